@@ -1,0 +1,1 @@
+"""Other people's annotation files, read into objects, labels and expressions."""

@@ -1,0 +1,35 @@
+"""Files that appear whole under their final name, or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """A binary file to write to; it takes the name ``path`` when the block ends well and vanishes otherwise.
+
+    The temporary file lies in the same directory (a rename across file systems is a copy), is flushed to disk before
+    the rename, and starts with a dot and ends with ``.tmp``, so that leftovers of a killed process can be told from
+    results.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a whole file."""
+    with atomic_file(path) as file:
+        file.write(data)

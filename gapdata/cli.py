@@ -1,0 +1,220 @@
+"""The command ``gapdata``. Results go to standard output, progress and errors to standard error; the exit status
+tells the rest.
+
+0 complete; 1 unexpected; 2 usage, recipe or fingerprint; 3 complete but something was quarantined; 4 damaged shards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gapdata import __version__
+from gapdata.errors import GapDataError, UsageError
+
+QUARANTINED = 3
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except GapDataError as error:
+        if options.debug:
+            raise
+        print(f"gapdata: {error}", file=sys.stderr)
+        return error.exit_status
+    except OSError as error:
+        if options.debug:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"gapdata: {where}{error.strerror or error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("gapdata: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gapdata", description="Raw RGB-D scans in, training-ready WebDataset shards out.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"gapdata {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_build_shards(commands)
+    _add_synth(commands)
+    _add_inspect(commands)
+    _add_view(commands)
+    return parser
+
+
+def _command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_build_shards(commands: Any) -> None:
+    parser = _command(
+        commands, "build-shards", _build_shards, "Turn ScanNet scans into shards. Resumes where it stopped."
+    )
+    parser.add_argument(
+        "--scannet", type=Path, required=True, metavar="DIR", help="the ScanNet download, or a folder of scenes"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("shards"), metavar="DIR", help="where the build goes (default: shards)"
+    )
+    parser.add_argument("--recipe", type=Path, metavar="FILE", help="a recipe such as manifests/pretrain.toml")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a recipe field, e.g. clips.step=10"
+    )
+    parser.add_argument("--split", help="only scenes of this split: train, val or test")
+    parser.add_argument("--scenes", default="", metavar="A,B", help="only these scenes")
+    parser.add_argument("--limit", type=_positive, metavar="N", help="only the first N scenes")
+    parser.add_argument("--executor", default="inline", help="where shards are built (inline: in this process)")
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and write nothing")
+    parser.add_argument("--overwrite", action="store_true", help="remove the build in --out first")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _add_synth(commands: Any) -> None:
+    parser = _command(commands, "synth", _synth, "Write synthetic scans in ScanNet's own file formats.")
+    parser.add_argument("out", type=Path, metavar="OUT", help="the folder of the new dataset")
+    parser.add_argument("--scenes", type=_positive, default=4, metavar="N", help="annotated scenes (default: 4)")
+    parser.add_argument(
+        "--test-scenes", type=int, default=0, metavar="N", help="scenes without annotation besides (default: 0)"
+    )
+    parser.add_argument(
+        "--frames", type=_positive, default=120, metavar="F", help="frames of each scene (default: 120)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="equal seeds give equal bytes (default: 0)")
+    parser.add_argument("--color-size", type=_size, default=(1296, 968), metavar="WxH", help="default: 1296x968")
+    parser.add_argument("--depth-size", type=_size, default=(640, 480), metavar="WxH", help="default: 640x480")
+    parser.add_argument(
+        "--noise", type=float, default=1.0, help="strength of sensor noise; 0 turns noise and holes off"
+    )
+    parser.add_argument(
+        "--shared-camera", action="store_true", help="colour and depth share one camera, of the colour size"
+    )
+    parser.add_argument(
+        "--workers", type=_positive, metavar="N", help="scenes made at once (default: by the number of cores)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace scenes that are already there")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _add_inspect(commands: Any) -> None:
+    parser = _command(
+        commands, "inspect", _inspect, "Say what a .sens file, a scene, a dataset, a build or a record holds."
+    )
+    parser.add_argument("path", type=Path, metavar="PATH")
+    parser.add_argument("--key", metavar="KEY", help="one record of a build")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _add_view(commands: Any) -> None:
+    parser = _command(commands, "view", _view, "Show a record's pointmap with its prompts, in a window or as a file.")
+    parser.add_argument("build", type=Path, metavar="BUILD")
+    parser.add_argument("--key", metavar="KEY", help="the record (default: the first clip)")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write x.png or x.ply instead of opening a window")
+
+
+def _build_shards(options: argparse.Namespace) -> int:
+    from gapdata.engine.driver import BuildRequest, choose_scenes, plan_build, run_build
+    from gapdata.engine.executors import make_executor
+    from gapdata.engine.plan import describe_plan
+    from gapdata.engine.recipe import read_recipe
+    from gapdata.engine.report import format_report
+    from gapdata.sources.scannet import ScanNetDataset
+
+    executor = make_executor(options.executor)
+    recipe = read_recipe(options.recipe, options.set)
+    dataset = ScanNetDataset.open(options.scannet)
+    scenes = tuple(name for name in options.scenes.split(",") if name)
+    chosen = choose_scenes(dataset, split=options.split, scenes=scenes, limit=options.limit)
+    request = BuildRequest(
+        dataset=dataset, out=options.out, recipe=recipe, scene_ids=chosen, overwrite=options.overwrite
+    )
+    if options.dry_run:
+        facts, text = describe_plan(plan_build(request))
+        _print(facts, text, options.json)
+        return 0
+    report = run_build(request, executor)
+    _print(report, f"{options.out}: {format_report(report)}", options.json)
+    return QUARANTINED if report["quarantined"] else 0
+
+
+def _synth(options: argparse.Namespace) -> int:
+    from gapdata.engine.progress import Progress
+    from gapdata.sources.synthetic import SynthesisOptions, synthesise_dataset
+
+    if options.test_scenes < 0 or options.noise < 0:
+        raise UsageError("--test-scenes and --noise must not be negative")
+    synthesis = SynthesisOptions(
+        scenes=options.scenes,
+        test_scenes=options.test_scenes,
+        frames=options.frames,
+        seed=options.seed,
+        color_size=options.color_size,
+        depth_size=options.depth_size,
+        noise=options.noise,
+        shared_camera=options.shared_camera,
+        overwrite=options.overwrite,
+    )
+    total = (options.scenes + options.test_scenes) * options.frames
+    with Progress(total, "frames", "synth") as progress:
+        scenes = synthesise_dataset(options.out, synthesis, progress=progress, workers=options.workers)
+    done = f"{options.out}: {len(scenes)} scenes of {options.frames} frames"
+    text = f"{done}\nnext: gapdata build-shards --scannet {options.out}"
+    _print({"path": str(options.out), "scenes": scenes, "frames": options.frames}, text, options.json)
+    return 0
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from gapdata.inspection import inspect_path
+
+    facts, text = inspect_path(options.path, options.key)
+    _print(facts, text, options.json)
+    return 0
+
+
+def _view(options: argparse.Namespace) -> int:
+    from gapdata import view
+    from gapdata.shards.reader import ShardReader
+
+    reader = ShardReader(options.build)
+    if not len(reader):
+        raise UsageError("holds no record", path=options.build)
+    first = next(iter(reader.select(view="clip")), 0)
+    record = reader[first] if options.key is None else reader.record(options.key)
+    if options.save is None:
+        view.show(record)
+    else:
+        view.save(record, options.save)
+        print(options.save)
+    return 0
+
+
+def _print(facts: dict[str, Any], text: str, as_json: bool) -> None:
+    print(json.dumps(facts) if as_json else text)
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return value
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, separator, height = text.partition("x")
+    if not separator or not width.isdigit() or not height.isdigit() or min(int(width), int(height)) < 16:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 648x484")
+    return int(width), int(height)

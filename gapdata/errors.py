@@ -1,0 +1,77 @@
+"""What went wrong, where, and what to do about it.
+
+Every error that a user can meet is a :class:`GapDataError`; its text is one line
+``<file>: <scene>, frame <n>: <what is wrong>; <what to do>``. The subclass decides what the engine does with it:
+damage in a source is quarantined and the rest goes on, a mistake in the request stops at once.
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import ClassVar
+
+
+class GapDataError(Exception):
+    """Base of all errors that this package raises on purpose.
+
+    Args:
+        problem: what is wrong, without a trailing full stop.
+        path: the file or directory concerned.
+        scene: the scene id concerned.
+        frame: the raw frame index concerned.
+        cure: what the user can do, without a trailing full stop.
+    """
+
+    exit_status: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        path: str | PathLike[str] | None = None,
+        scene: str | None = None,
+        frame: int | None = None,
+        cure: str | None = None,
+    ) -> None:
+        self.problem = problem
+        self.path = None if path is None else str(path)
+        self.scene = scene
+        self.frame = frame
+        self.cure = cure
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        where = [] if self.scene is None else [f"scene {self.scene}"]
+        if self.frame is not None:
+            where.append(f"frame {self.frame}")
+        parts = [part for part in (self.path, ", ".join(where)) if part]
+        text = ": ".join([*parts, self.problem])
+        return f"{text}; {self.cure}" if self.cure else text
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Survive the trip from a worker process to the driver with every field."""
+        return _restore, (type(self), self.problem, self.path, self.scene, self.frame, self.cure)
+
+
+def _restore(
+    kind: type[GapDataError], problem: str, path: str | None, scene: str | None, frame: int | None, cure: str | None
+) -> GapDataError:
+    return kind(problem, path=path, scene=scene, frame=frame, cure=cure)
+
+
+class UsageError(GapDataError):
+    """The request itself is wrong: a missing directory, an unknown option value, a recipe field that does not exist."""
+
+    exit_status = 2
+
+
+class SourceError(GapDataError):
+    """A source file is damaged, truncated or of a kind that cannot be read. Quarantined by the engine."""
+
+    exit_status = 3
+
+
+class ShardError(GapDataError):
+    """A shard, its index or its commit record disagree, or a record does not follow the schema."""
+
+    exit_status = 4

@@ -1,0 +1,1 @@
+"""Which frames make a view, and at which size they are stored."""

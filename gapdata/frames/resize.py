@@ -1,0 +1,76 @@
+"""One crop and one resize from the native frame to the training size, with intrinsics that follow exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.geometry.camera import Intrinsics
+
+REDUCTIONS = (8, 4, 2, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResizePlan:
+    """How a native frame becomes a stored one: decode at ``1 / reduction``, cut the centred window, resample."""
+
+    reduction: int
+    left: int
+    top: int
+    width: int
+    height: int
+    camera: Intrinsics  # of the stored frame
+
+    def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A frame decoded at ``reduction``, (h, w, 3) uint8, to the stored frame (H, W, 3) uint8."""
+        import cv2
+
+        window = image[self.top : self.top + self.height, self.left : self.left + self.width]
+        size = (self.camera.width, self.camera.height)
+        if size == (self.width, self.height):
+            return np.ascontiguousarray(window)
+        # The decoder's DCT scaling has already filtered by a power of two; beyond that only area averaging does not
+        # alias.
+        strong = self.width > 2 * size[0] or self.height > 2 * size[1]
+        return cv2.resize(window, size, interpolation=cv2.INTER_AREA if strong else cv2.INTER_LINEAR)
+
+
+def plan_resize(native: Intrinsics, size: tuple[int, int]) -> ResizePlan:
+    """Fill ``size`` = (width, height) with the largest centred window of its aspect ratio.
+
+    The window is rounded to whole pixels, so the two axes may be scaled by factors that differ by less than a pixel's
+    worth; the returned intrinsics carry both.
+    """
+    target_width, target_height = size
+    for reduction in REDUCTIONS:
+        width, height = -(-native.width // reduction), -(-native.height // reduction)
+        scale = max(target_width / width, target_height / height)
+        if scale <= 1.0 or reduction == 1:
+            break
+    window_width = min(width, round(target_width / scale))
+    window_height = min(height, round(target_height / scale))
+    left, top = (width - window_width) // 2, (height - window_height) // 2
+    camera = _reduced(native, reduction).cropped(left, top, window_width, window_height)
+    return ResizePlan(
+        reduction=reduction,
+        left=left,
+        top=top,
+        width=window_width,
+        height=window_height,
+        camera=camera.resized(target_width, target_height),
+    )
+
+
+def _reduced(native: Intrinsics, reduction: int) -> Intrinsics:
+    """Exactly ``1 / reduction`` on both axes, also where the side is no multiple of it and the last pixel is a
+    partial one."""
+    return Intrinsics(
+        fx=native.fx / reduction,
+        fy=native.fy / reduction,
+        cx=(native.cx + 0.5) / reduction - 0.5,
+        cy=(native.cy + 0.5) / reduction - 0.5,
+        width=-(-native.width // reduction),
+        height=-(-native.height // reduction),
+    )

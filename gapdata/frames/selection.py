@@ -1,0 +1,63 @@
+"""Which frames make a view: clips at a fixed interval, and scene views spread over the whole scan.
+
+Only frames with a rigid, finite pose are candidates; whether a frame's depth is empty is known once it is read, so
+the callers pass what they know as ``usable``. Everything here is a pure function of it, so a plan made before the
+work names the same views.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipSelection:
+    """``frames`` frames, ``interval`` raw frames apart, a clip starting every ``step`` raw frames.
+
+    Where the wanted frame is not usable its nearest usable neighbour within ``max_shift`` raw frames stands in (ties
+    go to the earlier one); a clip that cannot be filled so is left out.
+    """
+
+    frames: int
+    interval: int
+    step: int
+    max_shift: int
+
+
+def select_clips(usable: NDArray[np.bool_], selection: ClipSelection) -> list[tuple[int, ...]]:
+    """All clips of a scan as tuples of raw frame indices, by their first frame.
+
+    Args:
+        usable: (N,) bool.
+    """
+    span = selection.interval * (selection.frames - 1)
+    clips: dict[int, tuple[int, ...]] = {}
+    for start in range(0, len(usable) - span, selection.step):
+        wanted = range(start, start + span + 1, selection.interval)
+        clip = [_nearest_usable(usable, frame, selection.max_shift) for frame in wanted]
+        chosen = tuple(frame for frame in clip if frame is not None)
+        if len(chosen) == selection.frames and all(a < b for a, b in itertools.pairwise(chosen)):
+            clips.setdefault(chosen[0], chosen)
+    return list(clips.values())
+
+
+def select_uniform(usable: NDArray[np.bool_], count: int) -> tuple[int, ...]:
+    """``count`` usable frames spread evenly over the usable ones, first and last included; fewer where there are
+    fewer."""
+    candidates = np.flatnonzero(usable)
+    if len(candidates) <= count:
+        return tuple(int(frame) for frame in candidates)
+    positions = np.rint(np.linspace(0, len(candidates) - 1, count)).astype(np.int64)
+    return tuple(int(frame) for frame in candidates[positions])
+
+
+def _nearest_usable(usable: NDArray[np.bool_], frame: int, max_shift: int) -> int | None:
+    for shift in range(max_shift + 1):
+        for candidate in (frame - shift, frame + shift):
+            if 0 <= candidate < len(usable) and usable[candidate]:
+                return candidate
+    return None

@@ -1,0 +1,1 @@
+"""Cameras, registration, pointmaps, boxes: numpy (and OpenCV's resampling) only, no input or output."""

@@ -1,0 +1,122 @@
+"""Oriented boxes: centre, full size and a rotation matrix; Euler angles only with a named convention.
+
+Nine numbers (centre, size, three angles a, b, c) are read in two ways in the field, and the two give different boxes:
+
+* ``extrinsic_zxy``: ``R = Ry(c) @ Rx(b) @ Rz(a)``, scipy's lower-case ``"zxy"``; VG-LLM's first data and GAP-MLLM's
+sample.
+* ``intrinsic_zxy``: ``R = Rz(a) @ Rx(b) @ Ry(c)``, scipy's and pytorch3d's ``"ZXY"``; EmbodiedScan, Open3D.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gapdata.errors import UsageError
+from gapdata.geometry.camera import transform
+
+EulerConvention = Literal["extrinsic_zxy", "intrinsic_zxy"]
+
+_CORNER_SIGNS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OrientedBox:
+    """A box in some frame, metres."""
+
+    center: NDArray[np.float64]  # (3,)
+    size: NDArray[np.float64]  # (3,) full extents along the box's own axes
+    rotation: NDArray[np.float64]  # (3, 3) box axes to the frame
+
+    def transformed(self, matrix: NDArray[np.floating]) -> OrientedBox:
+        """The same box in another frame, through a rigid (4, 4) transform."""
+        return OrientedBox(
+            center=transform(matrix, self.center), size=self.size, rotation=matrix[:3, :3] @ self.rotation
+        )
+
+    @property
+    def corners(self) -> NDArray[np.float64]:
+        """(8, 3) in the box's frame of reference."""
+        return box_corners(self.center, self.size, self.rotation)
+
+
+def box_corners(center: ArrayLike, size: ArrayLike, rotation: ArrayLike) -> NDArray[np.float64]:
+    """The eight corners (..., 8, 3); the last axis of the box varies fastest."""
+    local = _CORNER_SIGNS * np.asarray(size, dtype=np.float64)[..., None, :]
+    return local @ np.swapaxes(np.asarray(rotation, dtype=np.float64), -1, -2) + np.asarray(center)[..., None, :]
+
+
+def rotation_from_euler(angles: ArrayLike, convention: EulerConvention) -> NDArray[np.float64]:
+    """Angles (..., 3) = (a, b, c) in radians to rotation matrices (..., 3, 3)."""
+    values = np.asarray(angles, dtype=np.float64)
+    rz, rx, ry = _axis_rotation(values[..., 0], 2), _axis_rotation(values[..., 1], 0), _axis_rotation(values[..., 2], 1)
+    _check_convention(convention)
+    return ry @ rx @ rz if convention == "extrinsic_zxy" else rz @ rx @ ry
+
+
+def euler_from_rotation(rotation: ArrayLike, convention: EulerConvention) -> NDArray[np.float64]:
+    """Rotation matrices (..., 3, 3) to angles (..., 3) = (a, b, c) in radians, b in [-pi/2, pi/2], c = 0 at the
+    poles."""
+    _check_convention(convention)
+    matrix = np.asarray(rotation, dtype=np.float64)
+    if convention == "extrinsic_zxy":
+        # Ry(c) Rx(b) Rz(a) transposed is Rz(-a) Rx(-b) Ry(-c): one decomposition serves both.
+        return -euler_from_rotation(np.swapaxes(matrix, -1, -2), "intrinsic_zxy") + 0.0
+    b = np.arcsin(np.clip(matrix[..., 2, 1], -1.0, 1.0))
+    pole = np.hypot(matrix[..., 2, 0], matrix[..., 2, 2]) < 1e-9
+    a = np.where(
+        pole,
+        np.arctan2(matrix[..., 1, 0], matrix[..., 0, 0]),
+        np.arctan2(-matrix[..., 0, 1], matrix[..., 1, 1]),
+    )
+    c = np.where(pole, 0.0, np.arctan2(-matrix[..., 2, 0], matrix[..., 2, 2]))
+    return np.stack([a, b, c], axis=-1)
+
+
+def upright_box(points: NDArray[np.floating]) -> OrientedBox:
+    """The smallest box around points (N, 3) that stands upright on the z axis: gravity-aligned, of minimum ground area.
+
+    One side of the smallest enclosing rectangle lies on an edge of the convex hull (Freeman and Shapira 1975), so
+    every hull edge is tried. Of the equivalent yaw angles the one in (-45, 45] degrees is returned.
+    """
+    import cv2
+
+    ground = np.asarray(points, dtype=np.float64)[:, :2]
+    origin = ground.mean(axis=0)
+    hull = cv2.convexHull((ground - origin).astype(np.float32))[:, 0, :].astype(np.float64)
+    edges = np.roll(hull, -1, axis=0) - hull
+    yaw = np.arctan2(edges[:, 1], edges[:, 0]) if len(hull) > 2 else np.zeros(1)
+    yaw = np.mod(yaw + np.pi / 4, np.pi / 2) - np.pi / 4
+    axes = np.stack([np.stack([np.cos(yaw), np.sin(yaw)], -1), np.stack([-np.sin(yaw), np.cos(yaw)], -1)], axis=1)
+    along = np.einsum("eak,pk->eap", axes, ground - origin if len(hull) <= 2 else hull)
+    low, high = along.min(axis=-1), along.max(axis=-1)
+    best = int(np.argmin(np.prod(high - low, axis=-1)))
+    bottom, top = float(points[:, 2].min()), float(points[:, 2].max())
+    middle = axes[best].T @ ((low[best] + high[best]) / 2) + origin
+    rotation = np.eye(3)
+    rotation[:2, :2] = axes[best].T
+    return OrientedBox(
+        center=np.array([middle[0], middle[1], (bottom + top) / 2]),
+        size=np.array([*(high[best] - low[best]), top - bottom]),
+        rotation=rotation,
+    )
+
+
+def _axis_rotation(angle: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """Right-handed rotations (..., 3, 3) about one coordinate axis."""
+    matrix = np.zeros((*np.shape(angle), 3, 3))
+    first, second = (axis + 1) % 3, (axis + 2) % 3
+    matrix[..., axis, axis] = 1.0
+    matrix[..., first, first] = matrix[..., second, second] = np.cos(angle)
+    matrix[..., second, first] = np.sin(angle)
+    matrix[..., first, second] = -np.sin(angle)
+    return matrix
+
+
+def _check_convention(convention: str) -> None:
+    if convention not in get_args(EulerConvention):
+        known = ", ".join(get_args(EulerConvention))
+        raise UsageError(f"Euler convention {convention!r} is unknown", cure=f"choose from {known}")

@@ -1,0 +1,100 @@
+"""What every source offers: a :class:`Scan` of posed RGB-D frames and, where the dataset is annotated, its labelled
+mesh."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.geometry.camera import Intrinsics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneObject:
+    """One annotated instance of a scene.
+
+    ``object_id`` is the source's own (0 is valid), ``label`` the source's own category name, and ``vertices`` the
+    indices of its vertices in the scene's mesh, (n,) int64.
+    """
+
+    object_id: int
+    label: str
+    vertices: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotation:
+    """The labelled mesh of a scene, in the scan's own (unaligned) world, metres."""
+
+    vertices: NDArray[np.float32]  # (V, 3)
+    faces: NDArray[np.int32]  # (T, 3)
+    colors: NDArray[np.uint8]  # (V, 3) RGB
+    objects: tuple[SceneObject, ...]
+    notes: dict[str, int] = field(default_factory=dict)
+    """Known defects that were handled while reading, by name, with how often."""
+
+    def vertex_object_ids(self) -> NDArray[np.int32]:
+        """The object id of every vertex, (V,) int32, -1 where none."""
+        ids = np.full(len(self.vertices), -1, dtype=np.int32)
+        for item in self.objects:
+            ids[item.vertices] = item.object_id
+        return ids
+
+
+class Scan(Protocol):
+    """A sequence of posed RGB-D frames, addressed by the raw index of the source stream.
+
+    Reading a frame may raise :class:`gapdata.errors.SourceError`, which names the file, the scene and the frame.
+    """
+
+    @property
+    def scene_id(self) -> str: ...
+
+    @property
+    def path(self) -> Path:
+        """The file or directory that the scan is read from."""
+        ...
+
+    @property
+    def frame_count(self) -> int: ...
+
+    @property
+    def color_intrinsics(self) -> Intrinsics: ...
+
+    @property
+    def depth_intrinsics(self) -> Intrinsics: ...
+
+    @property
+    def depth_to_color(self) -> NDArray[np.float64]:
+        """(4, 4); the identity where the release is already registered, as ScanNet's is (ScanNet issue 2)."""
+        ...
+
+    @property
+    def depth_units_per_metre(self) -> float: ...
+
+    @property
+    def camera_to_world(self) -> NDArray[np.float64]:
+        """(N, 4, 4) float64, pose of the colour camera in the unaligned world; not finite where tracking was lost."""
+        ...
+
+    @property
+    def axis_alignment(self) -> NDArray[np.float64] | None:
+        """(4, 4), unaligned to axis-aligned world; ``None`` where the source gives none, never silently the
+        identity."""
+        ...
+
+    def color(self, frame: int, reduction: int = 1) -> NDArray[np.uint8]:
+        """The decoded colour image, (H, W, 3) uint8 RGB, smaller by ``reduction`` (1, 2, 4 or 8; sizes rounded up)."""
+        ...
+
+    def depth(self, frame: int) -> NDArray[np.uint16]:
+        """The sensor's depth, (H, W) uint16 in units of ``1 / depth_units_per_metre`` metres, 0 where there is none."""
+        ...
+
+    def annotation(self) -> Annotation | None:
+        """The labelled mesh, or ``None`` for a scene without annotation (ScanNet's test scans)."""
+        ...

@@ -1,0 +1,387 @@
+"""ScanNet's ``.sens`` file, version 4: a random-access reader and a writer.
+
+The format is the one of ScanNet's ``SensReader/c++/src/sensorData.h``: little-endian, unpadded; a header, then per
+frame 96 bytes (pose, two timestamps, two sizes) and the two payloads, then an optional IMU tail. Indexing reads those
+96 bytes a frame and seeks over the rest, so a 5 GB scan costs as many small reads as it has frames; a reader never
+holds more than one frame.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.errors import SourceError
+from gapdata.geometry.camera import Intrinsics, is_rigid
+from gapdata.sources.images import decode_color, encoded_image_size, reduce_image
+
+VERSION = 4
+COLOR_COMPRESSIONS = {0: "raw", 1: "png", 2: "jpeg"}
+DEPTH_COMPRESSIONS = {0: "raw", 1: "zlib"}
+OCCI_DEPTH = 2
+FRAME_HEADER = struct.Struct("<16f4Q")
+IMU_RECORD = struct.Struct("<15dQ")
+MAX_NAME_BYTES = 4096
+MAX_IMAGE_SIDE = 16384
+MAX_IMU_RECORDS = 1 << 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImuSample:
+    """One inertial reading as ScanNet's tail stores it; each vector has three components."""
+
+    rotation_rate: tuple[float, float, float]
+    acceleration: tuple[float, float, float]
+    magnetic_field: tuple[float, float, float]
+    attitude: tuple[float, float, float]  # roll, pitch, yaw
+    gravity: tuple[float, float, float]
+    timestamp: int  # microseconds
+
+
+class SensReader:
+    """Random access to the frames of a ``.sens`` file.
+
+    Attributes:
+        sensor_name: as written by the scanner's firmware.
+        color_intrinsics, depth_intrinsics: the two cameras at the stored image sizes.
+        color_extrinsics, depth_to_color: (4, 4) float64; ScanNet writes identities.
+        color_compression: ``raw``, ``png`` or ``jpeg``; depth_compression: ``raw`` or ``zlib``.
+        depth_units_per_metre: 1000 for ScanNet.
+        camera_to_world: (N, 4, 4) float64; frames of lost tracking are full of -inf.
+        color_timestamps, depth_timestamps: (N,) uint64, microseconds, often 0.
+        imu_count: number of complete IMU records, ``None`` where the file ends without an IMU tail.
+        index_bytes: the header and all frame headers, which change when any pose, timestamp or payload size does.
+
+    Raises:
+        SourceError: the file is no version 4 ``.sens``, is truncated (the frame is named), has sizes that do not fit
+            it, or uses the closed "occi" depth compression.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        try:
+            self._fd = os.open(self.path, os.O_RDONLY)
+        except OSError as error:
+            raise SourceError(f"cannot be opened: {error.strerror}", path=self.path) from error
+        try:
+            self._size = os.fstat(self._fd).st_size
+            if hasattr(os, "posix_fadvise"):
+                # Read-ahead would pull in the payloads between two frame headers: 1.3 GB instead of 15 MB for 3600
+                # frames.
+                os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_RANDOM)
+            position = self._read_header()
+            self._read_index(position)
+        except BaseException:
+            os.close(self._fd)
+            raise
+
+    def __enter__(self) -> SensReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; frames cannot be read afterwards."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    @property
+    def valid_poses(self) -> NDArray[np.bool_]:
+        """(N,) which frames carry a finite, rigid pose."""
+        return is_rigid(self.camera_to_world)
+
+    def color_bytes(self, frame: int) -> bytes:
+        """The colour payload as stored: the original JPEG (or PNG) file, byte for byte."""
+        return self._payload(frame, int(self._offsets[frame]), int(self._color_sizes[frame]))
+
+    def color(self, frame: int, reduction: int = 1) -> NDArray[np.uint8]:
+        """The decoded colour image, (H, W, 3) uint8 RGB, sides divided by ``reduction`` (1, 2, 4, 8) and rounded up."""
+        data = self.color_bytes(frame)
+        size = (self.color_intrinsics.width, self.color_intrinsics.height)
+        if self.color_compression == "raw":
+            if len(data) != size[0] * size[1] * 3:
+                raise self._damage(f"raw colour has {len(data)} bytes, expected {size[0] * size[1] * 3}", frame)
+            image = np.frombuffer(data, dtype=np.uint8).reshape(size[1], size[0], 3)
+            return reduce_image(image, reduction)
+        found = encoded_image_size(data)
+        if found != size:
+            what = (
+                "no complete JPEG or PNG"
+                if found is None
+                else f"{found[0]}x{found[1]}, the header says {size[0]}x{size[1]}"
+            )
+            raise self._damage(f"colour image is {what}", frame)
+        decoded = decode_color(data, reduction)
+        if decoded is None:
+            raise self._damage(f"colour {self.color_compression} cannot be decoded", frame)
+        return decoded
+
+    def depth(self, frame: int) -> NDArray[np.uint16]:
+        """The depth image, (H, W) uint16 in units of ``1 / depth_units_per_metre`` metres, 0 where there is no
+        reading."""
+        width, height = self.depth_intrinsics.width, self.depth_intrinsics.height
+        expected = width * height * 2
+        data = self._payload(frame, int(self._offsets[frame] + self._color_sizes[frame]), int(self._depth_sizes[frame]))
+        if self.depth_compression == "zlib":
+            inflater = zlib.decompressobj()
+            try:
+                data = inflater.decompress(data, expected + 1)
+                if len(data) == expected:
+                    # The checksum is only compared once the stream's end has been consumed.
+                    data += inflater.decompress(inflater.unconsumed_tail, 1)
+            except zlib.error as error:
+                raise self._damage(f"depth cannot be inflated: {error}", frame) from error
+            if not inflater.eof and len(data) <= expected:
+                raise self._damage(f"depth stream ends after {len(data)} of {expected} bytes", frame)
+        if len(data) != expected:
+            raise self._damage(f"depth has {len(data)} bytes, expected {expected}", frame)
+        return np.frombuffer(data, dtype="<u2").reshape(height, width)
+
+    def _read_header(self) -> int:
+        head = os.pread(self._fd, 12, 0)
+        if len(head) < 12:
+            raise self._damage("is too short to be a .sens file")
+        version, name_length = struct.unpack("<IQ", head)
+        if version != VERSION:
+            raise self._damage(
+                f"has .sens version {version}, only {VERSION} can be read",
+                cure="convert it with ScanNet's SensReader first",
+            )
+        if name_length > MAX_NAME_BYTES or 304 + name_length > self._size:
+            raise self._damage(f"claims a sensor name of {name_length} bytes")
+        data = os.pread(self._fd, int(name_length) + 292, 12)
+        self._header_bytes = head + data
+        self.sensor_name = data[:name_length].decode("latin-1")
+        fields = struct.unpack_from("<64f2i4IfQ", data, name_length)
+        matrices = np.array(fields[:64], dtype=np.float64).reshape(4, 4, 4)
+        color_type, depth_type = fields[64:66]
+        color_width, color_height, depth_width, depth_height = fields[66:70]
+        self._frame_count = fields[71]
+        self.depth_units_per_metre = float(fields[70])
+        self._check_header(color_type, depth_type, fields[66:70])
+        self.color_compression = COLOR_COMPRESSIONS[color_type]
+        self.depth_compression = DEPTH_COMPRESSIONS[depth_type]
+        self.color_intrinsics = Intrinsics.from_matrix(matrices[0], width=color_width, height=color_height)
+        self.color_extrinsics = matrices[1]
+        self.depth_intrinsics = Intrinsics.from_matrix(matrices[2], width=depth_width, height=depth_height)
+        self.depth_to_color = matrices[3]
+        for name, camera in (("colour", self.color_intrinsics), ("depth", self.depth_intrinsics)):
+            if not camera.plausible:
+                raise self._damage(
+                    f"{name} intrinsics are impossible: fx {camera.fx:g}, fy {camera.fy:g}, "
+                    f"cx {camera.cx:g}, cy {camera.cy:g} for {camera.width}x{camera.height}"
+                )
+        return 304 + int(name_length)
+
+    def _check_header(self, color_type: int, depth_type: int, sides: Sequence[int]) -> None:
+        if depth_type == OCCI_DEPTH:
+            raise self._damage(
+                'uses "occi" depth compression, which needs a closed library',
+                cure="re-export it with ScanNet's SensReader",
+            )
+        if color_type not in COLOR_COMPRESSIONS:
+            raise self._damage(f"has colour compression type {color_type}, known are {_listing(COLOR_COMPRESSIONS)}")
+        if depth_type not in DEPTH_COMPRESSIONS:
+            raise self._damage(f"has depth compression type {depth_type}, known are {_listing(DEPTH_COMPRESSIONS)}")
+        if not all(0 < side <= MAX_IMAGE_SIDE for side in sides):
+            raise self._damage(f"has image sizes {sides[0]}x{sides[1]} and {sides[2]}x{sides[3]}")
+        if not (np.isfinite(self.depth_units_per_metre) and self.depth_units_per_metre > 0):
+            raise self._damage(f"has depth shift {self.depth_units_per_metre:g}, expected units per metre such as 1000")
+
+    def _read_index(self, position: int) -> None:
+        count = self._frame_count
+        if count > (self._size - position) // FRAME_HEADER.size:
+            last = self._last_whole_frame(position)
+            raise self._damage(
+                f"is truncated: {count} frames announced, the file of {self._size} bytes ends inside this one",
+                frame=last + 1,
+                cure="download it again",
+            )
+        headers = bytearray(count * FRAME_HEADER.size)
+        sizes = struct.Struct("<QQ")
+        offsets, color_sizes, depth_sizes = [0] * count, [0] * count, [0] * count
+        for frame in range(count):
+            header = os.pread(self._fd, FRAME_HEADER.size, position)
+            payload = position + FRAME_HEADER.size
+            color_size, depth_size = (
+                sizes.unpack_from(header, 80) if len(header) == FRAME_HEADER.size else (0, self._size)
+            )
+            position = payload + color_size + depth_size
+            if position > self._size:
+                raise self._damage(
+                    f"is truncated or damaged: frame needs bytes up to {position}, the file has {self._size}",
+                    frame=frame,
+                    cure="download it again",
+                )
+            headers[frame * FRAME_HEADER.size : (frame + 1) * FRAME_HEADER.size] = header
+            offsets[frame], color_sizes[frame], depth_sizes[frame] = payload, color_size, depth_size
+        layout = np.dtype([("pose", "<f4", (4, 4)), ("times", "<u8", (2,)), ("sizes", "<u8", (2,))])
+        self.index_bytes = self._header_bytes + bytes(headers)
+        table = np.frombuffer(headers, dtype=layout)
+        self.camera_to_world = table["pose"].astype(np.float64)
+        self.color_timestamps, self.depth_timestamps = table["times"][:, 0].copy(), table["times"][:, 1].copy()
+        self._offsets, self._color_sizes, self._depth_sizes = offsets, color_sizes, depth_sizes
+        self.imu_count = self._read_imu_count(position)
+
+    def _last_whole_frame(self, position: int) -> int:
+        """The last frame that is complete, -1 if none: for the message about a truncated file."""
+        frame = -1
+        while True:
+            header = os.pread(self._fd, FRAME_HEADER.size, position)
+            if len(header) < FRAME_HEADER.size:
+                return frame
+            position += FRAME_HEADER.size + sum(struct.unpack_from("<QQ", header, 80))
+            if position > self._size:
+                return frame
+            frame += 1
+
+    def _read_imu_count(self, position: int) -> int | None:
+        remaining = self._size - position
+        if remaining < 8:
+            return None
+        (count,) = struct.unpack("<Q", os.pread(self._fd, 8, position))
+        complete = (remaining - 8) // IMU_RECORD.size
+        if count > MAX_IMU_RECORDS or remaining > 8 + count * IMU_RECORD.size:
+            raise self._damage(
+                f"has {remaining} bytes after the last frame that are no IMU tail: a frame's size does not fit",
+                cure="download it again",
+            )
+        return int(min(count, complete))
+
+    def _payload(self, frame: int, offset: int, size: int) -> bytes:
+        try:
+            data = os.pread(self._fd, size, offset)
+        except OSError as error:
+            raise self._damage(f"cannot be read: {error.strerror}", frame, cure="check the disk") from error
+        if len(data) != size:
+            raise self._damage(f"is truncated: read {len(data)} of {size} bytes", frame, cure="download it again")
+        return data
+
+    def _damage(self, problem: str, frame: int | None = None, cure: str | None = None) -> SourceError:
+        return SourceError(problem, path=self.path, frame=frame, cure=cure)
+
+
+class SensWriter:
+    """Writes a version 4 ``.sens`` file frame by frame; it appears under its name only when the ``with`` block ends
+    well."""
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        color_intrinsics: Intrinsics,
+        depth_intrinsics: Intrinsics,
+        depth_to_color: NDArray[np.floating] | None = None,
+        sensor_name: str = "StructureSensor",
+        color_compression: str = "jpeg",
+        depth_compression: str = "zlib",
+        depth_units_per_metre: float = 1000.0,
+    ) -> None:
+        self.path = Path(path)
+        self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        self._depth_intrinsics = depth_intrinsics
+        self._depth_compression = depth_compression
+        self._count = 0
+        self._imu_written = False
+        name = sensor_name.encode("latin-1")
+        extrinsics = np.eye(4) if depth_to_color is None else depth_to_color
+        matrices = (_homogeneous(color_intrinsics), np.eye(4), _homogeneous(depth_intrinsics), extrinsics)
+        self._count_offset = 296 + len(name)
+        self._file = open(self._temporary, "wb")  # noqa: SIM115 - lives as long as the writer, closed in __exit__
+        self._file.write(struct.pack("<IQ", VERSION, len(name)) + name)
+        self._file.write(np.stack(matrices).astype("<f4").tobytes())
+        self._file.write(
+            struct.pack(
+                "<2i4IfQ",
+                _code(COLOR_COMPRESSIONS, color_compression),
+                _code(DEPTH_COMPRESSIONS, depth_compression),
+                color_intrinsics.width,
+                color_intrinsics.height,
+                depth_intrinsics.width,
+                depth_intrinsics.height,
+                depth_units_per_metre,
+                0,
+            )
+        )
+
+    def __enter__(self) -> SensWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._file.close()
+            self._temporary.unlink(missing_ok=True)
+            return
+        if not self._imu_written:
+            self.write_imu(())
+        self._file.seek(self._count_offset)
+        self._file.write(struct.pack("<Q", self._count))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        os.replace(self._temporary, self.path)
+
+    def write(
+        self,
+        *,
+        color: bytes,
+        depth: NDArray[np.uint16],
+        camera_to_world: NDArray[np.floating],
+        color_timestamp: int = 0,
+        depth_timestamp: int = 0,
+    ) -> None:
+        """Append a frame: encoded (or raw) colour bytes, depth (H, W) uint16, pose (4, 4), timestamps in
+        microseconds."""
+        expected = (self._depth_intrinsics.height, self._depth_intrinsics.width)
+        if depth.shape != expected or depth.dtype != np.uint16:
+            raise ValueError(f"depth is {depth.dtype} {depth.shape}, expected uint16 {expected}")
+        payload = depth.astype("<u2").tobytes()
+        if self._depth_compression == "zlib":
+            payload = zlib.compress(payload, 6)
+        pose = [float(value) for value in np.asarray(camera_to_world).reshape(16)]
+        self._file.write(FRAME_HEADER.pack(*pose, color_timestamp, depth_timestamp, len(color), len(payload)))
+        self._file.write(color)
+        self._file.write(payload)
+        self._count += 1
+
+    def write_imu(self, samples: Sequence[ImuSample]) -> None:
+        """Write the IMU tail; call once, after the last frame."""
+        self._file.write(struct.pack("<Q", len(samples)))
+        for item in samples:
+            vectors = (item.rotation_rate, item.acceleration, item.magnetic_field, item.attitude, item.gravity)
+            self._file.write(IMU_RECORD.pack(*(value for vector in vectors for value in vector), item.timestamp))
+        self._imu_written = True
+
+
+def _homogeneous(camera: Intrinsics) -> NDArray[np.float64]:
+    matrix = np.eye(4)
+    matrix[:3, :3] = camera.matrix
+    return matrix
+
+
+def _code(names: dict[int, str], name: str) -> int:
+    for code, known in names.items():
+        if known == name:
+            return code
+    raise ValueError(f"compression {name!r} is unknown, choose from {', '.join(names.values())}")
+
+
+def _listing(names: dict[int, str]) -> str:
+    return ", ".join(f"{code} ({name})" for code, name in names.items())
