@@ -1,0 +1,217 @@
+"""The plan of a build, made before any work: shard -> scenes -> record keys, and the fingerprint that a resumed build
+must match."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from gapdata.atomic import write_atomically
+from gapdata.engine.recipe import Recipe, from_mapping
+from gapdata.engine.views import plan_views
+from gapdata.errors import SourceError, UsageError
+from gapdata.geometry.camera import is_rigid
+from gapdata.sources.scannet import ScanNetDataset
+
+ENGINE_VERSION = 1
+"""Raised whenever the same sources and recipe would give other bytes than before."""
+PLAN_NAME = "plan.json"
+NAMED_DIFFERENCES = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScenePlan:
+    """One scene of a shard. ``problem`` says why a scene has no records where its ``.sens`` cannot be used at all."""
+
+    scene_id: str
+    split: str
+    digest: str  # of the sources
+    frame_count: int
+    lost_tracking: int
+    keys: tuple[str, ...]
+    view_frames: int  # frames of all views, shared ones counted each time
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardPlan:
+    """One shard: whole scenes of one split."""
+
+    name: str
+    split: str
+    scenes: tuple[ScenePlan, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a build will contain."""
+
+    engine: int
+    source: str
+    recipe: Recipe
+    shards: tuple[ShardPlan, ...]
+
+    @property
+    def scenes(self) -> list[ScenePlan]:
+        """All scenes in shard order."""
+        return [scene for shard in self.shards for scene in shard.scenes]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over engine version, recipe and the digests of all sources."""
+        sources = {scene.scene_id: scene.digest for scene in self.scenes}
+        text = json.dumps([self.engine, self.source, self.recipe.to_dict(), sources], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def to_json(self) -> bytes:
+        """The content of ``plan.json``."""
+        fields = {
+            "fingerprint": self.fingerprint,
+            "engine": self.engine,
+            "source": self.source,
+            "recipe": self.recipe.to_dict(),
+            "shards": [asdict(shard) for shard in self.shards],
+        }
+        return json.dumps(fields, indent=1).encode()
+
+
+def make_plan(dataset: ScanNetDataset, recipe: Recipe, scene_ids: Sequence[str]) -> Plan:
+    """Index every scene's ``.sens`` and lay out the shards. Scenes of different splits never share a shard."""
+    scenes = [_plan_scene(dataset, recipe, scene_id) for scene_id in sorted(scene_ids)]
+    shards: list[ShardPlan] = []
+    per_shard = recipe.shards.scenes_per_shard
+    for split in sorted({scene.split for scene in scenes}):
+        members = [scene for scene in scenes if scene.split == split]
+        for start in range(0, len(members), per_shard):
+            name = f"shard-{len(shards):06d}"
+            shards.append(ShardPlan(name=name, split=split, scenes=tuple(members[start : start + per_shard])))
+    return Plan(engine=ENGINE_VERSION, source="scannet", recipe=recipe, shards=tuple(shards))
+
+
+def write_plan(plan: Plan, build: Path) -> None:
+    """Write ``plan.json``."""
+    write_atomically(build / PLAN_NAME, plan.to_json())
+
+
+def read_plan(build: Path) -> Plan:
+    """Read the plan of a build.
+
+    Raises:
+        UsageError: there is none, it cannot be read, or another engine version wrote it.
+    """
+    path = build / PLAN_NAME
+    try:
+        fields = json.loads(path.read_bytes())
+        if fields["engine"] == ENGINE_VERSION:
+            shards = tuple(from_mapping(ShardPlan, _with_scenes(shard), path) for shard in fields["shards"])
+            recipe = from_mapping(Recipe, fields["recipe"], path)
+            return Plan(engine=fields["engine"], source=fields["source"], recipe=recipe, shards=shards)
+    except FileNotFoundError as error:
+        raise UsageError(
+            "holds no build (no plan.json)", path=build, cure="run `gapdata build-shards` first"
+        ) from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UsageError(
+            f"plan cannot be read: {error!r}", path=path, cure="build into a new --out directory"
+        ) from error
+    raise UsageError(
+        f"was planned by engine version {fields['engine']}, this is {ENGINE_VERSION}",
+        path=path,
+        cure="build into a new --out directory, or start over with --overwrite",
+    )
+
+
+def refuse_difference(existing: Plan, wanted: Plan, build: Path) -> None:
+    """A build goes on only with the same recipe and sources.
+
+    Raises:
+        UsageError: they differ; the differences are named.
+    """
+    if existing.fingerprint == wanted.fingerprint:
+        return
+    before, after = _flat(existing.recipe.to_dict()), _flat(wanted.recipe.to_dict())
+    changes = [
+        f"{name} was {before.get(name)} and is {after[name]}" for name in after if before.get(name) != after[name]
+    ]
+    old = {scene.scene_id: scene.digest for scene in existing.scenes}
+    new = {scene.scene_id: scene.digest for scene in wanted.scenes}
+    changes += [f"{scene} is new" for scene in sorted(new.keys() - old.keys())]
+    changes += [f"{scene} is gone" for scene in sorted(old.keys() - new.keys())]
+    changes += [f"{scene} has changed" for scene in sorted(new.keys() & old.keys()) if old[scene] != new[scene]]
+    named = ", ".join(changes[:NAMED_DIFFERENCES])
+    more = f" and {len(changes) - NAMED_DIFFERENCES} more" if len(changes) > NAMED_DIFFERENCES else ""
+    raise UsageError(
+        f"holds a build of another recipe or other sources: {named}{more}",
+        path=build,
+        cure="build into a new --out directory, or start over with --overwrite",
+    )
+
+
+def describe_plan(plan: Plan) -> tuple[dict[str, Any], str]:
+    """What the build will do, as plain values and as text."""
+    scenes = plan.scenes
+    problems = {scene.scene_id: scene.problem for scene in scenes if scene.problem is not None}
+    facts = {
+        "fingerprint": plan.fingerprint,
+        "shards": len(plan.shards),
+        "scenes": len(scenes),
+        "frames": sum(scene.frame_count for scene in scenes),
+        "lost_tracking": sum(scene.lost_tracking for scene in scenes),
+        "records": sum(len(scene.keys) for scene in scenes),
+        "view_frames": sum(scene.view_frames for scene in scenes),
+        "unreadable": problems,
+    }
+    lines = [
+        f"{facts['scenes']} scenes with {facts['frames']} frames ({facts['lost_tracking']} without a pose)",
+        f"-> {facts['records']} records with {facts['view_frames']} frames in {facts['shards']} shards",
+        *(f"cannot be read: {scene_id}: {problem}" for scene_id, problem in problems.items()),
+    ]
+    return facts, "\n".join(lines)
+
+
+def _plan_scene(dataset: ScanNetDataset, recipe: Recipe, scene_id: str) -> ScenePlan:
+    split = dataset.split(scene_id)
+    try:
+        with dataset.open_scan(scene_id) as scan:
+            usable = is_rigid(scan.camera_to_world)
+            views = plan_views(scene_id, usable, recipe)
+            return ScenePlan(
+                scene_id=scene_id,
+                split=split,
+                digest=scan.digest(),
+                frame_count=scan.frame_count,
+                lost_tracking=int((~usable).sum()),
+                keys=tuple(view.key for view in views),
+                view_frames=sum(len(view.frame_ids) for view in views),
+            )
+    except SourceError as error:
+        path = dataset.sens_path(scene_id)
+        size = path.stat().st_size if path.is_file() else -1
+        return ScenePlan(
+            scene_id=scene_id,
+            split=split,
+            digest=f"unreadable, {size} bytes",
+            frame_count=0,
+            lost_tracking=0,
+            keys=(),
+            view_frames=0,
+            problem=error.problem,
+        )
+
+
+def _with_scenes(shard: Mapping[str, Any]) -> dict[str, Any]:
+    return {**shard, "scenes": tuple(from_mapping(ScenePlan, scene) for scene in shard["scenes"])}
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat.update(_flat(value, f"{prefix}{name}."))
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat

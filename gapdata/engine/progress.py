@@ -1,0 +1,47 @@
+"""Progress on standard error: a bar for people, a line now and then for log files."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+LINE_SECONDS = 30.0
+
+
+class Progress:
+    """Counts units of work; a tqdm bar where standard error is a terminal, else a plain line every half minute."""
+
+    def __init__(self, total: int, unit: str, title: str) -> None:
+        self._total, self._unit, self._title = total, unit, title
+        self._done = 0
+        self._bar: Any = None
+        self._started = self._last_line = time.monotonic()
+
+    def __enter__(self) -> Progress:
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=self._total, unit=self._unit, desc=self._title, file=sys.stderr, dynamic_ncols=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def __call__(self, count: int) -> None:
+        """Report ``count`` more finished units."""
+        self._done += count
+        if self._bar is not None:
+            self._bar.update(count)
+            return
+        now = time.monotonic()
+        if now - self._last_line >= LINE_SECONDS:
+            self._last_line = now
+            rate = self._done / (now - self._started)
+            left = (self._total - self._done) / rate if rate > 0 else float("nan")
+            line = f"{self._title}: {self._done}/{self._total} {self._unit}, {rate:.1f}/s, {left:.0f} s left"
+            print(line, file=sys.stderr, flush=True)

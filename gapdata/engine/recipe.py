@@ -1,0 +1,221 @@
+"""The recipe of a build: which views, at which size, with which prompts. A TOML file with every field documented
+here."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from gapdata.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameRecipe:
+    """``[frames]``: how a frame is stored."""
+
+    image_size: tuple[int, int] = (512, 384)
+    """Width and height of stored images in pixels; both multiples of 32 for Qwen3-VL's merged 16-pixel patches."""
+    jpeg_quality: int = 92
+    pointmap_stride: int = 8
+    """The stored pointmap keeps one pixel in ``stride`` x ``stride``; the full one is derived from depth and
+    cameras."""
+    near: float = 0.1
+    """Depth below this many metres counts as invalid."""
+    far: float = 15.0
+    """Depth beyond this many metres counts as invalid (ScanNet's own projections use 0.1 to 15 m)."""
+    min_valid_depth: float = 0.05
+    """A frame with a smaller share of valid depth is nearly empty and never enters a view."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipRecipe:
+    """``[clips]``: consecutive frames at 1 fps."""
+
+    enabled: bool = True
+    frames: int = 4
+    interval: int = 30
+    """Raw frames between two frames of a clip: 30 at 30 Hz is one second."""
+    step: int = 30
+    """Raw frames between the starts of two clips."""
+    max_shift: int = 3
+    """A frame without a valid pose is replaced by its nearest neighbour within so many raw frames."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneViewRecipe:
+    """``[scene_views]``: frames spread evenly over a whole scan."""
+
+    enabled: bool = True
+    frames: int = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceRecipe:
+    """``[instances]``: instance masks rendered from the labelled mesh."""
+
+    tolerance: float = 0.1
+    """Metres by which mesh and sensor depth may differ before a pixel counts as showing something that the mesh
+    lacks."""
+    relative_tolerance: float = 0.05
+    """The same as a share of the depth; the larger of the two holds."""
+    min_visible_pixels: int = 20
+    """An object that shows fewer pixels in every frame of a view is not listed in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptRecipe:
+    """``[prompts]``: marked pixels."""
+
+    per_view: int = 16
+    per_object: int = 2
+    border: int = 4
+    """Pixels of the stored image between a prompt and the border of its object, of valid depth, or of the image."""
+    spacing: int = 24
+    """Pixels of the stored image between two prompts of one frame."""
+    mark_native_width: float = 1296.0
+    """Image width in pixels at which the mark has GAP-MLLM's native size; smaller draws it larger, for small images."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardRecipe:
+    """``[shards]``: how records are spread over files."""
+
+    scenes_per_shard: int = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """A whole recipe. ``seed`` decides every random choice, together with the key of the item it is made for."""
+
+    seed: int = 0
+    frames: FrameRecipe = FrameRecipe()
+    clips: ClipRecipe = ClipRecipe()
+    scene_views: SceneViewRecipe = SceneViewRecipe()
+    instances: InstanceRecipe = InstanceRecipe()
+    prompts: PromptRecipe = PromptRecipe()
+    shards: ShardRecipe = ShardRecipe()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested plain types, as they would be read from TOML."""
+        return dataclasses.asdict(self)
+
+
+def read_recipe(path: Path | None, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe file (or take the defaults) and apply ``key=value`` overrides such as ``clips.step=10``.
+
+    Raises:
+        UsageError: the file cannot be read, a field is unknown, or a value has the wrong type or is out of range.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UsageError(f"recipe cannot be read: {error.strerror}", path=path) from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UsageError(f"recipe is not valid TOML: {error}", path=path) from error
+    for override in overrides:
+        _apply_override(values, override)
+    recipe = from_mapping(Recipe, values, path)
+    _check_ranges(recipe, path)
+    return recipe
+
+
+def from_mapping(kind: type[Any], values: Mapping[str, Any], path: Path | None = None, prefix: str = "") -> Any:
+    """Build a (nested) frozen dataclass from plain values; unknown fields and wrong types are refused by name."""
+    hints = get_type_hints(kind)
+    known = {field.name for field in dataclasses.fields(kind)}
+    arguments = {}
+    for name, value in values.items():
+        where = f"{prefix}{name}"
+        if name not in known:
+            raise UsageError(
+                f"recipe has no field {where!r}", path=path, cure=f"known here: {', '.join(sorted(known))}"
+            )
+        if dataclasses.is_dataclass(hints[name]):
+            if not isinstance(value, Mapping):
+                raise UsageError(
+                    f"recipe field {where!r} is a section", path=path, cure=f"write [{where}] and fields below it"
+                )
+            arguments[name] = from_mapping(hints[name], value, path, f"{where}.")
+        else:
+            arguments[name] = _coerced(value, hints[name], where, path)
+    return kind(**arguments)
+
+
+def _apply_override(values: dict[str, Any], override: str) -> None:
+    name, separator, text = override.partition("=")
+    if not separator:
+        raise UsageError(f"--set {override!r} has no '='", cure="write --set section.field=value")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *sections, field = name.strip().split(".")
+    for section in sections:
+        inner = values.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise UsageError(f"recipe field {section!r} is not a section")
+        values = inner
+    values[field] = value
+
+
+def _coerced(value: Any, hint: Any, where: str, path: Path | None) -> Any:
+    options = get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    for option in options:
+        if get_origin(option) is tuple and isinstance(value, (list, tuple)):
+            kinds = get_args(option)
+            kinds = (kinds[0],) * len(value) if kinds[-1] is Ellipsis else kinds
+            if len(kinds) == len(value):
+                return tuple(_coerced(item, kind, where, path) for item, kind in zip(value, kinds, strict=True))
+        elif option is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+            return float(value)
+        elif option is type(None) and value is None:
+            return None
+        elif isinstance(option, type) and type(value) is option:
+            return value
+    wanted = " or ".join(
+        getattr(option, "__name__", str(option)) if get_origin(option) is None else str(option) for option in options
+    )
+    raise UsageError(f"recipe field {where!r} is {value!r}, expected {wanted}", path=path)
+
+
+def _check_ranges(recipe: Recipe, path: Path | None) -> None:
+    width, height = recipe.frames.image_size
+    checks = {
+        "frames.image_size must be two multiples of 16 from 32 to 8192": all(
+            32 <= side <= 8192 and side % 16 == 0 for side in (width, height)
+        ),
+        "frames.jpeg_quality must lie in 1..100": 1 <= recipe.frames.jpeg_quality <= 100,
+        "frames.pointmap_stride must be at least 1 and fit the image": 1
+        <= recipe.frames.pointmap_stride
+        <= min(width, height),
+        "frames.near must be positive and below frames.far, which is at most 65 m (16 bit of millimetres)": 0
+        < recipe.frames.near
+        < recipe.frames.far
+        <= 65.0,
+        "frames.min_valid_depth must lie in 0..1": 0 <= recipe.frames.min_valid_depth <= 1,
+        "clips.frames must lie in 1..100 and clips.interval and clips.step be at least 1": 1
+        <= recipe.clips.frames
+        <= 100
+        and min(recipe.clips.interval, recipe.clips.step) >= 1,
+        "clips.max_shift must be at least 0 and below half of clips.interval": 0
+        <= recipe.clips.max_shift
+        < max(recipe.clips.interval / 2, 1),
+        "scene_views.frames must lie in 1..100": 1 <= recipe.scene_views.frames <= 100,
+        "prompts.per_view must lie in 0..255 (a mask has 8 bits)": 0 <= recipe.prompts.per_view <= 255,
+        "prompts.per_object must be at least 1": recipe.prompts.per_object >= 1,
+        "prompts.border must lie in 0..255 and prompts.spacing be at least 0": 0 <= recipe.prompts.border <= 255
+        and recipe.prompts.spacing >= 0,
+        "prompts.mark_native_width must be positive": recipe.prompts.mark_native_width > 0,
+        "shards.scenes_per_shard must be at least 1": recipe.shards.scenes_per_shard >= 1,
+        "one of clips.enabled and scene_views.enabled must be true": recipe.clips.enabled or recipe.scene_views.enabled,
+    }
+    for rule, holds in checks.items():
+        if not holds:
+            raise UsageError(f"recipe is out of range: {rule}", path=path)

@@ -1,0 +1,99 @@
+"""What a build contains and what it lost: ``report.json``, and the same as a table."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gapdata.atomic import write_atomically
+from gapdata.errors import ShardError, UsageError
+
+REPORT_NAME = "report.json"
+SHOWN_QUARANTINED = 20
+
+
+def compile_report(commits: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Add up the commit records of all shards; every figure is the sum of what the scenes report."""
+    scenes = [scene for commit in commits for scene in commit["scenes"]]
+    totals = {
+        name: sum(scene[name] for scene in scenes)
+        for name in ("frames", "lost_tracking", "empty_depth", "records", "prompts")
+    }
+    return {
+        "shards": len(commits),
+        "bytes": sum(commit["tar_bytes"] for commit in commits),
+        "scenes": len(scenes),
+        **totals,
+        "records_by_split": _added({scene["split"]: scene["records"]} for scene in scenes),
+        "records_by_view": _added({record["view"]: 1} for commit in commits for record in commit["records"]),
+        "scenes_without_annotation": sum(not scene["annotated"] for scene in scenes if scene["records"]),
+        "dropped_views": _added(scene["dropped_views"] for scene in scenes),
+        "notes": _added(scene["notes"] for scene in scenes),
+        "prompts_by_label": _added(scene["prompts_by_label"] for scene in scenes),
+        "quarantined": [item for scene in scenes for item in scene["quarantined"]],
+    }
+
+
+def write_report(build: Path, report: dict[str, Any]) -> None:
+    """Write ``report.json``."""
+    write_atomically(build / REPORT_NAME, json.dumps(report, indent=1).encode())
+
+
+def read_report(build: Path) -> dict[str, Any]:
+    """Read ``report.json``.
+
+    Raises:
+        UsageError: the build is not finished.
+        ShardError: the file is damaged.
+    """
+    path = build / REPORT_NAME
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except FileNotFoundError as error:
+        raise UsageError(
+            "holds no finished build (no report.json)", path=build, cure="run build-shards again"
+        ) from error
+    except (ValueError, TypeError) as error:
+        raise ShardError(f"cannot be read: {error}", path=path, cure="run build-shards again") from error
+
+
+def format_report(report: dict[str, Any]) -> str:
+    """The report as text for a terminal."""
+    lines = [
+        f"{report['records']} records in {report['shards']} shards, {report['bytes'] / 1e6:.1f} MB",
+        f"  from {report['scenes']} scenes with {report['frames']} frames"
+        f" ({report['lost_tracking']} without a pose, {report['empty_depth']} nearly without depth)",
+        f"  splits: {_listing(report['records_by_split'])}; views: {_listing(report['records_by_view'])}",
+        f"  prompts: {report['prompts']} on {len(report['prompts_by_label'])} categories",
+    ]
+    if report["scenes_without_annotation"]:
+        lines.append(f"  {report['scenes_without_annotation']} scenes without annotation: geometry only, no prompts")
+    for name, title in (("dropped_views", "views left out"), ("notes", "noticed")):
+        if report[name]:
+            lines.append(f"  {title}: {_listing(report[name])}")
+    quarantined = report["quarantined"]
+    if quarantined:
+        lines.append(f"  quarantined: {len(quarantined)} (tracebacks in failed/)")
+        lines += [f"    {_where(item)}: {item['problem']}" for item in quarantined[:SHOWN_QUARANTINED]]
+        if len(quarantined) > SHOWN_QUARANTINED:
+            lines.append(f"    and {len(quarantined) - SHOWN_QUARANTINED} more in {REPORT_NAME}")
+    return "\n".join(lines)
+
+
+def _added(counts: Any) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for item in counts:
+        total.update(item)
+    return dict(sorted(total.items()))
+
+
+def _listing(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items()) or "none"
+
+
+def _where(item: dict[str, Any]) -> str:
+    frame = "" if item["frame"] is None else f", frame {item['frame']}"
+    return f"{item['key'] or item['scene_id']}{frame}"

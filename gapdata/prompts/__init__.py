@@ -1,0 +1,1 @@
+"""Visual prompts: which pixels are asked about, and how they are marked."""

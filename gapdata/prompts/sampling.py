@@ -1,0 +1,101 @@
+"""Which pixels are asked about: inside an object, on valid depth, away from borders and from each other, balanced
+over objects.
+
+Balancing over objects rather than pixels matters because walls and floors fill most of a room's images: sampling pixels
+uniformly would ask about little else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptSampling:
+    """How prompts are chosen in one view.
+
+    ``per_view``: at most so many in all; ``per_object``: at most so many on one object; ``border``: pixels between a
+    prompt and the edge of its object's visible part (or of valid depth, or of the image); ``spacing``: pixels between
+    two prompts of a frame.
+    """
+
+    per_view: int
+    per_object: int
+    border: int
+    spacing: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptPixel:
+    """A chosen pixel (u, v) of one frame of the view, and the object that it shows."""
+
+    frame: int
+    pixel: tuple[int, int]
+    object_id: int
+
+
+def sample_prompts(
+    masks: NDArray[np.uint16], valid: NDArray[np.bool_], sampling: PromptSampling, rng: np.random.Generator
+) -> list[PromptPixel]:
+    """Choose prompts in rounds: each round visits the objects in a new random order and adds one prompt to each.
+
+    Args:
+        masks: (F, H, W) uint16 object id + 1, 0 where none.
+        valid: (F, H, W) bool, where depth is valid.
+        sampling: how many, and how far apart.
+        rng: seeded from the recipe and the view's key.
+    """
+    candidates = _interior_pixels(masks, valid, sampling.border)
+    chosen: list[PromptPixel] = []
+    open_objects = sorted(candidates)
+    for _ in range(sampling.per_object):
+        for object_id in rng.permutation(open_objects).tolist():
+            if len(chosen) >= sampling.per_view:
+                return chosen
+            prompt = _draw(candidates[object_id], object_id, chosen, sampling.spacing, rng)
+            if prompt is None:
+                open_objects.remove(object_id)
+            else:
+                chosen.append(prompt)
+    return chosen
+
+
+def _draw(
+    pixels: NDArray[np.int32], object_id: int, chosen: list[PromptPixel], spacing: int, rng: np.random.Generator
+) -> PromptPixel | None:
+    """One of an object's candidate pixels: a random frame first, so that a close-up does not take all prompts."""
+    free = np.ones(len(pixels), dtype=bool)
+    for other in chosen:
+        near = (np.abs(pixels[:, 1:] - np.array(other.pixel)) < spacing).all(axis=1)
+        free &= ~((pixels[:, 0] == other.frame) & near)
+    rest = pixels[free]
+    if not len(rest):
+        return None
+    frame = int(rng.choice(np.unique(rest[:, 0])))
+    _, u, v = rng.choice(rest[rest[:, 0] == frame], axis=0).tolist()
+    return PromptPixel(frame=frame, pixel=(u, v), object_id=object_id)
+
+
+def _interior_pixels(masks: NDArray[np.uint16], valid: NDArray[np.bool_], border: int) -> dict[int, NDArray[np.int32]]:
+    """Candidate pixels by object id: (n, 3) int32 rows of (frame, u, v), in raster order."""
+    import cv2
+
+    window = np.ones((2 * border + 1, 2 * border + 1), dtype=np.uint8)
+    found: dict[int, list[NDArray[np.int32]]] = {}
+    for frame, (mask, has_depth) in enumerate(zip(masks, valid, strict=True)):
+        # A pixel is interior where its whole neighbourhood has one id and valid depth; outside the image counts as id
+        # 0.
+        ids = np.where(has_depth, mask, 0).astype(np.uint16)
+        outside = {"borderType": cv2.BORDER_CONSTANT, "borderValue": 0}
+        interior = (ids > 0) & (cv2.erode(ids, window, **outside) == ids) & (cv2.dilate(ids, window, **outside) == ids)
+        rows, columns = np.nonzero(interior)
+        labels = ids[rows, columns]
+        order = np.argsort(labels, kind="stable")
+        present, starts = np.unique(labels[order], return_index=True)
+        for value, part in zip(present, np.split(order, starts[1:]), strict=True):
+            pixels = np.stack([np.full(len(part), frame), columns[part], rows[part]], axis=1).astype(np.int32)
+            found.setdefault(int(value) - 1, []).append(pixels)
+    return {object_id: np.concatenate(parts) for object_id, parts in found.items()}

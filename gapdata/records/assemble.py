@@ -1,0 +1,218 @@
+"""A view of a scan to a record: cameras, objects with boxes, prompts with their points, quality, and the encoded
+members."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.geometry.boxes import OrientedBox, upright_box
+from gapdata.geometry.camera import Intrinsics, relative_poses, transform
+from gapdata.geometry.consistency import reprojection_distances
+from gapdata.geometry.pointmap import first_frame_pointmap
+from gapdata.prompts.instances import visible_pixels
+from gapdata.prompts.marks import mark_mask
+from gapdata.prompts.sampling import PromptPixel, PromptSampling, sample_prompts
+from gapdata.records.codec import MILLIMETRES_PER_METRE, encode_npy, encode_png, member_name
+from gapdata.records.prepare import PreparedFrame
+from gapdata.records.schema import Prompt, Record, ViewObject
+from gapdata.records.views import View
+from gapdata.sources.base import Annotation, Scan
+
+METRE_DIGITS = 6
+"""Positions are rounded to micrometres: far below any sensor, and the JSON stays a third shorter."""
+MIN_BOX_VERTICES = 4
+QUALITY_STRIDE = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneObjects:
+    """What a scene's annotation says about its objects, by object id: names in all taxonomies, and the box in the
+    world."""
+
+    labels: Mapping[int, Mapping[str, str]]
+    boxes: Mapping[int, OrientedBox]  # unaligned world
+    without_box: tuple[int, ...]  # too few vertices
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssemblySettings:
+    """The recipe's part that shapes a record beyond its frames."""
+
+    pointmap_stride: int
+    min_visible_pixels: int
+    prompts: PromptSampling
+    mark_native_width: float
+
+
+def scene_objects(
+    annotation: Annotation, labels: Mapping[int, Mapping[str, str]], axis_alignment: NDArray[np.float64] | None
+) -> SceneObjects:
+    """Upright boxes of all objects, from the mesh vertices of each.
+
+    Both worlds of ScanNet have z up, so a box is upright in either; where there is an alignment the box is fitted in
+    the aligned world and carried back.
+    """
+    to_aligned = np.eye(4) if axis_alignment is None else axis_alignment
+    from_aligned = np.linalg.inv(to_aligned)
+    boxes, without = {}, []
+    for item in annotation.objects:
+        if len(item.vertices) < MIN_BOX_VERTICES:
+            without.append(item.object_id)
+            continue
+        points = transform(to_aligned, annotation.vertices[item.vertices].astype(np.float64))
+        boxes[item.object_id] = upright_box(points).transformed(from_aligned)
+    return SceneObjects(labels=labels, boxes=boxes, without_box=tuple(without))
+
+
+def assemble_record(
+    scan: Scan,
+    view: View,
+    frames: Sequence[PreparedFrame],
+    camera: Intrinsics,
+    objects: SceneObjects | None,
+    settings: AssemblySettings,
+    *,
+    split: str,
+    source: str,
+    rng: np.random.Generator,
+) -> Record:
+    """Put one record together.
+
+    Args:
+        scan: the scan that the view belongs to.
+        view: which frames.
+        frames: the prepared frames of the view, in its order.
+        camera: intrinsics of the stored frames.
+        objects: the scene's objects; ``None`` for a scan without annotation, whose record carries geometry only.
+        settings: see :class:`AssemblySettings`.
+        split, source: kept in the record as provenance.
+        rng: seeded from the recipe and the view's key.
+    """
+    camera_to_world = np.array(scan.camera_to_world[list(view.frame_ids)], dtype=np.float64)
+    camera_to_first = relative_poses(camera_to_world)
+    depth = np.stack([frame.depth for frame in frames]).astype(np.float32) / np.float32(MILLIMETRES_PER_METRE)
+    cameras = [camera] * len(frames)
+    masks = [frame.instances for frame in frames if frame.instances is not None]
+    view_objects: tuple[ViewObject, ...] = ()
+    prompts: tuple[Prompt, ...] = ()
+    if objects is not None and len(masks) == len(frames):
+        stacked = np.stack(masks)
+        view_objects = _visible_objects(objects, stacked, camera_to_world[0], settings.min_visible_pixels)
+        listed = {item.object_id: item.label for item in view_objects}
+        known = np.isin(stacked, np.array([object_id + 1 for object_id in listed], dtype=np.int64))
+        pixels = sample_prompts(np.where(known, stacked, 0).astype(np.uint16), depth > 0, settings.prompts, rng)
+        prompts = _answered(pixels, depth, camera, camera_to_first, listed)
+    size = (camera.width, camera.height)
+    pointmap = first_frame_pointmap(depth, cameras, camera_to_first, settings.pointmap_stride)
+    return Record(
+        key=view.key,
+        scene_id=scan.scene_id,
+        source=source,
+        split=split,
+        view=view.kind,
+        frame_ids=view.frame_ids,
+        image_size=size,
+        intrinsics=np.tile([camera.fx, camera.fy, camera.cx, camera.cy], (len(frames), 1)),
+        camera_to_world=camera_to_world,
+        camera_to_first=camera_to_first,
+        axis_alignment=scan.axis_alignment,
+        objects=view_objects,
+        prompts=prompts,
+        quality=_quality(depth, cameras, camera_to_first),
+        members=_members(frames, prompts, pointmap, size, settings.mark_native_width),
+    )
+
+
+def _visible_objects(
+    objects: SceneObjects, masks: NDArray[np.uint16], first_camera_to_world: NDArray[np.float64], min_pixels: int
+) -> tuple[ViewObject, ...]:
+    world_to_first = np.linalg.inv(first_camera_to_world)
+    found = []
+    for object_id, pixels in visible_pixels(masks).items():
+        if object_id not in objects.boxes or max(pixels) < min_pixels:
+            continue
+        box = objects.boxes[object_id].transformed(world_to_first)
+        labels = objects.labels[object_id]
+        found.append(
+            ViewObject(
+                object_id=object_id,
+                label=labels["raw"],
+                labels=labels,
+                center=_rounded(box.center),
+                size=_rounded(box.size),
+                rotation=tuple(_rounded(row, digits=9) for row in box.rotation),
+                visible_pixels=pixels,
+            )
+        )
+    return tuple(found)
+
+
+def _answered(
+    pixels: Sequence[PromptPixel],
+    depth: NDArray[np.float32],
+    camera: Intrinsics,
+    camera_to_first: NDArray[np.float64],
+    labels: Mapping[int, str],
+) -> tuple[Prompt, ...]:
+    prompts = []
+    for index, chosen in enumerate(pixels, start=1):
+        u, v = chosen.pixel
+        z = np.float64(depth[chosen.frame, v, u])
+        point = transform(camera_to_first[chosen.frame], camera.unproject(np.array([u, v]), z))
+        prompts.append(
+            Prompt(
+                index=index,
+                frame=chosen.frame,
+                pixel=chosen.pixel,
+                point=_rounded(point),
+                object_id=chosen.object_id,
+                label=labels[chosen.object_id],
+            )
+        )
+    return tuple(prompts)
+
+
+def _quality(
+    depth: NDArray[np.float32], cameras: Sequence[Intrinsics], camera_to_first: NDArray[np.float64]
+) -> dict[str, object]:
+    """Valid share per frame, and the median disagreement in metres of neighbouring frames where they see the same
+    surface."""
+    medians: list[float | None] = []
+    points = first_frame_pointmap(depth, cameras, camera_to_first) if len(depth) > 1 else depth[..., None]
+    for frame in range(len(depth) - 1):
+        later = points[frame + 1][::QUALITY_STRIDE, ::QUALITY_STRIDE]
+        distances = reprojection_distances(later, points[frame], cameras[frame], camera_to_first[frame])
+        medians.append(round(float(np.median(distances)), METRE_DIGITS) if len(distances) else None)
+    return {
+        "valid_depth": [round(float(np.mean(frame > 0)), 4) for frame in depth],
+        "reprojection_median": medians,
+    }
+
+
+def _members(
+    frames: Sequence[PreparedFrame],
+    prompts: Sequence[Prompt],
+    pointmap: NDArray[np.float32],
+    size: tuple[int, int],
+    mark_native_width: float,
+) -> dict[str, bytes]:
+    members: dict[str, bytes] = {}
+    for position, frame in enumerate(frames):
+        members[member_name(position, "jpg")] = frame.jpeg
+        members[member_name(position, "depth.png")] = frame.depth_png
+        if frame.instance_png is not None:
+            members[member_name(position, "instance.png")] = frame.instance_png
+        marks = {prompt.index: prompt.pixel for prompt in prompts if prompt.frame == position}
+        if marks:
+            members[member_name(position, "prompt.png")] = encode_png(mark_mask(size, marks, mark_native_width))
+    members["pointmap.npy"] = encode_npy(pointmap)
+    return members
+
+
+def _rounded(values: NDArray[np.float64], digits: int = METRE_DIGITS) -> tuple[float, float, float]:
+    x, y, z = (round(float(value), digits) + 0.0 for value in values)
+    return x, y, z

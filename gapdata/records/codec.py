@@ -1,0 +1,138 @@
+"""Images, depth, masks and pointmaps to the bytes of a record's members and back.
+
+Members of a frame ``f`` are named ``00.jpg``, ``00.depth.png``, ``00.instance.png`` and ``00.prompt.png`` after the
+record's key; ``pointmap.npy`` belongs to the whole view.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.errors import ShardError
+from gapdata.geometry.camera import Intrinsics
+from gapdata.geometry.pointmap import first_frame_pointmap
+from gapdata.records.schema import Record
+
+MILLIMETRES_PER_METRE = 1000.0
+MAX_PIXELS = 100_000_000
+"""Largest image that is decoded: a member that claims more is damaged or hostile."""
+
+
+def member_name(frame: int, suffix: str) -> str:
+    """``00.jpg`` for frame 0 and suffix ``jpg``."""
+    return f"{frame:02d}.{suffix}"
+
+
+def encode_jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
+    """(H, W, 3) uint8 RGB to JPEG, 4:2:0."""
+    import cv2
+
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return data.tobytes()
+
+
+def encode_png(image: NDArray[np.uint16] | NDArray[np.uint8]) -> bytes:
+    """(H, W) uint16 or uint8 to PNG at compression level 1: level 6 costs seven times the time for a fifth of the
+    size."""
+    import cv2
+
+    _, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    return data.tobytes()
+
+
+def encode_npy(array: NDArray[np.float32]) -> bytes:
+    """A float32 array as ``.npy``."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def record_image(record: Record, frame: int) -> NDArray[np.uint8]:
+    """The stored, unmarked frame, (H, W, 3) uint8 RGB."""
+    import cv2
+
+    return cv2.cvtColor(_decode(record, member_name(frame, "jpg"), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
+def record_depth(record: Record, frame: int) -> NDArray[np.float32]:
+    """Depth registered to the stored frame, (H, W) float32 metres, 0 where there is none."""
+    return _decode_mask(record, member_name(frame, "depth.png")).astype(np.float32) / np.float32(MILLIMETRES_PER_METRE)
+
+
+def record_instances(record: Record, frame: int) -> NDArray[np.uint16]:
+    """The instance mask, (H, W) uint16: object id + 1, 0 where none."""
+    return _decode_mask(record, member_name(frame, "instance.png")).astype(np.uint16)
+
+
+def record_prompt_mask(record: Record, frame: int) -> NDArray[np.uint16]:
+    """(H, W) uint16: k where the mark of the prompt with index k covers the pixel; all 0 for a frame without
+    prompts."""
+    name = member_name(frame, "prompt.png")
+    if name not in record.members:
+        return np.zeros((record.image_size[1], record.image_size[0]), dtype=np.uint16)
+    return _decode_mask(record, name).astype(np.uint16)
+
+
+def record_cameras(record: Record) -> list[Intrinsics]:
+    """The intrinsics of all stored frames."""
+    return [record.camera(frame) for frame in range(len(record))]
+
+
+def record_pointmap(record: Record) -> NDArray[np.float32]:
+    """The full-resolution pointmap, (F, H, W, 3) float32, metres, first camera, NaN where depth is invalid."""
+    depth = np.stack([record_depth(record, frame) for frame in range(len(record))])
+    return first_frame_pointmap(depth, record_cameras(record), record.camera_to_first)
+
+
+def stored_pointmap(record: Record) -> NDArray[np.float32]:
+    """The strided pointmap as stored, (F, H // s, W // s, 3) float32, metres, first camera, NaN where invalid."""
+    data = _member(record, "pointmap.npy")
+    width, height = record.image_size
+    try:
+        array = np.load(io.BytesIO(data), allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise ShardError(f"record {record.key}: pointmap.npy cannot be read: {error}") from error
+    if (
+        array.ndim != 4
+        or array.shape[0] != len(record)
+        or array.shape[3] != 3
+        or array.size > 3 * len(record) * width * height
+    ):
+        raise ShardError(f"record {record.key}: pointmap.npy has shape {array.shape}")
+    return array.astype(np.float32, copy=False)
+
+
+def _member(record: Record, name: str) -> bytes:
+    if name not in record.members:
+        raise ShardError(f"record {record.key}: member {name} is missing", cure="run `gapdata verify` on the build")
+    return record.members[name]
+
+
+def _decode_mask(record: Record, name: str) -> NDArray[np.uint16]:
+    import cv2
+
+    image = _decode(record, name, cv2.IMREAD_UNCHANGED)
+    if image.ndim != 2:
+        raise ShardError(f"record {record.key}: member {name} has {image.shape[2]} channels, expected 1")
+    return image
+
+
+def _decode(record: Record, name: str, flags: int) -> NDArray[Any]:
+    import cv2
+
+    data = np.frombuffer(_member(record, name), dtype=np.uint8)
+    width, height = record.image_size
+    if width * height > MAX_PIXELS:
+        raise ShardError(f"record {record.key}: image size {width}x{height} is implausible")
+    image = cv2.imdecode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None
+    if image is None:
+        raise ShardError(f"record {record.key}: member {name} is no image", cure="run `gapdata verify` on the build")
+    if image.shape[:2] != (height, width):
+        raise ShardError(
+            f"record {record.key}: member {name} is {image.shape[1]}x{image.shape[0]}, expected {width}x{height}"
+        )
+    return image

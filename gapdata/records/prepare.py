@@ -1,0 +1,150 @@
+"""One raw frame to what a record stores of it: the resized image, the registered depth and the instance mask."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.errors import SourceError
+from gapdata.frames.resize import plan_resize
+from gapdata.geometry.camera import Intrinsics, is_rigid
+from gapdata.geometry.registration import register_depth
+from gapdata.prompts.instances import InstanceRenderer
+from gapdata.records.codec import MILLIMETRES_PER_METRE, encode_jpeg, encode_png
+from gapdata.sources.base import Scan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameSettings:
+    """How frames are stored: see the ``[frames]`` section of the recipe."""
+
+    image_size: tuple[int, int]  # (width, height)
+    jpeg_quality: int
+    near: float  # metres
+    far: float  # metres
+    min_valid_depth: float  # share of pixels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PreparedFrame:
+    """A frame at training size."""
+
+    frame_id: int
+    jpeg: bytes
+    depth_png: bytes
+    instance_png: bytes | None
+    depth: NDArray[np.uint16]  # (H, W) millimetres, registered, 0 invalid
+    instances: NDArray[np.uint16] | None  # (H, W) object id + 1, 0 none; None without annotation
+
+    @property
+    def valid_depth(self) -> float:
+        """Share of pixels with valid depth."""
+        return float(np.count_nonzero(self.depth)) / self.depth.size
+
+
+class FramePreparer:
+    """Prepares frames of one scan and remembers the last few, because neighbouring clips share frames.
+
+    Args:
+        scan: where frames come from.
+        settings: how they are stored.
+        renderer: draws instance masks; ``None`` for a scan without annotation.
+        capacity: frames remembered; at 512x384 one takes about 1 MB.
+    """
+
+    def __init__(
+        self, scan: Scan, settings: FrameSettings, renderer: InstanceRenderer | None, capacity: int = 48
+    ) -> None:
+        self._scan = scan
+        self._settings = settings
+        self._renderer = renderer
+        self._capacity = capacity
+        self._resize = plan_resize(scan.color_intrinsics, settings.image_size)
+        self._recent: OrderedDict[int, PreparedFrame] = OrderedDict()
+        self._depths: OrderedDict[int, NDArray[np.uint16]] = OrderedDict()
+
+    @property
+    def scene_id(self) -> str:
+        """The scan's id."""
+        return self._scan.scene_id
+
+    @property
+    def camera(self) -> Intrinsics:
+        """Intrinsics of the stored frames."""
+        return self._resize.camera
+
+    def has_depth(self, frame: int) -> bool:
+        """Whether the frame's registered depth reaches the settings' valid share.
+
+        Raises:
+            SourceError: the frame is damaged.
+        """
+        depth = self._recent[frame].depth if frame in self._recent else self._registered_depth(frame)
+        return bool(np.count_nonzero(depth) >= max(1, self._settings.min_valid_depth * depth.size))
+
+    def prepare(self, frame: int) -> PreparedFrame:
+        """The frame at training size.
+
+        Raises:
+            SourceError: the frame's colour or depth is damaged.
+        """
+        if frame in self._recent:
+            self._recent.move_to_end(frame)
+            return self._recent[frame]
+        image = self._resize.apply(self._scan.color(frame, self._resize.reduction))
+        depth = self._registered_depth(frame)
+        instances = self._instances(frame, depth)
+        prepared = PreparedFrame(
+            frame_id=frame,
+            jpeg=encode_jpeg(image, self._settings.jpeg_quality),
+            depth_png=encode_png(depth),
+            instance_png=None if instances is None else encode_png(instances),
+            depth=depth,
+            instances=instances,
+        )
+        _remember(self._recent, frame, prepared, self._capacity)
+        return prepared
+
+    def _registered_depth(self, frame: int) -> NDArray[np.uint16]:
+        if frame in self._depths:
+            return self._depths[frame]
+        raw = self._scan.depth(frame)
+        metres = raw.astype(np.float32) / np.float32(self._scan.depth_units_per_metre)
+        registered = register_depth(metres, self._scan.depth_intrinsics, self.camera, self._scan.depth_to_color)
+        in_range = (registered >= self._settings.near) & (registered <= self._settings.far)
+        millimetres = np.where(in_range, np.rint(registered * MILLIMETRES_PER_METRE), 0).astype(np.uint16)
+        _remember(self._depths, frame, millimetres, self._capacity)
+        return millimetres
+
+    def _instances(self, frame: int, depth: NDArray[np.uint16]) -> NDArray[np.uint16] | None:
+        if self._renderer is None:
+            return None
+        metres = depth.astype(np.float32) / np.float32(MILLIMETRES_PER_METRE)
+        return self._renderer.render(self.camera, self._scan.camera_to_world[frame], metres)
+
+
+def usable_poses(scan: Scan) -> NDArray[np.bool_]:
+    """(N,) frames whose pose is finite and rigid.
+
+    Raises:
+        SourceError: there is none.
+    """
+    usable = is_rigid(scan.camera_to_world)
+    if not usable.any():
+        raise SourceError(
+            f"none of its {scan.frame_count} frames has a valid pose",
+            path=scan.path,
+            scene=scan.scene_id,
+            cure="leave it out",
+        )
+    return usable
+
+
+def _remember(store: OrderedDict[int, Any], frame: int, value: object, capacity: int) -> None:
+    store[frame] = value
+    while len(store) > capacity:
+        store.popitem(last=False)

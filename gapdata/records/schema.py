@@ -1,0 +1,216 @@
+"""The record: one view of one scene with its prompts, objects and expressions.
+
+A record is what a shard stores: the JSON member described here, and one member each for a frame's image, depth,
+instance mask and prompt mask (:mod:`gapdata.records.codec` turns those into arrays). Fields may be added to schema 1;
+these keep their names.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.errors import ShardError
+from gapdata.geometry.camera import Intrinsics
+
+SCHEMA = 1
+VIEW_KINDS = ("clip", "scene", "around")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewObject:
+    """An annotated object that is visible in a view; its box is oriented, in the camera of the first frame, metres."""
+
+    object_id: int
+    label: str
+    labels: Mapping[str, str]  # taxonomy name -> label, e.g. {"raw": "office chair", "nyu40": "chair"}
+    center: tuple[float, float, float]
+    size: tuple[float, float, float]  # full extents along the box's own axes
+    rotation: tuple[tuple[float, float, float], ...]  # 3x3, box axes to first camera
+    visible_pixels: tuple[int, ...]  # (F,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """A marked pixel and its answer: what is there, and where in metres in the first frame's camera."""
+
+    index: int  # 1-based; its value in the prompt mask
+    frame: int  # position within the view
+    pixel: tuple[int, int]  # (u, v) of the stored image
+    point: tuple[float, float, float]  # metres, first camera
+    object_id: int | None
+    label: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Record:
+    """One view. Array fields are float64; ``members`` holds the encoded files by their name after ``<key>.``."""
+
+    key: str
+    scene_id: str
+    source: str
+    split: str
+    view: str
+    frame_ids: tuple[int, ...]  # raw indices of the source stream
+    image_size: tuple[int, int]  # (width, height) of the stored images
+    intrinsics: NDArray[np.float64]  # (F, 4) fx, fy, cx, cy in pixels of the stored image
+    camera_to_world: NDArray[np.float64]  # (F, 4, 4) unaligned world
+    camera_to_first: NDArray[np.float64]  # (F, 4, 4)
+    axis_alignment: NDArray[np.float64] | None  # (4, 4) unaligned to aligned world
+    objects: tuple[ViewObject, ...] = ()
+    prompts: tuple[Prompt, ...] = ()
+    expressions: tuple[Mapping[str, Any], ...] = ()
+    quality: Mapping[str, Any] = field(default_factory=dict)
+    schema: int = SCHEMA
+    members: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        """The number of frames."""
+        return len(self.frame_ids)
+
+    def camera(self, frame: int) -> Intrinsics:
+        """The intrinsics of one stored frame."""
+        fx, fy, cx, cy = (float(value) for value in self.intrinsics[frame])
+        return Intrinsics(fx=fx, fy=fy, cx=cx, cy=cy, width=self.image_size[0], height=self.image_size[1])
+
+    def to_json(self) -> bytes:
+        """The JSON member: compact, keys in schema order, so that equal records give equal bytes."""
+        fields = {
+            "schema": self.schema,
+            "key": self.key,
+            "scene_id": self.scene_id,
+            "source": self.source,
+            "split": self.split,
+            "view": self.view,
+            "frame_ids": list(self.frame_ids),
+            "image_size": list(self.image_size),
+            "intrinsics": self.intrinsics.tolist(),
+            "camera_to_world": self.camera_to_world.tolist(),
+            "camera_to_first": self.camera_to_first.tolist(),
+            "axis_alignment": None if self.axis_alignment is None else self.axis_alignment.tolist(),
+            "objects": [_object_fields(item) for item in self.objects],
+            "prompts": [_prompt_fields(prompt) for prompt in self.prompts],
+            "expressions": [dict(item) for item in self.expressions],
+            "quality": dict(self.quality),
+        }
+        return json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _object_fields(item: ViewObject) -> dict[str, Any]:
+    return {
+        "object_id": item.object_id,
+        "label": item.label,
+        "labels": dict(item.labels),
+        "center": list(item.center),
+        "size": list(item.size),
+        "rotation": [list(row) for row in item.rotation],
+        "visible_pixels": list(item.visible_pixels),
+    }
+
+
+def _prompt_fields(prompt: Prompt) -> dict[str, Any]:
+    return {
+        "index": prompt.index,
+        "frame": prompt.frame,
+        "pixel": list(prompt.pixel),
+        "point": list(prompt.point),
+        "object_id": prompt.object_id,
+        "label": prompt.label,
+    }
+
+
+def record_from_json(data: bytes, members: Mapping[str, bytes] | None = None) -> Record:
+    """Read a JSON member.
+
+    Raises:
+        ShardError: the bytes are no JSON object, a field is missing or has the wrong shape, or the schema is newer
+        than this code.
+    """
+    try:
+        fields = json.loads(data)
+        if not isinstance(fields, dict):
+            raise ShardError("record JSON is not an object")
+        if fields["schema"] != SCHEMA:
+            raise ShardError(
+                f"record has schema {fields['schema']}, this version reads {SCHEMA}", cure="upgrade gapmllm"
+            )
+        record = _record_from_fields(fields, members or {})
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ShardError(f"record JSON does not follow schema {SCHEMA}: {type(error).__name__} {error}") from error
+    _check_shapes(record)
+    return record
+
+
+def _record_from_fields(fields: Mapping[str, Any], members: Mapping[str, bytes]) -> Record:
+    alignment = fields["axis_alignment"]
+    return Record(
+        key=str(fields["key"]),
+        scene_id=str(fields["scene_id"]),
+        source=str(fields["source"]),
+        split=str(fields["split"]),
+        view=str(fields["view"]),
+        frame_ids=tuple(int(index) for index in fields["frame_ids"]),
+        image_size=(int(fields["image_size"][0]), int(fields["image_size"][1])),
+        intrinsics=np.array(fields["intrinsics"], dtype=np.float64),
+        camera_to_world=np.array(fields["camera_to_world"], dtype=np.float64),
+        camera_to_first=np.array(fields["camera_to_first"], dtype=np.float64),
+        axis_alignment=None if alignment is None else np.array(alignment, dtype=np.float64),
+        objects=tuple(_object_from_fields(item) for item in fields["objects"]),
+        prompts=tuple(_prompt_from_fields(item) for item in fields["prompts"]),
+        expressions=tuple(fields["expressions"]),
+        quality=fields["quality"],
+        members=members,
+    )
+
+
+def _object_from_fields(item: Mapping[str, Any]) -> ViewObject:
+    return ViewObject(
+        object_id=int(item["object_id"]),
+        label=str(item["label"]),
+        labels={str(name): str(label) for name, label in item["labels"].items()},
+        center=_triple(item["center"]),
+        size=_triple(item["size"]),
+        rotation=tuple(_triple(row) for row in item["rotation"]),
+        visible_pixels=tuple(int(count) for count in item["visible_pixels"]),
+    )
+
+
+def _prompt_from_fields(item: Mapping[str, Any]) -> Prompt:
+    u, v = item["pixel"]
+    return Prompt(
+        index=int(item["index"]),
+        frame=int(item["frame"]),
+        pixel=(int(u), int(v)),
+        point=_triple(item["point"]),
+        object_id=None if item["object_id"] is None else int(item["object_id"]),
+        label=None if item["label"] is None else str(item["label"]),
+    )
+
+
+def _triple(values: Any) -> tuple[float, float, float]:
+    x, y, z = values
+    return float(x), float(y), float(z)
+
+
+def _check_shapes(record: Record) -> None:
+    count = len(record.frame_ids)
+    expected = {"intrinsics": (count, 4), "camera_to_world": (count, 4, 4), "camera_to_first": (count, 4, 4)}
+    for name, shape in expected.items():
+        actual = getattr(record, name).shape
+        if actual != shape:
+            raise ShardError(f"record {record.key}: {name} has shape {actual}, expected {shape}")
+    if record.axis_alignment is not None and record.axis_alignment.shape != (4, 4):
+        raise ShardError(
+            f"record {record.key}: axis_alignment has shape {record.axis_alignment.shape}, expected (4, 4)"
+        )
+    if record.view not in VIEW_KINDS:
+        raise ShardError(f"record {record.key}: view is {record.view!r}, expected one of {', '.join(VIEW_KINDS)}")
+    if any(not 0 <= prompt.frame < count for prompt in record.prompts):
+        raise ShardError(f"record {record.key}: a prompt names a frame outside the view")
+    if any(len(item.visible_pixels) != count or len(item.rotation) != 3 for item in record.objects):
+        raise ShardError(f"record {record.key}: an object's rotation or visible_pixels has the wrong length")

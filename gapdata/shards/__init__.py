@@ -1,0 +1,1 @@
+"""Shards: records in WebDataset tars, their index, and the reader."""

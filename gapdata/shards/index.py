@@ -1,0 +1,99 @@
+"""``index.parquet``: one row per record with the place of each of its members, compiled from the committed shards
+only."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gapdata.atomic import write_atomically
+from gapdata.errors import ShardError, UsageError
+
+INDEX_NAME = "index.parquet"
+
+
+def read_commit(path: Path) -> dict[str, Any]:
+    """The commit record of a shard (``shard-000012.json``).
+
+    Raises:
+        ShardError: the file is no commit record.
+    """
+    try:
+        commit = json.loads(path.read_bytes())
+        if isinstance(commit["records"], list) and isinstance(commit["sha256"], str):
+            return dict(commit)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        pass
+    raise ShardError("is no shard commit record", path=path, cure="delete it and run build-shards again")
+
+
+def write_index(build: Path, commits: Sequence[dict[str, Any]]) -> None:
+    """Write ``index.parquet``, rows in the order of shards and of records within them."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [_row(commit["shard"], record) for commit in commits for record in commit["records"]]
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=_schema()), buffer, compression="zstd")
+    write_atomically(build / INDEX_NAME, buffer.getvalue())
+
+
+def read_index(build: Path) -> Any:
+    """The index as a ``pyarrow.Table``.
+
+    Raises:
+        UsageError: the directory holds no finished build.
+        ShardError: the index is damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = build / INDEX_NAME
+    if not path.is_file():
+        raise UsageError(
+            "holds no finished build (no index.parquet)", path=build, cure="run `gapdata build-shards` first"
+        )
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ShardError(f"cannot be read: {error}", path=path, cure="run build-shards again") from error
+    missing = set(_schema().names) - set(table.column_names)
+    if missing:
+        raise ShardError(f"lacks the columns {', '.join(sorted(missing))}", path=path, cure="run build-shards again")
+    return table
+
+
+def _schema() -> Any:
+    import pyarrow as pa
+
+    place = pa.struct([("name", pa.string()), ("offset", pa.int64()), ("size", pa.int64())])
+    return pa.schema(
+        [
+            ("key", pa.string()),
+            ("shard", pa.string()),
+            ("scene_id", pa.string()),
+            ("split", pa.string()),
+            ("view", pa.string()),
+            ("frame_ids", pa.list_(pa.int32())),
+            ("prompts", pa.int32()),
+            ("objects", pa.int32()),
+            ("valid_depth", pa.float32()),
+            ("reprojection_median", pa.float32()),
+            ("members", pa.list_(place)),
+        ]
+    )
+
+
+def _row(shard: str, record: dict[str, Any]) -> dict[str, Any]:
+    valid = record["quality"].get("valid_depth", [])
+    medians = [value for value in record["quality"].get("reprojection_median", []) if value is not None]
+    return {
+        **{name: record[name] for name in ("key", "scene_id", "split", "view", "frame_ids", "prompts", "objects")},
+        "shard": shard,
+        "valid_depth": sum(valid) / len(valid) if valid else None,
+        "reprojection_median": max(medians) if medians else None,
+        "members": [{"name": name, "offset": at, "size": size} for name, (at, size) in record["members"].items()],
+    }
