@@ -86,8 +86,7 @@ def _interior_pixels(masks: NDArray[np.uint16], valid: NDArray[np.bool_], border
     window = np.ones((2 * border + 1, 2 * border + 1), dtype=np.uint8)
     found: dict[int, list[NDArray[np.int32]]] = {}
     for frame, (mask, has_depth) in enumerate(zip(masks, valid, strict=True)):
-        # A pixel is interior where its whole neighbourhood has one id and valid depth; outside the image counts as id
-        # 0.
+        # Interior means that the whole neighbourhood has one id and valid depth; outside the image counts as id 0.
         ids = np.where(has_depth, mask, 0).astype(np.uint16)
         outside = {"borderType": cv2.BORDER_CONSTANT, "borderValue": 0}
         interior = (ids > 0) & (cv2.erode(ids, window, **outside) == ids) & (cv2.dilate(ids, window, **outside) == ids)
@@ -95,7 +94,8 @@ def _interior_pixels(masks: NDArray[np.uint16], valid: NDArray[np.bool_], border
         labels = ids[rows, columns]
         order = np.argsort(labels, kind="stable")
         present, starts = np.unique(labels[order], return_index=True)
-        for value, part in zip(present, np.split(order, starts[1:]), strict=True):
+        for value, start, end in zip(present, starts, np.append(starts, len(order))[1:], strict=True):
+            part = order[start:end]
             pixels = np.stack([np.full(len(part), frame), columns[part], rows[part]], axis=1).astype(np.int32)
             found.setdefault(int(value) - 1, []).append(pixels)
     return {object_id: np.concatenate(parts) for object_id, parts in found.items()}

@@ -1,0 +1,42 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from gapdata.geometry.camera import Intrinsics
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """The folder of small real data, by ``GAPDATA_SAMPLES``; tests that need it are skipped where it is absent."""
+    path = Path(os.environ.get("GAPDATA_SAMPLES", REPOSITORY.parent / "shared" / "data"))
+    if not path.is_dir():
+        pytest.skip(f"no sample data at {path}: set GAPDATA_SAMPLES")
+    return path
+
+
+@pytest.fixture
+def color_camera() -> Intrinsics:
+    return Intrinsics(fx=146.0, fy=145.5, cx=80.4, cy=59.7, width=162, height=121)
+
+
+@pytest.fixture
+def depth_camera() -> Intrinsics:
+    return Intrinsics(fx=72.1, fy=72.4, cx=39.5, cy=30.2, width=80, height=60)
+
+
+def look_from(position: tuple[float, float, float], yaw: float, pitch: float = 0.0) -> NDArray[np.float64]:
+    """A camera_to_world (4, 4) with z up in the world: heading ``yaw`` about z, looking down by ``pitch`` radians."""
+    forward = np.array([np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), -np.sin(pitch)])
+    right = np.array([np.sin(yaw), -np.cos(yaw), 0.0])
+    pose = np.eye(4)
+    pose[:3, 0], pose[:3, 1], pose[:3, 2], pose[:3, 3] = right, np.cross(forward, right), forward, position
+    return pose

@@ -1,0 +1,93 @@
+"""Data flows one way: a package imports only from packages above it, and gapdata never needs torch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+
+ORDER = [
+    "errors",
+    "seeding",
+    "atomic",
+    "geometry",
+    "annotations",
+    "sources",
+    "frames",
+    "prompts",
+    "records",
+    "tasks",
+    "shards",
+    "engine",
+    "inspection",
+    "view",
+    "cli",
+]
+"""Rooms of gapdata from the top of the house to its bottom."""
+TRAINING_ONLY = {"torch", "transformers", "gapmodel", "tokenizers", "safetensors"}
+HEAVY = {"open3d", "cv2", "ray", "webdataset", "trimesh", "pyarrow", "tqdm"}
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((REPOSITORY / package).rglob("*.py"))
+
+
+def imports(path: Path, *, top_level_only: bool = False) -> set[str]:
+    tree = ast.parse(path.read_text())
+    nodes = tree.body if top_level_only else list(ast.walk(tree))
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def room(path: Path) -> str:
+    return path.relative_to(REPOSITORY / "gapdata").parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", modules("gapdata"), ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_a_module_of_gapdata_imports_only_from_rooms_above_it(path: Path) -> None:
+    if room(path) in ("__init__", "__main__"):
+        return
+    here = ORDER.index(room(path))
+    rooms = {name.split(".")[1] for name in imports(path) if name.startswith("gapdata.")}
+    assert {name for name in rooms & set(ORDER) if ORDER.index(name) > here} == set()
+
+
+def test_gapdata_never_imports_what_only_training_needs() -> None:
+    for path in modules("gapdata"):
+        assert {name.split(".")[0] for name in imports(path)} & TRAINING_ONLY == set(), path
+
+
+def test_heavy_libraries_are_imported_where_they_are_used() -> None:
+    for path in modules("gapdata"):
+        assert {name.split(".")[0] for name in imports(path, top_level_only=True)} & HEAVY == set(), path
+
+
+def test_files_stay_small_enough_to_read() -> None:
+    lengths = {
+        path: len(path.read_text().splitlines())
+        for name in ("gapdata", "gapmodel", "pipelines")
+        for path in modules(name)
+    }
+    assert {str(path): count for path, count in lengths.items() if count > 400} == {}
+
+
+def test_the_help_of_the_command_line_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, gapdata.cli\n"
+        "try: gapdata.cli.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({name.split('.')[0] for name in sys.modules}), file=sys.stderr)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(ast.literal_eval(result.stderr))
+    assert loaded & (HEAVY | TRAINING_ONLY | {"numpy"}) == set()
+    assert "build-shards" in result.stdout
