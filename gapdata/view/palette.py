@@ -1,0 +1,60 @@
+"""Colours that tell frames, objects and depths apart. RGB throughout."""
+
+from __future__ import annotations
+
+import colorsys
+
+import numpy as np
+from numpy.typing import NDArray
+
+Color = tuple[int, int, int]
+
+SHEET: Color = (21, 23, 28)
+PANEL_TOP = (62, 68, 80)
+PANEL_BOTTOM = (27, 30, 36)
+TEXT: Color = (236, 239, 244)
+MUTED: Color = (158, 166, 180)
+PROMPT: Color = (255, 48, 48)  # the mark's own red
+AXES: tuple[Color, Color, Color] = ((255, 84, 84), (96, 220, 112), (90, 150, 255))  # x, y, z
+GOLDEN_RATIO = 0.618033988749895
+
+
+def frame_color(frame: int, frames: int) -> Color:
+    """From blue (first) over green and yellow to orange (last): the order of frames can be read off."""
+    share = frame / max(frames - 1, 1)
+    return _rgb(0.58 - 0.5 * share, 0.72, 1.0)
+
+
+def object_color(object_id: int) -> Color:
+    """A colour of its own for each object id; steps of the golden ratio keep neighbouring ids apart."""
+    return _rgb((object_id * GOLDEN_RATIO + 0.11) % 1.0, 0.62, 0.98)
+
+
+def instance_colors(instances: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """(...,) object id + 1 (0 = none, grey) to (..., 3) uint8."""
+    table = np.full((int(instances.max(initial=0)) + 1, 3), 110, dtype=np.uint8)
+    for value in range(1, len(table)):
+        table[value] = object_color(value - 1)
+    return table[instances]
+
+
+def frame_colors(frames: NDArray[np.uint16], count: int) -> NDArray[np.uint8]:
+    """(...,) frame positions to (..., 3) uint8."""
+    return np.array([frame_color(frame, count) for frame in range(max(count, 1))], dtype=np.uint8)[frames]
+
+
+def depth_colors(depth: NDArray[np.floating], nearest: float, farthest: float) -> NDArray[np.uint8]:
+    """Metres (H, W) to Turbo colours (H, W, 3) uint8, near red, far blue; dark grey where there is none."""
+    import cv2
+
+    valid = np.isfinite(depth) & (depth > 0)
+    share = (np.where(valid, depth, farthest) - nearest) / max(farthest - nearest, 1e-6)
+    level = np.rint(255 * (0.04 + 0.92 * (1.0 - np.clip(share, 0.0, 1.0)))).astype(np.uint8)
+    colors = cv2.cvtColor(cv2.applyColorMap(level, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
+    colors[~valid] = (38, 40, 46)
+    return colors
+
+
+def _rgb(hue: float, saturation: float, value: float) -> Color:
+    red, green, blue = (round(255 * channel) for channel in colorsys.hsv_to_rgb(hue % 1.0, saturation, value))
+    return red, green, blue
