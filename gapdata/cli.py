@@ -101,7 +101,7 @@ def _add_synth(commands: Any) -> None:
         "--noise", type=float, default=1.0, help="strength of sensor noise; 0 turns noise and holes off"
     )
     parser.add_argument(
-        "--shared-camera", action="store_true", help="colour and depth share one camera, of the colour size"
+        "--shared-camera", action="store_true", help="colour and depth share one camera, of the depth size"
     )
     parser.add_argument(
         "--workers", type=_positive, metavar="N", help="scenes made at once (default: by the number of cores)"

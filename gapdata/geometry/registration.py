@@ -15,8 +15,12 @@ from numpy.typing import NDArray
 
 from gapdata.geometry.camera import Intrinsics, transform
 
-EDGE_RATIO = 1.03
-"""Neighbouring readings whose depths differ by more than this factor belong to two surfaces."""
+STEEPEST_RATIO = np.float32(1.1)
+"""Neighbouring readings whose depths differ by more than this factor belong to two surfaces, whatever their course."""
+SHARPEST_BEND = np.float32(0.02)
+"""Second difference of inverse depth, as a share of it, from which neighbouring readings belong to two surfaces."""
+OCCLUSION_RATIO = 0.03
+"""Across a baseline: depths that differ by more than this share are not the same surface."""
 REFINEMENTS = 3
 
 
@@ -64,12 +68,7 @@ def _sample(depth: NDArray[np.float32], map_u: NDArray[np.float32], map_v: NDArr
     valid = np.isfinite(depth) & (depth > 0)
     inverse = np.zeros_like(depth)
     np.divide(1.0, depth, out=inverse, where=valid)
-    window = np.ones((2, 2), dtype=np.uint8)
-    # Minimum and maximum of the 2x2 cell whose top left sample is the pixel itself; outside the image counts as
-    # invalid.
-    low = cv2.erode(inverse, window, anchor=(0, 0), borderType=cv2.BORDER_CONSTANT, borderValue=0.0)
-    high = cv2.dilate(inverse, window, anchor=(0, 0), borderType=cv2.BORDER_CONSTANT, borderValue=0.0)
-    smooth = ((low > 0) & (high <= low * np.float32(EDGE_RATIO))).astype(np.uint8)
+    smooth = _within_one_surface(inverse)
     outside = {"borderMode": cv2.BORDER_CONSTANT, "borderValue": 0}
     in_surface = cv2.remap(smooth, np.floor(map_u), np.floor(map_v), cv2.INTER_NEAREST, **outside)
     nearest = cv2.remap(inverse, map_u, map_v, cv2.INTER_NEAREST, **outside)
@@ -78,6 +77,26 @@ def _sample(depth: NDArray[np.float32], map_u: NDArray[np.float32], map_v: NDArr
     result = np.zeros_like(chosen)
     np.divide(1.0, chosen, out=result, where=chosen > 0)
     return result
+
+
+def _within_one_surface(inverse: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """(H, W) uint8, 1 where the 2x2 cell that starts at a sample lies on one surface, so that interpolation is sound.
+
+    All four samples must be valid, of similar depth, and on a straight course with their neighbours: over a plane
+    inverse depth is linear, however steep, while a step bends it by its full height.
+    """
+    import cv2
+
+    cell, constant = np.ones((2, 2), dtype=np.uint8), {"borderType": cv2.BORDER_CONSTANT, "borderValue": 0.0}
+    low = cv2.erode(inverse, cell, anchor=(0, 0), **constant)
+    high = cv2.dilate(inverse, cell, anchor=(0, 0), **constant)
+    bend_kernel = np.array([[1.0, -2.0, 1.0]], dtype=np.float32)
+    bend = np.maximum(
+        np.abs(cv2.filter2D(inverse, cv2.CV_32F, bend_kernel, borderType=cv2.BORDER_REPLICATE)),
+        np.abs(cv2.filter2D(inverse, cv2.CV_32F, bend_kernel.T, borderType=cv2.BORDER_REPLICATE)),
+    )
+    sharpest = cv2.dilate(bend, cell, anchor=(0, 0), **constant)
+    return ((low > 0) & (high <= low * STEEPEST_RATIO) & (sharpest <= low * SHARPEST_BEND)).astype(np.uint8)
 
 
 def _register_across_baseline(
@@ -93,7 +112,7 @@ def _register_across_baseline(
         pixels = np.where(np.isfinite(pixels), pixels, -10.0).astype(np.float32)
         sampled = _sample(depth, np.ascontiguousarray(pixels[..., 0]), np.ascontiguousarray(pixels[..., 1]))
         found = transform(source_to_target, source.unproject(pixels, sampled))[..., 2]
-        agrees = (sampled > 0) & (seen > 0) & (np.abs(found - seen) < (EDGE_RATIO - 1) * seen)
+        agrees = (sampled > 0) & (seen > 0) & (np.abs(found - seen) < OCCLUSION_RATIO * seen)
         estimate = np.where(agrees, found, seen)
     return estimate.astype(np.float32)
 
