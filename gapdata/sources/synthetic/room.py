@@ -1,0 +1,337 @@
+"""The shell of a room: its plan, walls with real openings, floor, ceiling, doors, windows and curtains.
+
+Room frame: x and y along the walls, z up, floor at z = 0, metres. Corners run counter-clockwise, so the inside is to the
+left of every wall. A wall's own frame has x along it from its first corner, y inward, z up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from gapdata.sources.synthetic import pictures, textures
+from gapdata.sources.synthetic.materials import Material
+from gapdata.sources.synthetic.shapes import Mesh, box, cylinder, join, panel, surface, ticks, tube, turned_over
+from gapdata.sources.synthetic.style import Model, Style
+
+RECESS = 0.14  # m that a window pane lies behind the wall's surface
+BASEBOARD = 0.014  # m that it stands out
+CURTAIN = 0.125  # m from the wall to a curtain's rod, clear of the sill
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """A door or window in a wall, in the wall's frame."""
+
+    kind: str  # "door" or "window"
+    wall: int
+    x: tuple[float, float]
+    z: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A room's outline. ``materials`` of floor, ceiling and each wall are indices into the palette."""
+
+    corners: NDArray[np.float64]  # (N, 2)
+    height: float
+    openings: tuple[Opening, ...]
+    floor: int
+    ceiling: int
+    walls: tuple[int, ...]
+    step: float
+
+    def wall_length(self, wall: int) -> float:
+        """Metres."""
+        return float(np.linalg.norm(self.corners[(wall + 1) % len(self.corners)] - self.corners[wall]))
+
+    def wall_yaw(self, wall: int) -> float:
+        """Direction of a wall's x axis, degrees."""
+        delta = self.corners[(wall + 1) % len(self.corners)] - self.corners[wall]
+        return float(np.degrees(np.arctan2(delta[1], delta[0])))
+
+    def from_wall(self, wall: int, mesh: Mesh) -> Mesh:
+        """A mesh of a wall's frame in the room frame."""
+        x, y = self.corners[wall]
+        return mesh.turned(self.wall_yaw(wall)).moved(float(x), float(y))
+
+    def inside(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which points (..., 2) lie within the outline (crossing number)."""
+        x, y = points[..., 0], points[..., 1]
+        odd = np.zeros(x.shape, dtype=bool)
+        for (x0, y0), (x1, y1) in zip(self.corners, np.roll(self.corners, -1, axis=0), strict=True):
+            if y0 == y1:
+                continue
+            odd ^= ((y0 > y) != (y1 > y)) & (x < (x1 - x0) * (y - y0) / (y1 - y0) + x0)
+        return odd
+
+    @property
+    def area(self) -> float:
+        """Square metres of floor (shoelace)."""
+        x, y = self.corners.T
+        return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomStyle:
+    """What distinguishes the shells of kinds of room."""
+
+    size: tuple[tuple[float, float], tuple[float, float]]
+    floors: tuple[str, ...]
+    windows: tuple[int, int]
+    curtains: float = 0.7
+    tiled_walls: bool = False
+    feature_wall: float = 0.35
+
+
+@dataclass(slots=True)
+class Shell:
+    """A plan and the models that belong to the building, in the room frame."""
+
+    plan: Plan
+    models: list[Model] = field(default_factory=list)
+
+
+def make_plan(style: Style, rng: Generator, kind: RoomStyle) -> Plan:
+    """An outline with openings: rectangular, or an L in a third of the large rooms."""
+    width, depth = rng.uniform(*kind.size[0]), rng.uniform(*kind.size[1])
+    if rng.random() < 0.35 and width * depth > 19:
+        cut_x, cut_y = width * rng.uniform(0.28, 0.40), depth * rng.uniform(0.28, 0.40)
+        corners = [(0, 0), (width, 0), (width, depth - cut_y), (width - cut_x, depth - cut_y), (width - cut_x, depth), (0, depth)]
+    else:
+        corners = [(0, 0), (width, 0), (width, depth), (0, depth)]
+    outline = np.array(corners, dtype=np.float64)
+    height = float(rng.uniform(2.45, 2.85))
+    lengths = np.linalg.norm(np.roll(outline, -1, axis=0) - outline, axis=1)
+    area = width * depth * 2 + lengths.sum() * height
+    step = float(np.clip(np.sqrt(area / 24000), 0.048, 0.07))
+    walls = _wall_materials(style, rng, kind, len(corners))
+    plan = Plan(
+        corners=outline, height=height, openings=(), floor=_floor_material(style, rng, kind), step=step, walls=walls,
+        ceiling=style.palette.add(Material(texture=textures.paint(rng, (0.90, 0.90, 0.88)), period=1.3)),
+    )  # fmt: skip
+    return replace(plan, openings=_openings(plan, rng, kind))
+
+
+def _floor_material(style: Style, rng: Generator, kind: RoomStyle) -> int:
+    choice = str(rng.choice(kind.floors))
+    if choice == "planks":
+        color = style.wood_colors[0] if rng.random() < 0.4 else ((0.62, 0.46, 0.31), (0.48, 0.34, 0.23), (0.72, 0.62, 0.50))[int(rng.integers(3))]
+        return style.palette.add(Material(texture=textures.planks(rng, color), period=1.35, gloss=0.9, roughness=0.32))
+    if choice == "carpet":
+        color = ((0.45, 0.43, 0.41), (0.33, 0.36, 0.42), (0.58, 0.50, 0.41), (0.38, 0.33, 0.31))[int(rng.integers(4))]
+        return style.palette.add(Material(texture=textures.carpet(rng, color), period=0.9))
+    color = ((0.72, 0.69, 0.64), (0.55, 0.52, 0.49), (0.78, 0.77, 0.75), (0.60, 0.48, 0.39))[int(rng.integers(4))]
+    tiles = textures.tiles(rng, color, veined=rng.random() < 0.5)
+    return style.palette.add(Material(texture=tiles, period=float(rng.uniform(1.2, 1.9)), gloss=1.0, roughness=0.22))
+
+
+def _wall_materials(style: Style, rng: Generator, kind: RoomStyle, count: int) -> tuple[int, ...]:
+    tints = ((0.87, 0.86, 0.82), (0.80, 0.78, 0.72), (0.74, 0.79, 0.80), (0.84, 0.79, 0.68), (0.77, 0.80, 0.73), (0.82, 0.76, 0.74))
+    tint = tints[int(rng.integers(len(tints)))]
+    if kind.tiled_walls:
+        texture = textures.tiles(rng, np.clip(np.asarray(tint) * 1.05, 0, 0.93), count=6)
+        common = style.palette.add(Material(texture=texture, period=1.2, gloss=0.9, roughness=0.15))
+    else:
+        common = style.palette.add(Material(texture=textures.paint(rng, tint), period=1.1))
+    walls = [common] * count
+    if rng.random() < kind.feature_wall:
+        choice = rng.random()
+        if choice < 0.3:
+            special = Material(texture=textures.brick(rng, (0.56, 0.33, 0.25)), period=0.72)
+        elif choice < 0.65:
+            special = Material(texture=textures.wallpaper(rng, style.fabric_colors[0]), period=0.8)
+        else:
+            color = np.clip(np.asarray(style.fabric_colors[int(rng.integers(3))]) * 0.9 + 0.08, 0, 1)
+            special = Material(texture=textures.paint(rng, color), period=1.1)
+        walls[int(rng.integers(count))] = style.palette.add(special)
+    return tuple(walls)
+
+
+def _openings(plan: Plan, rng: Generator, kind: RoomStyle) -> tuple[Opening, ...]:
+    """One door, and windows on one or two other walls."""
+    order = [int(w) for w in rng.permutation(len(plan.corners)) if plan.wall_length(int(w)) > 1.9]
+    door_width, length = 0.86, plan.wall_length(order[0])
+    start = rng.choice([0.18, length - door_width - 0.18]) if rng.random() < 0.7 else rng.uniform(0.2, length - 1.1)
+    result = [Opening(kind="door", wall=order[0], x=(float(start), float(start) + door_width), z=(0.0, 2.03))]
+    walls = sorted(order[1:], key=lambda w: -plan.wall_length(w))
+    for wall in walls[: int(rng.integers(kind.windows[0], kind.windows[1] + 1))]:
+        length = plan.wall_length(wall)
+        width = float(min(rng.uniform(1.1, 2.1), length - 1.3))
+        count = 2 if length > 5.0 and rng.random() < 0.6 else 1
+        sill, top = float(rng.uniform(0.82, 1.0)), float(plan.height - rng.uniform(0.30, 0.42))
+        for k in range(count):
+            middle = length * (k + 1) / (count + 1)
+            result.append(Opening(kind="window", wall=wall, x=(middle - width / 2, middle + width / 2), z=(sill, top)))
+    return tuple(result)
+
+
+def build_shell(style: Style, rng: Generator, plan: Plan, kind: RoomStyle) -> Shell:
+    """Floor, ceiling, walls, doors, windows with their curtains or blinds."""
+    shell = Shell(plan=plan)
+    low, high = plan.corners.min(axis=0) - 0.02, plan.corners.max(axis=0) + 0.02
+    for label, z, material in (("floor", 0.0, plan.floor), ("ceiling", plan.height, plan.ceiling)):
+        shell.models.append(Model(label=label, mesh=_slab(plan, low, high, z, material)))
+    for wall in range(len(plan.corners)):
+        shell.models.append(Model(label="wall", mesh=plan.from_wall(wall, _wall(style, plan, wall))))
+    view = style.palette.add(
+        Material(texture=pictures.outdoors(rng), emission=float(rng.uniform(2.6, 4.2)), outside=True)
+    )
+    dressing = rng.random()
+    cloth = style.palette.add(
+        Material(texture=textures.woven(rng, style.fabric_colors[2], 256, None if rng.random() < 0.5 else (0.85, 0.82, 0.76)), period=0.5)
+    )  # fmt: skip
+    for opening in plan.openings:
+        if opening.kind == "door":
+            shell.models += [_placed(plan, opening, model) for model in _door(style, rng, opening)]
+            continue
+        shell.models.append(_placed(plan, opening, _window(style, opening, view)))
+        if dressing < kind.curtains * 0.75:
+            shell.models += [_placed(plan, opening, model) for model in _curtains(style, rng, plan, opening, cloth)]
+        elif dressing < kind.curtains:
+            shell.models.append(_placed(plan, opening, _blinds(style, rng, opening)))
+    return shell
+
+
+def _placed(plan: Plan, opening: Opening, model: Model) -> Model:
+    return replace(model, mesh=plan.from_wall(opening.wall, model.mesh))
+
+
+def _slab(plan: Plan, low: NDArray[np.float64], high: NDArray[np.float64], z: float, material: int) -> Mesh:
+    """The floor or ceiling: a grid whose cells outside the outline are left out; its lines pass through all corners."""
+    lines = []
+    for axis in range(2):
+        stops = np.unique(np.concatenate([[low[axis], high[axis]], plan.corners[1:-1, axis]]).round(6))
+        pieces = [np.linspace(a, b, max(1, round((b - a) / (plan.step if z == 0 else 1.5 * plan.step))) + 1) for a, b in zip(stops[:-1], stops[1:], strict=True)]
+        lines.append(np.unique(np.concatenate(pieces).round(9)))
+    x, y = np.meshgrid(*lines)
+    centre = np.stack([(x[1:, 1:] + x[:-1, :-1]) / 2, (y[1:, 1:] + y[:-1, :-1]) / 2], axis=-1)
+    middle = plan.corners.mean(axis=0)
+    keep = plan.inside(centre + np.sign(middle - centre) * 0.05)
+    points = np.stack([x, y, np.full_like(x, z)], axis=-1)
+    up = np.array([0.0, 0.0, 1.0 if z == 0 else -1.0])
+    return surface(points, material, normals=np.broadcast_to(up, points.shape), uv=np.stack([x, y], axis=-1), keep=keep)
+
+
+def _wall(style: Style, plan: Plan, wall: int) -> Mesh:
+    """A wall with holes, the reveals of its windows, and a baseboard between its doors."""
+    length, height, material = plan.wall_length(wall), plan.height, plan.walls[wall]
+    holes = [o for o in plan.openings if o.wall == wall]
+    stops_x = np.unique([0.0, length, *(x for o in holes for x in o.x)])
+    stops_z = np.unique([0.0, height, *(z for o in holes for z in o.z)])
+    lines = [
+        np.unique(np.concatenate([a + b_a / 2 + ticks(b_a / 2, 0, plan.step) for a, b_a in zip(s[:-1], np.diff(s), strict=True)]).round(9))
+        for s in (stops_x, stops_z)
+    ]
+    x, z = np.meshgrid(*lines)
+    cx, cz = (x[1:, 1:] + x[:-1, :-1]) / 2, (z[1:, 1:] + z[:-1, :-1]) / 2
+    keep = np.ones(cx.shape, dtype=bool)
+    for o in holes:
+        keep &= ~((cx > o.x[0]) & (cx < o.x[1]) & (cz > o.z[0]) & (cz < o.z[1]))
+    points = np.stack([x, np.zeros_like(x), z], axis=-1)
+    inward = np.broadcast_to([0.0, 1.0, 0.0], points.shape)
+    parts = [surface(points, material, normals=inward, uv=np.stack([x, height - z], axis=-1), keep=keep)]
+    parts += [_reveal(o, plan.step, style.white()) for o in holes]
+    skirting = style.white() if plan.floor % 2 else style.wood(0)
+    edges = [0.0, *(x for o in sorted(holes, key=lambda o: o.x) if o.kind == "door" for x in (o.x[0] - 0.06, o.x[1] + 0.06)), length]
+    for a, b in zip(edges[::2], edges[1::2], strict=True):
+        if b - a > 0.03:
+            board = box([b - a, BASEBOARD, 0.085], skirting, radius=0.004, step=0.08)
+            parts.append(board.moved((a + b) / 2, BASEBOARD / 2, 0.0425))
+    return join(parts)
+
+
+def _reveal(opening: Opening, step: float, material: int) -> Mesh:
+    """The four sides of a hole through the wall, seen from inside it."""
+    (x0, x1), (z0, z1) = opening.x, opening.z
+    depth = np.linspace(0.0, -RECESS - 0.02, 4)
+    loop = np.array([[x0, z0], [x1, z0], [x1, z1], [x0, z1], [x0, z0]])
+    inward = np.array([[0, 0, 1.0], [-1.0, 0, 0], [0, 0, -1.0], [1.0, 0, 0]])
+    sides = []
+    for k in range(4):
+        count = max(1, round(float(np.linalg.norm(loop[k + 1] - loop[k])) / step))
+        line = loop[k] + (loop[k + 1] - loop[k]) * np.linspace(0, 1, count + 1)[:, None]
+        points = np.stack(np.broadcast_arrays(line[:, None, 0], depth[None, :], line[:, None, 1]), axis=-1)
+        sides.append(surface(points, material, normals=np.broadcast_to(inward[k], points.shape)))
+    return join(sides)
+
+
+def _door(style: Style, rng: Generator, opening: Opening) -> list[Model]:
+    """A panelled door leaf, closed or ajar by nothing, with its architrave and handle."""
+    (x0, x1), (_, top) = opening.x, opening.z
+    width, middle = x1 - x0, (x0 + x1) / 2
+    leaf = style.white() if rng.random() < 0.55 else style.wood(int(rng.integers(2)))
+    frame = style.white() if rng.random() < 0.6 else leaf
+    rows = int(rng.integers(1, 4))
+    parts = [box([width, 0.04, top], leaf, radius=0.003).moved(middle, -0.05, top / 2)]
+    for k in range(rows):
+        tall = (top - 0.25) / rows - 0.12
+        for side in (-1, 1):
+            z = 0.16 + (k + 0.5) * (top - 0.25) / rows
+            parts.append(box([width * 0.33, 0.02, tall], leaf, radius=0.009).moved(middle + side * width * 0.21, -0.027, z))
+    side = 1 if rng.random() < 0.5 else -1
+    x = middle + side * (width / 2 - 0.07)
+    handle = tube([[x, -0.03, 1.02], [x, 0.03, 1.02], [x - side * 0.11, 0.03, 1.02]], 0.010, style.steel(), step=0.05)
+    parts.append(handle)
+    rim = 0.06
+    trim = [box([rim, 0.022, top + rim], frame).moved(x0 - rim / 2, 0.011, (top + rim) / 2)]
+    trim.append(box([rim, 0.022, top + rim], frame).moved(x1 + rim / 2, 0.011, (top + rim) / 2))
+    trim.append(box([width, 0.022, rim], frame).moved(middle, 0.011, top + rim / 2))
+    return [Model(label="door", mesh=join(parts)), Model(label="doorframe", mesh=join(trim))]
+
+
+def _window(style: Style, opening: Opening, view: int) -> Model:
+    """Casements with their pane, a sill board inside."""
+    (x0, x1), (z0, z1) = opening.x, opening.z
+    width, height, middle = x1 - x0, z1 - z0, (x0 + x1) / 2
+    white = style.white()
+    sashes = max(1, round(width / 0.75))
+    parts = [panel(width, height, view, step=0.12).moved(middle, -RECESS, z0)]
+    bar = 0.055
+    for k in range(sashes + 1):
+        x = x0 + k * width / sashes
+        x = float(np.clip(x, x0 + bar / 2, x1 - bar / 2))
+        parts.append(box([bar if k in (0, sashes) else bar * 1.6, 0.06, height], white, radius=0.006).moved(x, -RECESS + 0.03, (z0 + z1) / 2))
+    for z in (z0 + bar / 2, z1 - bar / 2):
+        parts.append(box([width, 0.055, bar], white, radius=0.006).moved(middle, -RECESS + 0.03, z))
+    parts.append(box([width + 0.10, RECESS + 0.05, 0.03], white, radius=0.01).moved(middle, -RECESS / 2 + 0.045, z0 - 0.014))
+    return Model(label="window", mesh=join(parts))
+
+
+def _curtains(style: Style, rng: Generator, plan: Plan, opening: Opening, cloth: int) -> list[Model]:
+    """A pair drawn aside, hanging from a rod in pleats."""
+    (x0, x1), (z0, z1) = opening.x, opening.z
+    rod_z = min(z1 + 0.12, plan.height - 0.08)
+    bottom = 0.04 if rng.random() < 0.6 else z0 - 0.15
+    drawn = rng.uniform(0.18, 0.34) * (x1 - x0)
+    models = []
+    for side in (-1, 1):
+        a, b = (x0 - 0.16, x0 - 0.16 + drawn) if side < 0 else (x1 + 0.16 - drawn, x1 + 0.16)
+        u, v = np.meshgrid(np.linspace(0, 1, max(20, int((b - a) / 0.016))), np.linspace(0, 1, int((rod_z - bottom) / 0.07) + 2))
+        pleats = max(3, round((b - a) / 0.085))
+        phase, sway = rng.uniform(0, 6), rng.uniform(-0.03, 0.03)
+        wave = np.sin(2 * np.pi * pleats * u + phase + 0.7 * np.sin(5 * u + 2 * v))
+        y = CURTAIN + 0.030 * (0.55 + 0.45 * v) * wave
+        x = a + (b - a) * u + sway * np.sin(np.pi * v) + 0.012 * np.cos(2 * np.pi * pleats * u + phase)
+        z = rod_z - (rod_z - bottom) * v + 0.006 * np.sin(9 * u)
+        sheet = surface(np.stack([x, y, z], axis=-1), cloth)
+        models.append(Model(label="curtain", mesh=sheet if sheet.normals[:, 1].mean() > 0 else turned_over(sheet)))
+    rod = tube([[x0 - 0.22, CURTAIN, rod_z + 0.01], [x1 + 0.22, CURTAIN, rod_z + 0.01]], 0.012, style.steel(), step=0.12)
+    knobs = [cylinder(0.02, 0.04, style.steel(), step=0.04).moved(x, CURTAIN, rod_z - 0.01) for x in (x0 - 0.22, x1 + 0.22)]
+    models.append(Model(label=None, mesh=join([rod, *knobs])))
+    return models
+
+
+def _blinds(style: Style, rng: Generator, opening: Opening) -> Model:
+    """Slats within the recess, lowered part of the way."""
+    (x0, x1), (z0, z1) = opening.x, opening.z
+    slat = style.lacquer((0.80, 0.78, 0.72))
+    lowered = rng.uniform(0.35, 0.9) * (z1 - z0)
+    parts = [box([x1 - x0 - 0.02, 0.05, 0.05], slat).moved((x0 + x1) / 2, -0.035, z1 - 0.026)]
+    tilt = rng.uniform(15, 55)
+    for z in np.arange(z1 - 0.08, z1 - lowered, -0.042):
+        parts.append(box([x1 - x0 - 0.03, 0.045, 0.003], slat, radius=0.0, step=0.3).tilted(tilt).moved((x0 + x1) / 2, -0.04, float(z)))
+    return Model(label="blinds", mesh=join(parts))
