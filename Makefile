@@ -1,0 +1,43 @@
+# Everything a newcomer needs: `make demo` shows the whole path, `make test` checks it. Both set up what is missing.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+DEMO   ?= outputs/demo
+# SIZE=small is the smallest demo that still exercises every step; SIZE=full is what `make demo` shows.
+SIZE   ?= full
+
+.PHONY: setup demo test lint format bench clean
+.DELETE_ON_ERROR:
+
+setup: $(VENV)/.ready
+
+# torch comes first: any other package that asks for it would bring a CUDA build of several gigabytes.
+$(VENV)/.ready: pyproject.toml constraints.txt .ci/system-libraries
+	@bash .ci/system-libraries
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gapmllm needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dev]'
+	@touch $@
+
+demo: setup
+	@$(BIN)/python pipelines/demo.py --size $(SIZE) --out $(DEMO)
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup
+	$(BIN)/python -m pytest tests/benchmarks --override-ini addopts= -q -s -p no:dash
+
+clean:
+	rm -rf outputs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

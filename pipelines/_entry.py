@@ -1,0 +1,39 @@
+"""What the entry points share: finding the packages, and one line for an error instead of a traceback."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def find_packages() -> None:
+    """Make ``gapdata`` and ``gapmodel`` importable, and stop with a hint where something is missing.
+
+    An installed package wins; a script that runs from a checkout (``ray job submit --working-dir .``) uses the checkout.
+    """
+    if importlib.util.find_spec("gapdata") is None and (REPOSITORY / "gapdata").is_dir():
+        sys.path.insert(0, str(REPOSITORY))
+    if importlib.util.find_spec("gapdata") is None:
+        sys.exit("gapdata is not importable: run `pip install -e .` or pass `--working-dir .` to ray job submit")
+    for package in ("torch", "transformers"):
+        if importlib.util.find_spec(package) is None:
+            sys.exit(f"{package} is not installed: run `pip install -e '.[train]'`")
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run an entry point; an error that is the user's to solve becomes one line and an exit status."""
+    from gapdata.errors import GapDataError
+
+    try:
+        main()
+    except GapDataError as error:
+        if "--debug" in sys.argv:
+            raise
+        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        sys.exit(130)
