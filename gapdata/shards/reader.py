@@ -10,6 +10,7 @@ from typing import Any
 from gapdata.errors import ShardError, UsageError
 from gapdata.records.schema import Record, record_from_json
 from gapdata.shards.index import read_index
+from gapdata.shards.order import RecordOrder, order_of
 
 BLOCK = 512
 MAX_OPEN_SHARDS = 64
@@ -56,6 +57,13 @@ class ShardReader:
         ...)."""
         pairs = enumerate(zip(self._splits, self._views, strict=True))
         return [index for index, (a, b) in pairs if split in (None, a) and view in (None, b)]
+
+    def order(
+        self, *, seed: int, split: str | None = None, view: str | None = None, shards_per_group: int = 8
+    ) -> RecordOrder:
+        """The order in which training visits the records of a split and kind of view: see :mod:`gapdata.shards.order`."""
+        chosen = self.select(split=split, view=view)
+        return order_of(chosen, self._shards, seed=seed, shards_per_group=shards_per_group)
 
     def record(self, key: str) -> Record:
         """The record with this key.
