@@ -56,9 +56,15 @@ def mark_mask(
 ) -> NDArray[np.uint8]:
     """(H, W) uint8: k where the mark of prompt k covers any part of the pixel, 0 elsewhere; a later k wins an
     overlap."""
-    mask = np.zeros((image_size[1], image_size[0]), dtype=np.uint8)
-    for index, pixel in pixels.items():
-        mask[mark_coverage(image_size, pixel, native_width) > 0] = index
+    width, height = image_size
+    mask = np.zeros((height, width), dtype=np.uint8)
+    reach = int(np.ceil(ARM_LENGTH * width / native_width)) + 1
+    for index, (u, v) in pixels.items():
+        # The mark is small: only a window around it is looked at.
+        left, top = max(u - reach, 0), max(v - reach, 0)
+        window = mask[top : v + reach + 1, left : u + reach + 1]
+        scale = native_width * window.shape[1] / width
+        window[mark_coverage(window.shape[::-1], (u - left, v - top), scale) > 0] = index
     return mask
 
 

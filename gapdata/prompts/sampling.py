@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+TRIES = 16
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptSampling:
@@ -66,17 +68,32 @@ def sample_prompts(
 def _draw(
     pixels: NDArray[np.int32], object_id: int, chosen: list[PromptPixel], spacing: int, rng: np.random.Generator
 ) -> PromptPixel | None:
-    """One of an object's candidate pixels: a random frame first, so that a close-up does not take all prompts."""
-    free = np.ones(len(pixels), dtype=bool)
-    for other in chosen:
-        near = (np.abs(pixels[:, 1:] - np.array(other.pixel)) < spacing).all(axis=1)
-        free &= ~((pixels[:, 0] == other.frame) & near)
-    rest = pixels[free]
-    if not len(rest):
-        return None
-    frame = int(rng.choice(np.unique(rest[:, 0])))
-    _, u, v = rng.choice(rest[rest[:, 0] == frame], axis=0).tolist()
-    return PromptPixel(frame=frame, pixel=(u, v), object_id=object_id)
+    """One of an object's candidate pixels: a random frame first, so that a close-up does not take all prompts.
+
+    Trying a few random pixels nearly always succeeds; only then is every candidate held against every other prompt.
+    """
+    frames, starts = np.unique(pixels[:, 0], return_index=True)
+    ends = np.append(starts, len(pixels))[1:]
+    for choice in rng.permutation(len(frames)).tolist():
+        part = pixels[starts[choice] : ends[choice], 1:]
+        taken = np.array([other.pixel for other in chosen if other.frame == frames[choice]]).reshape(-1, 2)
+        tries = part[rng.integers(0, len(part), size=TRIES)]
+        free = tries[_apart(tries, taken, spacing)]
+        if not len(free):
+            free = part[_apart(part, taken, spacing)]
+            free = free[rng.integers(0, len(free), size=1)] if len(free) else free
+        if len(free):
+            u, v = free[0].tolist()
+            return PromptPixel(frame=int(frames[choice]), pixel=(u, v), object_id=object_id)
+    return None
+
+
+def _apart(pixels: NDArray[np.int32], taken: NDArray[np.int64], spacing: int) -> NDArray[np.bool_]:
+    """Which of (n, 2) pixels lie at least ``spacing`` from all of (m, 2), in either direction."""
+    near = np.zeros(len(pixels), dtype=bool)
+    for other in taken:
+        near |= (np.abs(pixels - other) < spacing).all(axis=1)
+    return ~near
 
 
 def _interior_pixels(masks: NDArray[np.uint16], valid: NDArray[np.bool_], border: int) -> dict[int, NDArray[np.int32]]:

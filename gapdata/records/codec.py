@@ -36,11 +36,13 @@ def encode_jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
 
 
 def encode_png(image: NDArray[np.uint16] | NDArray[np.uint8]) -> bytes:
-    """(H, W) uint16 or uint8 to PNG at compression level 1: level 6 costs seven times the time for a fifth of the
-    size."""
+    """(H, W) uint16 or uint8 to PNG, by OpenCV's default of run lengths over differences.
+
+    Asking for a compression level switches to a search that takes twice as long and saves 2% on depth.
+    """
     import cv2
 
-    _, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    _, data = cv2.imencode(".png", image)
     return data.tobytes()
 
 

@@ -68,7 +68,7 @@ def rank_batches(
     Args:
         order: the global order.
         batch_size: records of a *global* batch; ranks get slices that differ by at most one record.
-        consumed: records that the whole job has consumed: the saved state.
+        consumed: records that the job has consumed: the saved state.
         rank, world_size: this process among the job's.
         worker, workers: this loader worker among the rank's. Worker i serves every ``workers``-th batch from the i-th
             on, which is the order in which torch's ``DataLoader`` asks its workers, so that the batches come out in
