@@ -30,7 +30,7 @@ class ShardReader:
         self._shards: list[str] = table.column("shard").to_pylist()
         self._splits: list[str] = table.column("split").to_pylist()
         self._views: list[str] = table.column("view").to_pylist()
-        self._members = table.column("members")
+        self._places = _Places(table.column("members").combine_chunks())
         self._position = {key: index for index, key in enumerate(self.keys)}
         self._files: dict[str, int] = {}
 
@@ -61,7 +61,7 @@ class ShardReader:
     def order(
         self, *, seed: int, split: str | None = None, view: str | None = None, shards_per_group: int = 8
     ) -> RecordOrder:
-        """The order in which training visits the records of a split and kind of view: see :mod:`gapdata.shards.order`."""
+        """The order in which training visits the records of a split and view: see :mod:`gapdata.shards.order`."""
         chosen = self.select(split=split, view=view)
         return order_of(chosen, self._shards, seed=seed, shards_per_group=shards_per_group)
 
@@ -82,25 +82,36 @@ class ShardReader:
         Raises:
             ShardError: the tar is missing, shorter than its index says, or holds something else at that place.
         """
+        members = {name: bytes(data) for name, data in self.members(index).items()}
+        record = record_from_json(members.pop("json"), members)
+        if record.key != self.keys[index]:
+            problem = f"holds record {record.key} where the index says {self.keys[index]}"
+            raise self._disagreement(self._shards[index], problem)
+        return record
+
+    def members(self, index: int) -> dict[str, memoryview]:
+        """The raw members of a record by their name after the key, views of one read.
+
+        Raises:
+            ShardError: the tar is missing, shorter than its index says, or holds something else at that place.
+        """
         if not -len(self) <= index < len(self):
             raise IndexError(f"record {index} of {len(self)}")
-        index %= len(self)
+        start, size = self.span(index)
         key, shard = self.keys[index], self._shards[index]
-        places: list[dict[str, Any]] = self._members[index].as_py()
-        start = min(place["offset"] for place in places) - BLOCK
-        end = max(place["offset"] + place["size"] for place in places)
-        data = self._read(shard, start, end - start)
+        data = memoryview(self._read(shard, start, size))
         members = {}
-        for place in places:
-            at = place["offset"] - start
-            name = f"{key}.{place['name']}".encode()
-            if data[at - BLOCK : at - BLOCK + len(name) + 1] != name + b"\0":
-                raise self._disagreement(shard, f"has no member {name.decode()} at byte {place['offset']}")
-            members[place["name"]] = data[at : at + place["size"]]
-        record = record_from_json(members.pop("json"), members)
-        if record.key != key:
-            raise self._disagreement(shard, f"holds record {record.key} where the index says {key}")
-        return record
+        for name, offset, length in self._places.of(index % len(self)):
+            at = offset - start
+            header = f"{key}.{name}\0".encode()
+            if data[at - BLOCK : at - BLOCK + len(header)] != header:
+                raise self._disagreement(shard, f"has no member {key}.{name} at byte {offset}")
+            members[name] = data[at : at + length]
+        return members
+
+    def span(self, index: int) -> tuple[int, int]:
+        """Offset and size of the part of the tar that holds a record, its headers included."""
+        return self._places.span(index % len(self))
 
     def _read(self, shard: str, offset: int, size: int) -> bytes:
         if shard not in self._files:
@@ -119,3 +130,28 @@ class ShardReader:
         return ShardError(
             problem, path=self.build / f"{shard}.tar", cure="delete the shard's .json and run build-shards again"
         )
+
+
+class _Places:
+    """Where the members of all records lie, as flat arrays: a million records have too many for Python objects."""
+
+    def __init__(self, column: Any) -> None:
+        places = column.values
+        self._first = column.offsets.to_numpy()
+        names = places.field("name").dictionary_encode()
+        self._names: list[str] = names.dictionary.to_pylist()
+        self._name = names.indices.to_numpy()
+        self._offset = places.field("offset").to_numpy()
+        self._size = places.field("size").to_numpy()
+
+    def of(self, index: int) -> list[tuple[str, int, int]]:
+        """(name, offset, size) of a record's members."""
+        part = slice(self._first[index], self._first[index + 1])
+        columns = zip(self._name[part].tolist(), self._offset[part].tolist(), self._size[part].tolist(), strict=True)
+        return [(self._names[name], offset, size) for name, offset, size in columns]
+
+    def span(self, index: int) -> tuple[int, int]:
+        """Offset and size of the bytes from the first member's header to the last member's end."""
+        part = slice(self._first[index], self._first[index + 1])
+        start = int(self._offset[part].min()) - BLOCK
+        return start, int((self._offset[part] + self._size[part]).max()) - start

@@ -1,0 +1,205 @@
+"""Speed and memory of the build and the reader, as ratios against baselines that are measured in the same run.
+
+`make bench` runs this. Scans are full-size: 1296x968 JPEG with sensor noise, 640x480 depth; a few different frames
+repeat to 900. CPU time (user + system) of whole processes counts, start-up included, so other load on the machine
+matters little.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gapdata.frames.resize import plan_resize
+from gapdata.geometry.pointmap import first_frame_pointmap
+from gapdata.geometry.registration import register_depth
+from gapdata.records.codec import encode_jpeg, encode_png
+from gapdata.shards.reader import ShardReader
+from gapdata.sources.images import decode_color
+from gapdata.sources.sens import SensReader, SensWriter
+from gapdata.sources.synthetic import SynthesisOptions, synthesise_dataset
+
+SCENES, FRAMES, STEP, DISTINCT, PAIRS = 4, 900, 10, 20, 5
+RECIPE = [
+    "clips.frames=3",
+    "clips.interval=10",
+    "clips.step=30",
+    "clips.max_shift=0",
+    "scene_views.enabled=false",
+    "shards.scenes_per_shard=2",
+]
+"""Every tenth frame once, in clips of three."""
+BASELINES = Path(__file__).with_name("extraction_baselines.py")
+SCANNET_SCANS, SCANNET_FRAMES = 1513, 2_500_000
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four full-size scans of 900 frames, without annotation."""
+    root = tmp_path_factory.mktemp("bench")
+    synthesise_dataset(root / "made", SynthesisOptions(scenes=1, frames=DISTINCT, lost_tracking=0.0), workers=1)
+    with SensReader(root / "made" / "scans" / "scene0000_00" / "scene0000_00.sens") as sens:
+        for index in range(SCENES):
+            folder = root / "scans" / f"scene000{index}_00"
+            folder.mkdir(parents=True)
+            cameras = {"color_intrinsics": sens.color_intrinsics, "depth_intrinsics": sens.depth_intrinsics}
+            with SensWriter(folder / f"{folder.name}.sens", **cameras) as writer:
+                for frame in range(FRAMES):
+                    source = (frame + index) % DISTINCT
+                    writer.write(
+                        color=sens.color_bytes(source),
+                        depth=sens.depth(source),
+                        camera_to_world=sens.camera_to_world[source],
+                    )
+    return root
+
+
+def run(words: list[str]) -> tuple[float, float, float]:
+    """CPU seconds, wall seconds and peak MB (largest single process) of a command on one thread."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    code = (
+        "import os, resource, subprocess, sys\n"
+        "status = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
+        "sys.exit(status)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], env=environment, capture_output=True, text=True, check=True
+    )
+    after, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic() - started
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return cpu, wall, int(done.stdout.split()[-1]) / 1024
+
+
+def build(dataset: Path, out: Path, *arguments: str) -> tuple[float, float, float]:
+    overrides = [part for setting in RECIPE for part in ("--set", setting)]
+    words = ["build-shards", "--scannet", str(dataset), "--out", str(out), *overrides, *arguments]
+    return run([sys.executable, "-m", "gapdata", *words])
+
+
+def baseline(mode: str, dataset: Path, out: Path) -> float:
+    cpu = 0.0
+    for scene in sorted((dataset / "scans").iterdir()):
+        words = [
+            sys.executable,
+            str(BASELINES),
+            mode,
+            str(scene / f"{scene.name}.sens"),
+            str(out / scene.name),
+            str(STEP),
+        ]
+        cpu += run(words)[0]
+    return cpu
+
+
+def unavoidable(dataset: Path, out: Path) -> float:
+    """CPU seconds of the steps that no implementation of this build can leave out, each through the library's own
+    calls."""
+    out.mkdir(parents=True)
+    started = time.process_time()
+    for scene in sorted((dataset / "scans").iterdir()):
+        with SensReader(scene / f"{scene.name}.sens") as sens, open(out / scene.name, "wb") as file:
+            plan = plan_resize(sens.color_intrinsics, (512, 384))
+            for frame in range(0, FRAMES, STEP):
+                image = decode_color(sens.color_bytes(frame), plan.reduction)
+                assert image is not None
+                file.write(encode_jpeg(plan.apply(image), 92))
+                depth = sens.depth(frame).astype(np.float32) / np.float32(1000)
+                registered = register_depth(depth, sens.depth_intrinsics, plan.camera)
+                file.write(encode_png(np.rint(registered * 1000).astype(np.uint16)))
+                file.write(first_frame_pointmap(registered[None], [plan.camera], np.eye(4)[None], 8).tobytes())
+    steps = time.process_time() - started
+    return steps + run([sys.executable, "-c", "import numpy, cv2, pyarrow.parquet, gapdata.engine.driver"])[0]
+
+
+def paired(one: Callable[[int], float], other: Callable[[int], float]) -> float:
+    """Median over pairs of ``one / other``, measured in turn."""
+    return statistics.median(one(pair) / other(pair) for pair in range(PAIRS))
+
+
+def test_a_build_costs_a_fraction_of_extracting_frames(dataset: Path, tmp_path: Path) -> None:
+    ours = [build(dataset, tmp_path / f"ours{pair}", "--executor", "inline") for pair in range(PAIRS)]
+    cpu = statistics.median(figures[0] for figures in ours)
+    official = paired(
+        lambda pair: ours[pair][0], lambda pair: baseline("official", dataset, tmp_path / f"official{pair}")
+    )
+    efficient = paired(
+        lambda pair: ours[pair][0], lambda pair: baseline("efficient", dataset, tmp_path / f"fast{pair}")
+    )
+    floor = paired(lambda pair: ours[pair][0], lambda pair: unavoidable(dataset, tmp_path / f"floor{pair}"))
+    frames = SCENES * FRAMES // STEP
+    print(f"\nbuild-shards: {cpu / frames * 1000:.1f} ms CPU a frame, start-up included")
+    print(f"  CPU against the official way of extracting: 1/{1 / official:.1f}")
+    print(f"  CPU against an efficient extraction:        1/{1 / efficient:.1f}")
+    print(f"  CPU against its own unavoidable steps:      {floor:.2f}x")
+    print(f"  peak memory: {max(figures[2] for figures in ours):.0f} MB")
+    project(cpu / frames, dataset, tmp_path / "ours0")
+    assert official <= 1 / 8
+    assert efficient <= 1 / 5
+    assert floor <= 1.4
+    assert max(figures[2] for figures in ours) < 300
+
+
+def project(cpu_per_frame: float, dataset: Path, out: Path) -> None:
+    """What all of ScanNet would take at this rate, every tenth frame."""
+    frames = SCANNET_FRAMES / STEP
+    read = sum(path.stat().st_size for path in dataset.rglob("*.sens")) / (SCENES * FRAMES) * frames / 1e9
+    written = sum(path.stat().st_size for path in out.glob("*.tar")) / (SCENES * FRAMES / STEP) * frames / 1e9
+    for cores in (16, 512):
+        minutes = frames * cpu_per_frame / cores / 60
+        rate = (read + written) / (minutes * 60)
+        print(
+            f"  all of ScanNet ({SCANNET_SCANS} scans, {frames:.0f} frames) on {cores} cores: {minutes:.1f} min of CPU;"
+            f" needs {rate:.1f} GB/s of storage to keep up ({read:.0f} GB read, {written:.0f} GB written)"
+        )
+
+
+def test_indexing_five_thousand_frames_takes_milliseconds(dataset: Path, tmp_path: Path) -> None:
+    with SensReader(next((dataset / "scans").rglob("*.sens"))) as sens:
+        cameras = {"color_intrinsics": sens.color_intrinsics, "depth_intrinsics": sens.depth_intrinsics}
+        empty = np.zeros((480, 640), np.uint16)
+        with SensWriter(tmp_path / "long.sens", **cameras) as writer:
+            for _ in range(5000):
+                writer.write(color=b"\xff" * 4096, depth=empty, camera_to_world=np.eye(4))
+    times = []
+    for _ in range(2 * PAIRS):
+        started = time.perf_counter()
+        SensReader(tmp_path / "long.sens").close()
+        times.append(time.perf_counter() - started)
+    print(f"\nindexing 5000 frames: {statistics.median(times) * 1000:.1f} ms warm")
+    assert statistics.median(times) < 0.05
+
+
+def test_the_reader_serves_members_at_the_speed_of_plain_reads(dataset: Path, tmp_path: Path) -> None:
+    build(dataset, tmp_path / "out", "--executor", "inline", "--limit", "2")
+    reader = ShardReader(tmp_path / "out")
+    descriptor = os.open(tmp_path / "out" / "shard-000000.tar", os.O_RDONLY)
+    spans = [reader.span(index) for index in range(len(reader))]
+
+    def ours(_: int) -> float:
+        started = time.process_time()
+        for index in range(len(reader)):
+            reader.members(index)
+        return time.process_time() - started
+
+    def plain(_: int) -> float:
+        started = time.process_time()
+        for start, size in spans:
+            os.pread(descriptor, size, start)
+        return time.process_time() - started
+
+    ours(0)
+    ratio = paired(ours, plain)
+    os.close(descriptor)
+    print(f"\nreading raw members: {ratio:.2f}x the time of os.pread of the same bytes")
+    assert ratio <= 1.5
