@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
+
+from gapdata.object_store import ObjectPath, upload
+from gapdata.storage import Location
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[BinaryIO]:
+def atomic_file(path: Location) -> Iterator[BinaryIO]:
     """A binary file to write to; it takes the name ``path`` when the block ends well and vanishes otherwise.
 
-    The temporary file lies in the same directory (a rename across file systems is a copy), is flushed to disk before
-    the rename, and starts with a dot and ends with ``.tmp``, so that leftovers of a killed process can be told from
-    results.
+    On a disk the temporary file lies in the same directory (a rename across file systems is a copy), is flushed to disk
+    before the rename, and starts with a dot and ends with ``.tmp``, so that leftovers of a killed process can be told
+    from results. An object is written to an unnamed local file first and uploaded at the end.
     """
+    if isinstance(path, ObjectPath):
+        with tempfile.TemporaryFile() as local:
+            yield cast(BinaryIO, local)
+            upload(cast(BinaryIO, local), path)
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -29,7 +37,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Location, data: bytes) -> None:
     """Write a whole file."""
     with atomic_file(path) as file:
         file.write(data)

@@ -15,6 +15,7 @@ from typing import Any
 
 from gapdata import __version__
 from gapdata.errors import GapDataError, UsageError
+from gapdata.storage import Location, location
 
 QUARANTINED = 3
 INTERRUPTED = 130
@@ -66,10 +67,10 @@ def _add_build_shards(commands: Any) -> None:
         commands, "build-shards", _build_shards, "Turn ScanNet scans into shards. Resumes where it stopped."
     )
     parser.add_argument(
-        "--scannet", type=Path, required=True, metavar="DIR", help="the ScanNet download, or a folder of scenes"
+        "--scannet", type=_place, required=True, metavar="DIR", help="the ScanNet download, or a folder of scenes"
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("shards"), metavar="DIR", help="where the build goes (default: shards)"
+        "--out", type=_place, default=Path("shards"), metavar="DIR", help="where the build goes (default: shards)"
     )
     parser.add_argument("--recipe", type=Path, metavar="FILE", help="a recipe such as manifests/pretrain.toml")
     parser.add_argument(
@@ -114,14 +115,14 @@ def _add_inspect(commands: Any) -> None:
     parser = _command(
         commands, "inspect", _inspect, "Say what a .sens file, a scene, a dataset, a build or a record holds."
     )
-    parser.add_argument("path", type=Path, metavar="PATH")
+    parser.add_argument("path", type=_place, metavar="PATH")
     parser.add_argument("--key", metavar="KEY", help="one record of a build")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _add_view(commands: Any) -> None:
     parser = _command(commands, "view", _view, "Show a record's pointmap with its prompts, in a window or as a file.")
-    parser.add_argument("build", type=Path, metavar="BUILD")
+    parser.add_argument("build", type=_place, metavar="BUILD")
     parser.add_argument("--key", metavar="KEY", help="the record (default: the first clip)")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write x.png or x.ply instead of opening a window")
 
@@ -204,6 +205,14 @@ def _view(options: argparse.Namespace) -> int:
 
 def _print(facts: dict[str, Any], text: str, as_json: bool) -> None:
     print(json.dumps(facts) if as_json else text)
+
+
+def _place(text: str) -> Location:
+    """An argument that may be a local path or the URI of an object store."""
+    try:
+        return location(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _positive(text: str) -> int:

@@ -7,7 +7,6 @@ damage in a source is quarantined and the rest goes on, a mistake in the request
 
 from __future__ import annotations
 
-from os import PathLike
 from typing import ClassVar
 
 
@@ -16,7 +15,7 @@ class GapDataError(Exception):
 
     Args:
         problem: what is wrong, without a trailing full stop.
-        path: the file or directory concerned.
+        path: the file, directory or URI concerned; its text counts.
         scene: the scene id concerned.
         frame: the raw frame index concerned.
         cure: what the user can do, without a trailing full stop.
@@ -28,7 +27,7 @@ class GapDataError(Exception):
         self,
         problem: str,
         *,
-        path: str | PathLike[str] | None = None,
+        path: object = None,
         scene: str | None = None,
         frame: int | None = None,
         cure: str | None = None,

@@ -3,7 +3,6 @@ values."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,10 @@ from gapdata.records.codec import record_depth, record_instances
 from gapdata.records.schema import Record
 from gapdata.sources.scannet import SCENE_ID, ScanNetDataset, ScanNetScan
 from gapdata.sources.sens import VERSION, SensReader
+from gapdata.storage import Location
 
 
-def inspect_path(path: Path, key: str | None = None) -> tuple[dict[str, Any], str]:
+def inspect_path(path: Location, key: str | None = None) -> tuple[dict[str, Any], str]:
     """The facts about ``path`` and the same as text for a terminal.
 
     Raises:

@@ -13,6 +13,8 @@ from conftest import REPOSITORY
 ORDER = [
     "errors",
     "seeding",
+    "object_store",
+    "storage",
     "atomic",
     "geometry",
     "annotations",

@@ -45,7 +45,7 @@ def test_inspecting_a_sens_prints_one_object_with_its_facts(dataset: Path, capsy
 def test_a_scene_a_dataset_a_build_and_a_record_can_be_inspected(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = ["frames.image_size=[64,48]", "clips.frames=2", "clips.interval=2", "clips.max_shift=0"]
+    settings = ["frames.image_size=[64,48]", "clips.frames=2", "clips.interval=3", "clips.max_shift=0"]
     overrides = [part for setting in settings for part in ("--set", setting)]
     assert main(["build-shards", "--scannet", str(dataset), "--out", str(tmp_path / "out"), *overrides]) == 0
     capsys.readouterr()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from gapdata.errors import SourceError
+from gapdata.storage import Location
 
 LABEL_MAP_NAME = "scannetv2-labels.combined.tsv"
 SPELLINGS = {"refridgerator": "refrigerator"}
@@ -33,7 +33,7 @@ class LabelMap:
 EMPTY_LABEL_MAP = LabelMap(rows={})
 
 
-def read_label_map(path: Path) -> LabelMap:
+def read_label_map(path: Location) -> LabelMap:
     """Read the tab-separated label map, whatever its line ends; rows with missing cells (as "furnace" has) are kept.
 
     Raises:

@@ -11,7 +11,6 @@ import json
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +30,7 @@ from gapdata.records.views import View
 from gapdata.seeding import generator_for
 from gapdata.shards.writer import ShardWriter
 from gapdata.sources.scannet import ScanNetDataset, ScanNetScan
+from gapdata.storage import Location
 
 FAILED_FOLDER = "failed"
 
@@ -40,7 +40,7 @@ class ShardTask:
     """All that is needed to build one shard: small, so that it travels to any worker."""
 
     dataset: ScanNetDataset
-    out: Path
+    out: Location
     recipe: Recipe
     shard: ShardPlan
 
@@ -238,7 +238,7 @@ def _quarantine(outcome: SceneOutcome, error: SourceError, key: str | None = Non
     )
 
 
-def _write_failures(out: Path, outcome: SceneOutcome) -> None:
+def _write_failures(out: Location, outcome: SceneOutcome) -> None:
     path = out / FAILED_FOLDER / f"{outcome.scene_id}.json"
     if outcome.quarantined:
         path.parent.mkdir(exist_ok=True)

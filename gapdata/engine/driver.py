@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from gapdata.engine.build import FAILED_FOLDER, ShardTask
@@ -18,8 +16,10 @@ from gapdata.engine.progress import Progress
 from gapdata.engine.recipe import Recipe
 from gapdata.engine.report import REPORT_NAME, compile_report, write_report
 from gapdata.errors import ShardError, UsageError
+from gapdata.object_store import ObjectPath
 from gapdata.shards.index import INDEX_NAME, read_commit, write_index
 from gapdata.sources.scannet import ScanNetDataset
+from gapdata.storage import Location, remove_folder
 
 LOCK_NAME = ".lock"
 
@@ -29,7 +29,7 @@ class BuildRequest:
     """What the user asked for."""
 
     dataset: ScanNetDataset
-    out: Path
+    out: Location
     recipe: Recipe
     scene_ids: tuple[str, ...]
     overwrite: bool = False
@@ -99,7 +99,7 @@ def run_build(request: BuildRequest, executor: Executor) -> dict[str, Any]:
         return finalise(request.out, plan)
 
 
-def finalise(out: Path, plan: Plan) -> dict[str, Any]:
+def finalise(out: Location, plan: Plan) -> dict[str, Any]:
     """Compile index and report from the commit records of all shards."""
     commits = [read_commit(out / f"{shard.name}.json") for shard in plan.shards]
     report = {"fingerprint": plan.fingerprint, **compile_report(commits)}
@@ -108,7 +108,7 @@ def finalise(out: Path, plan: Plan) -> dict[str, Any]:
     return report
 
 
-def is_committed(out: Path, shard: ShardPlan) -> bool:
+def is_committed(out: Location, shard: ShardPlan) -> bool:
     """Whether the shard's commit record is there, with a tar of the size that it states."""
     path = out / f"{shard.name}.json"
     if not path.is_file():
@@ -122,8 +122,15 @@ def is_committed(out: Path, shard: ShardPlan) -> bool:
 
 
 @contextmanager
-def _locked(out: Path) -> Iterator[None]:
-    """One build at a time in a directory; the lock goes with its process, however that ends."""
+def _locked(out: Location) -> Iterator[None]:
+    """One build at a time in a directory; the lock goes with its process, however that ends.
+
+    An object store has no locks. Two builds into one place there do the same work twice and harm nothing: they write
+    equal bytes under equal names, and a commit record always follows its tar.
+    """
+    if isinstance(out, ObjectPath):
+        yield
+        return
     with open(out / LOCK_NAME, "ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -134,18 +141,18 @@ def _locked(out: Path) -> Iterator[None]:
         yield
 
 
-def _sweep(out: Path) -> None:
+def _sweep(out: Location) -> None:
     """Remove temporary files that a killed build left behind."""
     for path in [*out.glob(".*.tmp"), *out.glob(f"{FAILED_FOLDER}/.*.tmp")]:
         path.unlink(missing_ok=True)
 
 
-def _clear(out: Path) -> None:
+def _clear(out: Location) -> None:
     """Remove a build, and only what a build consists of."""
     for name in (REPORT_NAME, INDEX_NAME, PLAN_NAME):
         (out / name).unlink(missing_ok=True)
     for pattern in ("shard-*.json", "shard-*.tar"):
         for path in out.glob(pattern):
             path.unlink()
-    shutil.rmtree(out / FAILED_FOLDER, ignore_errors=True)
+    remove_folder(out / FAILED_FOLDER)
     os.sync()

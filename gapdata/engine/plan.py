@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from gapdata.atomic import write_atomically
@@ -16,6 +15,7 @@ from gapdata.engine.views import plan_views
 from gapdata.errors import SourceError, UsageError
 from gapdata.geometry.camera import is_rigid
 from gapdata.sources.scannet import ScanNetDataset
+from gapdata.storage import Location
 
 ENGINE_VERSION = 1
 """Raised whenever the same sources and recipe would give other bytes than before."""
@@ -92,12 +92,12 @@ def make_plan(dataset: ScanNetDataset, recipe: Recipe, scene_ids: Sequence[str])
     return Plan(engine=ENGINE_VERSION, source="scannet", recipe=recipe, shards=tuple(shards))
 
 
-def write_plan(plan: Plan, build: Path) -> None:
+def write_plan(plan: Plan, build: Location) -> None:
     """Write ``plan.json``."""
     write_atomically(build / PLAN_NAME, plan.to_json())
 
 
-def read_plan(build: Path) -> Plan:
+def read_plan(build: Location) -> Plan:
     """Read the plan of a build.
 
     Raises:
@@ -125,7 +125,7 @@ def read_plan(build: Path) -> Plan:
     )
 
 
-def refuse_difference(existing: Plan, wanted: Plan, build: Path) -> None:
+def refuse_difference(existing: Plan, wanted: Plan, build: Location) -> None:
     """A build goes on only with the same recipe and sources.
 
     Raises:
@@ -189,8 +189,7 @@ def _plan_scene(dataset: ScanNetDataset, recipe: Recipe, scene_id: str) -> Scene
                 view_frames=sum(len(view.frame_ids) for view in views),
             )
     except SourceError as error:
-        path = dataset.sens_path(scene_id)
-        size = path.stat().st_size if path.is_file() else -1
+        size = _size(dataset.sens_path(scene_id))
         return ScenePlan(
             scene_id=scene_id,
             split=split,
@@ -201,6 +200,14 @@ def _plan_scene(dataset: ScanNetDataset, recipe: Recipe, scene_id: str) -> Scene
             view_frames=0,
             problem=error.problem,
         )
+
+
+def _size(path: Location) -> int:
+    """Bytes of a file, -1 where there is none or it may not be looked at."""
+    try:
+        return int(path.stat().st_size)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return -1
 
 
 def _with_scenes(shard: Mapping[str, Any]) -> dict[str, Any]:

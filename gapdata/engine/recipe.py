@@ -126,7 +126,7 @@ def read_recipe(path: Path | None, overrides: Sequence[str] = ()) -> Recipe:
     return recipe
 
 
-def from_mapping(kind: type[Any], values: Mapping[str, Any], path: Path | None = None, prefix: str = "") -> Any:
+def from_mapping(kind: type[Any], values: Mapping[str, Any], path: object = None, prefix: str = "") -> Any:
     """Build a (nested) frozen dataclass from plain values; unknown fields and wrong types are refused by name."""
     hints = get_type_hints(kind)
     known = {field.name for field in dataclasses.fields(kind)}
@@ -165,7 +165,7 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
     values[field] = value
 
 
-def _coerced(value: Any, hint: Any, where: str, path: Path | None) -> Any:
+def _coerced(value: Any, hint: Any, where: str, path: object) -> Any:
     options = get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     for option in options:
         if get_origin(option) is tuple and isinstance(value, (list, tuple)):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from gapdata.atomic import write_atomically
 from gapdata.errors import ShardError, UsageError
+from gapdata.storage import Location
 
 REPORT_NAME = "report.json"
 SHOWN_QUARANTINED = 20
@@ -37,12 +37,12 @@ def compile_report(commits: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def write_report(build: Path, report: dict[str, Any]) -> None:
+def write_report(build: Location, report: dict[str, Any]) -> None:
     """Write ``report.json``."""
     write_atomically(build / REPORT_NAME, json.dumps(report, indent=1).encode())
 
 
-def read_report(build: Path) -> dict[str, Any]:
+def read_report(build: Location) -> dict[str, Any]:
     """Read ``report.json``.
 
     Raises:

@@ -6,16 +6,17 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from gapdata.atomic import write_atomically
 from gapdata.errors import ShardError, UsageError
+from gapdata.object_store import ObjectPath
+from gapdata.storage import Location
 
 INDEX_NAME = "index.parquet"
 
 
-def read_commit(path: Path) -> dict[str, Any]:
+def read_commit(path: Location) -> dict[str, Any]:
     """The commit record of a shard (``shard-000012.json``).
 
     Raises:
@@ -30,7 +31,7 @@ def read_commit(path: Path) -> dict[str, Any]:
     raise ShardError("is no shard commit record", path=path, cure="delete it and run build-shards again")
 
 
-def write_index(build: Path, commits: Sequence[dict[str, Any]]) -> None:
+def write_index(build: Location, commits: Sequence[dict[str, Any]]) -> None:
     """Write ``index.parquet``, rows in the order of shards and of records within them."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -41,7 +42,7 @@ def write_index(build: Path, commits: Sequence[dict[str, Any]]) -> None:
     write_atomically(build / INDEX_NAME, buffer.getvalue())
 
 
-def read_index(build: Path) -> Any:
+def read_index(build: Location) -> Any:
     """The index as a ``pyarrow.Table``.
 
     Raises:
@@ -57,7 +58,7 @@ def read_index(build: Path) -> Any:
             "holds no finished build (no index.parquet)", path=build, cure="run `gapdata build-shards` first"
         )
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(pa.BufferReader(path.read_bytes()) if isinstance(path, ObjectPath) else path)
     except (pa.ArrowInvalid, OSError) as error:
         raise ShardError(f"cannot be read: {error}", path=path, cure="run build-shards again") from error
     missing = set(_schema().names) - set(table.column_names)

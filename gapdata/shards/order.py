@@ -81,8 +81,8 @@ def rank_batches(
     """
     if batch_size < world_size or not 0 <= rank < world_size or not 0 <= worker < workers or consumed < 0:
         raise UsageError(
-            f"batch_size {batch_size}, rank {rank} of {world_size}, worker {worker} of {workers} and {consumed} consumed"
-            " do not go together",
+            f"batch_size {batch_size}, rank {rank} of {world_size}, worker {worker} of {workers} and {consumed} records"
+            " consumed do not go together",
             cure="every rank needs at least one record of a global batch",
         )
     end = None if epochs is None else epochs * len(order)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from gapdata.errors import ShardError, UsageError
+from gapdata.object_store import ObjectPath
 from gapdata.records.schema import Record, record_from_json
 from gapdata.shards.index import read_index
 from gapdata.shards.order import RecordOrder, order_of
+from gapdata.storage import Location, RangedFile, location, open_ranged
 
 BLOCK = 512
 MAX_OPEN_SHARDS = 64
@@ -19,12 +20,13 @@ MAX_OPEN_SHARDS = 64
 class ShardReader:
     """Random access to the records of a finished build.
 
-    Where a record lies comes from the build's index, so a truncated tar cannot pass for a short one. Pickling (for
-    loader workers) carries the path only; each process opens the tars that it reads.
+    ``build`` is a directory or an ``s3://`` or ``gs://`` URI. Where a record lies comes from the build's index, so a
+    truncated tar cannot pass for a short one. Pickling (for loader workers) carries the place only; each process opens
+    the tars that it reads.
     """
 
-    def __init__(self, build: str | os.PathLike[str]) -> None:
-        self.build = Path(build)
+    def __init__(self, build: str | os.PathLike[str] | ObjectPath) -> None:
+        self.build = location(build)
         table = read_index(self.build)
         self.keys: tuple[str, ...] = tuple(table.column("key").to_pylist())
         self._shards: list[str] = table.column("shard").to_pylist()
@@ -32,9 +34,9 @@ class ShardReader:
         self._views: list[str] = table.column("view").to_pylist()
         self._places = _Places(table.column("members").combine_chunks())
         self._position = {key: index for index, key in enumerate(self.keys)}
-        self._files: dict[str, int] = {}
+        self._files: dict[str, RangedFile] = {}
 
-    def __reduce__(self) -> tuple[type[ShardReader], tuple[Path]]:
+    def __reduce__(self) -> tuple[type[ShardReader], tuple[Location]]:
         return ShardReader, (self.build,)
 
     def __del__(self) -> None:
@@ -42,8 +44,8 @@ class ShardReader:
 
     def close(self) -> None:
         """Close all tars; they are opened again when needed."""
-        for descriptor in getattr(self, "_files", {}).values():
-            os.close(descriptor)
+        for file in getattr(self, "_files", {}).values():
+            file.close()
         self._files = {}
 
     def __len__(self) -> int:
@@ -116,12 +118,12 @@ class ShardReader:
     def _read(self, shard: str, offset: int, size: int) -> bytes:
         if shard not in self._files:
             if len(self._files) >= MAX_OPEN_SHARDS:
-                os.close(self._files.pop(next(iter(self._files))))
+                self._files.pop(next(iter(self._files))).close()
             try:
-                self._files[shard] = os.open(self.build / f"{shard}.tar", os.O_RDONLY)
+                self._files[shard] = open_ranged(self.build / f"{shard}.tar")
             except OSError as error:
                 raise self._disagreement(shard, f"cannot be opened: {error.strerror}") from error
-        data = os.pread(self._files[shard], size, offset)
+        data = self._files[shard].read_at(offset, size)
         if len(data) != size:
             raise self._disagreement(shard, f"is truncated: {len(data)} of {size} bytes at {offset}")
         return data

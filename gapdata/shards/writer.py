@@ -11,13 +11,13 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from gapdata.atomic import atomic_file
 from gapdata.errors import ShardError
 from gapdata.records.schema import Record
+from gapdata.storage import Location
 
 MAX_NAME = 100  # bytes of a ustar name without its prefix field
 
@@ -29,7 +29,7 @@ class ShardWriter:
     of the tar and ``sha256`` their digest.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Location) -> None:
         self.path = path
         self.records: list[dict[str, Any]] = []
         self.size = 0

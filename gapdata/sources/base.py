@@ -4,13 +4,13 @@ mesh."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.geometry.camera import Intrinsics
+from gapdata.storage import Location
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class Scan(Protocol):
     def scene_id(self) -> str: ...
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Location:
         """The file or directory that the scan is read from."""
         ...
 

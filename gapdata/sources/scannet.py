@@ -8,13 +8,13 @@ two, and their ``.txt`` has no ``axisAlignment``.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,10 @@ from numpy.typing import NDArray
 from gapdata.annotations.taxonomy import EMPTY_LABEL_MAP, LABEL_MAP_NAME, LabelMap, read_label_map
 from gapdata.errors import GapDataError, SourceError, UsageError
 from gapdata.geometry.camera import Intrinsics, is_rigid
+from gapdata.object_store import ObjectPath
 from gapdata.sources.base import Annotation, SceneObject
 from gapdata.sources.sens import SensReader
+from gapdata.storage import Location, location, subfolders
 
 SCENE_ID = re.compile(r"scene\d{4}_\d{2}")
 SCAN_FOLDERS = ("scans", "scans_test")
@@ -37,28 +39,28 @@ DUPLICATED_SCENE, FIRST_DUPLICATE = "scene0217_00", 31
 class ScanNetDataset:
     """A ScanNet download: its scenes, their splits and the label map."""
 
-    root: Path
-    scene_directories: Mapping[str, Path]
+    root: Location
+    scene_directories: Mapping[str, Location]
     splits: Mapping[str, str]
     label_map: LabelMap
 
     @classmethod
-    def open(cls, root: str | os.PathLike[str]) -> ScanNetDataset:
+    def open(cls, root: str | os.PathLike[str] | ObjectPath) -> ScanNetDataset:
         """Find the scenes under the download's root (``scans/``, ``scans_test/``) or in a folder that holds them
         directly.
 
         Raises:
             UsageError: the folder does not exist or holds no scene.
         """
-        root = Path(root)
+        root = location(root)
         if not root.is_dir():
             raise UsageError("is no directory", path=root, cure="give the folder of the ScanNet download")
         parents = [folder for name in SCAN_FOLDERS if (folder := root / name).is_dir()] or [root]
         directories = {
-            entry.name: Path(entry.path)
+            folder.name: folder
             for parent in parents
-            for entry in sorted(os.scandir(parent), key=lambda entry: entry.name)
-            if entry.is_dir() and SCENE_ID.fullmatch(entry.name)
+            for folder in subfolders(parent)
+            if SCENE_ID.fullmatch(folder.name)
         }
         if not directories:
             raise UsageError(
@@ -84,7 +86,7 @@ class ScanNetDataset:
         ``unknown``."""
         return self.splits.get(scene_id, "unknown")
 
-    def sens_path(self, scene_id: str) -> Path:
+    def sens_path(self, scene_id: str) -> Location:
         """Where the scene's ``.sens`` is expected."""
         return self.scene_directories[scene_id] / f"{scene_id}.sens"
 
@@ -100,7 +102,7 @@ class ScanNetDataset:
 class ScanNetScan:
     """One ScanNet scene. Files beside the ``.sens`` are read when they are first asked for."""
 
-    def __init__(self, directory: Path, label_map: LabelMap = EMPTY_LABEL_MAP) -> None:
+    def __init__(self, directory: Location, label_map: LabelMap = EMPTY_LABEL_MAP) -> None:
         self.directory = directory
         self.scene_id = directory.name
         self.label_map = label_map
@@ -114,7 +116,7 @@ class ScanNetScan:
         self.sens.close()
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Location:
         return self.sens.path
 
     @property
@@ -156,21 +158,23 @@ class ScanNetScan:
         """SHA-256 that changes when the scene's files do: the ``.sens`` header and index (every pose, timestamp and
         size), the small text files whole, the mesh and its segments by their size. Payloads are not read."""
         digest = hashlib.sha256(self.sens.index_bytes)
-        for suffix in (".txt", ".aggregation.json"):
-            path = self.directory / f"{self.scene_id}{suffix}"
-            digest.update(path.read_bytes() if path.is_file() else b"missing")
-        for suffix in ("_vh_clean_2.ply", "_vh_clean_2.0.010000.segs.json"):
-            path = self.directory / f"{self.scene_id}{suffix}"
-            digest.update(str(path.stat().st_size if path.is_file() else -1).encode())
+        with _blaming(self.scene_id):
+            for suffix in (".txt", ".aggregation.json"):
+                path = self.directory / f"{self.scene_id}{suffix}"
+                digest.update(path.read_bytes() if path.is_file() else b"missing")
+            for suffix in ("_vh_clean_2.ply", "_vh_clean_2.0.010000.segs.json"):
+                path = self.directory / f"{self.scene_id}{suffix}"
+                digest.update(str(path.stat().st_size if path.is_file() else -1).encode())
         return digest.hexdigest()
 
     @cached_property
     def metadata(self) -> dict[str, str]:
         """The ``key = value`` lines of ``<scene>.txt``; empty where the file is missing."""
         path = self.directory / f"{self.scene_id}.txt"
-        if not path.exists():
-            return {}
-        lines = (line.partition("=") for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
+        with _blaming(self.scene_id):
+            if not path.exists():
+                return {}
+            lines = [line.partition("=") for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
         return {key.strip(): value.strip() for key, separator, value in lines if separator}
 
     @cached_property
@@ -199,6 +203,10 @@ class ScanNetScan:
             SourceError: one of mesh, segments and aggregation is missing beside the others, damaged, or does not fit
             the others.
         """
+        with _blaming(self.scene_id):
+            return self._read_annotation()
+
+    def _read_annotation(self) -> Annotation | None:
         aggregation_path = self.directory / f"{self.scene_id}.aggregation.json"
         if not aggregation_path.exists():
             return None
@@ -221,7 +229,8 @@ class ScanNetScan:
 
 
 class _blaming:
-    """Adds the scene's id to source errors that pass through: a reader knows its file, not whose it is."""
+    """Adds the scene's id to source errors that pass through: a reader knows its file, not whose it is. What a disk or
+    a store refuses becomes a source error, too."""
 
     def __init__(self, scene_id: str) -> None:
         self.scene_id = scene_id
@@ -232,10 +241,13 @@ class _blaming:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, GapDataError) and error.scene is None:
             error.scene = self.scene_id
+        elif isinstance(error, OSError):
+            problem = f"cannot be read: {error.strerror or error}"
+            raise SourceError(problem, path=error.filename, scene=self.scene_id) from error
 
 
 def _read_objects(
-    groups: list[Any], segment_of_vertex: NDArray[np.int64], scene_id: str, path: Path
+    groups: list[Any], segment_of_vertex: NDArray[np.int64], scene_id: str, path: Location
 ) -> tuple[tuple[SceneObject, ...], dict[str, int]]:
     order = np.argsort(segment_of_vertex, kind="stable")
     sorted_segments = segment_of_vertex[order]
@@ -262,14 +274,15 @@ def _read_objects(
     return tuple(objects[key] for key in sorted(objects)), notes
 
 
-def _read_mesh(path: Path, scene_id: str) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.uint8]]:
+def _read_mesh(path: Location, scene_id: str) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.uint8]]:
     """Vertices, faces and colours in file order: segment indices refer to it, so nothing may be merged or sorted."""
     import trimesh
 
     if not path.exists():
         raise SourceError("is missing, though the scene has an aggregation", path=path, scene=scene_id)
     try:
-        mesh = trimesh.load(path, process=False, maintain_order=True, force="mesh")
+        content = io.BytesIO(path.read_bytes()) if isinstance(path, ObjectPath) else path
+        mesh = trimesh.load(content, file_type="ply", process=False, maintain_order=True, force="mesh")
     except (ValueError, KeyError, IndexError, TypeError, EOFError, OSError) as error:
         raise SourceError(f"mesh cannot be read: {error}", path=path, scene=scene_id) from error
     vertices = np.asarray(mesh.vertices, dtype=np.float32)
@@ -281,7 +294,7 @@ def _read_mesh(path: Path, scene_id: str) -> tuple[NDArray[np.float32], NDArray[
     return vertices, faces, np.asarray(mesh.visual.vertex_colors, dtype=np.uint8)[:, :3]
 
 
-def _field(path: Path, scene_id: str, name: str, kind: type) -> Any:
+def _field(path: Location, scene_id: str, name: str, kind: type) -> Any:
     try:
         value = json.loads(path.read_bytes())[name]
     except FileNotFoundError as error:
@@ -293,7 +306,7 @@ def _field(path: Path, scene_id: str, name: str, kind: type) -> Any:
     return value
 
 
-def _read_splits(root: Path, directories: Mapping[str, Path]) -> dict[str, str]:
+def _read_splits(root: Location, directories: Mapping[str, Location]) -> dict[str, str]:
     splits = {scene: "test" for scene, directory in directories.items() if directory.parent.name == "scans_test"}
     for split, name in SPLIT_FILES.items():
         path = _first_existing(root / name, root / "Tasks" / "Benchmark" / name, root.parent / name)
@@ -302,5 +315,5 @@ def _read_splits(root: Path, directories: Mapping[str, Path]) -> dict[str, str]:
     return splits
 
 
-def _first_existing(*paths: Path) -> Path | None:
+def _first_existing(*paths: Location) -> Location | None:
     return next((path for path in paths if path.exists()), None)

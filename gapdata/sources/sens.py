@@ -2,8 +2,8 @@
 
 The format is the one of ScanNet's ``SensReader/c++/src/sensorData.h``: little-endian, unpadded; a header, then per
 frame 96 bytes (pose, two timestamps, two sizes) and the two payloads, then an optional IMU tail. Indexing reads those
-96 bytes a frame and seeks over the rest, so a 5 GB scan costs as many small reads as it has frames; a reader never
-holds more than one frame.
+96 bytes a frame and seeks over the rest, so a 5 GB scan costs as many small reads as it has frames; a reader of a local
+file never holds more than one frame. What differs in an object store is in ``remote_sens``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,10 @@ from numpy.typing import NDArray
 
 from gapdata.errors import SourceError
 from gapdata.geometry.camera import Intrinsics, is_rigid
+from gapdata.object_store import ObjectFile, ObjectPath
 from gapdata.sources.images import decode_color, encoded_image_size, reduce_image
+from gapdata.sources.remote_sens import FramePayloads, fetch_headers
+from gapdata.storage import location, open_ranged
 
 VERSION = 4
 COLOR_COMPRESSIONS = {0: "raw", 1: "png", 2: "jpeg"}
@@ -65,22 +68,21 @@ class SensReader:
             it, or uses the closed "occi" depth compression.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | os.PathLike[str] | ObjectPath) -> None:
+        self.path = location(path)
         try:
-            self._fd = os.open(self.path, os.O_RDONLY)
+            # Read-ahead would pull in the payloads between two frame headers: 1.3 GB instead of 15 MB for 3600 frames.
+            self._file = open_ranged(self.path, scattered=True)
         except OSError as error:
             raise SourceError(f"cannot be opened: {error.strerror}", path=self.path) from error
+        self._size = self._file.size
         try:
-            self._size = os.fstat(self._fd).st_size
-            if hasattr(os, "posix_fadvise"):
-                # Read-ahead would pull in the payloads between two frame headers: 1.3 GB instead of 15 MB for 3600
-                # frames.
-                os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_RANDOM)
-            position = self._read_header()
-            self._read_index(position)
+            self._read_index(self._read_header())
+        except OSError as error:
+            self._file.close()
+            raise self._damage(f"cannot be read: {error.strerror}") from error
         except BaseException:
-            os.close(self._fd)
+            self._file.close()
             raise
 
     def __enter__(self) -> SensReader:
@@ -93,9 +95,7 @@ class SensReader:
 
     def close(self) -> None:
         """Close the file; frames cannot be read afterwards."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._file.close()
 
     def __len__(self) -> int:
         return len(self._offsets)
@@ -153,7 +153,7 @@ class SensReader:
         return np.frombuffer(data, dtype="<u2").reshape(height, width)
 
     def _read_header(self) -> int:
-        head = os.pread(self._fd, 12, 0)
+        head = self._file.read_at(0, 12)
         if len(head) < 12:
             raise self._damage("is too short to be a .sens file")
         version, name_length = struct.unpack("<IQ", head)
@@ -164,7 +164,7 @@ class SensReader:
             )
         if name_length > MAX_NAME_BYTES or 304 + name_length > self._size:
             raise self._damage(f"claims a sensor name of {name_length} bytes")
-        data = os.pread(self._fd, int(name_length) + 292, 12)
+        data = self._file.read_at(12, int(name_length) + 292)
         self._header_bytes = head + data
         self.sensor_name = data[:name_length].decode("latin-1")
         fields = struct.unpack_from("<64f2i4IfQ", data, name_length)
@@ -212,11 +212,14 @@ class SensReader:
                 frame=last + 1,
                 cure="download it again",
             )
+        read: Callable[[int, int], bytes] = self._file.read_at
+        if isinstance(self._file, ObjectFile):
+            read = fetch_headers(self._file, position, count)
         headers = bytearray(count * FRAME_HEADER.size)
         sizes = struct.Struct("<QQ")
         offsets, color_sizes, depth_sizes = [0] * count, [0] * count, [0] * count
         for frame in range(count):
-            header = os.pread(self._fd, FRAME_HEADER.size, position)
+            header = read(position, FRAME_HEADER.size)
             payload = position + FRAME_HEADER.size
             color_size, depth_size = (
                 sizes.unpack_from(header, 80) if len(header) == FRAME_HEADER.size else (0, self._size)
@@ -236,13 +239,17 @@ class SensReader:
         self.camera_to_world = table["pose"].astype(np.float64)
         self.color_timestamps, self.depth_timestamps = table["times"][:, 0].copy(), table["times"][:, 1].copy()
         self._offsets, self._color_sizes, self._depth_sizes = offsets, color_sizes, depth_sizes
+        self._read: Callable[[int, int], bytes] = self._file.read_at
+        if isinstance(self._file, ObjectFile):
+            both = [color + depth for color, depth in zip(color_sizes, depth_sizes, strict=True)]
+            self._read = FramePayloads(self._file, offsets, both).read_at
         self.imu_count = self._read_imu_count(position)
 
     def _last_whole_frame(self, position: int) -> int:
         """The last frame that is complete, -1 if none: for the message about a truncated file."""
         frame = -1
         while True:
-            header = os.pread(self._fd, FRAME_HEADER.size, position)
+            header = self._file.read_at(position, FRAME_HEADER.size)
             if len(header) < FRAME_HEADER.size:
                 return frame
             position += FRAME_HEADER.size + sum(struct.unpack_from("<QQ", header, 80))
@@ -254,7 +261,7 @@ class SensReader:
         remaining = self._size - position
         if remaining < 8:
             return None
-        (count,) = struct.unpack("<Q", os.pread(self._fd, 8, position))
+        (count,) = struct.unpack("<Q", self._file.read_at(position, 8))
         complete = (remaining - 8) // IMU_RECORD.size
         if count > MAX_IMU_RECORDS or remaining > 8 + count * IMU_RECORD.size:
             raise self._damage(
@@ -265,9 +272,10 @@ class SensReader:
 
     def _payload(self, frame: int, offset: int, size: int) -> bytes:
         try:
-            data = os.pread(self._fd, size, offset)
+            data = self._read(offset, size)
         except OSError as error:
-            raise self._damage(f"cannot be read: {error.strerror}", frame, cure="check the disk") from error
+            cure = None if isinstance(self._file, ObjectFile) else "check the disk"
+            raise self._damage(f"cannot be read: {error.strerror}", frame, cure) from error
         if len(data) != size:
             raise self._damage(f"is truncated: read {len(data)} of {size} bytes", frame, cure="download it again")
         return data

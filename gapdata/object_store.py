@@ -1,0 +1,306 @@
+"""Objects of ``s3://`` and ``gs://`` stores under the names that :class:`pathlib.Path` has for files.
+
+:class:`ObjectPath` offers the part of ``Path`` that this package uses, so that code which joins names, asks for sizes
+and reads bytes is written once. Failures are the ``OSError`` that a disk would raise, with one clear line and the URI
+as its ``filename``. Three things differ from a disk, and callers may rely on them:
+
+- An object appears whole or not at all, so an upload needs no temporary name (:func:`upload`).
+- Folders exist as far as objects lie in them; making one only checks that the bucket is there.
+- There is no lock. Two builds into one place write equal bytes under equal names, so the last one wins harmlessly.
+
+Stores are reached through ``pyarrow.fs``. Credentials come from where the clouds' own tools find them;
+``AWS_ENDPOINT_URL`` names an S3-compatible server such as MinIO, ``STORAGE_EMULATOR_HOST`` a stand-in for Google's.
+"""
+
+from __future__ import annotations
+
+import errno
+import fnmatch
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, BinaryIO
+
+from gapdata.errors import UsageError
+
+SCHEMES = ("s3", "gs")
+UPLOAD_BLOCK = 64 << 20  # bytes of an upload that are in memory at once
+CONNECT_SECONDS = 10.0
+ENVIRONMENT = (
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT_URL",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "STORAGE_EMULATOR_HOST",
+)
+"""Variables that decide which store is reached and as whom; a change opens a new connection."""
+DENIED = ("ACCESS_DENIED", "INVALID_ACCESS_KEY", "SIGNATURE", "CREDENTIALS", "FORBIDDEN", "PERMISSION", "(403)")
+UNREACHABLE = ("NETWORK_CONNECTION", "CURLCODE", "REQUEST_TIMEOUT", "UNAVAILABLE", "COULD NOT RESOLVE")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectStat:
+    """What :meth:`ObjectPath.stat` tells, named as in ``os.stat_result``."""
+
+    st_size: int
+    st_mtime: float
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ObjectPath:
+    """The place of an object, or of all objects below it; ``key`` is ``bucket/folder/name``."""
+
+    scheme: str
+    key: str
+
+    @classmethod
+    def parse(cls, uri: str) -> ObjectPath:
+        """Read ``s3://bucket/folder/name``; doubled and trailing slashes are dropped, as file systems do.
+
+        Raises:
+            UsageError: no bucket, credentials inside the URI (they would end in logs and plans), or ``..``.
+        """
+        scheme, _, rest = uri.partition("://")
+        parts = [part for part in rest.split("/") if part not in ("", ".")]
+        if scheme not in SCHEMES or not parts or rest.startswith("/"):
+            raise UsageError("names no bucket", path=uri, cure="write s3://bucket/folder or gs://bucket/folder")
+        if "@" in parts[0]:
+            bucket = parts[0].rpartition("@")[2]
+            cure = "set them in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
+            raise UsageError("carries credentials", path=f"{scheme}://...@{bucket}", cure=cure)
+        if ".." in parts:
+            raise UsageError("must not contain '..'", path=uri, cure="write the place itself")
+        return cls(scheme, "/".join(parts))
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.key}"
+
+    def __truediv__(self, name: str) -> ObjectPath:
+        return ObjectPath.parse(f"{self}/{name}")
+
+    @property
+    def name(self) -> str:
+        """The part after the last slash."""
+        return self.key.rpartition("/")[2]
+
+    @property
+    def suffix(self) -> str:
+        """The part of the name from its last dot on; empty where there is none."""
+        stem, dot, end = self.name.rpartition(".")
+        return dot + end if stem and end else ""
+
+    @property
+    def parent(self) -> ObjectPath:
+        """The folder; a bucket is its own, as the root of a disk is."""
+        return ObjectPath(self.scheme, self.key.rpartition("/")[0] or self.key)
+
+    def with_name(self, name: str) -> ObjectPath:
+        """Another name in the same folder."""
+        return self.parent / name
+
+    def exists(self) -> bool:
+        """Whether this is an object, or a folder that holds one."""
+        return self._kind() != "NotFound"
+
+    def is_file(self) -> bool:
+        """Whether this is an object."""
+        return self._kind() == "File"
+
+    def is_dir(self) -> bool:
+        """Whether objects lie below this place, or this is a bucket."""
+        return self._kind() == "Directory"
+
+    def stat(self) -> ObjectStat:
+        """Size and time of the last change of an object, in one request."""
+        info = self._info()
+        if info.type.name != "File":
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self))
+        return ObjectStat(st_size=info.size, st_mtime=(info.mtime_ns or 0) / 1e9)
+
+    def iterdir(self) -> Iterator[ObjectPath]:
+        """What lies directly in this folder, sorted."""
+        return (path for path, _ in self.entries())
+
+    def entries(self) -> list[tuple[ObjectPath, bool]]:
+        """What lies directly in this folder and whether it is a folder itself: one request per thousand entries."""
+        from pyarrow import fs
+
+        with _naming(self):
+            infos = self.filesystem().get_file_info(fs.FileSelector(self.key))
+        return sorted((ObjectPath(self.scheme, info.path), info.type.name == "Directory") for info in infos)
+
+    def glob(self, pattern: str) -> Iterator[ObjectPath]:
+        """Entries of this folder (or of the one before the pattern's last slash) whose name matches."""
+        folder, _, last = pattern.rpartition("/")
+        with suppress(FileNotFoundError):
+            yield from (path for path in (self / folder).iterdir() if fnmatch.fnmatchcase(path.name, last))
+
+    def mkdir(self, parents: bool = False, exist_ok: bool = False) -> None:
+        """Check that the bucket is there, so that a mistyped one is known before work; folders need no making."""
+        bucket = ObjectPath(self.scheme, self.key.partition("/")[0])
+        if parents and not bucket.exists():
+            raise FileNotFoundError(errno.ENOENT, "the bucket does not exist", str(bucket))
+
+    def read_bytes(self) -> bytes:
+        """The whole object."""
+        with ObjectFile(self) as file:
+            return file.read_at(0, file.size)
+
+    def read_text(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """The whole object as text, every kind of line end turned into a newline, as ``Path.read_text`` does."""
+        return self.read_bytes().decode(encoding, errors).replace("\r\n", "\n").replace("\r", "\n")
+
+    def unlink(self, missing_ok: bool = False) -> None:
+        """Delete the object."""
+        try:
+            with _naming(self):
+                self.filesystem().delete_file(self.key)
+        except FileNotFoundError:
+            if not missing_ok:
+                raise
+
+    def remove_folder(self) -> None:
+        """Delete all that lies below this place; nothing happens where nothing does."""
+        with suppress(FileNotFoundError), _naming(self):
+            self.filesystem().delete_dir(self.key)
+
+    def filesystem(self) -> Any:
+        """The ``pyarrow.fs`` connection of this bucket; a process opens its own, because none survives a fork."""
+        settings = tuple(os.environ.get(name) for name in ENVIRONMENT)
+        return _connect(self.scheme, self.key.partition("/")[0], settings, os.getpid())
+
+    def _info(self) -> Any:
+        with _naming(self):
+            return self.filesystem().get_file_info(self.key)
+
+    def _kind(self) -> str:
+        return str(self._info().type.name)
+
+
+class ObjectFile:
+    """Random access to an object: every :meth:`read_at` is one ranged request. Several threads may read at once."""
+
+    def __init__(self, path: ObjectPath) -> None:
+        self.path = path
+        self._open()
+        self.size: int = self._file.size()
+
+    def _open(self) -> None:
+        with _naming(self.path):
+            self._file = self.path.filesystem().open_input_file(self.path.key)
+        self._process = os.getpid()
+
+    def __enter__(self) -> ObjectFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """``size`` bytes from ``offset`` on, fewer where the object ends before."""
+        if self._process != os.getpid():
+            self._open()
+        with _naming(self.path):
+            return bytes(self._file.read_at(size, offset)) if size else b""
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._process == os.getpid():
+            self._file.close()
+
+
+def upload(file: BinaryIO, path: ObjectPath) -> None:
+    """Store a local file, from its beginning, as the object ``path``: the object appears whole or not at all.
+
+    Arrow completes an upload whenever its stream is closed, even by an exception on its way out, which would publish
+    the part that was sent. So the stream lives on a thread of its own, which no signal interrupts; a failed part makes
+    its close fail; and should anything else go wrong, what appeared is deleted. A killed process leaves parts that no
+    reader sees (a bucket's rule on incomplete uploads collects them).
+
+    Raises:
+        OSError: the store refuses, or cannot be reached.
+    """
+    with ThreadPoolExecutor(1, "upload") as thread:
+        thread.submit(_send, file, path).result()
+
+
+def _send(file: BinaryIO, path: ObjectPath) -> None:
+    file.seek(0)
+    size = 0
+    with _naming(path):
+        stream = path.filesystem().open_output_stream(path.key)
+        try:
+            while block := file.read(UPLOAD_BLOCK):
+                stream.write(block)
+                # Waits for the parts that are under way: they hold copies, and the whole shard would pile up in memory.
+                stream.flush()
+                size += len(block)
+            stream.close()
+        except BaseException:
+            with suppress(OSError):
+                stream.close()
+                path.filesystem().delete_file(path.key)
+            raise
+    stored = path.stat().st_size
+    if stored != size:
+        raise OSError(errno.EIO, f"the store holds {stored} of the {size} bytes that were sent", str(path))
+
+
+@lru_cache(maxsize=64)
+def _connect(scheme: str, bucket: str, settings: tuple[str | None, ...], process: int) -> Any:
+    values = dict(zip(ENVIRONMENT, settings, strict=True))
+    try:
+        from pyarrow import fs
+        from pyarrow.fs import GcsFileSystem, S3FileSystem, resolve_s3_region
+    except ImportError as error:
+        cure = "install the wheel from PyPI: pip install pyarrow"
+        raise UsageError(f"this pyarrow cannot reach it: {error}", path=f"{scheme}://{bucket}", cure=cure) from error
+    if scheme == "gs":
+        emulator = values["STORAGE_EMULATOR_HOST"]
+        if not emulator:
+            return GcsFileSystem()
+        protocol, _, host = emulator.rpartition("://")
+        return GcsFileSystem(anonymous=True, scheme=protocol or "http", endpoint_override=host)
+    endpoint = values["AWS_ENDPOINT_URL_S3"] or values["AWS_ENDPOINT_URL"]
+    region = values["AWS_REGION"] or values["AWS_DEFAULT_REGION"]
+    if not endpoint:
+        # A bucket answers in its own region only, whatever the user's default is.
+        with suppress(OSError):
+            region = resolve_s3_region(bucket)
+    return S3FileSystem(
+        endpoint_override=endpoint or None,
+        region=region or ("us-east-1" if endpoint else None),
+        connect_timeout=CONNECT_SECONDS,
+        allow_delayed_open=True,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=5),
+    )
+
+
+@contextmanager
+def _naming(path: ObjectPath) -> Iterator[None]:
+    """Turns Arrow's paragraphs into the errors that a disk would give, with the URI as their file."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from error
+    except (OSError, ValueError) as error:
+        text = str(error)
+        known = text.upper()
+        if any(mark in known for mark in DENIED):
+            problem = "access is denied; check the credentials (AWS_ACCESS_KEY_ID, AWS_PROFILE, the bucket's policy)"
+            if path.scheme == "gs":
+                problem = "access is denied; check the credentials (GOOGLE_APPLICATION_CREDENTIALS)"
+            raise PermissionError(errno.EACCES, problem, str(path)) from error
+        if "NO_SUCH_BUCKET" in known:
+            raise FileNotFoundError(errno.ENOENT, "the bucket does not exist", str(path)) from error
+        if any(mark in known for mark in UNREACHABLE):
+            problem = "the store cannot be reached; check the network and AWS_ENDPOINT_URL"
+            raise ConnectionError(errno.EHOSTUNREACH, problem, str(path)) from error
+        raise OSError(errno.EIO, f"the store fails: {' '.join(text.split())}", str(path)) from error
