@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from gapdata.errors import UsageError
 from gapdata.geometry.camera import is_rigid, transform
+from gapdata.sources.scannet import ScanNetDataset
 from gapdata.sources.synthetic import SynthesisOptions, render_truth, synthesise_dataset, synthesise_scene
 from gapdata.sources.synthetic.categories import CATEGORIES, NYU40
 from gapdata.sources.synthetic.scene import build_scene
@@ -28,7 +29,7 @@ OPTIONS = SynthesisOptions(
     scenes=2, test_scenes=1, frames=60, seed=3, color_size=(64, 48), depth_size=(48, 36), noise=0.0, lost_tracking=0.05
 )
 SCENE = "scene0001_00"
-room = functools.cache(build_scene)
+cached_scene = functools.cache(build_scene)
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ def scene_folder(dataset: Path) -> Path:
     return dataset / "scans" / SCENE
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_bytes_whatever_the_workers(tmp_path: Path) -> None:
     small = replace(OPTIONS, test_scenes=0, frames=4, noise=1.0)
     synthesise_dataset(tmp_path / "a", small, workers=1)
@@ -192,7 +194,9 @@ def test_masks_agree_with_the_mesh_annotation_and_the_label_table(dataset: Path,
         zipfile.ZipFile(scene_folder / f"{SCENE}_2d-label-filt.zip") as labels,
     ):
         for k in range(0, 60, 7):
-            instance = cv2.imdecode(np.frombuffer(instances.read(f"instance-filt/{k}.png"), np.uint8), cv2.IMREAD_UNCHANGED)
+            instance = cv2.imdecode(
+                np.frombuffer(instances.read(f"instance-filt/{k}.png"), np.uint8), cv2.IMREAD_UNCHANGED
+            )
             label = cv2.imdecode(np.frombuffer(labels.read(f"label-filt/{k}.png"), np.uint8), cv2.IMREAD_UNCHANGED)
             assert all((label[instance == value] == label_of[int(value)]).all() for value in np.unique(instance))
             seen |= {int(value) for value in np.unique(instance)}
@@ -203,9 +207,9 @@ def test_depth_without_noise_is_the_truth_in_millimetres(scene_folder: Path) -> 
     _, frames, _ = read_sens(scene_folder / f"{SCENE}.sens")
     with zipfile.ZipFile(scene_folder / f"{SCENE}_2d-instance-filt.zip") as archive:
         for k in (0, 31):
-            truth = render_truth(SCENE, OPTIONS, k, OPTIONS.cameras[1], scene=room(OPTIONS.seed, 1))
+            truth = render_truth(SCENE, OPTIONS, k, OPTIONS.cameras[1], scene=cached_scene(OPTIONS.seed, 1))
             np.testing.assert_array_equal(frames[k].depth, np.round(truth.depth.astype(np.float64) * 1000))
-            pose = scan_poses(room(OPTIONS.seed, 1), OPTIONS.frames)[k]
+            pose = scan_poses(cached_scene(OPTIONS.seed, 1), OPTIONS.frames)[k]
             camera = transform(np.linalg.inv(pose), truth.points.astype(np.float64))
             np.testing.assert_allclose(camera[..., 2], truth.depth, atol=1e-4)
             seen = render_truth(SCENE, OPTIONS, k)
@@ -216,7 +220,7 @@ def test_depth_without_noise_is_the_truth_in_millimetres(scene_folder: Path) -> 
 
 def test_true_points_lie_on_the_mesh_of_their_object(scene_folder: Path) -> None:
     truth = render_truth(SCENE, OPTIONS, 10)
-    scene = room(OPTIONS.seed, 1)
+    scene = cached_scene(OPTIONS.seed, 1)
     for object_id in np.unique(truth.object_ids):
         own = scene.mesh.vertices[scene.vertex_object == object_id]
         points = truth.points[truth.object_ids == object_id][::11]
@@ -244,11 +248,13 @@ def test_a_shared_camera_gives_both_images_one_grid() -> None:
 
 @pytest.mark.parametrize("index", range(6))
 def test_every_kind_of_room_is_rich_turned_and_walkable(index: int) -> None:
-    scene = room(0, index)
+    scene = cached_scene(0, index)
     assert set(scene.labels) <= set(CATEGORIES)
     assert len(set(scene.labels)) >= 12
     assert {"wall", "floor", "ceiling", "door", "window"} <= set(scene.labels)
-    turned = [yaw % 90 for label, yaw in zip(scene.labels, scene.object_yaw, strict=True) if label not in ("wall", "floor")]
+    turned = [
+        yaw % 90 for label, yaw in zip(scene.labels, scene.object_yaw, strict=True) if label not in ("wall", "floor")
+    ]
     assert sum(4 < yaw < 86 for yaw in turned) >= 2
     poses = scan_poses(scene, 90)
     assert clearance(scene, poses[:, :3, 3]).min() > SAFE_DISTANCE - 0.04
@@ -262,7 +268,7 @@ def test_every_kind_of_room_is_rich_turned_and_walkable(index: int) -> None:
 
 
 def test_a_dataset_holds_many_categories_and_several_instances_of_one() -> None:
-    labels = [room(0, index).labels for index in range(4)]
+    labels = [cached_scene(0, index).labels for index in range(4)]
     assert len({label for scene in labels for label in scene}) >= 25
     assert all(max(scene.count(label) for label in set(scene) - {"wall"}) >= 3 for scene in labels)
 
@@ -271,16 +277,41 @@ def test_frames_a_second_apart_share_much_of_what_they_see() -> None:
     options = replace(OPTIONS, seed=0, scenes=4, frames=90)
     camera = options.cameras[1]
     for index in (0, 1):
-        scene = room(options.seed, index)
+        scene = cached_scene(options.seed, index)
         poses = scan_poses(scene, options.frames)
         shares = []
         for first in (0, 30, 55):
             points = render_truth(scene.scene_id, options, first, camera, scene=scene).points.astype(np.float64)
             pixels = camera.project(transform(np.linalg.inv(poses[first + 30]), points))
-            inside = (pixels > -0.5).all(axis=-1) & (pixels[..., 0] < camera.width - 0.5) & (pixels[..., 1] < camera.height - 0.5)
+            inside = (
+                (pixels > -0.5).all(axis=-1)
+                & (pixels[..., 0] < camera.width - 0.5)
+                & (pixels[..., 1] < camera.height - 0.5)
+            )
             shares.append(float(inside.mean()))
         assert np.mean(shares) > 0.35
         assert min(shares) > 0.2
+
+
+def test_the_scannet_reader_takes_it_for_scannet(dataset: Path) -> None:
+    opened = ScanNetDataset.open(dataset)
+    assert [opened.split(scene_id) for scene_id in opened.scene_ids] == ["train", "val", "test"]
+    scene = cached_scene(OPTIONS.seed, 1)
+    with opened.open_scan(SCENE) as scan:
+        color, depth = OPTIONS.cameras
+        assert (scan.color_intrinsics, scan.depth_intrinsics) == (color, depth)
+        assert scan.axis_alignment is not None
+        np.testing.assert_array_equal(scan.axis_alignment, scene.axis_alignment)
+        annotation = scan.annotation()
+        assert annotation is not None
+        np.testing.assert_array_equal(annotation.vertices, scene.mesh.vertices.astype(np.float32))
+        assert [item.label for item in sorted(annotation.objects, key=lambda o: o.object_id)] == list(scene.labels)
+        ids = annotation.vertex_object_ids()
+        assert ((ids == scene.vertex_object) | (ids == -1)).all()
+        assert 0 < (ids != scene.vertex_object).mean() < 0.05
+    with opened.open_scan("scene0002_00") as scan:
+        assert scan.axis_alignment is None
+        assert scan.annotation() is None
 
 
 def test_test_scenes_have_no_annotation(dataset: Path) -> None:

@@ -1,4 +1,5 @@
-"""A scene's files besides the frames, in ScanNet's own formats: mesh, over-segmentation, aggregation, meta, 2D masks."""
+"""A scene's files besides the frames, in ScanNet's own formats: mesh,
+over-segmentation, aggregation, meta, 2D masks."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ UNANNOTATED_SHARE = 0.012  # of an object's segments, missed by its annotator
 def ply_bytes(scene: Scene) -> bytes:
     """The coloured mesh as a binary little-endian PLY: x y z, red green blue alpha, faces as counted int lists."""
     mesh = scene.mesh
-    light = scene.albedo * (scene.irradiance + np.array([m.emission for m in scene.palette.materials])[_vertex_material(scene)][:, None])
+    emission = np.array([m.emission for m in scene.palette.materials])[_vertex_material(scene)]
+    light = scene.albedo * (scene.irradiance + emission[:, None])
     exposure = 0.30 / max(float(np.minimum(light, 5 * np.median(light)).mean()), 1e-3)
     table = tone_table()
     colors = table[np.clip(np.sqrt(light * exposure / 4) * (len(table) - 1), 0, len(table) - 1).astype(int)]
@@ -33,10 +35,11 @@ def ply_bytes(scene: Scene) -> bytes:
     face = np.zeros(len(mesh.faces), dtype=[("count", "u1"), ("indices", "<i4", 3)])
     face["count"], face["indices"] = 3, mesh.faces
     header = [
-        "ply", "format binary_little_endian 1.0", "comment synthetic scan", f"element vertex {len(vertex)}",
-        *(f"property float {name}" for name in "xyz"), *(f"property uchar {name}" for name in ("red", "green", "blue", "alpha")),
-        f"element face {len(face)}", "property list uchar int vertex_indices", "end_header", "",
-    ]  # fmt: skip
+        *("ply", "format binary_little_endian 1.0", "comment synthetic scan", f"element vertex {len(vertex)}"),
+        *(f"property float {name}" for name in "xyz"),
+        *(f"property uchar {name}" for name in ("red", "green", "blue", "alpha")),
+        *(f"element face {len(face)}", "property list uchar int vertex_indices", "end_header", ""),
+    ]
     return "\n".join(header).encode("ascii") + vertex.tobytes() + face.tobytes()
 
 
@@ -108,7 +111,7 @@ class MaskArchives:
     def __init__(self, scene: Scene) -> None:
         self._files = {name: io.BytesIO() for name in ("instance", "label")}
         self._zips = {name: zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) for name, file in self._files.items()}
-        self._values = {
+        self._values: dict[str, NDArray[np.uint8] | NDArray[np.uint16]] = {
             "instance": np.arange(len(scene.labels) + 1, dtype=np.uint8),
             "label": np.array([0, *(CATEGORIES[label].id for label in scene.labels)], dtype=np.uint16),
         }

@@ -26,10 +26,16 @@ def bed(style: Style, rng: Generator) -> Model:
         columns = max(2, round(width / 0.35))
         for k in range(columns):
             pad = box([(width + 0.06) / columns - 0.004, 0.08, head - 0.1], cover, radius=0.03, puff=0.02)
-            parts.append(pad.moved(-(width + 0.06) / 2 + (k + 0.5) * (width + 0.06) / columns, -length / 2 - 0.03, head / 2 + 0.05))
+            parts.append(
+                pad.moved(
+                    -(width + 0.06) / 2 + (k + 0.5) * (width + 0.06) / columns, -length / 2 - 0.03, head / 2 + 0.05
+                )
+            )
     else:
         parts.append(box([width + 0.10, 0.045, head], wood, radius=0.012).moved(0, -length / 2 - 0.02, head / 2))
-    parts.append(box([width, length - 0.03, 0.20], style.linen(), radius=0.05, step=0.08).moved(0, 0.0, mattress - 0.10))
+    parts.append(
+        box([width, length - 0.03, 0.20], style.linen(), radius=0.05, step=0.08).moved(0, 0.0, mattress - 0.10)
+    )
     parts.append(_duvet(style, rng, width, length, mattress))
     return Model(
         label="bed",

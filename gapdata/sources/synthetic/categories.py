@@ -1,7 +1,7 @@
 """The categories that synthetic scenes use, as rows of ScanNet's ``scannetv2-labels.combined.tsv``.
 
-``id``, ``nyu40id`` and the class names are ScanNet's own for these categories (``id`` as in the ScanNet200 benchmark's list of
-valid class ids); counts are those of no real release.
+``id``, ``nyu40id`` and the class names are ScanNet's own for these categories (``id`` as in the ScanNet200
+benchmark's list of valid class ids); counts are those of no real release.
 """
 
 from __future__ import annotations
@@ -10,28 +10,129 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 COLUMNS = (
-    "id", "raw_category", "category", "count", "nyu40id", "eigen13id", "nyuClass", "nyu40class", "eigen13class",
-    "ModelNet40", "ModelNet10", "ShapeNetCore55", "synsetoffset", "wnsynsetid", "wnsynsetkey", "mpcat40", "mpcat40index",
-)  # fmt: skip
+    "id",
+    "raw_category",
+    "category",
+    "count",
+    "nyu40id",
+    "eigen13id",
+    "nyuClass",
+    "nyu40class",
+    "eigen13class",
+    "ModelNet40",
+    "ModelNet10",
+    "ShapeNetCore55",
+    "synsetoffset",
+    "wnsynsetid",
+    "wnsynsetkey",
+    "mpcat40",
+    "mpcat40index",
+)
 
 NYU40 = (
-    "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window", "bookshelf", "picture", "counter",
-    "blinds", "desk", "shelves", "curtain", "dresser", "pillow", "mirror", "floor mat", "clothes", "ceiling", "books",
-    "refridgerator", "television", "paper", "towel", "shower curtain", "box", "whiteboard", "person", "night stand",
-    "toilet", "sink", "lamp", "bathtub", "bag", "otherstructure", "otherfurniture", "otherprop",
-)  # fmt: skip
+    "wall",
+    "floor",
+    "cabinet",
+    "bed",
+    "chair",
+    "sofa",
+    "table",
+    "door",
+    "window",
+    "bookshelf",
+    "picture",
+    "counter",
+    "blinds",
+    "desk",
+    "shelves",
+    "curtain",
+    "dresser",
+    "pillow",
+    "mirror",
+    "floor mat",
+    "clothes",
+    "ceiling",
+    "books",
+    "refridgerator",
+    "television",
+    "paper",
+    "towel",
+    "shower curtain",
+    "box",
+    "whiteboard",
+    "person",
+    "night stand",
+    "toilet",
+    "sink",
+    "lamp",
+    "bathtub",
+    "bag",
+    "otherstructure",
+    "otherfurniture",
+    "otherprop",
+)
 """Names by ``nyu40id`` - 1, with the release's own spelling of refrigerator."""
 
 EIGEN13 = (
-    "Bed", "Books", "Ceiling", "Chair", "Floor", "Furniture", "Objects", "Picture", "Sofa", "Table", "TV", "Wall", "Window",
-)  # fmt: skip
+    "Bed",
+    "Books",
+    "Ceiling",
+    "Chair",
+    "Floor",
+    "Furniture",
+    "Objects",
+    "Picture",
+    "Sofa",
+    "Table",
+    "TV",
+    "Wall",
+    "Window",
+)
 
 MPCAT40 = (
-    "void", "wall", "floor", "chair", "door", "table", "picture", "cabinet", "cushion", "window", "sofa", "bed", "curtain",
-    "chest_of_drawers", "plant", "sink", "stairs", "ceiling", "toilet", "stool", "towel", "mirror", "tv_monitor", "shower",
-    "column", "bathtub", "counter", "fireplace", "lighting", "beam", "railing", "shelving", "blinds", "gym_equipment",
-    "seating", "board_panel", "furniture", "appliances", "clothes", "objects", "misc", "unlabeled",
-)  # fmt: skip
+    "void",
+    "wall",
+    "floor",
+    "chair",
+    "door",
+    "table",
+    "picture",
+    "cabinet",
+    "cushion",
+    "window",
+    "sofa",
+    "bed",
+    "curtain",
+    "chest_of_drawers",
+    "plant",
+    "sink",
+    "stairs",
+    "ceiling",
+    "toilet",
+    "stool",
+    "towel",
+    "mirror",
+    "tv_monitor",
+    "shower",
+    "column",
+    "bathtub",
+    "counter",
+    "fireplace",
+    "lighting",
+    "beam",
+    "railing",
+    "shelving",
+    "blinds",
+    "gym_equipment",
+    "seating",
+    "board_panel",
+    "furniture",
+    "appliances",
+    "clothes",
+    "objects",
+    "misc",
+    "unlabeled",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +154,15 @@ def _rows(text: str) -> dict[str, Category]:
     for line in text.strip().splitlines():
         number, name, nyu40, eigen13, mpcat40, synset, modelnet, shapenet = (part.strip() for part in line.split("|"))
         rows[name] = Category(
-            id=int(number), name=name, nyu40=int(nyu40), eigen13=int(eigen13), mpcat40=mpcat40, synset=synset,
-            modelnet40=modelnet, shapenet=shapenet,
-        )  # fmt: skip
+            id=int(number),
+            name=name,
+            nyu40=int(nyu40),
+            eigen13=int(eigen13),
+            mpcat40=mpcat40,
+            synset=synset,
+            modelnet40=modelnet,
+            shapenet=shapenet,
+        )
     return rows
 
 
@@ -123,17 +230,32 @@ CATEGORIES: Mapping[str, Category] = _rows(
 
 
 def labels_table(counts: Mapping[str, int]) -> str:
-    """The text of the tsv, tab-separated with LF, most frequent category first; ``counts`` are instances by raw category."""
+    """The text of the tsv, tab-separated with LF, most frequent category first; ``counts``
+    are instances by raw category."""
     lines = ["\t".join(COLUMNS)]
     for category in sorted(CATEGORIES.values(), key=lambda row: (-counts.get(row.name, 0), row.id)):
         nyu, eigen = NYU40[category.nyu40 - 1], EIGEN13[category.eigen13 - 1]
         lines.append(
             "\t".join(
                 [
-                    str(category.id), category.name, category.name, str(counts.get(category.name, 0)), str(category.nyu40),
-                    str(category.eigen13), nyu, nyu, eigen, category.modelnet40, "", category.shapenet, "", category.synset, "",
-                    category.mpcat40, str(MPCAT40.index(category.mpcat40)),
+                    str(category.id),
+                    category.name,
+                    category.name,
+                    str(counts.get(category.name, 0)),
+                    str(category.nyu40),
+                    str(category.eigen13),
+                    nyu,
+                    nyu,
+                    eigen,
+                    category.modelnet40,
+                    "",
+                    category.shapenet,
+                    "",
+                    category.synset,
+                    "",
+                    category.mpcat40,
+                    str(MPCAT40.index(category.mpcat40)),
                 ]
             )
-        )  # fmt: skip
+        )
     return "\n".join(lines) + "\n"

@@ -1,8 +1,8 @@
 """Writes a dataset of synthetic scans in ScanNet's file formats.
 
-A scene is a pure function of (seed, scene index), so scenes are rendered by as many processes as there are cores and the same
-options always give the same bytes. Rendering uses one thread per process: two processes of one thread each were measured to be
-faster than one process whose ray casting uses both cores, because shading is array code on one core.
+A scene is a pure function of (seed, scene index), so scenes are rendered by as many processes as there are cores and
+the same options always give the same bytes. Rendering uses one thread per process: less than half of a frame's time is
+ray casting, the rest is array code on one core, so a process per core uses a machine better than threads within one.
 """
 
 from __future__ import annotations
@@ -71,11 +71,17 @@ class SynthesisOptions:
 
     def __post_init__(self) -> None:
         if self.scenes < 0 or self.test_scenes < 0 or self.scenes + self.test_scenes < 1:
-            raise UsageError(f"{self.scenes} scenes and {self.test_scenes} test scenes are not a dataset", cure="ask for one")
+            raise UsageError(
+                f"{self.scenes} scenes and {self.test_scenes} test scenes are not a dataset", cure="ask for one"
+            )
         if self.frames < 1 or self.noise < 0 or not 0 <= self.lost_tracking < 1 or self.seed < 0:
-            raise UsageError("frames must be at least 1, noise and seed at least 0, lost_tracking at least 0 and below 1")
+            raise UsageError(
+                "frames must be at least 1, noise and seed at least 0, lost_tracking at least 0 and below 1"
+            )
         if min(*self.color_size, *self.depth_size) < 16:
-            raise UsageError(f"images of {self.color_size} and {self.depth_size} are too small", cure="use 16 pixels or more")
+            raise UsageError(
+                f"images of {self.color_size} and {self.depth_size} are too small", cure="use 16 pixels or more"
+            )
 
     @property
     def cameras(self) -> tuple[Intrinsics, Intrinsics]:
@@ -120,7 +126,12 @@ def lost_frames(options: SynthesisOptions, index: int) -> NDArray[np.int64]:
 
 
 def render_truth(
-    scene_id: str, options: SynthesisOptions, frame: int, camera: Intrinsics | None = None, *, scene: Scene | None = None
+    scene_id: str,
+    options: SynthesisOptions,
+    frame: int,
+    camera: Intrinsics | None = None,
+    *,
+    scene: Scene | None = None,
 ) -> Truth:
     """What a frame's camera (colour unless given) truly sees, recomputed from the seed alone.
 
@@ -134,7 +145,9 @@ def render_truth(
     depth = np.where(hits.triangle >= 0, hits.distance, np.nan).astype(np.float32)
     shape = (chosen.height, chosen.width)
     points = (rays[:, :3].astype(np.float64) + depth[:, None] * rays[:, 3:].astype(np.float64)).astype(np.float32)
-    return Truth(points=points.reshape(*shape, 3), depth=depth.reshape(shape), object_ids=object_ids(built, hits).reshape(shape))
+    return Truth(
+        points=points.reshape(*shape, 3), depth=depth.reshape(shape), object_ids=object_ids(built, hits).reshape(shape)
+    )
 
 
 def synthesise_scene(
@@ -155,7 +168,9 @@ def synthesise_scene(
     folder = out / ("scans" if annotated else "scans_test") / scene_id
     if folder.exists() and any(folder.iterdir()):
         if not options.overwrite:
-            raise UsageError("the folder has content", path=folder, scene=scene_id, cure="choose another one or overwrite it")
+            raise UsageError(
+                "the folder has content", path=folder, scene=scene_id, cure="choose another one or overwrite it"
+            )
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = files.scene_paths(folder, scene_id)
@@ -164,7 +179,9 @@ def synthesise_scene(
     try:
         scene = build_scene(options.seed, index)
         if len(scene.labels) > MAX_OBJECTS:
-            raise UsageError(f"{len(scene.labels)} objects do not fit an 8-bit mask", scene=scene_id, cure="use another seed")
+            raise UsageError(
+                f"{len(scene.labels)} objects do not fit an 8-bit mask", scene=scene_id, cure="use another seed"
+            )
         poses = scan_poses(scene, options.frames)
         imu = _write_frames(scene, options, poses, paths, annotated=annotated, progress=progress)
     finally:
@@ -240,7 +257,9 @@ def synthesise_dataset(
     for position, scene_id in enumerate(ids):
         folder = out / ("scans" if position < options.scenes else "scans_test") / scene_id
         if not options.overwrite and folder.exists() and any(folder.iterdir()):
-            raise UsageError("the folder has content", path=folder, scene=scene_id, cure="choose another one or overwrite it")
+            raise UsageError(
+                "the folder has content", path=folder, scene=scene_id, cure="choose another one or overwrite it"
+            )
     out.mkdir(parents=True, exist_ok=True)
     count = min(workers or len(os.sched_getaffinity(0)), len(ids))
     if count <= 1:

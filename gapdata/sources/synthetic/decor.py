@@ -6,9 +6,23 @@ import numpy as np
 from numpy.random import Generator
 
 from gapdata.sources.synthetic import pictures, textures
-from gapdata.sources.synthetic.shapes import Mesh, about, blob, box, cylinder, join, lathe, panel, plate, surface, tube
+from gapdata.sources.synthetic.materials import Material
+from gapdata.sources.synthetic.shapes import (
+    Mesh,
+    about,
+    blob,
+    box,
+    cylinder,
+    join,
+    lathe,
+    panel,
+    plate,
+    surface,
+    tube,
+    turned_over,
+)
 from gapdata.sources.synthetic.storage import vase
-from gapdata.sources.synthetic.style import Model, Style, Top
+from gapdata.sources.synthetic.style import Model, Style
 
 LAMP_LIGHT = (1.0, 0.86, 0.66)
 
@@ -25,15 +39,22 @@ def table_lamp(style: Style, rng: Generator) -> Model:
     height = rng.uniform(0.22, 0.30)
     foot = vase(style, rng, height) if rng.random() < 0.6 else cylinder(0.07, 0.02, style.steel())
     stem = cylinder(0.009, height + 0.08, style.steel())
-    shade = _shade(style, rng, rng.uniform(0.11, 0.15), rng.uniform(0.16, 0.20), rng.random() < 0.6).moved(z=height + 0.03)
+    shade = _shade(style, rng, rng.uniform(0.11, 0.15), rng.uniform(0.16, 0.20), rng.random() < 0.6).moved(
+        z=height + 0.03
+    )
     return Model(label="lamp", mesh=join([foot, stem, shade]))
 
 
 def floor_lamp(style: Style, rng: Generator) -> Model:
     """A standing lamp."""
     height = rng.uniform(1.35, 1.60)
-    parts = [cylinder(0.14, 0.025, style.black(), bevel=0.008), cylinder(0.012, height + 0.05, style.black(), step=0.15)]
-    parts.append(_shade(style, rng, rng.uniform(0.17, 0.22), rng.uniform(0.22, 0.28), rng.random() < 0.7).moved(z=height - 0.12))
+    parts = [
+        cylinder(0.14, 0.025, style.black(), bevel=0.008),
+        cylinder(0.012, height + 0.05, style.black(), step=0.15),
+    ]
+    parts.append(
+        _shade(style, rng, rng.uniform(0.17, 0.22), rng.uniform(0.22, 0.28), rng.random() < 0.7).moved(z=height - 0.12)
+    )
     return Model(label="lamp", mesh=join(parts))
 
 
@@ -42,8 +63,14 @@ def desk_lamp(style: Style, rng: Generator) -> Model:
     color = tuple(float(c) for c in pictures.hue(rng, value=(0.15, 0.7)))
     paint = style.lacquer((color[0], color[1], color[2]))
     path = [[0, 0, 0.02], [0.06, 0, 0.24], [-0.12, 0.06, 0.40]]
-    head = lathe([[(0.065, 0.0), (0.05, 0.05), (0.02, 0.09), (0.0, 0.095)]], paint, step=0.03).tilted(18).moved(-0.13, 0.07, 0.34)
-    bulb = blob([0.05, 0.05, 0.05], style.glow((1.0, 0.93, 0.8), 2.2), squareness=1.0, step=0.03).moved(-0.13, 0.075, 0.36)
+    head = (
+        lathe([[(0.065, 0.0), (0.05, 0.05), (0.02, 0.09), (0.0, 0.095)]], paint, step=0.03)
+        .tilted(18)
+        .moved(-0.13, 0.07, 0.34)
+    )
+    bulb = blob([0.05, 0.05, 0.05], style.glow((1.0, 0.93, 0.8), 2.2), squareness=1.0, step=0.03).moved(
+        -0.13, 0.075, 0.36
+    )
     return Model(label="lamp", mesh=join([cylinder(0.08, 0.02, paint), tube(path, 0.009, paint), head, bulb]))
 
 
@@ -65,7 +92,12 @@ def plant(style: Style, rng: Generator) -> Model:
     pot_height, radius = height * rng.uniform(0.22, 0.30), rng.uniform(0.12, 0.19)
     color = ((0.62, 0.34, 0.22), (0.85, 0.84, 0.80), (0.25, 0.26, 0.28))[int(rng.integers(3))]
     wall = [(radius * 0.72, 0.0), (radius, pot_height)]
-    inner = [(radius, pot_height), (radius - 0.015, pot_height), (radius - 0.02, pot_height - 0.03), (0.0, pot_height - 0.03)]
+    inner = [
+        (radius, pot_height),
+        (radius - 0.015, pot_height),
+        (radius - 0.02, pot_height - 0.03),
+        (0.0, pot_height - 0.03),
+    ]
     soil = cylinder(radius - 0.02, 0.01, style.lacquer((0.13, 0.09, 0.06)), bevel=0.002).moved(z=pot_height - 0.035)
     parts = [lathe([wall, inner], style.lacquer(color)), soil]
     green = style.leaf()
@@ -74,7 +106,9 @@ def plant(style: Style, rng: Generator) -> Model:
         rise = rng.uniform(0.25, 1.0) * (height - pot_height)
         length, width = rng.uniform(0.16, 0.30), rng.uniform(0.05, 0.10)
         base = np.array([reach * 0.35, 0, pot_height + rise * 0.75])
-        stalk = tube([[0, 0, pot_height - 0.03], base * [0.6, 1, 0.85], base], 0.005, green, segments=5, step=0.2)
+        stalk = tube(
+            np.stack([[0, 0, pot_height - 0.03], base * [0.6, 1, 0.85], base]), 0.005, green, segments=5, step=0.2
+        )
         leaf = _leaf(length, width, green, droop=rng.uniform(0.15, 0.5)).rotated(about("y", rng.uniform(-60, -5)))
         spray = join([stalk, leaf.moved(*base)]).turned(azimuth)
         parts.append(spray)
@@ -90,56 +124,6 @@ def _leaf(length: float, width: float, material: int, droop: float) -> Mesh:
     )
     uv = np.stack([0.5 + 0.48 * s * outline, 0.02 + 0.96 * t], axis=-1)
     return surface(points, material, uv=uv)
-
-
-def monitor(style: Style, rng: Generator) -> Model:
-    """A flat screen on a foot."""
-    width, height = rng.uniform(0.48, 0.62), rng.uniform(0.29, 0.36)
-    return _display(style, width, height, 0.12, "monitor", style.picture(pictures.desktop_screen(rng), gloss=0.6, emission=0.75))
-
-
-def tv(style: Style, rng: Generator) -> Model:
-    """A television on a low foot."""
-    width = rng.uniform(0.95, 1.30)
-    image = pictures.television_screen(rng)
-    screen = style.picture(image, gloss=1.2, emission=0.7 if image.mean() > 0.1 else 0.0)
-    return _display(style, width, width * 0.58, 0.06, "tv", screen)
-
-
-def _display(style: Style, width: float, height: float, lift: float, label: str, screen: int) -> Model:
-    black = style.black()
-    parts = [box([width, 0.035, height], black, radius=0.008).moved(0, 0, lift + height / 2)]
-    parts.append(panel(width - 0.025, height - 0.025, screen).moved(0, 0.0186, lift + 0.0125))
-    parts.append(box([0.06, 0.03, lift + 0.12], black, radius=0.006).moved(0, -0.025, (lift + 0.12) / 2))
-    parts.append(box([width * 0.42, 0.20, 0.014], black, radius=0.005).moved(0, -0.01, 0.007))
-    return Model(label=label, mesh=join(parts))
-
-
-def laptop(style: Style, rng: Generator) -> Model:
-    """Open, facing +y."""
-    shell = style.steel() if rng.random() < 0.6 else style.black()
-    base = box([0.33, 0.23, 0.016], shell, radius=0.005).moved(z=0.008)
-    keys = plate(0.29, 0.11, style.picture(pictures.keyboard(rng))).turned(180).moved(0, -0.03, 0.0168)
-    lid = box([0.33, 0.008, 0.22], shell, radius=0.003).moved(0, -0.004, 0.11)
-    screen = panel(0.31, 0.20, style.picture(pictures.desktop_screen(rng), gloss=0.6, emission=0.75)).moved(0, 0.0008, 0.01)
-    hinged = join([lid, screen]).tilted(16).moved(0, -0.11, 0.014)
-    return Model(label="laptop", mesh=join([base, keys, hinged]))
-
-
-def keyboard(style: Style, rng: Generator) -> Model:
-    """A keyboard; the user sits at +y."""
-    base = box([0.44, 0.14, 0.02], style.black(), radius=0.006).moved(z=0.011)
-    keys = plate(0.42, 0.12, style.picture(pictures.keyboard(rng))).turned(180).moved(z=0.0215)
-    return Model(label="keyboard", mesh=join([base, keys]))
-
-
-def computer_tower(style: Style, rng: Generator) -> Model:
-    """A desktop computer's case."""
-    height = rng.uniform(0.38, 0.46)
-    case = box([0.19, 0.42, height], style.black(), radius=0.008).moved(z=height / 2 + 0.005)
-    front = box([0.17, 0.012, height * 0.9], style.lacquer((0.16, 0.16, 0.17)), radius=0.005).moved(0, 0.21, height / 2)
-    drive = box([0.15, 0.008, 0.04], style.lacquer((0.3, 0.3, 0.31)), radius=0.002).moved(0, 0.218, height * 0.8)
-    return Model(label="computer tower", mesh=join([case, front, drive]))
 
 
 def trash_can(style: Style, rng: Generator) -> Model:
@@ -160,11 +144,7 @@ def trash_can(style: Style, rng: Generator) -> Model:
 def carton(style: Style, rng: Generator) -> Model:
     """A cardboard box, closed or with its flaps up."""
     width, depth, height = (rng.uniform(0.28, 0.5), rng.uniform(0.25, 0.4), rng.uniform(0.2, 0.38))
-    from gapdata.sources.synthetic.materials import Material
-
-    board = style.palette.shared(
-        "cardboard", lambda: Material(texture=textures.cardboard(rng), period=0.45)
-    )
+    board = style.palette.shared("cardboard", lambda: Material(texture=textures.cardboard(rng), period=0.45))
     parts = [box([width, depth, height], board, radius=0.004).moved(z=height / 2)]
     if rng.random() < 0.45:
         for side in (-1, 1):
@@ -176,27 +156,31 @@ def carton(style: Style, rng: Generator) -> Model:
 def backpack(style: Style, rng: Generator) -> Model:
     """Standing on the floor against something."""
     color = tuple(float(c) for c in pictures.hue(rng, saturation=(0.2, 0.8), value=(0.15, 0.55)))
-    from gapdata.sources.synthetic.materials import Material
-
     cloth = style.palette.add(Material(texture=textures.woven(rng, color, 128), period=0.08))
     body = blob([0.32, 0.20, 0.46], cloth, squareness=0.5).moved(z=0.23)
     pocket = blob([0.25, 0.12, 0.24], cloth, squareness=0.5).moved(0, 0.10, 0.15)
     angle = np.linspace(-0.3, np.pi + 0.3, 12)
     handle = np.stack([0.05 * np.cos(angle), 0 * angle - 0.03, 0.45 + 0.05 * np.sin(angle)], axis=1)
     straps = [
-        tube([[s * 0.08, -0.08, 0.42], [s * 0.10, -0.14, 0.30], [s * 0.11, -0.10, 0.08]], 0.014, style.black(), step=0.08)
+        tube(
+            [[s * 0.08, -0.08, 0.42], [s * 0.10, -0.14, 0.30], [s * 0.11, -0.10, 0.08]], 0.014, style.black(), step=0.08
+        )
         for s in (-1, 1)
     ]
     return Model(label="backpack", mesh=join([body, pocket, tube(handle, 0.009, style.black()), *straps]).tilted(6))
 
 
 def books(style: Style, rng: Generator) -> Model:
-    """A small stack, lying."""
+    """A small stack, lying: covers about a block of pages, spine to one side."""
     parts, z = [], 0.0
     for _ in range(int(rng.integers(1, 5))):
-        thick = rng.uniform(0.018, 0.045)
-        size = [rng.uniform(0.14, 0.19), rng.uniform(0.20, 0.27)]
-        parts.append(join([box([*size, thick], style.spine(), radius=0.002)]).turned(rng.uniform(-14, 14)).moved(z=z + thick / 2))
+        thick, width, depth = rng.uniform(0.018, 0.045), rng.uniform(0.14, 0.19), rng.uniform(0.20, 0.27)
+        color = tuple(float(c) for c in pictures.hue(rng, saturation=(0.05, 0.7), value=(0.12, 0.8)))
+        cover = style.lacquer((color[0], color[1], color[2]))
+        pieces = [box([width - 0.012, depth - 0.012, thick - 0.006], style.linen(), step=0.12)]
+        pieces += [box([width, depth, 0.003], cover, step=0.12).moved(z=side * (thick - 0.003) / 2) for side in (-1, 1)]
+        pieces.append(box([0.003, depth, thick], cover, step=0.12).moved(0.0015 - width / 2))
+        parts.append(join(pieces).turned(rng.uniform(-14, 14)).moved(z=z + thick / 2))
         z += thick
     return Model(label="book", mesh=join(parts))
 
@@ -208,7 +192,10 @@ def cup(style: Style, rng: Generator) -> Model:
     inner = [(0.041, 0.095), (0.036, 0.095), (0.035, 0.02), (0.0, 0.02)]
     angle = np.linspace(-np.pi / 2, np.pi / 2, 8)
     handle = np.stack([0.038 + 0.026 * np.cos(angle), 0 * angle, 0.05 + 0.03 * np.sin(angle)], axis=1)
-    return Model(label="cup", mesh=join([lathe([[(0.036, 0.0), (0.041, 0.095)], inner], glaze, step=0.03), tube(handle, 0.006, glaze)]))
+    return Model(
+        label="cup",
+        mesh=join([lathe([[(0.036, 0.0), (0.041, 0.095)], inner], glaze, step=0.03), tube(handle, 0.006, glaze)]),
+    )
 
 
 def bottle(style: Style, rng: Generator) -> Model:
@@ -247,8 +234,6 @@ def picture(style: Style, rng: Generator) -> Model:
 def mirror(style: Style, rng: Generator) -> Model:
     """Hung like a picture."""
     width, height = rng.uniform(0.45, 0.7), rng.uniform(0.6, 1.0)
-    from gapdata.sources.synthetic.materials import Material
-
     silver = style.palette.shared(
         "mirror", lambda: Material(texture=textures.plain(rng, (0.12, 0.12, 0.13)), gloss=21.0, roughness=0.0)
     )
@@ -262,24 +247,12 @@ def whiteboard(style: Style, rng: Generator) -> Model:
     board = style.picture(pictures.whiteboard(rng), gloss=0.8)
     parts = [panel(width, height, board).moved(0, 0.014)]
     for side in (-1, 1):
-        parts.append(box([0.025, 0.022, height + 0.05], style.steel()).moved(side * (width + 0.02) / 2, 0.011, height / 2))
+        parts.append(
+            box([0.025, 0.022, height + 0.05], style.steel()).moved(side * (width + 0.02) / 2, 0.011, height / 2)
+        )
         parts.append(box([width, 0.022, 0.025], style.steel()).moved(0, 0.011, height / 2 + side * (height + 0.02) / 2))
     parts.append(box([width * 0.5, 0.07, 0.015], style.steel()).moved(0, 0.045, -0.015))
     return Model(label="whiteboard", mesh=join(parts))
-
-
-def clock(style: Style, rng: Generator) -> Model:
-    """A round wall clock whose dial faces +y."""
-    radius = rng.uniform(0.13, 0.17)
-    rim = lathe([[(radius, 0.0), (radius, 0.03), (radius - 0.014, 0.034), (radius - 0.016, 0.022)]], style.black())
-    face = pictures.clock_face(rng)
-    t, r = np.meshgrid(np.linspace(0, 2 * np.pi, 25), np.linspace(0, radius - 0.014, 4))
-    x, z = -r * np.sin(t), r * np.cos(t)
-    uv = np.stack([0.5 - x / radius * 0.49, 0.5 - z / radius * 0.49], axis=-1)
-    dial = surface(
-        np.stack([x, 0 * x + 0.022, z], axis=-1), style.picture(face), normals=np.broadcast_to([0.0, 1.0, 0.0], (*x.shape, 3)), uv=uv
-    )
-    return Model(label="clock", mesh=join([rim.tilted(-90), dial]).moved(z=radius))
 
 
 def wall_plate(style: Style, count: int) -> Model:
@@ -299,10 +272,16 @@ def towel(style: Style, rng: Generator) -> Model:
     x, z = np.meshgrid(np.linspace(-width / 2, width / 2, 16), np.linspace(0, height, 16))
     fold = 0.012 * np.sin(x * 26 + rng.uniform(0, 6)) * (1.15 - z / height)
     sheet = surface(np.stack([x, 0.085 + fold, z], axis=-1), cloth)
-    from gapdata.sources.synthetic.shapes import turned_over
-
     sheet = sheet if sheet.normals[:, 1].mean() > 0 else turned_over(sheet)
-    bar = tube([[-width / 2 - 0.05, 0, height], [-width / 2 - 0.05, 0.07, height], [width / 2 + 0.05, 0.07, height], [width / 2 + 0.05, 0, height]], 0.009, style.steel(), step=0.1)
+    bar = tube(
+        [
+            [-width / 2 - 0.05, 0, height],
+            [-width / 2 - 0.05, 0.07, height],
+            [width / 2 + 0.05, 0.07, height],
+            [width / 2 + 0.05, 0, height],
+        ],
+        0.009,
+        style.steel(),
+        step=0.1,
+    )
     return Model(label="towel", mesh=join([sheet, bar]))
-
-

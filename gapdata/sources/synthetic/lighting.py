@@ -1,8 +1,8 @@
 """Light baked into the vertices of a scene: windows, lamps, and what walls and furniture throw back.
 
-Irradiance is computed once per scene with shadow rays to points on the light sources and one set of gather rays per vertex,
-whose hits are kept: every further bounce is then a matrix-free look-up (radiosity by repeated gathering). A frame only
-interpolates. Units are relative: a white wall in unit irradiance has radiance 1.
+Irradiance is computed once per scene with shadow rays to points on the light sources and one set of gather rays per
+vertex, whose hits are kept: every further bounce is then a matrix-free look-up (radiosity by repeated gathering). A
+frame only interpolates. Units are relative: a white wall in unit irradiance has radiance 1.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from gapdata.sources.synthetic.materials import GAMMA, Atlas, Material
+from gapdata.sources.synthetic.materials import GAMMA, Atlas, Material, rgb
 from gapdata.sources.synthetic.shapes import Mesh
 
 LIFT = 0.004  # m off the surface where rays start
@@ -31,7 +31,9 @@ class LightPoint:
     power: NDArray[np.float64]  # (3,) RGB
 
 
-def vertex_albedo(mesh: Mesh, materials: list[Material], atlas: Atlas, texel_density: NDArray[np.float32]) -> NDArray[np.float32]:
+def vertex_albedo(
+    mesh: Mesh, materials: list[Material], atlas: Atlas, texel_density: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """Mean reflectance around each vertex, (V, 3) linear RGB: the texture at the level whose texels span about 4 cm."""
     material = np.zeros(len(mesh.vertices), dtype=np.int32)
     density = np.ones(len(mesh.vertices), dtype=np.float32)
@@ -45,8 +47,11 @@ def vertex_albedo(mesh: Mesh, materials: list[Material], atlas: Atlas, texel_den
     return np.maximum(albedo, metal[material][:, None])
 
 
-def light_points(mesh: Mesh, materials: list[Material], albedo: NDArray[np.float32], rng: Generator) -> list[LightPoint]:
-    """Points spread over the emitting surfaces by area: some ten on a window, a few on a lamp; screens count as too weak."""
+def light_points(
+    mesh: Mesh, materials: list[Material], albedo: NDArray[np.float32], rng: Generator
+) -> list[LightPoint]:
+    """Points spread over the emitting surfaces by area: some ten on a window, a few on a
+    lamp; screens count as too weak."""
     emission = np.array([m.emission if m.emission >= 1 else 0.0 for m in materials])
     shining = np.flatnonzero(emission[mesh.material] > 0)
     if not len(shining):
@@ -76,7 +81,13 @@ def light_points(mesh: Mesh, materials: list[Material], albedo: NDArray[np.float
 
 
 def bake(
-    mesh: Mesh, materials: list[Material], albedo: NDArray[np.float32], raycaster: object, rng: Generator, *, rays: int = 16
+    mesh: Mesh,
+    materials: list[Material],
+    albedo: NDArray[np.float32],
+    raycaster: object,
+    rng: Generator,
+    *,
+    rays: int = 16,
 ) -> NDArray[np.float32]:
     """Irradiance at every vertex, (V, 3) float32 linear RGB. ``raycaster`` is Open3D's over the same triangles."""
     import open3d as o3d
@@ -122,7 +133,7 @@ def _gather_hits(
     import open3d as o3d
 
     count = len(origins)
-    helper = np.where(np.abs(normals[:, 2:]) < 0.9, np.float32([0, 0, 1]), np.float32([1, 0, 0]))
+    helper = np.where(np.abs(normals[:, 2:]) < 0.9, rgb([0, 0, 1]), rgb([1, 0, 0]))
     side = np.cross(helper, normals)
     side /= np.maximum(np.linalg.norm(side, axis=1, keepdims=True), np.float32(1e-6))
     up = np.cross(normals, side)
@@ -144,12 +155,11 @@ def _gather_hits(
     return hits
 
 
-def _smoothed(
-    values: NDArray[np.float32], weight: NDArray[np.float32], mesh: Mesh, rounds: int
-) -> NDArray[np.float32]:
+def _smoothed(values: NDArray[np.float32], weight: NDArray[np.float32], mesh: Mesh, rounds: int) -> NDArray[np.float32]:
     """Averaged over neighbours of the same smooth piece again and again, which takes the gather rays' noise away.
 
-    ``weight`` (V,) of 0 takes a vertex out: it gets its neighbours' light, and keeps its own where they have none to give.
+    ``weight`` (V,) of 0 takes a vertex out: it gets its neighbours' light, and keeps its own where they have none to
+    give.
     """
     edges = np.concatenate([mesh.faces[:, [0, 1]], mesh.faces[:, [1, 2]], mesh.faces[:, [2, 0]]])
     source, target = np.concatenate([edges[:, 0], edges[:, 1]]), np.concatenate([edges[:, 1], edges[:, 0]])
@@ -158,7 +168,11 @@ def _smoothed(
     order = np.argsort(target, kind="stable")
     source, degree = source[order], np.bincount(target, minlength=len(values))
     start = np.concatenate([[0], np.cumsum(degree)[:-1]])
-    weighted = np.concatenate([values, np.ones((len(values), 1), np.float32)], axis=1) * np.maximum(weight, 1e-3)[:, None]
+    weighted = (
+        np.concatenate([values, np.ones((len(values), 1), np.float32)], axis=1) * np.maximum(weight, 1e-3)[:, None]
+    )
     for _ in range(rounds):
-        weighted = np.add.reduceat(np.take(weighted, source, axis=0), start, axis=0) / degree[:, None].astype(np.float32)
+        weighted = np.add.reduceat(np.take(weighted, source, axis=0), start, axis=0) / degree[:, None].astype(
+            np.float32
+        )
     return weighted[:, :3] / weighted[:, 3:]

@@ -1,7 +1,7 @@
 """Materials and the mip-mapped atlas from which a renderer reads them.
 
-All textures of a scene, at all levels of detail, lie in one image, so that a frame's albedo is one bilinear gather. A level
-is chosen per pixel from its footprint on the surface, which keeps carpets and book spines from aliasing.
+All textures of a scene, at all levels of detail, lie in one image, so that a frame's albedo is one bilinear gather. A
+level is chosen per pixel from its footprint on the surface, which keeps carpets and book spines from aliasing.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Texture = NDArray[np.float32]  # (S, S, 3) sRGB in 0..1, tileable, S a power of two
 
@@ -19,13 +19,18 @@ GUTTER = 2  # px of wrapped border around every tile
 GAMMA = 2.2
 
 
+def rgb(color: ArrayLike) -> NDArray[np.float32]:
+    """A colour or vector as float32."""
+    return np.asarray(color, dtype=np.float32)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
     """How a surface looks: its texture, how many metres one tile spans, and how it shines.
 
-    ``gloss`` scales the mirror reflection (1 is a dielectric with 4 % at normal incidence, metals have more), ``roughness``
-    blurs it, ``emission`` is the radiance of a light source relative to a white wall, and ``outside`` marks a pane through
-    which the distant outdoors is seen: its texture is looked up by viewing direction.
+    ``gloss`` scales the mirror reflection (1 is a dielectric with 4 % at normal incidence, metals have more),
+    ``roughness`` blurs it, ``emission`` is the radiance of a light source relative to a white wall, and ``outside``
+    marks a pane through which the distant outdoors is seen: its texture is looked up by viewing direction.
     """
 
     texture: Texture
@@ -92,7 +97,8 @@ class Atlas:
     def sample(
         self, material: NDArray[np.int32], tile_uv: NDArray[np.float32], level: NDArray[np.float32]
     ) -> NDArray[np.uint8]:
-        """Colours (N, 3) uint8 sRGB at tile coordinates (N, 2), whole numbers of tiles apart being equal, and levels (N,)."""
+        """Colours (N, 3) uint8 sRGB at tile coordinates (N, 2), whole numbers of tiles
+        apart being equal, and levels (N,)."""
         import cv2
 
         chosen = np.clip(level, 0, self.levels[material] - 1).astype(np.int32)

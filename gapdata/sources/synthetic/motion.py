@@ -29,7 +29,10 @@ def imu_samples(camera_to_world: NDArray[np.float64], timestamps: NDArray[np.int
     acceleration = np.gradient(velocity, seconds, axis=0)
     # R' = R [w]x, so the body rates are the off-diagonal entries of R^T R'.
     skew = np.swapaxes(rotation, 1, 2) @ np.gradient(rotation, seconds, axis=0)
-    rate = np.stack([skew[:, 2, 1] - skew[:, 1, 2], skew[:, 0, 2] - skew[:, 2, 0], skew[:, 1, 0] - skew[:, 0, 1]], axis=1) / 2
+    rate = (
+        np.stack([skew[:, 2, 1] - skew[:, 1, 2], skew[:, 0, 2] - skew[:, 2, 0], skew[:, 1, 0] - skew[:, 0, 1]], axis=1)
+        / 2
+    )
 
     def in_camera(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.einsum("nji,nj->ni", rotation, np.broadcast_to(vectors, (count, 3)))

@@ -11,19 +11,21 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from gapdata.sources.synthetic.materials import Texture
+from gapdata.sources.synthetic.materials import Texture, rgb
 from gapdata.sources.synthetic.textures import colored, grid_coordinates, noise
 
 Color = tuple[float, float, float]
 
 
-def hue(rng: Generator, *, saturation: tuple[float, float] = (0.1, 0.65), value: tuple[float, float] = (0.3, 0.9)) -> Color:
+def hue(
+    rng: Generator, *, saturation: tuple[float, float] = (0.1, 0.65), value: tuple[float, float] = (0.3, 0.9)
+) -> Color:
     """A random colour within ranges of HSV saturation and value."""
     return colorsys.hsv_to_rgb(float(rng.random()), float(rng.uniform(*saturation)), float(rng.uniform(*value)))
 
 
 def _as_texture(image: NDArray[np.uint8]) -> Texture:
-    return image.astype(np.float32) / 255
+    return image.astype(np.float32) / np.float32(255)
 
 
 def _scaled(color: ArrayLike) -> tuple[float, ...]:
@@ -37,21 +39,21 @@ def painting(rng: Generator, size: int = 256) -> Texture:
     if rng.random() < 0.6:
         u, v = grid_coordinates(size)
         margin = np.maximum(np.abs(u - 0.5), np.abs(v - 0.5)) > 0.5 - rng.uniform(0.05, 0.13)
-        art = np.where(margin[..., None], np.float32([0.93, 0.92, 0.88]), art)
+        art = np.where(margin[..., None], rgb([0.93, 0.92, 0.88]), art)
     return art.astype(np.float32)
 
 
 def _landscape(rng: Generator, size: int) -> Texture:
     u, v = grid_coordinates(size)
-    top, low = np.float32(hue(rng, value=(0.5, 0.9))), np.float32(hue(rng, saturation=(0.1, 0.5), value=(0.8, 1.0)))
+    top, low = rgb(hue(rng, value=(0.5, 0.9))), rgb(hue(rng, saturation=(0.1, 0.5), value=(0.8, 1.0)))
     image = top + (low - top) * np.clip(v * 1.8, 0, 1)[..., None]
     for k in range(int(rng.integers(3, 6))):
         ridge = 0.35 + 0.13 * k + 0.05 * noise(rng, size, falloff=1.6)[0]
-        tint = np.float32(hue(rng, saturation=(0.2, 0.6), value=(0.55 - 0.09 * k, 0.7 - 0.09 * k)))
+        tint = rgb(hue(rng, saturation=(0.2, 0.6), value=(0.55 - 0.09 * k, 0.7 - 0.09 * k)))
         ground = colored(tint, 1 + 0.12 * noise(rng, size, falloff=0.9))
         image = np.where((v > ridge[None, :])[..., None], ground, image)
     sun = np.hypot(u - rng.uniform(0.2, 0.8), v - 0.22) < 0.07
-    return np.where((sun & (v < 0.34))[..., None], np.float32([0.99, 0.93, 0.75]), image)
+    return np.where((sun & (v < 0.34))[..., None], rgb([0.99, 0.93, 0.75]), image)
 
 
 def _abstract(rng: Generator, size: int) -> Texture:
@@ -86,7 +88,9 @@ def _poster(rng: Generator, size: int) -> Texture:
     ink, ground = _scaled(hue(rng, value=(0.0, 0.3))), _scaled(hue(rng, saturation=(0, 0.25), value=(0.85, 1)))
     top = int(size * rng.uniform(0.62, 0.78))
     cv2.rectangle(canvas, (0, top), (size, size), ground, -1)
-    cv2.rectangle(canvas, (size // 10, top + size // 24), (int(size * rng.uniform(0.5, 0.9)), top + size // 10), ink, -1)
+    cv2.rectangle(
+        canvas, (size // 10, top + size // 24), (int(size * rng.uniform(0.5, 0.9)), top + size // 10), ink, -1
+    )
     text_lines(rng, canvas, (size // 10, top + size // 7, size * 9 // 10, size - size // 20), ink)
     return _as_texture(canvas)
 
@@ -102,7 +106,9 @@ def text_lines(
         x, end = left + int(rng.integers(0, 3)) * pitch, right - int(rng.uniform(0, 0.45) * (right - left))
         while x < end:
             length = int(rng.integers(pitch // 2, pitch * 4))
-            cv2.rectangle(canvas, (x, y), (min(x + length, end), y + max(1, pitch // 3)), _scaled(np.asarray(ink) / 255), -1)
+            cv2.rectangle(
+                canvas, (x, y), (min(x + length, end), y + max(1, pitch // 3)), _scaled(np.asarray(ink) / 255), -1
+            )
             x += length + pitch // 2
 
 
@@ -147,7 +153,7 @@ def book_spine(rng: Generator, size: int = 64) -> Texture:
     color = hue(rng, saturation=(0.1, 0.85), value=(0.15, 0.85))
     image = colored(color, 1 + 0.04 * noise(rng, size, falloff=0.9))
     u, v = grid_coordinates(size)
-    ink = np.float32(hue(rng, saturation=(0, 0.5), value=(0.75, 1)) if sum(color) < 1.6 else (0.1, 0.1, 0.12))
+    ink = rgb(hue(rng, saturation=(0, 0.5), value=(0.75, 1)) if sum(color) < 1.6 else (0.1, 0.1, 0.12))
     start, end = rng.uniform(0.15, 0.3), rng.uniform(0.5, 0.85)
     words = np.repeat(rng.random(size // 3 + 1) < 0.75, 3)[:size]
     title = (np.abs(u - 0.5) < 0.17) & (v > start) & (v < end) & words[:, None]
@@ -158,7 +164,7 @@ def book_spine(rng: Generator, size: int = 64) -> Texture:
 def rug(rng: Generator, size: int = 512) -> Texture:
     """A woven rug: a field of medallions or stripes within borders."""
     u, v = grid_coordinates(size)
-    field, border, accent = (np.float32(hue(rng, saturation=(0.08, 0.5), value=(0.25, 0.75))) for _ in range(3))
+    field, border, accent = (rgb(hue(rng, saturation=(0.08, 0.5), value=(0.25, 0.75))) for _ in range(3))
     count = int(rng.integers(3, 8))
     lozenge = (np.abs((u * count) % 1 - 0.5) + np.abs((v * count * 1.4) % 1 - 0.5)) % 0.5
     stripes = np.sin(2 * np.pi * v * count * 2)
@@ -184,7 +190,9 @@ def whiteboard(rng: Generator, size: int = 512) -> Texture:
             stroke = np.stack([x + steps[:, 0], y + line * 16 + steps[:, 1] % 11], axis=1).astype(np.int32)
             cv2.polylines(canvas, [stroke], False, pen, 2, cv2.LINE_AA)
         if rng.random() < 0.5:
-            cv2.rectangle(canvas, (x, y), (x + int(rng.integers(40, 130)), y + int(rng.integers(30, 90))), pen, 2, cv2.LINE_AA)
+            cv2.rectangle(
+                canvas, (x, y), (x + int(rng.integers(40, 130)), y + int(rng.integers(30, 90))), pen, 2, cv2.LINE_AA
+            )
     return _as_texture(canvas)
 
 
@@ -207,15 +215,17 @@ def clock_face(rng: Generator, size: int = 128) -> Texture:
 
 def outdoors(rng: Generator, size: int = 512) -> Texture:
     """What is seen through a window: u is azimuth over 180 degrees, v elevation from +45 (top) to -45 degrees."""
-    u, v = grid_coordinates(size)
+    _u, v = grid_coordinates(size)
     horizon = 0.54
-    sky = np.float32([0.52, 0.70, 0.94]) + np.float32([0.42, 0.26, 0.05]) * np.clip(v / horizon, 0, 1)[..., None] ** 1.5
-    cloud = np.clip(noise(rng, size, falloff=1.5, stretch=0.5) * 0.5, 0, 1)[..., None] * np.clip(1.3 - v, 0, 1)[..., None]
-    image = sky * (1 - 0.7 * cloud) + 0.7 * cloud * np.float32([0.97, 0.97, 0.98])
+    sky = rgb([0.52, 0.70, 0.94]) + rgb([0.42, 0.26, 0.05]) * np.clip(v / horizon, 0, 1)[..., None] ** 1.5
+    cloud = (
+        np.clip(noise(rng, size, falloff=1.5, stretch=0.5) * 0.5, 0, 1)[..., None] * np.clip(1.3 - v, 0, 1)[..., None]
+    )
+    image = sky * (1 - 0.7 * cloud) + 0.7 * cloud * rgb([0.97, 0.97, 0.98])
     for k in range(26):
         left, width = int(rng.integers(size)), int(rng.integers(size // 60, size // 22))
         top = int(size * (horizon - rng.uniform(0.015, 0.16) * (1 - k / 52)))
-        tint = np.float32(hue(rng, saturation=(0.03, 0.3), value=(0.45, 0.8)))
+        tint = rgb(hue(rng, saturation=(0.03, 0.3), value=(0.45, 0.8)))
         columns = np.arange(left, left + width) % size
         window = ((np.arange(top, size)[:, None] // 3 % 2) * (columns[None] // 2 % 2))[..., None]
         image[top:, columns] = tint * (1 - 0.35 * window)

@@ -62,7 +62,8 @@ class Item:
 
 @dataclass(slots=True)
 class Placer:
-    """The state of a room being furnished. Every ``put`` method returns the item, or None where there is no room for it."""
+    """The state of a room being furnished. Every ``put`` method returns the item, or None
+    where there is no room for it."""
 
     plan: Plan
     rng: Generator
@@ -70,10 +71,19 @@ class Placer:
     reserved: list[Claim] = field(default_factory=list)
 
     def put(
-        self, model: Model, x: float, y: float, yaw: float, z: float = 0.0, *, ignore: Sequence[Item | None] = (), margin: float = 0.0,
+        self,
+        model: Model,
+        x: float,
+        y: float,
+        yaw: float,
+        z: float = 0.0,
+        *,
+        ignore: Sequence[Item | None] = (),
+        margin: float = 0.0,
         fitted: bool = False,
     ) -> Item | None:
-        """At a place, if it fits; ``ignore`` names items it may stand in or on, ``fitted`` says that it was made to fit."""
+        """At a place, if it fits; ``ignore`` names items it may stand in or on, ``fitted``
+        says that it was made to fit."""
         claim = _claim(model.mesh, x, y, yaw, z, 0.0)
         if not fitted and not (self.contained(claim) and self.free(_claim(model.mesh, x, y, yaw, z, margin), ignore)):
             return None
@@ -94,7 +104,14 @@ class Placer:
         return not any(claim.overlaps(other) for other in (*others, *self.reserved))
 
     def put_at_wall(
-        self, model: Model, *, walls: Sequence[int] | None = None, attempts: int = 24, gap: float = 0.02, skew: float = 2.5, align: float | None = None
+        self,
+        model: Model,
+        *,
+        walls: Sequence[int] | None = None,
+        attempts: int = 24,
+        gap: float = 0.02,
+        skew: float = 2.5,
+        align: float | None = None,
     ) -> Item | None:
         """Back to a wall, at a random place along it or at ``align`` (0..1)."""
         low, high = model.mesh.bounds
@@ -121,7 +138,9 @@ class Placer:
         axes = about("z", self.plan.wall_yaw(wall))[:2, :2]
         return self.plan.corners[wall] + axes @ np.array([s, away])
 
-    def hang(self, model: Model, z: tuple[float, float], *, attempts: int = 30, walls: Sequence[int] | None = None) -> Item | None:
+    def hang(
+        self, model: Model, z: tuple[float, float], *, attempts: int = 30, walls: Sequence[int] | None = None
+    ) -> Item | None:
         """On a wall, its lower edge at a height within ``z``."""
         low, high = model.mesh.bounds
         for _ in range(attempts):
@@ -139,17 +158,23 @@ class Placer:
                 return item
         return None
 
-    def put_anywhere(self, model: Model, *, attempts: int = 30, margin: float = 0.05, yaw: float | None = None) -> Item | None:
+    def put_anywhere(
+        self, model: Model, *, attempts: int = 30, margin: float = 0.05, yaw: float | None = None
+    ) -> Item | None:
         """Free-standing, turned at random."""
         low, high = self.plan.corners.min(axis=0), self.plan.corners.max(axis=0)
         for _ in range(attempts):
             x, y = self.rng.uniform(low, high)
-            item = self.put(model, x, y, self.rng.uniform(0, 360) if yaw is None else yaw + self.rng.normal(0, 6), margin=margin)
+            item = self.put(
+                model, x, y, self.rng.uniform(0, 360) if yaw is None else yaw + self.rng.normal(0, 6), margin=margin
+            )
             if item is not None:
                 return item
         return None
 
-    def put_near(self, other: Item | None, model: Model, x: float, y: float, yaw: float, *, z: float = 0.0, under: bool = False) -> Item | None:
+    def put_near(
+        self, other: Item | None, model: Model, x: float, y: float, yaw: float, *, z: float = 0.0, under: bool = False
+    ) -> Item | None:
         """At a place in the frame of another item; ``under`` lets it reach below it."""
         if other is None:
             return None
@@ -160,7 +185,14 @@ class Placer:
         )  # fmt: skip
 
     def put_on(
-        self, other: Item | None, model: Model, *, top: int = 0, yaw: float | None = None, at: tuple[float, float] | None = None, attempts: int = 12
+        self,
+        other: Item | None,
+        model: Model,
+        *,
+        top: int = 0,
+        yaw: float | None = None,
+        at: tuple[float, float] | None = None,
+        attempts: int = 12,
     ) -> Item | None:
         """On a top of another item: at a random or the given (0..1, 0..1) place of it."""
         if other is None or top >= len(other.tops):
@@ -190,5 +222,8 @@ def _claim(mesh: Mesh, x: float, y: float, yaw: float, z: float, margin: float) 
     low, high = mesh.bounds
     middle = about("z", yaw)[:2, :2] @ ((low + high)[:2] / 2)
     return Claim(
-        center=np.array([x, y]) + middle, half=(high - low)[:2] / 2 + margin, yaw=yaw, z=(z + float(low[2]), z + float(high[2]))
+        center=np.array([x, y]) + middle,
+        half=(high - low)[:2] / 2 + margin,
+        yaw=yaw,
+        z=(z + float(low[2]), z + float(high[2])),
     )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.geometry.camera import Intrinsics
-from gapdata.sources.synthetic.materials import GAMMA
+from gapdata.sources.synthetic.materials import GAMMA, rgb
 from gapdata.sources.synthetic.scene import Scene
 from gapdata.sources.synthetic.sensor import DepthView
 
@@ -18,7 +18,7 @@ Rays = NDArray[np.float32]  # (..., 6) origin and direction; directions of a cam
 # Three points about a pixel's centre that, with the centre, make four samples of an edge pixel; in pixels.
 EDGE_OFFSETS = 0.36 * np.array([[np.cos(a), np.sin(a)] for a in np.radians([17, 137, 257])])
 BRIGHTEST = 6.0  # radiance that one sample of an edge may count, so that a lamp's rim stays smooth
-EDGE_CONTRAST = 0.04  # of radiance, between neighbours, from which an edge is worth more samples
+EDGE_CONTRAST = 0.05  # of radiance, between neighbours, from which an edge is worth more samples
 MIRROR_ROUGHNESS = 0.03
 METAL = 0.08  # reflectance at normal incidence above which a surface is metal
 WORTH_A_RAY = 0.015  # share of light mirrored
@@ -29,7 +29,7 @@ CHUNK = 16384  # rays shaded at a time, so that their intermediate arrays stay i
 class Hits:
     """Where rays (N,) meet the scene. ``triangle`` is -1 and ``distance`` inf where they meet nothing."""
 
-    triangle: NDArray[np.int64]  # (N,)
+    triangle: NDArray[np.int32]  # (N,)
     weights: NDArray[np.float32]  # (N, 3) barycentric
     distance: NDArray[np.float32]  # (N,) in lengths of the direction: z-depth for a camera's rays
 
@@ -55,8 +55,11 @@ def cast(scene: Scene, rays: Rays) -> Hits:
     answer = scene.raycaster.cast_rays(o3d.core.Tensor(np.ascontiguousarray(rays)), nthreads=1)
     distance = answer["t_hit"].numpy()
     uv = answer["primitive_uvs"].numpy()
-    triangle = np.where(np.isfinite(distance), answer["primitive_ids"].numpy().astype(np.int64), -1)
-    weights = np.concatenate([1 - uv.sum(axis=1, keepdims=True), uv], axis=1)
+    # Open3D marks a miss with the largest unsigned number, which reads as -1.
+    triangle = answer["primitive_ids"].numpy().view(np.int32)
+    weights = np.empty((len(uv), 3), dtype=np.float32)
+    weights[:, 1:] = uv
+    weights[:, 0] = 1 - uv[:, 0] - uv[:, 1]
     return Hits(triangle=triangle, weights=weights, distance=distance)
 
 
@@ -95,12 +98,16 @@ class Renderer:
         outgoing = albedo * scene.irradiance[mesh.faces].mean(axis=1) + emission * albedo
         self._face_radiance = np.concatenate([outgoing, np.zeros((1, 3))]).astype(np.float32)
         normals = mesh.normals[mesh.faces].mean(axis=1)
-        self._face_normal = (normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)).astype(np.float32)
+        self._face_normal = (normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)).astype(
+            np.float32
+        )
         self._face_albedo = albedo.mean(axis=1).astype(np.float32)
         self._ambient = np.median(self._face_radiance[:-1], axis=0)
         self._face_clear = self._outside[mesh.material]
 
-    def color(self, camera: Intrinsics, camera_to_world: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    def color(
+        self, camera: Intrinsics, camera_to_world: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Linear radiance (H, W, 3) and object ids (H, W) as the colour camera sees them."""
         rays = camera_rays(camera, camera_to_world).reshape(-1, 6)
         hits = cast(self.scene, rays)
@@ -112,7 +119,7 @@ class Renderer:
             turn = camera_to_world[:3, :3].astype(np.float32)
             for dx, dy in EDGE_OFFSETS:
                 shifted = rays[edges]
-                shifted[:, 3:] += turn @ np.float32([dx / camera.fx, dy / camera.fy, 0.0])
+                shifted[:, 3:] += turn @ rgb([dx / camera.fx, dy / camera.fy, 0.0])
                 total += np.minimum(self._shade(shifted, cast(self.scene, shifted), focal, None), BRIGHTEST)
             radiance[edges] = total / (1 + len(EDGE_OFFSETS))
         shape = (camera.height, camera.width)
@@ -134,10 +141,15 @@ class Renderer:
         )
 
     def _edges(self, hits: Hits, radiance: NDArray[np.float32], height: int, width: int) -> NDArray[np.bool_]:
-        """Pixels that border on another surface of another brightness: another smooth piece, or a jump in depth; (H * W,)."""
+        """Pixels that border on another surface of another brightness: another smooth piece, or a jump in depth.
+
+        Returns:
+            (H * W,).
+        """
         part = self._part[hits.triangle].reshape(height, width)
         depth = hits.distance.reshape(height, width)
-        light = radiance.reshape(height, width, 3)[..., :2].sum(axis=-1)
+        image = radiance.reshape(height, width, 3)
+        light = image[..., 0] + image[..., 1]
         edge = np.zeros((height, width), dtype=bool)
         for first, second in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
             with np.errstate(invalid="ignore"):
@@ -149,7 +161,8 @@ class Renderer:
         return edge.reshape(-1)
 
     def _shade(self, rays: Rays, hits: Hits, focal: float, shape: tuple[int, int] | None) -> NDArray[np.float32]:
-        """Radiance towards the eye, (N, 3). Rays of an image (``shape``) get traced reflections, single ones an average."""
+        """Radiance towards the eye, (N, 3). Rays of an image (``shape``) get traced
+        reflections, single ones an average."""
         count = len(rays)
         radiance = np.empty((count, 3), dtype=np.float32)
         normal = np.empty((count, 3), dtype=np.float32)
@@ -169,10 +182,15 @@ class Renderer:
         return radiance
 
     def _surface(
-        self, direction: NDArray[np.float32], triangle: NDArray[np.int64], weights: NDArray[np.float32],
-        distance: NDArray[np.float32], focal: float,
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:  # fmt: skip
-        """What surfaces emit and scatter (N, 3), their normals towards the eye (N, 3), and how much they mirror (N,)."""
+        self,
+        direction: NDArray[np.float32],
+        triangle: NDArray[np.int32],
+        weights: NDArray[np.float32],
+        distance: NDArray[np.float32],
+        focal: float,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """What surfaces emit and scatter (N, 3), their normals towards the eye (N, 3),
+        and how much they mirror (N,)."""
         corners = np.take(self._corners, triangle, axis=0)
         values = corners[:, 0] * weights[:, :1]
         values += corners[:, 1] * weights[:, 1:2]
@@ -182,9 +200,12 @@ class Renderer:
         scale = np.sqrt(np.einsum("nc,nc->n", direction, direction))
         along = np.einsum("nc,nc->n", normal, direction) / scale
         cosine = np.clip(np.abs(along), 0.05, 1.0)
-        # log2 of texels per pixel: distance over focal length is a pixel's width; foreshortening is shared by both axes.
+        # log2 of texels per pixel: distance over focal length is a pixel's width; foreshortening is shared
+        # by both axes.
         with np.errstate(divide="ignore", invalid="ignore"):
-            level = np.take(self._log_density, triangle) + np.log2(distance * (scale / np.float32(focal)) / np.sqrt(cosine))
+            level = np.take(self._log_density, triangle) + np.log2(
+                distance * (scale / np.float32(focal)) / np.sqrt(cosine)
+            )
         outside = np.flatnonzero(np.take(self._outside, material))
         if len(outside):
             uv[outside] = self._view_outdoors(direction[outside])
@@ -198,9 +219,15 @@ class Renderer:
         return albedo * light, normal, base + grazing
 
     def _reflect_sharp(
-        self, radiance: NDArray[np.float32], rays: Rays, hits: Hits, normal: NDArray[np.float32], fresnel: NDArray[np.float32],
-        material: NDArray[np.int32], focal: float,
-    ) -> None:  # fmt: skip
+        self,
+        radiance: NDArray[np.float32],
+        rays: Rays,
+        hits: Hits,
+        normal: NDArray[np.float32],
+        fresnel: NDArray[np.float32],
+        material: NDArray[np.int32],
+        focal: float,
+    ) -> None:
         """Add what mirrors show, traced for every pixel."""
         chosen = np.flatnonzero((self._roughness[material] <= MIRROR_ROUGHNESS) & (self._gloss[material] > 0))
         if len(chosen):
@@ -210,9 +237,15 @@ class Renderer:
             radiance[chosen] += fresnel[chosen, None] * shown
 
     def _reflect_glossy(
-        self, radiance: NDArray[np.float32], rays: Rays, hits: Hits, normal: NDArray[np.float32], fresnel: NDArray[np.float32],
-        material: NDArray[np.int32], shape: tuple[int, int],
-    ) -> None:  # fmt: skip
+        self,
+        radiance: NDArray[np.float32],
+        rays: Rays,
+        hits: Hits,
+        normal: NDArray[np.float32],
+        fresnel: NDArray[np.float32],
+        material: NDArray[np.int32],
+        shape: tuple[int, int],
+    ) -> None:
         """Add what glossy surfaces show, traced on every second pixel and blurred."""
         import cv2
 

@@ -1,11 +1,12 @@
 """The shell of a room: its plan, walls with real openings, floor, ceiling, doors, windows and curtains.
 
-Room frame: x and y along the walls, z up, floor at z = 0, metres. Corners run counter-clockwise, so the inside is to the
-left of every wall. A wall's own frame has x along it from its first corner, y inward, z up.
+Room frame: x and y along the walls, z up, floor at z = 0, metres. Corners run counter-clockwise, so the inside is to
+the left of every wall. A wall's own frame has x along it from its first corner, y inward, z up.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,22 +15,11 @@ from numpy.typing import NDArray
 
 from gapdata.sources.synthetic import pictures, textures
 from gapdata.sources.synthetic.materials import Material
-from gapdata.sources.synthetic.shapes import Mesh, box, cylinder, join, panel, surface, ticks, tube, turned_over
+from gapdata.sources.synthetic.openings import RECESS, Opening, make_blinds, make_curtains, make_door, make_window
+from gapdata.sources.synthetic.shapes import Mesh, box, join, surface, ticks
 from gapdata.sources.synthetic.style import Model, Style
 
-RECESS = 0.14  # m that a window pane lies behind the wall's surface
 BASEBOARD = 0.014  # m that it stands out
-CURTAIN = 0.125  # m from the wall to a curtain's rod, clear of the sill
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
-    """A door or window in a wall, in the wall's frame."""
-
-    kind: str  # "door" or "window"
-    wall: int
-    x: tuple[float, float]
-    z: tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +90,14 @@ def make_plan(style: Style, rng: Generator, kind: RoomStyle) -> Plan:
     width, depth = rng.uniform(*kind.size[0]), rng.uniform(*kind.size[1])
     if rng.random() < 0.35 and width * depth > 19:
         cut_x, cut_y = width * rng.uniform(0.28, 0.40), depth * rng.uniform(0.28, 0.40)
-        corners = [(0, 0), (width, 0), (width, depth - cut_y), (width - cut_x, depth - cut_y), (width - cut_x, depth), (0, depth)]
+        corners = [
+            (0, 0),
+            (width, 0),
+            (width, depth - cut_y),
+            (width - cut_x, depth - cut_y),
+            (width - cut_x, depth),
+            (0, depth),
+        ]
     else:
         corners = [(0, 0), (width, 0), (width, depth), (0, depth)]
     outline = np.array(corners, dtype=np.float64)
@@ -110,16 +107,25 @@ def make_plan(style: Style, rng: Generator, kind: RoomStyle) -> Plan:
     step = float(np.clip(np.sqrt(area / 24000), 0.048, 0.07))
     walls = _wall_materials(style, rng, kind, len(corners))
     plan = Plan(
-        corners=outline, height=height, openings=(), floor=_floor_material(style, rng, kind), step=step, walls=walls,
+        corners=outline,
+        height=height,
+        openings=(),
+        floor=_floor_material(style, rng, kind),
+        step=step,
+        walls=walls,
         ceiling=style.palette.add(Material(texture=textures.paint(rng, (0.90, 0.90, 0.88)), period=1.3)),
-    )  # fmt: skip
+    )
     return replace(plan, openings=_openings(plan, rng, kind))
 
 
 def _floor_material(style: Style, rng: Generator, kind: RoomStyle) -> int:
     choice = str(rng.choice(kind.floors))
     if choice == "planks":
-        color = style.wood_colors[0] if rng.random() < 0.4 else ((0.62, 0.46, 0.31), (0.48, 0.34, 0.23), (0.72, 0.62, 0.50))[int(rng.integers(3))]
+        color = (
+            style.wood_colors[0]
+            if rng.random() < 0.4
+            else ((0.62, 0.46, 0.31), (0.48, 0.34, 0.23), (0.72, 0.62, 0.50))[int(rng.integers(3))]
+        )
         return style.palette.add(Material(texture=textures.planks(rng, color), period=1.35, gloss=0.9, roughness=0.32))
     if choice == "carpet":
         color = ((0.45, 0.43, 0.41), (0.33, 0.36, 0.42), (0.58, 0.50, 0.41), (0.38, 0.33, 0.31))[int(rng.integers(4))]
@@ -130,7 +136,14 @@ def _floor_material(style: Style, rng: Generator, kind: RoomStyle) -> int:
 
 
 def _wall_materials(style: Style, rng: Generator, kind: RoomStyle, count: int) -> tuple[int, ...]:
-    tints = ((0.87, 0.86, 0.82), (0.80, 0.78, 0.72), (0.74, 0.79, 0.80), (0.84, 0.79, 0.68), (0.77, 0.80, 0.73), (0.82, 0.76, 0.74))
+    tints = (
+        (0.87, 0.86, 0.82),
+        (0.80, 0.78, 0.72),
+        (0.74, 0.79, 0.80),
+        (0.84, 0.79, 0.68),
+        (0.77, 0.80, 0.73),
+        (0.82, 0.76, 0.74),
+    )
     tint = tints[int(rng.integers(len(tints)))]
     if kind.tiled_walls:
         texture = textures.tiles(rng, np.clip(np.asarray(tint) * 1.05, 0, 0.93), count=6)
@@ -182,17 +195,24 @@ def build_shell(style: Style, rng: Generator, plan: Plan, kind: RoomStyle) -> Sh
     )
     dressing = rng.random()
     cloth = style.palette.add(
-        Material(texture=textures.woven(rng, style.fabric_colors[2], 256, None if rng.random() < 0.5 else (0.85, 0.82, 0.76)), period=0.5)
-    )  # fmt: skip
+        Material(
+            texture=textures.woven(
+                rng, style.fabric_colors[2], 256, None if rng.random() < 0.5 else (0.85, 0.82, 0.76)
+            ),
+            period=0.5,
+        )
+    )
     for opening in plan.openings:
         if opening.kind == "door":
-            shell.models += [_placed(plan, opening, model) for model in _door(style, rng, opening)]
+            shell.models += [_placed(plan, opening, model) for model in make_door(style, rng, opening)]
             continue
-        shell.models.append(_placed(plan, opening, _window(style, opening, view)))
+        shell.models.append(_placed(plan, opening, make_window(style, opening, view)))
         if dressing < kind.curtains * 0.75:
-            shell.models += [_placed(plan, opening, model) for model in _curtains(style, rng, plan, opening, cloth)]
+            shell.models += [
+                _placed(plan, opening, model) for model in make_curtains(style, rng, plan.height, opening, cloth)
+            ]
         elif dressing < kind.curtains:
-            shell.models.append(_placed(plan, opening, _blinds(style, rng, opening)))
+            shell.models.append(_placed(plan, opening, make_blinds(style, rng, opening)))
     return shell
 
 
@@ -205,7 +225,10 @@ def _slab(plan: Plan, low: NDArray[np.float64], high: NDArray[np.float64], z: fl
     lines = []
     for axis in range(2):
         stops = np.unique(np.concatenate([[low[axis], high[axis]], plan.corners[1:-1, axis]]).round(6))
-        pieces = [np.linspace(a, b, max(1, round((b - a) / (plan.step if z == 0 else 1.5 * plan.step))) + 1) for a, b in zip(stops[:-1], stops[1:], strict=True)]
+        pieces = [
+            np.linspace(a, b, max(1, round((b - a) / (plan.step if z == 0 else 1.5 * plan.step))) + 1)
+            for a, b in itertools.pairwise(stops)
+        ]
         lines.append(np.unique(np.concatenate(pieces).round(9)))
     x, y = np.meshgrid(*lines)
     centre = np.stack([(x[1:, 1:] + x[:-1, :-1]) / 2, (y[1:, 1:] + y[:-1, :-1]) / 2], axis=-1)
@@ -223,7 +246,11 @@ def _wall(style: Style, plan: Plan, wall: int) -> Mesh:
     stops_x = np.unique([0.0, length, *(x for o in holes for x in o.x)])
     stops_z = np.unique([0.0, height, *(z for o in holes for z in o.z)])
     lines = [
-        np.unique(np.concatenate([a + b_a / 2 + ticks(b_a / 2, 0, plan.step) for a, b_a in zip(s[:-1], np.diff(s), strict=True)]).round(9))
+        np.unique(
+            np.concatenate(
+                [a + b_a / 2 + ticks(b_a / 2, 0, plan.step) for a, b_a in zip(s[:-1], np.diff(s), strict=True)]
+            ).round(9)
+        )
         for s in (stops_x, stops_z)
     ]
     x, z = np.meshgrid(*lines)
@@ -236,7 +263,11 @@ def _wall(style: Style, plan: Plan, wall: int) -> Mesh:
     parts = [surface(points, material, normals=inward, uv=np.stack([x, height - z], axis=-1), keep=keep)]
     parts += [_reveal(o, plan.step, style.white()) for o in holes]
     skirting = style.white() if plan.floor % 2 else style.wood(0)
-    edges = [0.0, *(x for o in sorted(holes, key=lambda o: o.x) if o.kind == "door" for x in (o.x[0] - 0.06, o.x[1] + 0.06)), length]
+    edges = [
+        0.0,
+        *(x for o in sorted(holes, key=lambda o: o.x) if o.kind == "door" for x in (o.x[0] - 0.06, o.x[1] + 0.06)),
+        length,
+    ]
     for a, b in zip(edges[::2], edges[1::2], strict=True):
         if b - a > 0.03:
             board = box([b - a, BASEBOARD, 0.085], skirting, radius=0.004, step=0.08)
@@ -257,81 +288,3 @@ def _reveal(opening: Opening, step: float, material: int) -> Mesh:
         points = np.stack(np.broadcast_arrays(line[:, None, 0], depth[None, :], line[:, None, 1]), axis=-1)
         sides.append(surface(points, material, normals=np.broadcast_to(inward[k], points.shape)))
     return join(sides)
-
-
-def _door(style: Style, rng: Generator, opening: Opening) -> list[Model]:
-    """A panelled door leaf, closed or ajar by nothing, with its architrave and handle."""
-    (x0, x1), (_, top) = opening.x, opening.z
-    width, middle = x1 - x0, (x0 + x1) / 2
-    leaf = style.white() if rng.random() < 0.55 else style.wood(int(rng.integers(2)))
-    frame = style.white() if rng.random() < 0.6 else leaf
-    rows = int(rng.integers(1, 4))
-    parts = [box([width, 0.04, top], leaf, radius=0.003).moved(middle, -0.05, top / 2)]
-    for k in range(rows):
-        tall = (top - 0.25) / rows - 0.12
-        for side in (-1, 1):
-            z = 0.16 + (k + 0.5) * (top - 0.25) / rows
-            parts.append(box([width * 0.33, 0.02, tall], leaf, radius=0.009).moved(middle + side * width * 0.21, -0.027, z))
-    side = 1 if rng.random() < 0.5 else -1
-    x = middle + side * (width / 2 - 0.07)
-    handle = tube([[x, -0.03, 1.02], [x, 0.03, 1.02], [x - side * 0.11, 0.03, 1.02]], 0.010, style.steel(), step=0.05)
-    parts.append(handle)
-    rim = 0.06
-    trim = [box([rim, 0.022, top + rim], frame).moved(x0 - rim / 2, 0.011, (top + rim) / 2)]
-    trim.append(box([rim, 0.022, top + rim], frame).moved(x1 + rim / 2, 0.011, (top + rim) / 2))
-    trim.append(box([width, 0.022, rim], frame).moved(middle, 0.011, top + rim / 2))
-    return [Model(label="door", mesh=join(parts)), Model(label="doorframe", mesh=join(trim))]
-
-
-def _window(style: Style, opening: Opening, view: int) -> Model:
-    """Casements with their pane, a sill board inside."""
-    (x0, x1), (z0, z1) = opening.x, opening.z
-    width, height, middle = x1 - x0, z1 - z0, (x0 + x1) / 2
-    white = style.white()
-    sashes = max(1, round(width / 0.75))
-    parts = [panel(width, height, view, step=0.12).moved(middle, -RECESS, z0)]
-    bar = 0.055
-    for k in range(sashes + 1):
-        x = x0 + k * width / sashes
-        x = float(np.clip(x, x0 + bar / 2, x1 - bar / 2))
-        parts.append(box([bar if k in (0, sashes) else bar * 1.6, 0.06, height], white, radius=0.006).moved(x, -RECESS + 0.03, (z0 + z1) / 2))
-    for z in (z0 + bar / 2, z1 - bar / 2):
-        parts.append(box([width, 0.055, bar], white, radius=0.006).moved(middle, -RECESS + 0.03, z))
-    parts.append(box([width + 0.10, RECESS + 0.05, 0.03], white, radius=0.01).moved(middle, -RECESS / 2 + 0.045, z0 - 0.014))
-    return Model(label="window", mesh=join(parts))
-
-
-def _curtains(style: Style, rng: Generator, plan: Plan, opening: Opening, cloth: int) -> list[Model]:
-    """A pair drawn aside, hanging from a rod in pleats."""
-    (x0, x1), (z0, z1) = opening.x, opening.z
-    rod_z = min(z1 + 0.12, plan.height - 0.08)
-    bottom = 0.04 if rng.random() < 0.6 else z0 - 0.15
-    drawn = rng.uniform(0.18, 0.34) * (x1 - x0)
-    models = []
-    for side in (-1, 1):
-        a, b = (x0 - 0.16, x0 - 0.16 + drawn) if side < 0 else (x1 + 0.16 - drawn, x1 + 0.16)
-        u, v = np.meshgrid(np.linspace(0, 1, max(20, int((b - a) / 0.016))), np.linspace(0, 1, int((rod_z - bottom) / 0.07) + 2))
-        pleats = max(3, round((b - a) / 0.085))
-        phase, sway = rng.uniform(0, 6), rng.uniform(-0.03, 0.03)
-        wave = np.sin(2 * np.pi * pleats * u + phase + 0.7 * np.sin(5 * u + 2 * v))
-        y = CURTAIN + 0.030 * (0.55 + 0.45 * v) * wave
-        x = a + (b - a) * u + sway * np.sin(np.pi * v) + 0.012 * np.cos(2 * np.pi * pleats * u + phase)
-        z = rod_z - (rod_z - bottom) * v + 0.006 * np.sin(9 * u)
-        sheet = surface(np.stack([x, y, z], axis=-1), cloth)
-        models.append(Model(label="curtain", mesh=sheet if sheet.normals[:, 1].mean() > 0 else turned_over(sheet)))
-    rod = tube([[x0 - 0.22, CURTAIN, rod_z + 0.01], [x1 + 0.22, CURTAIN, rod_z + 0.01]], 0.012, style.steel(), step=0.12)
-    knobs = [cylinder(0.02, 0.04, style.steel(), step=0.04).moved(x, CURTAIN, rod_z - 0.01) for x in (x0 - 0.22, x1 + 0.22)]
-    models.append(Model(label=None, mesh=join([rod, *knobs])))
-    return models
-
-
-def _blinds(style: Style, rng: Generator, opening: Opening) -> Model:
-    """Slats within the recess, lowered part of the way."""
-    (x0, x1), (z0, z1) = opening.x, opening.z
-    slat = style.lacquer((0.80, 0.78, 0.72))
-    lowered = rng.uniform(0.35, 0.9) * (z1 - z0)
-    parts = [box([x1 - x0 - 0.02, 0.05, 0.05], slat).moved((x0 + x1) / 2, -0.035, z1 - 0.026)]
-    tilt = rng.uniform(15, 55)
-    for z in np.arange(z1 - 0.08, z1 - lowered, -0.042):
-        parts.append(box([x1 - x0 - 0.03, 0.045, 0.003], slat, radius=0.0, step=0.3).tilted(tilt).moved((x0 + x1) / 2, -0.04, float(z)))
-    return Model(label="blinds", mesh=join(parts))

@@ -9,7 +9,9 @@ from gapdata.sources.synthetic.shapes import Mesh, blob, box, cylinder, join, su
 from gapdata.sources.synthetic.style import Model, Style, Top
 
 
-def legs(width: float, depth: float, height: float, material: int, *, thick: float = 0.04, splay: float = 0.0) -> list[Mesh]:
+def legs(
+    width: float, depth: float, height: float, material: int, *, thick: float = 0.04, splay: float = 0.0
+) -> list[Mesh]:
     """Four square or, when splayed outward by ``splay`` metres, round legs."""
     pieces = []
     for sx in (-1, 1):
@@ -32,13 +34,15 @@ def chair(style: Style, rng: Generator) -> Model:
     if kind == 2:
         return _shell_chair(style, rng, width, depth, seat)
     frame = wood if kind == 0 else style.steel()
-    parts = legs(width, depth, seat - 0.03, frame, thick=0.036 if kind == 0 else 0.026, splay=0.0 if kind == 0 else 0.02)
+    parts = legs(
+        width, depth, seat - 0.03, frame, thick=0.036 if kind == 0 else 0.026, splay=0.0 if kind == 0 else 0.02
+    )
     cushion = style.fabric(int(rng.integers(3))) if rng.random() < 0.6 else wood
     soft = cushion != wood
     parts.append(
-        box([width, depth, 0.05 if soft else 0.028], cushion, radius=0.02, puff=0.012 if soft else 0.0, step=0.07).moved(
-            z=seat - 0.02
-        )
+        box(
+            [width, depth, 0.05 if soft else 0.028], cushion, radius=0.02, puff=0.012 if soft else 0.0, step=0.07
+        ).moved(z=seat - 0.02)
     )
     lean = -9.0
     back = []
@@ -49,11 +53,15 @@ def chair(style: Style, rng: Generator) -> Model:
         for k in range(int(rng.integers(2, 5))):
             back.append(box([width - 0.06, 0.018, 0.055], wood, radius=0.006).moved(0, 0, rise - 0.04 - 0.11 * k))
     else:
-        back.append(box([width - 0.05, 0.035, rise * 0.6], cushion, radius=0.015, puff=0.01).moved(0, 0.005, rise * 0.66))
+        back.append(
+            box([width - 0.05, 0.035, rise * 0.6], cushion, radius=0.015, puff=0.01).moved(0, 0.005, rise * 0.66)
+        )
     parts.append(join(back).tilted(-lean).moved(0, -depth / 2 + 0.02, seat - 0.01))
     if kind == 0:
         for side in (-1, 1):
-            parts.append(box([0.02, depth - 0.06, 0.03], wood, step=0.15).moved(side * (width / 2 - 0.018), 0, seat * 0.45))
+            parts.append(
+                box([0.02, depth - 0.06, 0.03], wood, step=0.15).moved(side * (width / 2 - 0.018), 0, seat * 0.45)
+            )
     return Model(label="chair", mesh=join(parts))
 
 
@@ -98,7 +106,9 @@ def office_chair(style: Style, rng: Generator) -> Model:
     tall = rng.uniform(0.48, 0.66)
     back = box([0.46, 0.07, tall], cover, radius=0.034, puff=0.02).moved(z=tall / 2).tilted(8)
     parts.append(back.moved(0, -0.25, seat + 0.09))
-    parts.append(tube([[0, -0.14, seat - 0.05], [0, -0.29, seat - 0.03], [0, -0.30, seat + 0.30]], 0.022, black, step=0.1))
+    parts.append(
+        tube([[0, -0.14, seat - 0.05], [0, -0.29, seat - 0.03], [0, -0.30, seat + 0.30]], 0.022, black, step=0.1)
+    )
     if rng.random() < 0.75:
         for side in (-1, 1):
             x = side * 0.29
@@ -118,10 +128,14 @@ def _sofa(style: Style, rng: Generator, width: float, seats: int, label: str) ->
     inner = width - 2 * arm
     parts = [box([width - 0.04, depth - 0.06, 0.20], cover, radius=0.03, step=0.08).moved(z=0.19)]
     for side in (-1, 1):
-        rest = box([arm, depth, arm_height - 0.09], cover, radius=arm * 0.48 if round_arm else 0.035, puff=0.008, step=0.08)
+        rest = box(
+            [arm, depth, arm_height - 0.09], cover, radius=arm * 0.48 if round_arm else 0.035, puff=0.008, step=0.08
+        )
         parts.append(rest.moved(side * (width - arm) / 2, 0, 0.09 + (arm_height - 0.09) / 2))
     parts.append(
-        box([inner, 0.20, back - 0.12], cover, radius=0.06, step=0.08).tilted(6).moved(0, -depth / 2 + 0.14, 0.11 + (back - 0.12) / 2)
+        box([inner, 0.20, back - 0.12], cover, radius=0.06, step=0.08)
+        .tilted(6)
+        .moved(0, -depth / 2 + 0.14, 0.11 + (back - 0.12) / 2)
     )
     each = inner / seats
     for k in range(seats):
@@ -129,14 +143,16 @@ def _sofa(style: Style, rng: Generator, width: float, seats: int, label: str) ->
         shift = rng.uniform(0, 1, 2)
         pad = box([each - 0.008, depth - 0.22, 0.16], cover, radius=0.05, puff=0.022, step=0.08).textured(shift)
         parts.append(pad.moved(x, 0.10, seat - 0.07))
-        rear = box([each - 0.01, 0.17, back - seat + 0.06], cover, radius=0.06, puff=0.03, step=0.08).textured(shift + 0.4)
+        rear = box([each - 0.01, 0.17, back - seat + 0.06], cover, radius=0.06, puff=0.03, step=0.08).textured(
+            shift + 0.4
+        )
         parts.append(rear.tilted(12 + rng.uniform(-2, 2)).moved(x, -depth / 2 + 0.29, (back + seat) / 2 + 0.03))
     for sx in (-1, 1):
         for sy in (-1, 1):
             parts.append(
                 cylinder(0.022, 0.10, foot, top=0.028).moved(sx * (width / 2 - 0.09), sy * (depth / 2 - 0.09), 0)
             )
-    sit = Top(z=seat + 0.03, x=(-inner / 2, inner / 2), y=(-depth / 2 + 0.37, -depth / 2 + 0.55))
+    sit = Top(z=seat + 0.03, x=(-inner / 2, inner / 2), y=(-depth / 2 + 0.44, -depth / 2 + 0.70))
     return Model(label=label, mesh=join(parts), tops=(sit,))
 
 
@@ -171,7 +187,9 @@ def ottoman(style: Style, rng: Generator) -> Model:
     if rng.random() < 0.4:
         body = blob([width, width, height], cover, squareness=0.55).moved(z=height / 2)
     else:
-        body = box([width, width * rng.uniform(0.7, 1), height], cover, radius=0.05, puff=0.02).moved(z=height / 2 + 0.005)
+        body = box([width, width * rng.uniform(0.7, 1), height], cover, radius=0.05, puff=0.02).moved(
+            z=height / 2 + 0.005
+        )
     return Model(label="ottoman", mesh=body, tops=(Top(z=height + 0.012, x=(-0.2, 0.2), y=(-0.2, 0.2)),))
 
 
@@ -194,5 +212,7 @@ def pillow_mesh(rng: Generator, material: int, width: float, height: float, thic
 def pillow(style: Style, rng: Generator) -> Model:
     """A throw pillow, lying flat."""
     size = rng.uniform(0.38, 0.48)
-    material = style.fabric(int(rng.integers(3)), figured=rng.random() < 0.7)
-    return Model(label="pillow", mesh=pillow_mesh(rng, material, size, size * rng.uniform(0.8, 1), rng.uniform(0.11, 0.15)))
+    material = style.fabric(int(rng.integers(3)), figured=True) if rng.random() < 0.65 else style.fabric(2)
+    return Model(
+        label="pillow", mesh=pillow_mesh(rng, material, size, size * rng.uniform(0.8, 1), rng.uniform(0.11, 0.15))
+    )

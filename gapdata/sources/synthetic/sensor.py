@@ -17,7 +17,8 @@ WHITE = 4.0  # linear value, times exposure, that the tone curve still tells fro
 
 
 def tone_table() -> NDArray[np.uint8]:
-    """sRGB bytes for square roots of linear light in 0..sqrt(WHITE): a filmic shoulder (Narkowicz 2015), then 1 / 2.2."""
+    """sRGB bytes for square roots of linear light in 0..sqrt(WHITE): a filmic shoulder
+    (Narkowicz 2015), then 1 / 2.2."""
     x = (np.linspace(0, 1, TABLE) ** 2 * WHITE) * 0.72
     filmic = x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14)
     return np.round(np.clip(filmic, 0, 1) ** (1 / 2.2) * 255).astype(np.uint8)
@@ -61,7 +62,8 @@ class ColorCamera:
         """A frame (H, W, 3) uint8 RGB of linear radiance (H, W, 3)."""
         import cv2
 
-        assert self._vignette is not None and self._table is not None
+        assert self._vignette is not None
+        assert self._table is not None
         blurred = cv2.GaussianBlur(radiance, (0, 0), 0.00075 * self.width + 0.05)
         sample = blurred[::8, ::8].mean(axis=-1)
         wanted = 0.34 / max(float(np.minimum(sample, 5 * np.median(sample)).mean()), 1e-3)
@@ -72,7 +74,8 @@ class ColorCamera:
             light += self._grain[y : y + self.height, x : x + self.width] * np.sqrt(0.00026 * light + 0.000006)
         np.clip(light, 0, WHITE, out=light)
         # Film and sensors mix a little of each colour into the others.
-        light += np.float32(0.14) * (light.mean(axis=-1, keepdims=True) - light)
+        grey = (light[..., 0] + light[..., 1] + light[..., 2]) * np.float32(0.14 / 3)
+        light = light * np.float32(0.86) + grey[..., None]
         index = np.sqrt(light * np.float32((TABLE - 1) ** 2 / WHITE)).astype(np.uint16)
         return self._table[index]
 
@@ -81,7 +84,12 @@ def jpeg(image: NDArray[np.uint8]) -> bytes:
     """JPEG bytes of an RGB image: baseline, 4:2:0, as ScanNet's."""
     import cv2
 
-    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420]
+    options = [
+        cv2.IMWRITE_JPEG_QUALITY,
+        JPEG_QUALITY,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
+    ]
     _, data = cv2.imencode(".jpg", image[..., ::-1], options)
     return data.tobytes()
 
@@ -103,8 +111,8 @@ def exact_millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
 
 
 class DepthCamera:
-    """A structured-light sensor: error grows with the square of distance (Khoshelham & Elberink 2012), and it loses sight of
-    edges, grazing, dark, clear and distant surfaces."""
+    """A structured-light sensor: error grows with the square of distance (Khoshelham & Elberink 2012), and it loses
+    sight of edges, grazing, dark, clear and distant surfaces."""
 
     def __init__(self, width: int, height: int, noise: float, rng: Generator) -> None:
         import cv2
@@ -128,7 +136,9 @@ class DepthCamera:
         z = np.where(np.isfinite(view.depth), view.depth, 50.0).astype(np.float32)
         fine, correlated, coarse = (
             field[y : y + height, x : x + width]
-            for field, (y, x) in zip((self._fine, self._correlated, self._coarse), rng.integers(0, 64, (3, 2)), strict=True)
+            for field, (y, x) in zip(
+                (self._fine, self._correlated, self._coarse), rng.integers(0, 64, (3, 2)), strict=True
+            )
         )
         disparity = BASELINE_FOCAL / z + self.noise * (0.045 * correlated + 0.012 * fine)
         disparity = np.round(disparity / DISPARITY_STEP) * DISPARITY_STEP
@@ -136,7 +146,9 @@ class DepthCamera:
         lost = (view.depth < RANGE[0]) | (z > RANGE[1] + 0.25 * coarse) | view.clear
         near = cv2.erode(z, np.ones((3, 3), np.uint8))
         far = cv2.dilate(z, np.ones((3, 3), np.uint8))
-        lost |= (far - near > 0.06 * near) & (fine > 0.2 - 1.3 * self.noise)
+        # The farther side of an edge lies in the projector's shadow; the nearer one is lost now and then.
+        behind = z > (near + far) / 2
+        lost |= (far - near > 0.06 * near) & (fine > np.where(behind, 0.2 - 1.2 * self.noise, 1.6 - 1.2 * self.noise))
         lost |= view.cosine < self.noise * (0.10 + 0.05 * coarse)
         lost |= (view.albedo < 0.02) & (coarse > 2.4 - 0.55 * z)
         lost |= coarse > 2.9

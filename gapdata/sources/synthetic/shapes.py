@@ -1,12 +1,13 @@
 """Primitive surfaces that furniture is made of: rounded boxes, lathed bodies, tubes, blobs and free sheets.
 
 Every primitive is one or more regular grids of points (:func:`surface`), so its tessellation is as even as that of a
-reconstructed mesh: the same triangles carry the baked light, are written as the scene's mesh and are hit by the camera's
-rays. Lengths are metres; texture coordinates are metres along the surface unless a shape says otherwise.
+reconstructed mesh: the same triangles carry the baked light, are written as the scene's mesh and are hit by the
+camera's rays. Lengths are metres; texture coordinates are metres along the surface unless a shape says otherwise.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -94,7 +95,8 @@ def surface(
     uv: NDArray[np.float64] | None = None,
     keep: NDArray[np.bool_] | None = None,
 ) -> Mesh:
-    """A grid of points (N, M, 3). Normals default to those of the grid, ``uv`` to arc length, ``keep`` (N-1, M-1) to all."""
+    """A grid of points (N, M, 3). Normals default to those of the grid, ``uv`` to arc
+    length, ``keep`` (N-1, M-1) to all."""
     rows, columns = points.shape[:2]
     if normals is None:
         normals = _grid_normals(points)
@@ -207,7 +209,7 @@ def lathe(runs: Sequence[ArrayLike], material: int, *, step: float = STEP, segme
 
 def _resampled(profile: NDArray[np.float64], step: float) -> NDArray[np.float64]:
     pieces = [profile[:1]]
-    for start, end in zip(profile[:-1], profile[1:], strict=True):
+    for start, end in itertools.pairwise(profile):
         count = max(1, int(np.ceil(np.linalg.norm(end - start) / step)))
         pieces.append(start + (end - start) * (np.arange(1, count + 1) / count)[:, None])
     return np.concatenate(pieces)
@@ -220,14 +222,16 @@ def cylinder(
     upper = radius if top is None else top
     bevel = min(bevel, height / 3, radius / 3, upper / 3)
     wall = [(radius - bevel, 0.0), (radius, bevel), (upper, height - bevel), (upper - bevel, height)]
-    return lathe([[(0.0, 0.0), (radius - bevel, 0.0)], wall, [(upper - bevel, height), (0.0, height)]], material, step=step)
+    return lathe(
+        [[(0.0, 0.0), (radius - bevel, 0.0)], wall, [(upper - bevel, height), (0.0, height)]], material, step=step
+    )
 
 
 def tube(path: ArrayLike, radius: float, material: int, *, segments: int = 8, step: float = STEP) -> Mesh:
     """A bent pipe along a polyline (N, 3), closed by flat ends."""
     line = np.asarray(path, dtype=np.float64)
     pieces = [line[:1]]
-    for start, end in zip(line[:-1], line[1:], strict=True):
+    for start, end in itertools.pairwise(line):
         count = max(1, int(np.ceil(np.linalg.norm(end - start) / step)))
         pieces.append(start + (end - start) * (np.arange(1, count + 1) / count)[:, None])
     line = np.concatenate(pieces)
@@ -263,8 +267,11 @@ def blob(size: ArrayLike, material: int, *, squareness: float = 0.6, step: float
     def at(exponent: float) -> NDArray[np.float64]:
         ring = power(np.cos(latitude), exponent)
         return np.stack(
-            [ring * power(np.cos(longitude), exponent), ring * power(np.sin(longitude), exponent)]
-            + [power(np.sin(latitude), exponent)],
+            [
+                ring * power(np.cos(longitude), exponent),
+                ring * power(np.sin(longitude), exponent),
+                power(np.sin(latitude), exponent),
+            ],
             axis=-1,
         )
 
@@ -297,6 +304,8 @@ def panel(width: float, height: float, material: int, *, step: float = STEP, pic
 
 def plate(width: float, depth: float, material: int, *, step: float = STEP, picture: bool = True) -> Mesh:
     """A horizontal rectangle at z = 0 that faces up; a picture's upper edge is at +y."""
-    return panel(width, depth, material, step=step, picture=picture).moved(z=-depth / 2).rotated(
-        np.array([[-1.0, 0, 0], [0, 0, 1.0], [0, 1.0, 0]])
+    return (
+        panel(width, depth, material, step=step, picture=picture)
+        .moved(z=-depth / 2)
+        .rotated(np.array([[-1.0, 0, 0], [0, 0, 1.0], [0, 1.0, 0]]))
     )

@@ -30,7 +30,12 @@ def _book(cover: int, thick: float, deep: float, tall: float) -> Mesh:
     x, _, z = mesh.vertices.T
     uv = np.stack([0.02 + 0.96 * (x / thick + 0.5), 0.02 + 0.96 * (1 - z / tall)], axis=-1)
     return Mesh(
-        vertices=mesh.vertices, normals=mesh.normals, uv=uv, faces=mesh.faces, material=mesh.material, part=mesh.part * 0
+        vertices=mesh.vertices,
+        normals=mesh.normals,
+        uv=uv,
+        faces=mesh.faces,
+        material=mesh.material,
+        part=mesh.part * 0,
     )
 
 
@@ -39,8 +44,10 @@ def bookshelf(style: Style, rng: Generator) -> Model:
     width, depth, height = rng.uniform(0.70, 1.05), rng.uniform(0.27, 0.33), rng.uniform(1.5, 2.05)
     wood = style.wood(int(rng.integers(2)))
     board = 0.022
-    shelves = int(round(height / rng.uniform(0.31, 0.37)))
-    parts = [box([board, depth, height], wood, radius=0.002).moved(s * (width - board) / 2, 0, height / 2) for s in (-1, 1)]
+    shelves = round(height / rng.uniform(0.31, 0.37))
+    parts = [
+        box([board, depth, height], wood, radius=0.002).moved(s * (width - board) / 2, 0, height / 2) for s in (-1, 1)
+    ]
     parts.append(box([width - 0.01, 0.008, height - 0.06], wood, radius=0.0).moved(0, -depth / 2 + 0.006, height / 2))
     bay = (height - 0.06 - board) / shelves
     inner = width - 2 * board
@@ -63,7 +70,9 @@ def bookshelf(style: Style, rng: Generator) -> Model:
                 parts.append(crate.moved((-1 if j == 0 else 1) * inner * 0.24, 0.01, floor + free * 0.375))
         else:
             parts.append(vase(style, rng, free * 0.8).moved(rng.uniform(-0.2, 0.2), 0, floor))
-    return Model(label="bookshelf", mesh=join(parts), tops=(Top(z=height, x=(-width / 2, width / 2), y=(-depth / 2, depth / 2)),))
+    return Model(
+        label="bookshelf", mesh=join(parts), tops=(Top(z=height, x=(-width / 2, width / 2), y=(-depth / 2, depth / 2)),)
+    )
 
 
 def vase(style: Style, rng: Generator, height: float) -> Mesh:
@@ -73,7 +82,12 @@ def vase(style: Style, rng: Generator, height: float) -> Mesh:
     profile = radius * (0.55 + 0.45 * np.sin(np.pi * (t * rng.uniform(0.9, 1.25) + 0.12)))
     wall = np.stack([profile, t * height], axis=1)
     color = tuple(float(c) for c in np.clip(np.asarray(style.fabric_colors[int(rng.integers(3))]) * 1.2, 0, 0.95))
-    inside = [(profile[-1], height), (profile[-1] * 0.8, height - 0.004), (profile[-1] * 0.7, height * 0.75), (0.0, height * 0.7)]
+    inside = [
+        (profile[-1], height),
+        (profile[-1] * 0.8, height - 0.004),
+        (profile[-1] * 0.7, height * 0.75),
+        (0.0, height * 0.7),
+    ]
     return lathe([wall, inside], style.lacquer((color[0], color[1], color[2])), step=0.03)
 
 
@@ -112,7 +126,9 @@ def kitchen_run(style: Style, rng: Generator, width: float, *, with_sink: bool) 
     for side in (-1, 1):
         end = box([0.018, depth - 0.02, height - 0.145], front, radius=0.003)
         base.append(end.moved(side * (width / 2 - 0.012), -0.01, 0.10 + (height - 0.145) / 2))
-    base.append(join(drawers(width - 0.01, depth - 0.04, height - 0.16, 1, columns, front, style.steel())).moved(z=0.11))
+    base.append(
+        join(drawers(width - 0.01, depth - 0.04, height - 0.16, 1, columns, front, style.steel())).moved(z=0.11)
+    )
     models = [Model(label="kitchen cabinet", mesh=join(base))]
     slab = style.worktop()
     z = height - 0.02
@@ -176,11 +192,19 @@ def bathtub(style: Style, rng: Generator) -> Model:
     inner = surface(np.stack([x, y, z], axis=-1), ceramic)
     inner = inner if inner.normals[:, 2].mean() > 0 else turned_over(inner)
     rim_x, rim_y = np.sign(c) * np.abs(c) ** 0.05 * width / 2, np.sign(s) * np.abs(s) ** 0.05 * depth / 2
-    rim = np.stack([np.stack([x[:, 0], y[:, 0], z[:, 0]], axis=-1), np.stack([rim_x[:, 0], rim_y[:, 0], z[:, 0]], axis=-1)])
+    rim = np.stack(
+        [np.stack([x[:, 0], y[:, 0], z[:, 0]], axis=-1), np.stack([rim_x[:, 0], rim_y[:, 0], z[:, 0]], axis=-1)]
+    )
     top = surface(rim, ceramic, normals=np.broadcast_to([0.0, 0.0, 1.0], rim.shape))
-    sides = [box([width, 0.02, height], ceramic, radius=0.0).moved(0, k * (depth / 2 - 0.011), height / 2 - 0.001) for k in (-1, 1)]
-    sides += [box([0.02, depth, height], ceramic, radius=0.0).moved(k * (width / 2 - 0.011), 0, height / 2 - 0.001) for k in (-1, 1)]
-    tap = tube([[0, 0, 0], [0, 0, 0.10], [0.11, 0, 0.10], [0.12, 0, 0.07]], 0.014, style.steel(), step=0.05)
+    sides = [
+        box([width, 0.02, height], ceramic, radius=0.0).moved(0, k * (depth / 2 - 0.011), height / 2 - 0.001)
+        for k in (-1, 1)
+    ]
+    sides += [
+        box([0.02, depth, height], ceramic, radius=0.0).moved(k * (width / 2 - 0.011), 0, height / 2 - 0.001)
+        for k in (-1, 1)
+    ]
+    tap = tube(np.array([[0, 0, 0], [0, 0, 0.10], [0.11, 0, 0.10], [0.12, 0, 0.07]]), 0.014, style.steel(), step=0.05)
     return Model(label="bathtub", mesh=join([inner, top, *sides, tap.moved(-width / 2 + 0.03, 0, height)]))
 
 
@@ -197,7 +221,9 @@ def refrigerator(style: Style, rng: Generator) -> Model:
         grip = min(0.5, (z1 - z0) * 0.6)
         middle = z1 - grip / 2 - 0.06 if z0 < 0.1 else z0 + grip / 2 + 0.06
         parts.append(
-            tube([[0, 0, -grip / 2], [0, 0, grip / 2]], 0.012, style.steel()).moved(-width / 2 + 0.06, depth / 2 + 0.03, middle)
+            tube([[0, 0, -grip / 2], [0, 0, grip / 2]], 0.012, style.steel()).moved(
+                -width / 2 + 0.06, depth / 2 + 0.03, middle
+            )
         )
     parts.append(box([width - 0.06, depth - 0.1, 0.05], style.black()).moved(0, -0.03, 0.025))
     return Model(label="refrigerator", mesh=join(parts))
@@ -226,8 +252,14 @@ def microwave(style: Style, rng: Generator) -> Model:
     width, depth, height = rng.uniform(0.44, 0.52), 0.34, rng.uniform(0.26, 0.30)
     skin = style.black() if rng.random() < 0.5 else style.steel()
     parts = [box([width, depth, height], skin, radius=0.008).moved(z=height / 2 + 0.01)]
-    parts.append(box([width * 0.68, 0.014, height * 0.82], style.glass(), radius=0.004).moved(-width * 0.12, depth / 2, height / 2 + 0.01))
-    parts.append(tube([[0, 0, 0.05], [0, 0, height - 0.04]], 0.008, style.steel()).moved(width * 0.25, depth / 2 + 0.02))
+    parts.append(
+        box([width * 0.68, 0.014, height * 0.82], style.glass(), radius=0.004).moved(
+            -width * 0.12, depth / 2, height / 2 + 0.01
+        )
+    )
+    parts.append(
+        tube([[0, 0, 0.05], [0, 0, height - 0.04]], 0.008, style.steel()).moved(width * 0.25, depth / 2 + 0.02)
+    )
     return Model(label="microwave", mesh=join(parts))
 
 
@@ -242,7 +274,13 @@ def radiator(style: Style, rng: Generator) -> Model:
         parts.append(box([0.042, 0.08, height], paint, radius=0.019, step=0.16).moved(x, 0, 0.12 + height / 2))
     for z in (0.17, 0.07 + height):
         parts.append(box([columns * pitch, 0.03, 0.04], paint, radius=0.012).moved(z=z))
-    parts.append(tube([[columns * pitch / 2, 0, 0.17], [columns * pitch / 2 + 0.05, 0, 0.15], [columns * pitch / 2 + 0.05, 0, 0]], 0.011, paint))
+    parts.append(
+        tube(
+            [[columns * pitch / 2, 0, 0.17], [columns * pitch / 2 + 0.05, 0, 0.15], [columns * pitch / 2 + 0.05, 0, 0]],
+            0.011,
+            paint,
+        )
+    )
     return Model(label="radiator", mesh=join(parts))
 
 
@@ -253,7 +291,12 @@ def toilet(style: Style, rng: Generator) -> Model:
     inside = [(0.19, 0.39), (0.15, 0.395), (0.13, 0.34), (0.08, 0.26), (0.0, 0.24)]
     bowl = lathe([profile, inside], ceramic)
     oval = Mesh(
-        vertices=bowl.vertices * [1, 1.25, 1], normals=bowl.normals, uv=bowl.uv, faces=bowl.faces, material=bowl.material, part=bowl.part
+        vertices=bowl.vertices * [1, 1.25, 1],
+        normals=bowl.normals,
+        uv=bowl.uv,
+        faces=bowl.faces,
+        material=bowl.material,
+        part=bowl.part,
     )
     lid = blob([0.38, 0.46, 0.03], ceramic, squareness=0.7).moved(0, 0.10, 0.415)
     tank = box([0.40, 0.17, 0.34], ceramic, radius=0.03).moved(0, -0.22, 0.57)
@@ -270,7 +313,12 @@ def washbasin(style: Style, rng: Generator) -> Model:
     inside = [(0.27, 0.86), (0.24, 0.86), (0.20, 0.78), (0.0, 0.73)]
     bowl = lathe([wall, inside], ceramic)
     oval = Mesh(
-        vertices=bowl.vertices * [1.05, 0.82, 1], normals=bowl.normals, uv=bowl.uv, faces=bowl.faces, material=bowl.material, part=bowl.part
+        vertices=bowl.vertices * [1.05, 0.82, 1],
+        normals=bowl.normals,
+        uv=bowl.uv,
+        faces=bowl.faces,
+        material=bowl.material,
+        part=bowl.part,
     )
     tap = tube([[0, -0.19, 0.85], [0, -0.19, 0.97], [0, -0.14, 1.0], [0, -0.07, 0.98]], 0.012, style.steel(), step=0.06)
     shelf = box([0.46, 0.09, 0.10], ceramic, radius=0.03).moved(0, -0.20, 0.81)

@@ -34,7 +34,8 @@ class Top:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A piece of furniture: standing on z = 0 about the origin, its front towards +y. ``label`` None is never annotated."""
+    """A piece of furniture: standing on z = 0 about the origin, its front towards +y.
+    ``label`` None is never annotated."""
 
     label: str | None
     mesh: Mesh
@@ -64,7 +65,12 @@ class Style:
         color = self.wood_colors[which]
         return self.palette.shared(
             ("wood", which),
-            lambda: Material(texture=textures.wood(self.rng, color, 512, 0.45 if min(color) > 0.7 else 1.0), period=0.55, gloss=0.5, roughness=0.5),
+            lambda: Material(
+                texture=textures.wood(self.rng, color, 512, 0.45 if min(color) > 0.7 else 1.0),
+                period=0.55,
+                gloss=0.5,
+                roughness=0.5,
+            ),
         )
 
     def fabric(self, which: int = 0, *, figured: bool = False) -> int:
@@ -73,7 +79,8 @@ class Style:
         second = np.clip(np.asarray(color) * self.rng.uniform(0.5, 1.6) + 0.05, 0, 1) if figured else None
         key = ("fabric", which % 3, self.rng.integers(3) if figured else None)
         return self.palette.shared(
-            key, lambda: Material(texture=textures.woven(self.rng, color, 256, second), period=0.34 if figured else 0.16)
+            key,
+            lambda: Material(texture=textures.woven(self.rng, color, 256, second), period=0.34 if figured else 0.16),
         )
 
     def leather(self, color: Color | None = None) -> int:
@@ -107,7 +114,10 @@ class Style:
     def steel(self) -> int:
         """Brushed or chromed steel."""
         return self.palette.shared(
-            "steel", lambda: Material(texture=textures.metal(self.rng, (0.62, 0.62, 0.63)), period=0.3, gloss=6.0, roughness=0.3)
+            "steel",
+            lambda: Material(
+                texture=textures.metal(self.rng, (0.62, 0.62, 0.63)), period=0.3, gloss=6.0, roughness=0.3
+            ),
         )
 
     def ceramic(self) -> int:
@@ -148,5 +158,9 @@ class Style:
 
     def leaf(self) -> int:
         """A plant's leaves."""
-        color = (float(self.rng.uniform(0.14, 0.27)), float(self.rng.uniform(0.33, 0.46)), float(self.rng.uniform(0.10, 0.2)))
+        color = (
+            float(self.rng.uniform(0.14, 0.27)),
+            float(self.rng.uniform(0.33, 0.46)),
+            float(self.rng.uniform(0.10, 0.2)),
+        )
         return self.palette.add(Material(texture=textures.foliage(self.rng, color), gloss=0.4, roughness=0.5))

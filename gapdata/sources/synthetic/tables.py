@@ -92,7 +92,9 @@ def drawers(
             if tall:
                 side = 1 if j % 2 == 0 else -1
                 bar = box([0.012, 0.022, min(0.16, each_h * 0.4)], handle, radius=0.005)
-                parts.append(bar.moved(x + side * (each_w / 2 - 0.045), depth / 2 + 0.03, z + (0.1 * each_h if rows > 1 else 0)))
+                parts.append(
+                    bar.moved(x + side * (each_w / 2 - 0.045), depth / 2 + 0.03, z + (0.1 * each_h if rows > 1 else 0))
+                )
             else:
                 bar = box([min(0.16, each_w * 0.4), 0.022, 0.012], handle, radius=0.005)
                 parts.append(bar.moved(x, depth / 2 + 0.03, z + each_h * 0.15))
@@ -111,7 +113,9 @@ def desk(style: Style, rng: Generator) -> Model:
         body = box([unit, depth - 0.06, height - 0.08], wood, radius=0.003).moved(0, 0, (height - 0.08) / 2 + 0.05)
         fronts = join(drawers(unit - 0.01, depth - 0.06, height - 0.10, 3, 1, wood, style.steel())).moved(z=0.06)
         parts += [m.moved(side * (width / 2 - unit / 2 - 0.02)) for m in (body, fronts)]
-        other = box([0.035, depth - 0.04, height - 0.03], frame).moved(-side * (width / 2 - 0.03), 0, (height - 0.03) / 2)
+        other = box([0.035, depth - 0.04, height - 0.03], frame).moved(
+            -side * (width / 2 - 0.03), 0, (height - 0.03) / 2
+        )
         parts.append(other)
     else:
         parts += legs(width - 0.04, depth - 0.04, height - 0.03, frame, thick=0.045)
@@ -140,7 +144,11 @@ def nightstand(style: Style, rng: Generator) -> Model:
 def dresser(style: Style, rng: Generator) -> Model:
     """A chest of drawers."""
     columns = int(rng.integers(1, 3))
-    width, depth, height = 0.35 + 0.42 * columns + rng.uniform(0, 0.15), rng.uniform(0.42, 0.50), rng.uniform(0.78, 1.05)
+    width, depth, height = (
+        0.35 + 0.42 * columns + rng.uniform(0, 0.15),
+        rng.uniform(0.42, 0.50),
+        rng.uniform(0.78, 1.05),
+    )
     mesh = chest(style, width, depth, height, int(rng.integers(3, 5)), columns, int(rng.integers(2)))
     return Model(label="dresser", mesh=mesh, tops=(_level(width, depth, height),))
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
-from gapdata.sources.synthetic.materials import Texture
+from gapdata.sources.synthetic.materials import Texture, rgb
 
 Field = NDArray[np.float32]  # (S, S)
 
@@ -37,9 +37,9 @@ def colored(color: ArrayLike, shade: Field) -> Texture:
 
 def grid_coordinates(size: int) -> tuple[Field, Field]:
     """u and v of texel centres, 0..1, each (S, S)."""
-    line = (np.arange(size, dtype=np.float32) + 0.5) / size
+    line = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / np.float32(size)
     u, v = np.meshgrid(line, line)
-    return u, v
+    return u.astype(np.float32), v.astype(np.float32)
 
 
 def paint(rng: Generator, color: ArrayLike, size: int = 256) -> Texture:
@@ -71,26 +71,29 @@ def brick(rng: Generator, color: ArrayLike, size: int = 512) -> Texture:
     row = np.floor(v * courses).astype(int)
     shifted = u * columns + 0.5 * (row % 2)
     tone = rng.normal(1, 0.13, (courses, columns)).astype(np.float32)[row, np.floor(shifted).astype(int) % columns]
-    edge = np.minimum(_to_edge(shifted) / columns, _to_edge(v * courses) / courses) + 0.002 * noise(rng, size, falloff=0.8)
+    edge = np.minimum(_to_edge(shifted) / columns, _to_edge(v * courses) / courses) + 0.002 * noise(
+        rng, size, falloff=0.8
+    )
     mortar = np.clip((0.012 - edge) * 300, 0, 1)[..., None]
     face = colored(color, tone + 0.09 * noise(rng, size, falloff=0.7))
-    return (face * (1 - mortar) + np.float32([0.68, 0.66, 0.62]) * mortar).astype(np.float32)
+    return (face * (1 - mortar) + rgb([0.68, 0.66, 0.62]) * mortar).astype(np.float32)
 
 
-def _to_edge(coordinate: Field) -> Field:
+def _to_edge(coordinate: NDArray[np.floating]) -> Field:
     """Distance to the nearest whole number."""
-    return np.abs(coordinate - np.round(coordinate))
+    return np.abs(coordinate - np.round(coordinate)).astype(np.float32)
 
 
 def wood(rng: Generator, color: ArrayLike, size: int = 256, figure: float = 1.0) -> Texture:
-    """Sawn timber with its grain along v: growth rings cut lengthwise, pores, and a few darker streaks; ``figure`` is how strongly they show."""
+    """Sawn timber with its grain along v: growth rings cut lengthwise, pores, and a few darker streaks; ``figure`` is
+    how strongly they show."""
     u, _ = grid_coordinates(size)
     warp = noise(rng, size, falloff=1.7, stretch=7)
     rings = np.sin(2 * np.pi * (u * 7 + 0.55 * warp))
     pores = noise(rng, size, falloff=0.35, stretch=14)
     streak = noise(rng, size, falloff=1.1, stretch=9)
     shade = 1 + figure * (0.045 * rings + 0.05 * pores + 0.05 * streak)
-    dark = np.clip(1 - shade, 0, 1)[..., None] * np.float32([0.0, 0.12, 0.25])
+    dark = np.clip(1 - shade, 0, 1)[..., None] * rgb([0.0, 0.12, 0.25])
     return np.clip(colored(color, shade) - dark * 0.5, 0, 1)
 
 
@@ -106,7 +109,8 @@ def planks(rng: Generator, color: ArrayLike, size: int = 1024, rows: int = 10) -
     grain = np.tile(wood(rng, color, size // 2), (2, 2, 1))
     shift = rng.integers(0, size, rows)
     rolled = np.concatenate(
-        [np.roll(part, int(s), axis=0) for part, s in zip(np.array_split(grain, rows, axis=1), shift, strict=True)], axis=1
+        [np.roll(part, int(s), axis=0) for part, s in zip(np.array_split(grain, rows, axis=1), shift, strict=True)],
+        axis=1,
     )
     gap = np.minimum(_to_edge(u * rows) / rows, _to_edge(along) / 2 * 0.7)
     line = 1 - 0.55 * np.clip(1 - gap * size / 1.7, 0, 1)
@@ -132,7 +136,7 @@ def tiles(rng: Generator, color: ArrayLike, size: int = 512, count: int = 4, vei
     grout = np.clip(2.6 - edge, 0, 1)[..., None]
     rim = 1 - 0.05 * np.clip(1 - (edge - 2.6) / 3, 0, 1)
     grey = colored([0.60, 0.58, 0.55], 1 + 0.05 * noise(rng, size, falloff=0.3))
-    return colored(color, body * rim) * (1 - grout) + grey * grout
+    return (colored(color, body * rim) * (1 - grout) + grey * grout).astype(np.float32)
 
 
 def stone(rng: Generator, color: ArrayLike, size: int = 256) -> Texture:
@@ -146,7 +150,7 @@ def woven(rng: Generator, color: ArrayLike, size: int = 256, second: ArrayLike |
     u, v = grid_coordinates(size)
     threads = size // 8
     over = np.sin(2 * np.pi * threads * u) * np.sin(2 * np.pi * threads * v)
-    shade = 1 + 0.06 * over + 0.05 * noise(rng, size, falloff=0.3) + 0.03 * noise(rng, size, falloff=1.6)
+    shade = 1 + 0.06 * over + 0.06 * noise(rng, size, falloff=0.3) + 0.012 * noise(rng, size, falloff=1.2)
     base = np.broadcast_to(np.asarray(color, dtype=np.float32), (size, size, 3))
     if second is not None:
         mask = _fabric_figure(rng, u, v)[..., None]

@@ -53,7 +53,9 @@ def free_floor(plan: Plan, claims: Sequence[Claim]) -> FreeFloor:
     framed = np.pad(empty, 1).astype(np.uint8)
     distance = cv2.distanceTransform(framed, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1] * CELL
     for clearance in CLEARANCES:
-        count, region, stats, _ = cv2.connectedComponentsWithStats((distance > clearance).astype(np.uint8), connectivity=4)
+        count, region, stats, _ = cv2.connectedComponentsWithStats(
+            (distance > clearance).astype(np.uint8), connectivity=4
+        )
         if count > 1 and stats[1:, cv2.CC_STAT_AREA].max() * CELL**2 > 0.5:
             break
     largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA])) if count > 1 else 0
@@ -61,9 +63,7 @@ def free_floor(plan: Plan, claims: Sequence[Claim]) -> FreeFloor:
     return FreeFloor(open=cells, origin=low)
 
 
-def walk(
-    plan: Plan, claims: Sequence[Claim], floor: FreeFloor, frames: int, rng: Generator
-) -> NDArray[np.float64]:
+def walk(plan: Plan, claims: Sequence[Claim], floor: FreeFloor, frames: int, rng: Generator) -> NDArray[np.float64]:
     """Camera poses of a scan, (N, 4, 4) camera to room frame."""
     time = np.arange(frames) / RATE
     ground = _ground_track(floor, plan, frames, rng)
@@ -80,7 +80,8 @@ def walk(
 
 
 def rotations(yaw: NDArray[np.float64], pitch: NDArray[np.float64], roll: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Camera-to-room rotations (N, 3, 3): OpenCV axes, yaw from +x about z, pitch upward, roll about the view; radians."""
+    """Camera-to-room rotations (N, 3, 3): OpenCV axes, yaw from +x about z, pitch
+    upward, roll about the view; radians."""
     zero = np.zeros_like(yaw)
     forward = np.stack([np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), np.sin(pitch)], axis=-1)
     right = np.stack([np.sin(yaw), -np.cos(yaw), zero], axis=-1)
@@ -124,7 +125,7 @@ def _ground_track(floor: FreeFloor, plan: Plan, frames: int, rng: Generator) -> 
         goal = cells[int(rng.integers(len(cells)))]
         route = _route(floor.open, (int(current[0]), int(current[1])), (int(goal[0]), int(goal[1])))
         if len(route) < 2:
-            track.append(track[-1][-1:] + [[0.0, 1e-3]])
+            track.append(track[-1][-1:] + np.array([[0.0, 1e-3]]))
             length += 0.1
             continue
         points = floor.position(np.array(route[1:]))
