@@ -67,10 +67,18 @@ def _add_build_shards(commands: Any) -> None:
         commands, "build-shards", _build_shards, "Turn ScanNet scans into shards. Resumes where it stopped."
     )
     parser.add_argument(
-        "--scannet", type=_place, required=True, metavar="DIR", help="the ScanNet download, or a folder of scenes"
+        "--scannet",
+        type=_place,
+        required=True,
+        metavar="DIR",
+        help="the ScanNet download, or a folder of scenes; a path, s3://... or gs://...",
     )
     parser.add_argument(
-        "--out", type=_place, default=Path("shards"), metavar="DIR", help="where the build goes (default: shards)"
+        "--out",
+        type=_place,
+        default=Path("shards"),
+        metavar="DIR",
+        help="where the build goes; a path, s3://... or gs://... (default: shards)",
     )
     parser.add_argument("--recipe", type=Path, metavar="FILE", help="a recipe such as manifests/pretrain.toml")
     parser.add_argument(

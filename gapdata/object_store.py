@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any, BinaryIO
 
@@ -29,6 +30,7 @@ from gapdata.errors import UsageError
 SCHEMES = ("s3", "gs")
 UPLOAD_BLOCK = 64 << 20  # bytes of an upload that are in memory at once
 CONNECT_SECONDS = 10.0
+RETRY_TIME = timedelta(seconds=30)  # Google's client tries for a quarter of an hour unless told otherwise
 ENVIRONMENT = (
     "AWS_ENDPOINT_URL_S3",
     "AWS_ENDPOINT_URL",
@@ -41,7 +43,19 @@ ENVIRONMENT = (
     "STORAGE_EMULATOR_HOST",
 )
 """Variables that decide which store is reached and as whom; a change opens a new connection."""
-DENIED = ("ACCESS_DENIED", "INVALID_ACCESS_KEY", "SIGNATURE", "CREDENTIALS", "FORBIDDEN", "PERMISSION", "(403)")
+DENIED = (
+    "ACCESS_DENIED",
+    "INVALID_ACCESS_KEY",
+    "SIGNATURE",
+    "CREDENTIALS",
+    "FORBIDDEN",
+    "PERMISSION",
+    "UNAUTHENTICATED",
+    "OAUTH2",
+    "(403)",
+)
+CREDENTIALS = {"s3": "AWS_ACCESS_KEY_ID, AWS_PROFILE", "gs": "GOOGLE_APPLICATION_CREDENTIALS"}
+ENDPOINT = {"s3": "AWS_ENDPOINT_URL", "gs": "STORAGE_EMULATOR_HOST"}
 UNREACHABLE = ("NETWORK_CONNECTION", "CURLCODE", "REQUEST_TIMEOUT", "UNAVAILABLE", "COULD NOT RESOLVE")
 
 
@@ -221,8 +235,9 @@ def upload(file: BinaryIO, path: ObjectPath) -> None:
 
     Arrow completes an upload whenever its stream is closed, even by an exception on its way out, which would publish
     the part that was sent. So the stream lives on a thread of its own, which no signal interrupts; a failed part makes
-    its close fail; and should anything else go wrong, what appeared is deleted. A killed process leaves parts that no
-    reader sees (a bucket's rule on incomplete uploads collects them).
+    its close fail (with ``background_writes``, Arrow's default: without it, a truncated object appeared); and should
+    anything else go wrong, what appeared is deleted. A killed process leaves parts that no reader sees (a bucket's rule
+    on incomplete uploads collects them).
 
     Raises:
         OSError: the store refuses, or cannot be reached.
@@ -265,9 +280,11 @@ def _connect(scheme: str, bucket: str, settings: tuple[str | None, ...], process
     if scheme == "gs":
         emulator = values["STORAGE_EMULATOR_HOST"]
         if not emulator:
-            return GcsFileSystem()
+            return GcsFileSystem(retry_time_limit=RETRY_TIME)
         protocol, _, host = emulator.rpartition("://")
-        return GcsFileSystem(anonymous=True, scheme=protocol or "http", endpoint_override=host)
+        return GcsFileSystem(
+            anonymous=True, scheme=protocol or "http", endpoint_override=host, retry_time_limit=RETRY_TIME
+        )
     endpoint = values["AWS_ENDPOINT_URL_S3"] or values["AWS_ENDPOINT_URL"]
     region = values["AWS_REGION"] or values["AWS_DEFAULT_REGION"]
     if not endpoint:
@@ -291,16 +308,17 @@ def _naming(path: ObjectPath) -> Iterator[None]:
     except FileNotFoundError as error:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from error
     except (OSError, ValueError) as error:
-        text = str(error)
-        known = text.upper()
-        if any(mark in known for mark in DENIED):
-            problem = "access is denied; check the credentials (AWS_ACCESS_KEY_ID, AWS_PROFILE, the bucket's policy)"
-            if path.scheme == "gs":
-                problem = "access is denied; check the credentials (GOOGLE_APPLICATION_CREDENTIALS)"
-            raise PermissionError(errno.EACCES, problem, str(path)) from error
-        if "NO_SUCH_BUCKET" in known:
-            raise FileNotFoundError(errno.ENOENT, "the bucket does not exist", str(path)) from error
-        if any(mark in known for mark in UNREACHABLE):
-            problem = "the store cannot be reached; check the network and AWS_ENDPOINT_URL"
-            raise ConnectionError(errno.EHOSTUNREACH, problem, str(path)) from error
-        raise OSError(errno.EIO, f"the store fails: {' '.join(text.split())}", str(path)) from error
+        raise _as_disk_error(str(error), path) from error
+
+
+def _as_disk_error(text: str, path: ObjectPath) -> OSError:
+    known = text.upper()
+    names = CREDENTIALS[path.scheme]
+    if any(mark in known for mark in DENIED):
+        return PermissionError(errno.EACCES, f"access is denied; check the credentials ({names}) and policy", str(path))
+    if "NO_SUCH_BUCKET" in known:
+        return FileNotFoundError(errno.ENOENT, "the bucket does not exist", str(path))
+    if any(mark in known for mark in UNREACHABLE):
+        problem = f"the store cannot be reached; check the network and {ENDPOINT[path.scheme]}"
+        return ConnectionError(errno.EHOSTUNREACH, problem, str(path))
+    return OSError(errno.EIO, f"the store fails: {' '.join(text.split())}", str(path))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -112,8 +115,28 @@ def s3_server() -> Iterator[Store]:
         client.create_bucket(Bucket=BUCKET)
         store = Store(server=server, client=client, endpoint=endpoint)
         assert server._server is not None
-        server._server.app = _recorded(store, server._server.app)  # type: ignore[attr-defined]
+        server._server.app = _recorded(store, server._server.app)
         try:
             yield store
         finally:
             server.stop()
+
+
+def kill_at(store: Store, arguments: list[str], moment: Callable[[Request], bool]) -> None:
+    """Run Python and kill it, with no chance to clean up, when the server receives a certain request."""
+    reached, release = threading.Event(), threading.Event()
+
+    def hold(request: Request) -> tuple[str, bytes] | None:
+        if moment(request):
+            reached.set()
+            release.wait(60)
+        return None
+
+    with store.refusing(hold):
+        process = subprocess.Popen([sys.executable, *arguments])
+        try:
+            assert reached.wait(60)
+        finally:
+            process.kill()
+            process.wait()
+            release.set()
