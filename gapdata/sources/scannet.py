@@ -2,7 +2,8 @@
 
 A scene's folder holds ``<scene>.sens``, ``<scene>.txt``, the mesh ``<scene>_vh_clean_2.ply``, its over-segmentation
 ``<scene>_vh_clean_2.0.010000.segs.json`` and ``<scene>.aggregation.json``. The test scans have neither of the last
-two, and their ``.txt`` has no ``axisAlignment``.
+two, and their ``.txt`` has no ``axisAlignment``. Where the ``.sens`` was not kept, the frames extracted from it serve
+as well: in the scene's folder, or under ``posed_images/`` or ``scannet_frames_25k/`` beside ``scans/``.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +24,15 @@ from numpy.typing import NDArray
 from gapdata.annotations.taxonomy import EMPTY_LABEL_MAP, LABEL_MAP_NAME, LabelMap, read_label_map
 from gapdata.errors import GapDataError, SourceError, UsageError
 from gapdata.geometry.camera import Intrinsics, is_rigid
-from gapdata.sources.base import Annotation, SceneObject
+from gapdata.sources.base import Annotation, Scan, SceneObject
+from gapdata.sources.extracted import ExtractedScan
+from gapdata.sources.layouts import Layout, find_frames, listing_digest
 from gapdata.sources.sens import SensReader
 
 SCENE_ID = re.compile(r"scene\d{4}_\d{2}")
 SCAN_FOLDERS = ("scans", "scans_test")
+FRAME_FOLDERS = ("posed_images", "scannet_frames_25k")
+"""Folders of extracted frames, the denser first."""
 SPLIT_FILES = {"train": "scannetv2_train.txt", "val": "scannetv2_val.txt", "test": "scannetv2_test.txt"}
 DUPLICATED_SCENE, FIRST_DUPLICATE = "scene0217_00", 31
 """In this scene every object stands twice, the second time from objectId 31 on (ScanNet issue 51)."""
@@ -35,17 +40,22 @@ DUPLICATED_SCENE, FIRST_DUPLICATE = "scene0217_00", 31
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanNetDataset:
-    """A ScanNet download: its scenes, their splits and the label map."""
+    """A ScanNet download: its scenes, their splits and the label map. Each scene is read from its ``.sens`` or, where
+    it has none, from extracted frames (:mod:`gapdata.sources.layouts`)."""
+
+    name: ClassVar[str] = "scannet"
 
     root: Path
     scene_directories: Mapping[str, Path]
     splits: Mapping[str, str]
     label_map: LabelMap
+    frame_directories: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    """Where else frames of a scene lie, the preferred one first."""
 
     @classmethod
     def open(cls, root: str | os.PathLike[str]) -> ScanNetDataset:
-        """Find the scenes under the download's root (``scans/``, ``scans_test/``) or in a folder that holds them
-        directly.
+        """Find the scenes under the download's root (``scans/``, ``scans_test/``, ``posed_images/``,
+        ``scannet_frames_25k/``) or in a folder that holds them directly.
 
         Raises:
             UsageError: the folder does not exist or holds no scene.
@@ -53,13 +63,13 @@ class ScanNetDataset:
         root = Path(root)
         if not root.is_dir():
             raise UsageError("is no directory", path=root, cure="give the folder of the ScanNet download")
-        parents = [folder for name in SCAN_FOLDERS if (folder := root / name).is_dir()] or [root]
-        directories = {
-            entry.name: Path(entry.path)
-            for parent in parents
-            for entry in sorted(os.scandir(parent), key=lambda entry: entry.name)
-            if entry.is_dir() and SCENE_ID.fullmatch(entry.name)
-        }
+        parents = [folder for name in (*SCAN_FOLDERS, *FRAME_FOLDERS) if (folder := root / name).is_dir()] or [root]
+        found: dict[str, list[Path]] = {}
+        for parent in parents:
+            for entry in os.scandir(parent):
+                if entry.is_dir() and SCENE_ID.fullmatch(entry.name):
+                    found.setdefault(entry.name, []).append(Path(entry.path))
+        directories = {scene: places[0] for scene, places in sorted(found.items())}
         if not directories:
             raise UsageError(
                 "holds no ScanNet scene",
@@ -69,9 +79,10 @@ class ScanNetDataset:
         label_file = _first_existing(root / LABEL_MAP_NAME, root.parent / LABEL_MAP_NAME)
         return cls(
             root=root,
-            scene_directories=dict(sorted(directories.items())),
+            scene_directories=directories,
             splits=_read_splits(root, directories),
             label_map=EMPTY_LABEL_MAP if label_file is None else read_label_map(label_file),
+            frame_directories={scene: tuple(places[1:]) for scene, places in found.items() if len(places) > 1},
         )
 
     @property
@@ -88,22 +99,57 @@ class ScanNetDataset:
         """Where the scene's ``.sens`` is expected."""
         return self.scene_directories[scene_id] / f"{scene_id}.sens"
 
-    def open_scan(self, scene_id: str) -> ScanNetScan:
-        """Open one scene.
+    def kind(self, scene_id: str) -> str:
+        """``sens``, the name of the layout of extracted frames, or ``missing``."""
+        if self.sens_path(scene_id).is_file():
+            return "sens"
+        frames = self._frames(scene_id)
+        return "missing" if frames is None else frames[1].name
+
+    def labels(self, label: str) -> dict[str, str]:
+        """The names of a raw category, see :meth:`gapdata.annotations.taxonomy.LabelMap.labels`."""
+        return self.label_map.labels(label)
+
+    def open_scan(self, scene_id: str) -> Scan:
+        """Open one scene: its ``.sens``, or else its extracted frames.
 
         Raises:
-            SourceError: its ``.sens`` is missing or damaged.
+            SourceError: neither is there, or what is there is damaged.
         """
-        return ScanNetScan(self.scene_directories[scene_id], self.label_map)
+        frames = None if self.sens_path(scene_id).is_file() else self._frames(scene_id)
+        if frames is None:
+            return ScanNetScan(self.scene_directories[scene_id], self.label_map)
+        return ExtractedScan(scene_id, *frames, beside=SceneFiles(self._annotation_directory(scene_id)))
+
+    def unreadable_digest(self, scene_id: str) -> str:
+        """The size of the ``.sens``, or the names and sizes of the extracted frames."""
+        frames = None if self.sens_path(scene_id).is_file() else self._frames(scene_id)
+        if frames is not None:
+            return f"unreadable, {listing_digest(frames[0])}"
+        path = self.sens_path(scene_id)
+        return f"unreadable, {path.stat().st_size if path.is_file() else -1} bytes"
+
+    def _frames(self, scene_id: str) -> tuple[Path, Layout] | None:
+        return find_frames((self.scene_directories[scene_id], *self.frame_directories.get(scene_id, ())))
+
+    def _annotation_directory(self, scene_id: str) -> Path:
+        """Where the scene's ``.txt`` and ``.aggregation.json`` are: its own folder, or that under ``scans/`` beside the
+        folder of frames that was named."""
+        home = self.scene_directories[scene_id]
+        beside = [home.absolute().parent.parent / name / scene_id for name in SCAN_FOLDERS]
+        names = (f"{scene_id}.aggregation.json", f"{scene_id}.txt")
+        places = (place for place in (home, *beside) if any((place / name).is_file() for name in names))
+        return next(places, home)
 
 
 class ScanNetScan:
-    """One ScanNet scene. Files beside the ``.sens`` are read when they are first asked for."""
+    """One ScanNet scene, its frames in a ``.sens``."""
 
     def __init__(self, directory: Path, label_map: LabelMap = EMPTY_LABEL_MAP) -> None:
         self.directory = directory
         self.scene_id = directory.name
         self.label_map = label_map
+        self.files = SceneFiles(directory)
         with _blaming(self.scene_id):
             self.sens = SensReader(directory / f"{self.scene_id}.sens")
 
@@ -120,6 +166,14 @@ class ScanNetScan:
     @property
     def frame_count(self) -> int:
         return len(self.sens)
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        return np.ones(len(self.sens), dtype=bool)
+
+    @property
+    def notes(self) -> Mapping[str, int]:
+        return {}
 
     @property
     def color_intrinsics(self) -> Intrinsics:
@@ -155,14 +209,40 @@ class ScanNetScan:
     def digest(self) -> str:
         """SHA-256 that changes when the scene's files do: the ``.sens`` header and index (every pose, timestamp and
         size), the small text files whole, the mesh and its segments by their size. Payloads are not read."""
-        digest = hashlib.sha256(self.sens.index_bytes)
+        return hashlib.sha256(self.sens.index_bytes + self.files.digest_input()).hexdigest()
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """See :attr:`SceneFiles.metadata`."""
+        return self.files.metadata
+
+    @property
+    def axis_alignment(self) -> NDArray[np.float64] | None:
+        """See :attr:`SceneFiles.axis_alignment`."""
+        return self.files.axis_alignment
+
+    def annotation(self) -> Annotation | None:
+        """See :meth:`SceneFiles.annotation`."""
+        return self.files.annotation()
+
+
+class SceneFiles:
+    """What a scene's folder holds besides its frames. Each file is read when it is first asked for."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.scene_id = directory.name
+
+    def digest_input(self) -> bytes:
+        """What changes when these files do: the small text files whole, the mesh and its segments by their size."""
+        parts = []
         for suffix in (".txt", ".aggregation.json"):
             path = self.directory / f"{self.scene_id}{suffix}"
-            digest.update(path.read_bytes() if path.is_file() else b"missing")
+            parts.append(path.read_bytes() if path.is_file() else b"missing")
         for suffix in ("_vh_clean_2.ply", "_vh_clean_2.0.010000.segs.json"):
             path = self.directory / f"{self.scene_id}{suffix}"
-            digest.update(str(path.stat().st_size if path.is_file() else -1).encode())
-        return digest.hexdigest()
+            parts.append(str(path.stat().st_size if path.is_file() else -1).encode())
+        return b"".join(parts)
 
     @cached_property
     def metadata(self) -> dict[str, str]:
