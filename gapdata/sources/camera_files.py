@@ -20,6 +20,7 @@ MAX_TEXT_BYTES = 1 << 16
 MAX_TRAJECTORY_BYTES = 1 << 28
 NOT_FINITE = ("#INF", "#IND", "#QNAN")
 """How Microsoft's C runtime before 2015 printed values that are not finite: the C++ exporter was built with it."""
+MAX_NUMBER = 1e9
 IDENTITY = np.eye(4)
 
 
@@ -184,9 +185,12 @@ def parse_intrinsics(data: bytes) -> Calibration:
 
     def number(*names: str) -> float | None:
         found = next((values[name] for name in names if name in values), None)
-        if found is not None and (not isinstance(found, (int, float)) or isinstance(found, bool)):
+        if found is None:
+            return None
+        usable = isinstance(found, (int, float)) and not isinstance(found, bool) and abs(found) < MAX_NUMBER
+        if not usable:
             raise ValueError(f"{names[0]} is {found!r}, expected a number")
-        return None if found is None else float(found)
+        return float(found)
 
     width, height = number("width", "w"), number("height", "h")
     return Calibration(
@@ -201,7 +205,7 @@ def _json_matrix(values: dict[str, Any], number: Any) -> NDArray[np.float64]:
     if "intrinsic_matrix" in values:
         try:
             return np.array(values["intrinsic_matrix"], dtype=np.float64).reshape(3, 3).T
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             raise ValueError("intrinsic_matrix is no list of nine numbers") from error
     matrix = np.eye(3)
     for name, place in (("fx", (0, 0)), ("fy", (1, 1)), ("cx", (0, 2)), ("cy", (1, 2))):

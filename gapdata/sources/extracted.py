@@ -152,11 +152,19 @@ class ExtractedScan:
 
     def digest(self) -> str:
         """SHA-256 over the layout, the name and size of every image, the text of poses and cameras, and the files of
-        the annotation."""
+        the annotation. It costs one ``stat`` an image.
+
+        Raises:
+            SourceError: an image has gone since the scan was opened.
+        """
         digest = self._texts.copy()
-        for names in (self.files.color, self.files.depth):
-            for _, name in sorted(names.items()):
-                digest.update(f"{name} {os.stat(self.path / name).st_size}\n".encode())
+        root = os.fspath(self.path)
+        try:
+            for names in (self.files.color, self.files.depth):
+                for _, name in sorted(names.items()):
+                    digest.update(os.fsencode(f"{name} {os.stat(os.path.join(root, name)).st_size}\n"))
+        except OSError as error:
+            raise self._damage(f"has a file that cannot be examined: {error}", self.path) from error
         if self._beside is not None:
             digest.update(self._beside.digest_input())
         return digest.hexdigest()

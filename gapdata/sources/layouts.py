@@ -104,9 +104,13 @@ def recognise(names: Iterable[str]) -> Layout | None:
 
 
 def find_frames(directories: Iterable[Path]) -> tuple[Path, Layout] | None:
-    """The first of these folders that holds extracted frames in a ScanNet layout, with that layout."""
+    """The first of these folders that holds extracted frames in a ScanNet layout, with that layout; a folder that
+    cannot be listed holds none."""
     for directory in directories:
-        layout = recognise(os.listdir(directory))
+        try:
+            layout = recognise(os.listdir(directory))
+        except OSError:
+            continue
         if layout is not None:
             return directory, layout
     return None
@@ -178,14 +182,21 @@ def list_files(folder: Path, scene_id: str) -> list[str]:
 
 
 def listing_digest(directory: Path) -> str:
-    """SHA-256 over the names and sizes of all files of a folder and of the folders in it."""
-    digest = hashlib.sha256()
-    folders = [directory, *sorted(entry for entry in directory.iterdir() if entry.is_dir())]
+    """SHA-256 over the names and sizes of all files of a folder and of the folders in it, as far as they can be
+    listed."""
+    lines: list[str] = []
+    folders = [directory]
     for folder in folders:
-        with os.scandir(folder) as entries:
-            for entry in sorted((entry for entry in entries if entry.is_file()), key=lambda entry: entry.name):
-                digest.update(f"{folder.name}/{entry.name} {entry.stat().st_size}\n".encode())
-    return digest.hexdigest()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_file():
+                        lines.append(f"{folder.name}/{entry.name} {entry.stat().st_size}")
+                    elif folder == directory and entry.is_dir():
+                        folders.append(Path(entry.path))
+        except OSError as error:
+            lines.append(f"{folder.name}: {error.strerror}")
+    return hashlib.sha256("\n".join(sorted(lines)).encode(errors="surrogateescape")).hexdigest()
 
 
 def _numbering(

@@ -12,9 +12,9 @@ A scene is a folder in one of these forms; the folder that the user names is a s
 
 Depth is 16-bit PNG or PGM, z-depth in ``1 / depth_scale`` metres, 0 or far away where there is none, and of the same
 field of view as colour. The intrinsics file is one of ``INTRINSICS_NAMES``, in the scene's folder or in the one that
-the user named; :func:`gapdata.sources.camera_files.parse_intrinsics` says what may stand in it. Names such as ``00350`` or
-``frame350`` give the frame its raw index; where names have no such number (time stamps) frames are counted in the order
-of their names.
+the user named; :func:`gapdata.sources.camera_files.parse_intrinsics` says what may stand in it. Names such as
+``00350`` or ``frame350`` give the frame its raw index; where names have no such number (time stamps) frames are counted
+in the order of their names.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ COLOR_FOLDERS = ("color", "rgb", "image", "images")
 POSE_FOLDERS = ("pose", "poses")
 TRAJECTORY_NAMES = ("trajectory.log", "traj.txt", "trajectory.txt", "poses.txt")
 COLOR_PATTERN, DEPTH_PATTERN, POSE_PATTERN = r"(.+)\.(?:jpg|jpeg|png)", r"(.+)\.(?:png|pgm)", r"(.+)\.txt"
+URI = re.compile(r"[a-z][a-z0-9+]+:/")  # pathlib joins the two slashes
 EXPECTED = "expected color/, depth/ and pose/ (or trajectory.log), see `gapdata build-shards --help`"
 
 
@@ -64,6 +65,10 @@ class RgbdFolder:
             UsageError: the folder does not exist, holds no scene, or two scenes would get the same name.
         """
         root = Path(root)
+        if URI.match(os.fspath(root)):
+            raise UsageError(
+                "is no local folder", path=root, cure="extracted frames are read from disk: copy or mount them"
+            )
         if not root.is_dir():
             raise UsageError("is no directory", path=root, cure="give a folder of RGB-D frames")
         if recognise_rgbd(root) is not None:
