@@ -64,14 +64,29 @@ def _command(commands: Any, name: str, run: Any, text: str) -> argparse.Argument
 
 def _add_build_shards(commands: Any) -> None:
     parser = _command(
-        commands, "build-shards", _build_shards, "Turn ScanNet scans into shards. Resumes where it stopped."
+        commands, "build-shards", _build_shards, "Turn RGB-D scans into shards. Resumes where it stopped."
     )
-    parser.add_argument(
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
         "--scannet",
         type=_place,
-        required=True,
         metavar="DIR",
-        help="the ScanNet download, or a folder of scenes; a path, s3://... or gs://...",
+        help="the ScanNet download, or a folder of scenes (a path, s3://... or gs://...): .sens files, or frames "
+        "extracted from them by ScanNet's exporters (color/ depth/ pose/ intrinsic/, or frame-000000.color.jpg ... "
+        "with _info.txt), posed_images/, scannet_frames_25k/",
+    )
+    source.add_argument(
+        "--rgbd",
+        type=Path,
+        metavar="DIR",
+        help="a folder of RGB-D frames, or of such folders: color/ depth/ and pose/ or one trajectory.log or traj.txt, "
+        "with intrinsics.json {fx, fy, cx, cy[, width, height, depth_scale]} or intrinsics.txt (3x3 or 4x4)",
+    )
+    parser.add_argument(
+        "--depth-scale",
+        type=float,
+        metavar="UNITS",
+        help="depth units per metre of --rgbd (default: what intrinsics.json says, else 1000)",
     )
     parser.add_argument(
         "--out",
@@ -121,7 +136,10 @@ def _add_synth(commands: Any) -> None:
 
 def _add_inspect(commands: Any) -> None:
     parser = _command(
-        commands, "inspect", _inspect, "Say what a .sens file, a scene, a dataset, a build or a record holds."
+        commands,
+        "inspect",
+        _inspect,
+        "Say what a .sens file, a folder of frames, a scene, a dataset, a build or a record holds.",
     )
     parser.add_argument("path", type=_place, metavar="PATH")
     parser.add_argument("--key", metavar="KEY", help="one record of a build")
@@ -141,11 +159,18 @@ def _build_shards(options: argparse.Namespace) -> int:
     from gapdata.engine.plan import describe_plan
     from gapdata.engine.recipe import read_recipe
     from gapdata.engine.report import format_report
+    from gapdata.sources.base import Dataset
+    from gapdata.sources.rgbd import RgbdFolder
     from gapdata.sources.scannet import ScanNetDataset
 
     executor = make_executor(options.executor)
     recipe = read_recipe(options.recipe, options.set)
-    dataset = ScanNetDataset.open(options.scannet)
+    if options.depth_scale is not None and (options.rgbd is None or not options.depth_scale > 0):
+        raise UsageError("--depth-scale is a positive number of units per metre, and goes with --rgbd")
+    if options.rgbd is not None:
+        dataset: Dataset = RgbdFolder.open(options.rgbd, options.depth_scale)
+    else:
+        dataset = ScanNetDataset.open(options.scannet)
     scenes = tuple(name for name in options.scenes.split(",") if name)
     chosen = choose_scenes(dataset, split=options.split, scenes=scenes, limit=options.limit)
     request = BuildRequest(

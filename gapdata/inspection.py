@@ -3,16 +3,22 @@ values."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from gapdata.annotations.taxonomy import EMPTY_LABEL_MAP
 from gapdata.engine.plan import PLAN_NAME
 from gapdata.engine.report import format_report, read_report
 from gapdata.errors import UsageError
-from gapdata.geometry.camera import Intrinsics
+from gapdata.geometry.camera import Intrinsics, is_rigid
 from gapdata.records.codec import record_depth, record_instances
 from gapdata.records.schema import Record
+from gapdata.sources.base import Dataset, Scan
+from gapdata.sources.extracted import ExtractedScan
+from gapdata.sources.rgbd import RgbdFolder
 from gapdata.sources.scannet import SCENE_ID, ScanNetDataset, ScanNetScan
 from gapdata.sources.sens import VERSION, SensReader
 from gapdata.storage import Location
@@ -38,18 +44,14 @@ def inspect_path(path: Location, key: str | None = None) -> tuple[dict[str, Any]
             raise UsageError("is no .sens file", path=path, cure="give a .sens file, a scene, a dataset or a build")
         with SensReader(path) as sens:
             facts = describe_sens(sens)
-    elif SCENE_ID.fullmatch(path.name):
-        with ScanNetScan(path) as scan:
-            facts = describe_scan(scan)
     else:
-        facts = describe_dataset(ScanNetDataset.open(path))
+        facts = _describe_folder(path)
     return facts, format_facts(facts)
 
 
 def describe_sens(sens: SensReader) -> dict[str, Any]:
     """Header and index of a ``.sens`` file; payloads are not read."""
     valid = sens.valid_poses
-    centres = sens.camera_to_world[valid][:, :3, 3]
     return {
         "path": str(sens.path),
         "version": VERSION,
@@ -63,23 +65,41 @@ def describe_sens(sens: SensReader) -> dict[str, Any]:
             "shift": sens.depth_units_per_metre,
         },
         "imu": sens.imu_count,
-        "path_length_m": round(float(np.linalg.norm(np.diff(centres, axis=0), axis=1).sum()), 3)
-        if len(centres) > 1
-        else 0.0,
+        "path_length_m": _path_length(sens.camera_to_world[valid]),
     }
 
 
-def describe_scan(scan: ScanNetScan) -> dict[str, Any]:
-    """A scene: its ``.sens`` and its annotation."""
+def describe_frames(scan: ExtractedScan) -> dict[str, Any]:
+    """Extracted frames: their layout, cameras and what is missing; images are not decoded."""
+    frames = np.flatnonzero(scan.present)
+    valid = is_rigid(scan.camera_to_world)
+    return {
+        "path": str(scan.path),
+        "layout": scan.layout.name,
+        "frames": len(frames),
+        "frame_ids": f"{frames[0]} to {frames[-1]}",
+        "step": int(np.gcd.reduce(np.diff(frames))) if len(frames) > 1 else 1,
+        "invalid_poses": int((scan.present & ~valid).sum()),
+        "unreadable_poses": list(scan.unreadable_poses),
+        "missing": scan.files.missing,
+        "color": _camera(scan.color_intrinsics),
+        "depth": {**_camera(scan.depth_intrinsics), "shift": scan.depth_units_per_metre},
+        "path_length_m": _path_length(scan.camera_to_world[valid]),
+    }
+
+
+def describe_scan(scan: Scan) -> dict[str, Any]:
+    """A scene: its ``.sens`` or extracted frames, and its annotation."""
     annotation = scan.annotation()
-    facts = {
-        "scene_id": scan.scene_id,
-        "scene_type": scan.metadata.get("sceneType"),
-        "axis_alignment": scan.axis_alignment is not None,
-        "sens": describe_sens(scan.sens),
-        "mesh": None,
-        "objects": None,
-    }
+    facts: dict[str, Any] = {"scene_id": scan.scene_id}
+    if isinstance(scan, ScanNetScan):
+        facts["scene_type"] = scan.metadata.get("sceneType")
+    facts["axis_alignment"] = scan.axis_alignment is not None
+    if isinstance(scan, ScanNetScan):
+        facts["sens"] = describe_sens(scan.sens)
+    elif isinstance(scan, ExtractedScan):
+        facts["frames"] = describe_frames(scan)
+    facts |= {"mesh": None, "objects": None}
     if annotation is not None:
         labels = [item.label for item in annotation.objects]
         facts["mesh"] = {"vertices": len(annotation.vertices), "faces": len(annotation.faces)}
@@ -88,16 +108,41 @@ def describe_scan(scan: ScanNetScan) -> dict[str, Any]:
     return facts
 
 
-def describe_dataset(dataset: ScanNetDataset) -> dict[str, Any]:
-    """A dataset: how many scenes of each split, and which lack their ``.sens``."""
+def describe_dataset(dataset: Dataset) -> dict[str, Any]:
+    """A dataset: how many scenes of each split, in which files their frames are, and which have none."""
     splits = [dataset.split(scene) for scene in dataset.scene_ids]
+    kinds = {scene: dataset.kind(scene) for scene in dataset.scene_ids}
+    label_map = {"label_map": len(dataset.label_map.rows)} if isinstance(dataset, ScanNetDataset) else {}
     return {
         "path": str(dataset.root),
         "scenes": len(splits),
         "splits": {split: splits.count(split) for split in sorted(set(splits))},
-        "label_map": len(dataset.label_map.rows),
-        "without_sens": [scene for scene in dataset.scene_ids if not dataset.sens_path(scene).is_file()],
+        "source_kinds": {kind: list(kinds.values()).count(kind) for kind in sorted(set(kinds.values()))},
+        **label_map,
+        "without_frames": [scene for scene, kind in kinds.items() if kind == "missing"],
     }
+
+
+def _describe_folder(path: Location) -> dict[str, Any]:
+    """A ScanNet scene by its name, a ScanNet dataset, or frames with one intrinsics file."""
+    scene_id = path.absolute().name if isinstance(path, Path) else path.name
+    if SCENE_ID.fullmatch(scene_id):
+        alone = ScanNetDataset(root=path, scene_directories={scene_id: path}, splits={}, label_map=EMPTY_LABEL_MAP)
+        with alone.open_scan(scene_id) as scan:
+            return describe_scan(scan)
+    try:
+        return describe_dataset(ScanNetDataset.open(path))
+    except UsageError as error:
+        if not isinstance(path, Path):
+            raise
+        try:
+            folder = RgbdFolder.open(path)
+        except UsageError:
+            raise error from None
+    if path not in folder.scene_directories.values():
+        return describe_dataset(folder)
+    with folder.open_scan(folder.scene_ids[0]) as frames:
+        return describe_scan(frames)
 
 
 def describe_record(record: Record) -> dict[str, Any]:
@@ -154,6 +199,12 @@ def format_facts(facts: dict[str, Any], indent: str = "") -> str:
         else:
             lines.append(f"{indent}{name:<{width}}  {value}")
     return "\n".join(lines)
+
+
+def _path_length(camera_to_world: NDArray[np.float64]) -> float:
+    """Metres that the camera moves over poses (n, 4, 4)."""
+    steps = np.diff(camera_to_world[:, :3, 3], axis=0)
+    return round(float(np.linalg.norm(steps, axis=1).sum()), 3)
 
 
 def _camera(camera: Intrinsics) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def test_a_scene_a_dataset_a_build_and_a_record_can_be_inspected(
     assert main(["build-shards", "--scannet", str(dataset), "--out", str(tmp_path / "out"), *overrides]) == 0
     capsys.readouterr()
     for arguments, expected in (
-        ([str(dataset)], ["scenes", "label_map", "without_sens"]),
+        ([str(dataset)], ["scenes", "label_map", "without_frames"]),
         ([str(dataset / "scans" / "scene0000_00")], ["scene_type", "Office", "office chair 2"]),
         ([str(tmp_path / "out")], ["2 records in 1 shards", "1 without a pose"]),
         ([str(tmp_path / "out"), "--key", "scene0000_00-clip-00000"], ["nearest", "office chair", "prompts"]),

@@ -29,7 +29,7 @@ from gapdata.records.schema import Record
 from gapdata.records.views import View
 from gapdata.seeding import generator_for
 from gapdata.shards.writer import ShardWriter
-from gapdata.sources.scannet import ScanNetDataset, ScanNetScan
+from gapdata.sources.base import Dataset, Scan
 from gapdata.storage import Location
 
 FAILED_FOLDER = "failed"
@@ -39,7 +39,7 @@ FAILED_FOLDER = "failed"
 class ShardTask:
     """All that is needed to build one shard: small, so that it travels to any worker."""
 
-    dataset: ScanNetDataset
+    dataset: Dataset
     out: Location
     recipe: Recipe
     shard: ShardPlan
@@ -104,6 +104,7 @@ def _build_scene(
 ) -> None:
     try:
         with task.dataset.open_scan(scene.scene_id) as scan:
+            outcome.notes.update(scan.notes)
             usable = usable_poses(scan)
             objects, renderer = _read_annotation(task, scan, outcome)
             frames = task.recipe.frames
@@ -135,7 +136,7 @@ def _build_scene(
 def _build_view(
     task: ShardTask,
     scene: ScenePlan,
-    scan: ScanNetScan,
+    scan: Scan,
     view: View,
     preparer: FramePreparer,
     objects: SceneObjects | None,
@@ -170,7 +171,7 @@ def _build_view(
             mark_native_width=prompts.mark_native_width,
         ),
         split=scene.split,
-        source="scannet",
+        source=task.dataset.name,
         rng=generator_for(recipe.seed, "prompts", view.key),
     )
 
@@ -196,14 +197,14 @@ def _without_empty_frames(
 
 
 def _read_annotation(
-    task: ShardTask, scan: ScanNetScan, outcome: SceneOutcome
+    task: ShardTask, scan: Scan, outcome: SceneOutcome
 ) -> tuple[SceneObjects | None, InstanceRenderer | None]:
     annotation = scan.annotation()
     if annotation is None:
         return None, None
     outcome.annotated = True
     outcome.notes.update(annotation.notes)
-    labels = {item.object_id: task.dataset.label_map.labels(item.label) for item in annotation.objects}
+    labels = {item.object_id: task.dataset.labels(item.label) for item in annotation.objects}
     unmapped = sum("nyu40" not in names for names in labels.values())
     objects = scene_objects(annotation, labels, scan.axis_alignment)
     for name, count in (("label_not_in_map", unmapped), ("object_without_box", len(objects.without_box))):

@@ -18,7 +18,7 @@ from gapdata.engine.report import REPORT_NAME, compile_report, write_report
 from gapdata.errors import ShardError, UsageError
 from gapdata.object_store import ObjectPath
 from gapdata.shards.index import INDEX_NAME, read_commit, write_index
-from gapdata.sources.scannet import ScanNetDataset
+from gapdata.sources.base import Dataset
 from gapdata.storage import Location, remove_folder
 
 LOCK_NAME = ".lock"
@@ -28,7 +28,7 @@ LOCK_NAME = ".lock"
 class BuildRequest:
     """What the user asked for."""
 
-    dataset: ScanNetDataset
+    dataset: Dataset
     out: Location
     recipe: Recipe
     scene_ids: tuple[str, ...]
@@ -36,14 +36,14 @@ class BuildRequest:
 
 
 def choose_scenes(
-    dataset: ScanNetDataset, *, split: str | None = None, scenes: Sequence[str] = (), limit: int | None = None
+    dataset: Dataset, *, split: str | None = None, scenes: Sequence[str] = (), limit: int | None = None
 ) -> tuple[str, ...]:
     """The scenes of a request, sorted.
 
     Raises:
         UsageError: a named scene does not exist, or nothing is left.
     """
-    missing = [scene for scene in scenes if scene not in dataset.scene_directories]
+    missing = [scene for scene in scenes if scene not in dataset.scene_ids]
     if missing:
         raise UsageError(
             f"has no scene {', '.join(missing)}", path=dataset.root, cure=f"it has {len(dataset.scene_ids)} others"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from gapdata.engine.recipe import Recipe, from_mapping
 from gapdata.engine.views import plan_views
 from gapdata.errors import SourceError, UsageError
 from gapdata.geometry.camera import is_rigid
-from gapdata.sources.scannet import ScanNetDataset
+from gapdata.sources.base import Dataset
 from gapdata.storage import Location
 
 ENGINE_VERSION = 1
@@ -25,10 +26,11 @@ NAMED_DIFFERENCES = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScenePlan:
-    """One scene of a shard. ``problem`` says why a scene has no records where its ``.sens`` cannot be used at all."""
+    """One scene of a shard. ``problem`` says why a scene has no records where its frames cannot be used at all."""
 
     scene_id: str
     split: str
+    source_kind: str  # see Dataset.kind
     digest: str  # of the sources
     frame_count: int
     lost_tracking: int
@@ -79,8 +81,8 @@ class Plan:
         return json.dumps(fields, indent=1).encode()
 
 
-def make_plan(dataset: ScanNetDataset, recipe: Recipe, scene_ids: Sequence[str]) -> Plan:
-    """Index every scene's ``.sens`` and lay out the shards. Scenes of different splits never share a shard."""
+def make_plan(dataset: Dataset, recipe: Recipe, scene_ids: Sequence[str]) -> Plan:
+    """Index every scene's frames and lay out the shards. Scenes of different splits never share a shard."""
     scenes = [_plan_scene(dataset, recipe, scene_id) for scene_id in sorted(scene_ids)]
     shards: list[ShardPlan] = []
     per_shard = recipe.shards.scenes_per_shard
@@ -89,7 +91,7 @@ def make_plan(dataset: ScanNetDataset, recipe: Recipe, scene_ids: Sequence[str])
         for start in range(0, len(members), per_shard):
             name = f"shard-{len(shards):06d}"
             shards.append(ShardPlan(name=name, split=split, scenes=tuple(members[start : start + per_shard])))
-    return Plan(engine=ENGINE_VERSION, source="scannet", recipe=recipe, shards=tuple(shards))
+    return Plan(engine=ENGINE_VERSION, source=dataset.name, recipe=recipe, shards=tuple(shards))
 
 
 def write_plan(plan: Plan, build: Location) -> None:
@@ -155,10 +157,12 @@ def describe_plan(plan: Plan) -> tuple[dict[str, Any], str]:
     """What the build will do, as plain values and as text."""
     scenes = plan.scenes
     problems = {scene.scene_id: scene.problem for scene in scenes if scene.problem is not None}
+    kinds = Counter(scene.source_kind for scene in scenes)
     facts = {
         "fingerprint": plan.fingerprint,
         "shards": len(plan.shards),
         "scenes": len(scenes),
+        "source_kinds": dict(sorted(kinds.items())),
         "frames": sum(scene.frame_count for scene in scenes),
         "lost_tracking": sum(scene.lost_tracking for scene in scenes),
         "records": sum(len(scene.keys) for scene in scenes),
@@ -167,14 +171,15 @@ def describe_plan(plan: Plan) -> tuple[dict[str, Any], str]:
     }
     lines = [
         f"{facts['scenes']} scenes with {facts['frames']} frames ({facts['lost_tracking']} without a pose)",
+        f"   read from {', '.join(f'{kind} ({count})' for kind, count in sorted(kinds.items()))}",
         f"-> {facts['records']} records with {facts['view_frames']} frames in {facts['shards']} shards",
         *(f"cannot be read: {scene_id}: {problem}" for scene_id, problem in problems.items()),
     ]
     return facts, "\n".join(lines)
 
 
-def _plan_scene(dataset: ScanNetDataset, recipe: Recipe, scene_id: str) -> ScenePlan:
-    split = dataset.split(scene_id)
+def _plan_scene(dataset: Dataset, recipe: Recipe, scene_id: str) -> ScenePlan:
+    split, source_kind = dataset.split(scene_id), dataset.kind(scene_id)
     try:
         with dataset.open_scan(scene_id) as scan:
             usable = is_rigid(scan.camera_to_world)
@@ -182,32 +187,25 @@ def _plan_scene(dataset: ScanNetDataset, recipe: Recipe, scene_id: str) -> Scene
             return ScenePlan(
                 scene_id=scene_id,
                 split=split,
+                source_kind=source_kind,
                 digest=scan.digest(),
-                frame_count=scan.frame_count,
-                lost_tracking=int((~usable).sum()),
+                frame_count=int(scan.present.sum()),
+                lost_tracking=int((scan.present & ~usable).sum()),
                 keys=tuple(view.key for view in views),
                 view_frames=sum(len(view.frame_ids) for view in views),
             )
     except SourceError as error:
-        size = _size(dataset.sens_path(scene_id))
         return ScenePlan(
             scene_id=scene_id,
             split=split,
-            digest=f"unreadable, {size} bytes",
+            source_kind=source_kind,
+            digest=dataset.unreadable_digest(scene_id),
             frame_count=0,
             lost_tracking=0,
             keys=(),
             view_frames=0,
             problem=error.problem,
         )
-
-
-def _size(path: Location) -> int:
-    """Bytes of a file, -1 where there is none or it may not be looked at."""
-    try:
-        return int(path.stat().st_size)
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return -1
 
 
 def _with_scenes(shard: Mapping[str, Any]) -> dict[str, Any]:

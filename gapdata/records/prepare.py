@@ -136,7 +136,7 @@ def usable_poses(scan: Scan) -> NDArray[np.bool_]:
     usable = is_rigid(scan.camera_to_world)
     if not usable.any():
         raise SourceError(
-            f"none of its {scan.frame_count} frames has a valid pose",
+            f"none of its {int(scan.present.sum())} frames has a valid pose",
             path=scan.path,
             scene=scan.scene_id,
             cure="leave it out",

@@ -1,10 +1,12 @@
-"""What every source offers: a :class:`Scan` of posed RGB-D frames and, where the dataset is annotated, its labelled
-mesh."""
+"""What every source offers: a :class:`Dataset` of scenes, each of which opens as a :class:`Scan` of posed RGB-D frames
+with, where it is annotated, its labelled mesh."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,10 +48,16 @@ class Annotation:
 
 
 class Scan(Protocol):
-    """A sequence of posed RGB-D frames, addressed by the raw index of the source stream.
+    """A sequence of posed RGB-D frames, addressed by the raw index of the source stream. Closed by its ``with`` block.
 
     Reading a frame may raise :class:`gapdata.errors.SourceError`, which names the file, the scene and the frame.
     """
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
 
     @property
     def scene_id(self) -> str: ...
@@ -60,7 +68,20 @@ class Scan(Protocol):
         ...
 
     @property
-    def frame_count(self) -> int: ...
+    def frame_count(self) -> int:
+        """N, the number of raw indices: frames that exist have ids in 0..N-1."""
+        ...
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """(N,) which raw indices the source holds: all of a ``.sens``, every 10th or so of frames extracted with a
+        step."""
+        ...
+
+    @property
+    def notes(self) -> Mapping[str, int]:
+        """What was met and handled while indexing, by name, with how often."""
+        ...
 
     @property
     def color_intrinsics(self) -> Intrinsics: ...
@@ -78,7 +99,8 @@ class Scan(Protocol):
 
     @property
     def camera_to_world(self) -> NDArray[np.float64]:
-        """(N, 4, 4) float64, pose of the colour camera in the unaligned world; not finite where tracking was lost."""
+        """(N, 4, 4) float64, pose of the colour camera in the unaligned world; not finite where tracking was lost and
+        where the source holds no frame."""
         ...
 
     @property
@@ -97,4 +119,51 @@ class Scan(Protocol):
 
     def annotation(self) -> Annotation | None:
         """The labelled mesh, or ``None`` for a scene without annotation (ScanNet's test scans)."""
+        ...
+
+    def digest(self) -> str:
+        """A SHA-256 that changes when the scan's files do; image payloads are not read for it."""
+        ...
+
+
+class Dataset(Protocol):
+    """Scenes of one download. Small, so that it travels to any worker."""
+
+    @property
+    def name(self) -> str:
+        """The ``source`` of its records: ``scannet`` or ``rgbd``."""
+        ...
+
+    @property
+    def root(self) -> Location:
+        """What the user named, for messages."""
+        ...
+
+    @property
+    def scene_ids(self) -> tuple[str, ...]:
+        """All scenes, sorted."""
+        ...
+
+    def split(self, scene_id: str) -> str:
+        """``train``, ``val``, ``test``, or ``unknown`` where nothing says so."""
+        ...
+
+    def kind(self, scene_id: str) -> str:
+        """In which files the scene's frames were found: ``sens``, the name of a layout, or ``missing``."""
+        ...
+
+    def labels(self, label: str) -> dict[str, str]:
+        """The names of a :attr:`SceneObject.label` by taxonomy, ``raw`` always among them."""
+        ...
+
+    def open_scan(self, scene_id: str) -> Scan:
+        """Open one scene.
+
+        Raises:
+            SourceError: its frames are missing or damaged.
+        """
+        ...
+
+    def unreadable_digest(self, scene_id: str) -> str:
+        """What stands for :meth:`Scan.digest` where :meth:`open_scan` fails, so that mended files are noticed."""
         ...

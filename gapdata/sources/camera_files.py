@@ -1,0 +1,230 @@
+"""Cameras as text: pose files, trajectories, and intrinsics in the spellings that exporters use.
+
+Nothing here knows where files lie; a reader gets a file's bytes and a name to blame. Poses are camera_to_world, metres,
+OpenCV axes. A pose that is not finite (``-inf``, ``nan``, Microsoft's ``-1.#INF``) is lost tracking and no error.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.geometry.camera import Intrinsics, is_rigid
+
+MAX_TEXT_BYTES = 1 << 16
+MAX_TRAJECTORY_BYTES = 1 << 28
+NOT_FINITE = ("#INF", "#IND", "#QNAN")
+"""How Microsoft's C runtime before 2015 printed values that are not finite: the C++ exporter was built with it."""
+MAX_NUMBER = 1e9
+IDENTITY = np.eye(4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Calibration:
+    """What an export says about its two cameras. ``None`` where it says nothing."""
+
+    color: NDArray[np.float64]  # (3, 3) or (4, 4), pixels
+    depth: NDArray[np.float64] | None = None  # None: the colour camera at the depth images' size
+    depth_to_color: NDArray[np.float64]  # (4, 4)
+    color_size: tuple[int, int] | None = None  # (width, height)
+    depth_size: tuple[int, int] | None = None
+    depth_units_per_metre: float | None = None
+    frame_count: int | None = None
+
+    def cameras(self, color_size: tuple[int, int], depth_size: tuple[int, int]) -> tuple[Intrinsics, Intrinsics]:
+        """The cameras of colour and depth images of these (width, height).
+
+        Raises:
+            ValueError: the sizes are not those that the calibration was made for.
+        """
+        for what, stated, found in (("colour", self.color_size, color_size), ("depth", self.depth_size, depth_size)):
+            if stated is not None and stated != found:
+                raise ValueError(f"is for {what} images of {_size(stated)}, they have {_size(found)}")
+        color = Intrinsics.from_matrix(self.color, width=color_size[0], height=color_size[1])
+        if self.depth is not None:
+            depth = Intrinsics.from_matrix(self.depth, width=depth_size[0], height=depth_size[1])
+        elif abs(color_size[0] * depth_size[1] - color_size[1] * depth_size[0]) <= max(*color_size, *depth_size):
+            depth = color.resized(*depth_size)
+        else:
+            raise ValueError(
+                f"cannot serve colour of {_size(color_size)} and depth of {_size(depth_size)}: their shapes differ"
+            )
+        for what, camera in (("colour", color), ("depth", depth)):
+            _check(what, camera)
+        return color, depth
+
+
+def parse_matrix(data: bytes) -> NDArray[np.float64]:
+    """Nine numbers to (3, 3), twelve to (3, 4), sixteen to (4, 4) float64, row-major, separated by blanks or commas.
+
+    Raises:
+        ValueError: there are other numbers of numbers, or something that is none.
+    """
+    values = parse_numbers(data)
+    if len(values) not in (9, 12, 16):
+        raise ValueError(f"has {len(values)} numbers, expected a 3x3 or 4x4 matrix")
+    return values.reshape(-1, 4 if len(values) > 9 else 3)
+
+
+def parse_pose(data: bytes) -> NDArray[np.float64]:
+    """A pose file to (4, 4) float64 camera_to_world.
+
+    Raises:
+        ValueError: it does not hold sixteen numbers.
+    """
+    values = parse_numbers(data)
+    if len(values) != 16:
+        raise ValueError(f"has {len(values)} numbers, expected the 16 of a 4x4 pose")
+    return values.reshape(4, 4)
+
+
+def parse_trajectory(data: bytes) -> NDArray[np.float64]:
+    """All poses of one file, (N, 4, 4) float64 camera_to_world.
+
+    Three forms: sixteen numbers a line (Replica's ``traj.txt``); blocks of four lines of four numbers; the same blocks,
+    each under a line of three integers (Redwood's and Open3D's ``trajectory.log``).
+
+    Raises:
+        ValueError: it is none of them; the line is named.
+    """
+    rows: list[str] = []
+    for number, line in enumerate(data.decode("latin-1").splitlines(), start=1):
+        width = len(line.split())
+        header = width == 3 and len(rows) % 4 == 0
+        if width in (4, 16):
+            rows += [line] if width == 4 else [" ".join(line.split()[start : start + 4]) for start in range(0, 16, 4)]
+        elif width and not header:
+            raise ValueError(f"line {number} has {width} values, expected 16, or blocks of 4 lines of 4")
+    if not rows or len(rows) % 4:
+        raise ValueError(f"has {len(rows)} rows of four numbers, expected four for each pose")
+    return parse_numbers("\n".join(rows).encode("latin-1")).reshape(-1, 4, 4)
+
+
+def parse_numbers(data: bytes) -> NDArray[np.float64]:
+    """All numbers of a text, (n,) float64; Microsoft's spellings of values that are not finite become NaN.
+
+    Raises:
+        ValueError: something is no number.
+    """
+    words = data.decode("latin-1").replace(",", " ").split()
+    try:
+        return np.array([float(word) for word in words], dtype=np.float64)
+    except ValueError:
+        return np.array([math.nan if any(mark in word for mark in NOT_FINITE) else float(word) for word in words])
+
+
+def parse_info(data: bytes) -> Calibration:
+    """``_info.txt`` of ScanNet's C++ exporter: ``key = value`` lines, sixteen numbers for a matrix.
+
+    Raises:
+        ValueError: an entry is missing or malformed; it is named.
+    """
+    lines = (line.partition("=") for line in data.decode("latin-1").splitlines())
+    fields = {key.strip(): value.strip() for key, separator, value in lines if separator}
+
+    def entry(name: str, parse: Any) -> Any:
+        if name not in fields:
+            raise ValueError(f"has no {name}")
+        try:
+            return parse(fields[name])
+        except ValueError as error:
+            raise ValueError(f"{name} {error}") from error
+
+    def matrix(name: str) -> NDArray[np.float64]:
+        return np.asarray(entry(name, lambda text: parse_pose(text.encode("latin-1"))))
+
+    def extrinsics(camera: str) -> NDArray[np.float64]:
+        name = f"m_calibration{camera}Extrinsic"
+        return matrix(name) if name in fields else IDENTITY
+
+    return Calibration(
+        color=matrix("m_calibrationColorIntrinsic"),
+        depth=matrix("m_calibrationDepthIntrinsic"),
+        depth_to_color=depth_to_color(extrinsics("Color"), extrinsics("Depth")),
+        color_size=(entry("m_colorWidth", int), entry("m_colorHeight", int)),
+        depth_size=(entry("m_depthWidth", int), entry("m_depthHeight", int)),
+        depth_units_per_metre=entry("m_depthShift", float),
+        frame_count=entry("m_frames.size", int) if "m_frames.size" in fields else None,
+    )
+
+
+def depth_to_color(color_extrinsics: NDArray[np.float64], depth_extrinsics: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(4, 4) from the depth camera to the colour camera, given each one's to the device.
+
+    Raises:
+        ValueError: one of them is no rigid transform.
+    """
+    for what, matrix in (("colour", color_extrinsics), ("depth", depth_extrinsics)):
+        if not is_rigid(matrix):
+            raise ValueError(f"{what} extrinsics are no rigid transform")
+    return np.linalg.inv(color_extrinsics) @ depth_extrinsics
+
+
+def parse_intrinsics(data: bytes) -> Calibration:
+    """One intrinsics file for a folder of frames: a 3x3 or 4x4 matrix as text, or JSON.
+
+    JSON is ``{fx, fy, cx, cy}`` with optional ``width, height, depth_scale`` (units per metre), also in Replica's
+    spelling ``{"camera": {w, h, fx, fy, cx, cy, scale}}`` and Open3D's ``{width, height, intrinsic_matrix}`` with its
+    nine numbers by column.
+
+    Raises:
+        ValueError: it is none of them, or a field is missing or no number; it is named.
+    """
+    if not data.lstrip().startswith(b"{"):
+        return Calibration(color=parse_matrix(data), depth_to_color=IDENTITY)
+    try:
+        values = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"is no valid JSON: {error}") from error
+    values = values["camera"] if isinstance(values.get("camera"), dict) else values
+
+    def number(*names: str) -> float | None:
+        found = next((values[name] for name in names if name in values), None)
+        if found is None:
+            return None
+        usable = isinstance(found, (int, float)) and not isinstance(found, bool) and abs(found) < MAX_NUMBER
+        if not usable:
+            raise ValueError(f"{names[0]} is {found!r}, expected a number")
+        return float(found)
+
+    width, height = number("width", "w"), number("height", "h")
+    return Calibration(
+        color=_json_matrix(values, number),
+        depth_to_color=IDENTITY,
+        color_size=None if width is None or height is None else (int(width), int(height)),
+        depth_units_per_metre=number("depth_scale", "scale"),
+    )
+
+
+def _json_matrix(values: dict[str, Any], number: Any) -> NDArray[np.float64]:
+    if "intrinsic_matrix" in values:
+        try:
+            return np.array(values["intrinsic_matrix"], dtype=np.float64).reshape(3, 3).T
+        except (ValueError, TypeError, OverflowError) as error:
+            raise ValueError("intrinsic_matrix is no list of nine numbers") from error
+    matrix = np.eye(3)
+    for name, place in (("fx", (0, 0)), ("fy", (1, 1)), ("cx", (0, 2)), ("cy", (1, 2))):
+        value = number(name)
+        if value is None:
+            raise ValueError(f"has no {name}")
+        matrix[place] = value
+    return matrix
+
+
+def _check(what: str, camera: Intrinsics) -> None:
+    """Refuse what cannot be a camera of these images. Exporters can resize images and write the calibration of the
+    original size beside them; the principal point then lies far from the middle."""
+    text = f"fx {camera.fx:g}, fy {camera.fy:g}, cx {camera.cx:g}, cy {camera.cy:g} for {camera.width}x{camera.height}"
+    if not camera.plausible:
+        raise ValueError(f"{what} intrinsics are impossible: {text}")
+    if not (0.25 < camera.cx / camera.width < 0.75 and 0.25 < camera.cy / camera.height < 0.75):
+        raise ValueError(f"{what} intrinsics are of another image size: {text}")
+
+
+def _size(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"

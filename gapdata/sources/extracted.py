@@ -1,0 +1,281 @@
+"""A scan whose frames were extracted to files: colour, depth and pose of each frame, and the cameras beside them.
+
+Opening lists each folder once, reads the pose files and two image headers; an image is read when its frame is asked
+for. Raw indices that have no files, and frames of which a file is missing, are absent: the scan spans 0 to the largest
+index all the same, so that clips at 30 raw frames fall on the same frames as in the ``.sens``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.errors import SourceError
+from gapdata.sources.base import Annotation
+from gapdata.sources.camera_files import (
+    IDENTITY,
+    MAX_TEXT_BYTES,
+    MAX_TRAJECTORY_BYTES,
+    Calibration,
+    depth_to_color,
+    parse_info,
+    parse_intrinsics,
+    parse_matrix,
+    parse_pose,
+    parse_trajectory,
+)
+from gapdata.sources.images import decode_color, decode_depth, encoded_depth_size, encoded_image_size
+from gapdata.sources.layouts import MAX_FRAME_ID, Layout, list_frames
+from gapdata.sources.sens import MAX_IMAGE_SIDE
+
+Parsed = TypeVar("Parsed")
+MAX_IMAGE_BYTES = 1 << 28
+DEFAULT_DEPTH_UNITS = 1000.0
+HEADERS_TRIED = 16
+"""Frames whose header may be damaged before the image size counts as unknown."""
+
+
+class AnnotationFiles(Protocol):
+    """What may lie beside the frames: alignment and labelled mesh."""
+
+    @property
+    def axis_alignment(self) -> NDArray[np.float64] | None: ...
+
+    def annotation(self) -> Annotation | None: ...
+
+    def digest_input(self) -> bytes: ...
+
+
+class ExtractedScan:
+    """One scene of extracted frames, as a :class:`gapdata.sources.base.Scan`.
+
+    Args:
+        scene_id: for messages and keys.
+        directory: the folder that the layout's paths are relative to.
+        layout: how its files are named.
+        beside: the annotation of the scene, if it has any.
+        shared_intrinsics: the one intrinsics file of a layout without camera files of its own.
+        depth_units_per_metre: overrides what the calibration says; 1000 where neither says anything.
+
+    Raises:
+        SourceError: no frame is complete, or cameras, poses or image headers cannot be used; the file is named.
+    """
+
+    def __init__(
+        self,
+        scene_id: str,
+        directory: Path,
+        layout: Layout,
+        *,
+        beside: AnnotationFiles | None = None,
+        shared_intrinsics: Path | None = None,
+        depth_units_per_metre: float | None = None,
+    ) -> None:
+        self.scene_id = scene_id
+        self.path = directory
+        self.layout = layout
+        self._beside = beside
+        self._texts = hashlib.sha256(layout.name.encode())
+        self.files = list_frames(directory, layout, scene_id)
+        frames = self.files.complete
+        if not frames:
+            counts = ", ".join(f"{len(names)} {kind}" for kind, names in self.files.kinds.items())
+            raise self._damage("has no complete frame", directory, cure=f"of each kind it has: {counts} files")
+        named = layout.info or (layout.matrices or ("",))[0]
+        calibration_path = shared_intrinsics or directory / named
+        calibration = self._read_calibration(calibration_path)
+        self.frame_count = self._span(calibration.frame_count)
+        self.present = np.zeros(self.frame_count, dtype=bool)
+        self.present[frames] = True
+        self.unreadable_poses: tuple[int, ...] = ()
+        self.camera_to_world = self._read_poses(frames)
+        sizes = self._image_sizes(frames)
+        try:
+            self.color_intrinsics, self.depth_intrinsics = calibration.cameras(*sizes)
+        except ValueError as error:
+            raise self._damage(str(error), calibration_path, cure="give the intrinsics of these images") from error
+        self.depth_to_color = calibration.depth_to_color
+        stated = (depth_units_per_metre, calibration.depth_units_per_metre, DEFAULT_DEPTH_UNITS)
+        units = next(value for value in stated if value is not None)
+        if not (np.isfinite(units) and units > 0):
+            raise self._damage(f"has depth scale {units:g}, expected units per metre such as 1000", calibration_path)
+        self.depth_units_per_metre = units
+
+    def __enter__(self) -> ExtractedScan:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is held open."""
+
+    @property
+    def notes(self) -> Mapping[str, int]:
+        unreadable = {"unreadable_pose": len(self.unreadable_poses)} if self.unreadable_poses else {}
+        return {**self.files.missing, **unreadable}
+
+    @cached_property
+    def axis_alignment(self) -> NDArray[np.float64] | None:
+        return None if self._beside is None else self._beside.axis_alignment
+
+    def annotation(self) -> Annotation | None:
+        return None if self._beside is None else self._beside.annotation()
+
+    def color(self, frame: int, reduction: int = 1) -> NDArray[np.uint8]:
+        path, data = self._image(self.files.color, frame)
+        expected = (self.color_intrinsics.width, self.color_intrinsics.height)
+        found = encoded_image_size(data)
+        if found is None:
+            raise self._damage("is no complete JPEG or PNG", path, frame)
+        if found != expected:
+            size = f"{expected[0]}x{expected[1]}"
+            raise self._damage(f"is {found[0]}x{found[1]}, the first frame is {size}", path, frame)
+        image = decode_color(data, reduction)
+        if image is None:
+            raise self._damage("cannot be decoded", path, frame)
+        return image
+
+    def depth(self, frame: int) -> NDArray[np.uint16]:
+        path, data = self._image(self.files.depth, frame)
+        try:
+            return decode_depth(data, (self.depth_intrinsics.width, self.depth_intrinsics.height))
+        except ValueError as error:
+            raise self._damage(str(error), path, frame) from error
+
+    def digest(self) -> str:
+        """SHA-256 over the layout, the name and size of every image, the text of poses and cameras, and the files of
+        the annotation. It costs one ``stat`` an image.
+
+        Raises:
+            SourceError: an image has gone since the scan was opened.
+        """
+        digest = self._texts.copy()
+        root = os.fspath(self.path)
+        try:
+            for names in (self.files.color, self.files.depth):
+                for _, name in sorted(names.items()):
+                    digest.update(os.fsencode(f"{name} {os.stat(os.path.join(root, name)).st_size}\n"))
+        except OSError as error:
+            raise self._damage(f"has a file that cannot be examined: {error}", self.path) from error
+        if self._beside is not None:
+            digest.update(self._beside.digest_input())
+        return digest.hexdigest()
+
+    def _read_calibration(self, path: Path) -> Calibration:
+        layout = self.layout
+        if layout.matrices is None:
+            return self._parsed(parse_intrinsics if layout.info is None else parse_info, path)
+        color, depth = (self._parsed(parse_matrix, self.path / name) for name in layout.matrices)
+        extrinsics = [
+            self._parsed(parse_pose, self.path / name) if (self.path / name).exists() else IDENTITY
+            for name in layout.extrinsics or ()
+        ]
+        try:
+            registration = depth_to_color(extrinsics[0], extrinsics[1]) if extrinsics else IDENTITY
+        except ValueError as error:
+            raise self._damage(str(error), path) from error
+        return Calibration(color=color, depth=depth, depth_to_color=registration)
+
+    def _span(self, stated: int | None) -> int:
+        """The number of raw indices. ``_info.txt`` states that of the ``.sens``, also where frames were deleted."""
+        span = self.files.span
+        return stated if stated is not None and span <= stated <= MAX_FRAME_ID else span
+
+    def _read_poses(self, frames: list[int]) -> NDArray[np.float64]:
+        poses = np.full((self.frame_count, 4, 4), np.nan)
+        if self.files.pose is None:
+            poses[frames] = self._read_trajectory(frames)
+            return poses
+        problems: dict[int, SourceError] = {}
+        for frame in frames:
+            path = self.path / self.files.pose[frame]
+            data = self._read(path, MAX_TEXT_BYTES, frame)
+            self._texts.update(b"%d %d " % (frame, len(data)) + data)
+            try:
+                poses[frame] = parse_pose(data)
+            except ValueError as error:
+                problems[frame] = self._damage(str(error), path, frame)
+        if len(problems) == len(frames):
+            raise problems[frames[0]]
+        self.unreadable_poses = tuple(problems)
+        return poses
+
+    def _read_trajectory(self, frames: list[int]) -> NDArray[np.float64]:
+        """Poses of ``frames``: the k-th of the file is that of the k-th colour image, or, where images are left out of
+        the stream, that of raw index k."""
+        path = self.path / (self.layout.trajectory or "")
+        poses = self._parsed(parse_trajectory, path, MAX_TRAJECTORY_BYTES)
+        images = sorted(self.files.color)
+        if len(poses) == len(images):
+            return poses[np.searchsorted(images, frames)]
+        if len(poses) > images[-1]:
+            return poses[frames]
+        raise self._damage(
+            f"has {len(poses)} poses for {len(images)} colour images with indices up to {images[-1]}",
+            path,
+            cure="give one pose for each image",
+        )
+
+    def _image_sizes(self, frames: list[int]) -> tuple[tuple[int, int], tuple[int, int]]:
+        """(width, height) of colour and of depth by the first header that can be read."""
+        readers = ((self.files.color, _color_size), (self.files.depth, encoded_depth_size))
+        sizes = []
+        for names, size_of in readers:
+            first: SourceError | None = None
+            for frame in frames[:HEADERS_TRIED]:
+                path, data = self._image(names, frame)
+                try:
+                    size = size_of(data)
+                except ValueError as error:
+                    first = first or self._damage(str(error), path, frame)
+                    continue
+                if not all(0 < side <= MAX_IMAGE_SIDE for side in size):
+                    raise self._damage(f"claims to be {size[0]}x{size[1]}", path, frame)
+                sizes.append(size)
+                break
+            else:
+                assert first is not None
+                raise first
+        return sizes[0], sizes[1]
+
+    def _parsed(self, parse: Callable[[bytes], Parsed], path: Path, limit: int = MAX_TEXT_BYTES) -> Parsed:
+        data = self._read(path, limit)
+        self._texts.update(b"%d " % len(data) + data)
+        try:
+            return parse(data)
+        except ValueError as error:
+            raise self._damage(str(error), path) from error
+
+    def _image(self, names: Mapping[int, str], frame: int) -> tuple[Path, bytes]:
+        if frame not in names:
+            raise self._damage("has no such frame", self.path, frame)
+        path = self.path / names[frame]
+        return path, self._read(path, MAX_IMAGE_BYTES, frame)
+
+    def _read(self, path: Path, limit: int, frame: int | None = None) -> bytes:
+        try:
+            with open(path, "rb") as file:
+                data = file.read(limit + 1)
+        except OSError as error:
+            raise self._damage(f"cannot be read: {error.strerror}", path, frame) from error
+        if len(data) > limit:
+            raise self._damage(f"is larger than {limit} bytes", path, frame)
+        return data
+
+    def _damage(self, problem: str, path: Path, frame: int | None = None, cure: str | None = None) -> SourceError:
+        return SourceError(problem, path=path, scene=self.scene_id, frame=frame, cure=cure)
+
+
+def _color_size(data: bytes) -> tuple[int, int]:
+    size = encoded_image_size(data)
+    if size is None:
+        raise ValueError("is no complete JPEG or PNG")
+    return size

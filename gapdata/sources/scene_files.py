@@ -1,0 +1,178 @@
+"""What a ScanNet scene's folder holds besides its frames: metadata, labelled mesh, segments and aggregation."""
+
+from __future__ import annotations
+
+import io
+import json
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.errors import GapDataError, SourceError
+from gapdata.geometry.camera import is_rigid
+from gapdata.object_store import ObjectPath
+from gapdata.sources.base import Annotation, SceneObject
+from gapdata.storage import Location
+
+DUPLICATED_SCENE, FIRST_DUPLICATE = "scene0217_00", 31
+"""In this scene every object stands twice, the second time from objectId 31 on (ScanNet issue 51)."""
+
+
+class SceneFiles:
+    """What a scene's folder holds besides its frames. Each file is read when it is first asked for."""
+
+    def __init__(self, directory: Location) -> None:
+        self.directory = directory
+        self.scene_id = directory.name
+
+    def digest_input(self) -> bytes:
+        """What changes when these files do: the small text files whole, the mesh and its segments by their size."""
+        parts = []
+        with naming_scene(self.scene_id):
+            for suffix in (".txt", ".aggregation.json"):
+                path = self.directory / f"{self.scene_id}{suffix}"
+                parts.append(path.read_bytes() if path.is_file() else b"missing")
+            for suffix in ("_vh_clean_2.ply", "_vh_clean_2.0.010000.segs.json"):
+                path = self.directory / f"{self.scene_id}{suffix}"
+                parts.append(str(path.stat().st_size if path.is_file() else -1).encode())
+        return b"".join(parts)
+
+    @cached_property
+    def metadata(self) -> dict[str, str]:
+        """The ``key = value`` lines of ``<scene>.txt``; empty where the file is missing."""
+        path = self.directory / f"{self.scene_id}.txt"
+        with naming_scene(self.scene_id):
+            if not path.exists():
+                return {}
+            lines = [line.partition("=") for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
+        return {key.strip(): value.strip() for key, separator, value in lines if separator}
+
+    @cached_property
+    def axis_alignment(self) -> NDArray[np.float64] | None:
+        """(4, 4) unaligned to axis-aligned world, or ``None`` where ``<scene>.txt`` has none.
+
+        Raises:
+            SourceError: the entry is there but is no rigid 4x4 matrix.
+        """
+        text = self.metadata.get("axisAlignment")
+        if text is None:
+            return None
+        try:
+            matrix = np.array([float(value) for value in text.split()]).reshape(4, 4)
+        except ValueError:
+            matrix = np.full((4, 4), np.nan)
+        if not is_rigid(matrix):
+            path = self.directory / f"{self.scene_id}.txt"
+            raise SourceError("axisAlignment is no rigid 4x4 matrix", path=path, scene=self.scene_id)
+        return matrix
+
+    def annotation(self) -> Annotation | None:
+        """The labelled mesh; ``None`` for a scene without ``.aggregation.json``.
+
+        Raises:
+            SourceError: one of mesh, segments and aggregation is missing beside the others, damaged, or does not fit
+            the others.
+        """
+        with naming_scene(self.scene_id):
+            return self._read_annotation()
+
+    def _read_annotation(self) -> Annotation | None:
+        aggregation_path = self.directory / f"{self.scene_id}.aggregation.json"
+        if not aggregation_path.exists():
+            return None
+        mesh_path = self.directory / f"{self.scene_id}_vh_clean_2.ply"
+        vertices, faces, colors = _read_mesh(mesh_path, self.scene_id)
+        segments_path = self.directory / f"{self.scene_id}_vh_clean_2.0.010000.segs.json"
+        segments = _field(segments_path, self.scene_id, "segIndices", list)
+        try:
+            segment_of_vertex = np.array(segments, dtype=np.int64)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise SourceError(
+                f"segIndices are no integers: {error}", path=segments_path, scene=self.scene_id
+            ) from error
+        if segment_of_vertex.shape != (len(vertices),):
+            problem = f"has {len(segments)} segment indices for {len(vertices)} vertices of {mesh_path.name}"
+            raise SourceError(problem, path=segments_path, scene=self.scene_id, cure="download both files again")
+        groups = _field(aggregation_path, self.scene_id, "segGroups", list)
+        objects, notes = _read_objects(groups, segment_of_vertex, self.scene_id, aggregation_path)
+        return Annotation(vertices=vertices, faces=faces, colors=colors, objects=objects, notes=notes)
+
+
+class naming_scene:
+    """Adds the scene's id to source errors that pass through: a reader knows its file, not whose it is. What a disk or
+    a store refuses becomes a source error, too."""
+
+    def __init__(self, scene_id: str) -> None:
+        self.scene_id = scene_id
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, GapDataError) and error.scene is None:
+            error.scene = self.scene_id
+        elif isinstance(error, OSError):
+            problem = f"cannot be read: {error.strerror or error}"
+            raise SourceError(problem, path=error.filename, scene=self.scene_id) from error
+
+
+def _read_objects(
+    groups: list[Any], segment_of_vertex: NDArray[np.int64], scene_id: str, path: Location
+) -> tuple[tuple[SceneObject, ...], dict[str, int]]:
+    order = np.argsort(segment_of_vertex, kind="stable")
+    sorted_segments = segment_of_vertex[order]
+    objects: dict[int, SceneObject] = {}
+    notes: dict[str, int] = {}
+    for group in groups:
+        try:
+            object_id, label = int(group["objectId"]), str(group["label"]).strip()
+            segments = np.unique(np.array(group["segments"], dtype=np.int64))
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise SourceError(f"a segment group is malformed: {error!r}", path=path, scene=scene_id) from error
+        if scene_id == DUPLICATED_SCENE and object_id >= FIRST_DUPLICATE:
+            notes["duplicated_object"] = notes.get("duplicated_object", 0) + 1
+            continue
+        starts = np.searchsorted(sorted_segments, segments, side="left")
+        ends = np.searchsorted(sorted_segments, segments, side="right")
+        parts = [order[start:end] for start, end in zip(starts, ends, strict=True)]
+        vertices = np.sort(np.concatenate(parts)) if parts else np.empty(0, dtype=np.int64)
+        if object_id in objects or not len(vertices):
+            reason = "repeated_object_id" if object_id in objects else "object_without_vertices"
+            notes[reason] = notes.get(reason, 0) + 1
+            continue
+        objects[object_id] = SceneObject(object_id=object_id, label=label, vertices=vertices)
+    return tuple(objects[key] for key in sorted(objects)), notes
+
+
+def _read_mesh(path: Location, scene_id: str) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.uint8]]:
+    """Vertices, faces and colours in file order: segment indices refer to it, so nothing may be merged or sorted."""
+    import trimesh
+
+    if not path.exists():
+        raise SourceError("is missing, though the scene has an aggregation", path=path, scene=scene_id)
+    try:
+        content = io.BytesIO(path.read_bytes()) if isinstance(path, ObjectPath) else path
+        mesh = trimesh.load(content, file_type="ply", process=False, maintain_order=True, force="mesh")
+    except (ValueError, KeyError, IndexError, TypeError, EOFError, OSError) as error:
+        raise SourceError(f"mesh cannot be read: {error}", path=path, scene=scene_id) from error
+    vertices = np.asarray(mesh.vertices, dtype=np.float32)
+    faces = np.asarray(mesh.faces, dtype=np.int32)
+    if not len(vertices) or not len(faces) or not np.isfinite(vertices).all():
+        raise SourceError("mesh is empty or has coordinates that are not finite", path=path, scene=scene_id)
+    if faces.min() < 0 or faces.max() >= len(vertices):
+        raise SourceError("mesh has a face that names a vertex which does not exist", path=path, scene=scene_id)
+    return vertices, faces, np.asarray(mesh.visual.vertex_colors, dtype=np.uint8)[:, :3]
+
+
+def _field(path: Location, scene_id: str, name: str, kind: type) -> Any:
+    try:
+        value = json.loads(path.read_bytes())[name]
+    except FileNotFoundError as error:
+        raise SourceError("is missing, though the scene has an aggregation", path=path, scene=scene_id) from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise SourceError(f"has no readable {name}: {error!r}", path=path, scene=scene_id) from error
+    if not isinstance(value, kind):
+        raise SourceError(f"{name} is {type(value).__name__}, expected {kind.__name__}", path=path, scene=scene_id)
+    return value
