@@ -13,7 +13,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 def find_packages() -> None:
     """Make ``gapdata`` and ``gapmodel`` importable, and stop with a hint where something is missing.
 
-    An installed package wins; a script that runs from a checkout (``ray job submit --working-dir .``) uses the checkout.
+    An installed package wins; a script that runs from a checkout (``ray job submit --working-dir .``) uses the
+    checkout.
     """
     if importlib.util.find_spec("gapdata") is None and (REPOSITORY / "gapdata").is_dir():
         sys.path.insert(0, str(REPOSITORY))
