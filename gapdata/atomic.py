@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +16,9 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 
     The temporary file lies in the same directory (a rename across file systems is a copy), is flushed to disk before
     the rename, and starts with a dot and ends with ``.tmp``, so that leftovers of a killed process can be told from
-    results.
+    results. Its name is drawn at random: two machines that write the same file may well have the same process id.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
         with open(temporary, "wb") as file:
             yield file
