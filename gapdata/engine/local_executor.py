@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for_any
 from multiprocessing.context import SpawnProcess
@@ -123,6 +124,7 @@ def _describe_exit(code: int | None) -> str:
 def _signals_blocked() -> Iterator[None]:
     """Start a process that SIGINT and SIGTERM do not reach: a terminal and a batch system send them to the whole
     group, and it is the driver's part to let commits finish. (SIGKILL ends it.)"""
+    resource_tracker.ensure_running()  # starting it would lift the block
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
