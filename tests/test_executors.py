@@ -175,8 +175,8 @@ def test_builds_killed_at_any_moment_end_with_the_same_bytes(
     out, dice = tmp_path / "out", random.Random(0)
     for stop_after in (0, 1, 2):
         build = start(*command(small_dataset, out, "--executor", executor))
-        wait_until(lambda: (out / "plan.json").exists() or build.poll() is not None)
-        wait_until(lambda wanted=stop_after: commits(out) >= wanted or build.poll() is not None)
+        wait_until(lambda running=build: (out / "plan.json").exists() or running.poll() is not None)
+        wait_until(lambda wanted=stop_after, running=build: commits(out) >= wanted or running.poll() is not None)
         time.sleep(dice.uniform(0, 0.3))
         workers = descendants(build.pid)
         build.kill()

@@ -24,6 +24,8 @@ TASKS_PER_WORKER = 16
 """A worker is replaced after that many shards, against leaks in native libraries."""
 AHEAD = 1
 """Tasks in flight beyond the cluster's cores: the next one is at hand, and an autoscaler sees that there is more."""
+CANNOT_IMPORT = ("No module named", "failed to import")
+"""How Ray words it that a task's function or its arguments need a module which the worker lacks."""
 CAPACITY_SECONDS = 10.0  # between two looks at the size of the cluster
 
 
@@ -118,7 +120,7 @@ class RayExecutor:
             return Crashed(attempt=attempt, reason="Ray killed its worker because the node ran out of memory")
         except ray.exceptions.RayTaskError as error:
             # The work reports its own errors as events, so this is a worker that could not even begin.
-            if isinstance(error.cause, ImportError) or "failed to import" in str(error):
+            if isinstance(error.cause, ImportError) or any(sign in str(error) for sign in CANNOT_IMPORT):
                 return Halted(attempt=attempt, error=_unlike("cannot import gapdata as the driver does"))
             if isinstance(error.cause, UsageError):
                 return Halted(attempt=attempt, error=error.cause)

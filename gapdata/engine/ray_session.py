@@ -8,9 +8,12 @@ A bare ``ray.init()`` would attach to any head that happens to run on the machin
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import gapdata
 from gapdata.engine.executors import available_cores
 from gapdata.errors import UsageError
 
@@ -69,14 +72,15 @@ class RaySession:
     def _connect(self, ray: Any, address: str) -> None:
         quiet: dict[str, Any] = {"logging_level": "error", "log_to_driver": False}
         if address == "local":
-            ray.init(
-                address="local",
-                num_cpus=self._workers or available_cores(),
-                num_gpus=0,
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                **quiet,
-            )
+            with _package_importable():
+                ray.init(
+                    address="local",
+                    num_cpus=self._workers or available_cores(),
+                    num_gpus=0,
+                    include_dashboard=False,
+                    object_store_memory=OBJECT_STORE_BYTES,
+                    **quiet,
+                )
             return
         try:
             ray.init(address=address, **quiet)
@@ -86,6 +90,22 @@ class RaySession:
                 f"RAY_ADDRESS={address} is no Ray cluster that can be reached: {reason}",
                 cure="correct it (host:6379), or unset it to start a local Ray",
             ) from error
+
+
+@contextmanager
+def _package_importable() -> Iterator[None]:
+    """Let the workers of a local Ray, which inherit the environment, import this very package: it may have been found
+    beside a script instead of being installed."""
+    before = os.environ.get("PYTHONPATH")
+    folder = str(Path(gapdata.__file__).resolve().parent.parent)
+    os.environ["PYTHONPATH"] = folder if before is None else f"{folder}{os.pathsep}{before}"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
 
 
 def _use_token() -> None:
