@@ -38,6 +38,8 @@ from gapdata.engine.executors import InlineExecutor
 from gapdata.engine.local_executor import LocalExecutor
 from gapdata.shards.reader import ShardReader
 
+pytestmark = pytest.mark.slow
+
 
 def start(*arguments: str, **options: object) -> subprocess.Popen[str]:
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
