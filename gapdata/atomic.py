@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,14 +19,15 @@ def atomic_file(path: Location) -> Iterator[BinaryIO]:
 
     On a disk the temporary file lies in the same directory (a rename across file systems is a copy), is flushed to disk
     before the rename, and starts with a dot and ends with ``.tmp``, so that leftovers of a killed process can be told
-    from results. An object is written to an unnamed local file first and uploaded at the end.
+    from results. Its name is drawn at random: two machines that write the same file may well have the same process id.
+    An object is written to an unnamed local file first and uploaded at the end.
     """
     if isinstance(path, ObjectPath):
         with tempfile.TemporaryFile() as local:
             yield cast(BinaryIO, local)
             upload(cast(BinaryIO, local), path)
         return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
         with open(temporary, "wb") as file:
             yield file

@@ -1,20 +1,25 @@
 """The command ``gapdata``. Results go to standard output, progress and errors to standard error; the exit status
 tells the rest.
 
-0 complete; 1 unexpected; 2 usage, recipe or fingerprint; 3 complete but something was quarantined; 4 damaged shards.
+0 complete; 1 unexpected; 2 usage, recipe or fingerprint; 3 complete but something was quarantined; 4 damaged shards;
+130 and 143 stopped in order by SIGINT and SIGTERM.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gapdata import __version__
 from gapdata.errors import GapDataError, UsageError
+
+if TYPE_CHECKING:
+    from gapdata.sources.base import Dataset
 from gapdata.storage import Location, location
 
 QUARANTINED = 3
@@ -102,7 +107,21 @@ def _add_build_shards(commands: Any) -> None:
     parser.add_argument("--split", help="only scenes of this split: train, val or test")
     parser.add_argument("--scenes", default="", metavar="A,B", help="only these scenes")
     parser.add_argument("--limit", type=_positive, metavar="N", help="only the first N scenes")
-    parser.add_argument("--executor", default="inline", help="where shards are built (inline: in this process)")
+    parser.add_argument(
+        "--executor",
+        default="ray",
+        metavar="ray|local|inline",
+        help="where shards are built: a Ray of this machine or the cluster of RAY_ADDRESS (default), processes of this"
+        " machine, or this process",
+    )
+    parser.add_argument("--workers", type=_positive, metavar="N", help="shards built at once (default: one per core)")
+    parser.add_argument(
+        "--deadline",
+        type=_duration,
+        metavar="TIME",
+        help="an attempt at a shard that takes longer is killed and made once more: 90s, 20m, 2h (default: by its"
+        " frames; without effect for inline)",
+    )
     parser.add_argument("--dry-run", action="store_true", help="print the plan and write nothing")
     parser.add_argument("--overwrite", action="store_true", help="remove the build in --out first")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -159,30 +178,43 @@ def _build_shards(options: argparse.Namespace) -> int:
     from gapdata.engine.plan import describe_plan
     from gapdata.engine.recipe import read_recipe
     from gapdata.engine.report import format_report
-    from gapdata.sources.base import Dataset
-    from gapdata.sources.rgbd import RgbdFolder
-    from gapdata.sources.scannet import ScanNetDataset
+    from gapdata.engine.stopping import StopSignals
+    from gapdata.storage import absolute
 
-    executor = make_executor(options.executor)
+    executor = make_executor(options.executor, options.workers)
     recipe = read_recipe(options.recipe, options.set)
-    if options.depth_scale is not None and (options.rgbd is None or not options.depth_scale > 0):
-        raise UsageError("--depth-scale is a positive number of units per metre, and goes with --rgbd")
-    if options.rgbd is not None:
-        dataset: Dataset = RgbdFolder.open(options.rgbd, options.depth_scale)
-    else:
-        dataset = ScanNetDataset.open(options.scannet)
+    dataset = _open_dataset(options)
     scenes = tuple(name for name in options.scenes.split(",") if name)
     chosen = choose_scenes(dataset, split=options.split, scenes=scenes, limit=options.limit)
     request = BuildRequest(
-        dataset=dataset, out=options.out, recipe=recipe, scene_ids=chosen, overwrite=options.overwrite
+        dataset=dataset,
+        out=absolute(options.out),
+        recipe=recipe,
+        scene_ids=chosen,
+        overwrite=options.overwrite,
+        deadline=options.deadline,
     )
     if options.dry_run:
         facts, text = describe_plan(plan_build(request))
         _print(facts, text, options.json)
         return 0
-    report = run_build(request, executor)
+    with StopSignals() as stop:
+        report = run_build(request, executor, stop)
     _print(report, f"{options.out}: {format_report(report)}", options.json)
     return QUARANTINED if report["quarantined"] else 0
+
+
+def _open_dataset(options: argparse.Namespace) -> Dataset:
+    """The dataset that --scannet or --rgbd names; absolute, because workers may run in another directory."""
+    from gapdata.sources.rgbd import RgbdFolder
+    from gapdata.sources.scannet import ScanNetDataset
+    from gapdata.storage import absolute
+
+    if options.depth_scale is not None and (options.rgbd is None or not options.depth_scale > 0):
+        raise UsageError("--depth-scale is a positive number of units per metre, and goes with --rgbd")
+    if options.rgbd is not None:
+        return RgbdFolder.open(options.rgbd, options.depth_scale)
+    return ScanNetDataset.open(absolute(options.scannet))
 
 
 def _synth(options: argparse.Namespace) -> int:
@@ -253,6 +285,14 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not at least 1")
     return value
+
+
+def _duration(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    seconds = 0.0 if match is None else float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+    if seconds <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90s, 20m or 2h")
+    return seconds
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -74,3 +74,15 @@ class ShardError(GapDataError):
     """A shard, its index or its commit record disagree, or a record does not follow the schema."""
 
     exit_status = 4
+
+
+class Interrupted(GapDataError):
+    """SIGINT (Ctrl-C) ended the program in order."""
+
+    exit_status = 130
+
+
+class Terminated(GapDataError):
+    """SIGTERM ended the program in order."""
+
+    exit_status = 143

@@ -91,6 +91,11 @@ def open_ranged(path: Location, *, scattered: bool = False) -> RangedFile:
     return ObjectFile(path) if isinstance(path, ObjectPath) else LocalFile(path, scattered=scattered)
 
 
+def absolute(path: Location) -> Location:
+    """The same place whatever the current directory."""
+    return path if isinstance(path, ObjectPath) else path.absolute()
+
+
 def subfolders(path: Location) -> list[Location]:
     """The folders directly inside a folder, sorted by name, without a further look at each entry."""
     if isinstance(path, ObjectPath):

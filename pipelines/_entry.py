@@ -10,17 +10,19 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
-def find_packages() -> None:
+def find_packages(needs: tuple[str, ...] = ("torch", "transformers")) -> None:
     """Make ``gapdata`` and ``gapmodel`` importable, and stop with a hint where something is missing.
 
-    An installed package wins; a script that runs from a checkout (``ray job submit --working-dir .``) uses the
-    checkout.
+    Args:
+        needs: what the entry point imports beyond ``gapdata``'s own dependencies.
+
+    An installed package wins; a script that runs from a checkout (``ray job submit --working-dir .``) uses that.
     """
     if importlib.util.find_spec("gapdata") is None and (REPOSITORY / "gapdata").is_dir():
         sys.path.insert(0, str(REPOSITORY))
     if importlib.util.find_spec("gapdata") is None:
         sys.exit("gapdata is not importable: run `pip install -e .` or pass `--working-dir .` to ray job submit")
-    for package in ("torch", "transformers"):
+    for package in needs:
         if importlib.util.find_spec(package) is None:
             sys.exit(f"{package} is not installed: run `pip install -e '.[train]'`")
 

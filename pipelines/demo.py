@@ -3,8 +3,8 @@
 
 python pipelines/demo.py [--size full|small] [--out outputs/demo]
 
-Every step is a command that a user would type; it is printed before it runs. ``small`` is the smallest size that still exercises
-every step; its figures mean nothing.
+Every step is a command that a user would type; it is printed before it runs. ``small`` is the smallest size that still
+exercises every step; its figures mean nothing.
 """
 
 from __future__ import annotations

@@ -40,3 +40,28 @@ def look_from(position: tuple[float, float, float], yaw: float, pitch: float = 0
     pose = np.eye(4)
     pose[:3, 0], pose[:3, 1], pose[:3, 2], pose[:3, 3] = right, np.cross(forward, right), forward, position
     return pose
+
+
+@pytest.fixture(scope="session")
+def small_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four minute scenes, for builds of four shards."""
+    from executor_fixtures import SCENES
+    from scannet_fixtures import write_scene
+
+    root = tmp_path_factory.mktemp("small")
+    for index in range(SCENES):
+        write_scene(root / "scans" / f"scene000{index}_00", frames=8, lost=(4,))
+    return root
+
+
+@pytest.fixture(scope="session")
+def inline_build(small_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What every other build of ``small_dataset`` must equal."""
+    from executor_fixtures import request_for
+
+    from gapdata.engine.driver import run_build
+    from gapdata.engine.executors import InlineExecutor
+
+    out = tmp_path_factory.mktemp("inline") / "shards"
+    run_build(request_for(small_dataset, out), InlineExecutor())
+    return out

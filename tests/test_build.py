@@ -33,7 +33,9 @@ RECIPE = [
 
 def build(root: Path, out: Path, *arguments: str, settings: list[str] = RECIPE) -> int:
     overrides = [part for setting in settings for part in ("--set", setting)]
-    return main(["build-shards", "--scannet", str(root), "--out", str(out), *overrides, *arguments])
+    return main(
+        ["build-shards", "--scannet", str(root), "--out", str(out), *overrides, "--executor", "inline", *arguments]
+    )
 
 
 def contents(out: Path) -> dict[str, bytes]:

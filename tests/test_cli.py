@@ -47,7 +47,21 @@ def test_a_scene_a_dataset_a_build_and_a_record_can_be_inspected(
 ) -> None:
     settings = ["frames.image_size=[64,48]", "clips.frames=2", "clips.interval=3", "clips.max_shift=0"]
     overrides = [part for setting in settings for part in ("--set", setting)]
-    assert main(["build-shards", "--scannet", str(dataset), "--out", str(tmp_path / "out"), *overrides]) == 0
+    assert (
+        main(
+            [
+                "build-shards",
+                "--scannet",
+                str(dataset),
+                "--out",
+                str(tmp_path / "out"),
+                *overrides,
+                "--executor",
+                "inline",
+            ]
+        )
+        == 0
+    )
     capsys.readouterr()
     for arguments, expected in (
         ([str(dataset)], ["scenes", "label_map", "without_frames"]),
@@ -107,11 +121,11 @@ def test_the_version_is_printed_by_either_entry_point() -> None:
 def test_an_unknown_scene_split_or_executor_is_named(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    base = ["build-shards", "--scannet", str(dataset), "--out", str(tmp_path / "out")]
+    base = ["build-shards", "--scannet", str(dataset), "--out", str(tmp_path / "out"), "--executor", "inline"]
     for arguments, message in (
         (["--scenes", "scene0009_00"], "has no scene scene0009_00; it has 1 others"),
         (["--split", "train"], "has no scene of split 'train'; its scenes are of: unknown"),
-        (["--executor", "abacus"], "executor 'abacus' is unknown; choose from inline"),
+        (["--executor", "abacus"], "executor 'abacus' is unknown; choose from inline, local, ray"),
         (["--recipe", "missing.toml"], "missing.toml: recipe cannot be read: No such file or directory"),
     ):
         assert main([*base, *arguments]) == 2
@@ -122,5 +136,5 @@ def test_an_unknown_scene_split_or_executor_is_named(
 def test_a_full_disk_is_an_error_that_names_the_file(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
-    assert main(["build-shards", "--scannet", str(dataset), "--out", "/dev/full/x"]) == 1
+    assert main(["build-shards", "--scannet", str(dataset), "--out", "/dev/full/x", "--executor", "inline"]) == 1
     assert "/dev/full/x: Not a directory" in capsys.readouterr().err

@@ -51,7 +51,9 @@ def build(root: Path, out: Path, interval: int, *arguments: str) -> int:
     settings = ["frames.image_size=[128,96]", "clips.frames=2", f"clips.interval={interval}", f"clips.step={interval}"]
     settings += ["clips.max_shift=1" if interval > 2 else "clips.max_shift=0", "scene_views.frames=3"]
     overrides = [part for setting in [*settings, "prompts.spacing=8"] for part in ("--set", setting)]
-    return main(["build-shards", "--scannet", str(root), "--out", str(out), *overrides, *arguments])
+    return main(
+        ["build-shards", "--scannet", str(root), "--out", str(out), *overrides, "--executor", "inline", *arguments]
+    )
 
 
 def export(source: Path, root: Path, kind: str, **options: object) -> Path:

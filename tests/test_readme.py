@@ -78,7 +78,10 @@ def test_the_readme_shows_a_build_as_it_is(workplace: Path) -> None:
     out = workplace / "tree"
     overrides = ["--set", "frames.image_size=[64,48]", "--set", "clips.enabled=false", "--set", "scene_views.frames=2"]
     (workplace / "scannet" / "scans" / "scene0099_00").mkdir()
-    result = run(["gapdata", "build-shards", "--scannet", "scannet", "--out", str(out), *overrides], workplace)
+    result = run(
+        ["gapdata", "build-shards", "--scannet", "scannet", "--out", str(out), *overrides, "--executor", "inline"],
+        workplace,
+    )
     (workplace / "scannet" / "scans" / "scene0099_00").rmdir()
     assert result.returncode == 3, result.stderr
     assert {name.rstrip("/") for name in shown} <= {path.name for path in out.iterdir()}

@@ -41,7 +41,7 @@ def build(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("build") / "shards"
     clip = ["clips.frames=5", "clips.interval=1", "clips.max_shift=0", "scene_views.enabled=false"]
     settings = [part for override in clip for part in ("--set", override)]
-    assert main(["build-shards", "--scannet", str(dataset), "--out", str(out), *settings]) == 0
+    assert main(["build-shards", "--scannet", str(dataset), "--out", str(out), *settings, "--executor", "inline"]) == 0
     return out
 
 

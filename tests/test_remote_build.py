@@ -36,7 +36,9 @@ SETTINGS = [
 
 def build(source: object, out: object, *arguments: str) -> int:
     overrides = [part for setting in SETTINGS for part in ("--set", setting)]
-    return main(["build-shards", "--scannet", str(source), "--out", str(out), *overrides, *arguments])
+    return main(
+        ["build-shards", "--scannet", str(source), "--out", str(out), *overrides, "--executor", "inline", *arguments]
+    )
 
 
 def on_disk(folder: Path) -> dict[str, bytes]:
@@ -158,7 +160,18 @@ def test_a_build_that_is_killed_goes_on_to_the_same_bytes(
     prefix = f"killed-at-{name}"
     out = f"s3://{BUCKET}/{prefix}"
     overrides = [part for setting in SETTINGS for part in ("--set", setting)]
-    command = ["-m", "gapdata", "build-shards", "--scannet", remote_dataset, "--out", out, *overrides]
+    command = [
+        "-m",
+        "gapdata",
+        "build-shards",
+        "--scannet",
+        remote_dataset,
+        "--out",
+        out,
+        *overrides,
+        "--executor",
+        "inline",
+    ]
     kill_at(store, command, lambda request: request.method == "PUT" and request.path.endswith(f"{prefix}/{name}"))
     left = store.folder(prefix)
     assert set(left) <= set(on_disk(local_build))  # the server may finish a request that it had received

@@ -31,7 +31,9 @@ FRAMES = 6
 def build(root: Path, out: Path, *arguments: str, frames: int = 3) -> int:
     settings = [f"clips.frames={frames}", "clips.interval=1", "clips.max_shift=0", "scene_views.enabled=false"]
     overrides = [part for setting in settings for part in ("--set", setting)]
-    return main(["build-shards", "--rgbd", str(root), "--out", str(out), *overrides, *arguments])
+    return main(
+        ["build-shards", "--rgbd", str(root), "--out", str(out), *overrides, "--executor", "inline", *arguments]
+    )
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,21 @@ def build(root: Path, options: SynthesisOptions, size: tuple[int, int]) -> Path:
     synthesise_dataset(root / "in", options, workers=1)
     settings = [*OVERRIDES, f"frames.image_size=[{size[0]},{size[1]}]"]
     overrides = [part for setting in settings for part in ("--set", setting)]
-    assert main(["build-shards", "--scannet", str(root / "in"), "--out", str(root / "out"), *overrides]) == 0
+    assert (
+        main(
+            [
+                "build-shards",
+                "--scannet",
+                str(root / "in"),
+                "--out",
+                str(root / "out"),
+                *overrides,
+                "--executor",
+                "inline",
+            ]
+        )
+        == 0
+    )
     return root / "out"
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from gapdata.engine.build import FAILED_FOLDER, ShardTask
+from gapdata.atomic import write_atomically
+from gapdata.engine.build import FAILED_FOLDER, SceneOutcome, ShardTask
 from gapdata.engine.executors import Executor
 from gapdata.engine.plan import PLAN_NAME, Plan, ShardPlan, make_plan, read_plan, refuse_difference, write_plan
 from gapdata.engine.progress import Progress
 from gapdata.engine.recipe import Recipe
 from gapdata.engine.report import REPORT_NAME, compile_report, write_report
+from gapdata.engine.stopping import StopSignals
+from gapdata.engine.supervision import ShardResult, Supervisor, planned_frames
 from gapdata.errors import ShardError, UsageError
 from gapdata.object_store import ObjectPath
 from gapdata.shards.index import INDEX_NAME, read_commit, write_index
@@ -33,6 +37,7 @@ class BuildRequest:
     recipe: Recipe
     scene_ids: tuple[str, ...]
     overwrite: bool = False
+    deadline: float | None = None  # seconds of one attempt at a shard; by its frames if None
 
 
 def choose_scenes(
@@ -73,11 +78,17 @@ def plan_build(request: BuildRequest) -> Plan:
     return plan
 
 
-def run_build(request: BuildRequest, executor: Executor) -> dict[str, Any]:
+def run_build(request: BuildRequest, executor: Executor, stop: StopSignals | None = None) -> dict[str, Any]:
     """Build what is missing and return the report.
+
+    Args:
+        request: what to build.
+        executor: where; entered only if there is something to build.
+        stop: how the user ends the build early; by default nothing does.
 
     Raises:
         UsageError: see :func:`plan_build`; or another build into the same directory is running.
+        Interrupted, Terminated: the build was stopped; the shards that are done stay.
         OSError: the output cannot be written.
     """
     request.out.mkdir(parents=True, exist_ok=True)
@@ -92,20 +103,71 @@ def run_build(request: BuildRequest, executor: Executor) -> dict[str, Any]:
         tasks = [
             ShardTask(dataset=request.dataset, out=request.out, recipe=request.recipe, shard=shard) for shard in missing
         ]
-        frames = sum(scene.view_frames for shard in missing for scene in shard.scenes)
-        with Progress(frames, "frames", "build-shards") as progress:
-            for _ in executor.run(tasks, progress):
-                pass
-        return finalise(request.out, plan)
+        given_up = _build_missing(tasks, executor, stop or StopSignals(), request.deadline)
+        _sweep(request.out)
+        return finalise(request.out, plan, given_up)
 
 
-def finalise(out: Location, plan: Plan) -> dict[str, Any]:
-    """Compile index and report from the commit records of all shards."""
-    commits = [read_commit(out / f"{shard.name}.json") for shard in plan.shards]
+def _build_missing(
+    tasks: Sequence[ShardTask], executor: Executor, stop: StopSignals, deadline: float | None
+) -> list[ShardResult]:
+    """Build the shards, the longest first so that none straggles at the end, and return those that were given up."""
+    if not tasks:
+        return []
+    tasks = sorted(tasks, key=planned_frames, reverse=True)
+    total = sum(planned_frames(task) for task in tasks)
+    with executor, Progress(total, "frames", "build-shards") as progress:
+        stop.install()
+        progress.note(f"building {len(tasks)} shards {executor.description}")
+        supervisor = Supervisor(executor, tasks, stop, deadline=deadline, progress=progress, note=progress.note)
+        with stop.draining():
+            return [result for result in supervisor.run() if result.commit is None]
+
+
+def finalise(out: Location, plan: Plan, given_up: Sequence[ShardResult] = ()) -> dict[str, Any]:
+    """Compile index and report from the commit records of all shards, and from what was given up: its scenes appear
+    in the report as quarantined, its shards stay without a commit record."""
+    lost = {result.task.shard.name: _record_loss(out, result) for result in given_up}
+    commits = [
+        lost[shard.name] if shard.name in lost else read_commit(out / f"{shard.name}.json") for shard in plan.shards
+    ]
     report = {"fingerprint": plan.fingerprint, **compile_report(commits)}
     write_index(out, commits)
     write_report(out, report)
     return report
+
+
+def _record_loss(out: Location, result: ShardResult) -> dict[str, Any]:
+    """Write ``failed/<scene>.json`` for the scenes of a shard that was given up; return what its commit record would
+    say."""
+    outcomes = []
+    for scene in result.task.shard.scenes:
+        outcome = SceneOutcome(
+            scene_id=scene.scene_id, split=scene.split, frames=scene.frame_count, lost_tracking=scene.lost_tracking
+        )
+        outcome.quarantined.append(
+            {
+                "scene_id": scene.scene_id,
+                "key": None,
+                "frame": None,
+                "path": None,
+                "problem": f"{result.task.shard.name}: {result.problem}",
+                "cure": "the same command tries it again",
+            }
+        )
+        (out / FAILED_FOLDER).mkdir(exist_ok=True)
+        failures = [{**item, "traceback": result.trace} for item in outcome.quarantined]
+        write_atomically(out / FAILED_FOLDER / f"{scene.scene_id}.json", json.dumps(failures, indent=1).encode())
+        outcomes.append(asdict(outcome))
+    shard = result.task.shard
+    return {
+        "shard": shard.name,
+        "split": shard.split,
+        "tar_bytes": 0,
+        "sha256": "",
+        "scenes": outcomes,
+        "records": [],
+    }
 
 
 def is_committed(out: Location, shard: ShardPlan) -> bool:
@@ -142,7 +204,11 @@ def _locked(out: Location) -> Iterator[None]:
 
 
 def _sweep(out: Location) -> None:
-    """Remove temporary files that a killed build left behind."""
+    """Remove temporary files that killed workers left behind.
+
+    Under the lock none is in use by this build. One that an orphan still writes (a lost node's, a killed driver's)
+    vanishes under it: its rename fails, and nobody waits for it.
+    """
     for path in [*out.glob(".*.tmp"), *out.glob(f"{FAILED_FOLDER}/.*.tmp")]:
         path.unlink(missing_ok=True)
 

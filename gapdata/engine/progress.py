@@ -32,8 +32,15 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
+    def note(self, text: str) -> None:
+        """Print a line for the user without tearing the bar."""
+        if self._bar is not None:
+            self._bar.write(text, file=sys.stderr)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
     def __call__(self, count: int) -> None:
-        """Report ``count`` more finished units."""
+        """Report ``count`` more finished units; fewer than none where work was lost."""
         self._done += count
         if self._bar is not None:
             self._bar.update(count)

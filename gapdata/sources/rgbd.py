@@ -71,6 +71,7 @@ class RgbdFolder:
             )
         if not root.is_dir():
             raise UsageError("is no directory", path=root, cure="give a folder of RGB-D frames")
+        root = root.absolute()
         if recognise_rgbd(root) is not None:
             directories = [root]
         else:

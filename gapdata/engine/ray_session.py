@@ -1,0 +1,125 @@
+"""Getting hold of Ray: which one, with which settings, and quietly.
+
+All that Ray reads from the environment is set here, before it is imported. ``RAY_ADDRESS`` (which ``ray job submit``
+sets for its entry point) names the cluster to attach to; without it a local Ray is started for this process alone.
+A bare ``ray.init()`` would attach to any head that happens to run on the machine, without a word.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import gapdata
+from gapdata.engine.executors import available_cores
+from gapdata.errors import UsageError
+
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # silences a warning about machines without a GPU
+    "RAY_task_oom_retries": "0",  # Ray retries a task that is killed for memory without end; the driver counts
+}
+OBJECT_STORE_BYTES = 100 * 2**20
+"""Of a local Ray: nothing but small events passes through it (75 MiB is the least that Ray takes)."""
+
+
+class RaySession:
+    """A connection to Ray, as a context manager.
+
+    Args:
+        workers: cores of a local Ray; all by default.
+
+    Raises:
+        UsageError: (on entering) the cluster cannot be reached.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        self._workers = workers
+        self._owned = False
+        self.description = ""
+
+    def __enter__(self) -> RaySession:
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        address = os.environ.get("RAY_ADDRESS", "local")
+        if address != "local":
+            _use_token()
+        import ray
+
+        if not ray.is_initialized():
+            self._connect(ray, address)
+            self._owned = True
+        _silence_worker_logs()
+        nodes = [node for node in ray.nodes() if node["Alive"]]
+        cpus = int(sum(node["Resources"].get("CPU", 0) for node in nodes))
+        if self._owned and address == "local":
+            self.description = f"on a local Ray with {cpus} CPUs"
+        else:
+            where = ray.get_runtime_context().gcs_address
+            self.description = f"on the Ray cluster at {where} with {len(nodes)} nodes and {cpus} CPUs"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        import ray
+
+        if self._owned:
+            ray.shutdown()
+            self._owned = False
+
+    def _connect(self, ray: Any, address: str) -> None:
+        quiet: dict[str, Any] = {"logging_level": "error", "log_to_driver": False}
+        if address == "local":
+            with _package_importable():
+                ray.init(
+                    address="local",
+                    num_cpus=self._workers or available_cores(),
+                    num_gpus=0,
+                    include_dashboard=False,
+                    object_store_memory=OBJECT_STORE_BYTES,
+                    **quiet,
+                )
+            return
+        try:
+            ray.init(address=address, **quiet)
+        except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+            reason = str(error).partition("\n")[0]
+            raise UsageError(
+                f"RAY_ADDRESS={address} is no Ray cluster that can be reached: {reason}",
+                cure="correct it (host:6379), or unset it to start a local Ray",
+            ) from error
+
+
+@contextmanager
+def _package_importable() -> Iterator[None]:
+    """Let the workers of a local Ray, which inherit the environment, import this very package: it may have been found
+    beside a script instead of being installed."""
+    before = os.environ.get("PYTHONPATH")
+    folder = str(Path(gapdata.__file__).resolve().parent.parent)
+    os.environ["PYTHONPATH"] = folder if before is None else f"{folder}{os.pathsep}{before}"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+
+
+def _use_token() -> None:
+    """Present the user's token to the cluster where there is one: a head expects it by default, and one that does not
+    takes it as well, but Ray's client would not offer it."""
+    has_token = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
+    if has_token or (Path.home() / ".ray" / "auth_token").is_file():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+
+
+def _silence_worker_logs() -> None:
+    """Ray prints the death of every worker to standard output, where our result goes; there is no public switch. The
+    supervisor says what died."""
+    import ray._private.worker as internals
+
+    if hasattr(internals, "_worker_logs_enabled"):
+        internals._worker_logs_enabled = False

@@ -1,0 +1,68 @@
+"""SIGINT and SIGTERM as a request to end in order."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Any
+
+from gapdata.errors import GapDataError, Interrupted, Terminated
+
+SIGNALS: dict[int, type[GapDataError]] = {signal.SIGINT: Interrupted, signal.SIGTERM: Terminated}
+HOW_TO_RESUME = "the same command goes on where this one stopped"
+
+
+class StopSignals:
+    """While it is entered, a signal raises :class:`Interrupted` or :class:`Terminated`; but where the program has
+    declared itself ``patient`` the first one only sets ``requested``, so that it can drain. The second always raises.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self.patient = False
+        self._received = 0
+        self._signal: int = signal.SIGINT
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopSignals:
+        self.install()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before.clear()
+
+    def install(self) -> None:
+        """Take the signals (again: ``ray.init`` puts a handler of its own in place)."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in SIGNALS:
+            before = signal.signal(number, self._receive)
+            self._before.setdefault(number, before)
+
+    @contextmanager
+    def draining(self) -> Iterator[None]:
+        """A block that looks at ``requested`` by itself; the first signal does not break into it."""
+        self.patient = True
+        try:
+            yield
+        finally:
+            self.patient = False
+
+    def error(self, problem: str | None = None) -> GapDataError:
+        """What to raise for the signal that came first."""
+        name = signal.Signals(self._signal).name
+        return SIGNALS[self._signal](problem or f"stopped by {name}", cure=HOW_TO_RESUME)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self._received += 1
+        if self._received == 1:
+            self._signal, self.requested = number, True
+        if self._received == 2 or (self._received == 1 and not self.patient):
+            raise self.error()

@@ -1,0 +1,199 @@
+"""Every shard is attempted a bounded number of times, wherever the work is done.
+
+What can go wrong with an attempt, and what follows; each kind has a budget of its own:
+
+damaged source      contained inside of :func:`gapdata.engine.build.build_shard`: the shard is committed without it
+unforeseen error    given up at once: the same input would raise it again
+crash, out of memory, I/O error     two more attempts
+deadline            killed and attempted once more; a hung disk or a lost node may not hold up the build
+full disk and such  the build stops, because every other shard would meet it
+
+A shard that is given up leaves no commit record: the rest is built, the report names its scenes, and the same command
+tries it again. Attempts may overlap (a node that was lost comes back): a commit is idempotent, equal bytes under the
+same name.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gapdata.engine.build import ShardTask
+from gapdata.engine.executors import Advanced, Crashed, Event, Executor, Failed, Finished, Halted, Started
+from gapdata.engine.stopping import StopSignals
+
+CRASH_RETRIES = 2
+DEADLINE_RELAUNCHES = 1
+DEADLINE_BASE_SECONDS = 600.0
+DEADLINE_SECONDS_PER_FRAME = 2.0
+"""About a hundred times what a view frame costs on one core: a deadline is for what hangs, not for what is slow."""
+DRAIN_SECONDS = 10.0
+POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardResult:
+    """What became of a shard: its commit record, or the problem for which it was given up."""
+
+    task: ShardTask
+    commit: dict[str, Any] | None = None
+    problem: str = ""
+    trace: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Unit:
+    """A shard on its way: budgets spent, and the attempt that is under way."""
+
+    task: ShardTask
+    deadline: float  # seconds from the start of an attempt
+    crashes: int = 0
+    overruns: int = 0
+    frames: int = 0  # of this attempt
+    since: float = 0.0
+    started: bool = False
+
+
+class Supervisor:
+    """Keeps an executor busy until every shard is committed or given up.
+
+    Args:
+        executor: entered by the caller.
+        tasks: the shards.
+        stop: becomes ``requested`` when the user wants the build to end.
+        deadline: seconds of an attempt; derived from the frames of each shard by default.
+        progress: called with view frames as they are done, and with a negative number when an attempt is lost.
+        note: called with a line for the user.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        tasks: Sequence[ShardTask],
+        stop: StopSignals,
+        *,
+        deadline: float | None = None,
+        progress: Callable[[int], None] = lambda frames: None,
+        note: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self._executor, self._stop, self._progress, self._note = executor, stop, progress, note
+        self._waiting = deque(_Unit(task=task, deadline=deadline or default_deadline(task)) for task in tasks)
+        self._running: dict[int, _Unit] = {}
+        self._numbers = itertools.count()
+        self._results: list[ShardResult] = []
+        self._total = len(tasks)
+        self._settled = 0
+        self._drain_until: float | None = None
+
+    def run(self) -> Iterator[ShardResult]:
+        """Yield shards as they are settled, in any order.
+
+        Raises:
+            Interrupted, Terminated: the user stopped the build; commits that were under way had time to finish.
+            GapDataError, OSError, ImportError: no shard can be built.
+        """
+        while self._waiting or self._running:
+            self._drain()
+            while self._waiting and len(self._running) < self._executor.capacity:
+                self._start(self._waiting.popleft())
+            self._executor.wait(POLL_SECONDS, self._handle)
+            self._relaunch_overdue()
+            yield from self._results
+            self._results.clear()
+        self._drain()
+
+    def _start(self, unit: _Unit) -> None:
+        attempt = next(self._numbers)
+        unit.since, unit.frames, unit.started = time.monotonic(), 0, False
+        self._running[attempt] = unit
+        self._executor.start(attempt, unit.task)
+
+    def _handle(self, event: Event) -> None:
+        unit = self._running[event.attempt]
+        if isinstance(event, Started):
+            unit.started, unit.since = True, time.monotonic()
+        elif isinstance(event, Advanced):
+            unit.frames += event.frames
+            self._progress(event.frames)
+            self._drain()
+        elif isinstance(event, Finished):
+            del self._running[event.attempt]
+            self._progress(planned_frames(unit.task) - unit.frames)
+            self._settle(ShardResult(task=unit.task, commit=event.commit))
+        elif isinstance(event, Halted):
+            raise event.error
+        elif isinstance(event, Failed):
+            self._lose(event.attempt)
+            self._give_up(unit, event.problem, event.trace)
+        elif isinstance(event, Crashed):
+            self._lose(event.attempt)
+            unit.crashes += 1
+            if unit.crashes > CRASH_RETRIES:
+                self._give_up(unit, f"{event.reason}, {unit.crashes} times", event.trace)
+            else:
+                self._again(unit, f"{event.reason}; trying again ({unit.crashes} of {CRASH_RETRIES})")
+
+    def _relaunch_overdue(self) -> None:
+        now = time.monotonic()
+        for attempt, unit in list(self._running.items()):
+            if now - unit.since <= unit.deadline:
+                continue
+            self._executor.cancel(attempt)
+            self._lose(attempt)
+            if not unit.started:
+                # It waited for a free worker all the time, or its worker is out of reach: either costs it nothing.
+                self._waiting.append(unit)
+                continue
+            unit.overruns += 1
+            if unit.overruns > DEADLINE_RELAUNCHES:
+                self._give_up(unit, f"was not done within {unit.deadline:.0f} s, {unit.overruns} times")
+            else:
+                self._again(unit, f"not done within {unit.deadline:.0f} s; trying once more")
+
+    def _lose(self, attempt: int) -> None:
+        self._progress(-self._running.pop(attempt).frames)
+
+    def _again(self, unit: _Unit, reason: str) -> None:
+        if not self._stop.requested:
+            self._note(f"{unit.task.shard.name}: {reason}")
+            self._waiting.append(unit)
+
+    def _give_up(self, unit: _Unit, problem: str, trace: str = "") -> None:
+        self._note(f"{unit.task.shard.name}: {problem}; given up")
+        self._settle(ShardResult(task=unit.task, problem=problem, trace=trace))
+
+    def _settle(self, result: ShardResult) -> None:
+        self._settled += 1
+        self._results.append(result)
+
+    def _drain(self) -> None:
+        """Once a stop is requested: start nothing, give what runs some seconds, then raise."""
+        if not self._stop.requested:
+            return
+        if self._drain_until is None:
+            self._drain_until = time.monotonic() + DRAIN_SECONDS
+            self._waiting.clear()
+            for attempt in [attempt for attempt, unit in self._running.items() if not unit.started]:
+                self._executor.cancel(attempt)
+                self._lose(attempt)
+            if self._running:
+                self._note(
+                    f"stopping: {len(self._running)} shards under way have {DRAIN_SECONDS:.0f} s to finish"
+                    " (Ctrl-C again stops at once)"
+                )
+        if not self._running or time.monotonic() > self._drain_until:
+            raise self._stop.error(f"stopped; {self._settled} of {self._total} shards that were missing are done")
+
+
+def planned_frames(task: ShardTask) -> int:
+    """View frames that the plan expects of the task."""
+    return sum(scene.view_frames for scene in task.shard.scenes)
+
+
+def default_deadline(task: ShardTask) -> float:
+    """Seconds after which an attempt counts as hung."""
+    return DEADLINE_BASE_SECONDS + DEADLINE_SECONDS_PER_FRAME * planned_frames(task)

@@ -1,0 +1,297 @@
+"""Builds on Ray: one of this process, one that a job runs on, and one that loses a node."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import REPOSITORY
+from executor_fixtures import (
+    SCENES,
+    VICTIM,
+    always_dies,
+    command,
+    commits,
+    contents,
+    descendants,
+    dies_once,
+    hangs_on_the_doomed_node,
+    hangs_once,
+    lacking_victim,
+    raises,
+    request_for,
+    wait_until,
+)
+
+from gapdata.cli import main
+from gapdata.engine.driver import run_build
+from gapdata.engine.ray_executor import RayExecutor
+from gapdata.errors import UsageError
+
+pytest.importorskip("ray")
+BIN = Path(sys.executable).parent
+
+
+def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=240, **options)
+
+
+@pytest.fixture
+def no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RAY_ADDRESS", "RAY_AUTH_MODE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def local_ray() -> Iterator[None]:
+    """One Ray for all tests that look into single attempts; the executor uses it and leaves it running."""
+    import ray
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+        ray.init(address="local", num_cpus=2, include_dashboard=False, logging_level="error", log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("local_ray")
+class TestAttempts:
+    """What Ray makes of work that goes wrong."""
+
+    @pytest.mark.parametrize("workers", [1, 2])
+    def test_any_number_of_workers_gives_the_bytes_of_an_inline_build(
+        self, small_dataset: Path, inline_build: Path, tmp_path: Path, workers: int
+    ) -> None:
+        run_build(request_for(small_dataset, tmp_path / "out"), RayExecutor(workers))
+        assert contents(tmp_path / "out") == contents(inline_build)
+
+    def test_a_worker_that_is_killed_is_replaced(
+        self, small_dataset: Path, inline_build: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        out = lacking_victim(inline_build, tmp_path / "out")
+        run_build(request_for(small_dataset, out), RayExecutor(2, dies_once))
+        assert contents(out) == contents(inline_build)
+        output = capfd.readouterr()
+        assert f"{VICTIM}: its worker died (WorkerCrashedError); trying again (1 of 2)" in output.err
+        assert output.out == ""
+
+    def test_a_shard_that_always_kills_its_worker_is_given_up(
+        self, small_dataset: Path, inline_build: Path, tmp_path: Path
+    ) -> None:
+        out = lacking_victim(inline_build, tmp_path / "out")
+        report = run_build(request_for(small_dataset, out), RayExecutor(2, always_dies))
+        assert (tmp_path / "attempts").stat().st_size == 3
+        assert [item["scene_id"] for item in report["quarantined"]] == ["scene0001_00"]
+        assert not list(out.glob(".*.tmp"))
+
+    def test_an_error_that_nobody_foresaw_is_given_up_at_once(
+        self, small_dataset: Path, inline_build: Path, tmp_path: Path
+    ) -> None:
+        out = lacking_victim(inline_build, tmp_path / "out")
+        report = run_build(request_for(small_dataset, out), RayExecutor(2, raises))
+        assert (tmp_path / "attempts").stat().st_size == 1
+        assert report["quarantined"][0]["problem"] == f"{VICTIM}: LookupError: nobody foresaw this"
+
+    def test_work_past_its_deadline_is_killed_and_made_once_more(
+        self, small_dataset: Path, inline_build: Path, tmp_path: Path
+    ) -> None:
+        out = lacking_victim(inline_build, tmp_path / "out")
+        run_build(request_for(small_dataset, out, deadline=2.0), RayExecutor(1, hangs_once))
+        assert (tmp_path / "attempts").stat().st_size == 2
+        assert contents(out) == contents(inline_build)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_address")
+def test_the_command_starts_a_ray_of_its_own_says_so_and_nothing_else(
+    small_dataset: Path, inline_build: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    result = run(*command(small_dataset, out, "--workers", "2", "--json"))
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == f"building {SCENES} shards on a local Ray with 2 CPUs\n"
+    assert json.loads(result.stdout) == json.loads((out / "report.json").read_text())
+    assert contents(out) == contents(inline_build)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_address")
+def test_a_build_on_ray_that_is_stopped_or_killed_goes_on_to_the_same_bytes(
+    small_dataset: Path, inline_build: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    for number, wanted, status in ((signal.SIGTERM, 1, 143), (signal.SIGKILL, 2, -9)):
+        arguments = command(small_dataset, out, "--workers", "1")
+        build = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        wait_until(lambda wanted=wanted, build=build: commits(out) >= wanted or build.poll() is not None)
+        helpers = descendants(build.pid)
+        build.send_signal(number)
+        build.wait(timeout=60)
+        # Ray's processes inherit the pipes: those are read when all have gone.
+        wait_until(lambda helpers=helpers: not any(Path(f"/proc/{pid}/exe").exists() for pid in helpers))
+        _, errors = build.communicate(timeout=60)
+        assert build.returncode == status, errors
+        assert "Traceback" not in errors
+    assert commits(out) < SCENES
+    assert main(command(small_dataset, out, "--executor", "inline")[3:]) == 0
+    assert contents(out) == contents(inline_build)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_address")
+def test_an_address_without_a_cluster_is_named(small_dataset: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "RAY_ADDRESS": "http://127.0.0.1:1"}
+    result = run(*command(small_dataset, tmp_path / "out"), env=environment)
+    assert result.returncode == 2
+    assert "gapdata: RAY_ADDRESS=http://127.0.0.1:1 is no Ray cluster that can be reached" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_without_ray_the_cure_is_named(
+    small_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import importlib.util
+
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "ray" else find(name, *rest))
+    assert main(command(small_dataset, tmp_path / "out")[3:]) == 2
+    message = "executor ray needs Ray, which is not installed; run `pip install ray`, or choose --executor local"
+    assert message in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment of a client of a real head with a dashboard, as ``ray start --head`` gives it."""
+    ports = _free_ports(3)
+    # Ray's sockets lie below its folder and their names may have 107 characters only.
+    with tempfile.TemporaryDirectory(prefix="ray-") as folder:
+        base = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+        base |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+        base["PATH"] = f"{BIN}{os.pathsep}{base['PATH']}"  # where a job's `python` is looked up
+        base.pop("PYTHONPATH", None)
+        head = subprocess.Popen(
+            [
+                *(str(BIN / "ray"), "start", "--head", "--block", f"--port={ports[0]}", f"--temp-dir={folder}"),
+                *("--num-cpus=2", f"--dashboard-port={ports[1]}", f"--ray-client-server-port={ports[2]}"),
+                *("--object-store-memory=100000000", "--disable-usage-stats"),
+            ],
+            env=base,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=folder,
+        )
+        try:
+            wait_until(lambda: head.poll() is not None or _listens(ports[1]))
+            yield {**base, "RAY_ADDRESS": f"http://127.0.0.1:{ports[1]}", "GCS": f"127.0.0.1:{ports[0]}"}
+        finally:
+            pids = descendants(head.pid)
+            head.terminate()
+            head.wait(timeout=60)
+            for pid in pids:
+                if Path(f"/proc/{pid}/exe").exists():
+                    os.kill(pid, signal.SIGKILL)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def _submit(head: dict[str, str], *entry_point: str) -> subprocess.CompletedProcess[str]:
+    """``ray job submit`` from the repository; a head that has just started may have nobody yet to take a job."""
+    submit = (str(BIN / "ray"), "job", "submit", "--working-dir", ".", "--", *entry_point)
+    for _ in range(30):
+        result = run(*submit, env=head, cwd=REPOSITORY)
+        if "No available agent to submit job" not in result.stderr:
+            break
+        time.sleep(1)
+    return result
+
+
+@pytest.mark.slow
+def test_a_submitted_job_builds_on_its_cluster(
+    head: dict[str, str], small_dataset: Path, inline_build: Path, tmp_path: Path
+) -> None:
+    options = command(small_dataset, tmp_path / "out")[4:]
+    result = _submit(head, "python", "pipelines/build_shards.py", *options)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert f"building {SCENES} shards on the Ray cluster at" in result.stdout
+    assert contents(tmp_path / "out") == contents(inline_build)
+
+    result = _submit(head, "pipelines/build_shards.py", "--scannet", str(small_dataset), "--out", "shards")
+    assert result.returncode == 1
+    assert "--out is relative to the job's temporary copy of the working directory" in result.stdout
+
+
+@pytest.mark.slow
+def test_the_command_attaches_to_the_cluster_of_the_address(
+    head: dict[str, str], small_dataset: Path, inline_build: Path, tmp_path: Path
+) -> None:
+    environment = {**head, "RAY_ADDRESS": head["GCS"], "PYTHONPATH": str(REPOSITORY)}
+    result = run(*command(small_dataset, tmp_path / "out"), env=environment, cwd=REPOSITORY)
+    assert result.returncode == 0, result.stderr
+    assert "on the Ray cluster at" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert contents(tmp_path / "out") == contents(inline_build)
+
+
+@pytest.mark.slow
+def test_a_node_that_dies_in_the_middle_changes_no_byte(
+    small_dataset: Path, inline_build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+    from ray.cluster_utils import Cluster
+
+    if ray.is_initialized():
+        ray.shutdown()
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        doomed = cluster.add_node(num_cpus=1)
+        cluster.wait_for_nodes()
+        monkeypatch.setenv("RAY_ADDRESS", cluster.address)
+        (tmp_path / "doomed").write_text(doomed.node_id)
+        caught = tmp_path / "caught"
+
+        def kill() -> None:
+            wait_until(caught.exists)
+            cluster.remove_node(doomed, allow_graceful=False)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        run_build(request_for(small_dataset, tmp_path / "out"), RayExecutor(None, hangs_on_the_doomed_node))
+        killer.join()
+        assert caught.exists()
+        assert contents(tmp_path / "out") == contents(inline_build)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+def test_a_worker_of_another_version_is_refused() -> None:
+    from gapdata.engine.ray_executor import _serve
+
+    with pytest.raises(UsageError, match="install the same gapmllm on every node"):
+        next(_serve(0, -1, raises, None))  # type: ignore[arg-type]
