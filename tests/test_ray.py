@@ -151,6 +151,19 @@ def test_a_build_on_ray_that_is_stopped_or_killed_goes_on_to_the_same_bytes(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_address")
+def test_a_signal_while_ray_starts_ends_in_order(small_dataset: Path, tmp_path: Path) -> None:
+    build = subprocess.Popen(
+        command(small_dataset, tmp_path / "out"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    wait_until(lambda: descendants(build.pid))
+    build.send_signal(signal.SIGTERM)
+    _, errors = build.communicate(timeout=60)
+    assert build.returncode == 143
+    assert errors == "gapdata: stopped by SIGTERM; the same command goes on where this one stopped\n"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_address")
 def test_an_address_without_a_cluster_is_named(small_dataset: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "RAY_ADDRESS": "http://127.0.0.1:1"}
     result = run(*command(small_dataset, tmp_path / "out"), env=environment)

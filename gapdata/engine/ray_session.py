@@ -8,6 +8,8 @@ A bare ``ray.init()`` would attach to any head that happens to run on the machin
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +17,8 @@ from typing import Any
 
 import gapdata
 from gapdata.engine.executors import available_cores
-from gapdata.errors import UsageError
+from gapdata.engine.stopping import HOW_TO_RESUME
+from gapdata.errors import Terminated, UsageError
 
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -50,7 +53,8 @@ class RaySession:
         import ray
 
         if not ray.is_initialized():
-            self._connect(ray, address)
+            with _sigterm_kept():
+                self._connect(ray, address)
             self._owned = True
         _silence_worker_logs()
         nodes = [node for node in ray.nodes() if node["Alive"]]
@@ -90,6 +94,20 @@ class RaySession:
                 f"RAY_ADDRESS={address} is no Ray cluster that can be reached: {reason}",
                 cure="correct it (host:6379), or unset it to start a local Ray",
             ) from error
+
+
+@contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """``ray.init`` puts a handler of SIGTERM in place, for good and before it starts anything, that exits with status
+    15: take that exit for what it means, and give the signal back to the handler that had it."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit as error:
+        raise Terminated("stopped by SIGTERM", cure=HOW_TO_RESUME) from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -39,7 +39,7 @@ class StopSignals:
         self._before.clear()
 
     def install(self) -> None:
-        """Take the signals (again: ``ray.init`` puts a handler of its own in place)."""
+        """Take the signals; again after anything that may have put a handler of its own in place."""
         if threading.current_thread() is not threading.main_thread():
             return
         for number in SIGNALS:
