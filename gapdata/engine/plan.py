@@ -17,7 +17,7 @@ from gapdata.errors import SourceError, UsageError
 from gapdata.geometry.camera import is_rigid
 from gapdata.sources.scannet import ScanNetDataset
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """Raised whenever the same sources and recipe would give other bytes than before."""
 PLAN_NAME = "plan.json"
 NAMED_DIFFERENCES = 4

@@ -81,19 +81,25 @@ def _schema() -> Any:
             ("prompts", pa.int32()),
             ("objects", pa.int32()),
             ("valid_depth", pa.float32()),
-            ("reprojection_median", pa.float32()),
+            ("sharpness", pa.float32()),
+            ("reprojection_error", pa.float32()),
+            ("misalignment", pa.float32()),
+            ("free_space", pa.float32()),
             ("members", pa.list_(place)),
         ]
     )
 
 
 def _row(shard: str, record: dict[str, Any]) -> dict[str, Any]:
-    valid = record["quality"].get("valid_depth", [])
-    medians = [value for value in record["quality"].get("reprojection_median", []) if value is not None]
+    quality = record["quality"]
     return {
         **{name: record[name] for name in ("key", "scene_id", "split", "view", "frame_ids", "prompts", "objects")},
         "shard": shard,
-        "valid_depth": sum(valid) / len(valid) if valid else None,
-        "reprojection_median": max(medians) if medians else None,
+        **{name: _mean(quality.get(name)) for name in ("valid_depth", "sharpness")},
+        **{name: quality.get(name) for name in ("reprojection_error", "misalignment", "free_space")},
         "members": [{"name": name, "offset": at, "size": size} for name, (at, size) in record["members"].items()],
     }
+
+
+def _mean(values: Sequence[float] | None) -> float | None:
+    return sum(values) / len(values) if values else None
