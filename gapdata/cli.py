@@ -17,6 +17,7 @@ from gapdata import __version__
 from gapdata.errors import GapDataError, UsageError
 
 QUARANTINED = 3
+DAMAGED = 4
 INTERRUPTED = 130
 
 
@@ -50,6 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_build_shards(commands)
     _add_synth(commands)
     _add_inspect(commands)
+    _add_status(commands)
+    _add_verify(commands)
     _add_view(commands)
     return parser
 
@@ -80,7 +83,13 @@ def _add_build_shards(commands: Any) -> None:
     parser.add_argument("--limit", type=_positive, metavar="N", help="only the first N scenes")
     parser.add_argument("--executor", default="inline", help="where shards are built (inline: in this process)")
     parser.add_argument("--dry-run", action="store_true", help="print the plan and write nothing")
-    parser.add_argument("--overwrite", action="store_true", help="remove the build in --out first")
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument("--overwrite", action="store_true", help="remove the build in --out first")
+    again.add_argument(
+        "--retry-failed",
+        action="store_true",
+        help="build shards again that quarantined something, from repaired sources",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -119,6 +128,22 @@ def _add_inspect(commands: Any) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
+def _add_status(commands: Any) -> None:
+    parser = _command(commands, "status", _status, "Say how far a build is; safe while it runs.")
+    parser.add_argument("build", type=Path, metavar="BUILD")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _add_verify(commands: Any) -> None:
+    parser = _command(commands, "verify", _verify, "Check that a build is whole and sound; exit status 4 if it is not.")
+    parser.add_argument("build", type=Path, metavar="BUILD")
+    parser.add_argument(
+        "--sample", type=_positive, metavar="N", help="read only N records, evenly spread, and skip checksums"
+    )
+    parser.add_argument("--workers", type=_positive, metavar="N", help="processes (default: by the number of cores)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
 def _add_view(commands: Any) -> None:
     parser = _command(commands, "view", _view, "Show a record's pointmap with its prompts, in a window or as a file.")
     parser.add_argument("build", type=Path, metavar="BUILD")
@@ -128,8 +153,8 @@ def _add_view(commands: Any) -> None:
 
 def _build_shards(options: argparse.Namespace) -> int:
     from gapdata.engine.driver import BuildRequest, choose_scenes, plan_build, run_build
+    from gapdata.engine.estimate import describe_plan, missing_inputs
     from gapdata.engine.executors import make_executor
-    from gapdata.engine.plan import describe_plan
     from gapdata.engine.recipe import read_recipe
     from gapdata.engine.report import format_report
     from gapdata.sources.scannet import ScanNetDataset
@@ -140,13 +165,18 @@ def _build_shards(options: argparse.Namespace) -> int:
     scenes = tuple(name for name in options.scenes.split(",") if name)
     chosen = choose_scenes(dataset, split=options.split, scenes=scenes, limit=options.limit)
     request = BuildRequest(
-        dataset=dataset, out=options.out, recipe=recipe, scene_ids=chosen, overwrite=options.overwrite
+        dataset=dataset,
+        out=options.out,
+        recipe=recipe,
+        scene_ids=chosen,
+        overwrite=options.overwrite,
+        retry_failed=options.retry_failed,
     )
     if options.dry_run:
-        facts, text = describe_plan(plan_build(request))
+        facts, text = describe_plan(plan_build(request), missing_inputs(dataset, chosen))
         _print(facts, text, options.json)
         return 0
-    report = run_build(request, executor)
+    report = run_build(request, executor, announce=lambda text: print(f"gapdata: {text}", file=sys.stderr))
     _print(report, f"{options.out}: {format_report(report)}", options.json)
     return QUARANTINED if report["quarantined"] else 0
 
@@ -183,6 +213,29 @@ def _inspect(options: argparse.Namespace) -> int:
     facts, text = inspect_path(options.path, options.key)
     _print(facts, text, options.json)
     return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    from gapdata.engine.status import build_status, format_status
+
+    status = build_status(options.build)
+    _print(status, format_status(options.build, status), options.json)
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    import os
+
+    from gapdata.engine.progress import Progress
+    from gapdata.engine.verify import format_verdict, verify_build
+
+    workers = options.workers or len(os.sched_getaffinity(0))
+    with Progress(0, "records", "verify") as progress:
+        verdict = verify_build(
+            options.build, sample=options.sample, workers=workers, progress=progress, announce=progress.expect
+        )
+    _print(verdict.to_dict(), format_verdict(options.build, verdict), options.json)
+    return DAMAGED if verdict.defects else 0
 
 
 def _view(options: argparse.Namespace) -> int:

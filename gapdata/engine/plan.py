@@ -67,10 +67,11 @@ class Plan:
         text = json.dumps([self.engine, self.source, self.recipe.to_dict(), sources], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def to_json(self) -> bytes:
-        """The content of ``plan.json``."""
+    def to_json(self, expected_bytes: int) -> bytes:
+        """The content of ``plan.json``; ``expected_bytes`` is an estimate for people and no part of the plan."""
         fields = {
             "fingerprint": self.fingerprint,
+            "expected_bytes": expected_bytes,
             "engine": self.engine,
             "source": self.source,
             "recipe": self.recipe.to_dict(),
@@ -92,9 +93,9 @@ def make_plan(dataset: ScanNetDataset, recipe: Recipe, scene_ids: Sequence[str])
     return Plan(engine=ENGINE_VERSION, source="scannet", recipe=recipe, shards=tuple(shards))
 
 
-def write_plan(plan: Plan, build: Path) -> None:
+def write_plan(plan: Plan, build: Path, expected_bytes: int) -> None:
     """Write ``plan.json``."""
-    write_atomically(build / PLAN_NAME, plan.to_json())
+    write_atomically(build / PLAN_NAME, plan.to_json(expected_bytes))
 
 
 def read_plan(build: Path) -> Plan:
@@ -125,8 +126,8 @@ def read_plan(build: Path) -> Plan:
     )
 
 
-def refuse_difference(existing: Plan, wanted: Plan, build: Path) -> None:
-    """A build goes on only with the same recipe and sources.
+def refuse_difference(existing: Plan, wanted: Plan, build: Path, *, retriable: bool = False) -> None:
+    """A build goes on only with the same recipe and sources; ``retriable``: all that differs was quarantined.
 
     Raises:
         UsageError: they differ; the differences are named.
@@ -144,33 +145,12 @@ def refuse_difference(existing: Plan, wanted: Plan, build: Path) -> None:
     changes += [f"{scene} has changed" for scene in sorted(new.keys() & old.keys()) if old[scene] != new[scene]]
     named = ", ".join(changes[:NAMED_DIFFERENCES])
     more = f" and {len(changes) - NAMED_DIFFERENCES} more" if len(changes) > NAMED_DIFFERENCES else ""
+    ways = "build into a new --out directory, or start over with --overwrite"
     raise UsageError(
         f"holds a build of another recipe or other sources: {named}{more}",
         path=build,
-        cure="build into a new --out directory, or start over with --overwrite",
+        cure=f"take up what was quarantined with --retry-failed, {ways}" if retriable else ways,
     )
-
-
-def describe_plan(plan: Plan) -> tuple[dict[str, Any], str]:
-    """What the build will do, as plain values and as text."""
-    scenes = plan.scenes
-    problems = {scene.scene_id: scene.problem for scene in scenes if scene.problem is not None}
-    facts = {
-        "fingerprint": plan.fingerprint,
-        "shards": len(plan.shards),
-        "scenes": len(scenes),
-        "frames": sum(scene.frame_count for scene in scenes),
-        "lost_tracking": sum(scene.lost_tracking for scene in scenes),
-        "records": sum(len(scene.keys) for scene in scenes),
-        "view_frames": sum(scene.view_frames for scene in scenes),
-        "unreadable": problems,
-    }
-    lines = [
-        f"{facts['scenes']} scenes with {facts['frames']} frames ({facts['lost_tracking']} without a pose)",
-        f"-> {facts['records']} records with {facts['view_frames']} frames in {facts['shards']} shards",
-        *(f"cannot be read: {scene_id}: {problem}" for scene_id, problem in problems.items()),
-    ]
-    return facts, "\n".join(lines)
 
 
 def _plan_scene(dataset: ScanNetDataset, recipe: Recipe, scene_id: str) -> ScenePlan:

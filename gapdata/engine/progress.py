@@ -32,6 +32,12 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
+    def expect(self, total: int) -> None:
+        """Set the total once it is known."""
+        self._total = total
+        if self._bar is not None:
+            self._bar.reset(total)
+
     def __call__(self, count: int) -> None:
         """Report ``count`` more finished units."""
         self._done += count

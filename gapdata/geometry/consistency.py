@@ -13,8 +13,8 @@ compared with the plane through the sample (point-to-plane, Chen and Medioni 199
   and down to 3.5 cm.
 
 A sample well *behind* the other frame's surface may be hidden there and is left out. A sample well *in front of* it
-lies in space that the other camera looked through, which only a wrong pose, wrong depth or something that moved explains:
-it stays in, so that gross errors cannot pass as occlusion, and the share of such samples is reported besides.
+lies in space that the other camera looked through, which only a wrong pose, wrong depth or something that moved
+explains: it stays in, so that gross errors cannot pass as occlusion, and the share of such samples is reported besides.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def compare_surfaces(first: Surface, second: Surface, first_to_second: NDArray[n
         The agreement; its figures other than ``overlap`` are 0 where fewer than ``MIN_SAMPLES`` samples are visible.
     """
     forward = _seen_from(first, second, first_to_second)
-    backward = _seen_from(second, first, np.linalg.inv(first_to_second))
+    backward = _seen_from(second, first, np.asarray(np.linalg.inv(first_to_second), dtype=np.float64))
     visible = len(forward.residuals) + len(backward.residuals)
     overlap = visible / max(len(first.points) + len(second.points), 1)
     if visible < MIN_SAMPLES:

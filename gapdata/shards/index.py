@@ -32,13 +32,27 @@ def read_commit(path: Path) -> dict[str, Any]:
 
 def write_index(build: Path, commits: Sequence[dict[str, Any]]) -> None:
     """Write ``index.parquet``, rows in the order of shards and of records within them."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = [_row(commit["shard"], record) for commit in commits for record in commit["records"]]
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=_schema()), buffer, compression="zstd")
+    pq.write_table(_table(commits), buffer, compression="zstd")
     write_atomically(build / INDEX_NAME, buffer.getvalue())
+
+
+def index_rows(commits: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the index of these commit records holds, one plain row per record.
+
+    Raises:
+        KeyError, TypeError, ValueError: a commit record is malformed.
+    """
+    return list(_table(commits).to_pylist())
+
+
+def _table(commits: Sequence[dict[str, Any]]) -> Any:
+    import pyarrow as pa
+
+    rows = [_row(commit["shard"], record) for commit in commits for record in commit["records"]]
+    return pa.Table.from_pylist(rows, schema=_schema())
 
 
 def read_index(build: Path) -> Any:
