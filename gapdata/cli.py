@@ -88,7 +88,7 @@ def _add_build_shards(commands: Any) -> None:
     again.add_argument(
         "--retry-failed",
         action="store_true",
-        help="build shards again that quarantined something, from repaired sources",
+        help="build shards again that quarantined something",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 

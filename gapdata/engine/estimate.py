@@ -9,12 +9,12 @@ from gapdata.engine.plan import Plan, ScenePlan
 from gapdata.engine.recipe import Recipe
 from gapdata.sources.scannet import ScanNetDataset
 
-BYTES_PER_PIXEL = {"jpg at quality 92": 0.36, "depth.png": 0.55, "instance.png": 0.03, "prompt.png": 0.004}
+BYTES_PER_PIXEL = {"jpg at quality 92": 0.22, "depth.png": 0.5, "instance.png": 0.04, "prompt.png": 0.004}
 """Of stored members, measured on real indoor frames (Redwood) and noisy synthetic ones at 512x384. Other JPEG qualities
 scale by :data:`JPEG_SCALE`."""
-JPEG_SCALE = {100: 2.6, 95: 1.25, 92: 1.0, 85: 0.66, 75: 0.47, 50: 0.31, 1: 0.08}
+JPEG_SCALE = {100: 2.8, 95: 1.33, 92: 1.0, 85: 0.71, 75: 0.52, 50: 0.34, 1: 0.1}
 """Size of a JPEG relative to quality 92, measured on the same frames; between them it is interpolated."""
-RECORD_BYTES = 12_000
+RECORD_BYTES = 20_000
 """JSON and tar headers of a record."""
 SECONDS_PER_FRAME = 0.08
 """CPU seconds to decode, register, render and encode one distinct frame of 512x384 (60 to 100 ms measured)."""

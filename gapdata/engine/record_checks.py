@@ -29,7 +29,7 @@ from gapdata.records.schema import Prompt, Record
 from gapdata.sources.images import encoded_image_size
 
 PIXEL_TOLERANCE = 0.05
-"""Pixels between a prompt and the projection of its point: micrometre rounding moves a point at 0.1 m by a hundredth."""
+"""Pixels between a prompt and the projection of its point: rounding to micrometres moves it by a hundredth at most."""
 DEPTH_TOLERANCE = 1e-4  # metres; depth is whole millimetres
 POSE_TOLERANCE = 1e-6  # of matrix entries that are computed alike
 POINT_TOLERANCE = 1e-4  # metres; float32

@@ -1,8 +1,8 @@
 """``gapdata verify``: is a build whole and sound? Small files first, then every shard, in parallel processes.
 
 The small files must tell one story: the plan names what was wanted, the commit records say what became of it, index and
-report are compiled from them. Then each tar must be what its commit record says (:mod:`gapdata.engine.shard_checks`) and
-each record must agree with itself (:mod:`gapdata.engine.record_checks`).
+report are compiled from them. Then each tar must be what its commit record says (:mod:`gapdata.engine.shard_checks`)
+and each record must agree with itself (:mod:`gapdata.engine.record_checks`).
 """
 
 from __future__ import annotations
