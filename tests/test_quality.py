@@ -1,8 +1,10 @@
-"""A view's quality figures tell good poses from bad ones and sharp images from blurred ones, and bad views are named."""
+"""A view's quality figures tell good poses from bad ones and sharp images from blurred ones; bad views are named."""
 
 from __future__ import annotations
 
+import itertools
 import json
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -155,7 +157,7 @@ def textured() -> NDArray[np.uint8]:
 def test_blur_lowers_sharpness_and_contrast_or_exposure_do_not() -> None:
     image = textured()
     values = [sharpness(cv2.GaussianBlur(image, (0, 0), sigma)) for sigma in (0.1, 2.0, 4.0, 8.0)]
-    assert all(a > 1.3 * b for a, b in zip(values, values[1:], strict=False))
+    assert all(a > 1.3 * b for a, b in itertools.pairwise(values))
     darker = (image // 2).astype(np.uint8)
     assert sharpness(darker) == pytest.approx(sharpness(image), rel=0.1)
     assert sharpness(np.full((96, 128, 3), 90, np.uint8)) == 0
@@ -234,8 +236,6 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_clean_scans_pass_and_every_scan_that_is_off_by_two_degrees_and_five_centimetres_is_caught(
     scans: Path, tmp_path: Path, kind: str
 ) -> None:
-    import shutil
-
     root = Path(shutil.copytree(scans, tmp_path / "in"))
     for path in sorted(root.glob("scans/*/*.sens")):
         with SensReader(path) as sens:

@@ -16,6 +16,7 @@ SETTINGS = [
     "clips.frames=2",
     "clips.interval=3",
     "clips.step=3",
+    "clips.max_shift=1",
     "prompts.spacing=8",
     "shards.scenes_per_shard=1",
 ]
@@ -183,4 +184,4 @@ def test_inspecting_a_build_shows_the_table_of_losses(
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["lost", "what", "scenes", "first", "why"] in lines
     row = lines[lines.index(["lost", "what", "scenes", "first", "why"]) + 1]
-    assert row[1:4] == ["views", "1", "scene0001_00"]
+    assert row[1:4] == ["scenes", "1", "scene0001_00"]

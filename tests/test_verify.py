@@ -22,7 +22,14 @@ from gapdata.cli import main
 from gapdata.engine.verify import verify_build
 from gapdata.shards.index import write_index
 
-SETTINGS = ["frames.image_size=[128,96]", "clips.frames=2", "clips.interval=3", "clips.step=3", "prompts.spacing=8"]
+SETTINGS = [
+    "frames.image_size=[128,96]",
+    "clips.frames=2",
+    "clips.interval=3",
+    "clips.step=3",
+    "clips.max_shift=1",
+    "prompts.spacing=8",
+]
 KEY = "scene0000_00-clip-00000"
 TAR = "shard-000000.tar"
 
@@ -194,12 +201,12 @@ def test_a_wrong_prompt_mask_is_named(build: Path) -> None:
     assert any("does not cover its pixel" in text for text in defects(build))
 
 
-def test_members_in_another_order_than_committed_are_found(build: Path) -> None:
+def test_a_damaged_header_is_found(build: Path) -> None:
     data = bytearray((build / TAR).read_bytes())
     at = data.index(f"{KEY}.00.jpg".encode())
     data[at : at + len(f"{KEY}.00.jpg")] = f"{KEY}.00.jpx".encode()
     (build / TAR).write_bytes(data)
-    assert any(TAR in text and ("where" in text or "is no whole tar" in text) for text in defects(build))
+    assert any(TAR in text and ("ends after" in text or "is no whole tar" in text) for text in defects(build))
 
 
 def edit_file(build: Path, name: str, change: Callable[[dict[str, Any]], None]) -> None:
@@ -288,3 +295,11 @@ def test_random_damage_is_always_found_and_never_crashes(clean: Path, tmp_path: 
     found = defects(build)
     if name == TAR and bytes(content) != original:
         assert found
+
+
+def test_members_in_another_order_than_committed_are_named(build: Path) -> None:
+    commit = json.loads((build / "shard-000000.json").read_text())
+    first, second = list(commit["records"][0]["members"].items())[1:3]
+    commit["records"][0]["members"] |= {first[0]: second[1], second[0]: first[1]}
+    (build / "shard-000000.json").write_text(json.dumps(commit))
+    assert any(text.startswith(f"{TAR}: holds {KEY}.{first[0]} ") and "where" in text for text in defects(build))

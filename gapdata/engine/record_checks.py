@@ -87,7 +87,7 @@ def _check_members(record: Record, size: tuple[int, int]) -> Iterator[str]:
     yield from (f"member {name} does not belong to it" for name in sorted(record.members.keys() - expected))
     for name in sorted(expected & record.members.keys()):
         data = record.members[name]
-        if name.endswith(".jpg") and encoded_image_size(data) != size:
+        if name.endswith(".jpg") and (data.startswith(b"\x89") or encoded_image_size(data) != size):
             yield f"member {name} is no whole JPEG of {size[0]}x{size[1]}"
         if name.endswith(".png"):
             bits = 8 if name.endswith("prompt.png") else 16

@@ -1,7 +1,8 @@
 """``--retry-failed``: take up again the shards that quarantined something, also where their sources were repaired.
 
 A repaired source is a changed source, and a build refuses those. The exception is safe where nothing that was built
-from the old source stays: in scenes that were quarantined in a shard which is rebuilt whole, and in shards without a commit.
+from the old source stays: in scenes that were quarantined in a shard which is rebuilt whole, and in shards without a
+commit.
 """
 
 from __future__ import annotations

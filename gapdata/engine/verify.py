@@ -216,6 +216,8 @@ def _check_compiled(build: Path, plan: Plan, commits: Sequence[dict[str, Any]]) 
                     defects.append(Defect(file=INDEX_NAME, record=other["key"], problem=problem))
     except GapDataError as error:
         defects.append(_defect(INDEX_NAME, error.problem))
+    except MALFORMED as error:
+        defects.append(_defect(INDEX_NAME, f"cannot be read: {type(error).__name__} {error}"))
     try:
         report, wanted = read_report(build), {"fingerprint": plan.fingerprint, **compile_report(commits)}
         wrong = [name for name in wanted if report.get(name) != wanted[name]]
