@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 from gapdata.storage import Location, location
 
 QUARANTINED = 3
+DAMAGED = 4
 INTERRUPTED = 130
 
 
@@ -56,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_build_shards(commands)
     _add_synth(commands)
     _add_inspect(commands)
+    _add_status(commands)
+    _add_verify(commands)
     _add_view(commands)
     return parser
 
@@ -123,7 +126,13 @@ def _add_build_shards(commands: Any) -> None:
         " frames; without effect for inline)",
     )
     parser.add_argument("--dry-run", action="store_true", help="print the plan and write nothing")
-    parser.add_argument("--overwrite", action="store_true", help="remove the build in --out first")
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument("--overwrite", action="store_true", help="remove the build in --out first")
+    again.add_argument(
+        "--retry-failed",
+        action="store_true",
+        help="build shards again that quarantined something",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -165,6 +174,22 @@ def _add_inspect(commands: Any) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
+def _add_status(commands: Any) -> None:
+    parser = _command(commands, "status", _status, "Say how far a build is; safe while it runs.")
+    parser.add_argument("build", type=_place, metavar="BUILD")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _add_verify(commands: Any) -> None:
+    parser = _command(commands, "verify", _verify, "Check that a build is whole and sound; exit status 4 if it is not.")
+    parser.add_argument("build", type=_place, metavar="BUILD")
+    parser.add_argument(
+        "--sample", type=_positive, metavar="N", help="read only N records, evenly spread, and skip checksums"
+    )
+    parser.add_argument("--workers", type=_positive, metavar="N", help="processes (default: by the number of cores)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
 def _add_view(commands: Any) -> None:
     parser = _command(commands, "view", _view, "Show a record's pointmap with its prompts, in a window or as a file.")
     parser.add_argument("build", type=_place, metavar="BUILD")
@@ -174,8 +199,8 @@ def _add_view(commands: Any) -> None:
 
 def _build_shards(options: argparse.Namespace) -> int:
     from gapdata.engine.driver import BuildRequest, choose_scenes, plan_build, run_build
+    from gapdata.engine.estimate import describe_plan, missing_inputs
     from gapdata.engine.executors import make_executor
-    from gapdata.engine.plan import describe_plan
     from gapdata.engine.recipe import read_recipe
     from gapdata.engine.report import format_report
     from gapdata.engine.stopping import StopSignals
@@ -192,14 +217,15 @@ def _build_shards(options: argparse.Namespace) -> int:
         recipe=recipe,
         scene_ids=chosen,
         overwrite=options.overwrite,
+        retry_failed=options.retry_failed,
         deadline=options.deadline,
     )
     if options.dry_run:
-        facts, text = describe_plan(plan_build(request))
+        facts, text = describe_plan(plan_build(request), missing_inputs(dataset, chosen))
         _print(facts, text, options.json)
         return 0
     with StopSignals() as stop:
-        report = run_build(request, executor, stop)
+        report = run_build(request, executor, stop, announce=lambda text: print(f"gapdata: {text}", file=sys.stderr))
     _print(report, f"{options.out}: {format_report(report)}", options.json)
     return QUARANTINED if report["quarantined"] else 0
 
@@ -249,6 +275,29 @@ def _inspect(options: argparse.Namespace) -> int:
     facts, text = inspect_path(options.path, options.key)
     _print(facts, text, options.json)
     return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    from gapdata.engine.status import build_status, format_status
+
+    status = build_status(options.build)
+    _print(status, format_status(options.build, status), options.json)
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    import os
+
+    from gapdata.engine.progress import Progress
+    from gapdata.engine.verify import format_verdict, verify_build
+
+    workers = options.workers or len(os.sched_getaffinity(0))
+    with Progress(0, "records", "verify") as progress:
+        verdict = verify_build(
+            options.build, sample=options.sample, workers=workers, progress=progress, announce=progress.expect
+        )
+    _print(verdict.to_dict(), format_verdict(options.build, verdict), options.json)
+    return DAMAGED if verdict.defects else 0
 
 
 def _view(options: argparse.Namespace) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import permutations
+from itertools import combinations
 from pathlib import Path
 
 import cv2
@@ -11,8 +11,8 @@ import pytest
 
 from gapdata.cli import main
 from gapdata.geometry.camera import Intrinsics
-from gapdata.geometry.consistency import reprojection_distances
-from gapdata.records.codec import record_cameras, record_image, record_pointmap
+from gapdata.geometry.consistency import compare_surfaces, sample_surface
+from gapdata.records.codec import record_depth, record_image, record_pointmap
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.sens import SensReader, SensWriter
 
@@ -54,11 +54,15 @@ def test_the_jpeg_bytes_are_untouched(samples: Path, dataset: Path) -> None:
 def test_the_pointmaps_of_all_pairs_of_frames_agree_where_they_overlap(build: Path) -> None:
     record = ShardReader(build)[0]
     assert record.frame_ids == (0, 1, 2, 3, 4)
-    points, cameras = record_pointmap(record), record_cameras(record)
-    for one, other in permutations(range(5), 2):
-        distances = reprojection_distances(points[one], points[other], cameras[other], record.camera_to_first[other])
-        assert len(distances) > 0.5 * points[0, ..., 0].size
-        assert np.median(distances) < 0.015
+    depth = [np.rint(1000 * record_depth(record, frame)).astype(np.uint16) for frame in range(5)]
+    surfaces = [sample_surface(depth[frame], record.camera(frame)) for frame in range(5)]
+    poses = record.camera_to_world
+    for one, other in combinations(range(5), 2):
+        agreement = compare_surfaces(surfaces[one], surfaces[other], np.linalg.inv(poses[other]) @ poses[one])
+        assert agreement.overlap > 0.5
+        assert agreement.reprojection_error < 0.01
+        assert agreement.misalignment < 0.02
+        assert agreement.free_space < 0.01
 
 
 def test_the_frames_agree_in_colour_too(build: Path) -> None:

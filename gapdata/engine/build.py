@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from gapdata.atomic import write_atomically
 from gapdata.engine.plan import ScenePlan, ShardPlan
+from gapdata.engine.quality import refuse_bad_poses
 from gapdata.engine.recipe import Recipe
 from gapdata.engine.views import plan_views
 from gapdata.errors import SourceError
@@ -25,6 +26,7 @@ from gapdata.prompts.instances import InstanceRenderer
 from gapdata.prompts.sampling import PromptSampling
 from gapdata.records.assemble import AssemblySettings, SceneObjects, assemble_record, scene_objects
 from gapdata.records.prepare import FramePreparer, FrameSettings, usable_poses
+from gapdata.records.quality import QualityMeter
 from gapdata.records.schema import Record
 from gapdata.records.views import View
 from gapdata.seeding import generator_for
@@ -119,9 +121,10 @@ def _build_scene(
                 ),
                 renderer,
             )
+            meter = QualityMeter(preparer.camera, scan.camera_to_world, task.recipe.quality.min_overlap)
             empty: set[int] = set()
             for view in plan_views(scene.scene_id, usable, task.recipe):
-                record = _build_view(task, scene, scan, view, preparer, objects, usable, outcome, empty)
+                record = _build_view(task, scene, scan, view, preparer, meter, objects, usable, outcome, empty)
                 progress(len(view.frame_ids))
                 if record is not None:
                     writer.write(record)
@@ -139,6 +142,7 @@ def _build_view(
     scan: Scan,
     view: View,
     preparer: FramePreparer,
+    meter: QualityMeter,
     objects: SceneObjects | None,
     usable: NDArray[np.bool_],
     outcome: SceneOutcome,
@@ -152,6 +156,8 @@ def _build_view(
             _note(outcome.dropped_views, "empty_depth")
             return None
         prepared = [preparer.prepare(frame) for frame in final.frame_ids]
+        quality = meter.measure(prepared)
+        refuse_bad_poses(scan, final, quality, recipe.quality)
     except SourceError as error:
         _quarantine(outcome, error, view.key)
         return None
@@ -170,6 +176,7 @@ def _build_view(
             ),
             mark_native_width=prompts.mark_native_width,
         ),
+        quality=quality,
         split=scene.split,
         source=task.dataset.name,
         rng=generator_for(recipe.seed, "prompts", view.key),

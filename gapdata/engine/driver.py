@@ -5,18 +5,20 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from gapdata.atomic import write_atomically
 from gapdata.engine.build import FAILED_FOLDER, SceneOutcome, ShardTask
+from gapdata.engine.estimate import expected_bytes
 from gapdata.engine.executors import Executor
 from gapdata.engine.plan import PLAN_NAME, Plan, ShardPlan, make_plan, read_plan, refuse_difference, write_plan
 from gapdata.engine.progress import Progress
 from gapdata.engine.recipe import Recipe
 from gapdata.engine.report import REPORT_NAME, compile_report, write_report
+from gapdata.engine.retry import Retry, plan_retry
 from gapdata.engine.stopping import StopSignals
 from gapdata.engine.supervision import ShardResult, Supervisor, planned_frames
 from gapdata.errors import ShardError, UsageError
@@ -37,6 +39,7 @@ class BuildRequest:
     recipe: Recipe
     scene_ids: tuple[str, ...]
     overwrite: bool = False
+    retry_failed: bool = False
     deadline: float | None = None  # seconds of one attempt at a shard; by its frames if None
 
 
@@ -68,23 +71,40 @@ def plan_build(request: BuildRequest) -> Plan:
     Raises:
         UsageError: the directory holds a build of another recipe or other sources, or something that is no build.
     """
+    return _plan_and_retry(request)[0]
+
+
+def _plan_and_retry(request: BuildRequest) -> tuple[Plan, Retry | None]:
+    """The plan, and what is taken up again where that was asked for."""
     plan = make_plan(request.dataset, request.recipe, request.scene_ids)
+    retry = None
     if request.overwrite or not request.out.exists():
-        return plan
+        return plan, None
     if (request.out / PLAN_NAME).exists():
-        refuse_difference(read_plan(request.out), plan, request.out)
+        existing = read_plan(request.out)
+        repaired, retry = plan_retry(existing, plan, request.out)
+        if request.retry_failed:
+            refuse_difference(repaired, plan, request.out)
+        else:
+            refuse_difference(existing, plan, request.out, retriable=repaired.fingerprint == plan.fingerprint)
     elif any(entry.name != LOCK_NAME for entry in request.out.iterdir()):
         raise UsageError("is not empty and holds no build", path=request.out, cure="choose another --out directory")
-    return plan
+    return plan, retry if request.retry_failed else None
 
 
-def run_build(request: BuildRequest, executor: Executor, stop: StopSignals | None = None) -> dict[str, Any]:
+def run_build(
+    request: BuildRequest,
+    executor: Executor,
+    stop: StopSignals | None = None,
+    announce: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
     """Build what is missing and return the report.
 
     Args:
         request: what to build.
         executor: where; entered only if there is something to build.
         stop: how the user ends the build early; by default nothing does.
+        announce: told what is taken up again.
 
     Raises:
         UsageError: see :func:`plan_build`; or another build into the same directory is running.
@@ -93,12 +113,18 @@ def run_build(request: BuildRequest, executor: Executor, stop: StopSignals | Non
     """
     request.out.mkdir(parents=True, exist_ok=True)
     with _locked(request.out):
-        plan = plan_build(request)
+        plan, retry = _plan_and_retry(request)
         if request.overwrite:
             _clear(request.out)
         _sweep(request.out)
-        if not (request.out / PLAN_NAME).exists():
-            write_plan(plan, request.out)
+        if retry is not None:
+            announce(str(retry))
+            # Commits go before the plan changes: whatever happens in between, no shard counts as built from sources
+            # that it was not built from.
+            for name in retry.shards:
+                (request.out / f"{name}.json").unlink()
+        if retry is not None or not (request.out / PLAN_NAME).exists():
+            write_plan(plan, request.out, expected_bytes(plan.scenes, plan.recipe))
         missing = [shard for shard in plan.shards if not is_committed(request.out, shard)]
         tasks = [
             ShardTask(dataset=request.dataset, out=request.out, recipe=request.recipe, shard=shard) for shard in missing

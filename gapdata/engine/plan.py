@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,7 +17,7 @@ from gapdata.geometry.camera import is_rigid
 from gapdata.sources.base import Dataset
 from gapdata.storage import Location
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """Raised whenever the same sources and recipe would give other bytes than before."""
 PLAN_NAME = "plan.json"
 NAMED_DIFFERENCES = 4
@@ -69,10 +68,11 @@ class Plan:
         text = json.dumps([self.engine, self.source, self.recipe.to_dict(), sources], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def to_json(self) -> bytes:
-        """The content of ``plan.json``."""
+    def to_json(self, expected_bytes: int) -> bytes:
+        """The content of ``plan.json``; ``expected_bytes`` is an estimate for people and no part of the plan."""
         fields = {
             "fingerprint": self.fingerprint,
+            "expected_bytes": expected_bytes,
             "engine": self.engine,
             "source": self.source,
             "recipe": self.recipe.to_dict(),
@@ -94,9 +94,9 @@ def make_plan(dataset: Dataset, recipe: Recipe, scene_ids: Sequence[str]) -> Pla
     return Plan(engine=ENGINE_VERSION, source=dataset.name, recipe=recipe, shards=tuple(shards))
 
 
-def write_plan(plan: Plan, build: Location) -> None:
+def write_plan(plan: Plan, build: Location, expected_bytes: int) -> None:
     """Write ``plan.json``."""
-    write_atomically(build / PLAN_NAME, plan.to_json())
+    write_atomically(build / PLAN_NAME, plan.to_json(expected_bytes))
 
 
 def read_plan(build: Location) -> Plan:
@@ -127,8 +127,8 @@ def read_plan(build: Location) -> Plan:
     )
 
 
-def refuse_difference(existing: Plan, wanted: Plan, build: Location) -> None:
-    """A build goes on only with the same recipe and sources.
+def refuse_difference(existing: Plan, wanted: Plan, build: Location, *, retriable: bool = False) -> None:
+    """A build goes on only with the same recipe and sources; ``retriable``: all that differs was quarantined.
 
     Raises:
         UsageError: they differ; the differences are named.
@@ -146,36 +146,12 @@ def refuse_difference(existing: Plan, wanted: Plan, build: Location) -> None:
     changes += [f"{scene} has changed" for scene in sorted(new.keys() & old.keys()) if old[scene] != new[scene]]
     named = ", ".join(changes[:NAMED_DIFFERENCES])
     more = f" and {len(changes) - NAMED_DIFFERENCES} more" if len(changes) > NAMED_DIFFERENCES else ""
+    ways = "build into a new --out directory, or start over with --overwrite"
     raise UsageError(
         f"holds a build of another recipe or other sources: {named}{more}",
         path=build,
-        cure="build into a new --out directory, or start over with --overwrite",
+        cure=f"take up what was quarantined with --retry-failed, {ways}" if retriable else ways,
     )
-
-
-def describe_plan(plan: Plan) -> tuple[dict[str, Any], str]:
-    """What the build will do, as plain values and as text."""
-    scenes = plan.scenes
-    problems = {scene.scene_id: scene.problem for scene in scenes if scene.problem is not None}
-    kinds = Counter(scene.source_kind for scene in scenes)
-    facts = {
-        "fingerprint": plan.fingerprint,
-        "shards": len(plan.shards),
-        "scenes": len(scenes),
-        "source_kinds": dict(sorted(kinds.items())),
-        "frames": sum(scene.frame_count for scene in scenes),
-        "lost_tracking": sum(scene.lost_tracking for scene in scenes),
-        "records": sum(len(scene.keys) for scene in scenes),
-        "view_frames": sum(scene.view_frames for scene in scenes),
-        "unreadable": problems,
-    }
-    lines = [
-        f"{facts['scenes']} scenes with {facts['frames']} frames ({facts['lost_tracking']} without a pose)",
-        f"   read from {', '.join(f'{kind} ({count})' for kind, count in sorted(kinds.items()))}",
-        f"-> {facts['records']} records with {facts['view_frames']} frames in {facts['shards']} shards",
-        *(f"cannot be read: {scene_id}: {problem}" for scene_id, problem in problems.items()),
-    ]
-    return facts, "\n".join(lines)
 
 
 def _plan_scene(dataset: Dataset, recipe: Recipe, scene_id: str) -> ScenePlan:

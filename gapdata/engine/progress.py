@@ -39,6 +39,12 @@ class Progress:
         else:
             print(text, file=sys.stderr, flush=True)
 
+    def expect(self, total: int) -> None:
+        """Set the total once it is known."""
+        self._total = total
+        if self._bar is not None:
+            self._bar.reset(total)
+
     def __call__(self, count: int) -> None:
         """Report ``count`` more finished units; fewer than none where work was lost."""
         self._done += count

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gapdata.atomic import write_atomically
+from gapdata.engine.losses import format_losses, table_of_losses
 from gapdata.errors import ShardError, UsageError
 from gapdata.storage import Location
 
@@ -33,6 +34,7 @@ def compile_report(commits: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "dropped_views": _added(scene["dropped_views"] for scene in scenes),
         "notes": _added(scene["notes"] for scene in scenes),
         "prompts_by_label": _added(scene["prompts_by_label"] for scene in scenes),
+        "losses": table_of_losses(scenes),
         "quarantined": [item for scene in scenes for item in scene["quarantined"]],
     }
 
@@ -71,9 +73,9 @@ def format_report(report: dict[str, Any]) -> str:
     ]
     if report["scenes_without_annotation"]:
         lines.append(f"  {report['scenes_without_annotation']} scenes without annotation: geometry only, no prompts")
-    for name, title in (("dropped_views", "views left out"), ("notes", "noticed")):
-        if report[name]:
-            lines.append(f"  {title}: {_listing(report[name])}")
+    if report["notes"]:
+        lines.append(f"  noticed: {_listing(report['notes'])}")
+    lines += [f"  {line}" for line in format_losses(report["losses"])]
     quarantined = report["quarantined"]
     if quarantined:
         lines.append(f"  quarantined: {len(quarantined)} (tracebacks in failed/)")

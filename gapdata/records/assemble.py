@@ -1,17 +1,16 @@
-"""A view of a scan to a record: cameras, objects with boxes, prompts with their points, quality, and the encoded
-members."""
+"""A view of a scan to a record: cameras, objects with boxes, prompts with their points, and the encoded members."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.geometry.boxes import OrientedBox, upright_box
 from gapdata.geometry.camera import Intrinsics, relative_poses, transform
-from gapdata.geometry.consistency import reprojection_distances
 from gapdata.geometry.pointmap import first_frame_pointmap
 from gapdata.prompts.instances import visible_pixels
 from gapdata.prompts.marks import mark_mask
@@ -25,7 +24,6 @@ from gapdata.sources.base import Annotation, Scan
 METRE_DIGITS = 6
 """Positions are rounded to micrometres: far below any sensor, and the JSON stays a third shorter."""
 MIN_BOX_VERTICES = 4
-QUALITY_STRIDE = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +74,7 @@ def assemble_record(
     objects: SceneObjects | None,
     settings: AssemblySettings,
     *,
+    quality: Mapping[str, Any],
     split: str,
     source: str,
     rng: np.random.Generator,
@@ -89,6 +88,7 @@ def assemble_record(
         camera: intrinsics of the stored frames.
         objects: the scene's objects; ``None`` for a scan without annotation, whose record carries geometry only.
         settings: see :class:`AssemblySettings`.
+        quality: the figures of :class:`gapdata.records.quality.QualityMeter`.
         split, source: kept in the record as provenance.
         rng: seeded from the recipe and the view's key.
     """
@@ -122,7 +122,7 @@ def assemble_record(
         axis_alignment=scan.axis_alignment,
         objects=view_objects,
         prompts=prompts,
-        quality=_quality(depth, cameras, camera_to_first),
+        quality=quality,
         members=_members(frames, prompts, pointmap, size, settings.mark_native_width),
     )
 
@@ -174,23 +174,6 @@ def _answered(
             )
         )
     return tuple(prompts)
-
-
-def _quality(
-    depth: NDArray[np.float32], cameras: Sequence[Intrinsics], camera_to_first: NDArray[np.float64]
-) -> dict[str, object]:
-    """Valid share per frame, and the median disagreement in metres of neighbouring frames where they see the same
-    surface."""
-    medians: list[float | None] = []
-    points = first_frame_pointmap(depth, cameras, camera_to_first) if len(depth) > 1 else depth[..., None]
-    for frame in range(len(depth) - 1):
-        later = points[frame + 1][::QUALITY_STRIDE, ::QUALITY_STRIDE]
-        distances = reprojection_distances(later, points[frame], cameras[frame], camera_to_first[frame])
-        medians.append(round(float(np.median(distances)), METRE_DIGITS) if len(distances) else None)
-    return {
-        "valid_depth": [round(float(np.mean(frame > 0)), 4) for frame in depth],
-        "reprojection_median": medians,
-    }
 
 
 def _members(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gapdata.errors import SourceError
 from gapdata.frames.resize import plan_resize
+from gapdata.frames.sharpness import sharpness
 from gapdata.geometry.camera import Intrinsics, is_rigid
 from gapdata.geometry.registration import register_depth
 from gapdata.prompts.instances import InstanceRenderer
@@ -39,6 +40,7 @@ class PreparedFrame:
     instance_png: bytes | None
     depth: NDArray[np.uint16]  # (H, W) millimetres, registered, 0 invalid
     instances: NDArray[np.uint16] | None  # (H, W) object id + 1, 0 none; None without annotation
+    sharpness: float  # see gapdata.frames.sharpness
 
     @property
     def valid_depth(self) -> float:
@@ -105,6 +107,7 @@ class FramePreparer:
             instance_png=None if instances is None else encode_png(instances),
             depth=depth,
             instances=instances,
+            sharpness=sharpness(image),
         )
         _remember(self._recent, frame, prepared, self._capacity)
         return prepared

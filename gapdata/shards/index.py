@@ -33,13 +33,27 @@ def read_commit(path: Location) -> dict[str, Any]:
 
 def write_index(build: Location, commits: Sequence[dict[str, Any]]) -> None:
     """Write ``index.parquet``, rows in the order of shards and of records within them."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = [_row(commit["shard"], record) for commit in commits for record in commit["records"]]
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=_schema()), buffer, compression="zstd")
+    pq.write_table(_table(commits), buffer, compression="zstd")
     write_atomically(build / INDEX_NAME, buffer.getvalue())
+
+
+def index_rows(commits: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the index of these commit records holds, one plain row per record.
+
+    Raises:
+        KeyError, TypeError, ValueError: a commit record is malformed.
+    """
+    return list(_table(commits).to_pylist())
+
+
+def _table(commits: Sequence[dict[str, Any]]) -> Any:
+    import pyarrow as pa
+
+    rows = [_row(commit["shard"], record) for commit in commits for record in commit["records"]]
+    return pa.Table.from_pylist(rows, schema=_schema())
 
 
 def read_index(build: Location) -> Any:
@@ -82,19 +96,25 @@ def _schema() -> Any:
             ("prompts", pa.int32()),
             ("objects", pa.int32()),
             ("valid_depth", pa.float32()),
-            ("reprojection_median", pa.float32()),
+            ("sharpness", pa.float32()),
+            ("reprojection_error", pa.float32()),
+            ("misalignment", pa.float32()),
+            ("free_space", pa.float32()),
             ("members", pa.list_(place)),
         ]
     )
 
 
 def _row(shard: str, record: dict[str, Any]) -> dict[str, Any]:
-    valid = record["quality"].get("valid_depth", [])
-    medians = [value for value in record["quality"].get("reprojection_median", []) if value is not None]
+    quality = record["quality"]
     return {
         **{name: record[name] for name in ("key", "scene_id", "split", "view", "frame_ids", "prompts", "objects")},
         "shard": shard,
-        "valid_depth": sum(valid) / len(valid) if valid else None,
-        "reprojection_median": max(medians) if medians else None,
+        **{name: _mean(quality.get(name)) for name in ("valid_depth", "sharpness")},
+        **{name: quality.get(name) for name in ("reprojection_error", "misalignment", "free_space")},
         "members": [{"name": name, "offset": at, "size": size} for name, (at, size) in record["members"].items()],
     }
+
+
+def _mean(values: Sequence[float] | None) -> float | None:
+    return sum(values) / len(values) if values else None

@@ -152,6 +152,10 @@ class Dataset(Protocol):
         """In which files the scene's frames were found: ``sens``, the name of a layout, or ``missing``."""
         ...
 
+    def annotated(self, scene_id: str) -> bool:
+        """Whether the scene comes with objects; looks for the file, does not read it."""
+        ...
+
     def labels(self, label: str) -> dict[str, str]:
         """The names of a :attr:`SceneObject.label` by taxonomy, ``raw`` always among them."""
         ...

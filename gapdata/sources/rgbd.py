@@ -106,6 +106,10 @@ class RgbdFolder:
         layout = recognise_rgbd(self.scene_directories[scene_id])
         return "missing" if layout is None else layout.name
 
+    def annotated(self, scene_id: str) -> bool:
+        """Never: such folders have no objects."""
+        return False
+
     def labels(self, label: str) -> dict[str, str]:
         """The label itself."""
         return {"raw": label}

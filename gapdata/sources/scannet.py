@@ -105,6 +105,10 @@ class ScanNetDataset:
         frames = self._frames(scene_id)
         return "missing" if frames is None else frames[1].name
 
+    def annotated(self, scene_id: str) -> bool:
+        """Whether the scene's ``.aggregation.json`` is there."""
+        return (self._annotation_directory(scene_id) / f"{scene_id}.aggregation.json").is_file()
+
     def labels(self, label: str) -> dict[str, str]:
         """The names of a raw category, see :meth:`gapdata.annotations.taxonomy.LabelMap.labels`."""
         return self.label_map.labels(label)

@@ -1,0 +1,105 @@
+"""What a build will take, before it is made: bytes and minutes from a model per frame. An estimate, and called one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gapdata.engine.plan import Plan, ScenePlan
+from gapdata.engine.recipe import Recipe
+from gapdata.sources.base import Dataset
+
+BYTES_PER_PIXEL = {"jpg at quality 92": 0.22, "depth.png": 0.5, "instance.png": 0.04, "prompt.png": 0.004}
+"""Of stored members, measured on real indoor frames (Redwood) and noisy synthetic ones at 512x384. Other JPEG qualities
+scale by :data:`JPEG_SCALE`."""
+JPEG_SCALE = {100: 2.8, 95: 1.33, 92: 1.0, 85: 0.71, 75: 0.52, 50: 0.34, 1: 0.1}
+"""Size of a JPEG relative to quality 92, measured on the same frames; between them it is interpolated."""
+RECORD_BYTES = 20_000
+"""JSON and tar headers of a record."""
+SECONDS_PER_FRAME = 0.08
+"""CPU seconds to decode, register, render and encode one distinct frame of 512x384 (60 to 100 ms measured)."""
+SECONDS_PER_VIEW_FRAME = 0.006
+"""CPU seconds for each frame of each view: pointmap, prompts, quality, writing."""
+SCENE_SECONDS = 1.5
+"""Mesh, boxes and ray casting structure of an annotated scene of full size."""
+REFERENCE_PIXELS = 512 * 384
+
+
+def expected_bytes(scenes: Sequence[ScenePlan], recipe: Recipe) -> int:
+    """Bytes of the tars that hold all planned records of these scenes, estimated."""
+    width, height = recipe.frames.image_size
+    jpeg = BYTES_PER_PIXEL["jpg at quality 92"] * _jpeg_scale(recipe.frames.jpeg_quality)
+    stored = jpeg + sum(BYTES_PER_PIXEL[name] for name in ("depth.png", "instance.png", "prompt.png"))
+    pointmap = 12 / recipe.frames.pointmap_stride**2  # float32 x, y, z
+    frames = sum(scene.view_frames for scene in scenes)
+    return round(frames * width * height * (stored + pointmap)) + RECORD_BYTES * sum(len(s.keys) for s in scenes)
+
+
+def expected_seconds(scenes: Sequence[ScenePlan], recipe: Recipe) -> float:
+    """CPU seconds to build these scenes on one core, estimated; frames that views share are prepared once."""
+    width, height = recipe.frames.image_size
+    scale = width * height / REFERENCE_PIXELS
+    clips, step = recipe.clips, max(recipe.clips.step, 1)
+    distinct = 0.0
+    for scene in scenes:
+        whole = min(recipe.scene_views.frames, scene.frame_count) if recipe.scene_views.enabled else 0
+        in_clips = max(scene.view_frames - whole, 0) if clips.enabled else 0
+        # Clips whose step divides their interval share all but one frame with the next ones.
+        reused = clips.interval % step == 0
+        distinct += whole + (min(in_clips, in_clips / clips.frames + clips.frames) if reused else in_clips)
+    view_frames = sum(scene.view_frames for scene in scenes)
+    seconds = scale * (distinct * SECONDS_PER_FRAME + view_frames * SECONDS_PER_VIEW_FRAME)
+    return seconds + SCENE_SECONDS * sum(bool(scene.keys) for scene in scenes)
+
+
+def missing_inputs(dataset: Dataset, scene_ids: Sequence[str]) -> dict[str, list[str]]:
+    """Scenes without frames, which give nothing, and scenes without annotation, which give no prompts."""
+    return {
+        "without_frames": [name for name in scene_ids if dataset.kind(name) == "missing"],
+        "without_annotation": [name for name in scene_ids if not dataset.annotated(name)],
+    }
+
+
+def describe_plan(plan: Plan, missing: Mapping[str, Sequence[str]], workers: int = 1) -> tuple[dict[str, Any], str]:
+    """What the build will do and take, as plain values and as text."""
+    scenes = plan.scenes
+    problems = {scene.scene_id: scene.problem for scene in scenes if scene.problem is not None}
+    kinds = Counter(scene.source_kind for scene in scenes)
+    size, seconds = expected_bytes(scenes, plan.recipe), expected_seconds(scenes, plan.recipe)
+    facts = {
+        "fingerprint": plan.fingerprint,
+        "shards": len(plan.shards),
+        "scenes": len(scenes),
+        "source_kinds": dict(sorted(kinds.items())),
+        "frames": sum(scene.frame_count for scene in scenes),
+        "lost_tracking": sum(scene.lost_tracking for scene in scenes),
+        "records": sum(len(scene.keys) for scene in scenes),
+        "view_frames": sum(scene.view_frames for scene in scenes),
+        "expected_bytes": size,
+        "expected_cpu_seconds": round(seconds, 1),
+        **{name: list(names) for name, names in missing.items()},
+        "unreadable": problems,
+    }
+    lines = [
+        f"{facts['scenes']} scenes with {facts['frames']} frames ({facts['lost_tracking']} without a pose)",
+        f"   read from {', '.join(f'{kind} ({count})' for kind, count in sorted(kinds.items()))}",
+        f"-> {facts['records']} records with {facts['view_frames']} frames in {facts['shards']} shards",
+        f"estimated: {size / 1e9:.2f} GB, {seconds / 60 / workers:.1f} minutes"
+        + (" on one core" if workers == 1 else f" with {workers} workers")
+        + " (within a factor of two)",
+        *(f"{len(names)} scenes {name.replace('_', ' ')}: {_named(names)}" for name, names in missing.items() if names),
+        *(f"cannot be read: {scene_id}: {problem}" for scene_id, problem in problems.items()),
+    ]
+    return facts, "\n".join(lines)
+
+
+def _jpeg_scale(quality: int) -> float:
+    import numpy as np
+
+    known = sorted(JPEG_SCALE)
+    return float(np.interp(quality, known, [JPEG_SCALE[value] for value in known]))
+
+
+def _named(names: Sequence[str], shown: int = 5) -> str:
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")

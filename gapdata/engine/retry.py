@@ -1,0 +1,66 @@
+"""``--retry-failed``: take up again the shards that quarantined something, also where their sources were repaired.
+
+A repaired source is a changed source, and a build refuses those. The exception is safe where nothing that was built
+from the old source stays: in scenes that were quarantined in a shard which is rebuilt whole, and in shards without a
+commit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from gapdata.engine.plan import Plan
+from gapdata.errors import ShardError
+from gapdata.shards.index import read_commit
+from gapdata.storage import Location
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """What is taken up: the shards to build again, and which of their scenes have changed sources."""
+
+    shards: tuple[str, ...]
+    scenes: tuple[str, ...]  # that had quarantined something
+    changed: tuple[str, ...]
+
+    def __str__(self) -> str:
+        if not self.shards:
+            return "nothing was quarantined: nothing to retry"
+        scenes = ", ".join(f"{name} (changed since)" if name in self.changed else name for name in self.scenes)
+        return f"taking up again {', '.join(self.shards)} for {scenes}"
+
+
+def plan_retry(existing: Plan, wanted: Plan, build: Location) -> tuple[Plan, Retry]:
+    """What can be taken up of an existing build.
+
+    Returns:
+        The existing plan with the wanted one's entry for every scene whose change is safe (everything else of it is
+        unchanged, so that :func:`gapdata.engine.plan.refuse_difference` still names all other differences), and what is
+        retried.
+    """
+    new = {scene.scene_id: scene for scene in wanted.scenes}
+    shards, retried, changed, failed_scenes = [], [], [], []
+    for shard in existing.shards:
+        quarantined = _quarantined(build / f"{shard.name}.json")
+        free = {scene.scene_id for scene in shard.scenes} if quarantined is None else quarantined
+        if quarantined:
+            retried.append(shard.name)
+            failed_scenes += sorted(quarantined)
+        scenes = []
+        for scene in shard.scenes:
+            other = new.get(scene.scene_id, scene)
+            taken = scene.scene_id in free and other.split == scene.split
+            changed += [scene.scene_id] if taken and other.digest != scene.digest else []
+            scenes.append(other if taken else scene)
+        shards.append(replace(shard, scenes=tuple(scenes)))
+    retry = Retry(shards=tuple(retried), scenes=tuple(failed_scenes), changed=tuple(changed))
+    return replace(existing, shards=tuple(shards)), retry
+
+
+def _quarantined(commit_path: Location) -> set[str] | None:
+    """Scenes of which a commit record says that something was quarantined; ``None`` without one."""
+    try:
+        commit = read_commit(commit_path)
+    except (FileNotFoundError, ShardError):
+        return None
+    return {scene["scene_id"] for scene in commit["scenes"] if scene["quarantined"]}

@@ -1,0 +1,66 @@
+"""``gapdata status``: how far a build is, from its small files only, so that it can be asked while the build runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gapdata.engine.plan import read_plan
+from gapdata.errors import ShardError
+from gapdata.shards.index import read_commit
+from gapdata.storage import Location
+
+SHOWN = 12
+
+
+def build_status(build: Location) -> dict[str, Any]:
+    """Planned, committed, failed and missing shards and records of a build.
+
+    ``failed`` shards are committed but quarantined something; ``missing`` ones have no (readable) commit record yet.
+    A commit record appears whole or not at all, so what is read here is true even while shards are being written.
+
+    Raises:
+        UsageError: the directory holds no build.
+    """
+    plan = read_plan(build)
+    commits, missing = [], []
+    for shard in plan.shards:
+        try:
+            commits.append(read_commit(build / f"{shard.name}.json"))
+        except (FileNotFoundError, ShardError):
+            missing.append(shard.name)
+    quarantined = {commit["shard"]: sum(len(scene["quarantined"]) for scene in commit["scenes"]) for commit in commits}
+    failed = {name: count for name, count in quarantined.items() if count}
+    return {
+        "shards": {
+            "planned": len(plan.shards),
+            "committed": len(commits),
+            "failed": len(failed),
+            "missing": len(missing),
+        },
+        "records": {
+            "planned": sum(len(scene.keys) for scene in plan.scenes),
+            "committed": sum(len(commit["records"]) for commit in commits),
+        },
+        "bytes": sum(commit["tar_bytes"] for commit in commits),
+        "failed": failed,
+        "missing": missing,
+    }
+
+
+def format_status(build: Location, status: dict[str, Any]) -> str:
+    """The status as text for a terminal."""
+    shards, records = status["shards"], status["records"]
+    lines = [
+        f"{build}: {shards['committed']} of {shards['planned']} shards committed, {shards['failed']} of them failed in"
+        f" part, {shards['missing']} missing",
+        f"  {records['committed']} of {records['planned']} planned records, {status['bytes'] / 1e6:.1f} MB",
+    ]
+    failed = [f"{name} ({count} quarantined)" for name, count in status["failed"].items()]
+    for title, names, cure in (
+        ("failed", failed, "repair the sources and add --retry-failed to the build command"),
+        ("missing", status["missing"], "run the build command again, unless it is still running"),
+    ):
+        if names:
+            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+            lines += [f"  {title}: {', '.join(names[:SHOWN])}{more}", f"    {cure}"]
+    return "\n".join(lines)

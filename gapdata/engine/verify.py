@@ -1,0 +1,232 @@
+"""``gapdata verify``: is a build whole and sound? Small files first, then every shard, in parallel processes.
+
+The small files must tell one story: the plan names what was wanted, the commit records say what became of it, index and
+report are compiled from them. Then each tar must be what its commit record says (:mod:`gapdata.engine.shard_checks`)
+and each record must agree with itself (:mod:`gapdata.engine.record_checks`).
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from gapdata.engine.plan import PLAN_NAME, Plan, ShardPlan, read_plan
+from gapdata.engine.report import REPORT_NAME, compile_report, read_report
+from gapdata.engine.shard_checks import ENTRY_FIELDS, Defect, ShardCheck, check_shard
+from gapdata.errors import GapDataError, UsageError
+from gapdata.shards.index import INDEX_NAME, index_rows, read_commit, read_index
+from gapdata.storage import Location
+
+MALFORMED = (KeyError, TypeError, ValueError, AttributeError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What was looked at and what is wrong."""
+
+    shards: int
+    records: int
+    sampled: bool
+    defects: tuple[Defect, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {**asdict(self), "defects": [asdict(defect) for defect in self.defects]}
+
+
+def verify_build(
+    build: Location,
+    *,
+    sample: int | None = None,
+    workers: int = 1,
+    progress: Callable[[int], None] = lambda records: None,
+    announce: Callable[[int], None] = lambda records: None,
+) -> Verdict:
+    """Check a build.
+
+    Args:
+        build: its directory.
+        sample: read only so many records, evenly spread, and skip checksums; ``None`` reads everything.
+        workers: processes; 1 checks in this one.
+        progress: told of checked records.
+        announce: told once how many there will be.
+
+    Raises:
+        UsageError: the directory holds no build.
+    """
+    if not (build / PLAN_NAME).is_file():
+        raise UsageError("holds no build (no plan.json)", path=build, cure="give the directory of a build")
+    try:
+        plan = read_plan(build)
+    except UsageError as error:
+        return Verdict(shards=0, records=0, sampled=False, defects=(_defect(PLAN_NAME, error.problem),))
+    commits, defects = _read_commits(build, plan)
+    defects += [*_check_plan(build, plan), *_check_compiled(build, plan, commits)]
+    keys = [entry["key"] for commit in commits for entry in commit["records"]]
+    chosen = None
+    if sample is not None and sample < len(keys):
+        chosen = frozenset(keys[len(keys) * place // sample] for place in range(sample))
+    announce(len(keys) if chosen is None else len(chosen))
+    checks = [ShardCheck(build=build, recipe=plan.recipe, commit=commit, keys=chosen) for commit in commits]
+    for found in _run(checks, workers, progress):
+        defects += found
+    return Verdict(
+        shards=len(commits),
+        records=len(keys) if chosen is None else len(chosen),
+        sampled=chosen is not None,
+        defects=tuple(sorted(defects, key=lambda defect: (defect.file, defect.record or ""))),
+    )
+
+
+def format_verdict(build: Location, verdict: Verdict) -> str:
+    """The verdict as text for a terminal: one line per defect."""
+    looked = f"{verdict.records} {'sampled ' if verdict.sampled else ''}records in {verdict.shards} shards"
+    if not verdict.defects:
+        return f"{build}: {looked} are sound"
+    lines = [f"{build}: {len(verdict.defects)} defects in {looked}"]
+    lines += [f"  {defect}" for defect in verdict.defects]
+    damaged = sorted({defect.file.removesuffix(".tar") for defect in verdict.defects if defect.file.endswith(".tar")})
+    if damaged:
+        lines.append(f"to rebuild: delete {', '.join(f'{name}.json' for name in damaged)} and run build-shards again")
+    return "\n".join(lines)
+
+
+def _run(checks: Sequence[ShardCheck], workers: int, progress: Callable[[int], None]) -> Iterator[list[Defect]]:
+    if workers == 1 or len(checks) < 2:
+        yield from (check_shard(check, progress) for check in checks)
+        return
+    pending = list(checks)
+    # A decoder that crashes on hostile bytes takes its pool along: what was not done then is checked one by one.
+    try:
+        with _pool(min(workers, len(checks))) as pool:
+            futures = {pool.submit(check_shard, check): check for check in checks}
+            for future in as_completed(futures):
+                yield future.result()
+                pending.remove(futures[future])
+                progress(_count(futures[future]))
+    except BrokenProcessPool:
+        for check in pending:
+            yield _checked_alone(check)
+            progress(_count(check))
+
+
+def _checked_alone(check: ShardCheck) -> list[Defect]:
+    try:
+        with _pool(1) as pool:
+            return pool.submit(check_shard, check).result()
+    except BrokenProcessPool:
+        return [_defect(f"{check.commit['shard']}.tar", "checking it crashed the process: its bytes break a decoder")]
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+
+
+def _count(check: ShardCheck) -> int:
+    return sum(check.keys is None or entry["key"] in check.keys for entry in check.commit["records"])
+
+
+def _read_commits(build: Location, plan: Plan) -> tuple[list[dict[str, Any]], list[Defect]]:
+    """The commit records that can be used, and what is wrong with the others."""
+    commits, defects = [], []
+    for shard in plan.shards:
+        path = build / f"{shard.name}.json"
+        if not path.is_file():
+            defects.append(_defect(path.name, "is missing: the shard is not committed, run build-shards again"))
+            continue
+        try:
+            commit = read_commit(path)
+            defects += [_defect(path.name, problem) for problem in _commit_problems(commit, shard, build)]
+            commits.append(commit)
+        except GapDataError as error:
+            defects.append(_defect(path.name, error.problem))
+        except MALFORMED as error:
+            defects.append(_defect(path.name, f"is malformed: {type(error).__name__} {error}"))
+    return commits, defects
+
+
+def _commit_problems(commit: Mapping[str, Any], shard: ShardPlan, build: Location) -> list[str]:
+    """Also walks through every field that later checks use, so that a malformed record is found here."""
+    problems = []
+    if commit["shard"] != shard.name or commit["split"] != shard.split:
+        problems.append(f"commits {commit['shard']} of split {commit['split']}, planned is {shard.split}")
+    compile_report([dict(commit)])
+    index_rows([dict(commit)])
+    for entry in commit["records"]:
+        _ = [entry[name] for name in ENTRY_FIELDS]
+        for offset, size in entry["members"].values():
+            if type(offset) is not int or type(size) is not int:
+                raise TypeError(f"a member's place is {[offset, size]}")
+    if type(commit["tar_bytes"]) is not int:
+        raise TypeError(f"tar_bytes is {commit['tar_bytes']!r}")
+    planned = {scene.scene_id: scene.keys for scene in shard.scenes}
+    outcomes = {scene["scene_id"]: scene for scene in commit["scenes"]}
+    if outcomes.keys() != planned.keys():
+        problems.append(f"is about the scenes {sorted(outcomes)}, planned are {sorted(planned)}")
+    built = [entry["key"] for entry in commit["records"]]
+    if len(set(built)) != len(built):
+        problems.append("commits a record twice")
+    for scene_id in sorted(outcomes.keys() & planned.keys()):
+        problems += _scene_problems(outcomes[scene_id], set(planned[scene_id]), set(built), build)
+    stray = sorted(set(built) - {key for keys in planned.values() for key in keys})
+    return problems + [f"commits {key}, which is not planned" for key in stray]
+
+
+def _scene_problems(outcome: Mapping[str, Any], planned: set[str], built: set[str], build: Location) -> list[str]:
+    lost = planned - built
+    quarantined = {item["key"] for item in outcome["quarantined"]}
+    unexplained = lost - quarantined
+    problems = []
+    if None not in quarantined and len(unexplained) > outcome["dropped_views"].get("empty_depth", 0):
+        problems.append(f"lacks {', '.join(sorted(unexplained))} without saying why")
+    if quarantined and not (build / "failed" / f"{outcome['scene_id']}.json").is_file():
+        problems.append(f"quarantines parts of {outcome['scene_id']}, but failed/{outcome['scene_id']}.json is missing")
+    return problems
+
+
+def _check_plan(build: Location, plan: Plan) -> list[Defect]:
+    defects = []
+    stated = json.loads((build / PLAN_NAME).read_bytes()).get("fingerprint")
+    if stated != plan.fingerprint:
+        defects.append(_defect(PLAN_NAME, "its fingerprint does not follow from its content: it was edited"))
+    known = {f"{shard.name}{suffix}" for shard in plan.shards for suffix in (".json", ".tar")}
+    strays = sorted({path.name for path in build.glob("shard-*")} - set(known))
+    return defects + [_defect(name, "does not belong to the plan") for name in strays]
+
+
+def _check_compiled(build: Location, plan: Plan, commits: Sequence[dict[str, Any]]) -> list[Defect]:
+    """Index and report against what the commit records give."""
+    if len(commits) != len(plan.shards):
+        return []
+    defects = []
+    try:
+        stored, expected = read_index(build).to_pylist(), index_rows(commits)
+        if [row["key"] for row in stored] != [row["key"] for row in expected]:
+            defects.append(_defect(INDEX_NAME, "does not list the committed records in their order"))
+        else:
+            for one, other in zip(stored, expected, strict=True):
+                wrong = [name for name in other if one[name] != other[name]]
+                if wrong:
+                    problem = f"disagrees with the commit record about {', '.join(wrong)}"
+                    defects.append(Defect(file=INDEX_NAME, record=other["key"], problem=problem))
+    except GapDataError as error:
+        defects.append(_defect(INDEX_NAME, error.problem))
+    except MALFORMED as error:
+        defects.append(_defect(INDEX_NAME, f"cannot be read: {type(error).__name__} {error}"))
+    try:
+        report, wanted = read_report(build), {"fingerprint": plan.fingerprint, **compile_report(commits)}
+        wrong = [name for name in wanted if report.get(name) != wanted[name]]
+        if wrong:
+            defects.append(_defect(REPORT_NAME, f"disagrees with the commit records about {', '.join(wrong)}"))
+    except GapDataError as error:
+        defects.append(_defect(REPORT_NAME, error.problem))
+    return defects
+
+
+def _defect(file: str, problem: str) -> Defect:
+    return Defect(file=file, record=None, problem=problem)
