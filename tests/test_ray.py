@@ -53,7 +53,7 @@ def no_address(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="class")
 def local_ray() -> Iterator[None]:
     """One Ray for all tests that look into single attempts; the executor uses it and leaves it running."""
     import ray
@@ -187,7 +187,7 @@ def test_without_ray_the_cure_is_named(
 @pytest.fixture(scope="module")
 def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The environment of a client of a real head with a dashboard, as ``ray start --head`` gives it."""
-    ports = _free_ports(3)
+    ports = _free_ports(4)
     # Ray's sockets lie below its folder and their names may have 107 characters only.
     with tempfile.TemporaryDirectory(prefix="ray-") as folder:
         base = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
@@ -198,6 +198,7 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
             [
                 *(str(BIN / "ray"), "start", "--head", "--block", f"--port={ports[0]}", f"--temp-dir={folder}"),
                 *("--num-cpus=2", f"--dashboard-port={ports[1]}", f"--ray-client-server-port={ports[2]}"),
+                f"--dashboard-agent-listen-port={ports[3]}",
                 *("--object-store-memory=100000000", "--disable-usage-stats"),
             ],
             env=base,
