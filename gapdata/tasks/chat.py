@@ -1,0 +1,175 @@
+"""What all tasks share: the question put to a model, and reading the JSON that models write back.
+
+A model's text is untrusted input. It is never evaluated; it is read by a small scanner that takes JSON and the ways
+in which models bend it (Markdown fences, single quotes, trailing commas, an answer cut off by the token limit) in
+linear time and with bounded nesting, and that never raises.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+IMAGE = "<image>"
+"""Stands for one frame in a question's text; the processor replaces it with the frame's visual tokens."""
+
+MAX_CHARACTERS = 200_000
+"""Longest model output that is read; generation limits lie far below."""
+MAX_DEPTH = 8
+"""Deepest nesting that is read: the answers of all tasks need three levels."""
+
+_OPENING = re.compile(r"[\[{]")
+_SPACE = re.compile(r"[\s,]*")
+_NUMBER = re.compile(r"[+-]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][+-]?\d{1,4})?", re.ASCII)
+_WORD = re.compile(r"[A-Za-z]{1,16}")
+_WORDS: dict[str, Any] = {
+    "true": True,
+    "false": False,
+    "null": None,
+    "none": None,
+    "nan": math.nan,
+    "infinity": math.inf,
+}
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """The pixel that a question points at; drawn on that frame before any encoder sees it."""
+
+    frame: int  # position within the view
+    pixel: tuple[int, int]  # (u, v) of the stored image
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One question about a view: ``text`` has one ``<image>`` per frame, ``answer`` is what the model should write."""
+
+    text: str
+    answer: str
+    mark: Mark | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unparsable:
+    """A model's text that holds no usable answer, and why. It counts as a wrong answer and is counted apart."""
+
+    reason: str
+
+
+def image_placeholders(frames: int) -> str:
+    """``frames`` placeholders, as they stand at the start of every question."""
+    return IMAGE * frames
+
+
+def read_json(text: str) -> list[Any]:
+    """The JSON values at the top level of a model's text, in order; values that are cut off keep what is complete.
+
+    Text before, between and after the values (prose, Markdown fences) is skipped. Only lists and objects count as
+    values. A member of an object whose value is cut off is left out, and so is an entry of a list that is itself an
+    incomplete object.
+    """
+    text = text[:MAX_CHARACTERS]
+    values: list[Any] = []
+    position = 0
+    while start := _OPENING.search(text, position):
+        value, position, _ = _value(text, start.start(), 0)
+        values.append(value)
+    return values
+
+
+def finite_numbers(value: Any, count: int) -> tuple[float, ...] | None:
+    """``value`` as ``count`` finite floats, or ``None`` where it is anything else (booleans are no numbers here)."""
+    if not isinstance(value, list) or len(value) != count:
+        return None
+    if not all(isinstance(item, float) and math.isfinite(item) for item in value):
+        return None
+    return tuple(value)
+
+
+_CUT = object()
+"""Marks a value that the scanner could not read to its end."""
+
+
+def _value(text: str, position: int, depth: int) -> tuple[Any, int, bool]:
+    """The value that starts at ``position``, the position after it, and whether it was complete."""
+    if position >= len(text) or depth > MAX_DEPTH:
+        return _CUT, len(text), False
+    head = text[position]
+    if head == "[":
+        return _list(text, position + 1, depth)
+    if head == "{":
+        return _object(text, position + 1, depth)
+    if head in "\"'":
+        return _string(text, position)
+    if number := _NUMBER.match(text, position):
+        # A number at the very end of the text may have lost digits: it is not complete.
+        return float(number.group()), number.end(), number.end() < len(text)
+    if word := _WORD.match(text, position):
+        value = _WORDS.get(word.group().lower(), _CUT)
+        return value, word.end(), value is not _CUT
+    return _CUT, position, False
+
+
+def _list(text: str, position: int, depth: int) -> tuple[list[Any], int, bool]:
+    items: list[Any] = []
+    while True:
+        position = _skip(text, position)
+        if position < len(text) and text[position] == "]":
+            return items, position + 1, True
+        value, position, complete = _value(text, position, depth + 1)
+        if not complete:
+            return items, position, False
+        items.append(value)
+
+
+def _object(text: str, position: int, depth: int) -> tuple[dict[str, Any], int, bool]:
+    members: dict[str, Any] = {}
+    while True:
+        position = _skip(text, position)
+        if position < len(text) and text[position] == "}":
+            return members, position + 1, True
+        if position >= len(text) or text[position] not in "\"'":
+            return members, position, False
+        key, position, complete = _string(text, position)
+        position = _skip(text, position)
+        if not complete or position >= len(text) or text[position] != ":":
+            return members, position, False
+        value, position, complete = _value(text, _skip(text, position + 1), depth + 1)
+        if not complete:
+            return members, position, False
+        members[key] = value
+
+
+def _string(text: str, position: int) -> tuple[str, int, bool]:
+    quote, position = text[position], position + 1
+    parts: list[str] = []
+    while position < len(text):
+        character = text[position]
+        if character == quote:
+            return _joined(parts), position + 1, True
+        if character == "\\" and position + 1 < len(text):
+            escaped = text[position + 1]
+            code = text[position + 2 : position + 6]
+            if escaped == "u" and re.fullmatch(r"[0-9a-fA-F]{4}", code):
+                parts.append(chr(int(code, 16)))
+                position += 6
+                continue
+            parts.append(_ESCAPES.get(escaped, escaped))
+            position += 2
+            continue
+        parts.append(character)
+        position += 1
+    return _joined(parts), position, False
+
+
+def _joined(parts: list[str]) -> str:
+    """Text from characters and escapes: surrogate pairs become one character, lone ones the replacement character."""
+    return "".join(parts).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _skip(text: str, position: int) -> int:
+    match = _SPACE.match(text, position)
+    return match.end() if match else position

@@ -1,0 +1,45 @@
+"""Answers in batches: greedy by default, padded on the left, encoders run once per batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+
+from gapmodel.modeling import GapForConditionalGeneration
+from gapmodel.processing import Example, GapProcessor
+
+
+@torch.inference_mode()
+def generate_answers(
+    model: GapForConditionalGeneration,
+    processor: GapProcessor,
+    examples: Sequence[Example],
+    max_new_tokens: int,
+    **options: Any,
+) -> list[str]:
+    """The model's answer to each of a few examples that were encoded without their answers.
+
+    Args:
+        model: in evaluation mode.
+        processor: the model's.
+        examples: of equal or different lengths and numbers of frames.
+        max_new_tokens: an answer that is longer is cut off there.
+        options: passed to transformers' ``generate`` (``num_beams``, ``do_sample``, ...).
+    """
+    batch = processor.collate(examples)
+    settings = {
+        "do_sample": False,
+        "pad_token_id": processor.token_ids["pad"],
+        "eos_token_id": processor.token_ids["end"],
+    }
+    output = model.generate(**batch.inputs, max_new_tokens=max_new_tokens, **(settings | options))
+    prompt_length = batch.inputs["input_ids"].shape[1]
+    return [processor.decode(row) for row in output[:, prompt_length:].tolist()]
+
+
+def in_batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    """Consecutive slices of at most ``size`` items."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -1,0 +1,30 @@
+"""Geometry encoders by the name that a configuration gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gapdata.errors import UsageError
+from gapmodel.geometry.base import GeometryEncoder
+from gapmodel.geometry.tiny import TinyGeometryEncoder
+
+ENCODERS: dict[str, type[GeometryEncoder]] = {
+    "tiny": TinyGeometryEncoder,
+}
+
+
+def build_geometry_encoder(config: Mapping[str, Any]) -> GeometryEncoder:
+    """The encoder that ``config["name"]`` names, built from the other fields.
+
+    Raises:
+        UsageError: no encoder has that name.
+    """
+    options = dict(config)
+    name = options.pop("name", None)
+    if name not in ENCODERS:
+        raise UsageError(f"geometry encoder {name!r} is unknown", cure=f"choose from {', '.join(ENCODERS)}")
+    return ENCODERS[name](**options)
+
+
+__all__ = ["ENCODERS", "GeometryEncoder", "build_geometry_encoder"]
