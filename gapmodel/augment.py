@@ -120,8 +120,8 @@ def sample_prompt(view: View, rng: np.random.Generator) -> Prompt | None:
     labels = {item.object_id: item.label for item in view.record.objects}
     for frame in rng.permutation(len(view.record)).tolist():
         seen = np.where(view.depth[frame] > 0, view.instances[frame], 0)
-        present, counts = np.unique(seen, return_counts=True)
-        ids = [int(i) - 1 for i, n in zip(present, counts, strict=True) if n >= MIN_PIXELS and int(i) - 1 in labels]
+        counts = np.bincount(seen.ravel())
+        ids = [int(value) - 1 for value in np.flatnonzero(counts >= MIN_PIXELS) if int(value) - 1 in labels]
         if not ids:
             continue
         object_id = int(rng.choice(ids))

@@ -47,7 +47,9 @@ class DenseHead(nn.Module):
         # As many marked as unmarked tokens in weight: one in a hundred is marked.
         share = targets["mark"].mean()
         if share > 0:
-            loss = loss + F.binary_cross_entropy_with_logits(mark[:, 0], targets["mark"], pos_weight=(1 - share) / share)
+            loss = loss + F.binary_cross_entropy_with_logits(
+                mark[:, 0], targets["mark"], pos_weight=(1 - share) / share
+            )
         if (targets["label"] >= 0).any():
             loss = loss + F.cross_entropy(label, targets["label"], ignore_index=-1)
         return loss

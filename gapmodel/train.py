@@ -135,7 +135,7 @@ def training_step(
 
 
 def batch_losses(model: GapForConditionalGeneration, head: DenseHead | None, batch: Batch) -> dict[str, Tensor]:
-    """``answer``, the mean cross-entropy of the answers' tokens, and with a head the dense losses ``visual`` and ``asked``.
+    """``answer``, the mean cross-entropy of the answers' tokens; with a head also the dense ``visual`` and ``asked``.
 
     Logits are computed at the answers' positions alone: a vocabulary of 151,936 makes all others the most expensive
     part.

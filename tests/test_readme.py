@@ -35,7 +35,8 @@ SMALLER = {
 def commands() -> list[str]:
     blocks = re.findall(r"```console\n(.*?)```", README, flags=re.DOTALL)
     lines = [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
-    return [line for line in lines if not line.startswith(("make ", "pip "))]
+    # CI itself runs `make`, which installs; a job on a real Ray head is submitted in test_ray.py.
+    return [line for line in lines if not line.startswith(("make ", "pip ", "ray "))]
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,9 @@ WITH_LABEL = (
     'What is at the red cross ("label"), and where is it in the first camera, [x, y, z] in metres ("pointmap")?\n'
     "Output a JSON dictionary."
 )
-WITHOUT_LABEL = 'Where is the red cross in the first camera, [x, y, z] in metres ("pointmap")?\nOutput a JSON dictionary.'
+WITHOUT_LABEL = (
+    'Where is the red cross in the first camera, [x, y, z] in metres ("pointmap")?\nOutput a JSON dictionary.'
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
