@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from gapdata import __version__
 from gapdata.errors import GapDataError, UsageError
+from gapdata.storage import Location, location
 
 if TYPE_CHECKING:
     from gapdata.sources.base import Dataset
-from gapdata.storage import Location, location
 
 QUARANTINED = 3
 DAMAGED = 4

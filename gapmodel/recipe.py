@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gapdata.engine.recipe import from_mapping
-from gapdata.errors import UsageError
+from gapdata.toml_fields import read_toml, refuse_broken_rules
 from gapmodel.processing import ProcessorConfig
 
 TASKS = ("pointmap", "detection")
@@ -99,35 +97,9 @@ def read_training_recipe(path: Path | None, overrides: Sequence[str] = ()) -> Tr
     Raises:
         UsageError: the file cannot be read, a field is unknown, or a value has the wrong type or is out of range.
     """
-    values: dict[str, Any] = {}
-    if path is not None:
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UsageError(f"recipe cannot be read: {error.strerror}", path=path) from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UsageError(f"recipe is not valid TOML: {error}", path=path) from error
-    for override in overrides:
-        _set(values, override)
-    recipe: TrainingRecipe = from_mapping(TrainingRecipe, values, path)
+    recipe: TrainingRecipe = read_toml(TrainingRecipe, path, overrides)
     _check(recipe, path)
     return recipe
-
-
-def _set(values: dict[str, Any], override: str) -> None:
-    name, separator, text = override.partition("=")
-    if not separator:
-        raise UsageError(f"--set {override!r} has no '='", cure="write --set section.field=value")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
-    *sections, last = name.strip().split(".")
-    for section in sections:
-        values = values.setdefault(section, {})
-        if not isinstance(values, dict):
-            raise UsageError(f"recipe field {section!r} is not a section")
-    values[last] = value
 
 
 def _check(recipe: TrainingRecipe, path: Path | None) -> None:
@@ -144,6 +116,4 @@ def _check(recipe: TrainingRecipe, path: Path | None) -> None:
         "train.learning_rate and train.clip must be positive": min(train.learning_rate, train.clip) > 0,
         "train.warmup must lie in 0..1": 0 <= train.warmup <= 1,
     }
-    for rule, holds in checks.items():
-        if not holds:
-            raise UsageError(f"recipe is out of range: {rule}", path=path)
+    refuse_broken_rules(checks, path)

@@ -13,6 +13,7 @@ from conftest import REPOSITORY
 ORDER = [
     "errors",
     "seeding",
+    "toml_fields",
     "object_store",
     "storage",
     "atomic",

@@ -10,12 +10,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gapdata.atomic import write_atomically
-from gapdata.engine.recipe import Recipe, from_mapping
+from gapdata.engine.recipe import Recipe
 from gapdata.engine.views import plan_views
 from gapdata.errors import SourceError, UsageError
 from gapdata.geometry.camera import is_rigid
 from gapdata.sources.base import Dataset
 from gapdata.storage import Location
+from gapdata.toml_fields import from_mapping
 
 ENGINE_VERSION = 2
 """Raised whenever the same sources and recipe would give other bytes than before."""
