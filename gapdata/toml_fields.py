@@ -1,4 +1,4 @@
-"""Recipes: TOML files read into frozen dataclasses; unknown fields, wrong types and broken rules are refused by name."""
+"""Recipes: TOML files read into frozen dataclasses; unknown fields, wrong types, broken rules are refused by name."""
 
 from __future__ import annotations
 
