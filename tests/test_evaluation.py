@@ -128,6 +128,13 @@ def test_each_true_box_is_found_at_most_once() -> None:
     assert scores.macro["0.25"]["recall"] == pytest.approx(0.5)  # table does not occur in the truth
 
 
+def test_centres_are_measured_for_the_objects_that_were_named() -> None:
+    truth = [box("chair", 0), box("chair", 5), box("bed", 1)]
+    scores = detection.score([DetectionAnswer(boxes=(box("chair", 1), box("chair", 5.5)))], [truth], "extrinsic_zxy")
+    assert scores.named == pytest.approx(2 / 3)
+    assert scores.median_center_error == pytest.approx(0.75)
+
+
 def test_the_stricter_threshold_wants_more_overlap() -> None:
     scores = detection.score([DetectionAnswer(boxes=(box("bed", 0.5),))], [[box("Bed ", 0)]], "extrinsic_zxy")
     assert scores.overall["0.25"].true_positives == 1  # IoU 1/3

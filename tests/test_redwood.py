@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, permutations
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from reprojection import reprojection_distances
 
 from gapdata.cli import main
 from gapdata.geometry.camera import Intrinsics
 from gapdata.geometry.consistency import compare_surfaces, sample_surface
-from gapdata.records.codec import record_depth, record_image, record_pointmap
+from gapdata.records.codec import record_cameras, record_depth, record_image, record_pointmap
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.sens import SensReader, SensWriter
 
@@ -54,6 +55,15 @@ def test_the_jpeg_bytes_are_untouched(samples: Path, dataset: Path) -> None:
 def test_the_pointmaps_of_all_pairs_of_frames_agree_where_they_overlap(build: Path) -> None:
     record = ShardReader(build)[0]
     assert record.frame_ids == (0, 1, 2, 3, 4)
+    points, cameras = record_pointmap(record), record_cameras(record)
+    for one, other in permutations(range(5), 2):
+        distances = reprojection_distances(points[one], points[other], cameras[other], record.camera_to_first[other])
+        assert len(distances) > 0.5 * points[0, ..., 0].size
+        assert np.median(distances) < 0.015
+
+
+def test_the_quality_figures_find_the_real_frames_well_posed(build: Path) -> None:
+    record = ShardReader(build)[0]
     depth = [np.rint(1000 * record_depth(record, frame)).astype(np.uint16) for frame in range(5)]
     surfaces = [sample_surface(depth[frame], record.camera(frame)) for frame in range(5)]
     poses = record.camera_to_world

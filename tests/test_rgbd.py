@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import pytest
 from export_fixtures import export_official, matrix_text, pgm, png, write_textured_scene
+from reprojection import reprojection_distances
 from scannet_fixtures import COLOR, DEPTH
 
 from gapdata.cli import main
 from gapdata.errors import SourceError, UsageError
-from gapdata.geometry.consistency import reprojection_distances
 from gapdata.records.codec import record_cameras, record_pointmap
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.camera_files import parse_intrinsics, parse_trajectory
