@@ -16,9 +16,9 @@ def reprojection_distances(
 ) -> NDArray[np.float64]:
     """Distances (n,) in metres between points of one frame and the points that another has where they reproject.
 
-    Points that the other frame does not see, or that it sees something else in front of (a tenth of the depth), are left
-    out. Pointmaps (H, W, 3) are in metres in the first camera, NaN where invalid; ``camera`` and ``other_to_first`` are
-    those of the other frame.
+    Points that the other frame does not see, or that it sees something else in front of (a tenth of the depth), are
+    left out. Pointmaps (H, W, 3) are in metres in the first camera, NaN where invalid; ``camera`` and
+    ``other_to_first`` are those of the other frame.
     """
     flat = points.reshape(-1, 3)
     flat = flat[np.isfinite(flat).all(axis=-1)].astype(np.float64)

@@ -63,6 +63,8 @@ class DetectionScores:
     overall: dict[str, Counts]  # "0.25" -> counts
     by_class: dict[str, dict[str, Counts]]
     macro: dict[str, dict[str, float]]  # "0.25" -> {"precision": ..., "recall": ..., "f1": ...}
+    named: float  # share of true boxes in whose view a box of their label was predicted
+    median_center_error: float  # metres from those to the nearest such box, NaN where there is none
 
 
 def score(
@@ -84,6 +86,7 @@ def score(
             )
             for limit in THRESHOLDS:
                 by_class[_name(limit)][label] += match(overlap, limit)
+    distances = [near for p, t in zip(read, truths, strict=True) for near in center_distances(p, t)]
     true_classes = sorted({_label(box) for boxes in truths for box in boxes})
     return DetectionScores(
         views=len(truths),
@@ -94,7 +97,22 @@ def score(
         overall={name: sum(counts.values(), Counts()) for name, counts in by_class.items()},
         by_class={name: dict(sorted(counts.items())) for name, counts in by_class.items()},
         macro={name: _macro([counts[label] for label in true_classes]) for name, counts in by_class.items()},
+        named=_ratio(len(distances), sum(len(boxes) for boxes in truths)),
+        median_center_error=float(np.median(distances)) if distances else float("nan"),
     )
+
+
+def center_distances(predicted: Sequence[TextBox], true: Sequence[TextBox]) -> list[float]:
+    """For each true box whose label was predicted at all: metres to the nearest predicted centre of that label.
+
+    It tells how far a model is from its first overlap, which F1 cannot: most answers of a small model overlap nothing.
+    """
+    distances = []
+    for box in true:
+        same = [other.values[:3] for other in predicted if _label(other) == _label(box)]
+        if same:
+            distances.append(float(np.linalg.norm(np.subtract(same, box.values[:3]), axis=1).min()))
+    return distances
 
 
 def match(overlap: np.ndarray, threshold: float) -> Counts:
@@ -150,5 +168,5 @@ def _name(threshold: float) -> str:
     return f"{threshold:.2f}"
 
 
-def _ratio(part: int, whole: int) -> float:
+def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else 0.0

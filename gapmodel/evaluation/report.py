@@ -36,6 +36,8 @@ def as_table(results: Evaluation, split: str) -> str:
         rows += [
             (f"detection, {boxes.views} views, {boxes.true} objects", "", ""),
             *_detection_rows(boxes, fixed),
+            ("  objects named", _share(boxes.named), _share(fixed.named)),
+            ("  median centre error of these", _metres(boxes.median_center_error), _metres(fixed.median_center_error)),
             ("  predicted boxes", str(boxes.predicted), str(fixed.predicted)),
             ("  unreadable answers", str(boxes.unparsable), str(fixed.unparsable)),
         ]
