@@ -43,7 +43,7 @@ SIZES = {
         color_size="324x242",
         depth_size="160x120",
         pretrain_steps=400,
-        finetune_steps=200,
+        finetune_steps=120,
         questions=96,
     ),
     "small": DemoSize(

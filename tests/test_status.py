@@ -24,7 +24,9 @@ SETTINGS = [
 
 def build(root: Path, out: Path, *arguments: str) -> int:
     overrides = [part for setting in SETTINGS for part in ("--set", setting)]
-    return main(["build-shards", "--scannet", str(root), "--out", str(out), *overrides, *arguments])
+    return main(
+        ["build-shards", "--scannet", str(root), "--out", str(out), *overrides, "--executor", "inline", *arguments]
+    )
 
 
 def contents(out: Path) -> dict[str, bytes]:

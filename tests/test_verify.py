@@ -40,7 +40,21 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for index in range(2):
         write_scene(root / "in" / f"scene000{index}_00", frames=8)
     overrides = [part for setting in [*SETTINGS, "shards.scenes_per_shard=1"] for part in ("--set", setting)]
-    assert main(["build-shards", "--scannet", str(root / "in"), "--out", str(root / "out"), *overrides]) == 0
+    assert (
+        main(
+            [
+                "build-shards",
+                "--scannet",
+                str(root / "in"),
+                "--out",
+                str(root / "out"),
+                *overrides,
+                "--executor",
+                "inline",
+            ]
+        )
+        == 0
+    )
     return root / "out"
 
 

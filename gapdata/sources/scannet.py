@@ -100,7 +100,7 @@ class ScanNetDataset:
 
     def kind(self, scene_id: str) -> str:
         """``sens``, the name of the layout of extracted frames, or ``missing``."""
-        if self.sens_path(scene_id).is_file():
+        if self._has_sens(scene_id):
             return "sens"
         frames = self._frames(scene_id)
         return "missing" if frames is None else frames[1].name
@@ -108,6 +108,13 @@ class ScanNetDataset:
     def annotated(self, scene_id: str) -> bool:
         """Whether the scene's ``.aggregation.json`` is there."""
         return (self._annotation_directory(scene_id) / f"{scene_id}.aggregation.json").is_file()
+
+    def _has_sens(self, scene_id: str) -> bool:
+        """Whether there is a ``.sens``; one that may not even be looked at counts, so that opening it says why."""
+        try:
+            return self.sens_path(scene_id).is_file()
+        except PermissionError:
+            return True
 
     def labels(self, label: str) -> dict[str, str]:
         """The names of a raw category, see :meth:`gapdata.annotations.taxonomy.LabelMap.labels`."""
@@ -119,14 +126,14 @@ class ScanNetDataset:
         Raises:
             SourceError: neither is there, or what is there is damaged.
         """
-        frames = None if self.sens_path(scene_id).is_file() else self._frames(scene_id)
+        frames = None if self._has_sens(scene_id) else self._frames(scene_id)
         if frames is None:
             return ScanNetScan(self.scene_directories[scene_id], self.label_map)
         return ExtractedScan(scene_id, *frames, beside=SceneFiles(self._annotation_directory(scene_id)))
 
     def unreadable_digest(self, scene_id: str) -> str:
         """The size of the ``.sens``, or the names and sizes of the extracted frames."""
-        frames = None if self.sens_path(scene_id).is_file() else self._frames(scene_id)
+        frames = None if self._has_sens(scene_id) else self._frames(scene_id)
         if frames is not None:
             return f"unreadable, {listing_digest(frames[0])}"
         path = self.sens_path(scene_id)
