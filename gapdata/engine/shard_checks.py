@@ -17,6 +17,7 @@ from gapdata.engine.recipe import Recipe
 from gapdata.engine.record_checks import DECODING_ERRORS, check_record
 from gapdata.errors import ShardError
 from gapdata.records.schema import Record, record_from_json
+from gapdata.shards.writer import index_fields
 from gapdata.storage import Location, open_ranged
 
 CHUNK = 1 << 20
@@ -160,16 +161,7 @@ def _read(file: BinaryIO, entry: Mapping[str, Any]) -> Record:
 
 
 def _entry_problems(entry: Mapping[str, Any], record: Record) -> Iterator[str]:
-    actual = {
-        "key": record.key,
-        "scene_id": record.scene_id,
-        "split": record.split,
-        "view": record.view,
-        "frame_ids": list(record.frame_ids),
-        "prompts": len(record.prompts),
-        "objects": len(record.objects),
-        "quality": dict(record.quality),
-    }
+    actual = index_fields(record)
     for name in ENTRY_FIELDS:
         if actual[name] != entry[name]:
             yield f"its {name} is {actual[name]!r}, the commit record says {entry[name]!r}"

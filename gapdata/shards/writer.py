@@ -57,7 +57,7 @@ class ShardWriter:
             )
         members = {"json": record.to_json(), **dict(sorted(record.members.items()))}
         places = {name: self._add(f"{record.key}.{name}", data) for name, data in members.items()}
-        self.records.append(_index_entry(record, places))
+        self.records.append({**index_fields(record), "members": places})
 
     def _add(self, name: str, data: bytes) -> list[int]:
         if len(name.encode()) > MAX_NAME:
@@ -87,7 +87,8 @@ class _HashedStream:
         return self.position
 
 
-def _index_entry(record: Record, places: dict[str, list[int]]) -> dict[str, Any]:
+def index_fields(record: Record) -> dict[str, Any]:
+    """What a commit record says of a record, apart from where its members lie."""
     return {
         "key": record.key,
         "scene_id": record.scene_id,
@@ -97,5 +98,4 @@ def _index_entry(record: Record, places: dict[str, list[int]]) -> dict[str, Any]
         "prompts": len(record.prompts),
         "objects": len(record.objects),
         "quality": dict(record.quality),
-        "members": places,
     }
