@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.atomic import write_atomically
+from gapdata.engine.allocation import keep_freed_memory
 from gapdata.engine.plan import ScenePlan, ShardPlan
 from gapdata.engine.quality import refuse_bad_poses
 from gapdata.engine.recipe import Recipe
@@ -75,6 +76,7 @@ def build_shard(task: ShardTask, progress: Callable[[int], None] = lambda frames
     Raises:
         OSError: the output cannot be written (a full disk); nothing is left under the shard's name then.
     """
+    keep_freed_memory()
     outcomes: list[SceneOutcome] = []
     tar = task.out / f"{task.shard.name}.tar"
     with ShardWriter(tar) as writer:

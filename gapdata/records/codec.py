@@ -7,17 +7,23 @@ record's key; ``pointmap.npy`` belongs to the whole view.
 from __future__ import annotations
 
 import io
+import struct
 from typing import Any
 
 import numpy as np
+from isal import isal_zlib
 from numpy.typing import NDArray
 
 from gapdata.errors import ShardError
 from gapdata.geometry.camera import Intrinsics
 from gapdata.geometry.pointmap import first_frame_pointmap
 from gapdata.records.schema import Record
+from gapdata.sources.images import PNG_SIGNATURE
 
 MILLIMETRES_PER_METRE = 1000.0
+PNG_FILTER_UP = 2
+PNG_LEVEL = 1
+"""ISA-L's levels end at 3; above 1 depth takes longer and is no smaller."""
 MAX_PIXELS = 100_000_000
 """Largest image that is decoded: a member that claims more is damaged or hostile."""
 
@@ -36,14 +42,24 @@ def encode_jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
 
 
 def encode_png(image: NDArray[np.uint16] | NDArray[np.uint8]) -> bytes:
-    """(H, W) uint16 or uint8 to PNG, by OpenCV's default of run lengths over differences.
+    """(H, W) uint16 or uint8 to a greyscale PNG (PNG specification, third edition).
 
-    Asking for a compression level switches to a search that takes twice as long and saves 2% on depth.
+    Every row is stored as its difference to the one above and deflated by ISA-L: a quarter of the time of OpenCV's
+    encoder, and a twelfth smaller for depth.
     """
-    import cv2
-
-    _, data = cv2.imencode(".png", image)
-    return data.tobytes()
+    height, width = image.shape
+    pixel = np.dtype(image.dtype).newbyteorder(">")
+    rows = np.ascontiguousarray(image, dtype=pixel).view(np.uint8).reshape(height, -1)
+    filtered = np.empty((height, 1 + rows.shape[1]), dtype=np.uint8)
+    filtered[:, 0] = PNG_FILTER_UP
+    filtered[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
+    header = struct.pack(">IIBBBBB", width, height, 8 * pixel.itemsize, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", isal_zlib.compress(filtered, PNG_LEVEL)), (b"IEND", b""))
+    return PNG_SIGNATURE + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", isal_zlib.crc32(data, isal_zlib.crc32(name)))
+        for name, data in chunks
+    )
 
 
 def encode_npy(array: NDArray[np.float32]) -> bytes:

@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
+from isal import isal_zlib
+from isal.igzip_lib import IsalError
 from numpy.typing import NDArray
 
 from gapdata.errors import SourceError
@@ -138,13 +140,13 @@ class SensReader:
         expected = width * height * 2
         data = self._payload(frame, int(self._offsets[frame] + self._color_sizes[frame]), int(self._depth_sizes[frame]))
         if self.depth_compression == "zlib":
-            inflater = zlib.decompressobj()
+            inflater = isal_zlib.decompressobj()
             try:
                 data = inflater.decompress(data, expected + 1)
                 if len(data) == expected:
                     # The checksum is only compared once the stream's end has been consumed.
                     data += inflater.decompress(inflater.unconsumed_tail, 1)
-            except zlib.error as error:
+            except IsalError as error:  # type: ignore[misc] # the stub takes the class for an instance
                 raise self._damage(f"depth cannot be inflated: {error}", frame) from error
             if not inflater.eof and len(data) <= expected:
                 raise self._damage(f"depth stream ends after {len(data)} of {expected} bytes", frame)
@@ -362,7 +364,9 @@ class SensWriter:
             raise ValueError(f"depth is {depth.dtype} {depth.shape}, expected uint16 {expected}")
         payload = depth.astype("<u2").tobytes()
         if self._depth_compression == "zlib":
-            payload = zlib.compress(payload, 6)
+            # As ScanNet's own writer (stb_image_write): a short search and fixed Huffman codes.
+            deflater = zlib.compressobj(1, zlib.DEFLATED, 15, 9, zlib.Z_FIXED)
+            payload = deflater.compress(payload) + deflater.flush()
         pose = [float(value) for value in np.asarray(camera_to_world).reshape(16)]
         self._file.write(FRAME_HEADER.pack(*pose, color_timestamp, depth_timestamp, len(color), len(payload)))
         self._file.write(color)

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gapdata.engine.allocation import keep_freed_memory
 from gapdata.frames.resize import plan_resize
 from gapdata.geometry.pointmap import first_frame_pointmap
 from gapdata.geometry.registration import register_depth
@@ -28,7 +29,7 @@ from gapdata.sources.images import decode_color
 from gapdata.sources.sens import SensReader, SensWriter
 from gapdata.sources.synthetic import SynthesisOptions, synthesise_dataset
 
-SCENES, FRAMES, STEP, DISTINCT, PAIRS = 4, 900, 10, 20, 5
+SCENES, FRAMES, STEP, DENSE, DISTINCT, PAIRS = 4, 900, 10, 2, 20, 5
 RECIPE = [
     "clips.frames=3",
     "clips.interval=10",
@@ -81,10 +82,35 @@ def run(words: list[str]) -> tuple[float, float, float]:
     return cpu, wall, int(done.stdout.split()[-1]) / 1024
 
 
-def build(dataset: Path, out: Path, *arguments: str) -> tuple[float, float, float]:
+def run_in_processes(dataset: Path, out: Path, workers: int) -> tuple[float, float]:
+    """Wall seconds of a build in processes, and its driver's share of all CPU time."""
+    words = build_words(dataset, out, "--set", f"clips.interval={DENSE}", "--set", f"clips.step={3 * DENSE}")
+    code = (
+        "import resource, sys\n"
+        "from gapdata.cli import main\n"
+        "if __name__ == '__main__':\n"
+        "    status = main(sys.argv[1:])\n"
+        "    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]\n"
+        "    print(*(item.ru_utime + item.ru_stime for item in used))\n"
+        "    sys.exit(status)\n"
+    )
+    script = out.parent / "driver.py"
+    script.write_text(code)
+    started = time.monotonic()
+    arguments = [*words, "--executor", "local", "--workers", str(workers)]
+    done = subprocess.run([sys.executable, str(script), *arguments], capture_output=True, text=True, check=True)
+    wall = time.monotonic() - started
+    driver, others = (float(value) for value in done.stdout.split()[-2:])
+    return wall, driver / (driver + others)
+
+
+def build_words(dataset: Path, out: Path, *arguments: str) -> list[str]:
     overrides = [part for setting in RECIPE for part in ("--set", setting)]
-    words = ["build-shards", "--scannet", str(dataset), "--out", str(out), *overrides, *arguments]
-    return run([sys.executable, "-m", "gapdata", *words])
+    return ["build-shards", "--scannet", str(dataset), "--out", str(out), *overrides, *arguments]
+
+
+def build(dataset: Path, out: Path, *arguments: str) -> tuple[float, float, float]:
+    return run([sys.executable, "-m", "gapdata", *build_words(dataset, out, *arguments)])
 
 
 def baseline(mode: str, dataset: Path, out: Path) -> float:
@@ -106,6 +132,7 @@ def unavoidable(dataset: Path, out: Path) -> float:
     """CPU seconds of the steps that no implementation of this build can leave out, each through the library's own
     calls."""
     out.mkdir(parents=True)
+    keep_freed_memory()
     started = time.process_time()
     for scene in sorted((dataset / "scans").iterdir()):
         with SensReader(scene / f"{scene.name}.sens") as sens, open(out / scene.name, "wb") as file:
@@ -162,6 +189,21 @@ def project(cpu_per_frame: float, dataset: Path, out: Path) -> None:
             f"  all of ScanNet ({SCANNET_SCANS} scans, {frames:.0f} frames) on {cores} cores: {minutes:.1f} min of CPU;"
             f" needs {rate:.1f} GB/s of storage to keep up ({read:.0f} GB read, {written:.0f} GB written)"
         )
+
+
+def test_a_second_worker_nearly_halves_the_time(dataset: Path, tmp_path: Path) -> None:
+    """Over every other frame of the scans, so that the start of the processes counts as it does in a real build."""
+    pairs = [
+        [run_in_processes(dataset, tmp_path / f"{workers}-{pair}", workers) for workers in (1, 2)] for pair in range(3)
+    ]
+    gain = statistics.median(one[0] / two[0] for one, two in pairs)
+    share = statistics.median(figures[1] for pair in pairs for figures in pair)
+    frames = SCENES * FRAMES // DENSE
+    print(
+        f"\ntwo processes: {gain:.2f}x as fast as one over {frames} frames; the driver uses {share:.1%} of the CPU time"
+    )
+    assert gain >= 1.7
+    assert share < 0.05
 
 
 def test_indexing_five_thousand_frames_takes_milliseconds(dataset: Path, tmp_path: Path) -> None:

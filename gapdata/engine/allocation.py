@@ -1,0 +1,23 @@
+"""Memory that numpy gives back stays with the process.
+
+A build allocates and frees the same arrays of a megabyte for every frame. The C library returns each of them to the
+kernel and fetches fresh, zeroed pages for the next one: a tenth of the build's time, most of it in page faults.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Parameters of glibc's ``mallopt(3)``."""
+KEPT_BYTES = 64 * 2**20
+"""Blocks up to this size come from the heap, and so much of it stays when it is free."""
+
+
+def keep_freed_memory() -> None:
+    """Raise the two thresholds of glibc's allocator; other C libraries are left as they are."""
+    if platform.libc_ver()[0] == "glibc":
+        library = ctypes.CDLL(None)
+        library.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES // 2)
+        library.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
