@@ -129,6 +129,47 @@ def test_a_build_goes_on_where_it_stopped(dataset: Path, shards: Path, tmp_path:
     assert (out / "index.parquet").read_bytes() == (shards / "index.parquet").read_bytes()
 
 
+def test_a_commit_that_a_worker_of_an_earlier_build_lands_late_is_built_again(
+    dataset: Path, shards: Path, tmp_path: Path
+) -> None:
+    """The worker of a driver that was killed, before somebody started over with another recipe."""
+    out = tmp_path / "out"
+    assert build(dataset, out, "--set", "seed=1") == 0
+    expected = contents(out)
+    for name in ("shard-000001.tar", "shard-000001.json"):
+        shutil.copy(shards / name, out / name)
+    assert build(dataset, out, "--set", "seed=1") == 0
+    assert contents(out) == expected
+
+
+def test_a_scan_with_flipped_bytes_gives_what_is_left_of_it(copy: Path, tmp_path: Path) -> None:
+    """A bad disk: one frame in five is hit in its payload, another scan in one byte in a hundred of all it has."""
+    dice = np.random.default_rng(7)
+    path = copy / "scans" / "scene0000_00" / "scene0000_00.sens"
+    with SensReader(path) as sens:
+        hit = [frame for frame in range(len(sens)) if frame % 5 == 2]
+        places = [data.index(sens._payload(f, int(sens._offsets[f] + sens._color_sizes[f]), int(sens._depth_sizes[f])))
+                  for data in [path.read_bytes()] for f in hit]  # fmt: skip
+    content = bytearray(path.read_bytes())
+    for place in places:
+        content[place + int(dice.integers(2, 60))] ^= int(dice.integers(1, 256))
+    path.write_bytes(content)
+    ruined = copy / "scans" / "scene0001_00" / "scene0001_00.sens"
+    content = bytearray(ruined.read_bytes())
+    for place in dice.choice(len(content), len(content) // 100, replace=False):
+        content[place] ^= int(dice.integers(1, 256))
+    ruined.write_bytes(content)
+
+    assert build(copy, tmp_path / "out") == 3
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    records = list(ShardReader(tmp_path / "out"))
+    assert {record.scene_id for record in records} == {"scene0000_00", "scene0002_00"}
+    assert not any(set(record.frame_ids) & set(hit) for record in records if record.scene_id == "scene0000_00")
+    named = {(item["scene_id"], item["frame"]) for item in report["quarantined"]}
+    assert named >= {("scene0000_00", frame) for frame in hit}
+    assert {scene for scene, _ in named} == {"scene0000_00", "scene0001_00"}
+
+
 def test_another_recipe_is_refused_with_the_field_named(
     dataset: Path, shards: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -39,6 +40,8 @@ from gapdata.engine.local_executor import LocalExecutor
 from gapdata.shards.reader import ShardReader
 
 pytestmark = pytest.mark.slow
+KILLS = int(os.environ.get("GAPDATA_KILLS", "6"))
+LONGEST_WAIT = 1.5  # seconds; a build of four scenes takes about as long
 
 
 def start(*arguments: str, **options: object) -> subprocess.Popen[str]:
@@ -173,21 +176,33 @@ def test_a_second_signal_stops_at_once(small_dataset: Path, tmp_path: Path) -> N
 def test_builds_killed_at_any_moment_end_with_the_same_bytes(
     small_dataset: Path, inline_build: Path, tmp_path: Path, executor: str
 ) -> None:
-    """SIGKILL of the driver alone: its workers notice, and what they leave behind is swept."""
-    out, dice = tmp_path / "out", random.Random(0)
-    for stop_after in (0, 1, 2):
+    """SIGKILL at random moments, of the driver, of one worker, or of both at once; whatever is left is swept. The
+    number of kills is ``GAPDATA_KILLS``."""
+    out, dice = tmp_path / "out", random.Random(executor)
+    for kill in range(KILLS):
+        if kill % 3 == 0:
+            shutil.rmtree(out, ignore_errors=True)
         build = start(*command(small_dataset, out, "--executor", executor))
         wait_until(lambda running=build: (out / "plan.json").exists() or running.poll() is not None)
-        wait_until(lambda wanted=stop_after, running=build: commits(out) >= wanted or running.poll() is not None)
-        time.sleep(dice.uniform(0, 0.3))
-        workers = descendants(build.pid)
-        build.kill()
+        time.sleep(dice.uniform(0, LONGEST_WAIT))
+        victims = descendants(build.pid)
+        chosen = dice.choice(["driver", "worker", "all"]) if executor == "local" else "driver"
+        if chosen != "driver":
+            for pid in victims if chosen == "all" else victims[-1:]:
+                _kill(pid)
+        if chosen != "worker":
+            build.kill()
         build.communicate(timeout=60)
-        wait_until(lambda pids=workers: not any(_running(pid) for pid in pids))
-    (out / ".shard-000003.tar.0123456789ab.tmp").write_bytes(b"left behind")
-    assert main(command(small_dataset, out, "--executor", "inline")[3:]) == 0
-    assert contents(out) == contents(inline_build)
-    shutil.rmtree(out)
+        wait_until(lambda pids=victims: not any(_running(pid) for pid in pids))
+        if kill % 3 == 2:
+            (out / ".shard-000003.tar.0123456789ab.tmp").write_bytes(b"left behind")
+            assert main(command(small_dataset, out, "--executor", "inline")[3:]) == 0
+            assert contents(out) == contents(inline_build)
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def _running(pid: int) -> bool:

@@ -257,6 +257,11 @@ def test_small_files_that_tell_another_story_are_named(clean: Path, tmp_path: Pa
             f"shard-000000.json: lacks {KEY} without saying why",
         ),
         (
+            "other",
+            lambda b: edit_file(b, "shard-000000.json", lambda f: f.update(fingerprint="0")),
+            "shard-000000.json: was made for another plan: run build-shards again",
+        ),
+        (
             "typed",
             lambda b: edit_file(b, "shard-000000.json", lambda f: f["records"][0].update(members={"json": ["a", 3]})),
             "shard-000000.json: is malformed",

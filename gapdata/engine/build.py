@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from gapdata.atomic import write_atomically
 from gapdata.engine.allocation import keep_freed_memory
-from gapdata.engine.plan import ScenePlan, ShardPlan
+from gapdata.engine.plan import ScenePlan, ShardPlan, shard_fingerprint
 from gapdata.engine.quality import refuse_bad_poses
 from gapdata.engine.recipe import Recipe
 from gapdata.engine.views import plan_views
@@ -93,6 +93,7 @@ def build_shard(task: ShardTask, progress: Callable[[int], None] = lambda frames
         _write_failures(task.out, outcome)
     commit = {
         "shard": task.shard.name,
+        "fingerprint": shard_fingerprint(task.dataset.name, task.recipe, task.shard),
         "split": task.shard.split,
         "tar_bytes": writer.size if writer.records else 0,
         "sha256": writer.sha256 if writer.records else "",

@@ -14,7 +14,16 @@ from gapdata.atomic import write_atomically
 from gapdata.engine.build import FAILED_FOLDER, SceneOutcome, ShardTask
 from gapdata.engine.estimate import expected_bytes
 from gapdata.engine.executors import Executor
-from gapdata.engine.plan import PLAN_NAME, Plan, ShardPlan, make_plan, read_plan, refuse_difference, write_plan
+from gapdata.engine.plan import (
+    PLAN_NAME,
+    Plan,
+    ShardPlan,
+    make_plan,
+    read_plan,
+    refuse_difference,
+    shard_fingerprint,
+    write_plan,
+)
 from gapdata.engine.progress import Progress
 from gapdata.engine.recipe import Recipe
 from gapdata.engine.report import REPORT_NAME, compile_report, write_report
@@ -125,7 +134,7 @@ def run_build(
                 (request.out / f"{name}.json").unlink()
         if retry is not None or not (request.out / PLAN_NAME).exists():
             write_plan(plan, request.out, expected_bytes(plan.scenes, plan.recipe))
-        missing = [shard for shard in plan.shards if not is_committed(request.out, shard)]
+        missing = [shard for shard in plan.shards if not is_committed(request.out, plan, shard)]
         tasks = [
             ShardTask(dataset=request.dataset, out=request.out, recipe=request.recipe, shard=shard) for shard in missing
         ]
@@ -154,13 +163,26 @@ def finalise(out: Location, plan: Plan, given_up: Sequence[ShardResult] = ()) ->
     """Compile index and report from the commit records of all shards, and from what was given up: its scenes appear
     in the report as quarantined, its shards stay without a commit record."""
     lost = {result.task.shard.name: _record_loss(out, result) for result in given_up}
-    commits = [
-        lost[shard.name] if shard.name in lost else read_commit(out / f"{shard.name}.json") for shard in plan.shards
-    ]
+    commits = [lost[shard.name] if shard.name in lost else _own_commit(out, plan, shard) for shard in plan.shards]
     report = {"fingerprint": plan.fingerprint, **compile_report(commits)}
     write_index(out, commits)
     write_report(out, report)
     return report
+
+
+def _own_commit(out: Location, plan: Plan, shard: ShardPlan) -> dict[str, Any]:
+    """The commit record of a shard that was just built.
+
+    Raises:
+        ShardError: a worker that an earlier build left behind has replaced it in the meantime.
+    """
+    path = out / f"{shard.name}.json"
+    commit = read_commit(path)
+    if commit.get("fingerprint") != shard_fingerprint(plan.source, plan.recipe, shard):
+        raise ShardError(
+            "was replaced by a worker that an earlier build left behind", path=path, cure="run the same command again"
+        )
+    return commit
 
 
 def _record_loss(out: Location, result: ShardResult) -> dict[str, Any]:
@@ -196,14 +218,16 @@ def _record_loss(out: Location, result: ShardResult) -> dict[str, Any]:
     }
 
 
-def is_committed(out: Location, shard: ShardPlan) -> bool:
-    """Whether the shard's commit record is there, with a tar of the size that it states."""
+def is_committed(out: Location, plan: Plan, shard: ShardPlan) -> bool:
+    """Whether the shard's commit record is there, made for this plan, with a tar of the size that it states."""
     path = out / f"{shard.name}.json"
     if not path.is_file():
         return False
     try:
         commit = read_commit(path)
     except ShardError:
+        return False
+    if commit.get("fingerprint") != shard_fingerprint(plan.source, plan.recipe, shard):
         return False
     tar = out / f"{shard.name}.tar"
     return not commit["records"] or (tar.is_file() and tar.stat().st_size == commit["tar_bytes"])

@@ -82,6 +82,14 @@ class Plan:
         return json.dumps(fields, indent=1).encode()
 
 
+def shard_fingerprint(source: str, recipe: Recipe, shard: ShardPlan) -> str:
+    """SHA-256 over what decides a shard's bytes: engine version, recipe, its scenes and their sources. A commit record
+    carries it, so that one which an orphaned worker of an earlier build lands late is not taken for this build's."""
+    scenes = [[scene.scene_id, scene.split, scene.digest] for scene in shard.scenes]
+    text = json.dumps([ENGINE_VERSION, source, recipe.to_dict(), shard.name, scenes], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def make_plan(dataset: Dataset, recipe: Recipe, scene_ids: Sequence[str]) -> Plan:
     """Index every scene's frames and lay out the shards. Scenes of different splits never share a shard."""
     scenes = [_plan_scene(dataset, recipe, scene_id) for scene_id in sorted(scene_ids)]

@@ -15,7 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from gapdata.engine.plan import PLAN_NAME, Plan, ShardPlan, read_plan
+from gapdata.engine.plan import PLAN_NAME, Plan, ShardPlan, read_plan, shard_fingerprint
 from gapdata.engine.report import REPORT_NAME, compile_report, read_report
 from gapdata.engine.shard_checks import ENTRY_FIELDS, Defect, ShardCheck, check_shard
 from gapdata.errors import GapDataError, UsageError
@@ -141,7 +141,7 @@ def _read_commits(build: Location, plan: Plan) -> tuple[list[dict[str, Any]], li
             continue
         try:
             commit = read_commit(path)
-            defects += [_defect(path.name, problem) for problem in _commit_problems(commit, shard, build)]
+            defects += [_defect(path.name, problem) for problem in _commit_problems(commit, plan, shard, build)]
             commits.append(commit)
         except GapDataError as error:
             defects.append(_defect(path.name, error.problem))
@@ -150,9 +150,11 @@ def _read_commits(build: Location, plan: Plan) -> tuple[list[dict[str, Any]], li
     return commits, defects
 
 
-def _commit_problems(commit: Mapping[str, Any], shard: ShardPlan, build: Location) -> list[str]:
+def _commit_problems(commit: Mapping[str, Any], plan: Plan, shard: ShardPlan, build: Location) -> list[str]:
     """Also walks through every field that later checks use, so that a malformed record is found here."""
     problems = []
+    if commit["fingerprint"] != shard_fingerprint(plan.source, plan.recipe, shard):
+        problems.append("was made for another plan: run build-shards again")
     if commit["shard"] != shard.name or commit["split"] != shard.split:
         problems.append(f"commits {commit['shard']} of split {commit['split']}, planned is {shard.split}")
     compile_report([dict(commit)])
