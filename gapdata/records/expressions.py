@@ -1,8 +1,8 @@
-"""The language that rides with a record: descriptions of its objects, and other people's conversations about its frames.
+"""The language that rides with a record: descriptions of its objects, and other people's conversations about it.
 
 ``Record.expressions`` holds plain JSON dictionaries; this is typed access to them. Each says its ``kind``:
 
-* ``description``: ``object_id, ann_id, object_name, text, unique``, one sentence about one object (ScanRefer, Scan2Cap);
+* ``description``: ``object_id, ann_id, object_name, text, unique``, about one object (ScanRefer, Scan2Cap);
 * ``conversation``: ``task, question, answer, mark, source, index``, question and answer exactly as somebody's file has
   them, and the marked pixel ``[frame position, u, v]`` of the stored image or null.
 """

@@ -116,9 +116,7 @@ def render(
     angles = convention_of(wording, convention)
     return Question(
         text=question_text(len(record), wording),
-        answer=answer_text(
-            text_box(item, angles, taxonomy=taxonomy, missing_label=missing_label) for item in found
-        ),
+        answer=answer_text(text_box(item, angles, taxonomy=taxonomy, missing_label=missing_label) for item in found),
     )
 
 

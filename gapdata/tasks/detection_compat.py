@@ -67,9 +67,10 @@ def _literal(node: ast.expr | None) -> Any:
     """
     if isinstance(node, ast.Constant):
         return node.value
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.UAdd | ast.USub):
-        if isinstance(node.operand, ast.Constant) and isinstance(node.operand.value, int | float):
-            return -node.operand.value if isinstance(node.op, ast.USub) else node.operand.value
+    if isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant):
+        value = node.operand.value
+        if isinstance(node.op, ast.UAdd | ast.USub) and isinstance(value, int | float):
+            return -value if isinstance(node.op, ast.USub) else value
     if isinstance(node, ast.List | ast.Tuple):
         return [_literal(item) for item in node.elts]
     if isinstance(node, ast.Dict):
@@ -78,7 +79,7 @@ def _literal(node: ast.expr | None) -> Any:
 
 
 def _nine(value: Any) -> tuple[float, ...]:
-    """Nine finite floats or :data:`WRONG`; numbers may be written as text (theirs goes through a numpy array of floats).
+    """Nine finite floats or :data:`WRONG`; numbers may be written as text (theirs fills a numpy array of floats).
 
     Raises:
         ValueError, TypeError: an item is no number, which loses the entry.

@@ -21,7 +21,9 @@ def object_label(item: ViewObject, taxonomy: str | None = None, missing: Missing
         UsageError: ``missing`` is unknown.
     """
     if missing not in get_args(MissingLabel):
-        raise UsageError(f"missing_label {missing!r} is unknown", cure=f"choose from {', '.join(get_args(MissingLabel))}")
+        raise UsageError(
+            f"missing_label {missing!r} is unknown", cure=f"choose from {', '.join(get_args(MissingLabel))}"
+        )
     if taxonomy is None:
         return item.label
     return item.labels.get(taxonomy, item.label if missing == "label" else None)

@@ -90,7 +90,7 @@ def render_several(
     taxonomy: str | None = None,
     missing_label: MissingLabel = "label",
 ) -> Question:
-    """One question about all of ``prompts``, numbered from 1 in their order; one prompt is asked as :func:`render` does.
+    """One question about all of ``prompts``, numbered from 1 in their order; a single one is asked by :func:`render`.
 
     Labels are asked for where every prompt has one: a question that asks for a label is never answered without.
 
@@ -110,7 +110,8 @@ def render_several(
         text=image_placeholders(len(record)) + text.format(count=len(prompts)),
         answer=several_answer_text(dict(enumerate(answers, start=1))),
         marks=tuple(
-            Mark(frame=prompt.frame, pixel=prompt.pixel, number=number) for number, prompt in enumerate(prompts, start=1)
+            Mark(frame=prompt.frame, pixel=prompt.pixel, number=number)
+            for number, prompt in enumerate(prompts, start=1)
         ),
     )
 
