@@ -114,11 +114,15 @@ class Questions(Dataset[Example]):
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.items))
         index, number = self.items[int(order[position])]
         rng = np.random.default_rng([self.seed, epoch, position])
-        view, question = self._varied(self._view(index), number, rng)
+        # Prompts are shared out among questions once an epoch, so that an epoch asks about each of them once.
+        sharing = np.random.default_rng([self.seed, epoch, index, 1])
+        view, question = self._varied(self._view(index), number, rng, sharing)
         targets = None if self.classes is None else dense_targets(view, question, self.processor.config, self.classes)
         return self.processor.encode(view.record.key, list(view.images), question, with_answer=True, targets=targets)
 
-    def _varied(self, view: View, number: int, rng: np.random.Generator) -> tuple[View, Question]:
+    def _varied(
+        self, view: View, number: int, rng: np.random.Generator, sharing: np.random.Generator
+    ) -> tuple[View, Question]:
         recipe = self.recipe
         asked = recipe.task == "pointmap" and recipe.prompts == "stored"
         frames = recipe.frames or len(view.record)
@@ -130,7 +134,7 @@ class Questions(Dataset[Example]):
             view = mirror(view)
         options = question_options(recipe)
         if recipe.task != "pointmap" or asked:
-            return view, questions(view.record, recipe.task, options, rng)[number]
+            return view, questions(view.record, recipe.task, options, sharing)[number]
         prompt = sample_prompt(view, rng)
         if prompt is None:
             raise UsageError(f"record {view.record.key}: no pixel to ask about", cure="use data.prompts = 'stored'")
