@@ -96,6 +96,7 @@ def mirror(view: View) -> View:
             intrinsics=intrinsics,
             camera_to_world=MIRROR @ record.camera_to_world @ MIRROR,
             camera_to_first=MIRROR @ record.camera_to_first @ MIRROR,
+            axis_alignment=None if record.axis_alignment is None else MIRROR @ record.axis_alignment @ MIRROR,
             objects=tuple(_mirrored(item) for item in record.objects),
             prompts=tuple(
                 replace(
@@ -136,15 +137,32 @@ def sample_prompt(view: View, rng: np.random.Generator) -> Prompt | None:
 
 
 def _moved(item: ViewObject, matrix: NDArray[np.float64]) -> ViewObject:
-    rotation = matrix[:3, :3] @ np.array(item.rotation)
-    return replace(item, center=_triple(transform(matrix, np.array(item.center))), rotation=_rows(rotation))
+    proposal = item.proposal
+    if proposal is not None:
+        center, rotation = transform(matrix, np.array(proposal["center"])), matrix[:3, :3] @ proposal["rotation"]
+        proposal = {**proposal, "center": center.tolist(), "rotation": rotation.tolist()}
+    return replace(
+        item,
+        center=_triple(transform(matrix, np.array(item.center))),
+        rotation=_rows(matrix[:3, :3] @ np.array(item.rotation)),
+        proposal=proposal,
+    )
 
 
 def _mirrored(item: ViewObject) -> ViewObject:
     flip = MIRROR[:3, :3]
     # A reflected rotation is none; turning the box's own x axis round makes it one again and leaves the box as it is.
-    rotation = flip @ np.array(item.rotation) @ flip
-    return replace(item, center=(-item.center[0], item.center[1], item.center[2]), rotation=_rows(rotation))
+    aligned, proposal = item.aligned_box, item.proposal
+    if proposal is not None:
+        center, rotation = flip @ proposal["center"], flip @ proposal["rotation"] @ flip
+        proposal = {**proposal, "center": center.tolist(), "rotation": rotation.tolist()}
+    return replace(
+        item,
+        center=(-item.center[0], item.center[1], item.center[2]),
+        rotation=_rows(flip @ np.array(item.rotation) @ flip),
+        aligned_box=None if aligned is None else (-aligned[0], *aligned[1:]),
+        proposal=proposal,
+    )
 
 
 def _triple(values: NDArray[np.float64]) -> tuple[float, float, float]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,13 @@ from torch.utils.data import DataLoader, Dataset
 from gapdata.errors import UsageError
 from gapdata.geometry.boxes import EulerConvention
 from gapdata.records.schema import Record
-from gapdata.tasks import detection, pointmap
+from gapdata.tasks import pointmap
+from gapdata.tasks.captioning import CaptionPoint
 from gapdata.tasks.chat import Question
+from gapdata.tasks.labels import MissingLabel
+from gapdata.tasks.questions import QuestionOptions, questions
+from gapdata.tasks.targets import TargetBox
+from gapdata.tasks.wordings import Wording, convention_of
 from gapmodel.augment import View, decode, mirror, sample_prompt, subview
 from gapmodel.processing import Batch, Example, GapProcessor, ProcessorConfig
 from gapmodel.recipe import DataRecipe
@@ -85,14 +90,19 @@ class Questions(Dataset[Example]):
             raise UsageError(f"no record of split {recipe.split} has anything to ask for {recipe.task}")
 
     def _items(self, index: int) -> list[tuple[int, int]]:
-        """(record, number of the question) pairs; for stored prompts the number is the prompt's position."""
+        """(record, number of the question) pairs; for pointmaps the number is among the prompts of the used frames."""
         record = self.reader[index]
         if self.recipe.task == "detection":
             return [(index, 0)]
+        if self.recipe.task != "pointmap":
+            # The number of these questions does not depend on the draw.
+            asked = questions(record, self.recipe.task, question_options(self.recipe), np.random.default_rng(0))
+            return [(index, number) for number in range(len(asked))]
         if self.recipe.prompts == "sampled":
             return [(index, number) for number in range(self.recipe.questions_per_view) if record.objects]
         frames = self.recipe.frames or len(record)
-        return [(index, number) for number, prompt in enumerate(record.prompts) if prompt.frame < frames]
+        kept = sum(prompt.frame < frames for prompt in record.prompts)
+        return [(index, number) for number in range(-(-kept // self.recipe.marks))]
 
     def __len__(self) -> int:
         """Questions in one epoch."""
@@ -104,11 +114,15 @@ class Questions(Dataset[Example]):
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.items))
         index, number = self.items[int(order[position])]
         rng = np.random.default_rng([self.seed, epoch, position])
-        view, question = self._varied(self._view(index), number, rng)
+        # Prompts are shared out among questions once an epoch, so that an epoch asks about each of them once.
+        sharing = np.random.default_rng([self.seed, epoch, index, 1])
+        view, question = self._varied(self._view(index), number, rng, sharing)
         targets = None if self.classes is None else dense_targets(view, question, self.processor.config, self.classes)
         return self.processor.encode(view.record.key, list(view.images), question, with_answer=True, targets=targets)
 
-    def _varied(self, view: View, number: int, rng: np.random.Generator) -> tuple[View, Question]:
+    def _varied(
+        self, view: View, number: int, rng: np.random.Generator, sharing: np.random.Generator
+    ) -> tuple[View, Question]:
         recipe = self.recipe
         asked = recipe.task == "pointmap" and recipe.prompts == "stored"
         frames = recipe.frames or len(view.record)
@@ -118,12 +132,15 @@ class Questions(Dataset[Example]):
             view = subview(view, range(frames))
         if recipe.mirror and rng.random() < 0.5:
             view = mirror(view)
-        if recipe.task == "detection":
-            return view, detection_question(view.record, recipe)
-        prompt = view.record.prompts[number] if asked else sample_prompt(view, rng)
+        options = question_options(recipe)
+        if recipe.task != "pointmap" or asked:
+            return view, questions(view.record, recipe.task, options, sharing)[number]
+        prompt = sample_prompt(view, rng)
         if prompt is None:
             raise UsageError(f"record {view.record.key}: no pixel to ask about", cure="use data.prompts = 'stored'")
-        return view, pointmap.render(view.record, prompt)
+        return view, pointmap.render(
+            view.record, prompt, taxonomy=options.taxonomy, missing_label=options.missing_label
+        )
 
     def _view(self, index: int) -> View:
         if index in self.views:
@@ -139,18 +156,28 @@ class Questions(Dataset[Example]):
 
 def euler_convention(recipe: DataRecipe) -> EulerConvention:
     """The convention in which the recipe's nine numbers are written."""
-    return "intrinsic_zxy" if recipe.convention == "intrinsic_zxy" else "extrinsic_zxy"
+    named = cast("EulerConvention", recipe.convention) if recipe.convention else None
+    return convention_of(cast("Wording", recipe.wording), named)
+
+
+def question_options(recipe: DataRecipe) -> QuestionOptions:
+    """How the recipe asks; its words were checked when it was read."""
+    return QuestionOptions(
+        wording=cast("Wording", recipe.wording),
+        convention=euler_convention(recipe),
+        taxonomy=recipe.taxonomy or None,
+        missing_label=cast("MissingLabel", recipe.missing_label),
+        min_visible_pixels=recipe.min_visible_pixels,
+        max_objects=recipe.max_objects or None,
+        marks=recipe.marks,
+        boxes=cast("TargetBox", recipe.boxes),
+        caption_point=cast("CaptionPoint", recipe.caption_point),
+    )
 
 
 def detection_question(record: Record, recipe: DataRecipe) -> Question:
     """The recipe's detection question about a record."""
-    return detection.render(
-        record,
-        wording="gap" if recipe.wording == "gap" else "consistent",
-        convention=euler_convention(recipe),
-        min_visible_pixels=recipe.min_visible_pixels,
-        max_objects=recipe.max_objects or None,
-    )
+    return questions(record, "detection", question_options(recipe), np.random.default_rng(0))[0]
 
 
 def batches(
@@ -168,8 +195,8 @@ def dense_targets(
     view: View, question: Question, config: ProcessorConfig, classes: Mapping[str, int]
 ) -> dict[str, NDArray[Any]]:
     """What each visual token shows at its centre: ``point`` (T, 3) metres first camera or NaN, ``label`` (T,) class
-    or -1, ``mark`` (T,) 1 for the token that contains the marked pixel, and ``asked`` (1, 3) the marked pixel's
-    point."""
+    or -1, ``mark`` (T,) 1 for a token that contains a marked pixel, and ``asked`` (1, 3) the point of the only marked
+    pixel, NaN where there is none or several."""
     width, height = view.record.image_size
     columns, rows = (side // (config.patch_size * config.merge_size) for side in config.image_size)
     crop_width = min(width, height * config.image_size[0] / config.image_size[1])
@@ -187,9 +214,9 @@ def dense_targets(
         points.append(view.points(frame, pixels))
         labels.append(table[view.instances[frame][pixels[:, 1], pixels[:, 0]]])
         mark = np.zeros((rows, columns), dtype=np.float32)
-        if question.mark is not None and question.mark.frame == frame:
-            column = int((question.mark.pixel[0] + 0.5 - left) * columns / crop_width)
-            row = int((question.mark.pixel[1] + 0.5 - top) * rows / crop_height)
+        for drawn in (drawn for drawn in question.marks if drawn.frame == frame):
+            column = int((drawn.pixel[0] + 0.5 - left) * columns / crop_width)
+            row = int((drawn.pixel[1] + 0.5 - top) * rows / crop_height)
             if 0 <= row < rows and 0 <= column < columns:
                 mark[row, column] = 1.0
         marks.append(mark.reshape(-1))

@@ -22,7 +22,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from gapdata.errors import UsageError
-from gapdata.prompts.marks import NATIVE_WIDTH, draw_mark
+from gapdata.prompts.marks import NATIVE_WIDTH, draw_marks
 from gapdata.tasks.chat import IMAGE, Question
 from gapmodel.tokenizer import SPECIAL, special_token_ids
 
@@ -123,18 +123,12 @@ class GapProcessor:
 
     def frames(self, images: Sequence[NDArray[np.uint8]], question: Question) -> NDArray[np.uint8]:
         """Mark, crop and resize: stored frames (H, W, 3) to (F, height, width, 3) uint8 at the model's input size."""
-        mark = question.mark
-        return np.stack(
-            [
-                fit(
-                    draw_mark(image, mark.pixel, self.config.mark_native_width)
-                    if mark is not None and mark.frame == index
-                    else image,
-                    self.config.image_size,
-                )
-                for index, image in enumerate(images)
-            ]
-        )
+        frames = []
+        for index, image in enumerate(images):
+            pixels = {mark.number: mark.pixel for mark in question.marks if mark.frame == index}
+            marked = draw_marks(image, pixels, self.config.mark_native_width) if pixels else image
+            frames.append(fit(marked, self.config.image_size))
+        return np.stack(frames)
 
     def encode(
         self,
@@ -172,7 +166,8 @@ class GapProcessor:
 
     def token_sequence(self, question: Question, frames: int) -> tuple[list[int], list[int]]:
         """Token ids of the prompt (with the visual placeholders) and of the answer (with its end)."""
-        pieces = question.text.split(IMAGE)
+        # The published loaders take the line break after a placeholder away; so do we.
+        pieces = question.text.replace(IMAGE + "\n", IMAGE).split(IMAGE)
         if len(pieces) != frames + 1:
             raise UsageError(f"the question has {len(pieces) - 1} image placeholders for {frames} images")
         ids = self.token_ids

@@ -6,12 +6,21 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from gapdata.geometry.boxes import EulerConvention
+from gapdata.prompts.marks import MAX_MARKS
+from gapdata.tasks.captioning import CaptionPoint
+from gapdata.tasks.labels import MissingLabel
+from gapdata.tasks.questions import TASKS
+from gapdata.tasks.targets import TargetBox
+from gapdata.tasks.wordings import WORDINGS
 from gapdata.toml_fields import read_toml, refuse_broken_rules
 from gapmodel.processing import ProcessorConfig
 
-TASKS = ("pointmap", "detection")
+CONVENTIONS = get_args(EulerConvention)
+VARIED = ("pointmap", "detection")
+"""Tasks whose questions follow a change of frames or a mirror; what people wrote about left and right does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +51,18 @@ class DataRecipe:
     mirror: bool = False
     """Show every other visit mirrored."""
     wording: str = "consistent"
-    convention: str = "extrinsic_zxy"
+    convention: str = ""
+    """Meaning of a box's three angles; empty takes the wording's own (:mod:`gapdata.tasks.wordings`)."""
+    taxonomy: str = ""
+    """Whose names pointmap and detection use; empty takes the record's own labels."""
+    missing_label: str = "label"
+    """Where the taxonomy has no name: ``label`` uses the record's own, ``drop`` leaves the object out."""
+    marks: int = 1
+    """Pixels that one pointmap question marks."""
+    boxes: str = "aligned"
+    """Grounding's box: ``aligned`` (ScanRefer's) or ``oriented`` (the record's own)."""
+    caption_point: str = "truth"
+    """Captioning points at the centre of the true box, or of the best ``proposal``."""
     min_visible_pixels: int = 50
     max_objects: int = 0
     """Detection asks for at most so many objects, the most visible ones; 0 for all."""
@@ -107,8 +127,17 @@ def _check(recipe: TrainingRecipe, path: Path | None) -> None:
     checks = {
         f"data.task must be one of {', '.join(TASKS)}": data.task in TASKS,
         "data.prompts must be stored or sampled": data.prompts in ("stored", "sampled"),
-        "data.wording must be consistent or gap": data.wording in ("consistent", "gap"),
-        "data.convention must be extrinsic_zxy or intrinsic_zxy": data.convention in ("extrinsic_zxy", "intrinsic_zxy"),
+        f"data.wording must be one of {', '.join(WORDINGS)}": data.wording in WORDINGS,
+        "data.convention must be extrinsic_zxy, intrinsic_zxy or empty": data.convention in ("", *CONVENTIONS),
+        "data.missing_label must be label or drop": data.missing_label in get_args(MissingLabel),
+        "data.boxes must be aligned or oriented": data.boxes in get_args(TargetBox),
+        "data.caption_point must be truth or proposal": data.caption_point in get_args(CaptionPoint),
+        f"data.marks must lie in 1..{MAX_MARKS}, above 1 only with stored prompts": (
+            data.marks == 1 or (1 < data.marks <= MAX_MARKS and data.prompts == "stored")
+        ),
+        f"data.frames, data.reframe and data.mirror are for {' and '.join(VARIED)} only: language does not follow": (
+            data.task in VARIED or not (data.frames or data.reframe or data.mirror)
+        ),
         "data.questions_per_view must be at least 1": data.questions_per_view >= 1,
         "data.min_visible_pixels must be at least 1": data.min_visible_pixels >= 1,
         "data.frames and data.max_objects must not be negative": min(data.frames, data.max_objects) >= 0,

@@ -21,17 +21,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from gapdata.errors import GapDataError, UsageError
-from gapmodel.data import Questions, Records, batches, chosen_records
+from gapdata.tasks.chat import IMAGE
+from gapdata.tasks.questions import questions
+from gapmodel.data import Questions, Records, batches, chosen_records, question_options
 from gapmodel.dense import DenseHead
 from gapmodel.modeling import GapForConditionalGeneration, tiny_config
 from gapmodel.processing import IGNORED, Batch, GapProcessor
-from gapmodel.recipe import DataRecipe, TrainingRecipe
+from gapmodel.recipe import VARIED, DataRecipe, TrainingRecipe
 from gapmodel.tokenizer import special_token_ids, train_tokenizer
 
 MODEL_DIRECTORY = "model"
@@ -203,6 +206,7 @@ def new_model(reader: Records, recipe: TrainingRecipe) -> tuple[GapForConditiona
         *(pointmap.answer_text(pointmap.PointmapAnswer(point=(0.25, -1.5, 2.75), label=label)) for label in labels),
         detection.PROMPT,
         detection.answer_text([box, box]),
+        *spoken_texts(reader, recipe.data),
     ]
     tokenizer = train_tokenizer(texts)
     size, merge = recipe.processor, recipe.processor.merge_size
@@ -220,6 +224,19 @@ def new_model(reader: Records, recipe: TrainingRecipe) -> tuple[GapForConditiona
         },
     )
     return GapForConditionalGeneration(config), GapProcessor(tokenizer, recipe.processor)
+
+
+def spoken_texts(reader: Records, recipe: DataRecipe) -> list[str]:
+    """What is said in questions whose words are not fixed: descriptions, and other people's conversations."""
+    if recipe.task in VARIED:
+        return []
+    options, rng = question_options(recipe), np.random.default_rng(0)
+    asked = [
+        question
+        for index in chosen_records(reader, recipe)
+        for question in questions(reader[index], recipe.task, options, rng)
+    ]
+    return [text for question in asked for text in (*question.text.split(IMAGE), question.answer)]
 
 
 def class_names(reader: Records, recipe: DataRecipe) -> list[str]:

@@ -109,7 +109,7 @@ def test_both_encoders_see_the_mark_in_the_same_patch() -> None:
     )
     processor = make_processor(config)
     images = [np.full((96, 128, 3), 90, dtype=np.uint8)] * 2
-    question = Question(text=IMAGE * 2, answer="", mark=Mark(frame=1, pixel=(72, 40)))
+    question = Question(text=IMAGE * 2, answer="", marks=(Mark(frame=1, pixel=(72, 40)),))
     example = processor.encode("k", images, question, with_answer=False)
     plain = processor.encode("k", images, Question(text=IMAGE * 2, answer=""), with_answer=False)
     rows, columns = config.grid

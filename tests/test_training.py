@@ -185,7 +185,9 @@ def test_a_field_that_does_not_exist_is_refused_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("data.task=grounding", "data.task must be one of pointmap, detection"),
+        ("data.task=singing", "data.task must be one of pointmap, detection"),
+        ("data.wording=vgllm", "data.wording must be one of consistent, gap, vgllm_v1, vgllm_v2"),
+        ("data.marks=10", r"data.marks must lie in 1\.\.9, above 1 only with stored prompts"),
         ("train.steps=0", "train.steps and train.batch_size must be at least 1"),
         ("train.steps=many", "'train.steps' is 'many', expected int"),
         ("train.steps", "has no '='"),

@@ -33,6 +33,12 @@ class ViewObject:
     size: tuple[float, float, float]  # full extents along the box's own axes
     rotation: tuple[tuple[float, float, float], ...]  # 3x3, box axes to first camera
     visible_pixels: tuple[int, ...]  # (F,)
+    aligned_box: tuple[float, ...] | None = None
+    """Centre and full size (6,) of the box of the object's vertices along the axes of the aligned world: ScanRefer's
+    box. ``None`` where the scan has no axis alignment. An oriented box does not determine it, so it is stored."""
+    proposal: Mapping[str, Any] | None = None
+    """The detector's proposal that overlaps the object best, as an oriented box in the first camera: ``center`` [3],
+    ``size`` [3], ``rotation`` [3][3], and its ``iou`` with the object's box."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +108,7 @@ class Record:
 
 
 def _object_fields(item: ViewObject) -> dict[str, Any]:
-    return {
+    fields: dict[str, Any] = {
         "object_id": item.object_id,
         "label": item.label,
         "labels": dict(item.labels),
@@ -111,6 +117,12 @@ def _object_fields(item: ViewObject) -> dict[str, Any]:
         "rotation": [list(row) for row in item.rotation],
         "visible_pixels": list(item.visible_pixels),
     }
+    # Written only where present: a record without them has the bytes that it always had.
+    if item.aligned_box is not None:
+        fields["aligned_box"] = list(item.aligned_box)
+    if item.proposal is not None:
+        fields["proposal"] = dict(item.proposal)
+    return fields
 
 
 def _prompt_fields(prompt: Prompt) -> dict[str, Any]:
@@ -169,6 +181,7 @@ def _record_from_fields(fields: Mapping[str, Any], members: Mapping[str, bytes])
 
 
 def _object_from_fields(item: Mapping[str, Any]) -> ViewObject:
+    aligned, proposal = item.get("aligned_box"), item.get("proposal")
     return ViewObject(
         object_id=int(item["object_id"]),
         label=str(item["label"]),
@@ -177,7 +190,18 @@ def _object_from_fields(item: Mapping[str, Any]) -> ViewObject:
         size=_triple(item["size"]),
         rotation=tuple(_triple(row) for row in item["rotation"]),
         visible_pixels=tuple(int(count) for count in item["visible_pixels"]),
+        aligned_box=None if aligned is None else tuple(float(value) for value in aligned),
+        proposal=None if proposal is None else _proposal_from_fields(proposal),
     )
+
+
+def _proposal_from_fields(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "center": list(_triple(item["center"])),
+        "size": list(_triple(item["size"])),
+        "rotation": [list(_triple(row)) for row in item["rotation"]],
+        "iou": float(item["iou"]),
+    }
 
 
 def _prompt_from_fields(item: Mapping[str, Any]) -> Prompt:
@@ -214,3 +238,7 @@ def _check_shapes(record: Record) -> None:
         raise ShardError(f"record {record.key}: a prompt names a frame outside the view")
     if any(len(item.visible_pixels) != count or len(item.rotation) != 3 for item in record.objects):
         raise ShardError(f"record {record.key}: an object's rotation or visible_pixels has the wrong length")
+    if any(item.aligned_box is not None and len(item.aligned_box) != 6 for item in record.objects):
+        raise ShardError(f"record {record.key}: an object's aligned_box is not six numbers")
+    if any(item.proposal is not None and len(item.proposal["rotation"]) != 3 for item in record.objects):
+        raise ShardError(f"record {record.key}: the rotation of an object's proposal is not 3x3")

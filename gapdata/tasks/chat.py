@@ -1,14 +1,16 @@
 """What all tasks share: the question put to a model, and reading the JSON that models write back.
 
 A model's text is untrusted input. It is never evaluated; it is read by a small scanner that takes JSON and the ways
-in which models bend it (Markdown fences, single quotes, trailing commas, an answer cut off by the token limit) in
-linear time and with bounded nesting, and that never raises.
+in which models bend it (Markdown fences, prose, single and typographic quotes, keys without quotes, trailing commas,
+Python's tuples and words, an answer cut off by the token limit) in linear time and with bounded nesting, and that
+never raises.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +24,11 @@ MAX_DEPTH = 8
 
 _OPENING = re.compile(r"[\[{]")
 _SPACE = re.compile(r"[\s,]*")
-_NUMBER = re.compile(r"[+-]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][+-]?\d{1,4})?", re.ASCII)
+_NUMBER = re.compile(r"[+\-\u2212]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][+-]?\d{1,4})?", re.ASCII)
 _WORD = re.compile(r"[A-Za-z]{1,16}")
+_BARE_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}(?=\s{0,8}:)")
+_CLOSING = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019"}
+"""Opening quotation marks and what closes them."""
 _WORDS: dict[str, Any] = {
     "true": True,
     "false": False,
@@ -32,15 +37,18 @@ _WORDS: dict[str, Any] = {
     "nan": math.nan,
     "infinity": math.inf,
 }
+_NUMBERED = re.compile(r"\s{0,8}(?:[A-Za-z]{1,8}[ _#-]{0,2})?(\d{1,9})\s{0,8}", re.ASCII)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """The pixel that a question points at; drawn on that frame before any encoder sees it."""
+    """A pixel that a question points at; drawn on that frame before any encoder sees it."""
 
     frame: int  # position within the view
     pixel: tuple[int, int]  # (u, v) of the stored image
+    number: int = 0
+    """0 draws GAP-MLLM's red cross; 1, 2, ... the cross of that number's colour with the number beside it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +57,23 @@ class Question:
 
     text: str
     answer: str
-    mark: Mark | None = None
+    marks: tuple[Mark, ...] = ()
+
+    @property
+    def mark(self) -> Mark | None:
+        """The question's only mark; ``None`` where it has none or several."""
+        return self.marks[0] if len(self.marks) == 1 else None
+
+    def messages(self) -> list[dict[str, Any]]:
+        """The question and its answer as chat messages in the form of Hugging Face's chat templates."""
+        content: list[dict[str, str]] = []
+        for index, piece in enumerate(self.text.split(IMAGE)):
+            if index:
+                content.append({"type": "image"})
+            if piece:
+                content.append({"type": "text", "text": piece})
+        answer = [{"type": "text", "text": self.answer}]
+        return [{"role": "user", "content": content}, {"role": "assistant", "content": answer}]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +113,30 @@ def finite_numbers(value: Any, count: int) -> tuple[float, ...] | None:
     return tuple(value)
 
 
+def entries(values: Iterable[Any], keys: Collection[str]) -> list[dict[str, Any]]:
+    """The dictionaries among values that :func:`read_json` gave, wherever they are wrapped, in the order of the text.
+
+    A dictionary that has one of ``keys`` is an entry whole; another one is looked into, and is an entry itself where
+    nothing is found inside. Empty ones are none. Nesting is bounded by the reader.
+    """
+    found: list[dict[str, Any]] = []
+    for value in values:
+        if isinstance(value, list):
+            found += entries(value, keys)
+        elif isinstance(value, dict) and value:
+            found += [value] if any(key in value for key in keys) else (entries(value.values(), keys) or [value])
+    return found
+
+
+def whole_number(value: Any, below: int | None = None) -> int | None:
+    """``value`` as an integer from 0 up (and less than ``below``), or ``None``; "3" and "Frame-3" are taken for 3."""
+    if isinstance(value, str) and (written := _NUMBERED.fullmatch(value)):
+        value = float(written.group(1))
+    if not isinstance(value, float) or not value.is_integer() or value < 0:
+        return None
+    return int(value) if below is None or value < below else None
+
+
 _CUT = object()
 """Marks a value that the scanner could not read to its end."""
 
@@ -98,15 +146,15 @@ def _value(text: str, position: int, depth: int) -> tuple[Any, int, bool]:
     if position >= len(text) or depth > MAX_DEPTH:
         return _CUT, len(text), False
     head = text[position]
-    if head == "[":
+    if head in "[(":
         return _list(text, position + 1, depth)
     if head == "{":
         return _object(text, position + 1, depth)
-    if head in "\"'":
+    if head in _CLOSING:
         return _string(text, position)
     if number := _NUMBER.match(text, position):
         # A number at the very end of the text may have lost digits: it is not complete.
-        return float(number.group()), number.end(), number.end() < len(text)
+        return float(number.group().replace("\u2212", "-")), number.end(), number.end() < len(text)
     if word := _WORD.match(text, position):
         value = _WORDS.get(word.group().lower(), _CUT)
         return value, word.end(), value is not _CUT
@@ -117,7 +165,7 @@ def _list(text: str, position: int, depth: int) -> tuple[list[Any], int, bool]:
     items: list[Any] = []
     while True:
         position = _skip(text, position)
-        if position < len(text) and text[position] == "]":
+        if position < len(text) and text[position] in "])":
             return items, position + 1, True
         value, position, complete = _value(text, position, depth + 1)
         if not complete:
@@ -131,9 +179,7 @@ def _object(text: str, position: int, depth: int) -> tuple[dict[str, Any], int, 
         position = _skip(text, position)
         if position < len(text) and text[position] == "}":
             return members, position + 1, True
-        if position >= len(text) or text[position] not in "\"'":
-            return members, position, False
-        key, position, complete = _string(text, position)
+        key, position, complete = _key(text, position)
         position = _skip(text, position)
         if not complete or position >= len(text) or text[position] != ":":
             return members, position, False
@@ -143,8 +189,16 @@ def _object(text: str, position: int, depth: int) -> tuple[dict[str, Any], int, 
         members[key] = value
 
 
+def _key(text: str, position: int) -> tuple[str, int, bool]:
+    if position < len(text) and text[position] in _CLOSING:
+        return _string(text, position)
+    if bare := _BARE_KEY.match(text, position):
+        return bare.group(), bare.end(), True
+    return "", position, False
+
+
 def _string(text: str, position: int) -> tuple[str, int, bool]:
-    quote, position = text[position], position + 1
+    quote, position = _CLOSING[text[position]], position + 1
     parts: list[str] = []
     while position < len(text):
         character = text[position]

@@ -1,9 +1,8 @@
 """Stage 2, 3D video object detection: all visible objects, as oriented boxes in the camera of the first frame.
 
 The wording and the answer's exact bytes are VG-LLM's and GAP-MLLM's, whose shipped prompt asks for ``"box_3d"`` while
-its answer says ``"bbox_3d"``. Ours says ``bbox_3d`` in both; ``wording="gap"`` gives theirs. Nine numbers do not make
-a box without a
-convention: GAP-MLLM's sample is ``extrinsic_zxy`` (R = Ry(c) Rx(b) Rz(a)), EmbodiedScan ``intrinsic_zxy``.
+its answer says ``"bbox_3d"``. Ours says ``bbox_3d`` in both; ``wording`` selects theirs
+(:mod:`gapdata.tasks.wordings`).
 """
 
 from __future__ import annotations
@@ -11,26 +10,23 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.geometry.boxes import EulerConvention, euler_from_rotation, rotation_from_euler
+from gapdata.geometry.boxes import EulerConvention, OrientedBox, rotation_from_euler
 from gapdata.records.schema import Record, ViewObject
-from gapdata.tasks.chat import Question, Unparsable, finite_numbers, image_placeholders, read_json
+from gapdata.tasks.box_text import BOX_KEYS, nine_numbers, read_box, rounded
+from gapdata.tasks.chat import IMAGE, Question, Unparsable, entries, image_placeholders, read_json
+from gapdata.tasks.labels import MissingLabel, is_background, object_label
+from gapdata.tasks.wordings import Wording, box_format, convention_of
 
-Wording = Literal["consistent", "gap"]
-
-DECIMALS = 2
-BACKGROUND = frozenset({"wall", "floor", "ceiling", "object"})
-"""Labels that are no detection targets (VG-LLM's and GAP-MLLM's list)."""
-KEYS = ("bbox_3d", "box_3d")
-PROMPT = (
+INSTRUCTION = (
     "Detect the 3D bounding boxes in the camera coordinate system of the first frame.\n"
     'Output a json list where each entry contains the object name in "label" and its 3D bounding box in "{key}".\n'
-    "The 3D bounding box format should be [x_center, y_center, z_center, x_size, y_size, z_size, yaw, pitch, roll]."
 )
+PROMPT = INSTRUCTION.format(key="bbox_3d") + box_format("consistent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,80 +49,110 @@ class DetectionAnswer:
     rejected: int = 0
 
 
-def targets(record: Record, *, min_visible_pixels: int = 1, max_objects: int | None = None) -> tuple[ViewObject, ...]:
+def targets(
+    record: Record,
+    *,
+    min_visible_pixels: int = 1,
+    max_objects: int | None = None,
+    taxonomy: str | None = None,
+    missing_label: MissingLabel = "label",
+) -> tuple[ViewObject, ...]:
     """The objects that a detector should report, in the order in which they come into sight.
 
-    An object counts when at least one frame shows ``min_visible_pixels`` of it and its label is no background.
-    ``max_objects`` keeps those that cover the most pixels over the view.
+    An object counts when at least one frame shows ``min_visible_pixels`` of it (and at least one pixel) and its label
+    is no background (:func:`gapdata.tasks.labels.is_background`). ``max_objects`` keeps those that cover the most
+    pixels over the view. ``taxonomy`` and ``missing_label`` say which label that is.
     """
-    kept = [
-        item
-        for item in record.objects
-        if max(item.visible_pixels) >= min_visible_pixels and item.label.lower() not in BACKGROUND
-    ]
+    enough = max(min_visible_pixels, 1)
+    kept = []
+    for item in record.objects:
+        label = object_label(item, taxonomy, missing_label)
+        if label is not None and not is_background(label) and max(item.visible_pixels, default=0) >= enough:
+            kept.append(item)
     if max_objects is not None:
         largest = sorted(kept, key=lambda item: (-sum(item.visible_pixels), item.object_id))[:max_objects]
         kept = [item for item in kept if item in largest]
-    return tuple(sorted(kept, key=lambda item: _first_sight(item, min_visible_pixels)))
+    return tuple(sorted(kept, key=lambda item: _first_sight(item, enough)))
 
 
 def _first_sight(item: ViewObject, min_visible_pixels: int) -> int:
     return next(frame for frame, count in enumerate(item.visible_pixels) if count >= min_visible_pixels)
 
 
-def text_box(item: ViewObject, convention: EulerConvention = "extrinsic_zxy") -> TextBox:
-    """An object's box as nine numbers, unrounded."""
-    angles = euler_from_rotation(np.array(item.rotation), convention)
-    return TextBox(label=item.label, values=(*item.center, *item.size, *(float(angle) for angle in angles)))
+def text_box(
+    item: ViewObject,
+    convention: EulerConvention = "extrinsic_zxy",
+    *,
+    taxonomy: str | None = None,
+    missing_label: MissingLabel = "label",
+) -> TextBox:
+    """An object's box as nine numbers, unrounded, under the label of ``taxonomy``."""
+    box = OrientedBox(center=np.array(item.center), size=np.array(item.size), rotation=np.array(item.rotation))
+    label = object_label(item, taxonomy, missing_label)
+    return TextBox(label=item.label if label is None else label, values=nine_numbers(box, convention))
 
 
 def render(
     record: Record,
     *,
     wording: Wording = "consistent",
-    convention: EulerConvention = "extrinsic_zxy",
+    convention: EulerConvention | None = None,
     min_visible_pixels: int = 1,
     max_objects: int | None = None,
+    taxonomy: str | None = None,
+    missing_label: MissingLabel = "label",
 ) -> Question:
-    """The detection question about a whole view. A view without targets is answered with an empty list."""
-    found = targets(record, min_visible_pixels=min_visible_pixels, max_objects=max_objects)
-    key = "box_3d" if wording == "gap" else "bbox_3d"
-    return Question(
-        text=image_placeholders(len(record)) + PROMPT.format(key=key),
-        answer=answer_text(text_box(item, convention) for item in found),
+    """The detection question about a whole view. A view without targets is answered with an empty list.
+
+    ``convention`` is the wording's own where none is named.
+    """
+    found = targets(
+        record,
+        min_visible_pixels=min_visible_pixels,
+        max_objects=max_objects,
+        taxonomy=taxonomy,
+        missing_label=missing_label,
     )
+    angles = convention_of(wording, convention)
+    return Question(
+        text=question_text(len(record), wording),
+        answer=answer_text(text_box(item, angles, taxonomy=taxonomy, missing_label=missing_label) for item in found),
+    )
+
+
+def question_text(frames: int, wording: Wording = "consistent") -> str:
+    """The question about ``frames`` frames. VG-LLM's second version puts a line break after every placeholder."""
+    convention_of(wording)
+    key = "box_3d" if wording in ("gap", "vgllm_v1") else "bbox_3d"
+    images = (IMAGE + "\n") * frames if wording == "vgllm_v2" else image_placeholders(frames)
+    return images + INSTRUCTION.format(key=key) + box_format(wording)
 
 
 def answer_text(boxes: Iterable[TextBox]) -> str:
     """The answer, byte for byte as in VG-LLM's and GAP-MLLM's files: Python's rounding (``-0.0`` stays), default JSON
     separators, one entry a line, and the closing fence glued to the bracket."""
-    lines = (
-        json.dumps({"label": box.label, "bbox_3d": [round(value, DECIMALS) for value in box.values]}) for box in boxes
-    )
+    lines = (json.dumps({"label": box.label, "bbox_3d": rounded(box.values)}) for box in boxes)
     return "```json\n[\n\t" + ",\n\t".join(lines) + "\n]```"
 
 
 def parse(text: str) -> DetectionAnswer | Unparsable:
     """Read a model's answer: a list of entries, single entries one after another, or a list that was cut off.
 
-    Entries without a text label and nine finite numbers with positive sizes are left out and counted. Never raises.
+    Entries without a text label and nine finite numbers (sizes not negative) are left out and counted. Never raises.
     """
     values = read_json(text)
     if not values:
         return Unparsable("no JSON list")
-    entries: list[Any] = [entry for value in values for entry in (value if isinstance(value, list) else [value])]
-    if not entries:
-        return DetectionAnswer(boxes=())
-    boxes = [box for entry in entries if (box := _entry(entry)) is not None]
+    found = entries(values, ("label", *BOX_KEYS))
+    if not found:
+        empty = any(value == [] for value in values)
+        return DetectionAnswer(boxes=()) if empty else Unparsable("no entry with a label and nine finite numbers")
+    boxes = [box for entry in found if (box := _entry(entry)) is not None]
     if not boxes:
         return Unparsable("no entry with a label and nine finite numbers")
-    return DetectionAnswer(boxes=tuple(boxes), rejected=len(entries) - len(boxes))
+    return DetectionAnswer(boxes=tuple(boxes), rejected=len(found) - len(boxes))
 
 
-def _entry(entry: Any) -> TextBox | None:
-    if not isinstance(entry, dict) or not isinstance(entry.get("label"), str):
-        return None
-    values = next((finite_numbers(entry[key], 9) for key in KEYS if key in entry), None)
-    if values is None or min(values[3:6]) <= 0:
-        return None
-    return TextBox(label=entry["label"], values=values)
+def _entry(entry: dict[str, Any]) -> TextBox | None:
+    values, label = read_box(entry), entry.get("label")
+    return TextBox(label=label, values=values) if isinstance(label, str) and values is not None else None

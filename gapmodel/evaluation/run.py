@@ -18,7 +18,7 @@ from gapdata.tasks.chat import Question
 from gapdata.tasks.detection import DetectionAnswer, TextBox
 from gapdata.tasks.pointmap import PointmapAnswer
 from gapmodel.augment import decode
-from gapmodel.data import Records, chosen_records, detection_question, euler_convention
+from gapmodel.data import Records, chosen_records, detection_question, euler_convention, question_options
 from gapmodel.evaluation import detection as detection_scores
 from gapmodel.evaluation import pointmap as pointmap_scores
 from gapmodel.generate import generate_answers, in_batches
@@ -128,10 +128,18 @@ def stored_prompts(reader: Records, recipe: DataRecipe) -> list[tuple[Record, Pr
 
 def detection_truth(record: Record, recipe: DataRecipe) -> list[TextBox]:
     """The boxes that a detector should report, unrounded."""
+    options = question_options(recipe)
+    taxonomy, missing = options.taxonomy, options.missing_label
     found = detection.targets(
-        record, min_visible_pixels=recipe.min_visible_pixels, max_objects=recipe.max_objects or None
+        record,
+        min_visible_pixels=options.min_visible_pixels,
+        max_objects=options.max_objects,
+        taxonomy=taxonomy,
+        missing_label=missing,
     )
-    return [detection.text_box(item, euler_convention(recipe)) for item in found]
+    return [
+        detection.text_box(item, euler_convention(recipe), taxonomy=taxonomy, missing_label=missing) for item in found
+    ]
 
 
 def spread(items: Sequence[Item], limit: int | None) -> list[Item]:

@@ -1,0 +1,126 @@
+"""The language that rides with a record: descriptions of its objects, and other people's conversations about it.
+
+``Record.expressions`` holds plain JSON dictionaries; this is typed access to them. Each says its ``kind``:
+
+* ``description``: ``object_id, ann_id, object_name, text, unique``, about one object (ScanRefer, Scan2Cap);
+* ``conversation``: ``task, question, answer, mark, source, index``, question and answer exactly as somebody's file has
+  them, and the marked pixel ``[frame position, u, v]`` of the stored image or null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gapdata.errors import ShardError
+from gapdata.records.schema import Record
+
+KINDS = ("description", "conversation")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expression:
+    """A description of one object. ``unique`` tells whether the scene has one described object of its class."""
+
+    object_id: int
+    ann_id: str
+    object_name: str  # as in the file, e.g. "office_chair"
+    text: str
+    unique: bool | None = None  # None where nobody said
+
+    def to_fields(self) -> dict[str, Any]:
+        """The dictionary that a record stores."""
+        return {
+            "kind": "description",
+            "object_id": self.object_id,
+            "ann_id": self.ann_id,
+            "object_name": self.object_name,
+            "text": self.text,
+            "unique": self.unique,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """A question and its answer from somebody's file, verbatim."""
+
+    task: str
+    question: str
+    answer: str
+    mark: tuple[int, float, float] | None  # position in the view, u, v in pixels of the stored image
+    source: str  # name of the file
+    index: int  # position in it
+
+    def to_fields(self) -> dict[str, Any]:
+        """The dictionary that a record stores."""
+        return {
+            "kind": "conversation",
+            "task": self.task,
+            "question": self.question,
+            "answer": self.answer,
+            "mark": None if self.mark is None else list(self.mark),
+            "source": self.source,
+            "index": self.index,
+        }
+
+
+def descriptions(record: Record) -> tuple[Expression, ...]:
+    """The descriptions of a record, in its order.
+
+    Raises:
+        ShardError: an expression is of a kind that this version does not know, or lacks a field.
+    """
+    return tuple(item for item in _read(record) if isinstance(item, Expression))
+
+
+def conversations(record: Record) -> tuple[Conversation, ...]:
+    """The conversations of a record, in its order.
+
+    Raises:
+        ShardError: as :func:`descriptions`.
+    """
+    return tuple(item for item in _read(record) if isinstance(item, Conversation))
+
+
+def _read(record: Record) -> list[Expression | Conversation]:
+    found = []
+    for position, fields in enumerate(record.expressions):
+        try:
+            found.append(_expression(fields))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ShardError(
+                f"record {record.key}: expression {position} is malformed: {type(error).__name__} {error}",
+                cure="upgrade gapmllm, or run `gapdata verify` on the build",
+            ) from error
+    return found
+
+
+def _expression(fields: Mapping[str, Any]) -> Expression | Conversation:
+    kind = fields.get("kind")
+    if kind == "description":
+        unique = fields.get("unique")
+        return Expression(
+            object_id=int(fields["object_id"]),
+            ann_id=str(fields["ann_id"]),
+            object_name=str(fields["object_name"]),
+            text=str(fields["text"]),
+            unique=None if unique is None else bool(unique),
+        )
+    if kind == "conversation":
+        return Conversation(
+            task=str(fields["task"]),
+            question=str(fields["question"]),
+            answer=str(fields["answer"]),
+            mark=_mark(fields["mark"]),
+            source=str(fields["source"]),
+            index=int(fields["index"]),
+        )
+    raise ValueError(f"kind {kind!r} is none of {', '.join(KINDS)}")
+
+
+def _mark(value: Any) -> tuple[int, float, float] | None:
+    if value is None:
+        return None
+    frame, u, v = value
+    return int(frame), float(u), float(v)

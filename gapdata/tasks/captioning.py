@@ -1,0 +1,99 @@
+"""Stage 2, dense captioning (Scan2Cap): describe the object at a point that is given in the first frame's camera.
+
+The question is VG-LLM's and GAP-MLLM's. In training the point is the centre of the true box; in evaluation it is the
+centre of the detector's proposal that overlaps the object best, and the object's descriptions are the references.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.errors import ShardError, UsageError
+from gapdata.records.expressions import Expression
+from gapdata.records.schema import Record, ViewObject
+from gapdata.tasks.box_text import rounded
+from gapdata.tasks.chat import MAX_CHARACTERS, Question, Unparsable, image_placeholders
+from gapdata.tasks.grounding import sentence
+from gapdata.tasks.targets import TargetBox, camera_box, described
+
+CaptionPoint = Literal["truth", "proposal"]
+
+PROMPT = "Carefully watch the video and describe the object located at {point} in detail."
+_FENCE = re.compile(r"\A```[A-Za-z]{0,16}\s|```\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptionAnswer:
+    """What a model says about an object."""
+
+    text: str
+
+
+def render(
+    record: Record, expression: Expression, *, point: CaptionPoint = "truth", boxes: TargetBox = "aligned"
+) -> Question:
+    """The question for one description of an object.
+
+    Args:
+        record: the view.
+        expression: the description that is the answer.
+        point: whose centre is given, the true box's (training) or the best proposal's (evaluation).
+        boxes: which true box; only for ``point="truth"``.
+
+    Raises:
+        ShardError: the record does not list the object, or has no such box of it.
+        UsageError: ``point`` is unknown.
+    """
+    given = asked_point(record, described(record, expression), point, boxes)
+    return Question(text=question_text(len(record), given.tolist()), answer=sentence(expression))
+
+
+def question_text(frames: int, point: Iterable[float]) -> str:
+    """The question about ``frames`` frames and a point in metres, first camera."""
+    return f"{image_placeholders(frames)}\n" + PROMPT.format(point=rounded(list(point)))
+
+
+def asked_point(record: Record, item: ViewObject, point: CaptionPoint, boxes: TargetBox) -> NDArray[np.float64]:
+    """The point (3,) in metres, first camera, by which an object is named.
+
+    Raises:
+        ShardError: the record has no such box of the object.
+        UsageError: ``point`` is unknown.
+    """
+    if point not in get_args(CaptionPoint):
+        raise UsageError(f"caption point {point!r} is unknown", cure=f"choose from {', '.join(get_args(CaptionPoint))}")
+    if point == "truth":
+        return camera_box(record, item, 0, boxes).center
+    if item.proposal is None:
+        raise ShardError(
+            f"record {record.key}: object {item.object_id} has no proposal",
+            cure="build the shards with the detector's proposals, or ask about true boxes",
+        )
+    return np.array(item.proposal["center"], dtype=np.float64)
+
+
+def references(expressions: Iterable[Expression]) -> dict[tuple[int, str], tuple[str, ...]]:
+    """All descriptions of each object, by (object id, object name) as Scan2Cap's evaluation groups them, unchanged and
+    in order."""
+    found: dict[tuple[int, str], list[str]] = {}
+    for item in expressions:
+        found.setdefault((item.object_id, item.object_name), []).append(item.text)
+    return {key: tuple(texts) for key, texts in found.items()}
+
+
+def metric_text(text: str) -> str:
+    """A caption or reference in the form that VG-LLM's and GAP-MLLM's caption metrics compare: lower case, full stops
+    and commas as words of their own, between ``sos`` and ``eos``. An empty caption gives ``"sos  eos"``."""
+    return "sos " + text.replace(".", " . ").replace(",", " , ").lower() + " eos"
+
+
+def parse(text: str) -> CaptionAnswer | Unparsable:
+    """Read a model's caption: its text without surrounding space and Markdown fences. Never raises."""
+    caption = _FENCE.sub("", text[:MAX_CHARACTERS].strip()).strip()
+    return CaptionAnswer(text=caption) if caption else Unparsable("empty caption")

@@ -1,0 +1,53 @@
+"""Somebody's question and answer about the frames of a view, verbatim, so that published JSON files train unchanged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gapdata.errors import ShardError
+from gapdata.records.expressions import Conversation
+from gapdata.records.schema import Record
+from gapdata.tasks import captioning, detection, grounding, grounding_box, grounding_frame, pointmap
+from gapdata.tasks.chat import IMAGE, Mark, Question, Unparsable
+
+PARSERS: Mapping[str, Callable[[str], Any]] = {
+    "recons": pointmap.parse,
+    "det": detection.parse,
+    "scanrefer1": grounding_frame.parse,
+    "scanrefer2": grounding_box.parse,
+    "scanrefer": grounding.parse,
+    "scan2cap": captioning.parse,
+}
+"""How answers to the tasks of GAP-MLLM's and VG-LLM's files are read, by the task's name in a conversation."""
+
+
+def render(record: Record, conversation: Conversation) -> Question:
+    """The conversation as it stands, with GAP-MLLM's cross where its file marks a pixel.
+
+    Raises:
+        ShardError: its placeholders are not as many as the view's frames, or it marks a frame or a pixel that the view
+            does not have.
+    """
+    where = f"record {record.key}: conversation {conversation.index} of {conversation.source}"
+    found = conversation.question.count(IMAGE)
+    if found != len(record):
+        raise ShardError(f"{where} has {found} image placeholders for {len(record)} frames", cure="build it again")
+    marks = () if conversation.mark is None else (_mark(conversation.mark, record, where),)
+    return Question(text=conversation.question, answer=conversation.answer, marks=marks)
+
+
+def _mark(mark: tuple[int, float, float], record: Record, where: str) -> Mark:
+    frame, u, v = mark[0], round(mark[1]), round(mark[2])
+    if not (0 <= frame < len(record) and 0 <= u < record.image_size[0] and 0 <= v < record.image_size[1]):
+        raise ShardError(f"{where} marks pixel ({u}, {v}) of frame {frame}, which the view does not have")
+    return Mark(frame=frame, pixel=(u, v))
+
+
+def parse(task: str, text: str) -> Any:
+    """Read a model's answer to a conversation of ``task``: that task's typed answer, or :class:`Unparsable`.
+
+    Never raises; a task that is none of :data:`PARSERS` gives no typed answer.
+    """
+    reader = PARSERS.get(task)
+    return Unparsable(f"no typed answer for the task {task}") if reader is None else reader(text)

@@ -1,0 +1,111 @@
+"""Stage 2, visual grounding in one pass (VG-LLM): which frame shows the described object best, and its box there.
+
+The nine numbers are the box in the camera of the frame that the same answer names. GAP-MLLM asks in two steps instead,
+:mod:`gapdata.tasks.grounding_frame` and :mod:`gapdata.tasks.grounding_box`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gapdata.errors import ShardError
+from gapdata.geometry.boxes import EulerConvention
+from gapdata.records.expressions import Expression
+from gapdata.records.schema import Record, ViewObject
+from gapdata.tasks.box_text import BOX_KEYS, nine_numbers, read_box, rounded
+from gapdata.tasks.chat import IMAGE, Question, Unparsable, entries, read_json, whole_number
+from gapdata.tasks.targets import TargetBox, camera_box, described
+from gapdata.tasks.wordings import Wording, box_format, convention_of
+
+THEIRS = (
+    "Localize the first clear frame in the video showing the object described in the text.\n"
+    "Text: {text}\n"
+    'Output a JSON dictionary with the frame index in "frame" and its 3D bounding box in "bbox_3d" '
+    "in the frame's coordinates.\n"
+)
+OURS = (
+    "Localize the frame in the video that shows the object described in the text best.\n"
+    "Text: {text}\n"
+    'Output a JSON dictionary with the frame index in "frame" and its 3D bounding box in "bbox_3d" '
+    "in the camera coordinate system of that frame.\n"
+) + box_format("consistent")
+"""Their text asks for the first clear frame though their answer is the clearest, and does not explain the numbers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroundingAnswer:
+    """A position in the view, and the nine numbers (9,) of a box in that frame's camera."""
+
+    frame: int
+    values: tuple[float, ...]
+
+
+def best_frame(item: ViewObject) -> int:
+    """The position of the frame that shows the most pixels of an object, the earlier one of equals.
+
+    Raises:
+        ShardError: no frame shows it.
+    """
+    if max(item.visible_pixels, default=0) <= 0:
+        raise ShardError(f"no frame of the view shows object {item.object_id}", cure="ask about objects in sight")
+    return item.visible_pixels.index(max(item.visible_pixels))
+
+
+def numbered_images(frames: int) -> str:
+    """``Frame-0: <image>Frame-1: <image>...``: the position of every frame, written before it."""
+    return "".join(f"Frame-{index}: {IMAGE}" for index in range(frames))
+
+
+def sentence(expression: Expression) -> str:
+    """A description as questions and captions write it: Python's ``capitalize``, as in all published data. What would
+    stand for a frame is taken out."""
+    return expression.text.capitalize().replace(IMAGE, "")
+
+
+def render(
+    record: Record,
+    expression: Expression,
+    *,
+    wording: Wording = "consistent",
+    convention: EulerConvention | None = None,
+    boxes: TargetBox = "aligned",
+) -> Question:
+    """The question for a described object's best frame and its box in that frame's camera.
+
+    Raises:
+        ShardError: the record does not list the object, no frame shows it, or it has no box of that kind.
+    """
+    item, angles = described(record, expression), convention_of(wording, convention)
+    frame = best_frame(item)
+    values = nine_numbers(camera_box(record, item, frame, boxes), angles)
+    return Question(text=question_text(len(record), expression, wording), answer=answer_text(frame, values))
+
+
+def question_text(frames: int, expression: Expression, wording: Wording = "consistent") -> str:
+    """The question about ``frames`` frames; it needs no truth, so it can be put about any view."""
+    text = (OURS if wording == "consistent" else THEIRS).format(text=sentence(expression))
+    return f"{numbered_images(frames)}\n{text}"
+
+
+def answer_text(frame: int, values: Sequence[float]) -> str:
+    """The answer, byte for byte as in VG-LLM's data."""
+    return "```json\n\t" + json.dumps({"frame": frame, "bbox_3d": rounded(values)}) + "\n```"
+
+
+def parse(text: str, frames: int | None = None) -> GroundingAnswer | Unparsable:
+    """Read a model's answer; ``frames`` is how many the view has, where an index beyond it is to be refused.
+
+    The first entry with a frame and a box counts. Never raises.
+    """
+    found = [entry for entry in entries(read_json(text), ("frame", *BOX_KEYS)) if "frame" in entry]
+    if not found:
+        return Unparsable("no JSON object with the key frame")
+    for entry in found:
+        frame, values = whole_number(entry["frame"], frames), read_box(entry)
+        if frame is not None and values is not None:
+            return GroundingAnswer(frame=frame, values=values)
+    if all(whole_number(entry["frame"], frames) is None for entry in found):
+        return Unparsable("frame is no position in the view")
+    return Unparsable("bbox_3d is not nine finite numbers")

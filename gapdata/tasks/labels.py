@@ -1,0 +1,41 @@
+"""What an object is called: the name of one taxonomy, and an explicit rule for objects that it does not name."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+from gapdata.errors import UsageError
+from gapdata.records.schema import Record, ViewObject
+
+MissingLabel = Literal["label", "drop"]
+"""Where the taxonomy has no name for an object: ``label`` uses the record's own label, ``drop`` leaves it out."""
+
+BACKGROUND = frozenset({"wall", "walls", "floor", "floors", "ceiling", "ceilings", "object", "objects"})
+"""Names that are no targets: VG-LLM's and GAP-MLLM's four, and the plurals that ScanNet's annotators also wrote."""
+
+
+def object_label(item: ViewObject, taxonomy: str | None = None, missing: MissingLabel = "label") -> str | None:
+    """The object's name in ``taxonomy`` (``None``: the record's own label); ``None`` where it is to be left out.
+
+    Raises:
+        UsageError: ``missing`` is unknown.
+    """
+    if missing not in get_args(MissingLabel):
+        raise UsageError(
+            f"missing_label {missing!r} is unknown", cure=f"choose from {', '.join(get_args(MissingLabel))}"
+        )
+    if taxonomy is None:
+        return item.label
+    return item.labels.get(taxonomy, item.label if missing == "label" else None)
+
+
+def is_background(label: str) -> bool:
+    """Whether a label names the room or nothing in particular. The label that the task uses decides, and no other one:
+    a raw "closet wall" is a target by its raw name and background by its NYU40 name "wall"."""
+    return label.strip().lower() in BACKGROUND
+
+
+def label_of(record: Record, object_id: int, taxonomy: str | None, missing: MissingLabel = "label") -> str | None:
+    """The name of a record's object by id; ``None`` where it has none or the record does not list the object."""
+    item = next((item for item in record.objects if item.object_id == object_id), None)
+    return None if item is None else object_label(item, taxonomy, missing)

@@ -1,0 +1,102 @@
+"""The object that a description is about, its box in a camera of the view, and a predicted box back in the world."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.errors import ShardError, UsageError
+from gapdata.geometry.boxes import EulerConvention, OrientedBox
+from gapdata.records.expressions import Expression
+from gapdata.records.schema import Record, ViewObject
+from gapdata.tasks.box_text import box_of
+
+TargetBox = Literal["aligned", "oriented"]
+"""``aligned``: ScanRefer's box, along the axes of the aligned world. ``oriented``: the record's own, smaller one."""
+
+
+def described(record: Record, expression: Expression) -> ViewObject:
+    """The object that a description is about.
+
+    Raises:
+        ShardError: the record does not list it.
+    """
+    item = find_described(record, expression)
+    if item is None:
+        raise ShardError(
+            f"record {record.key}: description {expression.ann_id} is about object {expression.object_id}, "
+            "which the view does not list",
+            cure="ask about it in a view that shows it",
+        )
+    return item
+
+
+def find_described(record: Record, expression: Expression) -> ViewObject | None:
+    """The object that a description is about, or ``None`` where the record does not list it."""
+    return next((item for item in record.objects if item.object_id == expression.object_id), None)
+
+
+def aligned_camera(record: Record, frame: int) -> NDArray[np.float64]:
+    """The (4, 4) transform from the camera of ``frame`` to the aligned world.
+
+    Raises:
+        ShardError: the record has no such frame, or its scan no axis alignment.
+    """
+    if not 0 <= frame < len(record):
+        raise ShardError(f"record {record.key}: there is no frame {frame}, the view has {len(record)}")
+    if record.axis_alignment is None:
+        raise ShardError(
+            f"record {record.key}: the scan has no axis alignment, so it has no aligned world",
+            scene=record.scene_id,
+            cure="use boxes = 'oriented'",
+        )
+    return record.axis_alignment @ record.camera_to_world[frame]
+
+
+def has_box(record: Record, item: ViewObject, boxes: TargetBox) -> bool:
+    """Whether :func:`camera_box` can give that box."""
+    return boxes == "oriented" or (item.aligned_box is not None and record.axis_alignment is not None)
+
+
+def camera_box(record: Record, item: ViewObject, frame: int, boxes: TargetBox = "aligned") -> OrientedBox:
+    """An object's box in the camera of ``frame``.
+
+    Raises:
+        ShardError: the record has no such frame, or no aligned box of the object.
+        UsageError: ``boxes`` is unknown.
+    """
+    if boxes not in get_args(TargetBox):
+        raise UsageError(f"boxes {boxes!r} are unknown", cure=f"choose from {', '.join(get_args(TargetBox))}")
+    if boxes == "aligned":
+        to_aligned = aligned_camera(record, frame)
+        if item.aligned_box is None:
+            raise ShardError(
+                f"record {record.key}: object {item.object_id} has no aligned box",
+                cure="build the shards again, or use boxes = 'oriented'",
+            )
+        box = OrientedBox(
+            center=np.array(item.aligned_box[:3]), size=np.array(item.aligned_box[3:]), rotation=np.eye(3)
+        )
+        return box.transformed(np.linalg.inv(to_aligned))
+    if not 0 <= frame < len(record):
+        raise ShardError(f"record {record.key}: there is no frame {frame}, the view has {len(record)}")
+    box = OrientedBox(center=np.array(item.center), size=np.array(item.size), rotation=np.array(item.rotation))
+    return box.transformed(np.linalg.inv(record.camera_to_first[frame]))
+
+
+def aligned_prediction(record: Record, frame: int, values: Sequence[float], convention: EulerConvention) -> OrientedBox:
+    """A predicted box in the aligned world, where ScanRefer's boxes are: the inverse of :func:`camera_box`.
+
+    Args:
+        record: the view that was asked about.
+        frame: the frame in whose camera the numbers are; 0 for the second of two stages.
+        values: nine numbers, metres and radians.
+        convention: how the three angles are meant.
+
+    Raises:
+        ShardError: the record has no such frame, or its scan no axis alignment.
+    """
+    return box_of(values, convention).transformed(aligned_camera(record, frame))

@@ -1,0 +1,165 @@
+"""Records to training examples for every task: each question once an epoch, marks drawn, variations that keep truth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from model_fixtures import CLASSES, make_record
+from task_fixtures import describe, random_pose
+from test_processing import CONFIG, make_processor
+
+from gapdata.errors import UsageError
+from gapdata.prompts.marks import marks_mask
+from gapdata.records.codec import record_image
+from gapdata.records.expressions import Conversation
+from gapdata.records.schema import Record
+from gapdata.tasks import detection, pointmap
+from gapdata.tasks.chat import IMAGE, Question
+from gapdata.tasks.pointmap import MarkedPoints
+from gapdata.tasks.questions import QuestionOptions, questions
+from gapdata.tasks.targets import camera_box
+from gapmodel.augment import decode, mirror, subview
+from gapmodel.data import Questions, dense_targets
+from gapmodel.processing import IGNORED, Example
+from gapmodel.recipe import DataRecipe, TrainingRecipe, read_training_recipe
+from gapmodel.train import new_model
+
+
+def told_record(seed: int) -> Record:
+    """A record whose objects are described, boxed in an aligned world and proposed, and that somebody talked about."""
+    record = make_record(seed, frames=3, prompts=7)
+    alignment = random_pose(np.random.default_rng(seed))
+    objects = tuple(
+        replace(
+            item,
+            aligned_box=(0.1 * item.object_id, 0.2, 0.3, 0.4, 0.5, 0.6),
+            proposal={
+                "center": list(item.center),
+                "size": list(item.size),
+                "rotation": [list(row) for row in item.rotation],
+                "iou": 1.0,
+            },
+        )
+        for item in record.objects
+    )
+    told = [describe(item.object_id, f"the {item.label} number {item.object_id}.").to_fields() for item in objects]
+    talk = Conversation(
+        task="det", question=f"{IMAGE}\n" * 3 + "Detect.", answer="[]", mark=(1, 40.0, 30.0), source="a.json", index=0
+    )
+    return replace(record, objects=objects, axis_alignment=alignment, expressions=(*told, talk.to_fields()))
+
+
+def answer_of(example: Example) -> str:
+    return make_processor().decode(example.input_ids[example.labels != IGNORED])
+
+
+@pytest.mark.parametrize(
+    "task", ["grounding_frame", "grounding_box", "grounding", "captioning", "conversation", "detection", "pointmap"]
+)
+def test_an_epoch_asks_every_question_of_a_task_once(task: str) -> None:
+    records = [told_record(seed) for seed in range(2)]
+    recipe = DataRecipe(task=task, min_visible_pixels=1)
+    asked = Questions(records, make_processor(), recipe, seed=3)
+    options = QuestionOptions()
+    expected = [
+        item.answer for record in records for item in questions(record, task, options, np.random.default_rng(0))
+    ]
+    assert sorted(answer_of(asked[visit]) for visit in range(len(asked))) == sorted(expected)
+
+
+def test_an_epoch_with_several_marks_asks_about_every_prompt_once() -> None:
+    records = [make_record(seed, prompts=7) for seed in range(2)]
+    asked = Questions(records, make_processor(), DataRecipe(marks=3), seed=3)
+    assert len(asked) == 6
+    for epoch in range(2):
+        answers = [answer_of(asked[epoch * len(asked) + visit]) for visit in range(len(asked))]
+        points = []
+        for answer in answers:
+            read = pointmap.parse_several(answer)
+            points += (
+                [pointmap.parse(answer).point]
+                if not isinstance(read, MarkedPoints)
+                else [item.point for item in read.points.values()]
+            )
+        wanted = [tuple(round(value, 2) for value in prompt.point) for record in records for prompt in record.prompts]
+        assert sorted(points) == sorted(wanted)
+
+
+def test_prompts_of_frames_that_are_not_used_are_not_asked_about() -> None:
+    record = make_record(1, frames=3, prompts=12)
+    record = replace(record, prompts=tuple(sorted(record.prompts, key=lambda prompt: -prompt.frame)))
+    asked = Questions([record], make_processor(), DataRecipe(frames=2), seed=0)
+    used = [prompt for prompt in record.prompts if prompt.frame < 2]
+    assert 0 < len(used) < len(record.prompts)
+    answers = sorted(answer_of(asked[visit]) for visit in range(len(asked)))
+    assert answers == sorted(pointmap.render(record, prompt).answer for prompt in used)
+
+
+def test_numbered_marks_are_drawn_where_their_mask_is() -> None:
+    record = make_record(2, prompts=6)
+    images = [record_image(record, frame) for frame in range(len(record))]
+    (question,) = questions(record, "pointmap", QuestionOptions(marks=6), np.random.default_rng(0))
+    marked = make_processor().frames(images, question)
+    plain = make_processor().frames(images, Question(text="", answer=""))
+    for frame in range(len(record)):
+        pixels = {mark.number: mark.pixel for mark in question.marks if mark.frame == frame}
+        assert pixels
+        mask = marks_mask((128, 96), pixels, CONFIG.mark_native_width)
+        changed = (marked[frame] != plain[frame]).any(axis=-1)
+        assert not (changed & (mask == 0)).any()
+        assert np.count_nonzero(changed) > 0.9 * np.count_nonzero(mask)
+
+
+def test_dense_targets_know_all_marks_and_no_single_asked_point_among_several() -> None:
+    view = decode(make_record(6, prompts=3), geometry=True)
+    (question,) = questions(view.record, "pointmap", QuestionOptions(marks=3), np.random.default_rng(0))
+    targets = dense_targets(view, question, CONFIG, {label: index for index, label in enumerate(CLASSES)})
+    assert np.isnan(targets["asked"]).all()
+    tokens = {
+        mark.frame * CONFIG.tokens_per_frame + (mark.pixel[1] // 32) * (CONFIG.grid[1] // 2) + mark.pixel[0] // 32
+        for mark in question.marks
+    }
+    assert set(np.flatnonzero(targets["mark"]).tolist()) == tokens
+
+
+def test_a_line_break_after_a_placeholder_does_not_reach_the_model() -> None:
+    processor = make_processor()
+    with_breaks = detection.render(make_record(0), wording="vgllm_v2").text
+    assert with_breaks.startswith("<image>\n<image>\nDetect")
+    without = with_breaks.replace("\n", "", 2)
+    first, second = (processor.token_sequence(Question(text=text, answer=""), 2) for text in (with_breaks, without))
+    assert first == second
+
+
+def test_a_sub_view_and_a_mirror_take_proposals_and_aligned_boxes_along() -> None:
+    view = decode(told_record(3), geometry=False)
+    flip = np.diag([-1.0, 1.0, 1.0])
+    for changed, frames in ((subview(view, [2, 0]), [2, 0]), (mirror(view), [0, 1, 2])):
+        for before, after in zip(view.record.objects, changed.record.objects, strict=True):
+            assert after.proposal is not None
+            np.testing.assert_allclose(after.proposal["center"], after.center)
+            np.testing.assert_allclose(after.proposal["rotation"], after.rotation)
+            for position, frame in enumerate(frames):
+                expected = camera_box(view.record, before, frame, "aligned")
+                found = camera_box(changed.record, after, position, "aligned")
+                if frames == [0, 1, 2]:
+                    order = np.lexsort((found.corners @ flip).round(6).T), np.lexsort(expected.corners.round(6).T)
+                    np.testing.assert_allclose((found.corners @ flip)[order[0]], expected.corners[order[1]], atol=1e-6)
+                else:
+                    np.testing.assert_allclose(found.corners, expected.corners, atol=1e-9)
+
+
+def test_a_new_model_knows_the_words_of_its_task() -> None:
+    recipe = TrainingRecipe(data=DataRecipe(task="grounding_frame", min_visible_pixels=1))
+    _, processor = new_model([told_record(0)], recipe)
+    assert len(processor.tokenizer("Localize")["input_ids"]) == 1
+
+
+@pytest.mark.parametrize("change", ["data.mirror=true", "data.reframe=true", "data.frames=2"])
+def test_variations_that_language_does_not_follow_are_refused(change: str) -> None:
+    with pytest.raises(
+        UsageError, match=r"data.frames, data.reframe and data.mirror are for pointmap and detection only"
+    ):
+        read_training_recipe(None, ["data.task=captioning", change])
