@@ -260,6 +260,27 @@ def test_a_submitted_job_builds_on_its_cluster(
 
 
 @pytest.mark.slow
+def test_a_job_that_is_stopped_goes_on_to_the_same_bytes(
+    head: dict[str, str], small_dataset: Path, inline_build: Path, tmp_path: Path
+) -> None:
+    ray, out = str(BIN / "ray"), tmp_path / "out"
+    name = ("--submission-id", "to-be-stopped", "--no-wait", "--working-dir", ".", "--")
+    options = command(small_dataset, out)[4:]
+    submitted = run(
+        ray, "job", "submit", *name, "python", "pipelines/build_shards.py", *options, env=head, cwd=REPOSITORY
+    )
+    assert submitted.returncode == 0, submitted.stderr
+    wait_until((out / "plan.json").exists)
+    assert run(ray, "job", "stop", "to-be-stopped", env=head).returncode == 0
+    log = run(ray, "job", "logs", "to-be-stopped", env=head).stdout
+    assert "shards that were missing are done; the same command goes on where this one stopped" in log
+    assert not (out / "report.json").exists()
+    assert not list(out.glob(".*.tmp"))
+    assert main([*command(small_dataset, out)[3:], "--executor", "inline"]) == 0
+    assert contents(out) == contents(inline_build)
+
+
+@pytest.mark.slow
 def test_the_command_attaches_to_the_cluster_of_the_address(
     head: dict[str, str], small_dataset: Path, inline_build: Path, tmp_path: Path
 ) -> None:

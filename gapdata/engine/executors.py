@@ -26,9 +26,10 @@ Work: TypeAlias = Callable[[ShardTask, Callable[[int], None]], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """A worker has taken the attempt up."""
+    """A worker has taken the attempt up; ``node`` says on which machine of a cluster."""
 
     attempt: int
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
