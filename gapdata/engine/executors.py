@@ -26,10 +26,9 @@ Work: TypeAlias = Callable[[ShardTask, Callable[[int], None]], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """A worker has taken the attempt up; ``node`` says on which machine of a cluster."""
+    """A worker has taken the attempt up."""
 
     attempt: int
-    node: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

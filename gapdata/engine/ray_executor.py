@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from gapdata.engine.build import ShardTask, build_shard
@@ -27,7 +26,7 @@ AHEAD = 1
 """Tasks in flight beyond the cluster's cores: the next one is at hand, and an autoscaler sees that there is more."""
 CANNOT_IMPORT = ("No module named", "failed to import")
 """How Ray words it that a task's function or its arguments need a module which the worker lacks."""
-LOOK_SECONDS = 10.0  # between two looks at the cluster
+CAPACITY_SECONDS = 10.0  # between two looks at the size of the cluster
 
 
 class RayExecutor:
@@ -38,10 +37,8 @@ class RayExecutor:
         self._work = work
         self._session = RaySession(workers)
         self._streams: dict[int, Any] = {}
-        self._nodes: dict[int, str] = {}  # attempt -> the node that took it up
-        self._alive: set[str] = set()
         self._capacity = 0
-        self._looked = float("-inf")
+        self._counted = float("-inf")
         self._task: Any = None
 
     def __enter__(self) -> RayExecutor:
@@ -69,8 +66,14 @@ class RayExecutor:
 
     @property
     def capacity(self) -> int:
-        self._look()
-        return self._workers or self._capacity
+        if self._workers is not None:
+            return self._workers
+        if time.monotonic() - self._counted > CAPACITY_SECONDS:
+            import ray
+
+            self._capacity = int(ray.cluster_resources().get("CPU", 0)) + AHEAD
+            self._counted = time.monotonic()
+        return self._capacity
 
     def start(self, attempt: int, task: ShardTask) -> None:
         self._streams[attempt] = self._task.remote(attempt, ENGINE_VERSION, self._work, task)
@@ -83,47 +86,28 @@ class RayExecutor:
         if not streams:
             time.sleep(seconds)  # no node has a core at present
             return
-        with _connected():
+        try:
             ready, _ = ray.wait(streams, num_returns=1, timeout=seconds, fetch_local=False)
             if ready:
                 ready, _ = ray.wait(streams, num_returns=len(streams), timeout=0, fetch_local=False)
+        except ray.exceptions.RayError as error:
+            raise GapDataError(
+                f"the connection to Ray is lost: {_first_line(error)}",
+                cure="the same command goes on where this one stopped",
+            ) from error
         for stream in ready:
             attempt = attempts[id(stream)]
             if attempt not in self._streams:
                 continue  # cancelled by an event before this one
             event = self._receive(attempt, stream)
-            if isinstance(event, Started):
-                self._nodes[attempt] = event.node
-                self._alive.add(event.node)  # it may have joined since the last look
-            elif not isinstance(event, Advanced):
-                self._forget(attempt)
+            if not isinstance(event, Started | Advanced):
+                del self._streams[attempt]
             handle(event)
-        self._look()
-        for attempt in [attempt for attempt, node in self._nodes.items() if node not in self._alive]:
-            self._forget(attempt)
-            handle(Crashed(attempt=attempt, reason="its node is lost"))
-
-    def _look(self) -> None:
-        """See now and then how large the cluster is and which nodes it has: Ray notices that one answers no more, but
-        then the end of what ran there never arrives."""
-        if time.monotonic() - self._looked <= LOOK_SECONDS:
-            return
-        import ray
-
-        with _connected():
-            nodes = [node for node in ray.nodes() if node["Alive"]]
-        self._capacity = int(sum(node["Resources"].get("CPU", 0) for node in nodes)) + AHEAD
-        self._alive = {node["NodeID"] for node in nodes}
-        self._looked = time.monotonic()
-
-    def _forget(self, attempt: int) -> Any:
-        self._nodes.pop(attempt, None)
-        return self._streams.pop(attempt)
 
     def cancel(self, attempt: int) -> None:
         import ray
 
-        ray.cancel(self._forget(attempt), force=True)
+        ray.cancel(self._streams.pop(attempt), force=True)
 
     def _receive(self, attempt: int, stream: Any) -> Event:
         import ray
@@ -146,25 +130,10 @@ class RayExecutor:
         return event
 
 
-@contextmanager
-def _connected() -> Iterator[None]:
-    import ray
-
-    try:
-        yield
-    except (ray.exceptions.RayError, ConnectionError, TimeoutError) as error:
-        raise GapDataError(
-            f"the connection to Ray is lost: {_first_line(error)}",
-            cure="the same command goes on where this one stopped",
-        ) from error
-
-
 def _serve(attempt: int, engine: int, work: Work, task: ShardTask) -> Iterator[Event]:
     if engine != ENGINE_VERSION:
         raise _unlike(f"have engine version {ENGINE_VERSION}, the driver has {engine}")
-    import ray
-
-    yield from conduct(attempt, work, task, node=ray.get_runtime_context().get_node_id())
+    yield from conduct(attempt, work, task)
 
 
 def _unlike(problem: str) -> UsageError:

@@ -21,14 +21,14 @@ SINGLE_THREADED = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OPENCV_
 """Workers share the cores by shards; threads inside of a shard would only get in each other's way."""
 
 
-def conduct(attempt: int, work: Work, task: ShardTask, node: str = "") -> Iterator[Event]:
+def conduct(attempt: int, work: Work, task: ShardTask) -> Iterator[Event]:
     """Do the work in a thread of its own and yield what happens, frames at most every :data:`REPORT_SECONDS`.
 
     The thread leaves the caller free to pass events on, and its future carries any error over as a value.
     """
     for name, value in SINGLE_THREADED.items():
         os.environ.setdefault(name, value)
-    yield Started(attempt=attempt, node=node)
+    yield Started(attempt=attempt)
     counted, lock = [0], threading.Lock()
 
     def count(frames: int) -> None:
