@@ -24,7 +24,9 @@ def open_annotation(path: Location) -> Iterator[RangedFile]:
     """
     try:
         if not path.is_file():
-            problem = "is a folder" if path.is_dir() else "does not exist" if not path.exists() else "is no regular file"
+            problem = (
+                "is a folder" if path.is_dir() else "does not exist" if not path.exists() else "is no regular file"
+            )
             raise AnnotationError(problem, path=path, cure="give an annotation file")
         file = open_ranged(path)
         try:

@@ -27,7 +27,9 @@ class PickledDtype:
 
     def __init__(self, name: Any) -> None:
         if not isinstance(name, str) or not DTYPE_NAME.fullmatch(name):
-            raise Refused(f"holds an array of dtype {name!a:.40}: only numbers, booleans and fixed-length text are read")
+            raise Refused(
+                f"holds an array of dtype {name!a:.40}: only numbers, booleans and fixed-length text are read"
+            )
         self.dtype: np.dtype[Any] = np.dtype(name)
 
     def complete(self, state: Any) -> None:

@@ -46,7 +46,9 @@ def read_pickle(path: Location, finished: Finished | None = None, *, limit: int 
     try:
         return load_plain(read_whole(path, limit), finished)
     except Refused as refusal:
-        raise AnnotationError(str(refusal), path=path, cure="download the file again, from its own project") from refusal
+        raise AnnotationError(
+            str(refusal), path=path, cure="download the file again, from its own project"
+        ) from refusal
 
 
 def load_plain(data: bytes, finished: Finished | None = None) -> Any:
