@@ -1,8 +1,8 @@
 """Gathers all annotation files that a user names into one :class:`SceneAnnotations` per scene of the data set.
 
-A file is known by its content, never by its name: EmbodiedScan's pickles, ScanRefer's and Scan2Cap's sentences, Mask3D's
-boxes and masks, GAP-MLLM's and VG-LLM's conversations. Only a mask's scene and the split that a file claims are in its
-name, and nowhere else.
+A file is known by its content, never by its name: EmbodiedScan's pickles, ScanRefer's and Scan2Cap's sentences,
+Mask3D's boxes and masks, GAP-MLLM's and VG-LLM's conversations. Only a mask's scene and the split that a file claims are
+in its name, and nowhere else.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gapdata.annotations.conversation import Conversation
 from gapdata.annotations.embodiedscan import EmbodiedScene, read_embodiedscan
-from gapdata.annotations.files import absolute_text, claimed_split, open_annotation
+from gapdata.annotations.files import absolute_text, open_annotation
 from gapdata.annotations.gap_json import read_conversations
 from gapdata.annotations.json_items import json_items
 from gapdata.annotations.proposals import MASK_SUFFIX, MASKS_KIND, read_masks, read_proposals
@@ -120,8 +120,8 @@ def _kind_of_item(item: Any) -> FileKind | None:
         return "descriptions"
     if item.keys() & {"images", "image", "video"} and item.keys() & {"conversations", "answer_text"}:
         return "conversations"
-    rows = next(iter(item.values()))
-    if isinstance(rows, list) and all(isinstance(row, list) and len(row) == 6 for row in rows):
+    boxes = next((rows for rows in item.values() if rows != []), None)
+    if isinstance(boxes, list) and all(isinstance(row, list) and len(row) == 6 for row in boxes):
         return "proposals"
     return None
 
@@ -130,13 +130,14 @@ def _files(paths: Sequence[Location | str]) -> Iterable[Location]:
     seen: set[str] = set()
     for named in paths:
         path = location(named)
-        if path.is_dir():
-            found = sorted((entry for entry in path.iterdir() if entry.name.endswith(MASK_SUFFIX)), key=str)
-            if not found:
-                raise UsageError(f"holds no *{MASK_SUFFIX}", path=path, cure="name annotation files, or a mask folder")
-        else:
-            found = [path]
-        for file in found:
+        try:
+            is_folder = path.is_dir()
+            found = [entry for entry in path.iterdir() if entry.name.endswith(MASK_SUFFIX)] if is_folder else [path]
+        except OSError as error:
+            raise AnnotationError(f"cannot be read: {error.strerror or error}", path=path) from error
+        if not found:
+            raise UsageError(f"holds no *{MASK_SUFFIX}", path=path, cure="name annotation files, or a mask folder")
+        for file in sorted(found, key=str):
             if absolute_text(file) in seen:
                 raise UsageError("is named twice", path=file, cure="name every annotation file once")
             seen.add(absolute_text(file))
@@ -157,6 +158,7 @@ class _Gathering:
         self.reports: list[FileReport] = []
         self.claims: list[SplitClaim] = []
         self.conflicts: dict[str, int] = {}
+        self.masks: dict[str, Tally] = {}  # by folder: there is a file for each scene
 
     def read(self, path: Location) -> None:
         """Read one file."""
@@ -185,18 +187,17 @@ class _Gathering:
 
     def _read_masks(self, path: Location) -> None:
         """Check a mask file now, though only a worker that has the mesh can use it."""
-        tally = Tally()
+        tally = self.masks.setdefault(f"{path.parent}/*{MASK_SUFFIX}", Tally())
         masks = read_masks(path)
         if self.wanted is not None and masks.scene_id not in self.wanted:
             tally.ignore("scene_not_in_data_set", masks.scene_id)
-        else:
-            empty = sum(not len(mask) for mask in masks.masks)
-            if empty:
-                tally.defect("mask_without_vertex", f"{masks.scene_id}: {empty} masks")
-            tally.take(masks.scene_id)
-            self._first("masks_of_two_files", self.mask_files, {masks.scene_id: absolute_text(path)})
-        scenes = [masks.scene_id] if tally.taken else []
-        self._note(path, tally.report(path=path, kind=MASKS_KIND, split=claimed_split(path)), scenes)
+            return
+        for index, mask in enumerate(masks.masks):
+            if not len(mask):
+                tally.defect("mask_without_vertex", f"{masks.scene_id} mask {index}")
+        tally.take(masks.scene_id)
+        self._first("masks_of_two_files", self.mask_files, {masks.scene_id: absolute_text(path)})
+        self.provenance.setdefault(masks.scene_id, []).append(Provenance(source=path.name, kind=MASKS_KIND, split=None))
 
     def _note(self, path: Location, report: FileReport, scenes: Iterable[str]) -> None:
         source = Provenance(source=path.name, kind=report.kind, split=report.split)
@@ -229,5 +230,6 @@ class _Gathering:
                 mask_file=self.mask_files.get(scene_id),
                 conversations=tuple(self.conversations.get(scene_id, ())),
             )
-        report = GatherReport(files=tuple(self.reports), claims=tuple(self.claims), conflicts=dict(self.conflicts))
+        masks = [tally.report(path=path, kind=MASKS_KIND, split=None) for path, tally in self.masks.items()]
+        report = GatherReport(files=(*self.reports, *masks), claims=tuple(self.claims), conflicts=dict(self.conflicts))
         return Gathered(scenes=scenes, report=report)
