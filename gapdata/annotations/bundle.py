@@ -1,8 +1,8 @@
 """Gathers all annotation files that a user names into one :class:`SceneAnnotations` per scene of the data set.
 
 A file is known by its content, never by its name: EmbodiedScan's pickles, ScanRefer's and Scan2Cap's sentences,
-Mask3D's boxes and masks, GAP-MLLM's and VG-LLM's conversations. Only a mask's scene and the split that a file claims are
-in its name, and nowhere else.
+Mask3D's boxes and masks, GAP-MLLM's and VG-LLM's conversations. Only a mask's scene and the split that a file claims
+are in its name, and nowhere else.
 """
 
 from __future__ import annotations

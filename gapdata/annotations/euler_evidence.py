@@ -1,8 +1,8 @@
 """Which Euler convention a file's boxes follow: indoor boxes stand upright, and only the right reading shows it.
 
 With cameras the z axis of each box is taken into the aligned world, where it must be vertical. Without, all boxes of
-one item must at least have parallel z axes. A box is evidence only where the two readings differ. Executed on GAP-MLLM's
-sample, all eight boxes are upright as ``extrinsic_zxy`` and none as ``intrinsic_zxy``.
+one item must at least have parallel z axes. A box is evidence only where the two readings differ. In GAP-MLLM's sample
+all eight boxes are upright as ``extrinsic_zxy`` and none as ``intrinsic_zxy``.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ BLOCK = 16 << 20
 
 _HEADER = re.compile(
     r"\{'descr': '(?P<dtype>[<>|=]?(?:[biuf]\d|S\d{1,3}|\?))', 'fortran_order': (?:True|False), "
-    r"'shape': \((?P<shape>|\d{1,18},|\d{1,18}(?:, \d{1,18}){1,3}),?\), ?\}\s*"
+    r"'shape': \((?P<shape>|\d{1,20},|\d{1,20}(?:, \d{1,20}){1,3}),?\), ?\}\s*"
 )
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -33,6 +33,7 @@ _DAMAGE = (
     RuntimeError,
     struct.error,
 )
+"""What zipfile raises on damage; RuntimeError is an entry that is encrypted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

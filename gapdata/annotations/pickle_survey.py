@@ -1,4 +1,4 @@
-"""The first of two walks over a pickle: before anything is built, every opcode is checked and what it claims is bounded.
+"""The first of two walks over a pickle: before anything is built, every opcode is checked, and what it claims bounded.
 
 Only the opcodes with which Python 3 writes plain data and numpy arrays pass (protocol 2 to 5). A pickle is a program,
 and the refused opcodes are those that call classes, import by number, load from outside or edit the stack by hand. The
@@ -108,8 +108,9 @@ def _past_argument(data: bytes, position: int, code: int, argument: int) -> int:
         name = _NAMES.get(code, f"number {code}")
         raise Refused(f"uses opcode {name} at byte {position}, which plain data and numpy arrays do not need")
     if argument == _LINES:
-        end = data.find(b"\n", data.find(b"\n", position, position + MAX_GLOBAL) + 1, position + MAX_GLOBAL)
-        if end < 0:
+        middle = data.find(b"\n", position, position + MAX_GLOBAL)
+        end = data.find(b"\n", middle + 1, position + MAX_GLOBAL)
+        if middle < 0 or end < 0:
             raise Refused(f"names no module and function at byte {position}")
         return end + 1
     width = {_COUNT1: 1, _COUNT4: 4, _COUNT8: 8}[argument]

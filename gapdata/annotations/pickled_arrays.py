@@ -61,7 +61,7 @@ def complete_array(array: np.ndarray[Any, np.dtype[Any]], state: Any) -> None:
     if version != 1 or not isinstance(dtype, PickledDtype) or not isinstance(fortran, bool):
         raise Refused("holds an array with a malformed state")
     _check_size(shape, dtype, content)
-    array.__setstate__((1, shape, dtype.dtype, fortran, bytes(content)))
+    array.__setstate__((1, shape, dtype.dtype, fortran, bytes(content)))  # type: ignore[arg-type]
 
 
 def from_buffer(*arguments: Any) -> np.ndarray[Any, np.dtype[Any]]:
@@ -74,11 +74,13 @@ def from_buffer(*arguments: Any) -> np.ndarray[Any, np.dtype[Any]]:
     if not content:
         return np.empty(shape, dtype=dtype.dtype)
     flat = np.frombuffer(content, dtype=dtype.dtype)
-    if order == "K" and isinstance(axes, tuple) and sorted(axes) == list(range(len(shape))):
+    if axes is not None:
+        if order != "K" or not isinstance(axes, tuple) or not all(type(axis) is int for axis in axes):
+            raise Refused("holds an array in an unknown order of memory")
         return flat.reshape(shape).transpose(axes)
-    if order not in ("C", "F") or axes is not None:
+    if type(order) is not str or order not in ("C", "F"):
         raise Refused("holds an array in an unknown order of memory")
-    return flat.reshape(shape, order=order)
+    return flat.reshape(shape, order="C" if order == "C" else "F")
 
 
 def _check_size(shape: Any, dtype: PickledDtype, content: Any) -> None:
