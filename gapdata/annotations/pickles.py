@@ -5,8 +5,8 @@ A pickle is a program for a stack machine that may call any function by name; re
 interpreter crashes. So this is a machine of its own: about forty opcodes, checked in a first walk over the file
 (:mod:`gapdata.annotations.pickle_survey`), and ten functions that stand for numpy's
 (:mod:`gapdata.annotations.pickled_arrays`). It also hands out every dictionary as soon as it is filled, so that a file
-of hundreds of megabytes is reduced while it is read. It takes some 40 CPU seconds for a
-million images, five times as long as the unsafe way, once per build.
+of hundreds of megabytes is reduced while it is read: 100,000 images of EmbodiedScan take five CPU seconds and 46 MB,
+file included, against under one and 173 MB for ``pickle.load``; once per build.
 """
 
 from __future__ import annotations
