@@ -75,6 +75,16 @@ def test_what_is_left_out_is_counted_and_named(tmp_path: Path) -> None:
     json.dumps(report.to_dict(), allow_nan=False)
 
 
+@pytest.mark.parametrize("block", range(1, 12))
+def test_a_number_that_a_block_cuts_is_still_one_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(json_items_module, "BLOCK", block)
+    path = tmp_path / "numbers.json"
+    path.write_text("[0.5,-1e+5,12E-3,7,-0.0, 100.25e10]")
+    assert repr(list(json_items(path))) == repr([0.5, -1e5, 12e-3, 7, -0.0, 100.25e10])
+
+
 @one_file
 @given(
     items=st.lists(VALUES, max_size=6),

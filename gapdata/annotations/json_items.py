@@ -19,6 +19,7 @@ from gapdata.storage import Location, RangedFile
 BLOCK = 1 << 20  # bytes of one read
 MAX_ITEM = 64 << 20  # characters
 MAX_JSON_BYTES = 64 << 30
+NUMBER_TAIL = 2  # characters after a number that may still become part of it
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
@@ -114,8 +115,8 @@ class _Text:
             except ValueError as error:
                 raise self.damaged("holds a number of thousands of digits") from error
             else:
-                # A number at the end of what was read may have more digits.
-                if end < len(self.text) or not self.more():
+                # What was read may end inside a number: 0 of "0.", 1 of "1e+".
+                if end + NUMBER_TAIL < len(self.text) or not self.more():
                     self.position = end
                     self.items += 1
                     return value
