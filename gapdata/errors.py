@@ -70,6 +70,11 @@ class SourceError(GapDataError):
     exit_status = 3
 
 
+class AnnotationError(SourceError):
+    """An annotation file is damaged, hostile, or of a kind that is not known. Damaged items of a sound file are no
+    errors: they are left out, counted and named in the file's report."""
+
+
 class ShardError(GapDataError):
     """A shard, its index or its commit record disagree, or a record does not follow the schema."""
 

@@ -1,0 +1,220 @@
+"""EmbodiedScan's ``embodiedscan_infos_*.pkl``: oriented boxes of a scene, and which of them each frame shows.
+
+Boxes are nine numbers ``intrinsic_zxy`` (R = Rz(a) Rx(b) Ry(c)), in the axis-aligned world, metres. ``bbox_id`` is
+EmbodiedScan's own number of an object; it need not be ScanNet's objectId. Frames with an invalid pose are not in the
+file at all, and the file of the test split has no boxes. Its splits are its own: see
+:mod:`gapdata.annotations.splits`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.annotations.files import claimed_split
+from gapdata.annotations.frame_names import SCENE_NAME, frame_of_path
+from gapdata.annotations.pickles import read_pickle
+from gapdata.annotations.report import FileReport, Tally
+from gapdata.annotations.values import NAME_CHARACTERS, finite, integer, integers, text
+from gapdata.errors import AnnotationError
+from gapdata.geometry.boxes import EulerConvention, OrientedBox, rotation_from_euler
+from gapdata.geometry.camera import is_rigid
+from gapdata.storage import Location
+
+KIND = "EmbodiedScan"
+CONVENTION: EulerConvention = "intrinsic_zxy"
+DATA_SET = "scannet"
+MAX_INSTANCES = 10_000
+MAX_CATEGORIES = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AnnotatedBox:
+    """An object's oriented box in the axis-aligned world, metres."""
+
+    object_id: int  # of the file that it comes from
+    label: str
+    center: NDArray[np.float64]  # (3,)
+    size: NDArray[np.float64]  # (3,) full extents along the box's own axes
+    rotation: NDArray[np.float64]  # (3, 3) box axes to aligned world
+
+    @property
+    def box(self) -> OrientedBox:
+        """The box alone."""
+        return OrientedBox(center=self.center, size=self.size, rotation=self.rotation)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EmbodiedScene:
+    """A scene's boxes and the frames that EmbodiedScan uses."""
+
+    scene_id: str
+    axis_alignment: NDArray[np.float64]  # (4, 4) unaligned to aligned world
+    boxes: tuple[AnnotatedBox, ...]
+    visible: Mapping[int, tuple[int, ...]]
+    """Raw frame index -> ids of the objects that it shows, in the file's order; frames without a valid pose are
+    absent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbodiedScan:
+    """What one file says about scenes of ScanNet."""
+
+    categories: Mapping[str, int]  # name -> number, from 1
+    scenes: Mapping[str, EmbodiedScene]
+    report: FileReport
+
+
+def read_embodiedscan(path: Location, scene_ids: Collection[str] | None = None) -> EmbodiedScan:
+    """Read a file, keeping the scenes named (all of ScanNet's by default).
+
+    Memory holds the file and what is kept of it; a scene is reduced as soon as it has been read.
+
+    Raises:
+        AnnotationError: the file is damaged, does more than hold data, or has no ``metainfo`` and ``data_list``.
+    """
+    tally = Tally()
+
+    def reduce(fields: dict[Any, Any]) -> Any:
+        is_sample = "sample_idx" in fields and "images" in fields
+        return _Sample(fields, scene_ids) if is_sample else fields
+
+    content = read_pickle(path, reduce)
+    if not isinstance(content, dict) or not isinstance(content.get("data_list"), list):
+        raise AnnotationError("has no data_list", path=path, cure="give an embodiedscan_infos_*.pkl")
+    categories = _categories(content.get("metainfo"), path)
+    names = {number: name for name, number in categories.items()}
+    scenes: dict[str, EmbodiedScene] = {}
+    for index, sample in enumerate(content["data_list"]):
+        if isinstance(sample, dict):
+            sample = _Sample(sample, scene_ids)
+        if not isinstance(sample, _Sample):
+            tally.ignore("not_a_sample", index, sample)
+        elif sample.refusal is not None:
+            tally.ignore(sample.refusal, index, sample.name)
+        elif sample.scene_id in scenes:
+            tally.ignore("repeated_scene", index, sample.name)
+        else:
+            scenes[sample.scene_id] = sample.scene(names, tally)
+            tally.take(sample.scene_id)
+    report = tally.report(path=path, kind=KIND, split=claimed_split(path))
+    return EmbodiedScan(categories=categories, scenes=scenes, report=report)
+
+
+def _categories(metainfo: Any, path: Location) -> dict[str, int]:
+    table = metainfo.get("categories") if isinstance(metainfo, dict) else None
+    if not isinstance(table, dict) or not 0 < len(table) <= MAX_CATEGORIES:
+        raise AnnotationError("metainfo has no categories", path=path, cure="give an embodiedscan_infos_*.pkl")
+    categories: dict[str, int] = {}
+    for name, value in table.items():
+        number = integer(value)
+        if text(name, NAME_CHARACTERS) is None or number is None or number in categories.values():
+            raise AnnotationError(f"category {name!a:.60} has no number of its own", path=path)
+        categories[name] = number
+    return categories
+
+
+class _Sample:
+    """A sample as the pickle has it, reduced to what is needed; ``refusal`` says why it is left out, if it is."""
+
+    __slots__ = ("alignment", "defects", "frames", "instances", "name", "refusal", "scene_id")
+
+    def __init__(self, fields: dict[Any, Any], scene_ids: Collection[str] | None) -> None:
+        self.name = fields.get("sample_idx")
+        self.instances: list[tuple[int, int, NDArray[np.float64]] | None] = []  # object id, category, nine numbers
+        self.frames: dict[int, tuple[int, ...]] = {}
+        self.defects: list[tuple[str, Any]] = []
+        self.scene_id = ""
+        self.refusal = self._place(fields, scene_ids)
+        if self.refusal is None:
+            self._read_instances(fields["instances"])
+            self._read_images(fields["images"])
+
+    def _place(self, fields: dict[Any, Any], scene_ids: Collection[str] | None) -> str | None:
+        if not isinstance(self.name, str):
+            return "sample_without_name"
+        data_set, _, scene_id = self.name.partition("/")
+        if data_set != DATA_SET:
+            known = data_set if data_set in ("3rscan", "matterport3d", "arkitscenes") else "unknown"
+            return f"other_data_set_{known}"
+        if not SCENE_NAME.fullmatch(scene_id):
+            return "sample_without_name"
+        if scene_ids is not None and scene_id not in scene_ids:
+            return "scene_not_in_data_set"
+        alignment = finite(fields.get("axis_align_matrix"), (4, 4))
+        if alignment is None or not is_rigid(alignment):
+            return "sample_without_axis_alignment"
+        if not isinstance(fields.get("instances"), list) or len(fields["instances"]) > MAX_INSTANCES:
+            return "sample_without_instances"
+        if not isinstance(fields.get("images"), list):
+            return "sample_without_images"
+        self.scene_id, self.alignment = scene_id, alignment
+        return None
+
+    def _read_instances(self, instances: list[Any]) -> None:
+        """One entry per instance, ``None`` for a defective one: images refer to instances by position."""
+        seen: set[int] = set()
+        for position, instance in enumerate(instances):
+            values = finite(instance.get("bbox_3d"), (9,)) if isinstance(instance, dict) else None
+            object_id = integer(instance.get("bbox_id")) if isinstance(instance, dict) else None
+            category = integer(instance.get("bbox_label_3d")) if isinstance(instance, dict) else None
+            if values is None:
+                reason = "instance_without_box"
+            elif values[3:6].min() <= 0:
+                reason = "box_without_extent"
+            elif object_id is None or category is None:
+                reason = "instance_without_id_or_label"
+            elif object_id in seen:
+                reason = "repeated_object_id"
+            else:
+                seen.add(object_id)
+                self.instances.append((object_id, category, values))
+                continue
+            self.instances.append(None)
+            self.defects.append((reason, position))
+
+    def _read_images(self, images: list[Any]) -> None:
+        for position, image in enumerate(images):
+            fields = image if isinstance(image, dict) else {}
+            place = frame_of_path(fields.get("img_path"))
+            shown = integers(fields.get("visible_instance_ids", ()), MAX_INSTANCES)
+            if place is None or place[0] != self.scene_id:
+                self.defects.append(("image_of_no_frame_of_the_scene", position))
+            elif shown is None or any(index >= len(self.instances) for index in shown):
+                self.defects.append(("image_with_wrong_visible_instances", position))
+            elif place[1] in self.frames:
+                self.defects.append(("repeated_image", position))
+            else:
+                self.frames[place[1]] = shown
+
+    def scene(self, names: Mapping[int, str], tally: Tally) -> EmbodiedScene:
+        """The scene with named categories; its defects go into ``tally``."""
+        for reason, position in self.defects:
+            tally.defect(reason, f"{self.scene_id} {position}")
+        for position, instance in enumerate(self.instances):
+            if instance is not None and instance[1] not in names:
+                tally.defect("unknown_category", f"{self.scene_id} {position}", instance[1])
+                self.instances[position] = None
+        kept = [instance for instance in self.instances if instance is not None]
+        values = np.array([numbers for _, _, numbers in kept]).reshape(len(kept), 9)
+        rotations = rotation_from_euler(values[:, 6:], CONVENTION)
+        boxes = tuple(
+            AnnotatedBox(
+                object_id=object_id,
+                label=names[category],
+                center=numbers[:3],
+                size=numbers[3:6],
+                rotation=rotation,
+            )
+            for (object_id, category, numbers), rotation in zip(kept, rotations, strict=True)
+        )
+        ids = [None if instance is None else instance[0] for instance in self.instances]
+        visible = {
+            frame: tuple(object_id for index in dict.fromkeys(shown) if (object_id := ids[index]) is not None)
+            for frame, shown in sorted(self.frames.items())
+        }
+        return EmbodiedScene(scene_id=self.scene_id, axis_alignment=self.alignment, boxes=boxes, visible=visible)

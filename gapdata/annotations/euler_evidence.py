@@ -1,0 +1,81 @@
+"""Which Euler convention a file's boxes follow: indoor boxes stand upright, and only the right reading shows it.
+
+With cameras the z axis of each box is taken into the aligned world, where it must be vertical. Without, all boxes of
+one item must at least have parallel z axes. A box is evidence only where the two readings differ. In GAP-MLLM's sample
+all eight boxes are upright as ``extrinsic_zxy`` and none as ``intrinsic_zxy``.
+"""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.geometry.boxes import EulerConvention, rotation_from_euler
+
+UPRIGHT = 0.995
+"""Cosine of the largest tilt, 5.7 degrees, that still counts as upright: answers round angles to 0.01."""
+CLEAR = 0.9
+"""Share of the boxes that must stand upright by one reading, while at most the rest to 1 does by the other."""
+ENOUGH_BOXES = 4
+ENOUGH_PAIRS = 20
+"""Parallel pairs are the weaker evidence, so more of it is asked for."""
+MAX_BOXES = 20_000  # looked at in one file
+
+CONVENTIONS: tuple[EulerConvention, ...] = get_args(EulerConvention)
+
+
+class EulerEvidence:
+    """Counts boxes of one file that stand upright by each reading."""
+
+    def __init__(self) -> None:
+        self.upright = dict.fromkeys(CONVENTIONS, 0)
+        self.boxes = 0
+        self.parallel = dict.fromkeys(CONVENTIONS, 0)
+        self.pairs = 0
+
+    def add(self, angles: NDArray[np.float64], camera_to_aligned: NDArray[np.float64] | None) -> None:
+        """Boxes of one item, by their angles (B, 3), and the camera that they are in, (4, 4), where it is known."""
+        if not len(angles) or self.boxes + self.pairs > MAX_BOXES:
+            return
+        axes = {name: rotation_from_euler(angles, name)[:, :, 2] for name in CONVENTIONS}
+        if camera_to_aligned is not None:
+            vertical = {name: np.abs(axis @ camera_to_aligned[2, :3]) > UPRIGHT for name, axis in axes.items()}
+            telling = self._telling(vertical)
+            self.boxes += int(telling.sum())
+            for name in CONVENTIONS:
+                self.upright[name] += int(vertical[name][telling].sum())
+        elif len(angles) > 1:
+            parallel = {name: np.abs((axis[1:] * axis[0]).sum(axis=1)) > UPRIGHT for name, axis in axes.items()}
+            telling = self._telling(parallel)
+            self.pairs += int(telling.sum())
+            for name in CONVENTIONS:
+                self.parallel[name] += int(parallel[name][telling].sum())
+
+    @staticmethod
+    def _telling(holds: dict[EulerConvention, NDArray[np.bool_]]) -> NDArray[np.bool_]:
+        """Boxes that stand upright by one reading only, or by none: by both they say nothing."""
+        first, second = holds.values()
+        return ~(first & second)
+
+    def decision(self) -> EulerConvention | None:
+        """The convention that the evidence shows clearly, or ``None``."""
+        for counts, total, enough in (
+            (self.upright, self.boxes, ENOUGH_BOXES),
+            (self.parallel, self.pairs, ENOUGH_PAIRS),
+        ):
+            clear = [name for name in CONVENTIONS if total >= enough and counts[name] >= CLEAR * total]
+            if clear:
+                return clear[0]
+            if total >= enough:
+                return None
+        return None
+
+    def text(self) -> str:
+        """The evidence in a sentence."""
+        if self.boxes >= ENOUGH_BOXES or not self.pairs:
+            counts, total, what = self.upright, self.boxes, "telling boxes stand upright in the aligned world"
+        else:
+            counts, total, what = self.parallel, self.pairs, "telling pairs of boxes of one clip have parallel z axes"
+        return f"of {total} {what}: " + ", ".join(f"{counts[name]} as {name}" for name in CONVENTIONS)

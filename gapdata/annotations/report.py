@@ -1,0 +1,112 @@
+"""What became of every item of an annotation file: taken, or left out and why. The counts add up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gapdata.annotations.values import shown
+
+EXAMPLES = 3
+"""Items named for each reason."""
+MAX_REASONS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileReport:
+    """One file: ``items == taken + sum(ignored.values())``."""
+
+    path: str
+    kind: str
+    split: str | None  # what the file itself claims
+    items: int
+    taken: int
+    ignored: Mapping[str, int]
+    """Items that were left out, by reason."""
+    defects: Mapping[str, int]
+    """What was left out of items that were taken, or mended in them, by reason."""
+    examples: Mapping[str, tuple[str, ...]]
+    """The first few of each reason, by item number, scene and value."""
+    scenes: int  # scenes for which something was taken
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """What was decided about the whole file, such as its Euler convention."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for ``report.json``."""
+        return {
+            "path": self.path,
+            "kind": self.kind,
+            "split": self.split,
+            "items": self.items,
+            "taken": self.taken,
+            "scenes": self.scenes,
+            "ignored": dict(self.ignored),
+            "defects": dict(self.defects),
+            "examples": {reason: list(names) for reason, names in self.examples.items()},
+            "notes": dict(self.notes),
+        }
+
+    def lines(self) -> list[str]:
+        """A few lines for people: what the file is, then each reason with its count and examples."""
+        split = f", {self.split} split by its name" if self.split else ""
+        head = f"{self.path}: {self.kind}{split}: {self.taken} of {self.items} items taken, for {self.scenes} scenes"
+        left = [f"  {count} items left out: {self._reason(reason)}" for reason, count in self.ignored.items()]
+        mended = [f"  {count} defects: {self._reason(reason)}" for reason, count in self.defects.items()]
+        return [head, *left, *mended, *(f"  {name}: {text}" for name, text in self.notes.items())]
+
+    def _reason(self, reason: str) -> str:
+        names = self.examples.get(reason, ())
+        return f"{reason.replace('_', ' ')} ({'; '.join(names)})" if names else reason.replace("_", " ")
+
+
+class Tally:
+    """Counts while a file is read; :meth:`report` is the sum."""
+
+    def __init__(self) -> None:
+        self.items = 0
+        self.taken = 0
+        self.ignored: dict[str, int] = {}
+        self.defects: dict[str, int] = {}
+        self.examples: dict[str, list[str]] = {}
+        self.scenes: set[str] = set()
+        self.notes: dict[str, str] = {}
+
+    def take(self, scene_id: str) -> None:
+        """An item was taken."""
+        self.items += 1
+        self.taken += 1
+        self.scenes.add(scene_id)
+
+    def ignore(self, reason: str, item: int | str, value: Any = None) -> None:
+        """An item was left out; ``value`` is what was wrong with it."""
+        self.items += 1
+        self._count(self.ignored, reason, item, value)
+
+    def defect(self, reason: str, item: int | str, value: Any = None) -> None:
+        """A part of an item that was taken is wrong."""
+        self._count(self.defects, reason, item, value)
+
+    def _count(self, counts: dict[str, int], reason: str, item: int | str, value: Any) -> None:
+        if reason not in counts and len(counts) >= MAX_REASONS:
+            reason = "other"
+        counts[reason] = counts.get(reason, 0) + 1
+        names = self.examples.setdefault(reason, [])
+        if len(names) < EXAMPLES:
+            where = f"item {item}" if isinstance(item, int) else shown(item)[1:-1]
+            names.append(where if value is None else f"{where}: {shown(value)}")
+
+    def report(self, *, path: object, kind: str, split: str | None) -> FileReport:
+        """The counts as they stand."""
+        return FileReport(
+            path=str(path),
+            kind=kind,
+            split=split,
+            items=self.items,
+            taken=self.taken,
+            ignored=dict(sorted(self.ignored.items())),
+            defects=dict(sorted(self.defects.items())),
+            examples={reason: tuple(names) for reason, names in sorted(self.examples.items())},
+            scenes=len(self.scenes),
+            notes=dict(self.notes),
+        )

@@ -1,0 +1,87 @@
+"""ScanRefer's and Scan2Cap's JSON: sentences that describe one object of one scene.
+
+A list of ``{scene_id, object_id, object_name, ann_id, description, token}``, where numbers are written as strings,
+``object_id`` is the objectId of ScanNet's aggregation and ``object_name`` has underscores for spaces. Only the first
+scan of each space (``_00``) is described. Scan2Cap is the same file read the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gapdata.annotations.files import claimed_split
+from gapdata.annotations.frame_names import scene_of_name
+from gapdata.annotations.json_items import json_items
+from gapdata.annotations.report import FileReport, Tally
+from gapdata.annotations.values import NAME_CHARACTERS, integer, text
+from gapdata.storage import Location
+
+KIND = "ScanRefer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Description:
+    """A sentence about an object; names and text as the file has them."""
+
+    scene_id: str
+    object_id: int
+    object_name: str
+    ann_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Descriptions:
+    """What one file describes, by scene, in the file's order."""
+
+    scenes: Mapping[str, tuple[Description, ...]]
+    report: FileReport
+
+
+def read_descriptions(path: Location, scene_ids: Collection[str] | None = None) -> Descriptions:
+    """Read a file, keeping the scenes named (all by default).
+
+    Raises:
+        AnnotationError: the file cannot be read or is no JSON.
+    """
+    tally = Tally()
+    scenes: dict[str, list[Description]] = {}
+    seen: set[tuple[str, int, str]] = set()
+    for index, item in enumerate(json_items(path)):
+        found = description(item)
+        if isinstance(found, tuple):
+            tally.ignore(found[0], index, found[1])
+        elif scene_ids is not None and found.scene_id not in scene_ids:
+            tally.ignore("scene_not_in_data_set", index, found.scene_id)
+        elif (key := (found.scene_id, found.object_id, found.ann_id)) in seen:
+            tally.ignore("repeated_annotation", index, f"{found.scene_id} object {found.object_id}")
+        else:
+            seen.add(key)
+            scenes.setdefault(found.scene_id, []).append(found)
+            tally.take(found.scene_id)
+    report = tally.report(path=path, kind=KIND, split=claimed_split(path))
+    return Descriptions(scenes={scene: tuple(items) for scene, items in sorted(scenes.items())}, report=report)
+
+
+def description(item: Any) -> Description | tuple[str, Any]:
+    """An item as a description, or the reason why it is none and the value at fault."""
+    if not isinstance(item, dict):
+        return "not_an_object", item
+    scene_id = scene_of_name(item.get("scene_id"))
+    object_id, ann_id = integer(item.get("object_id")), item.get("ann_id")
+    name, sentence = text(item.get("object_name"), NAME_CHARACTERS), text(item.get("description"))
+    if isinstance(ann_id, int) and not isinstance(ann_id, bool):
+        ann_id = str(ann_id) if abs(ann_id) < 2**63 else None
+    if scene_id is None:
+        return "no_scene_id", item.get("scene_id")
+    if object_id is None:
+        return "object_id_is_no_integer", item.get("object_id")
+    if text(ann_id, NAME_CHARACTERS) is None:
+        return "no_ann_id", item.get("ann_id")
+    if name is None:
+        return "no_object_name", item.get("object_name")
+    if sentence is None:
+        return "no_text", item.get("description")
+    return Description(scene_id=scene_id, object_id=object_id, object_name=name, ann_id=str(ann_id), text=sentence)
