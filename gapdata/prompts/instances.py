@@ -1,8 +1,14 @@
-"""Instance masks: which annotated object every pixel of a frame shows, rendered from the labelled mesh."""
+"""Instance masks: which annotated object every pixel of a frame shows.
+
+There are two routes, and a recipe chooses: :class:`InstanceRenderer` casts rays onto the labelled mesh,
+:class:`gapdata.prompts.projected.ProjectedInstances` reads the projections that ScanNet publishes.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +20,31 @@ FLATNESS = np.float32(0.01)
 """Twist of inverse depth over a cell, as a share of it, up to which its four corners count as lying on one plane."""
 STEEPEST_RATIO = np.float32(1.1)
 """Ratio of depths within a cell beyond which it is no single surface."""
+
+
+class InstanceMasks(Protocol):
+    """Either route."""
+
+    @property
+    def notes(self) -> Mapping[str, int]:
+        """What was met and handled so far, by name, with how often."""
+        ...
+
+    def render(
+        self, frame: int, camera: Intrinsics, camera_to_world: NDArray[np.float64], depth: NDArray[np.float32]
+    ) -> NDArray[np.uint16]:
+        """(H, W) uint16 object id + 1, 0 where none.
+
+        Args:
+            frame: raw index.
+            camera: of the stored frame.
+            camera_to_world: (4, 4) in the scan's world.
+            depth: (H, W) float32 metres registered to the frame, 0 where invalid.
+
+        Raises:
+            SourceError: the frame's mask is missing or damaged.
+        """
+        ...
 
 
 class InstanceRenderer:
@@ -40,12 +71,17 @@ class InstanceRenderer:
         self._tolerance = tolerance
         self._relative_tolerance = relative_tolerance
 
+    @property
+    def notes(self) -> Mapping[str, int]:
+        return {}
+
     def render(
-        self, camera: Intrinsics, camera_to_world: NDArray[np.float64], depth: NDArray[np.float32]
+        self, frame: int, camera: Intrinsics, camera_to_world: NDArray[np.float64], depth: NDArray[np.float32]
     ) -> NDArray[np.uint16]:
         """(H, W) uint16 object id + 1, 0 where none.
 
         Args:
+            frame: not needed here.
             camera: of the stored frame.
             camera_to_world: (4, 4) in the mesh's world.
             depth: (H, W) float32 metres registered to the frame, 0 where invalid; such pixels cannot be checked and

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gapdata.annotations.categories import background
 from gapdata.geometry.boxes import EulerConvention, euler_from_rotation, rotation_from_euler
 from gapdata.records.schema import Record, ViewObject
 from gapdata.tasks.chat import Question, Unparsable, finite_numbers, image_placeholders, read_json
@@ -23,8 +24,8 @@ from gapdata.tasks.chat import Question, Unparsable, finite_numbers, image_place
 Wording = Literal["consistent", "gap"]
 
 DECIMALS = 2
-BACKGROUND = frozenset({"wall", "floor", "ceiling", "object"})
-"""Labels that are no detection targets (VG-LLM's and GAP-MLLM's list)."""
+BACKGROUND = background()
+"""Labels that are no detection targets: ``manifests/categories/background.txt``."""
 KEYS = ("bbox_3d", "box_3d")
 PROMPT = (
     "Detect the 3D bounding boxes in the camera coordinate system of the first frame.\n"
