@@ -68,7 +68,9 @@ class MeshCaster:
             flat = _flat_cells(inverse[grid], ids[grid])
             vertices = _halve_cells(flat, vertices, inverse[grid], ids[grid], step)
             pending = _fill_cells(flat, inverse[::half, ::half], ids[::half, ::half])
-            self._cast_pending(pending, origin, directions[::half, ::half], inverse[::half, ::half], ids[::half, ::half])
+            self._cast_pending(
+                pending, origin, directions[::half, ::half], inverse[::half, ::half], ids[::half, ::half]
+            )
             step = half
         while _spread(flat, ids, pending):
             self._cast_pending(pending, origin, directions, inverse, ids)
@@ -150,9 +152,7 @@ def _halve_cells(
     return u[kept], v[kept], near[kept], owner[kept]
 
 
-def _fill_cells(
-    flat: NDArray[np.bool_], inverse: NDArray[np.float32], ids: NDArray[np.int32]
-) -> NDArray[np.bool_]:
+def _fill_cells(flat: NDArray[np.bool_], inverse: NDArray[np.float32], ids: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Fill the middles of flat cells in the grid of half the step, and say which of its points are yet to be cast: the
     middles of other cells and of their edges."""
     pending = np.zeros(inverse.shape, dtype=bool)
@@ -181,7 +181,13 @@ def _spread(flat: NDArray[np.bool_], ids: NDArray[np.int32], pending: NDArray[np
         return False
     flat &= ~crossed
     pending[:] = False
-    for view in (pending[:-2:2, 1::2], pending[1::2, :-2:2], pending[1::2, 1::2], pending[2::2, 1::2], pending[1::2, 2::2]):
+    for view in (
+        pending[:-2:2, 1::2],
+        pending[1::2, :-2:2],
+        pending[1::2, 1::2],
+        pending[2::2, 1::2],
+        pending[1::2, 2::2],
+    ):
         view |= crossed
     return True
 
