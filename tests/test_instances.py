@@ -45,18 +45,18 @@ def cast_every_pixel(annotation: Annotation, pose: np.ndarray) -> tuple[np.ndarr
     return np.where(np.isfinite(depth), depth, 0), np.where(np.isfinite(depth), majority + 1, 0)
 
 
-def test_casting_a_third_of_the_rays_gives_the_mask_of_casting_all(room: tuple[Annotation, np.ndarray]) -> None:
+def test_casting_a_part_of_the_rays_gives_the_mask_of_casting_all(room: tuple[Annotation, np.ndarray]) -> None:
     annotation, poses = room
     renderer = InstanceRenderer(annotation, tolerance=0.1, relative_tolerance=0.05)
     for pose in (poses[0], poses[15], poses[39]):
         depth, expected = cast_every_pixel(annotation, pose)
         mask = renderer.render(0, CAMERA, pose, depth.astype(np.float32))
         wrong = mask != expected
-        assert wrong.mean() < 0.002
+        assert wrong.mean() < 6e-4
         window = np.ones((5, 5), np.uint8)
         inside = cv2.erode(expected.astype(np.uint16), window) == cv2.dilate(expected.astype(np.uint16), window)
-        # Away from its border an object is missed only where something of itself is thinner than two pixels.
-        assert (wrong & inside).mean() < 3e-4
+        # Away from its border an object is missed only where something of itself is thinner than a pixel.
+        assert (wrong & inside).mean() < 1e-4
 
 
 @pytest.mark.parametrize("size", [(256, 192), (255, 191), (33, 17), (2, 2)])

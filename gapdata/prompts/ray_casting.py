@@ -25,7 +25,7 @@ FLATNESS = np.float32(0.01)
 STEEPEST_RATIO = np.float32(1.1)
 """Ratio of depths within a cell beyond which it is no single surface."""
 BEHIND = np.float32(0.002)
-"""Share of inverse depth by which a vertex of another object may lie behind a cell's plane and still show through it."""
+"""Share of inverse depth by which a vertex of another object may lie behind a cell's plane and still count as seen."""
 BEFORE = np.float32(0.02)
 """Share of inverse depth by which a vertex of the same object may lie before a cell's plane: that bends its depth, not
 its id."""
