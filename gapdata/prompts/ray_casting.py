@@ -13,6 +13,7 @@ cost next to nothing and borders are exact. What is smaller than a cell would fa
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,7 +106,7 @@ class MeshCaster:
 
     def _projected(
         self, camera: Intrinsics, camera_to_world: NDArray[np.float64], shape: tuple[int, ...]
-    ) -> tuple[NDArray[np.float32], ...]:
+    ) -> tuple[NDArray[Any], ...]:
         """Column, row, inverse depth and object id of the vertices within the (padded) image, (n,) each."""
         turn = camera_to_world[:3, :3].T.astype(np.float32)
         shift = (camera_to_world[:3, :3].T @ camera_to_world[:3, 3]).astype(np.float32)
@@ -130,11 +131,11 @@ def _flat_cells(inverse: NDArray[np.float32], ids: NDArray[np.int32]) -> NDArray
 
 def _halve_cells(
     flat: NDArray[np.bool_],
-    vertices: tuple[NDArray[np.float32], ...],
+    vertices: tuple[NDArray[Any], ...],
     inverse: NDArray[np.float32],
     ids: NDArray[np.int32],
     step: int,
-) -> tuple[NDArray[np.float32], ...]:
+) -> tuple[NDArray[Any], ...]:
     """Clear ``flat`` where a vertex lies before the cell's plane, or on it with another object.
 
     Returns:

@@ -123,6 +123,6 @@ def _interior_pixels(
         order = np.argsort(labels, kind="stable")
         counts = np.bincount(labels)
         present = np.flatnonzero(counts)
-        for value, part in zip(present, np.split(places[order], np.cumsum(counts[present])[:-1]), strict=True):
+        for value, part in zip(present, np.split(places[order], np.cumsum(counts[present]))[:-1], strict=True):
             found.setdefault(int(value) - 1, []).append((frame, part))
     return found
