@@ -5,13 +5,24 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gapdata.errors import UsageError
-from gapdata.geometry.boxes import OrientedBox, box_corners, euler_from_rotation, rotation_from_euler, upright_box
+from gapdata.geometry.boxes import (
+    OrientedBox,
+    axis_aligned_box,
+    box_corners,
+    euler_from_rotation,
+    rotation_from_euler,
+    upright_box,
+)
+from gapdata.geometry.camera import transform
+from gapdata.tasks import detection
+from gapdata.tasks.detection import TextBox
 
 angle = st.floats(-3.1, 3.1)
 tilt = st.floats(-1.5, 1.5)
@@ -29,6 +40,30 @@ def test_at_the_poles_a_matrix_survives_the_trip_through_angles(a: float, b: flo
     matrix = rotation_from_euler([a, b, c], convention)
     again = rotation_from_euler(euler_from_rotation(matrix, convention), convention)
     np.testing.assert_allclose(again, matrix, atol=1e-6)
+
+
+@given(angle, st.floats(-1e-3, 1e-3), st.booleans(), angle, conventions)
+def test_close_to_the_poles_nothing_is_lost(a: float, off: float, south: bool, c: float, convention: str) -> None:
+    matrix = rotation_from_euler([a, (-1 if south else 1) * np.pi / 2 + off, c], convention)
+    again = rotation_from_euler(euler_from_rotation(matrix, convention), convention)
+    np.testing.assert_allclose(again, matrix, atol=1e-6)
+
+
+@given(
+    st.lists(st.floats(-10, 10), min_size=6, max_size=6), angle, st.floats(-np.pi / 2, np.pi / 2), angle, conventions
+)
+def test_a_box_survives_the_trip_through_nine_numbers(
+    values: list[float], a: float, b: float, c: float, convention: str
+) -> None:
+    box = OrientedBox.from_numbers([*values[:3], *np.abs(values[3:]), a, b, c], convention)
+    again = OrientedBox.from_numbers(box.numbers(convention), convention)
+    np.testing.assert_allclose(again.corners, box.corners, atol=1e-6)
+
+
+def test_nine_numbers_are_nine_finite_ones() -> None:
+    for numbers in ([0.0] * 8, [0.0] * 8 + [np.nan]):
+        with pytest.raises(UsageError, match="a box is nine finite numbers: centre, size and three angles"):
+            OrientedBox.from_numbers(numbers, "extrinsic_zxy")
 
 
 def test_the_two_conventions_differ_for_the_same_angles() -> None:
@@ -50,6 +85,18 @@ def test_the_published_gap_boxes_stand_upright_when_read_as_extrinsic_zxy(sample
     np.testing.assert_allclose(upright[:, :, 2], np.tile([0, 0, 1], (len(numbers), 1)), atol=1e-3)
     tilted = to_aligned[:3, :3] @ rotation_from_euler(numbers[:, 6:], "intrinsic_zxy")
     assert np.abs(tilted[:, :, 2] - [0, 0, 1]).max() > 0.5
+
+
+def test_the_published_gap_boxes_write_their_own_answer_after_a_trip_through_the_aligned_world(samples: Path) -> None:
+    sample = json.loads((samples / "gap-detection-sample.json").read_text())
+    to_aligned = np.array(sample["axis_align_matrix"]) @ np.array(sample["cam2global"][0])
+    written = []
+    for item in sample["boxes"]:
+        box = OrientedBox.from_numbers(item["bbox_3d"], "extrinsic_zxy").transformed(to_aligned)
+        np.testing.assert_allclose(box.rotation[:, 2], [0, 0, 1], atol=1e-3)
+        back = box.transformed(np.linalg.inv(to_aligned))
+        written.append(TextBox(label=item["label"], values=tuple(back.numbers("extrinsic_zxy"))))
+    assert detection.answer_text(written) == sample["answer_text"]
 
 
 @given(angle, st.floats(0.1, 4), st.floats(0.1, 4), st.floats(0.1, 3), st.integers(0, 1000))
@@ -92,3 +139,25 @@ def test_a_transformed_box_has_the_transformed_corners() -> None:
     matrix[:3, 3] = [0.5, -1, 2]
     moved = box.transformed(matrix)
     np.testing.assert_allclose(moved.corners, box.corners @ matrix[:3, :3].T + matrix[:3, 3])
+
+
+def test_the_upright_box_stands_on_opencvs_rectangle_of_minimum_area() -> None:
+    rng = np.random.default_rng(11)
+    for _ in range(10):
+        ground = rng.normal(size=(60, 2)) * rng.uniform(0.2, 2, 2)
+        points = np.column_stack([ground, rng.uniform(0, 1.5, 60)])
+        _, extents, _ = cv2.minAreaRect(ground.astype(np.float32))
+        np.testing.assert_allclose(np.prod(upright_box(points).size[:2]), np.prod(extents), rtol=1e-4)
+
+
+def test_scanrefers_box_is_made_of_aligned_vertices() -> None:
+    points = np.random.default_rng(3).uniform(-1, 1, (40, 3))
+    alignment = np.eye(4)
+    alignment[:3, :3] = rotation_from_euler([0.7, 0, 0], "extrinsic_zxy")
+    alignment[:3, 3] = [1.0, 2.0, 0.1]
+    aligned = transform(alignment, points)
+    box = axis_aligned_box(aligned)
+    np.testing.assert_allclose(box.corners.min(axis=0), aligned.min(axis=0))
+    np.testing.assert_allclose(box.corners.max(axis=0), aligned.max(axis=0))
+    turned = axis_aligned_box(transform(alignment, axis_aligned_box(points).corners))
+    assert np.prod(turned.size) > np.prod(box.size)

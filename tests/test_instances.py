@@ -45,18 +45,18 @@ def cast_every_pixel(annotation: Annotation, pose: np.ndarray) -> tuple[np.ndarr
     return np.where(np.isfinite(depth), depth, 0), np.where(np.isfinite(depth), majority + 1, 0)
 
 
-def test_casting_a_third_of_the_rays_gives_the_mask_of_casting_all(room: tuple[Annotation, np.ndarray]) -> None:
+def test_casting_a_part_of_the_rays_gives_the_mask_of_casting_all(room: tuple[Annotation, np.ndarray]) -> None:
     annotation, poses = room
     renderer = InstanceRenderer(annotation, tolerance=0.1, relative_tolerance=0.05)
     for pose in (poses[0], poses[15], poses[39]):
         depth, expected = cast_every_pixel(annotation, pose)
-        mask = renderer.render(CAMERA, pose, depth.astype(np.float32))
+        mask = renderer.render(0, CAMERA, pose, depth.astype(np.float32))
         wrong = mask != expected
-        assert wrong.mean() < 0.002
+        assert wrong.mean() < 6e-4
         window = np.ones((5, 5), np.uint8)
         inside = cv2.erode(expected.astype(np.uint16), window) == cv2.dilate(expected.astype(np.uint16), window)
-        # Away from its border an object is missed only where something of itself is thinner than two pixels.
-        assert (wrong & inside).mean() < 3e-4
+        # Away from its border an object is missed only where something of itself is thinner than a pixel.
+        assert (wrong & inside).mean() < 1e-4
 
 
 @pytest.mark.parametrize("size", [(256, 192), (255, 191), (33, 17), (2, 2)])
@@ -66,7 +66,7 @@ def test_odd_image_sizes_are_covered_to_the_last_pixel(tmp_path: Path, size: tup
     assert annotation is not None
     camera = CAMERA.resized(*size)
     no_depth = np.zeros(size[::-1], np.float32)
-    mask = InstanceRenderer(annotation, 0.1, 0.05).render(camera, look_from((0, 0, 1.2), 0.0), no_depth)
+    mask = InstanceRenderer(annotation, 0.1, 0.05).render(0, camera, look_from((0, 0, 1.2), 0.0), no_depth)
     assert mask.shape == size[::-1]
     assert (mask > 0).all()
 
@@ -79,6 +79,6 @@ def test_where_the_sensor_sees_something_else_there_is_no_object(room: tuple[Ann
     person[50:120, 100:150] *= 0.5
     holes = depth.astype(np.float32)
     holes[50:120, 100:150] = 0
-    assert (renderer.render(CAMERA, poses[0], person)[50:120, 100:150] == 0).all()
-    kept = renderer.render(CAMERA, poses[0], holes)[50:120, 100:150]
+    assert (renderer.render(0, CAMERA, poses[0], person)[50:120, 100:150] == 0).all()
+    kept = renderer.render(0, CAMERA, poses[0], holes)[50:120, 100:150]
     assert (kept == expected[50:120, 100:150]).mean() > 0.99

@@ -139,14 +139,21 @@ def test_the_digest_changes_with_every_file_of_the_scene(scene: Path) -> None:
 def test_the_label_map_is_read_with_either_line_end_and_short_rows(tmp_path: Path, end: str) -> None:
     rows = [
         HEADER,
-        "5\toffice chair\tchair\t10\t5\t4\tchair\tchair",
+        "10\toffice chair\toffice chair\t595\t5\t4\tchair\tchair",
         "24\trefrigerator\trefrigerator\t1\t24\t6\tx\trefridgerator",
         "363\tfurnace\tfurnace",
     ]
     path = tmp_path / "scannetv2-labels.combined.tsv"
     path.write_bytes(end.join(rows).encode())
     labels = read_label_map(path)
-    assert labels.labels("office chair") == {"raw": "office chair", "nyu40": "chair"}
+    assert labels.labels("office chair") == {
+        "raw": "office chair",
+        "nyu40": "chair",
+        "scanrefer18": "chair",
+        "scannet20": "chair",
+        "scannet200": "office chair",
+        "embodiedscan": "chair",
+    }
     assert labels.labels("refrigerator")["nyu40"] == "refrigerator"
     assert labels.labels("furnace") == {"raw": "furnace"}
     assert labels.labels("unheard of") == {"raw": "unheard of"}

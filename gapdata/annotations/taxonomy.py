@@ -1,4 +1,10 @@
-"""Category names: ScanNet's label map from its raw, free-text categories to NYU40 and others."""
+"""ScanNet's label map: from its raw, free-text categories to the names of other taxonomies.
+
+Known traps of ``scannetv2-labels.combined.tsv``, all handled here: copies have CRLF line ends; "furnace" has two cells
+too few; "refrigerator" is "refridgerator" in some copies, which drops it from ScanRefer's classes; several raw
+categories share a number and a category ("books" and "book"); a category ends in a space; and aggregation files use
+labels that the map lacks.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +12,7 @@ import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gapdata.annotations.categories import category_table, embodiedscan_name, nyu40_name, scanrefer_class
 from gapdata.errors import SourceError
 from gapdata.storage import Location
 
@@ -21,13 +28,31 @@ class LabelMap:
     rows: Mapping[str, Mapping[str, str]]
 
     def labels(self, raw_category: str) -> dict[str, str]:
-        """All names of an object: ``raw`` always; ``nyu40`` where the map knows the category."""
+        """All names of an object by taxonomy: ``raw`` always; ``nyu40`` and with it ``scanrefer18``, ``scannet20`` and
+        ``scannet200`` where the map knows the category and the taxonomy has it; ``embodiedscan`` where its vocabulary
+        has a name for the category (:func:`gapdata.annotations.categories.embodiedscan_name`)."""
         names = {"raw": raw_category}
-        row = self.rows.get(raw_category)
-        if row is not None and row.get("nyu40class"):
-            nyu40 = row["nyu40class"].strip()
-            names["nyu40"] = SPELLINGS.get(nyu40, nyu40)
-        return names
+        row = self.rows.get(raw_category, {})
+        nyu40 = self._nyu40(row)
+        if nyu40 is not None:
+            names["nyu40"] = nyu40
+            names["scanrefer18"] = scanrefer_class(nyu40)
+        known = {
+            "scannet20": nyu40 if nyu40 in category_table("scannet20").values() else None,
+            "scannet200": category_table("scannet200").get(row.get("id", "").strip()),
+            "embodiedscan": embodiedscan_name(raw_category) or embodiedscan_name(row.get("category", "")),
+        }
+        return names | {taxonomy: name for taxonomy, name in known.items() if name is not None}
+
+    def nyu40_id(self, raw_category: str) -> int | None:
+        """The nyu40 id of a raw category, ``None`` where the map lacks it or states what is no id."""
+        text = self.rows.get(raw_category, {}).get("nyu40id", "").strip()
+        return int(text) if text.isascii() and text.isdigit() and nyu40_name(int(text)) is not None else None
+
+    @staticmethod
+    def _nyu40(row: Mapping[str, str]) -> str | None:
+        name = row.get("nyu40class", "").strip()
+        return SPELLINGS.get(name, name) or None
 
 
 EMPTY_LABEL_MAP = LabelMap(rows={})

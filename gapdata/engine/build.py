@@ -23,7 +23,8 @@ from gapdata.engine.quality import refuse_bad_poses
 from gapdata.engine.recipe import Recipe
 from gapdata.engine.views import plan_views
 from gapdata.errors import SourceError
-from gapdata.prompts.instances import InstanceRenderer
+from gapdata.prompts.instances import InstanceMasks, InstanceRenderer
+from gapdata.prompts.projected import ProjectedInstances
 from gapdata.prompts.sampling import PromptSampling
 from gapdata.records.assemble import AssemblySettings, SceneObjects, assemble_record, scene_objects
 from gapdata.records.prepare import FramePreparer, FrameSettings, usable_poses
@@ -111,7 +112,7 @@ def _build_scene(
         with task.dataset.open_scan(scene.scene_id) as scan:
             outcome.notes.update(scan.notes)
             usable = usable_poses(scan)
-            objects, renderer = _read_annotation(task, scan, outcome)
+            objects, masks = _read_annotation(task, scan, outcome)
             frames = task.recipe.frames
             preparer = FramePreparer(
                 scan,
@@ -122,7 +123,7 @@ def _build_scene(
                     far=frames.far,
                     min_valid_depth=frames.min_valid_depth,
                 ),
-                renderer,
+                masks,
             )
             meter = QualityMeter(preparer.camera, scan.camera_to_world, task.recipe.quality.min_overlap)
             empty: set[int] = set()
@@ -133,6 +134,8 @@ def _build_scene(
                     writer.write(record)
                     _count(outcome, record)
             outcome.empty_depth = len(empty)
+            if masks is not None:
+                outcome.notes.update(masks.notes)
             if not outcome.records and not outcome.quarantined:
                 _note(outcome.dropped_views, "scan_too_short_for_any_view")
     except SourceError as error:
@@ -208,7 +211,7 @@ def _without_empty_frames(
 
 def _read_annotation(
     task: ShardTask, scan: Scan, outcome: SceneOutcome
-) -> tuple[SceneObjects | None, InstanceRenderer | None]:
+) -> tuple[SceneObjects | None, InstanceMasks | None]:
     annotation = scan.annotation()
     if annotation is None:
         return None, None
@@ -221,6 +224,8 @@ def _read_annotation(
         if count:
             outcome.notes[name] = count
     instances = task.recipe.instances
+    if instances.route == "projected":
+        return objects, ProjectedInstances(scan, annotation, task.recipe.frames.image_size)
     return objects, InstanceRenderer(annotation, instances.tolerance, instances.relative_tolerance)
 
 

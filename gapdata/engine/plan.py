@@ -18,7 +18,7 @@ from gapdata.sources.base import Dataset
 from gapdata.storage import Location
 from gapdata.toml_fields import from_mapping
 
-ENGINE_VERSION = 3
+ENGINE_VERSION = 4
 """Raised whenever the same sources and recipe would give other bytes than before."""
 PLAN_NAME = "plan.json"
 NAMED_DIFFERENCES = 4
@@ -173,7 +173,7 @@ def _plan_scene(dataset: Dataset, recipe: Recipe, scene_id: str) -> ScenePlan:
                 scene_id=scene_id,
                 split=split,
                 source_kind=source_kind,
-                digest=scan.digest(),
+                digest=scan.digest(masks=recipe.instances.route == "projected"),
                 frame_count=int(scan.present.sum()),
                 lost_tracking=int((scan.present & ~usable).sum()),
                 keys=tuple(view.key for view in views),

@@ -54,11 +54,14 @@ class SceneViewRecipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceRecipe:
-    """``[instances]``: instance masks rendered from the labelled mesh."""
+    """``[instances]``: instance masks."""
 
+    route: str = "rendered"
+    """``rendered``: by casting rays onto the labelled mesh, checked against the sensor's depth; needs no further files.
+    ``projected``: ScanNet's own ``<scene>_2d-instance-filt.zip``, taken as it is."""
     tolerance: float = 0.1
-    """Metres by which mesh and sensor depth may differ before a pixel counts as showing something that the mesh
-    lacks."""
+    """Metres by which mesh and sensor depth may differ before a pixel of a rendered mask counts as showing something
+    that the mesh lacks."""
     relative_tolerance: float = 0.05
     """The same as a share of the depth; the larger of the two holds."""
     min_visible_pixels: int = 20
@@ -156,6 +159,7 @@ def _check_ranges(recipe: Recipe, path: Path | None) -> None:
         <= recipe.clips.max_shift
         < max(recipe.clips.interval / 2, 1),
         "scene_views.frames must lie in 1..100": 1 <= recipe.scene_views.frames <= 100,
+        "instances.route must be rendered or projected": recipe.instances.route in ("rendered", "projected"),
         "prompts.per_view must lie in 0..255 (a mask has 8 bits)": 0 <= recipe.prompts.per_view <= 255,
         "prompts.per_object must be at least 1": recipe.prompts.per_object >= 1,
         "prompts.border must lie in 0..255 and prompts.spacing be at least 0": 0 <= recipe.prompts.border <= 255

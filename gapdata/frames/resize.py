@@ -36,6 +36,20 @@ class ResizePlan:
         strong = self.width > 2 * size[0] or self.height > 2 * size[1]
         return cv2.resize(window, size, interpolation=cv2.INTER_AREA if strong else cv2.INTER_LINEAR)
 
+    def apply_nearest(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Labels of native size, (h, w), to the stored frame (H, W): each pixel takes the label at its centre, through
+        the same window as :meth:`apply`, so labels are never mixed."""
+        rows = _nearest(self.camera.height, self.top, self.height, self.reduction, labels.shape[0])
+        columns = _nearest(self.camera.width, self.left, self.width, self.reduction, labels.shape[1])
+        return labels[rows[:, None], columns]
+
+
+def _nearest(size: int, start: int, length: int, reduction: int, native: int) -> NDArray[np.int64]:
+    """The native index that holds the centre of each of ``size`` pixels, which divide the window of ``length`` from
+    ``start`` on in an image reduced by ``reduction``."""
+    edges = (start + (np.arange(size) + 0.5) * (length / size)) * reduction
+    return np.minimum(edges.astype(np.int64), native - 1)
+
 
 def plan_resize(native: Intrinsics, size: tuple[int, int]) -> ResizePlan:
     """Fill ``size`` = (width, height) with the largest centred window of its aspect ratio.

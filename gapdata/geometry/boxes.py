@@ -37,6 +37,23 @@ class OrientedBox:
             center=transform(matrix, self.center), size=self.size, rotation=matrix[:3, :3] @ self.rotation
         )
 
+    def numbers(self, convention: EulerConvention) -> NDArray[np.float64]:
+        """Centre, size and the three angles of a named convention, (9,)."""
+        return np.concatenate([self.center, self.size, euler_from_rotation(self.rotation, convention)])
+
+    @classmethod
+    def from_numbers(cls, numbers: ArrayLike, convention: EulerConvention) -> OrientedBox:
+        """The box that nine numbers mean in a named convention.
+
+        Raises:
+            UsageError: these are not nine finite numbers, or the convention is unknown.
+        """
+        values = np.asarray(numbers, dtype=np.float64)
+        if values.shape != (9,) or not np.isfinite(values).all():
+            raise UsageError("a box is nine finite numbers: centre, size and three angles")
+        rotation = rotation_from_euler(values[6:], convention)
+        return cls(center=values[:3], size=values[3:6], rotation=rotation)
+
     @property
     def corners(self) -> NDArray[np.float64]:
         """(8, 3) in the box's frame of reference."""
@@ -65,8 +82,9 @@ def euler_from_rotation(rotation: ArrayLike, convention: EulerConvention) -> NDA
     if convention == "extrinsic_zxy":
         # Ry(c) Rx(b) Rz(a) transposed is Rz(-a) Rx(-b) Ry(-c): one decomposition serves both.
         return -euler_from_rotation(np.swapaxes(matrix, -1, -2), "intrinsic_zxy") + 0.0
-    b = np.arcsin(np.clip(matrix[..., 2, 1], -1.0, 1.0))
-    pole = np.hypot(matrix[..., 2, 0], matrix[..., 2, 2]) < 1e-9
+    level = np.hypot(matrix[..., 2, 0], matrix[..., 2, 2])
+    b = np.arctan2(matrix[..., 2, 1], level)
+    pole = level < 1e-9
     a = np.where(
         pole,
         np.arctan2(matrix[..., 1, 0], matrix[..., 0, 0]),
@@ -74,6 +92,17 @@ def euler_from_rotation(rotation: ArrayLike, convention: EulerConvention) -> NDA
     )
     c = np.where(pole, 0.0, np.arctan2(-matrix[..., 2, 0], matrix[..., 2, 2]))
     return np.stack([a, b, c], axis=-1)
+
+
+def axis_aligned_box(points: NDArray[np.floating]) -> OrientedBox:
+    """The box along the axes around points (N, 3).
+
+    Of an object's vertices *after* axis alignment it is ScanRefer's and Scan2Cap's ground truth; the box of the
+    unaligned vertices, turned afterwards, is another and larger one.
+    """
+    values = np.asarray(points, dtype=np.float64)
+    low, high = values.min(axis=0), values.max(axis=0)
+    return OrientedBox(center=(low + high) / 2, size=high - low, rotation=np.eye(3))
 
 
 def upright_box(points: NDArray[np.floating]) -> OrientedBox:

@@ -57,7 +57,7 @@ def sample_prompts(
         for object_id in rng.permutation(open_objects).tolist():
             if len(chosen) >= sampling.per_view:
                 return chosen
-            prompt = _draw(candidates[object_id], object_id, chosen, sampling.spacing, rng)
+            prompt = _draw(candidates[object_id], masks.shape[2], object_id, chosen, sampling.spacing, rng)
             if prompt is None:
                 open_objects.remove(object_id)
             else:
@@ -66,29 +66,38 @@ def sample_prompts(
 
 
 def _draw(
-    pixels: NDArray[np.int32], object_id: int, chosen: list[PromptPixel], spacing: int, rng: np.random.Generator
+    candidates: list[tuple[int, NDArray[np.intp]]],
+    width: int,
+    object_id: int,
+    chosen: list[PromptPixel],
+    spacing: int,
+    rng: np.random.Generator,
 ) -> PromptPixel | None:
     """One of an object's candidate pixels: a random frame first, so that a close-up does not take all prompts.
 
     Trying a few random pixels nearly always succeeds; only then is every candidate held against every other prompt.
     """
-    frames, starts = np.unique(pixels[:, 0], return_index=True)
-    ends = np.append(starts, len(pixels))[1:]
-    for choice in rng.permutation(len(frames)).tolist():
-        part = pixels[starts[choice] : ends[choice], 1:]
-        taken = np.array([other.pixel for other in chosen if other.frame == frames[choice]]).reshape(-1, 2)
-        tries = part[rng.integers(0, len(part), size=TRIES)]
+    for choice in rng.permutation(len(candidates)).tolist():
+        frame, places = candidates[choice]
+        taken = np.array([other.pixel for other in chosen if other.frame == frame]).reshape(-1, 2)
+        tries = _pixels(places[rng.integers(0, len(places), size=TRIES)], width)
         free = tries[_apart(tries, taken, spacing)]
         if not len(free):
-            free = part[_apart(part, taken, spacing)]
+            every = _pixels(places, width)
+            free = every[_apart(every, taken, spacing)]
             free = free[rng.integers(0, len(free), size=1)] if len(free) else free
         if len(free):
             u, v = free[0].tolist()
-            return PromptPixel(frame=int(frames[choice]), pixel=(u, v), object_id=object_id)
+            return PromptPixel(frame=frame, pixel=(u, v), object_id=object_id)
     return None
 
 
-def _apart(pixels: NDArray[np.int32], taken: NDArray[np.int64], spacing: int) -> NDArray[np.bool_]:
+def _pixels(places: NDArray[np.intp], width: int) -> NDArray[np.intp]:
+    """Positions (n,) in raster order to (n, 2) rows of (u, v)."""
+    return np.stack([places % width, places // width], axis=1)
+
+
+def _apart(pixels: NDArray[np.intp], taken: NDArray[np.int64], spacing: int) -> NDArray[np.bool_]:
     """Which of (n, 2) pixels lie at least ``spacing`` from all of (m, 2), in either direction."""
     near = np.zeros(len(pixels), dtype=bool)
     for other in taken:
@@ -96,23 +105,24 @@ def _apart(pixels: NDArray[np.int32], taken: NDArray[np.int64], spacing: int) ->
     return ~near
 
 
-def _interior_pixels(masks: NDArray[np.uint16], valid: NDArray[np.bool_], border: int) -> dict[int, NDArray[np.int32]]:
-    """Candidate pixels by object id: (n, 3) int32 rows of (frame, u, v), in raster order."""
+def _interior_pixels(
+    masks: NDArray[np.uint16], valid: NDArray[np.bool_], border: int
+) -> dict[int, list[tuple[int, NDArray[np.intp]]]]:
+    """Candidate pixels by object id: for each frame that has some, their (n,) positions in raster order."""
     import cv2
 
     window = np.ones((2 * border + 1, 2 * border + 1), dtype=np.uint8)
-    found: dict[int, list[NDArray[np.int32]]] = {}
+    found: dict[int, list[tuple[int, NDArray[np.intp]]]] = {}
     for frame, (mask, has_depth) in enumerate(zip(masks, valid, strict=True)):
         # Interior means that the whole neighbourhood has one id and valid depth; outside the image counts as id 0.
-        ids = np.where(has_depth, mask, 0).astype(np.uint16)
+        ids = mask * has_depth
         outside = {"borderType": cv2.BORDER_CONSTANT, "borderValue": 0}
         interior = (ids > 0) & (cv2.erode(ids, window, **outside) == ids) & (cv2.dilate(ids, window, **outside) == ids)
-        rows, columns = np.nonzero(interior)
-        labels = ids[rows, columns]
+        places = np.flatnonzero(interior)
+        labels = ids.ravel()[places]
         order = np.argsort(labels, kind="stable")
-        present, starts = np.unique(labels[order], return_index=True)
-        for value, start, end in zip(present, starts, np.append(starts, len(order))[1:], strict=True):
-            part = order[start:end]
-            pixels = np.stack([np.full(len(part), frame), columns[part], rows[part]], axis=1).astype(np.int32)
-            found.setdefault(int(value) - 1, []).append(pixels)
-    return {object_id: np.concatenate(parts) for object_id, parts in found.items()}
+        counts = np.bincount(labels)
+        present = np.flatnonzero(counts)
+        for value, part in zip(present, np.split(places[order], np.cumsum(counts[present]))[:-1], strict=True):
+            found.setdefault(int(value) - 1, []).append((frame, part))
+    return found

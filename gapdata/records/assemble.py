@@ -103,8 +103,9 @@ def assemble_record(
         stacked = np.stack(masks)
         view_objects = _visible_objects(objects, stacked, camera_to_world[0], settings.min_visible_pixels)
         listed = {item.object_id: item.label for item in view_objects}
-        known = np.isin(stacked, np.array([object_id + 1 for object_id in listed], dtype=np.int64))
-        pixels = sample_prompts(np.where(known, stacked, 0).astype(np.uint16), depth > 0, settings.prompts, rng)
+        kept = np.zeros(int(stacked.max()) + 1, dtype=np.uint16)
+        kept[[object_id + 1 for object_id in listed]] = [object_id + 1 for object_id in listed]
+        pixels = sample_prompts(kept[stacked], depth > 0, settings.prompts, rng)
         prompts = _answered(pixels, depth, camera, camera_to_first, listed)
     size = (camera.width, camera.height)
     pointmap = first_frame_pointmap(depth, cameras, camera_to_first, settings.pointmap_stride)

@@ -14,7 +14,7 @@ from gapdata.frames.resize import plan_resize
 from gapdata.frames.sharpness import sharpness
 from gapdata.geometry.camera import Intrinsics, is_rigid
 from gapdata.geometry.registration import register_depth
-from gapdata.prompts.instances import InstanceRenderer
+from gapdata.prompts.instances import InstanceMasks
 from gapdata.records.codec import MILLIMETRES_PER_METRE, encode_jpeg, encode_png
 from gapdata.sources.base import Scan
 
@@ -54,16 +54,14 @@ class FramePreparer:
     Args:
         scan: where frames come from.
         settings: how they are stored.
-        renderer: draws instance masks; ``None`` for a scan without annotation.
+        masks: gives instance masks; ``None`` for a scan without annotation.
         capacity: frames remembered; at 512x384 one takes about 1 MB.
     """
 
-    def __init__(
-        self, scan: Scan, settings: FrameSettings, renderer: InstanceRenderer | None, capacity: int = 48
-    ) -> None:
+    def __init__(self, scan: Scan, settings: FrameSettings, masks: InstanceMasks | None, capacity: int = 48) -> None:
         self._scan = scan
         self._settings = settings
-        self._renderer = renderer
+        self._masks = masks
         self._capacity = capacity
         self._resize = plan_resize(scan.color_intrinsics, settings.image_size)
         self._recent: OrderedDict[int, PreparedFrame] = OrderedDict()
@@ -124,10 +122,10 @@ class FramePreparer:
         return millimetres
 
     def _instances(self, frame: int, depth: NDArray[np.uint16]) -> NDArray[np.uint16] | None:
-        if self._renderer is None:
+        if self._masks is None:
             return None
         metres = depth.astype(np.float32) / np.float32(MILLIMETRES_PER_METRE)
-        return self._renderer.render(self.camera, self._scan.camera_to_world[frame], metres)
+        return self._masks.render(frame, self.camera, self._scan.camera_to_world[frame], metres)
 
 
 def usable_poses(scan: Scan) -> NDArray[np.bool_]:

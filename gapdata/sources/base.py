@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.geometry.camera import Intrinsics
+from gapdata.sources.mask_archive import MaskArchive
 from gapdata.storage import Location
 
 
@@ -38,6 +39,8 @@ class Annotation:
     objects: tuple[SceneObject, ...]
     notes: dict[str, int] = field(default_factory=dict)
     """Known defects that were handled while reading, by name, with how often."""
+    duplicates: dict[int, int] = field(default_factory=dict)
+    """Object ids that were left out because another object is the same, to the id of that object."""
 
     def vertex_object_ids(self) -> NDArray[np.int32]:
         """The object id of every vertex, (V,) int32, -1 where none."""
@@ -121,8 +124,17 @@ class Scan(Protocol):
         """The labelled mesh, or ``None`` for a scene without annotation (ScanNet's test scans)."""
         ...
 
-    def digest(self) -> str:
-        """A SHA-256 that changes when the scan's files do; image payloads are not read for it."""
+    def mask_archive(self) -> MaskArchive:
+        """The source's own 2D projections of its instances; open as long as the scan.
+
+        Raises:
+            SourceError: the source has none, or they cannot be read.
+        """
+        ...
+
+    def digest(self, *, masks: bool = False) -> str:
+        """A SHA-256 that changes when the scan's files do; image payloads are not read for it. ``masks``: those of
+        :meth:`mask_archive` count, too."""
         ...
 
 

@@ -34,6 +34,7 @@ from gapdata.sources.camera_files import (
 )
 from gapdata.sources.images import decode_color, decode_depth, encoded_depth_size, encoded_image_size
 from gapdata.sources.layouts import MAX_FRAME_ID, Layout, list_frames
+from gapdata.sources.mask_archive import MaskArchive
 from gapdata.sources.sens import MAX_IMAGE_SIDE
 
 Parsed = TypeVar("Parsed")
@@ -44,14 +45,18 @@ HEADERS_TRIED = 16
 
 
 class AnnotationFiles(Protocol):
-    """What may lie beside the frames: alignment and labelled mesh."""
+    """What may lie beside the frames: alignment, labelled mesh, and 2D projections of its instances."""
 
     @property
     def axis_alignment(self) -> NDArray[np.float64] | None: ...
 
     def annotation(self) -> Annotation | None: ...
 
-    def digest_input(self) -> bytes: ...
+    def digest_input(self, *, masks: bool = False) -> bytes: ...
+
+    def mask_archive(self) -> MaskArchive: ...
+
+    def close(self) -> None: ...
 
 
 class ExtractedScan:
@@ -115,7 +120,8 @@ class ExtractedScan:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing is held open."""
+        if self._beside is not None:
+            self._beside.close()
 
     @property
     def notes(self) -> Mapping[str, int]:
@@ -150,7 +156,12 @@ class ExtractedScan:
         except ValueError as error:
             raise self._damage(str(error), path, frame) from error
 
-    def digest(self) -> str:
+    def mask_archive(self) -> MaskArchive:
+        if self._beside is None:
+            raise self._damage("has no projected instance masks", self.path)
+        return self._beside.mask_archive()
+
+    def digest(self, *, masks: bool = False) -> str:
         """SHA-256 over the layout, the name and size of every image, the text of poses and cameras, and the files of
         the annotation. It costs one ``stat`` an image.
 
@@ -166,7 +177,7 @@ class ExtractedScan:
         except OSError as error:
             raise self._damage(f"has a file that cannot be examined: {error}", self.path) from error
         if self._beside is not None:
-            digest.update(self._beside.digest_input())
+            digest.update(self._beside.digest_input(masks=masks))
         return digest.hexdigest()
 
     def _read_calibration(self, path: Path) -> Calibration:

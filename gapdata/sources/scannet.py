@@ -26,6 +26,7 @@ from gapdata.object_store import ObjectPath
 from gapdata.sources.base import Annotation, Scan
 from gapdata.sources.extracted import ExtractedScan
 from gapdata.sources.layouts import Layout, find_frames, listing_digest
+from gapdata.sources.mask_archive import MaskArchive
 from gapdata.sources.scene_files import SceneFiles, naming_scene
 from gapdata.sources.sens import SensReader
 from gapdata.storage import Location, location, subfolders
@@ -171,6 +172,7 @@ class ScanNetScan:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.files.close()
         self.sens.close()
 
     @property
@@ -220,10 +222,14 @@ class ScanNetScan:
         with naming_scene(self.scene_id):
             return self.sens.depth(frame)
 
-    def digest(self) -> str:
+    def mask_archive(self) -> MaskArchive:
+        """See :meth:`SceneFiles.mask_archive`."""
+        return self.files.mask_archive()
+
+    def digest(self, *, masks: bool = False) -> str:
         """SHA-256 that changes when the scene's files do: the ``.sens`` header and index (every pose, timestamp and
-        size), the small text files whole, the mesh and its segments by their size. Payloads are not read."""
-        return hashlib.sha256(self.sens.index_bytes + self.files.digest_input()).hexdigest()
+        size), and :meth:`SceneFiles.digest_input`. Payloads are not read."""
+        return hashlib.sha256(self.sens.index_bytes + self.files.digest_input(masks=masks)).hexdigest()
 
     @property
     def metadata(self) -> dict[str, str]:

@@ -14,6 +14,7 @@ from gapdata.errors import GapDataError, SourceError
 from gapdata.geometry.camera import is_rigid
 from gapdata.object_store import ObjectPath
 from gapdata.sources.base import Annotation, SceneObject
+from gapdata.sources.mask_archive import ARCHIVE_SUFFIXES, MaskArchive, find_mask_archive
 from gapdata.storage import Location
 
 DUPLICATED_SCENE, FIRST_DUPLICATE = "scene0217_00", 31
@@ -26,9 +27,14 @@ class SceneFiles:
     def __init__(self, directory: Location) -> None:
         self.directory = directory
         self.scene_id = directory.name
+        self._masks: MaskArchive | None = None
 
-    def digest_input(self) -> bytes:
-        """What changes when these files do: the small text files whole, the mesh and its segments by their size."""
+    def digest_input(self, *, masks: bool = False) -> bytes:
+        """What changes when these files do: the small text files whole, the mesh and its segments by their size.
+
+        With ``masks`` the archive of 2D projections counts, too, by its size and directory. One that is missing or
+        cannot be read has a digest as well: what is wrong with it is said when it is read.
+        """
         parts = []
         with naming_scene(self.scene_id):
             for suffix in (".txt", ".aggregation.json"):
@@ -37,7 +43,36 @@ class SceneFiles:
             for suffix in ("_vh_clean_2.ply", "_vh_clean_2.0.010000.segs.json"):
                 path = self.directory / f"{self.scene_id}{suffix}"
                 parts.append(str(path.stat().st_size if path.is_file() else -1).encode())
+            if masks:
+                try:
+                    parts.append(self.mask_archive().digest_input())
+                except SourceError as error:
+                    parts.append(error.problem.encode())
         return b"".join(parts)
+
+    def mask_archive(self) -> MaskArchive:
+        """The archive of 2D projections, opened when it is first asked for.
+
+        Raises:
+            SourceError: there is none, or it is no readable zip.
+        """
+        if self._masks is None:
+            with naming_scene(self.scene_id):
+                path = find_mask_archive(self.directory, self.scene_id)
+                if path is None:
+                    raise SourceError(
+                        f"has no {self.scene_id}{ARCHIVE_SUFFIXES[0]}",
+                        path=self.directory,
+                        cure='download it, or render the masks: instances.route = "rendered"',
+                    )
+                self._masks = MaskArchive(path, self.scene_id)
+        return self._masks
+
+    def close(self) -> None:
+        """Close what was opened."""
+        if self._masks is not None:
+            self._masks.close()
+            self._masks = None
 
     @cached_property
     def metadata(self) -> dict[str, str]:
@@ -96,8 +131,10 @@ class SceneFiles:
             problem = f"has {len(segments)} segment indices for {len(vertices)} vertices of {mesh_path.name}"
             raise SourceError(problem, path=segments_path, scene=self.scene_id, cure="download both files again")
         groups = _field(aggregation_path, self.scene_id, "segGroups", list)
-        objects, notes = _read_objects(groups, segment_of_vertex, self.scene_id, aggregation_path)
-        return Annotation(vertices=vertices, faces=faces, colors=colors, objects=objects, notes=notes)
+        objects, notes, duplicates = _read_objects(groups, segment_of_vertex, self.scene_id, aggregation_path)
+        return Annotation(
+            vertices=vertices, faces=faces, colors=colors, objects=objects, notes=notes, duplicates=duplicates
+        )
 
 
 class naming_scene:
@@ -120,18 +157,25 @@ class naming_scene:
 
 def _read_objects(
     groups: list[Any], segment_of_vertex: NDArray[np.int64], scene_id: str, path: Location
-) -> tuple[tuple[SceneObject, ...], dict[str, int]]:
+) -> tuple[tuple[SceneObject, ...], dict[str, int], dict[int, int]]:
+    """Objects, notes, and the ids that were left out as duplicates. One with the label and the segments of an earlier
+    one is a duplicate in any scene: it would take all its vertices away."""
     order = np.argsort(segment_of_vertex, kind="stable")
     sorted_segments = segment_of_vertex[order]
     objects: dict[int, SceneObject] = {}
     notes: dict[str, int] = {}
+    duplicates: dict[int, int] = {}
+    seen: dict[tuple[str, bytes], int] = {}
     for group in groups:
         try:
             object_id, label = int(group["objectId"]), str(group["label"]).strip()
             segments = np.unique(np.array(group["segments"], dtype=np.int64))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise SourceError(f"a segment group is malformed: {error!r}", path=path, scene=scene_id) from error
-        if scene_id == DUPLICATED_SCENE and object_id >= FIRST_DUPLICATE:
+        original = seen.setdefault((label, segments.tobytes()), object_id)
+        if original != object_id:
+            duplicates[object_id] = original
+        if original != object_id or (scene_id == DUPLICATED_SCENE and object_id >= FIRST_DUPLICATE):
             notes["duplicated_object"] = notes.get("duplicated_object", 0) + 1
             continue
         starts = np.searchsorted(sorted_segments, segments, side="left")
@@ -143,7 +187,7 @@ def _read_objects(
             notes[reason] = notes.get(reason, 0) + 1
             continue
         objects[object_id] = SceneObject(object_id=object_id, label=label, vertices=vertices)
-    return tuple(objects[key] for key in sorted(objects)), notes
+    return tuple(objects[key] for key in sorted(objects)), notes, duplicates
 
 
 def _read_mesh(path: Location, scene_id: str) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.uint8]]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+from gapdata.annotations.categories import background
 from gapdata.errors import UsageError
 from gapdata.records.schema import Record, ViewObject
 
 MissingLabel = Literal["label", "drop"]
 """Where the taxonomy has no name for an object: ``label`` uses the record's own label, ``drop`` leaves it out."""
 
-BACKGROUND = frozenset({"wall", "walls", "floor", "floors", "ceiling", "ceilings", "object", "objects"})
-"""Names that are no targets: VG-LLM's and GAP-MLLM's four, and the plurals that ScanNet's annotators also wrote."""
+BACKGROUND = background()
+"""Names that are no targets: ``manifests/categories/background.txt``."""
 
 
 def object_label(item: ViewObject, taxonomy: str | None = None, missing: MissingLabel = "label") -> str | None:

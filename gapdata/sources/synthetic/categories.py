@@ -221,9 +221,9 @@ CATEGORIES: Mapping[str, Category] = _rows(
     99  | wardrobe        | 39 | 6  | cabinet          | wardrobe.n.01     | wardrobe    |
     103 | clock           | 40 | 7  | objects          | clock.n.01        |             | clock
     105 | light           | 38 | 7  | lighting         | light.n.02        |             |
-    120 | cup             | 40 | 7  | objects          | cup.n.01          | cup         | cup or mug
+    130 | cup             | 40 | 7  | objects          | cup.n.01          | cup         | cup or mug
     161 | doorframe       | 8  | 12 | door             | doorframe.n.01    |             |
-    250 | rug             | 20 | 5  | floor            | rug.n.01          |             |
+    61  | rug             | 20 | 5  | floor            | rug.n.01          |             |
     """
 )
 """By raw category."""

@@ -1,0 +1,127 @@
+"""Category lists: what ``manifests/categories/`` holds, read once, and classes of evaluation lists.
+
+A list is a text file of one name a line, or of tab-separated columns; ``#`` begins a comment, which names the list's
+source. ``gapdata/manifests`` is a link to ``manifests/`` in a checkout and a folder of its own in an installed wheel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, get_args
+
+from gapdata.errors import UsageError
+
+EvaluationList = Literal["detection-8", "detection-20", "detection-31", "detection-31-authors"]
+"""The detection evaluation's lists. ``detection-31`` is the long one without its two slips (30 classes);
+``detection-31-authors`` has them: "lamp" twice, and "towl", which no label matches."""
+OTHERS = "others"
+OTHER_FURNITURE = 39
+"""The nyu40 id that stands for all ids outside ScanNet's 20 in M3DRef-CLIP's, Video-3D-LLM's and VG-LLM's partition."""
+
+
+@lru_cache(maxsize=1)
+def manifests_folder() -> Path:
+    """Where recipes and category lists lie.
+
+    Raises:
+        UsageError: nowhere; the package was copied without its data.
+    """
+    package = Path(__file__).resolve().parent.parent
+    for folder in (package / "manifests", package.parent / "manifests"):
+        if (folder / "categories").is_dir():
+            return folder
+    raise UsageError(
+        "has no manifests/categories", path=package, cure="install gapmllm again, or run from its checkout"
+    )
+
+
+@lru_cache(maxsize=32)
+def category_list(name: str) -> tuple[str, ...]:
+    """The names of ``manifests/categories/<name>.txt`` in the file's order, as often as they stand there.
+
+    Raises:
+        UsageError: there is no such list.
+    """
+    return tuple(_lines(f"{name}.txt"))
+
+
+@lru_cache(maxsize=32)
+def category_table(name: str) -> Mapping[str, str]:
+    """The first two columns of ``manifests/categories/<name>.tsv``, as a mapping in the file's order.
+
+    Raises:
+        UsageError: there is no such table.
+    """
+    rows = (line.split("\t") for line in _lines(f"{name}.tsv"))
+    return {row[0]: row[1] for row in rows}
+
+
+def background() -> frozenset[str]:
+    """Labels that are no detection targets: wall, floor, ceiling, object."""
+    return frozenset(category_list("background"))
+
+
+def normalised(label: str) -> str:
+    """A label as the lists write names: lower case, single spaces, no underscores (ScanRefer writes them)."""
+    return " ".join(label.replace("_", " ").lower().split())
+
+
+def embodiedscan_name(label: str) -> str | None:
+    """The name that EmbodiedScan's vocabulary has for a label of any taxonomy, ``None`` where it has none known."""
+    name = normalised(label)
+    if name in category_list("embodiedscan"):
+        return name
+    return category_table("aliases").get(name)
+
+
+def same_category(one: str, other: str) -> bool:
+    """Whether two labels, of whatever taxonomies, name one category: sofa and couch, trash can and bin."""
+    if normalised(one) == normalised(other):
+        return True
+    name = embodiedscan_name(one)
+    return name is not None and name == embodiedscan_name(other)
+
+
+def evaluation_class(label: str, evaluation: EvaluationList) -> str | None:
+    """The class of an evaluation list that a label of any taxonomy falls into, ``None`` where it falls into none.
+
+    Raises:
+        UsageError: there is no such evaluation list.
+    """
+    if evaluation not in get_args(EvaluationList):
+        known = ", ".join(get_args(EvaluationList))
+        raise UsageError(f"evaluation list {evaluation!r} is unknown", cure=f"choose from {known}")
+    classes = category_list(evaluation)
+    name = normalised(label)
+    found = name if name in classes else embodiedscan_name(name)
+    return found if found in classes else None
+
+
+def nyu40_name(nyu40_id: int) -> str | None:
+    """The class of a nyu40 id, ``None`` for 0 (unannotated) and for what is none: the ``labels.ply`` of some scans
+    (scene0270_00, scene0384_00) have vertices labelled 50 and 149 (ScanNet issue 20)."""
+    return category_table("nyu40").get(str(nyu40_id))
+
+
+def scanrefer_class(nyu40: str | None) -> str:
+    """ScanRefer's class of a nyu40 class: one of 17, or "others" for the rest and for labels without one."""
+    name = "" if nyu40 is None else normalised(nyu40)
+    return name if name in category_list("scanrefer18") else OTHERS
+
+
+def m3dref_class_id(nyu40_id: int | None) -> int:
+    """The nyu40 id that M3DRef-CLIP, Video-3D-LLM and VG-LLM tell unique from multiple by: one of ScanNet's 20, and 39
+    for all others."""
+    return nyu40_id if nyu40_id is not None and str(nyu40_id) in category_table("scannet20") else OTHER_FURNITURE
+
+
+def _lines(name: str) -> list[str]:
+    path = manifests_folder() / "categories" / name
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        known = ", ".join(sorted(other.stem for other in path.parent.glob(f"*{path.suffix}")))
+        raise UsageError("is no category list", path=path, cure=f"choose from {known}") from error
+    return [line for line in text.splitlines() if line.strip() and not line.startswith("#")]

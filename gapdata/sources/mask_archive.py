@@ -1,0 +1,180 @@
+"""ScanNet's 2D projections of instances, read in place: ``<scene>_2d-instance-filt.zip``, one 8-bit PNG a frame.
+
+A member is ``instance-filt/<raw index>.png`` (``instance/<raw index>.png`` in the unfiltered archive), of the colour
+image's size; a pixel is object id + 1, 0 where there is none. Nothing is extracted, and nothing is inflated before its
+size is known to be that of a mask. From an object store, the end of the archive and each frame are ranged requests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import struct
+import zipfile
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.errors import SourceError
+from gapdata.sources.images import PNG_SIGNATURE, encoded_image_size
+from gapdata.storage import Location, RangedFile, open_ranged
+
+ARCHIVE_SUFFIXES = ("_2d-instance-filt.zip", "_2d-instance.zip")
+"""The filtered projections first: their borders follow colour and depth."""
+MEMBER = re.compile(r"instance(?:-filt)?/(\d{1,9})\.png")
+ENCRYPTED = 0x1  # bit of a member's flags (APPNOTE 4.4.4)
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+READ_AHEAD = 1 << 16
+PNG_OVERHEAD = 1 << 16
+"""Bytes that an 8-bit PNG may have beyond two for each pixel."""
+CURE = "download it again"
+
+
+class MaskArchive:
+    """One scene's archive of instance masks, open for reading.
+
+    Args:
+        path: the zip.
+        scene_id: whose it is, for messages.
+
+    Raises:
+        SourceError: it is no readable zip, or a member's name is unsafe.
+    """
+
+    def __init__(self, path: Location, scene_id: str) -> None:
+        self.path = path
+        self.scene_id = scene_id
+        try:
+            self._file = open_ranged(path)
+        except OSError as error:
+            raise self._damage(
+                f"cannot be read: {error.strerror or error}", cure="check the disk or the store"
+            ) from error
+        try:
+            self._zip = zipfile.ZipFile(io.BufferedReader(_RangedStream(self._file), READ_AHEAD))
+            self._members = self._index()
+        except (zipfile.BadZipFile, zipfile.LargeZipFile, ValueError, struct.error, OSError, EOFError) as error:
+            self._file.close()
+            raise self._damage(f"is no readable zip: {error}") from error
+        except BaseException:
+            self._file.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file; closing twice is harmless."""
+        self._zip.close()
+        self._file.close()
+
+    def __contains__(self, frame: int) -> bool:
+        return frame in self._members
+
+    def digest_input(self) -> bytes:
+        """What changes when the archive does: its size and its central directory, which has every member's checksum."""
+        start = self._zip.start_dir
+        directory = self._file.read_at(start, self._file.size - start)
+        return f"{self._file.size} {hashlib.sha256(directory).hexdigest()}".encode()
+
+    def mask(self, frame: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """The mask of a frame, (H, W) uint8 object id + 1, 0 where none.
+
+        Args:
+            frame: raw index.
+            size: (width, height) of the scan's colour images, which the mask must have.
+
+        Raises:
+            SourceError: the frame is missing, encrypted, damaged, or not of that size.
+        """
+        info = self._members.get(frame)
+        if info is None:
+            raise self._damage(f"has no {frame}.png among its {len(self._members)} masks", frame)
+        if info.flag_bits & ENCRYPTED:
+            raise self._damage(f"{info.filename} is encrypted", frame, cure="use the archive that ScanNet publishes")
+        if info.compress_type not in METHODS:
+            raise self._damage(f"{info.filename} is compressed by method {info.compress_type}", frame)
+        limit = 2 * size[0] * size[1] + PNG_OVERHEAD
+        if info.file_size > limit:
+            claim = f"{info.filename} claims {info.file_size} bytes, a mask of {size[0]}x{size[1]} has at most {limit}"
+            raise self._damage(claim, frame)
+        try:
+            with self._zip.open(info) as member:
+                data = member.read(limit)
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError, struct.error) as error:
+            raise self._damage(f"{info.filename} cannot be read: {error or 'it is cut off'}", frame) from error
+        return self._decode(data, info.filename, frame, size)
+
+    def _decode(self, data: bytes, name: str, frame: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+        import cv2
+
+        found = encoded_image_size(data) if data.startswith(PNG_SIGNATURE) else None
+        if found is None:
+            raise self._damage(f"{name} is no complete PNG", frame)
+        if found != size:
+            sizes = f"{found[0]}x{found[1]}, the scan's colour images are {size[0]}x{size[1]}"
+            raise self._damage(f"{name} is {sizes}", frame, cure="use the archive of this scan")
+        bits, color_type = data[24], data[25]
+        if (bits, color_type) != (8, 0):
+            raise self._damage(f"{name} has {bits} bits and colour type {color_type}, expected 8-bit greyscale", frame)
+        try:
+            image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+        except cv2.error as error:
+            raise self._damage(f"{name} cannot be decoded", frame) from error
+        if image is None or image.dtype != np.uint8 or image.shape != (size[1], size[0]):
+            raise self._damage(f"{name} cannot be decoded", frame)
+        return image
+
+    def _index(self) -> dict[int, zipfile.ZipInfo]:
+        """Members by raw index. Others, such as folders, are none of ours; names that would leave a folder are no
+        slip of anyone's."""
+        members: dict[int, zipfile.ZipInfo] = {}
+        for info in self._zip.infolist():
+            name = info.orig_filename
+            if name.startswith("/") or "\\" in name or ".." in name.split("/"):
+                raise self._damage(f"has a member of the unsafe name {name!r}", cure="use the archive of ScanNet")
+            match = MEMBER.fullmatch(name)
+            if match is None:
+                continue
+            if int(match[1]) in members:
+                raise self._damage("has two masks of one frame", int(match[1]))
+            members[int(match[1])] = info
+        return members
+
+    def _damage(self, problem: str, frame: int | None = None, cure: str = CURE) -> SourceError:
+        return SourceError(problem, path=self.path, scene=self.scene_id, frame=frame, cure=cure)
+
+
+class _RangedStream(io.RawIOBase):
+    """What :mod:`zipfile` needs of a file, over one that is read by ranges."""
+
+    def __init__(self, file: RangedFile) -> None:
+        self._file = file
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._file.size}[whence]
+        if start + offset < 0:
+            raise OSError("a position before the file's beginning")
+        self._position = start + offset
+        return self._position
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        data = self._file.read_at(self._position, len(buffer))
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+
+def find_mask_archive(directory: Location, scene_id: str) -> Location | None:
+    """The scene's archive of instance masks, ``None`` where its folder has none."""
+    paths = (directory / f"{scene_id}{suffix}" for suffix in ARCHIVE_SUFFIXES)
+    return next((path for path in paths if path.is_file()), None)
