@@ -8,9 +8,11 @@ from typing import Any
 from gapdata.errors import UsageError
 from gapmodel.geometry.base import GeometryEncoder
 from gapmodel.geometry.tiny import TinyGeometryEncoder
+from gapmodel.geometry.vggt import VGGT
 
 ENCODERS: dict[str, type[GeometryEncoder]] = {
     "tiny": TinyGeometryEncoder,
+    "vggt": VGGT,
 }
 
 
