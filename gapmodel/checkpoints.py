@@ -21,14 +21,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from transformers.initialization import no_init_weights
 
 from gapdata.errors import UsageError
-from gapmodel.modeling import GapConfig, GapForConditionalGeneration
+
+if TYPE_CHECKING:
+    from gapmodel.modeling import GapConfig, GapForConditionalGeneration
 
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 FILES = ("model.safetensors", "model.pt", "pytorch_model.bin")
@@ -117,15 +119,21 @@ def load_gap_mllm(
     Raises:
         UsageError: there is no such model, it is of another kind, or its tensors do not fit.
     """
+    # Here and below: the model reads its frozen encoder through this module.
+    from gapmodel.modeling import GapForConditionalGeneration
+
     config = gap_mllm_config(Path(directory), geometry or {})
     with no_init_weights():
         model = GapForConditionalGeneration._from_config(config, dtype=dtype)
+    model.tie_weights()
     heads = rf"(?:model\.)?geometry_encoder\.vggt\.{VGGT_HEADS}"
     return model.eval(), load_weights(model, directory, GAP_MLLM_NAMES, ignored=heads)
 
 
 def gap_mllm_config(directory: Path, geometry: Mapping[str, Any]) -> GapConfig:
     """Our configuration of the model in a directory of the authors'; see :func:`load_gap_mllm`."""
+    from gapmodel.modeling import GapConfig
+
     fields = _read_json(directory / "config.json")
     kinds = {
         "model_type": ("qwen3_vl",),
@@ -204,7 +212,7 @@ def load_weights(
         path=str(path),
         loaded=len(found),
         repeated=repeated,
-        ignored=dict(left_aside),
+        ignored=dict(sorted(left_aside.items())),
         missing=tuple(name for name in missing if not (absent and re.match(rf"(?:{absent})\.", name))),
         unexpected=tuple(unexpected),
         unfitting=tuple(unfitting),
