@@ -21,7 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     inspect.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a model directory or a run's directory")
     inspect.add_argument("--build", required=True, metavar="DIR", help="the build that holds the record")
     inspect.add_argument("--key", metavar="KEY", help="the record (default: the first clip)")
-    inspect.add_argument("--token", type=_pixel, metavar="U,V", help="a pixel (default: the first prompt's, or the centre)")
+    inspect.add_argument(
+        "--token", type=_pixel, metavar="U,V", help="a pixel (default: the first prompt's, or the centre)"
+    )
     inspect.add_argument("--frame", type=int, metavar="I", help="that pixel's frame, counted in the view from 0")
     inspect.add_argument("--save", type=Path, required=True, metavar="X.png", help="where the picture goes")
     inspect.add_argument("--debug", action="store_true", help="show the traceback of an error")

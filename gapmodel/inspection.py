@@ -58,7 +58,7 @@ class Inspection:
     images: NDArray[np.uint8]  # (F, H, W, 3), as the geometry encoder sees them
     frame_ids: tuple[int, ...]
     patch: tuple[int, int, int]  # the chosen one: frame, row, column
-    gates: Mapping[str, NDArray[np.float32]]  # by what each is called, (F, rows, columns)
+    gates: Mapping[tuple[str, str], NDArray[np.float32]]  # by stream and what the gate is, (F, rows, columns)
     attention: Sequence[TokenAttention]
 
 
@@ -148,18 +148,24 @@ def inspect_record(
     merge = model.config.vision_config.spatial_merge_size
     gates = {}
     for (stream, strategy), gate in zip(model.model.streams.items(), features.gates, strict=True):
-        side = "geometry" if strategy == "gated_residual" else "vision"
         if gate is not None:
             values = gate.float().mean(dim=-1).reshape(len(images), rows // merge, columns // merge)
-            gates[f"{stream}: share of {side}"] = values.cpu().numpy()
+            side = "geometry" if strategy == "gated_residual" else "vision"
+            gates[stream, f"gate: share of {side}"] = values.cpu().numpy()
     asked = next(iter(record.prompts), None)
     if pixel is None:
-        pixel = asked.pixel if asked and frame in (None, asked.frame) else tuple(side // 2 for side in record.image_size)
+        pixel = (
+            asked.pixel if asked and frame in (None, asked.frame) else tuple(side // 2 for side in record.image_size)
+        )
         frame = asked.frame if asked and frame is None else frame
     patch = (frame or 0, *_patch_of(pixel, record.image_size, (rows, columns)))
+    if not 0 <= patch[0] < len(record):
+        raise UsageError(
+            f"record {record.key} has no frame {patch[0]}", cure=f"choose --frame from 0 to {len(record) - 1}"
+        )
     name = type(model.model.geometry).__name__
     return Inspection(
-        title=f"{record.key}    {name}    patch at pixel ({pixel[0]}, {pixel[1]}) of frame {patch[0]}",
+        title=f"{record.key}    {name}    patch at pixel ({pixel[0]}, {pixel[1]}) of frame {record.frame_ids[patch[0]]}",
         images=(geometry.permute(0, 2, 3, 1) * 255).round().byte().cpu().numpy(),
         frame_ids=record.frame_ids,
         patch=patch,
@@ -176,7 +182,8 @@ def _patch_of(pixel: tuple[int, ...], size: tuple[int, int], grid: tuple[int, in
     row = (pixel[1] + 0.5 - (height - seen_height) / 2) * rows / seen_height
     if not (0 <= row < rows and 0 <= column < columns):
         raise UsageError(
-            f"pixel {tuple(pixel)} is outside of what the model sees of {width} x {height}", cure="choose another --token"
+            f"pixel {tuple(pixel)} is outside of what the model sees of {width} x {height}",
+            cure="choose another --token",
         )
     return int(row), int(column)
 
@@ -198,7 +205,7 @@ def inspection_sheet(found: Inspection) -> NDArray[np.uint8]:
     for name, gate in found.gates.items():
         maps = [_heat(gate[index], low, high, grey[index], "VIRIDIS") for index in frames]
         means = [f"mean {gate[index].mean():.3f}" for index in frames]
-        rows.append(_row(name, "mean over the channels", [*maps, _ramp(cell, low, high)], [*means, "scale of all gates"]))
+        rows.append(_row(*name, [*maps, _ramp(cell, low, high)], [*means, "scale of all gates"]))
     for layer in layers:
         top = max(float(np.percentile(layer.view, 99.8)), 1e-9)
         maps = [_heat(layer.view[index], 0.0, top, grey[index], "INFERNO") for index in frames]
@@ -212,7 +219,10 @@ def inspection_sheet(found: Inspection) -> NDArray[np.uint8]:
     note = "" if found.gates else "    (this fusion has no gates)"
     header = np.full((58, rows[0].shape[1], 3), SHEET, dtype=np.uint8)
     put_text(header, fitted_text(found.title + note, 24, header.shape[1], 700), (0, 28), 24, TEXT, 700)
-    return np.pad(np.concatenate([header, *rows]), ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)), constant_values=SHEET[0])
+    inner = np.concatenate([header, *rows])
+    sheet = np.full((inner.shape[0] + 2 * MARGIN, inner.shape[1] + 2 * MARGIN, 3), SHEET, dtype=np.uint8)
+    sheet[MARGIN:-MARGIN, MARGIN:-MARGIN] = inner
+    return sheet
 
 
 def _row(name: str, detail: str, cells: Sequence[NDArray[Any] | None], captions: Sequence[str]) -> NDArray[np.uint8]:
@@ -251,15 +261,16 @@ def _ramp(cell: tuple[int, int], low: float, high: float) -> NDArray[np.uint8]:
 
 
 def _outline(picture: NDArray[np.uint8], found: Inspection, cell: tuple[int, int]) -> None:
-    """A frame around the chosen patch."""
+    """A frame inside the chosen patch."""
     import cv2
 
     rows, columns = found.attention[0].frame.shape
     _, row, column = found.patch
-    corners = [(column + d) * cell[0] // columns for d in (0, 1)], [(row + d) * cell[1] // rows for d in (0, 1)]
-    start, end = zip(*corners, strict=True)
-    cv2.rectangle(picture, (start[0] - 2, start[1] - 2), (end[0] + 1, end[1] + 1), (255, 255, 255), 3)
-    cv2.rectangle(picture, (start[0] - 2, start[1] - 2), (end[0] + 1, end[1] + 1), PROMPT, 1)
+    left, top = column * cell[0] // columns, row * cell[1] // rows
+    size = (cell[0] // columns, cell[1] // rows)
+    for inset, thickness, color in ((1, 3, (255, 255, 255)), (1, 1, PROMPT)):
+        corner = (left + size[0] - 1 - inset, top + size[1] - 1 - inset)
+        cv2.rectangle(picture, (left + inset, top + inset), corner, color, thickness)
 
 
 def _fitted(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -53,7 +53,9 @@ head), then the values of the vision tower and of the language model with its he
 
 
 def stock_config(**fields: Any) -> Qwen3VLConfig:
-    return Qwen3VLConfig(text_config=dict(TEXT), vision_config=dict(VISION), tie_word_embeddings=True, **TOKENS, **fields)
+    return Qwen3VLConfig(
+        text_config=dict(TEXT), vision_config=dict(VISION), tie_word_embeddings=True, **TOKENS, **fields
+    )
 
 
 def numbered(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -307,11 +309,23 @@ class Ran:
         ("model.safetensors", write_truncated, "is no whole safetensors file"),
         ("model.pt", lambda path: torch.save({"weight": Ran()}, path), "is no archive of tensors"),
         ("model.pt", lambda path: path.write_bytes(pickle.dumps({"weight": 1})), "is no archive of tensors"),
-        ("model.pt", lambda path: torch.save({"model": {"weight": torch.zeros(2)}}, path), "something else than tensors"),
+        (
+            "model.pt",
+            lambda path: torch.save({"model": {"weight": torch.zeros(2)}}, path),
+            "something else than tensors",
+        ),
         ("model.safetensors.index.json", lambda path: path.write_text("{"), "cannot be read"),
         ("model.safetensors.index.json", lambda path: path.write_text("{}"), "has no weight_map"),
-        ("model.safetensors.index.json", lambda path: index_to(path.parent, "gone.safetensors"), "gone.*does not exist"),
-        ("notes.txt", lambda path: path.write_text(""), "has no weights; it should have one of model.safetensors.index"),
+        (
+            "model.safetensors.index.json",
+            lambda path: index_to(path.parent, "gone.safetensors"),
+            "gone.*does not exist",
+        ),
+        (
+            "notes.txt",
+            lambda path: path.write_text(""),
+            "has no weights; it should have one of model.safetensors.index",
+        ),
     ],
 )
 def test_files_that_cannot_be_read_are_named(

@@ -74,7 +74,11 @@ def test_the_full_model_has_the_tensors_of_the_public_file() -> None:
 def test_the_patch_tokens_are_those_of_an_independent_dinov2(rows: int, columns: int) -> None:
     ours = make_vggt().patch_embed
     config = Dinov2WithRegistersConfig(
-        hidden_size=WIDTH, num_hidden_layers=2, num_attention_heads=HEADS, image_size=70, patch_size=PATCH,
+        hidden_size=WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=HEADS,
+        image_size=70,
+        patch_size=PATCH,
         num_register_tokens=3,
     )
     theirs = Dinov2WithRegistersModel(config).eval()

@@ -104,9 +104,7 @@ class PatchEmbed(nn.Module):
         return self.proj(pixels.to(self.proj.weight.dtype)).flatten(2).transpose(1, 2)
 
 
-def rotary_positions(
-    rows: int, columns: int, special: int, head_dim: int, base: float, device: torch.device
-) -> Rotary:
+def rotary_positions(rows: int, columns: int, special: int, head_dim: int, base: float, device: torch.device) -> Rotary:
     """Rotary factors of ``special`` tokens, which stand at position 0, and of a grid of patches after them.
 
     The patch in row i and column j stands at (1 + i, 1 + j). Half of a head's channels turn by the row, half by the
