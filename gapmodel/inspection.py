@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from gapdata.errors import UsageError
 from gapdata.records.codec import record_image
@@ -26,7 +27,7 @@ from gapdata.tasks.chat import IMAGE, Question
 from gapdata.view.palette import MUTED, PROMPT, SHEET, TEXT
 from gapdata.view.text import fitted_text, put_text
 from gapmodel.geometry.base import GeometryEncoder
-from gapmodel.geometry.blocks import Rotary
+from gapmodel.geometry.blocks import Attention, Block, Rotary
 from gapmodel.geometry.vggt import VGGT
 
 if TYPE_CHECKING:
@@ -89,15 +90,23 @@ def token_attention(encoder: GeometryEncoder, images: Tensor, patch: tuple[int, 
     special = encoder.camera_token.shape[2] + encoder.register_token.shape[2]
     tokens = special + rows * columns
     place = special + row * columns + column
-    captured: dict[nn.Module, Tensor] = {}
+    captured: tuple[list[Tensor], list[Tensor]] = [], []
 
-    def capture(layer: nn.Module, inputs: tuple[Tensor, Rotary]) -> None:
-        q, k, _ = layer.queries_keys_values(*inputs)  # (F or 1, heads, T, head_dim)
-        item, token = (frame, place) if len(q) == frames and q.shape[2] == tokens else (0, frame * tokens + place)
-        captured[layer] = attention_shares(q[item], k[item], token).cpu()
+    def capture(shares: list[Tensor], item: int, token: int, layer: Attention, inputs: tuple[Tensor, Rotary]) -> None:
+        q, k, _ = layer.queries_keys_values(
+            *inputs
+        )  # frame blocks: (F, heads, T, head_dim); global: (1, heads, F * T, ..)
+        shares.append(attention_shares(q[item], k[item], token).cpu())
 
-    layers = [block.attn for block in (*encoder.frame_blocks, *encoder.global_blocks)]
-    handles = [layer.register_forward_pre_hook(capture) for layer in layers]
+    handles = [
+        block.attn.register_forward_pre_hook(partial(capture, shares, item, token))
+        for blocks, shares, item, token in (
+            (encoder.frame_blocks, captured[0], frame, place),
+            (encoder.global_blocks, captured[1], 0, frame * tokens + place),
+        )
+        for block in blocks
+        if isinstance(block, Block)
+    ]
     try:
         encoder(images[None])
     finally:
@@ -106,11 +115,10 @@ def token_attention(encoder: GeometryEncoder, images: Tensor, patch: tuple[int, 
     return [
         TokenAttention(
             layer=index,
-            frame=captured[of_frame.attn][special:].reshape(rows, columns).numpy(),
-            view=captured[of_view.attn].reshape(frames, tokens)[:, special:].reshape(frames, rows, columns).numpy(),
+            frame=in_frame[special:].reshape(rows, columns).numpy(),
+            view=in_view.reshape(frames, tokens)[:, special:].reshape(frames, rows, columns).numpy(),
         )
-        for index, (of_frame, of_view) in enumerate(zip(encoder.frame_blocks, encoder.global_blocks, strict=True))
-        if of_frame.attn in captured
+        for index, (in_frame, in_view) in enumerate(zip(*captured, strict=True))
     ]
 
 
@@ -147,17 +155,15 @@ def inspect_record(
     _, rows, columns = inputs["image_grid_thw"][0].tolist()
     merge = model.config.vision_config.spatial_merge_size
     gates = {}
-    for (stream, strategy), gate in zip(model.model.streams.items(), features.gates, strict=True):
+    for (stream, strategy), gate in zip(model.model.streams.items(), features.gates or (), strict=True):
         if gate is not None:
             values = gate.float().mean(dim=-1).reshape(len(images), rows // merge, columns // merge)
             side = "geometry" if strategy == "gated_residual" else "vision"
             gates[stream, f"gate: share of {side}"] = values.cpu().numpy()
-    asked = next(iter(record.prompts), None)
+    asked = next((prompt for prompt in record.prompts if frame in (None, prompt.frame)), None)
     if pixel is None:
-        pixel = (
-            asked.pixel if asked and frame in (None, asked.frame) else tuple(side // 2 for side in record.image_size)
-        )
-        frame = asked.frame if asked and frame is None else frame
+        pixel = asked.pixel if asked else (record.image_size[0] // 2, record.image_size[1] // 2)
+        frame = asked.frame if asked else frame
     patch = (frame or 0, *_patch_of(pixel, record.image_size, (rows, columns)))
     if not 0 <= patch[0] < len(record):
         raise UsageError(
@@ -165,7 +171,7 @@ def inspect_record(
         )
     name = type(model.model.geometry).__name__
     return Inspection(
-        title=f"{record.key}    {name}    patch at pixel ({pixel[0]}, {pixel[1]}) of frame {record.frame_ids[patch[0]]}",
+        title=f"{record.key}    {name}    patch at pixel {pixel} of frame {record.frame_ids[patch[0]]}",
         images=(geometry.permute(0, 2, 3, 1) * 255).round().byte().cpu().numpy(),
         frame_ids=record.frame_ids,
         patch=patch,
@@ -174,7 +180,7 @@ def inspect_record(
     )
 
 
-def _patch_of(pixel: tuple[int, ...], size: tuple[int, int], grid: tuple[int, int]) -> tuple[int, int]:
+def _patch_of(pixel: tuple[int, int], size: tuple[int, int], grid: tuple[int, int]) -> tuple[int, int]:
     """Row and column of the patch that sees a pixel (u, v) of an image of ``size``, centrally cropped to the grid."""
     (width, height), (rows, columns) = size, grid
     seen_width, seen_height = min(width, height * columns / rows), min(height, width * rows / columns)
@@ -182,14 +188,14 @@ def _patch_of(pixel: tuple[int, ...], size: tuple[int, int], grid: tuple[int, in
     row = (pixel[1] + 0.5 - (height - seen_height) / 2) * rows / seen_height
     if not (0 <= row < rows and 0 <= column < columns):
         raise UsageError(
-            f"pixel {tuple(pixel)} is outside of what the model sees of {width} x {height}",
+            f"pixel {pixel} is outside of what the model sees of {width} x {height}",
             cure="choose another --token",
         )
     return int(row), int(column)
 
 
 def inspection_sheet(found: Inspection) -> NDArray[np.uint8]:
-    """The picture, (H, W, 3) uint8 RGB: frames, a row of gate maps for each level, a row of attention for each layer."""
+    """The picture, (H, W, 3) uint8 RGB: the frames, a row of gate maps for each level, of attention for each layer."""
     frames = _thinned(len(found.images), MAX_FRAMES, found.patch[0])
     layers = [found.attention[i] for i in _thinned(len(found.attention), MAX_LAYERS, len(found.attention) - 1)]
     width = min(300, (MAX_WIDTH + GAP) // (len(frames) + 1) - GAP)

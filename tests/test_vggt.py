@@ -1,4 +1,4 @@
-"""VGGT's aggregator: the public file's names, independent computations of its parts, and what the frames' order means."""
+"""VGGT's aggregator: the public file's names, independent computations of its parts, what the frames' order means."""
 
 from __future__ import annotations
 
@@ -253,6 +253,7 @@ def test_rounding_the_weights_to_bfloat16_moves_features_little() -> None:
         assert (near - exact).norm() < 0.05 * exact.norm()
 
 
+@pytest.mark.slow
 def test_bfloat16_weights_agree_with_float32_where_the_processor_can() -> None:
     code = (
         "import sys, torch; sys.path.insert(0, 'tests'); from test_vggt import make_vggt, make_images\n"
@@ -281,7 +282,7 @@ def test_levels_are_configuration() -> None:
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((1, 2, 3, 28, 30), "images of 30 x 28 pixels are not made of 14-pixel patches; resize them to multiples"),
+        ((1, 2, 3, 28, 30), "images of 30 x 28 are not made of 14-pixel patches; resize them to multiples"),
         ((2, 3, 28, 28), r"takes \(B, F, 3, H, W\) floating point images, not \(2, 3, 28, 28\) of float32"),
         ((1, 0, 3, 28, 28), r"not \(1, 0, 3, 28, 28\) of float32"),
     ],

@@ -36,7 +36,7 @@ class GeometryEncoder(nn.Module, ABC):
     def encode(self, images: Tensor) -> list[Tensor]:
         """What a subclass writes: :meth:`forward` without its checks, precision and gradient mode."""
 
-    def init_weights(self) -> None:  # noqa: B027
+    def init_weights(self) -> None:
         """Initialise what is no linear, convolution or normalisation layer, through ``transformers.initialization``."""
 
     @property
@@ -68,7 +68,7 @@ class GeometryEncoder(nn.Module, ABC):
             )
         if images.shape[3] % self.patch_size or images.shape[4] % self.patch_size:
             raise UsageError(
-                f"images of {images.shape[4]} x {images.shape[3]} pixels are not made of {self.patch_size}-pixel patches",
+                f"images of {images.shape[4]} x {images.shape[3]} are not made of {self.patch_size}-pixel patches",
                 cure="resize them to multiples of the geometry encoder's patch_size",
             )
         graph = torch.is_grad_enabled() and (images.requires_grad or not self.frozen)

@@ -47,8 +47,9 @@ class DinoV2(nn.Module):
         # Only masked pre-training used it; it is in the public file.
         self.mask_token = nn.Parameter(torch.empty(1, embed_dim), requires_grad=False)
         self.patch_embed = PatchEmbed(patch_size, embed_dim)
-        options = {"norm_eps": NORM_EPS, "init_values": INIT_VALUES}
-        self.blocks = nn.ModuleList(Block(embed_dim, num_heads, mlp_ratio, **options) for _ in range(depth))
+        self.blocks = nn.ModuleList(
+            Block(embed_dim, num_heads, mlp_ratio, norm_eps=NORM_EPS, init_values=INIT_VALUES) for _ in range(depth)
+        )
         self.norm = nn.LayerNorm(embed_dim, eps=NORM_EPS)
 
     def init_weights(self) -> None:
