@@ -119,7 +119,7 @@ def load_gap_mllm(
     Raises:
         UsageError: there is no such model, it is of another kind, or its tensors do not fit.
     """
-    # Here and below: the model reads its frozen encoder through this module.
+    # Here and below, so that the model can read its frozen encoder through this module.
     from gapmodel.modeling import GapForConditionalGeneration
 
     config = gap_mllm_config(Path(directory), geometry or {})

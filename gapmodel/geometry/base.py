@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Literal, Self
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +44,7 @@ class GeometryEncoder(nn.Module, ABC):
         """Whether no parameter is trained. A frozen encoder stays in evaluation mode and builds no graph."""
         return not any(parameter.requires_grad for parameter in self.parameters())
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> GeometryEncoder:
         """Switch mode, unless frozen: then the outer model's ``train()`` changes nothing."""
         return super().train(mode and not self.frozen)
 
