@@ -30,6 +30,7 @@ class GeometryEncoder(nn.Module, ABC):
     patch_size: int
     levels: tuple[int, ...]
     dim: int
+    config: dict[str, Any]
     reference: Literal["first", "none"]
 
     @abstractmethod
