@@ -1,17 +1,21 @@
 """What a geometry encoder is: several frames in, patch features of several depths of the network out.
 
-Shape letters used in this package: B views, F frames of a view, H x W pixels, h x w patches, D channels, L levels, N
-patches of all frames of a batch one after another.
+Shape letters used in this package: B views, F frames of a view, H x W pixels, h x w patches, D channels, S special
+tokens of a frame, T tokens, L levels, N patches of all frames of a batch one after another.
+
+A new encoder is one file (a subclass with :meth:`GeometryEncoder.encode`) and one line in ``geometry/__init__.py``.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+
+from gapdata.errors import UsageError
 
 
 class GeometryEncoder(nn.Module, ABC):
@@ -26,24 +30,66 @@ class GeometryEncoder(nn.Module, ABC):
     patch_size: int
     levels: tuple[int, ...]
     dim: int
+    config: dict[str, Any]
     reference: Literal["first", "none"]
 
     @abstractmethod
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """What a subclass writes: :meth:`forward` without its checks, precision and gradient mode."""
+
+    def init_weights(self) -> None:
+        """Initialise what is no linear, convolution or normalisation layer, through ``transformers.initialization``."""
+
+    @property
+    def frozen(self) -> bool:
+        """Whether no parameter is trained. A frozen encoder stays in evaluation mode and builds no graph."""
+        return not any(parameter.requires_grad for parameter in self.parameters())
+
+    def train(self, mode: bool = True) -> GeometryEncoder:
+        """Switch mode, unless frozen: then the outer model's ``train()`` changes nothing."""
+        return super().train(mode and not self.frozen)
+
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Patch features, one (B, F, h, w, ``dim``) per level.
+        """Patch features, one (B, F, h, w, ``dim``) per level, earliest first.
+
+        On a GPU matrix products run in bfloat16 (autocast), whether the weights are float32 or bfloat16; on a CPU
+        everything runs in the weights' own precision. With every parameter frozen no graph is built, unless the images
+        ask for their gradient.
 
         Args:
-            images: (B, F, 3, H, W) RGB in [0, 1]; H and W multiples of ``patch_size``.
-        """
+            images: (B, F, 3, H, W) floating point RGB in [0, 1]; H and W multiples of ``patch_size``.
 
-    @abstractmethod
-    def init_weights(self) -> None:
-        """Initialise what is no linear or normalisation layer, through ``transformers.initialization``."""
+        Raises:
+            UsageError: the images have another shape or type.
+        """
+        if images.ndim != 5 or images.shape[2] != 3 or 0 in images.shape or not images.is_floating_point():
+            raise UsageError(
+                f"a geometry encoder takes (B, F, 3, H, W) floating point images, not {_described(images)}",
+                cure="stack the frames of a view and scale them to [0, 1]",
+            )
+        if images.shape[3] % self.patch_size or images.shape[4] % self.patch_size:
+            raise UsageError(
+                f"images of {images.shape[4]} x {images.shape[3]} are not made of {self.patch_size}-pixel patches",
+                cure="resize them to multiples of the geometry encoder's patch_size",
+            )
+        graph = torch.is_grad_enabled() and (images.requires_grad or not self.frozen)
+        on_gpu = images.device.type == "cuda"
+        with torch.set_grad_enabled(graph), torch.autocast("cuda" if on_gpu else "cpu", torch.bfloat16, enabled=on_gpu):
+            return self.encode(images)
 
 
 def merge_block_order(features: Tensor, merge: int) -> Tensor:
-    """(I, h, w, D) patch features of I images to (I * h * w, D) in Qwen's order: merge x merge blocks stay together."""
+    """(I, h, w, D) patch features of I images to (I * h * w, D) in Qwen's order: merge x merge blocks stay together.
+
+    Raises:
+        UsageError: h or w is no multiple of ``merge``.
+    """
     images, rows, columns, dim = features.shape
+    if rows % merge or columns % merge:
+        raise UsageError(
+            f"a grid of {columns} x {rows} patches is not made of {merge} x {merge} blocks",
+            cure="choose an image size with whole blocks",
+        )
     blocks = features.reshape(images, rows // merge, merge, columns // merge, merge, dim)
     return blocks.transpose(2, 3).reshape(-1, dim)
 
@@ -51,12 +97,19 @@ def merge_block_order(features: Tensor, merge: int) -> Tensor:
 def encode_views(encoder: GeometryEncoder, views: Tensor | Sequence[Tensor], merge: int) -> list[Tensor]:
     """Encode a batch of views, of equal shape (B, F, 3, H, W) or ragged [(F, 3, H, W)], to one (N, D) per level.
 
-    Patches come in the order of Qwen's visual tokens: view by view, frame by frame, merge blocks together.
+    Views of equal shape share one pass. Patches come in the order of Qwen's visual tokens: view by view, frame by
+    frame, merge blocks together.
     """
-    batches = [views] if isinstance(views, Tensor) else [view[None] for view in views]
-    encoded = [encoder(batch) for batch in batches]
-    levels = []
-    for level in range(len(encoder.levels)):
-        parts = [merge_block_order(features[level].flatten(0, 1), merge) for features in encoded]
-        levels.append(torch.cat(parts))
-    return levels
+    groups: dict[torch.Size, list[int]] = {}
+    for index, view in enumerate(views):
+        groups.setdefault(view.shape, []).append(index)
+    encoded: list[list[Tensor]] = [[] for _ in views]
+    for members in groups.values():
+        levels = encoder(torch.stack([views[index] for index in members]))
+        for position, index in enumerate(members):
+            encoded[index] = [merge_block_order(level[position], merge) for level in levels]
+    return [torch.cat(parts) for parts in zip(*encoded, strict=True)]
+
+
+def _described(images: Tensor) -> str:
+    return f"{tuple(images.shape)} of {str(images.dtype).removeprefix('torch.')}"

@@ -1,0 +1,287 @@
+"""Other people's weight files into our modules, with an account of every tensor.
+
+=====================  ============================================================================================
+Qwen3-VL 2B, 4B, 8B    the stock names, which are also ours: everything but the geometry encoder and the fusion
+VGGT-1B                ``aggregator.`` and our names; its camera, point, depth and track heads are left aside, counted
+GAP-MLLM               the authors' names (repository ZestfulJX/GAP-MLLM at 051011f): :data:`GAP_MLLM_NAMES`. They
+                       register the geometry modules twice, so each of their tensors may come under two names
+=====================  ============================================================================================
+
+Files are safetensors or torch archives (read without executing them), whole or in shards with an index. A file that
+does not fit is refused with all that is missing, unexpected or of another shape; nothing is copied then.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from transformers.initialization import no_init_weights
+
+from gapdata.errors import UsageError
+
+if TYPE_CHECKING:
+    from gapmodel.modeling import GapConfig, GapForConditionalGeneration
+
+INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+FILES = ("model.safetensors", "model.pt", "pytorch_model.bin")
+"""What a directory is searched for, indexes first."""
+VGGT_HEADS = r"(?:camera|point|depth|track)_head"
+GAP_MLLM_MERGER_DIM = 4096
+"""Width inside the authors' geometry mergers, which their configuration leaves to a default."""
+GAP_MLLM_NAMES = (
+    (r"^(?:model\.)?geometry_encoder\.vggt\.aggregator\.", "model.geometry."),
+    (r"^(?:model\.)?geometry_deepstack_merger_list\.(\d+)\.", r"model.fusion.\1.merger."),
+    (r"^(?:model\.)?geometry_merger\.", "model.fusion.3.merger."),
+    (r"^(?:model\.)?deepstack_feature_fusion_list\.(\d+)\.", r"model.fusion.\1.fuse."),
+    (r"^(?:model\.)?feature_fusion\.", "model.fusion.3.fuse."),
+    (r"^(model\.fusion\.\d+\.merger)\.ln_q\.", r"\1.norm."),
+    (r"^(model\.fusion\.\d+\.fuse)\.norm1\.", r"\1.norm_visual."),
+    (r"^(model\.fusion\.\d+\.fuse)\.norm2\.", r"\1.norm_geometry."),
+    (r"^(model\.fusion\.\d+\.fuse)\.gate_projection\.0\.", r"\1.gate."),
+)
+"""The authors' names into ours, substituted one after another: DeepStack's three levels come first, then the last."""
+
+Entry = tuple[str, tuple[int, ...], Callable[[], Tensor]]
+"""A tensor of a file before it is read: name, shape, how to read it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadReport:
+    """What became of every tensor of a file and of the module."""
+
+    path: str
+    loaded: int  # tensors of the module, each counted once
+    repeated: int  # second names of tensors that had come already, with equal values
+    ignored: dict[str, int]  # tensors left aside on purpose, by the module in the file that they belong to
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    unfitting: tuple[str, ...]  # of another shape, or unequal under their two names: names and reasons
+
+    @property
+    def problems(self) -> str:
+        """All that does not fit, in one line; empty if everything does."""
+        parts = {"missing": self.missing, "unexpected": self.unexpected, "unfitting": self.unfitting}
+        return "; ".join(f"{len(names)} {what} ({_listed(names)})" for what, names in parts.items() if names)
+
+    def __str__(self) -> str:
+        """One line for a log."""
+        again = [f"{self.repeated} under a second name"] if self.repeated else []
+        ignored = [f"{count} of {module} left aside" for module, count in self.ignored.items()]
+        done = ", ".join([f"{self.path}: {self.loaded} tensors loaded", *again, *ignored])
+        return f"{done}; {self.problems}" if self.problems else done
+
+
+def load_geometry(encoder: nn.Module, path: str | Path, *, strict: bool = True) -> LoadReport:
+    """Read a geometry encoder's weights: facebook/VGGT-1B's file, one of our checkpoints, or the bare names.
+
+    Args:
+        encoder: :class:`gapmodel.geometry.vggt.VGGT`, or another encoder whose weights were saved by us.
+        path: ``model.safetensors`` or ``model.pt``, or the directory that holds it.
+        strict: refuse a file that does not fit exactly; otherwise what fits is loaded and the report tells the rest.
+
+    Raises:
+        UsageError: the file cannot be read or, if strict, does not fit; nothing has been loaded then.
+    """
+    ignored = rf"{VGGT_HEADS}|model\.(?:visual|language_model|fusion)|lm_head"
+    return load_weights(encoder, path, [(r"^(?:aggregator|model\.geometry)\.", "")], ignored=ignored, strict=strict)
+
+
+def load_qwen(model: nn.Module, path: str | Path, *, strict: bool = True) -> LoadReport:
+    """Read a public Qwen3-VL into our model, whose geometry encoder and fusion stay as they are.
+
+    Arguments and errors as in :func:`load_geometry`.
+    """
+    return load_weights(model, path, absent=r"model\.(?:geometry|fusion)", strict=strict)
+
+
+def load_gap_mllm(
+    directory: str | Path, *, geometry: Mapping[str, Any] | None = None, dtype: torch.dtype = torch.float32
+) -> tuple[GapForConditionalGeneration, LoadReport]:
+    """The model in a directory of the authors' (``config.json`` and weights), in evaluation mode.
+
+    Give it a processor with ``paper_preprocessing``: it was trained with the two encoders' different fields of view.
+
+    Args:
+        directory: a released checkpoint.
+        geometry: options of the VGGT inside, if it is not of VGGT-1B's size.
+        dtype: of the model.
+
+    Raises:
+        UsageError: there is no such model, it is of another kind, or its tensors do not fit.
+    """
+    # Here and below, so that the model can read its frozen encoder through this module.
+    from gapmodel.modeling import GapForConditionalGeneration
+
+    config = gap_mllm_config(Path(directory), geometry or {})
+    with no_init_weights():
+        model = GapForConditionalGeneration._from_config(config, dtype=dtype)
+    model.tie_weights()
+    heads = rf"(?:model\.)?geometry_encoder\.vggt\.{VGGT_HEADS}"
+    return model.eval(), load_weights(model, directory, GAP_MLLM_NAMES, ignored=heads)
+
+
+def gap_mllm_config(directory: Path, geometry: Mapping[str, Any]) -> GapConfig:
+    """Our configuration of the model in a directory of the authors'; see :func:`load_gap_mllm`."""
+    from gapmodel.modeling import GapConfig
+
+    fields = _read_json(directory / "config.json")
+    kinds = {
+        "model_type": ("qwen3_vl",),
+        "use_geometry_encoder": (True,),
+        "feature_fusion_method": ("gated",),
+        "geometry_encoder_type": ("vggt", None),
+        "geometry_merger_type": ("mlp", None),
+        "reference_frame": ("first", None),
+    }
+    if wrong := [f"{name} {fields.get(name)!r}" for name, known in kinds.items() if fields.get(name) not in known]:
+        raise UsageError(
+            f"is no GAP-MLLM with gated fusion of VGGT relative to the first frame: {', '.join(wrong)}",
+            path=directory / "config.json",
+            cure="name a checkpoint that the authors released",
+        )
+    tokens = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
+    stock = ("text_config", "vision_config", "tie_word_embeddings", *tokens)
+    return GapConfig(
+        **{name: fields[name] for name in stock if name in fields},
+        geometry={"name": "vggt", "levels": fields.get("intermediate_layer_idx", [4, 11, 17, 23]), **geometry},
+        fusion="gated",
+        merger_dim=fields.get("geometry_merger_hidden_dim", GAP_MLLM_MERGER_DIM),
+    )
+
+
+def load_weights(
+    module: nn.Module,
+    path: str | Path,
+    names: Sequence[tuple[str, str]] = (),
+    *,
+    ignored: str = "",
+    absent: str = "",
+    strict: bool = True,
+) -> LoadReport:
+    """Copy the tensors of a file, of shards or of a directory into a module, in its own precision and on its device.
+
+    Args:
+        module: what they belong to; a tensor that it has under several names (a tied head) counts once.
+        path: a file, an index of shards, or a directory with one of either.
+        names: patterns and replacements that turn the file's names into the module's, one after another.
+        ignored: pattern of the modules in the file that are left aside.
+        absent: pattern of the module's own parts that the file need not have.
+        strict: refuse a file that does not fit exactly.
+
+    Raises:
+        UsageError: the file cannot be read or, if strict, does not fit; nothing has been copied then.
+    """
+    state = module.state_dict(keep_vars=True)
+    first = {id(tensor): name for name, tensor in reversed(state.items())}
+    found: dict[str, Entry] = {}
+    missing = {first[id(tensor)]: None for tensor in state.values()}
+    left_aside: Counter[str] = Counter()
+    repeated, unexpected, unfitting = 0, [], []
+    for entry in _entries(Path(path)):
+        name, shape, read = entry
+        if ignored and (head := re.match(rf"({ignored})\.", name)):
+            left_aside[head[1]] += 1
+            continue
+        own = name
+        for pattern, replacement in names:
+            own = re.sub(pattern, replacement, own)
+        if own not in state:
+            unexpected.append(name)
+            continue
+        own = first[id(state[own])]
+        missing.pop(own, None)
+        if shape != tuple(state[own].shape):
+            unfitting.append(f"{name} is {list(shape)}, not {list(state[own].shape)}")
+        elif own not in found:
+            found[own] = entry
+        elif torch.equal(found[own][2](), read()):
+            repeated += 1
+        else:
+            unfitting.append(f"{name} differs from {found[own][0]}, the same tensor")
+    report = LoadReport(
+        path=str(path),
+        loaded=len(found),
+        repeated=repeated,
+        ignored=dict(sorted(left_aside.items())),
+        missing=tuple(name for name in missing if not (absent and re.match(rf"(?:{absent})\.", name))),
+        unexpected=tuple(unexpected),
+        unfitting=tuple(unfitting),
+    )
+    if strict and report.problems:
+        cure = "configure the model as the file was made, or load what fits with strict=False"
+        raise UsageError(f"does not fit {type(module).__name__}: {report.problems}", path=path, cure=cure)
+    with torch.no_grad():
+        for name, (_, _, read) in found.items():
+            state[name].copy_(read())
+    return report
+
+
+def _entries(path: Path) -> Iterator[Entry]:
+    """The tensors of all files that ``path`` stands for, none of them read yet."""
+    if path.is_dir():
+        inside = [path / name for name in (*INDEXES, *FILES) if (path / name).is_file()]
+        if not inside:
+            raise UsageError("has no weights", path=path, cure=f"it should have one of {', '.join((*INDEXES, *FILES))}")
+        path = inside[0]
+    for file in _shards(path) if path.suffix == ".json" else [path]:
+        if not file.is_file():
+            raise UsageError("does not exist", path=file, cure="name the weights, or the directory that holds them")
+        yield from _safetensors(file) if file.suffix == ".safetensors" else _archive(file)
+
+
+def _shards(index: Path) -> list[Path]:
+    """The files of an index, each once; they lie beside it, and an index that points elsewhere is refused."""
+    places = _read_json(index).get("weight_map")
+    if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
+        raise UsageError("has no weight_map from tensors to files", path=index, cure="get a sound copy")
+    for name in set(places.values()):
+        if not re.fullmatch(r"\w[\w.-]*", name):
+            raise UsageError(f"points to {name!r}, which is not beside it", path=index, cure="get a sound copy")
+    return [index.parent / name for name in sorted(set(places.values()))]
+
+
+def _safetensors(file: Path) -> Iterator[Entry]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        opened = safe_open(str(file), "pt")
+    except SafetensorError as error:
+        raise UsageError(f"is no whole safetensors file: {error}", path=file, cure="get a sound copy") from error
+    for name in opened.keys():  # noqa: SIM118
+        yield name, tuple(opened.get_slice(name).get_shape()), partial(opened.get_tensor, name)
+
+
+def _archive(file: Path) -> Iterator[Entry]:
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError(f"is no archive of tensors: {reason}", path=file, cure="get a sound copy") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UsageError("holds something else than tensors by name", path=file, cure="name a file of weights")
+    for name, tensor in state.items():
+        yield name, tuple(tensor.shape), partial(Tensor.detach, tensor)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot be read: {error}", path=path) from error
+    if not isinstance(fields, dict):
+        raise UsageError("holds no JSON object", path=path)
+    return fields
+
+
+def _listed(names: Sequence[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,0 +1,68 @@
+"""The command ``gapmodel``: look inside a model. Exit status as ``gapdata``'s: 0 done, 1 unexpected, 2 usage."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gapdata.errors import GapDataError, UsageError
+from gapdata.storage import location
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status."""
+    parser = argparse.ArgumentParser(prog="gapmodel", description="Look inside a trained model.", allow_abbrev=False)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    text = "Draw, for one record, the gate map of every level and what a patch attends to in the geometry encoder."
+    inspect = commands.add_parser("inspect", help=text, description=text, allow_abbrev=False)
+    inspect.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a model directory or a run's directory")
+    inspect.add_argument("--build", required=True, metavar="DIR", help="the build that holds the record")
+    inspect.add_argument("--key", metavar="KEY", help="the record (default: the first clip)")
+    inspect.add_argument(
+        "--token", type=_pixel, metavar="U,V", help="a pixel (default: the first prompt's, or the centre)"
+    )
+    inspect.add_argument("--frame", type=int, metavar="I", help="that pixel's frame, counted in the view from 0")
+    inspect.add_argument("--save", type=Path, required=True, metavar="X.png", help="where the picture goes")
+    inspect.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    options = parser.parse_args(arguments)
+    try:
+        return _inspect(options)
+    except GapDataError as error:
+        if options.debug:
+            raise
+        print(f"gapmodel: {error}", file=sys.stderr)
+        return error.exit_status
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    if options.save.suffix.lower() != ".png" or not options.save.parent.is_dir():
+        raise UsageError("is no .png file in an existing directory", path=options.save, cure="change --save")
+    import cv2
+    import torch
+
+    from gapdata.atomic import write_atomically
+    from gapdata.shards.reader import ShardReader
+    from gapmodel.inspection import inspect_record, inspection_sheet
+    from gapmodel.train import load_model
+
+    reader = ShardReader(location(options.build))
+    if not len(reader):
+        raise UsageError("holds no record", path=options.build)
+    record = reader[next(iter(reader.select(view="clip")), 0)] if options.key is None else reader.record(options.key)
+    model, processor = load_model(options.checkpoint)
+    model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+    sheet = inspection_sheet(inspect_record(model, processor, record, pixel=options.token, frame=options.frame))
+    _, data = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+    write_atomically(options.save, data.tobytes())
+    print(options.save)
+    return 0
+
+
+def _pixel(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,6}),(\d{1,6})", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no pixel such as 320,240")
+    return int(match[1]), int(match[2])

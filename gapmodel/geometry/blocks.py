@@ -1,0 +1,127 @@
+"""The transformer block that DINOv2 and VGGT share, and VGGT's rotary positions.
+
+Module names are those of the public checkpoints, so that their files load key by key.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Rotary = tuple[Tensor, Tensor]
+"""Factors (T, head_dim) of each channel and of the channel it is paired with: cosines, and sines with their sign."""
+
+
+class Block(nn.Module):
+    """``x + ls1(attn(norm1(x)))``, then ``x + ls2(mlp(norm2(x)))``; GELU is the exact one, every layer has biases."""
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        mlp_ratio: float,
+        *,
+        norm_eps: float,
+        qk_norm: bool = False,
+        init_values: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, eps=norm_eps)
+        self.attn = Attention(dim, num_heads, qk_norm)
+        self.ls1 = nn.Identity() if init_values is None else LayerScale(dim, init_values)
+        self.norm2 = nn.LayerNorm(dim, eps=norm_eps)
+        self.mlp = Mlp(dim, round(dim * mlp_ratio))
+        self.ls2 = nn.Identity() if init_values is None else LayerScale(dim, init_values)
+
+    def forward(self, x: Tensor, rotary: Rotary | None = None) -> Tensor:
+        """(B, T, D) tokens."""
+        x = x + self.ls1(self.attn(self.norm1(x), rotary))
+        return x + self.ls2(self.mlp(self.norm2(x)))
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention; with ``qk_norm`` a LayerNorm over each head's queries and keys, before rotation."""
+
+    def __init__(self, dim: int, num_heads: int, qk_norm: bool) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.q_norm = nn.LayerNorm(dim // num_heads) if qk_norm else nn.Identity()
+        self.k_norm = nn.LayerNorm(dim // num_heads) if qk_norm else nn.Identity()
+        self.proj = nn.Linear(dim, dim)
+
+    def queries_keys_values(self, x: Tensor, rotary: Rotary | None) -> tuple[Tensor, Tensor, Tensor]:
+        """What attention works on, each (B, num_heads, T, head_dim)."""
+        B, T, _ = x.shape
+        q, k, v = self.qkv(x).reshape(B, T, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
+        q, k = self.q_norm(q), self.k_norm(k)
+        if rotary is not None:
+            q, k = rotate(q, rotary), rotate(k, rotary)
+        return q.type_as(v), k.type_as(v), v
+
+    def forward(self, x: Tensor, rotary: Rotary | None = None) -> Tensor:
+        """(B, T, D) tokens."""
+        attended = F.scaled_dot_product_attention(*self.queries_keys_values(x, rotary))
+        return self.proj(attended.transpose(1, 2).reshape(x.shape))
+
+
+class Mlp(nn.Module):
+    """Linear, exact GELU, linear."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., D) to (..., D)."""
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class LayerScale(nn.Module):
+    """A learned factor per channel, which starts small so that a deep network starts near the identity."""
+
+    def __init__(self, dim: int, init_values: float) -> None:
+        super().__init__()
+        self.init_values = init_values
+        self.gamma = nn.Parameter(torch.full((dim,), init_values))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., D) to (..., D)."""
+        return x * self.gamma
+
+
+class PatchEmbed(nn.Module):
+    """(I, 3, H, W) pixels to (I, h * w, D) tokens, row by row: one linear map of every patch."""
+
+    def __init__(self, patch_size: int, dim: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, dim, patch_size, patch_size)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """See the class."""
+        return self.proj(pixels.to(self.proj.weight.dtype)).flatten(2).transpose(1, 2)
+
+
+def rotary_positions(rows: int, columns: int, special: int, head_dim: int, base: float, device: torch.device) -> Rotary:
+    """Rotary factors of ``special`` tokens, which stand at position 0, and of a grid of patches after them.
+
+    The patch in row i and column j stands at (1 + i, 1 + j). Half of a head's channels turn by the row, half by the
+    column, with frequencies ``base ** (-k / n)`` for k of n = head_dim / 4 (RoFormer, arXiv 2104.09864, per axis). In
+    each half, channel k is paired with channel k + n.
+    """
+    n = head_dim // 4
+    frequency = base ** (-torch.arange(n, device=device) / n)
+    grid = torch.cartesian_prod(torch.arange(1, rows + 1, device=device), torch.arange(1, columns + 1, device=device))
+    positions = F.pad(grid, (0, 0, special, 0))  # (S + h * w, 2)
+    angles = positions[:, :, None] * frequency  # (S + h * w, 2, n)
+    cos, sin = angles.cos(), angles.sin()
+    return torch.cat([cos, cos], dim=-1).flatten(1), torch.cat([-sin, sin], dim=-1).flatten(1)
+
+
+def rotate(x: Tensor, rotary: Rotary) -> Tensor:
+    """Turn (..., T, head_dim) by the tokens' angles."""
+    cos, sin = rotary
+    row, row_pair, column, column_pair = x.chunk(4, dim=-1)
+    return x * cos + torch.cat([row_pair, row, column_pair, column], dim=-1) * sin

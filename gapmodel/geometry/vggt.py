@@ -1,0 +1,161 @@
+"""VGGT's aggregator (arXiv 2503.11651, figure 2): attention within each frame and over all frames in turns.
+
+    frames -> DINOv2 patches
+    tokens of a frame: [camera, registers, patches]          the first frame's camera and registers differ from the rest
+    24 x ( frame attention -> global attention )             rotary positions; special tokens stand at position 0
+    features of level l: [frame block l's output, global block l's output], side by side, patches only
+
+The special tokens of the first frame are all that tells it from the others, so the features are relative to its camera
+and otherwise follow the frames' order. What VGGT predicts from these features (cameras, depth, points, tracks) is not
+here: the fusion reads the features themselves.
+
+Parameter names are those of the file of facebook/VGGT-1B without its prefix ``aggregator.``: 1210 tensors with 909.1
+million values at the default sizes (:func:`gapmodel.checkpoints.load_vggt` reads the file).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from transformers import initialization as init
+
+from gapdata.errors import UsageError
+from gapmodel.geometry.base import GeometryEncoder
+from gapmodel.geometry.blocks import Block, LayerScale, PatchEmbed, rotary_positions
+from gapmodel.geometry.dinov2 import DinoV2
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+"""ImageNet's statistics of RGB in [0, 1]."""
+NORM_EPS = 1e-5
+
+
+class VGGT(GeometryEncoder):
+    """The aggregator; features of a level are ``2 * embed_dim`` wide.
+
+    Args:
+        img_size: side in pixels of the square image whose grid DINOv2's positions have; other sizes are interpolated.
+        patch_size: side of a patch in pixels.
+        embed_dim: width of DINOv2 and of the aggregator.
+        depth: pairs of a frame and a global attention block.
+        num_heads: attention heads of these blocks.
+        mlp_ratio: width of the hidden layer of a block's MLP, relative to ``embed_dim``.
+        num_register_tokens: registers of a frame.
+        levels: pairs whose features come out, ascending.
+        patch_embed: ``dinov2``, or ``conv`` for one linear map of each patch.
+        dino_depth: DINOv2's blocks; ``depth`` if left out.
+        dino_num_heads: DINOv2's attention heads; ``num_heads`` if left out.
+        dino_num_register_tokens: DINOv2's registers; ``num_register_tokens`` if left out.
+        rope_freq: base of the rotary frequencies.
+        init_values: start of the aggregator's LayerScale; ``None`` leaves LayerScale out.
+        token_std: spread of the special tokens at initialisation.
+    """
+
+    def __init__(
+        self,
+        *,
+        img_size: int = 518,
+        patch_size: int = 14,
+        embed_dim: int = 1024,
+        depth: int = 24,
+        num_heads: int = 16,
+        mlp_ratio: float = 4.0,
+        num_register_tokens: int = 4,
+        levels: Sequence[int] = (4, 11, 17, 23),
+        patch_embed: Literal["dinov2", "conv"] = "dinov2",
+        dino_depth: int | None = None,
+        dino_num_heads: int | None = None,
+        dino_num_register_tokens: int | None = None,
+        rope_freq: float = 100.0,
+        init_values: float | None = 0.01,
+        token_std: float = 1e-6,
+    ) -> None:
+        super().__init__()
+        _check(embed_dim, num_heads, depth, levels)
+        self.patch_size = patch_size
+        self.levels = tuple(levels)
+        self.dim = 2 * embed_dim
+        self.reference = "first"
+        self.head_dim = embed_dim // num_heads
+        self.rope_freq = rope_freq
+        self.token_std = token_std
+        self.patch_embed: nn.Module
+        if patch_embed == "conv":
+            self.patch_embed = PatchEmbed(patch_size, embed_dim)
+        else:
+            self.patch_embed = DinoV2(
+                img_size=img_size,
+                patch_size=patch_size,
+                embed_dim=embed_dim,
+                depth=_first(dino_depth, depth),
+                num_heads=_first(dino_num_heads, num_heads),
+                mlp_ratio=mlp_ratio,
+                num_register_tokens=_first(dino_num_register_tokens, num_register_tokens),
+            )
+        # Index 0 belongs to the first frame, index 1 to every other one.
+        self.camera_token = nn.Parameter(torch.empty(1, 2, 1, embed_dim))
+        self.register_token = nn.Parameter(torch.empty(1, 2, num_register_tokens, embed_dim))
+        self.frame_blocks, self.global_blocks = (
+            nn.ModuleList(
+                Block(embed_dim, num_heads, mlp_ratio, norm_eps=NORM_EPS, qk_norm=True, init_values=init_values)
+                for _ in range(depth)
+            )
+            for _ in range(2)
+        )
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """Special tokens, positions and layer scales as VGGT starts them."""
+        init.normal_(self.camera_token, std=self.token_std)
+        init.normal_(self.register_token, std=self.token_std)
+        for module in self.modules():
+            if isinstance(module, DinoV2):
+                module.init_weights()
+            elif isinstance(module, LayerScale):
+                init.constant_(module.gamma, module.init_values)
+
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """See :meth:`GeometryEncoder.forward`."""
+        B, frames, _, H, W = images.shape
+        rows, columns = H // self.patch_size, W // self.patch_size
+        mean, std = (images.new_tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+        patches = self.patch_embed(((images - mean) / std).flatten(0, 1))  # (B * F, h * w, D)
+        x = torch.cat([self._special_tokens(B, frames), patches], dim=1)  # (B * F, S + h * w, D)
+        special = x.shape[1] - rows * columns
+        of_frame = cos, sin = rotary_positions(rows, columns, special, self.head_dim, self.rope_freq, x.device)
+        of_view = cos.repeat(frames, 1), sin.repeat(frames, 1)  # every frame has the same positions
+
+        features = []
+        for level in range(self.levels[-1] + 1):
+            x = in_frame = self.frame_blocks[level](x, of_frame)
+            x = self.global_blocks[level](x.reshape(B, -1, x.shape[-1]), of_view).reshape(in_frame.shape)
+            if level in self.levels:
+                both = torch.cat([in_frame, x], dim=-1)[:, special:]
+                features.append(both.reshape(B, frames, rows, columns, self.dim))
+        return features
+
+    def _special_tokens(self, B: int, frames: int) -> Tensor:
+        """Camera and register tokens of every frame, (B * F, S, D)."""
+        tokens = torch.cat([self.camera_token, self.register_token], dim=2)  # (1, 2, S, D)
+        each = torch.cat([tokens[:, :1], tokens[:, 1:].expand(-1, frames - 1, -1, -1)], dim=1)  # (1, F, S, D)
+        return each.expand(B, -1, -1, -1).flatten(0, 1)
+
+
+def _first(value: int | None, otherwise: int) -> int:
+    return otherwise if value is None else value
+
+
+def _check(embed_dim: int, num_heads: int, depth: int, levels: Sequence[int]) -> None:
+    if embed_dim % (4 * num_heads):
+        raise UsageError(
+            f"embed_dim {embed_dim} does not give {num_heads} heads a multiple of 4 channels each",
+            cure="rotary positions in two axes turn channels in pairs; change embed_dim or num_heads",
+        )
+    if not levels or list(levels) != sorted(set(levels)) or not 0 <= levels[0] <= levels[-1] < depth:
+        raise UsageError(
+            f"levels {tuple(levels)} are no ascending choice of the {depth} pairs of blocks",
+            cure=f"choose from 0 to {depth - 1}",
+        )
