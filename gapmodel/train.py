@@ -29,7 +29,8 @@ from tqdm import tqdm
 from gapdata.errors import GapDataError, UsageError
 from gapmodel.data import Questions, Records, batches, chosen_records
 from gapmodel.dense import DenseHead
-from gapmodel.modeling import GapForConditionalGeneration, tiny_config
+from gapmodel.modeling import GapForConditionalGeneration
+from gapmodel.presets import preset
 from gapmodel.processing import IGNORED, Batch, GapProcessor
 from gapmodel.recipe import DataRecipe, TrainingRecipe
 from gapmodel.tokenizer import special_token_ids, train_tokenizer
@@ -206,11 +207,11 @@ def new_model(reader: Records, recipe: TrainingRecipe) -> tuple[GapForConditiona
     ]
     tokenizer = train_tokenizer(texts)
     size, merge = recipe.processor, recipe.processor.merge_size
-    config = tiny_config(
-        len(tokenizer),
-        special_token_ids(tokenizer),
+    config = preset(
+        "tiny",
+        token_ids=special_token_ids(tokenizer),
         fusion=recipe.model.fusion,
-        text=recipe.model.text,
+        text={"vocab_size": len(tokenizer), **recipe.model.text},
         geometry={"patch_size": size.geometry_patch_size, **recipe.model.geometry},
         vision={
             "patch_size": size.patch_size,

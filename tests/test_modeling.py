@@ -11,20 +11,24 @@ from transformers.models.qwen3_vl import Qwen3VLConfig, Qwen3VLForConditionalGen
 
 from gapdata.errors import UsageError
 from gapmodel.geometry import build_geometry_encoder
-from gapmodel.modeling import GapConfig, GapForConditionalGeneration, GapModel, tiny_config
+from gapmodel.modeling import GapConfig, GapForConditionalGeneration, GapModel
+from gapmodel.presets import preset
 
 TOKENS = {"pad": 0, "start": 1, "end": 2, "vision_start": 3, "vision_end": 4, "image": 5, "video": 6}
 VOCABULARY = 40
 PATCH = 8
 ROWS, COLUMNS, FRAMES = 4, 6, 2
-SMALL_TEXT = {"hidden_size": 64, "intermediate_size": 96, "num_attention_heads": 2, "num_key_value_heads": 2}
+SMALL_TEXT = {"vocab_size": VOCABULARY, "hidden_size": 64, "intermediate_size": 96, "num_attention_heads": 2, "num_key_value_heads": 2}
+
+
+OURS = ("geometry", "fusion", "merger_dim", "geometry_weights", "geometry_fingerprint", "model_type")
 
 
 def make_model(fusion: str = "gated", **options: object) -> GapForConditionalGeneration:
     torch.manual_seed(0)
-    config = tiny_config(
-        VOCABULARY,
-        TOKENS,
+    config = preset(
+        "tiny",
+        token_ids=TOKENS,
         fusion=fusion,
         text=SMALL_TEXT,
         vision={"hidden_size": 48, "intermediate_size": 64, "patch_size": PATCH, "num_position_embeddings": 64},
@@ -77,7 +81,7 @@ def test_gated_residual_at_initialisation_is_the_stock_model_bit_for_bit() -> No
     fields = {
         name: value
         for name, value in model.config.to_dict().items()
-        if name not in ("geometry", "fusion", "model_type")
+        if name not in OURS
     }
     stock = Qwen3VLForConditionalGeneration(Qwen3VLConfig(**fields)).eval()
     missing, unexpected = stock.load_state_dict(model.state_dict(), strict=False)
@@ -277,7 +281,7 @@ def test_geometry_on_another_grid_is_refused() -> None:
 
 
 def test_more_levels_than_the_vision_model_has_are_refused() -> None:
-    with pytest.raises(UsageError, match="gives 5 levels, the vision model takes 1 to 4"):
+    with pytest.raises(UsageError, match="gives 5 levels for the visual streams deepstack.0, deepstack.1, deepstack.2, final"):
         make_model(depth=5, levels=[0, 1, 2, 3, 4])
 
 

@@ -15,7 +15,7 @@ ENCODERS: dict[str, type[GeometryEncoder]] = {
 
 
 def build_geometry_encoder(config: Mapping[str, Any]) -> GeometryEncoder:
-    """The encoder that ``config["name"]`` names, built from the other fields.
+    """The encoder that ``config["name"]`` names, built from the other fields; it keeps ``config`` under that name.
 
     Raises:
         UsageError: no encoder has that name.
@@ -24,7 +24,9 @@ def build_geometry_encoder(config: Mapping[str, Any]) -> GeometryEncoder:
     name = options.pop("name", None)
     if name not in ENCODERS:
         raise UsageError(f"geometry encoder {name!r} is unknown", cure=f"choose from {', '.join(ENCODERS)}")
-    return ENCODERS[name](**options)
+    encoder = ENCODERS[name](**options)
+    encoder.config = dict(config)
+    return encoder
 
 
 __all__ = ["ENCODERS", "GeometryEncoder", "build_geometry_encoder"]
