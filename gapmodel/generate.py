@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from gapmodel.modeling import GapForConditionalGeneration
-from gapmodel.processing import Example, GapProcessor
+from gapmodel.packing import Example
+from gapmodel.processing import GapProcessor
 
 
 @torch.inference_mode()

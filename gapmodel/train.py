@@ -30,8 +30,9 @@ from gapdata.errors import GapDataError, UsageError
 from gapmodel.data import Questions, Records, batches, chosen_records
 from gapmodel.dense import DenseHead
 from gapmodel.modeling import GapForConditionalGeneration
+from gapmodel.packing import IGNORED, Batch
 from gapmodel.presets import preset
-from gapmodel.processing import IGNORED, Batch, GapProcessor
+from gapmodel.processing import GapProcessor
 from gapmodel.recipe import DataRecipe, TrainingRecipe
 from gapmodel.tokenizer import special_token_ids, train_tokenizer
 
@@ -155,7 +156,7 @@ def batch_losses(model: GapForConditionalGeneration, head: DenseHead | None, bat
     return {
         "answer": answer,
         "visual": head.visual_loss(torch.cat(tuple(features.pooler_output)), batch.targets),
-        "asked": head.asked_loss(hidden, answered.nonzero()[:, 0], batch.targets),
+        "asked": head.asked_loss(hidden, batch.questions[answered], batch.targets),
     }
 
 
