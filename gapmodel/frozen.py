@@ -92,7 +92,9 @@ def load_encoder_weights(encoder: nn.Module, path: str | Path) -> None:
     wanted = encoder.state_dict()
     missing = set(wanted)
     for name, value in _tensors(Path(path)):
-        own = next((name.removeprefix(p) for p in PREFIXES if name.startswith(p) and name.removeprefix(p) in wanted), "")
+        own = next(
+            (name.removeprefix(p) for p in PREFIXES if name.startswith(p) and name.removeprefix(p) in wanted), ""
+        )
         if not own:
             continue
         if value.shape != wanted[own].shape:

@@ -204,8 +204,8 @@ def fusion_streams(fusion: str | Mapping[str, str], levels: int, deepstack: int)
 
     Args:
         fusion: one strategy for all levels: the last level goes to ``final``, those before it to ``deepstack.0``,
-            ``deepstack.1``, ... in order. Or stream -> strategy, for as many streams as the encoder has levels; DeepStack
-            streams in order and then ``final`` receive the levels in order.
+            ``deepstack.1``, ... in order. Or stream -> strategy, for as many streams as the encoder has levels;
+            DeepStack streams in order and then ``final`` receive the levels in order.
         levels: levels that the geometry encoder gives.
         deepstack: DeepStack levels of the vision model.
 
@@ -214,7 +214,7 @@ def fusion_streams(fusion: str | Mapping[str, str], levels: int, deepstack: int)
     """
     known = [*(f"deepstack.{index}" for index in range(deepstack)), FINAL]
     if isinstance(fusion, str):
-        streams = {name: fusion for name in [*known[: min(levels, deepstack + 1) - 1], FINAL]}
+        streams = dict.fromkeys([*known[: min(levels, deepstack + 1) - 1], FINAL], fusion)
     else:
         if unknown := sorted(set(fusion) - set(known)):
             raise UsageError(f"unknown visual streams {', '.join(unknown)}", cure=f"choose from {', '.join(known)}")

@@ -152,7 +152,7 @@ class GapModel(GapPreTrainedModel, Qwen3VLModel):
     def get_image_features(
         self,
         pixel_values: Tensor,
-        image_grid_thw: Tensor | None,
+        image_grid_thw: Tensor,
         geometry_images: Tensor | Sequence[Tensor] | None = None,
         geometry_features: Sequence[Tensor] | None = None,
         output_gates: bool = False,

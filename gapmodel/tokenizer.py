@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import itertools
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -109,7 +110,7 @@ def rank_merges(table: Mapping[bytes, int]) -> list[tuple[bytes, bytes]]:
     for token, rank in sorted(table.items(), key=lambda item: item[1]):
         parts = [token[index : index + 1] for index in range(len(token))]
         while len(parts) > 2:
-            found = [table.get(left + right, rank) for left, right in zip(parts, parts[1:], strict=False)]
+            found = [table.get(left + right, rank) for left, right in itertools.pairwise(parts)]
             best = min(found)
             if best >= rank:
                 break

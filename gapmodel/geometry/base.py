@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ class GeometryEncoder(nn.Module, ABC):
     patch_size: int
     levels: tuple[int, ...]
     dim: int
+    config: dict[str, Any]
     reference: Literal["first", "none"]
 
     @abstractmethod
