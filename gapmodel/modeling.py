@@ -8,10 +8,10 @@
   ``generate`` finds :meth:`GapModel.get_image_features` by its name and therefore encodes once, whatever the number
   of new tokens or beams.
 
-What geometry adds to the stock arguments, on every forward and on ``get_image_features``: ``geometry_images`` (the
-frames, as :mod:`gapmodel.processing` makes them) or ``geometry_features`` (their encoded levels), and
-``output_gates=True``, with which the output has ``gates``: one (T, D) tensor for each entry of ``GapModel.streams``
-(``None`` where a strategy has no gate), T over all images of the batch in order, each image's tokens row by row.
+What geometry adds to the stock arguments: ``geometry_images`` (the frames, as :mod:`gapmodel.processing` makes them) or
+``geometry_features`` (their encoded levels), and on ``get_image_features`` and the outer forward ``output_gates=True``,
+with which the output has ``gates``: one (T, D) tensor for each entry of ``GapModel.streams`` (``None`` where a strategy
+has no gate), T over all images of the batch in order, each image's tokens row by row.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import torch
 from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText
-from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
+from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLConfig
 from transformers.models.qwen3_vl.modeling_qwen3_vl import (
     BaseModelOutputWithDeepstackFeatures,
@@ -48,8 +48,7 @@ PARTS = ("visual", "language_model", "geometry", "fusion")
 class GapConfig(Qwen3VLConfig):
     """``geometry`` names the encoder and holds its options, ``fusion`` the strategies (:mod:`gapmodel.fusion`).
 
-    ``merger_dim`` is the width inside the geometry mergers; ``None`` takes the language model's.
-    ``geometry_weights`` and ``geometry_fingerprint`` say where the weights of a frozen encoder are when a checkpoint
+    ``merger_dim`` is the width inside the geometry mergers, by default the language model's. ``geometry_weights`` and ``geometry_fingerprint`` say where the weights of a frozen encoder are when a checkpoint
     refers to them instead of holding them (:mod:`gapmodel.frozen`).
     """
 
@@ -70,13 +69,6 @@ class GapConfig(Qwen3VLConfig):
 @dataclass
 class FusedFeatures(BaseModelOutputWithDeepstackFeatures):
     """``pooler_output`` and ``deepstack_features`` after fusion, split by image; ``gates`` if they were asked for."""
-
-    gates: tuple[Tensor | None, ...] | None = None
-
-
-@dataclass
-class GapOutputWithPast(BaseModelOutputWithPast):
-    """The stock output and the gates."""
 
     gates: tuple[Tensor | None, ...] | None = None
 
@@ -183,20 +175,16 @@ class GapModel(GapPreTrainedModel, Qwen3VLModel):
             )
         merge = self.config.vision_config.spatial_merge_size
         grids = [(rows // merge, columns // merge) for _, rows, columns in image_grid_thw.tolist()]
-        final, deepstack, gates = stock.pooler_output, list(stock.deepstack_features), []
+        streams = {f"deepstack.{index}": tokens for index, tokens in enumerate(stock.deepstack_features)}
+        streams[FINAL], gates = stock.pooler_output, []
         for name, level, patches in zip(self.streams, self.fusion, geometry_features, strict=True):
-            by_image = final if name == FINAL else deepstack[_index(name)]
-            tokens, gate = level(torch.cat(tuple(by_image)), patches, grids)
-            fused = tokens.split([len(image) for image in by_image])
-            if name == FINAL:
-                final = fused
-            else:
-                deepstack[_index(name)] = fused
+            tokens, gate = level(torch.cat(tuple(streams[name])), patches, grids)
+            streams[name] = tokens.split([len(image) for image in streams[name]])
             gates.append(gate)
         return FusedFeatures(
             last_hidden_state=stock.last_hidden_state,
-            pooler_output=final,
-            deepstack_features=deepstack,
+            pooler_output=streams.pop(FINAL),
+            deepstack_features=list(streams.values()),
             gates=tuple(gates) if output_gates else None,
         )
 
@@ -208,7 +196,6 @@ class GapModel(GapPreTrainedModel, Qwen3VLModel):
         geometry_images: Tensor | Sequence[Tensor] | None = None,
         geometry_features: Sequence[Tensor] | None = None,
         mm_encoder_outputs: Mapping[str, Any] | None = None,
-        output_gates: bool = False,
         attention_mask: Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
@@ -216,18 +203,16 @@ class GapModel(GapPreTrainedModel, Qwen3VLModel):
 
         ``attention_mask`` may be (B, 1, S, S), True where a token may look (shared prefixes, :mod:`gapmodel.packing`).
         """
-        if pixel_values is not None:
-            grid = (pixel_values, image_grid_thw)
-            fused = self.get_image_features(*grid, geometry_images, geometry_features, output_gates)
+        if pixel_values is not None and image_grid_thw is not None:
+            fused = self.get_image_features(pixel_values, image_grid_thw, geometry_images, geometry_features)
             mm_encoder_outputs = {"image": fused}
-        output = super().forward(
+        return super().forward(
             input_ids=input_ids,
             image_grid_thw=image_grid_thw,
             mm_encoder_outputs=mm_encoder_outputs,
             attention_mask=self._additive(attention_mask),
             **kwargs,
         )
-        return _with_gates(GapOutputWithPast, output, mm_encoder_outputs) if output_gates else output
 
     def _additive(self, mask: Tensor | None) -> Tensor | None:
         # Eager attention adds a (B, 1, S, S) mask to the scores; a boolean one would be added as 0 and 1.
@@ -274,13 +259,14 @@ class GapForConditionalGeneration(EncoderByReference, GapPreTrainedModel, Qwen3V
             qwen = Qwen3VLForConditionalGeneration.from_pretrained(str(qwen), **loading)
         stock = qwen.config if isinstance(qwen, Qwen3VLForConditionalGeneration) else qwen
         encoder = geometry if isinstance(geometry, GeometryEncoder) else None
+        described = geometry.config if isinstance(geometry, GeometryEncoder) else geometry
         # Built field by field: a configuration read with from_pretrained would keep the stock model_type.
         own = {"model_type", "architectures", "transformers_version", "text_config", "vision_config"}
         config = GapConfig(
             **{name: value for name, value in stock.to_dict().items() if name not in own},
             text_config=stock.text_config,
             vision_config=stock.vision_config,
-            geometry=dict(encoder.config if encoder is not None else geometry),
+            geometry=dict(described),
             fusion=fusion if isinstance(fusion, str) else dict(fusion),
             merger_dim=merger_dim,
             geometry_weights=None if geometry_weights is None else str(geometry_weights),
@@ -326,9 +312,10 @@ class GapForConditionalGeneration(EncoderByReference, GapPreTrainedModel, Qwen3V
         understands: without ``position_ids`` in it, for one, generation would go on with the positions of an earlier
         call.
         """
-        if pixel_values is not None:
-            grid = (pixel_values, image_grid_thw)
-            fused = self.model.get_image_features(*grid, geometry_images, geometry_features, output_gates)
+        if pixel_values is not None and image_grid_thw is not None:
+            fused = self.model.get_image_features(
+                pixel_values, image_grid_thw, geometry_images, geometry_features, output_gates
+            )
             mm_encoder_outputs = {"image": fused}
         output = super().forward(
             input_ids=input_ids,
@@ -345,15 +332,9 @@ class GapForConditionalGeneration(EncoderByReference, GapPreTrainedModel, Qwen3V
             logits_to_keep=logits_to_keep,
             **kwargs,
         )
-        return _with_gates(GapCausalLMOutput, output, mm_encoder_outputs) if output_gates else output
-
-
-def _index(stream: str) -> int:
-    return int(stream.rpartition(".")[2])
-
-
-def _with_gates(kind: type[Any], output: Any, encoded: Mapping[str, Any] | None) -> Any:
-    return kind(**output, gates=encoded["image"].gates if encoded else None)
+        if not output_gates or mm_encoder_outputs is None:
+            return output
+        return GapCausalLMOutput(**output, gates=mm_encoder_outputs["image"].gates)
 
 
 AutoConfig.register("gap_qwen3_vl", GapConfig)

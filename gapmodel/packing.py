@@ -79,6 +79,22 @@ class Batch:
     padding."""
     targets: dict[str, Tensor]
 
+    def to(self, device: torch.device | str) -> Batch:
+        """The same on a device."""
+
+        def moved(value: Any) -> Any:
+            if isinstance(value, Tensor):
+                return value.to(device, non_blocking=True)
+            return [view.to(device, non_blocking=True) for view in value] if isinstance(value, list) else value
+
+        return Batch(
+            keys=self.keys,
+            inputs={name: moved(value) for name, value in self.inputs.items()},
+            labels=moved(self.labels),
+            questions=moved(self.questions),
+            targets={name: moved(value) for name, value in self.targets.items()},
+        )
+
 
 def pad_left(examples: Sequence[Example], pad: int) -> Batch:
     """A row for each example, padded with ``pad`` on the left."""

@@ -18,22 +18,34 @@ QWEN_TOKENS = {
     "video": 151656,
 }
 """Qwen3-VL's special tokens by role."""
-_TEXT = {
-    "vocab_size": 151_936,
-    "num_key_value_heads": 8,
-    "head_dim": 128,
-    "max_position_embeddings": 262_144,
-    "rope_parameters": {
-        "rope_type": "default",
-        "rope_theta": 5_000_000.0,
-        "mrope_section": [24, 20, 20],
-        "mrope_interleaved": True,
-    },
-}
-_VISION = {"num_heads": 16, "patch_size": 16, "temporal_patch_size": 2, "num_position_embeddings": 2304}
-_VISION_SMALL = {"depth": 24, "hidden_size": 1024, "intermediate_size": 4096, "deepstack_visual_indexes": [5, 11, 17]}
-_VISION_LARGE = {"depth": 27, "hidden_size": 1152, "intermediate_size": 4304, "deepstack_visual_indexes": [8, 16, 24]}
-_VGGT = {"geometry": {"name": "vggt"}, "fusion": "gated", "merger_dim": 4096}
+
+
+def _rotary(theta: float, sections: list[int]) -> dict[str, Any]:
+    return {"rope_type": "default", "rope_theta": theta, "mrope_section": sections, "mrope_interleaved": True}
+
+
+def _public(hidden: int, inner: int, layers: int, heads: int, *, tied: bool, large_vision: bool = False) -> dict:
+    size = (27, 1152, 4304, [8, 16, 24]) if large_vision else (24, 1024, 4096, [5, 11, 17])
+    vision = dict(zip(("depth", "hidden_size", "intermediate_size", "deepstack_visual_indexes"), size, strict=True))
+    return {
+        "text": {
+            "vocab_size": 151_936,
+            "hidden_size": hidden,
+            "intermediate_size": inner,
+            "num_hidden_layers": layers,
+            "num_attention_heads": heads,
+            "num_key_value_heads": 8,
+            "head_dim": 128,
+            "max_position_embeddings": 262_144,
+            "rope_parameters": _rotary(5_000_000.0, [24, 20, 20]),
+        },
+        "vision": {**vision, "num_heads": 16, "patch_size": 16, "num_position_embeddings": 2304},
+        "tie_word_embeddings": tied,
+        "geometry": {"name": "vggt"},
+        "fusion": "gated",
+        "merger_dim": 4096,
+    }
+
 
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {
@@ -46,12 +58,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "head_dim": 32,
             "max_position_embeddings": 4096,
             "initializer_range": 0.04,
-            "rope_parameters": {
-                "rope_type": "default",
-                "rope_theta": 10_000.0,
-                "mrope_section": [6, 5, 5],
-                "mrope_interleaved": True,
-            },
+            "rope_parameters": _rotary(10_000.0, [6, 5, 5]),
         },
         "vision": {
             "depth": 4,
@@ -67,27 +74,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "geometry": {"name": "tiny"},
         "tie_word_embeddings": True,
     },
-    "2b": {
-        "text": _TEXT
-        | {"hidden_size": 2048, "intermediate_size": 6144, "num_hidden_layers": 28, "num_attention_heads": 16},
-        "vision": _VISION | _VISION_SMALL,
-        "tie_word_embeddings": True,
-        **_VGGT,
-    },
-    "4b": {
-        "text": _TEXT
-        | {"hidden_size": 2560, "intermediate_size": 9728, "num_hidden_layers": 36, "num_attention_heads": 32},
-        "vision": _VISION | _VISION_SMALL,
-        "tie_word_embeddings": True,
-        **_VGGT,
-    },
-    "8b": {
-        "text": _TEXT
-        | {"hidden_size": 4096, "intermediate_size": 12_288, "num_hidden_layers": 36, "num_attention_heads": 32},
-        "vision": _VISION | _VISION_LARGE,
-        "tie_word_embeddings": False,
-        **_VGGT,
-    },
+    "2b": _public(2048, 6144, 28, 16, tied=True),
+    "4b": _public(2560, 9728, 36, 32, tied=True),
+    "8b": _public(4096, 12_288, 36, 32, tied=False, large_vision=True),
 }
 """The public configurations (config.json of Qwen/Qwen3-VL-2B, 4B and 8B-Instruct); ``merger_dim`` is the authors'."""
 

@@ -120,7 +120,7 @@ def training_step(
     recipe: TrainingRecipe,
 ) -> dict[str, float]:
     """One step; the losses and the gradient norm. Raises :class:`TrainingError` on a loss that is not finite."""
-    losses = batch_losses(model, head, batch)
+    losses = batch_losses(model, head, batch.to(model.device))
     weights = {"answer": 1.0, "visual": recipe.train.visual_weight, "asked": recipe.train.asked_weight}
     loss = sum((weights[name] * value for name, value in losses.items()), torch.zeros(()))
     if not math.isfinite(loss.item()):

@@ -178,14 +178,17 @@ def test_a_device_map_keeps_encoder_and_fusion_levels_whole() -> None:
     ("name", "vision", "language"), [("2b", 407e6, 1721e6), ("4b", 415e6, 4022e6), ("8b", 576e6, 8191e6)]
 )
 def test_presets_have_the_public_sizes(name: str, vision: float, language: float) -> None:
-    """Counted without the geometry encoder; 8B's untied head counts with the language model."""
-    config = preset(name, geometry={"name": "tiny"})
+    """Four levels as wide as VGGT's in the place of VGGT; 8B's untied head counts with the language model."""
+    config = preset(name, geometry={"name": "tiny", "width": 1024})
     with torch.device("meta"):
         model = GapForConditionalGeneration(config)
     counts = {part: sum(p.numel() for p in model.model.get_submodule(part).parameters()) for part in PARTS}
     head = 0 if config.tie_word_embeddings else model.lm_head.weight.numel()
     assert counts["visual"] == pytest.approx(vision, rel=0.003)
     assert counts["language_model"] + head == pytest.approx(language, rel=0.003)
+    if name == "2b":
+        fusion = sum(parameter.numel() for parameter in model.model.fusion.parameters())
+        assert fusion == pytest.approx(201e6, rel=0.005)
     assert config.text_config.vocab_size == 151_936
     assert config.image_token_id == 151_655
 
