@@ -48,8 +48,9 @@ PARTS = ("visual", "language_model", "geometry", "fusion")
 class GapConfig(Qwen3VLConfig):
     """``geometry`` names the encoder and holds its options, ``fusion`` the strategies (:mod:`gapmodel.fusion`).
 
-    ``merger_dim`` is the width inside the geometry mergers, by default the language model's. ``geometry_weights`` and ``geometry_fingerprint`` say where the weights of a frozen encoder are when a checkpoint
-    refers to them instead of holding them (:mod:`gapmodel.frozen`).
+    ``merger_dim`` is the width inside the geometry mergers, by default the language model's. ``geometry_weights`` and
+    ``geometry_fingerprint`` say where the weights of a frozen encoder are when a checkpoint refers to them instead of
+    holding them (:mod:`gapmodel.frozen`).
     """
 
     model_type = "gap_qwen3_vl"
