@@ -26,7 +26,8 @@ from gapdata.tasks.questions import QuestionOptions, questions
 from gapdata.tasks.targets import TargetBox
 from gapdata.tasks.wordings import Wording, convention_of
 from gapmodel.augment import View, decode, mirror, sample_prompt, subview
-from gapmodel.processing import Batch, Example, GapProcessor, ProcessorConfig
+from gapmodel.packing import Batch, Example
+from gapmodel.processing import GapProcessor, ProcessorConfig
 from gapmodel.recipe import DataRecipe
 
 CACHE_BYTES = 512 * 2**20
@@ -197,13 +198,10 @@ def dense_targets(
     """What each visual token shows at its centre: ``point`` (T, 3) metres first camera or NaN, ``label`` (T,) class
     or -1, ``mark`` (T,) 1 for a token that contains a marked pixel, and ``asked`` (1, 3) the point of the only marked
     pixel, NaN where there is none or several."""
-    width, height = view.record.image_size
-    columns, rows = (side // (config.patch_size * config.merge_size) for side in config.image_size)
-    crop_width = min(width, height * config.image_size[0] / config.image_size[1])
-    crop_height = min(height, width * config.image_size[1] / config.image_size[0])
-    left, top = (width - crop_width) / 2, (height - crop_height) / 2
-    u = (left + (np.arange(columns) + 0.5) * crop_width / columns).astype(np.int64)
-    v = (top + (np.arange(rows) + 0.5) * crop_height / rows).astype(np.int64)
+    window = config.window(*view.record.image_size)
+    rows, columns = (side // config.merge_size for side in window.grid)
+    u = (window.left + (np.arange(columns) + 0.5) * window.width / columns).astype(np.int64)
+    v = (window.top + (np.arange(rows) + 0.5) * window.height / rows).astype(np.int64)
     pixels = np.stack(np.meshgrid(u, v), axis=-1).reshape(-1, 2)  # (T / F, 2), raster order, as merged tokens come
     table = np.full(int(view.instances.max()) + 2, -1, dtype=np.int64)
     for item in view.record.objects:
@@ -215,8 +213,8 @@ def dense_targets(
         labels.append(table[view.instances[frame][pixels[:, 1], pixels[:, 0]]])
         mark = np.zeros((rows, columns), dtype=np.float32)
         for drawn in (drawn for drawn in question.marks if drawn.frame == frame):
-            column = int((drawn.pixel[0] + 0.5 - left) * columns / crop_width)
-            row = int((drawn.pixel[1] + 0.5 - top) * rows / crop_height)
+            column = int((drawn.pixel[0] + 0.5 - window.left) * columns / window.width)
+            row = int((drawn.pixel[1] + 0.5 - window.top) * rows / window.height)
             if 0 <= row < rows and 0 <= column < columns:
                 mark[row, column] = 1.0
         marks.append(mark.reshape(-1))

@@ -1,16 +1,22 @@
-"""Where geometry meets vision: each level of the geometry encoder is fused with the visual tokens of the same level.
+"""Where geometry meets vision: each level of the geometry encoder is fused with one stream of visual tokens.
 
     geometry level l: (N, D_g) patches -> RMSNorm -> 2x2 blocks side by side -> MLP -> (T, D) tokens g
-    visual level l:   (T, D) tokens v (final tokens, or one of DeepStack's)
+    visual stream:    (T, D) tokens v: "final", or "deepstack.0" ... that enter the first decoder blocks
     fused:            strategy(v, g)
 
 ``gated`` is GAP-MLLM's: both sides are LayerNorm-ed, a gate in (0, 1) per channel is computed from both, and the
 fused token is ``gate * v + (1 - gate) * g``; it replaces the scale of the visual tokens, so a pre-trained language
 model has to adapt. ``gated_residual`` is ours: ``v + gate * W g`` with W = 0 at the start, so a fresh model answers
-exactly like the one it was made from. N patches, T = N / 4 tokens, D the language model's width.
+exactly like the one it was made from. N patches, T = N / 4 tokens, D the language model's width, I images.
+
+A strategy is called with v, g and the (rows, columns) of every image's tokens, and returns the fused tokens and its
+gate, (T, D) in (0, 1), or ``None`` where it has none: in ``gated`` and ``weighted`` the share of vision, in
+``gated_residual`` the share of geometry that is let in.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -19,19 +25,23 @@ from transformers import initialization as init
 
 from gapdata.errors import UsageError
 
+Grids = Sequence[tuple[int, int]]
+"""(rows, columns) of the visual tokens of each image, in order."""
+FINAL = "final"
+
 
 class GeometryMerger(nn.Module):
     """(N, ``geometry_dim``) patches in merge-block order to (N / merge**2, ``hidden_size``) tokens."""
 
-    def __init__(self, geometry_dim: int, hidden_size: int, merge: int) -> None:
+    def __init__(self, geometry_dim: int, merger_dim: int, hidden_size: int, merge: int) -> None:
         super().__init__()
         self.block_dim = geometry_dim * merge**2
         self.norm = nn.RMSNorm(geometry_dim, eps=1e-6)
-        self.mlp = nn.Sequential(nn.Linear(self.block_dim, hidden_size), nn.GELU(), nn.Linear(hidden_size, hidden_size))
+        self.mlp = nn.Sequential(nn.Linear(self.block_dim, merger_dim), nn.GELU(), nn.Linear(merger_dim, hidden_size))
 
     def forward(self, patches: Tensor) -> Tensor:
         """Merge each run of ``merge**2`` rows into one token."""
-        return self.mlp(self.norm(patches).reshape(-1, self.block_dim))
+        return self.mlp(self.norm(patches.to(self.norm.weight.dtype)).reshape(-1, self.block_dim))
 
 
 class Gated(nn.Module):
@@ -43,11 +53,15 @@ class Gated(nn.Module):
         self.norm_geometry = nn.LayerNorm(hidden_size)
         self.gate = nn.Linear(2 * hidden_size, hidden_size)
 
-    def forward(self, visual: Tensor, geometry: Tensor) -> Tensor:
-        """Fuse (T, D) with (T, D)."""
+    def normalised(self, visual: Tensor, geometry: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Both sides after their norms, and the gate that is computed from them."""
         v, g = self.norm_visual(visual), self.norm_geometry(geometry)
-        gate = torch.sigmoid(self.gate(torch.cat([v, g], dim=-1)))
-        return gate * v + (1 - gate) * g
+        return v, g, torch.sigmoid(self.gate(torch.cat([v, g], dim=-1)))
+
+    def forward(self, visual: Tensor, geometry: Tensor, grids: Grids) -> tuple[Tensor, Tensor | None]:
+        """Fuse (T, D) with (T, D)."""
+        v, g, gate = self.normalised(visual, geometry)
+        return gate * v + (1 - gate) * g, gate
 
 
 class ZeroLinear(nn.Linear):
@@ -59,21 +73,17 @@ class ZeroLinear(nn.Linear):
         init.zeros_(self.bias)
 
 
-class GatedResidual(nn.Module):
+class GatedResidual(Gated):
     """``v + gate * W norm(g)`` with W = 0 at initialisation: exactly the visual tokens until training moves it."""
 
     def __init__(self, hidden_size: int) -> None:
-        super().__init__()
-        self.norm_visual = nn.LayerNorm(hidden_size)
-        self.norm_geometry = nn.LayerNorm(hidden_size)
-        self.gate = nn.Linear(2 * hidden_size, hidden_size)
+        super().__init__(hidden_size)
         self.out = ZeroLinear(hidden_size, hidden_size)
 
-    def forward(self, visual: Tensor, geometry: Tensor) -> Tensor:
+    def forward(self, visual: Tensor, geometry: Tensor, grids: Grids) -> tuple[Tensor, Tensor | None]:
         """Fuse (T, D) with (T, D)."""
-        g = self.norm_geometry(geometry)
-        gate = torch.sigmoid(self.gate(torch.cat([self.norm_visual(visual), g], dim=-1)))
-        return visual + gate * self.out(g)
+        _, g, gate = self.normalised(visual, geometry)
+        return visual + gate * self.out(g), gate
 
 
 class Add(nn.Module):
@@ -82,9 +92,9 @@ class Add(nn.Module):
     def __init__(self, hidden_size: int) -> None:
         super().__init__()
 
-    def forward(self, visual: Tensor, geometry: Tensor) -> Tensor:
+    def forward(self, visual: Tensor, geometry: Tensor, grids: Grids) -> tuple[Tensor, Tensor | None]:
         """Fuse (T, D) with (T, D)."""
-        return visual + geometry
+        return visual + geometry, None
 
 
 class Concat(nn.Module):
@@ -96,9 +106,9 @@ class Concat(nn.Module):
         self.norm_geometry = nn.LayerNorm(hidden_size)
         self.proj = nn.Linear(2 * hidden_size, hidden_size)
 
-    def forward(self, visual: Tensor, geometry: Tensor) -> Tensor:
+    def forward(self, visual: Tensor, geometry: Tensor, grids: Grids) -> tuple[Tensor, Tensor | None]:
         """Fuse (T, D) with (T, D)."""
-        return self.proj(torch.cat([self.norm_visual(visual), self.norm_geometry(geometry)], dim=-1))
+        return self.proj(torch.cat([self.norm_visual(visual), self.norm_geometry(geometry)], dim=-1)), None
 
 
 class Weighted(nn.Module):
@@ -112,10 +122,56 @@ class Weighted(nn.Module):
         """Half of each."""
         init.zeros_(self.weight)
 
-    def forward(self, visual: Tensor, geometry: Tensor) -> Tensor:
+    def forward(self, visual: Tensor, geometry: Tensor, grids: Grids) -> tuple[Tensor, Tensor | None]:
         """Fuse (T, D) with (T, D)."""
         share = F.softmax(self.weight, dim=0)
-        return share[0] * visual + share[1] * geometry
+        return share[0] * visual + share[1] * geometry, share[0].expand_as(visual)
+
+
+class CrossAttention(nn.Module):
+    """The visual tokens of a frame attend to the geometry tokens of the same frame; then an MLP, both residual.
+
+    Frames stay apart, so views and samples do: what a frame should know of the other frames of its view is already in
+    its geometry tokens, which come out of attention over all of them. Fixed sine positions of the token grid are added
+    to queries and keys.
+    """
+
+    def __init__(self, hidden_size: int, heads: int = 8) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm_visual = nn.LayerNorm(hidden_size)
+        self.norm_geometry = nn.LayerNorm(hidden_size)
+        self.query = nn.Linear(hidden_size, hidden_size)
+        self.key = nn.Linear(hidden_size, hidden_size)
+        self.value = nn.Linear(hidden_size, hidden_size)
+        self.out = nn.Linear(hidden_size, hidden_size)
+        self.norm_mlp = nn.LayerNorm(hidden_size)
+        self.mlp = nn.Sequential(
+            nn.Linear(hidden_size, 4 * hidden_size), nn.GELU(), nn.Linear(4 * hidden_size, hidden_size)
+        )
+
+    def forward(self, visual: Tensor, geometry: Tensor, grids: Grids) -> tuple[Tensor, Tensor | None]:
+        """Fuse (T, D) with (T, D), image by image."""
+        places = {grid: grid_positions(*grid, visual.shape[-1]) for grid in set(grids)}
+        place = torch.cat([places[grid] for grid in grids]).to(visual)
+        g = self.norm_geometry(geometry)
+        projected = (self.query(self.norm_visual(visual) + place), self.key(g + place), self.value(g))
+        lengths = [rows * columns for rows, columns in grids]
+        images = zip(*(part.split(lengths) for part in projected), strict=True)
+        x = visual + self.out(torch.cat([self._attend(*image) for image in images]))
+        return x + self.mlp(self.norm_mlp(x)), None
+
+    def _attend(self, *projected: Tensor) -> Tensor:
+        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(0, 1) for part in projected)  # (heads, t, D / heads)
+        return F.scaled_dot_product_attention(q[None], k[None], v[None])[0].transpose(0, 1).flatten(1)
+
+
+def grid_positions(rows: int, columns: int, dim: int) -> Tensor:
+    """(rows * columns, ``dim``) sines and cosines of each token's row and column, a quarter of the channels each."""
+    frequency = 10_000.0 ** -(torch.arange(dim // 4) / (dim // 4))
+    row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    angles = torch.cat([axis.reshape(-1, 1) * frequency for axis in (row, column)], dim=-1)  # (rows * columns, dim / 2)
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
 STRATEGIES: dict[str, type[nn.Module]] = {
@@ -124,19 +180,48 @@ STRATEGIES: dict[str, type[nn.Module]] = {
     "add": Add,
     "concat": Concat,
     "weighted": Weighted,
+    "cross_attention": CrossAttention,
 }
 
 
 class FusionLevel(nn.Module):
     """One level's merger and strategy."""
 
-    def __init__(self, strategy: str, geometry_dim: int, hidden_size: int, merge: int) -> None:
+    def __init__(self, strategy: str, geometry_dim: int, merger_dim: int, hidden_size: int, merge: int) -> None:
         super().__init__()
         if strategy not in STRATEGIES:
             raise UsageError(f"fusion strategy {strategy!r} is unknown", cure=f"choose from {', '.join(STRATEGIES)}")
-        self.merger = GeometryMerger(geometry_dim, hidden_size, merge)
+        self.merger = GeometryMerger(geometry_dim, merger_dim, hidden_size, merge)
         self.fuse = STRATEGIES[strategy](hidden_size)
 
-    def forward(self, visual: Tensor, patches: Tensor) -> Tensor:
+    def forward(self, visual: Tensor, patches: Tensor, grids: Grids) -> tuple[Tensor, Tensor | None]:
         """Visual tokens (T, D) and the geometry patches of the same field of view, (N, D_g) in merge-block order."""
-        return self.fuse(visual, self.merger(patches).to(visual.dtype))
+        return self.fuse(visual, self.merger(patches.to(visual.device)).to(visual.dtype), grids)
+
+
+def fusion_streams(fusion: str | Mapping[str, str], levels: int, deepstack: int) -> dict[str, str]:
+    """The strategy of each visual stream that geometry is fused into, in the order of the geometry encoder's levels.
+
+    Args:
+        fusion: one strategy for all levels: the last level goes to ``final``, those before it to ``deepstack.0``,
+            ``deepstack.1``, ... in order. Or stream -> strategy, for as many streams as the encoder has levels;
+            DeepStack streams in order and then ``final`` receive the levels in order.
+        levels: levels that the geometry encoder gives.
+        deepstack: DeepStack levels of the vision model.
+
+    Raises:
+        UsageError: levels and streams are not equally many, or a stream does not exist.
+    """
+    known = [*(f"deepstack.{index}" for index in range(deepstack)), FINAL]
+    if isinstance(fusion, str):
+        streams = dict.fromkeys([*known[: min(levels, deepstack + 1) - 1], FINAL], fusion)
+    else:
+        if unknown := sorted(set(fusion) - set(known)):
+            raise UsageError(f"unknown visual streams {', '.join(unknown)}", cure=f"choose from {', '.join(known)}")
+        streams = {name: fusion[name] for name in known if name in fusion}
+    if len(streams) != levels:
+        raise UsageError(
+            f"the geometry encoder gives {levels} levels for the visual streams {', '.join(streams) or 'none'}",
+            cure=f"choose one level for each stream; there are {', '.join(known)}",
+        )
+    return streams

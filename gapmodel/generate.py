@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from gapmodel.modeling import GapForConditionalGeneration
-from gapmodel.processing import Example, GapProcessor
+from gapmodel.packing import Example
+from gapmodel.processing import GapProcessor
 
 
 @torch.inference_mode()
@@ -28,7 +29,7 @@ def generate_answers(
         max_new_tokens: an answer that is longer is cut off there.
         options: passed to transformers' ``generate`` (``num_beams``, ``do_sample``, ...).
     """
-    batch = processor.collate(examples)
+    batch = processor.collate(examples).to(model.device)
     settings = {
         "do_sample": False,
         "pad_token_id": processor.token_ids["pad"],

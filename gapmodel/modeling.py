@@ -1,25 +1,31 @@
 """Qwen3-VL with geometry: the stock transformers classes, subclassed at three places.
 
-* :class:`GapConfig` adds the geometry encoder and the fusion strategy to ``Qwen3VLConfig``.
+* :class:`GapConfig` adds the geometry encoder and the fusion strategies to ``Qwen3VLConfig``.
 * :meth:`GapModel.get_image_features` is where geometry enters: the stock visual features (final tokens and DeepStack
-levels) come
-  out of ``super()`` and each level is fused with the geometry encoder's level. Placeholder masks, multimodal rotary
-  positions and DeepStack's injection into the first decoder blocks stay upstream.
+  levels) come out of ``super()`` and each stream that is configured is fused with a level of the geometry encoder.
+  Placeholder masks, multimodal rotary positions and DeepStack's injection into the first decoder blocks stay upstream.
 * :class:`GapForConditionalGeneration` hands the fused features to the stock forward as ``mm_encoder_outputs``;
-``generate``
-  finds :meth:`GapModel.get_image_features` by its name and therefore encodes once, whatever the number of new tokens
-  or beams.
+  ``generate`` finds :meth:`GapModel.get_image_features` by its name and therefore encodes once, whatever the number
+  of new tokens or beams.
+
+What geometry adds to the stock arguments: ``geometry_images`` (the frames, as :mod:`gapmodel.processing` makes them) or
+``geometry_features`` (their encoded levels), and on ``get_image_features`` and the outer forward ``output_gates=True``,
+with which the output has ``gates``: one (T, D) tensor for each entry of ``GapModel.streams`` (``None`` where a strategy
+has no gate), T over all images of the batch in order, each image's tokens row by row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText
+from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLConfig
 from transformers.models.qwen3_vl.modeling_qwen3_vl import (
     BaseModelOutputWithDeepstackFeatures,
@@ -29,8 +35,10 @@ from transformers.models.qwen3_vl.modeling_qwen3_vl import (
 )
 
 from gapdata.errors import UsageError
-from gapmodel.fusion import FusionLevel, Weighted, ZeroLinear
-from gapmodel.geometry import GeometryEncoder, build_geometry_encoder
+from gapmodel.checkpoints import load_geometry
+from gapmodel.frozen import EncoderByReference
+from gapmodel.fusion import FINAL, FusionLevel, Weighted, ZeroLinear, fusion_streams
+from gapmodel.geometry import ENCODERS, GeometryEncoder, build_geometry_encoder
 from gapmodel.geometry.base import encode_views
 
 PARTS = ("visual", "language_model", "geometry", "fusion")
@@ -39,16 +47,20 @@ PARTS = ("visual", "language_model", "geometry", "fusion")
 
 @strict
 class GapConfig(Qwen3VLConfig):
-    """``geometry`` names the encoder and holds its options, ``fusion`` the strategy of every level.
+    """``geometry`` names the encoder and holds its options, ``fusion`` the strategies (:mod:`gapmodel.fusion`).
 
-    The encoder's last level is fused with the final visual tokens, its earlier levels with the DeepStack levels in
-    order; an encoder with one level gives the last-level-only fusion of earlier work.
+    ``merger_dim`` is the width inside the geometry mergers, by default the language model's. ``geometry_weights`` and
+    ``geometry_fingerprint`` say where the weights of a frozen encoder are when a checkpoint refers to them instead of
+    holding them (:mod:`gapmodel.frozen`).
     """
 
     model_type = "gap_qwen3_vl"
 
     geometry: dict[str, Any] | None = None
-    fusion: str = "gated"
+    fusion: str | dict[str, str] = "gated"
+    merger_dim: int | None = None
+    geometry_weights: str | None = None
+    geometry_fingerprint: str | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
         if self.geometry is None:
@@ -56,10 +68,29 @@ class GapConfig(Qwen3VLConfig):
         super().__post_init__(**kwargs)
 
 
+@dataclass
+class FusedFeatures(BaseModelOutputWithDeepstackFeatures):
+    """``pooler_output`` and ``deepstack_features`` after fusion, split by image; ``gates`` if they were asked for."""
+
+    gates: tuple[Tensor | None, ...] | None = None
+
+
+@dataclass
+class GapCausalLMOutput(CausalLMOutputWithPast):
+    """The stock output and the gates."""
+
+    gates: tuple[Tensor | None, ...] | None = None
+
+
 class GapPreTrainedModel(Qwen3VLPreTrainedModel):
-    """Initialisation of what is no ordinary linear or normalisation layer."""
+    """Initialisation of what is no ordinary linear or normalisation layer, and what a device map must not cut."""
 
     config_class = GapConfig
+    _no_split_modules = (
+        *Qwen3VLPreTrainedModel._no_split_modules,
+        FusionLevel.__name__,
+        *(encoder.__name__ for encoder in ENCODERS.values()),
+    )
 
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, (GeometryEncoder, ZeroLinear, Weighted)):
@@ -74,18 +105,11 @@ class GapModel(GapPreTrainedModel, Qwen3VLModel):
     def __init__(self, config: GapConfig) -> None:
         super().__init__(config)
         self.geometry = build_geometry_encoder(config.geometry or {})
-        deepstack = len(config.vision_config.deepstack_visual_indexes)
-        if not 1 <= len(self.geometry.levels) <= deepstack + 1:
-            raise UsageError(
-                f"the geometry encoder gives {len(self.geometry.levels)} levels, "
-                f"the vision model takes 1 to {deepstack + 1}",
-                cure="choose one level for the final tokens and at most one for each DeepStack level",
-            )
-        merge = config.vision_config.spatial_merge_size
-        self.fusion = nn.ModuleList(
-            FusionLevel(config.fusion, self.geometry.dim, config.vision_config.out_hidden_size, merge)
-            for _ in self.geometry.levels
-        )
+        vision = config.vision_config
+        self.streams = fusion_streams(config.fusion, len(self.geometry.levels), len(vision.deepstack_visual_indexes))
+        hidden = vision.out_hidden_size
+        sizes = (self.geometry.dim, config.merger_dim or hidden, hidden, vision.spatial_merge_size)
+        self.fusion = nn.ModuleList(FusionLevel(strategy, *sizes) for strategy in self.streams.values())
         self.frozen_parts: tuple[str, ...] = ()
         self.post_init()
 
@@ -115,18 +139,17 @@ class GapModel(GapPreTrainedModel, Qwen3VLModel):
         Args:
             images: (B, F, 3, H, W) in [0, 1], or a list of (F, 3, H, W) where views differ.
         """
-        trained = any(parameter.requires_grad for parameter in self.geometry.parameters())
-        with torch.set_grad_enabled(torch.is_grad_enabled() and trained):
-            return encode_views(self.geometry, images, self.config.vision_config.spatial_merge_size)
+        return encode_views(self.geometry, images, self.config.vision_config.spatial_merge_size)
 
     def get_image_features(
         self,
         pixel_values: Tensor,
-        image_grid_thw: Tensor | None,
+        image_grid_thw: Tensor,
         geometry_images: Tensor | Sequence[Tensor] | None = None,
         geometry_features: Sequence[Tensor] | None = None,
+        output_gates: bool = False,
         **kwargs: Any,
-    ) -> BaseModelOutputWithDeepstackFeatures:
+    ) -> FusedFeatures:
         """Fused visual features: ``pooler_output`` split by image, ``deepstack_features`` a list of such levels.
 
         Args:
@@ -135,6 +158,7 @@ class GapModel(GapPreTrainedModel, Qwen3VLModel):
             geometry_images: the same frames for the geometry encoder, (B, F, 3, H, W) in [0, 1] or a list of (F, 3,
                 H, W).
             geometry_features: instead of the images, their encoded levels, each (N, D_g) in merge-block order.
+            output_gates: add ``gates``, one (T, D) or ``None`` for each of :attr:`streams`.
 
         Raises:
             UsageError: neither is given, or their patches do not match the visual ones.
@@ -149,15 +173,20 @@ class GapModel(GapPreTrainedModel, Qwen3VLModel):
                 f"geometry has {len(geometry_features[0])} patches, vision {len(pixel_values)}",
                 cure="give both encoders the same frames on the same patch grid",
             )
-        *early, last = range(len(self.fusion))
-        stock.pooler_output = self._fuse(last, stock.pooler_output, geometry_features)
-        for level in early:
-            stock.deepstack_features[level] = self._fuse(level, stock.deepstack_features[level], geometry_features)
-        return stock
-
-    def _fuse(self, level: int, by_image: Sequence[Tensor], patches: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        fused = self.fusion[level](torch.cat(tuple(by_image)), patches[level])
-        return torch.split(fused, [len(tokens) for tokens in by_image])
+        merge = self.config.vision_config.spatial_merge_size
+        grids = [(rows // merge, columns // merge) for _, rows, columns in image_grid_thw.tolist()]
+        streams = {f"deepstack.{index}": tokens for index, tokens in enumerate(stock.deepstack_features)}
+        streams[FINAL], gates = stock.pooler_output, []
+        for name, level, patches in zip(self.streams, self.fusion, geometry_features, strict=True):
+            tokens, gate = level(torch.cat(tuple(streams[name])), patches, grids)
+            streams[name] = tokens.split([len(image) for image in streams[name]])
+            gates.append(gate)
+        return FusedFeatures(
+            last_hidden_state=stock.last_hidden_state,
+            pooler_output=streams.pop(FINAL),
+            deepstack_features=list(streams.values()),
+            gates=tuple(gates) if output_gates else None,
+        )
 
     def forward(
         self,
@@ -167,18 +196,33 @@ class GapModel(GapPreTrainedModel, Qwen3VLModel):
         geometry_images: Tensor | Sequence[Tensor] | None = None,
         geometry_features: Sequence[Tensor] | None = None,
         mm_encoder_outputs: Mapping[str, Any] | None = None,
+        attention_mask: Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
-        """The stock forward on fused visual features; the other arguments are ``Qwen3VLModel``'s."""
-        if pixel_values is not None:
+        """The stock forward on fused visual features; the other arguments are ``Qwen3VLModel``'s.
+
+        ``attention_mask`` may be (B, 1, S, S), True where a token may look (shared prefixes, :mod:`gapmodel.packing`).
+        """
+        if pixel_values is not None and image_grid_thw is not None:
             fused = self.get_image_features(pixel_values, image_grid_thw, geometry_images, geometry_features)
             mm_encoder_outputs = {"image": fused}
         return super().forward(
-            input_ids=input_ids, image_grid_thw=image_grid_thw, mm_encoder_outputs=mm_encoder_outputs, **kwargs
+            input_ids=input_ids,
+            image_grid_thw=image_grid_thw,
+            mm_encoder_outputs=mm_encoder_outputs,
+            attention_mask=self._additive(attention_mask),
+            **kwargs,
         )
 
+    def _additive(self, mask: Tensor | None) -> Tensor | None:
+        # Eager attention adds a (B, 1, S, S) mask to the scores; a boolean one would be added as 0 and 1.
+        if mask is None or mask.ndim != 4 or mask.dtype != torch.bool or self.config._attn_implementation != "eager":
+            return mask
+        scores = self.language_model.embed_tokens.weight.dtype
+        return torch.zeros(mask.shape, dtype=scores, device=mask.device).masked_fill(~mask, torch.finfo(scores).min)
 
-class GapForConditionalGeneration(GapPreTrainedModel, Qwen3VLForConditionalGeneration):
+
+class GapForConditionalGeneration(EncoderByReference, GapPreTrainedModel, Qwen3VLForConditionalGeneration):
     """:class:`GapModel` with a language model's head."""
 
     def __init__(self, config: GapConfig) -> None:
@@ -187,6 +231,59 @@ class GapForConditionalGeneration(GapPreTrainedModel, Qwen3VLForConditionalGener
         self.model = GapModel(config)
         self.lm_head = nn.Linear(config.text_config.hidden_size, config.text_config.vocab_size, bias=False)
         self.post_init()
+        if config.geometry_fingerprint:
+            self._keys_to_ignore_on_load_missing.add(r"^model\.geometry\.")
+
+    @classmethod
+    def from_base(
+        cls,
+        qwen: str | Path | Qwen3VLForConditionalGeneration | Qwen3VLConfig,
+        geometry: GeometryEncoder | Mapping[str, Any],
+        *,
+        fusion: str | Mapping[str, str] = "gated",
+        merger_dim: int | None = None,
+        geometry_weights: str | Path | None = None,
+        **loading: Any,
+    ) -> GapForConditionalGeneration:
+        """A stock Qwen3-VL with a geometry encoder fused into it.
+
+        Args:
+            qwen: a directory or hub name, a loaded model (its modules are taken over, not copied), or a
+                configuration for random weights.
+            geometry: an encoder that :func:`build_geometry_encoder` made, or its configuration.
+            fusion: see :class:`GapConfig`, as ``merger_dim``; the authors' checkpoints have 4096.
+            geometry_weights: file or directory of the encoder's weights, read here and remembered as their origin.
+            loading: passed to ``from_pretrained`` of the stock model (``dtype``, ``device_map``, ...).
+        """
+        if isinstance(qwen, (str, Path)):
+            qwen = Qwen3VLForConditionalGeneration.from_pretrained(str(qwen), **loading)
+        stock = qwen.config if isinstance(qwen, Qwen3VLForConditionalGeneration) else qwen
+        encoder = geometry if isinstance(geometry, GeometryEncoder) else None
+        described = geometry.config if isinstance(geometry, GeometryEncoder) else geometry
+        # Built field by field: a configuration read with from_pretrained would keep the stock model_type.
+        own = {"model_type", "architectures", "transformers_version", "text_config", "vision_config"}
+        config = GapConfig(
+            **{name: value for name, value in stock.to_dict().items() if name not in own},
+            text_config=stock.text_config,
+            vision_config=stock.vision_config,
+            geometry=dict(described),
+            fusion=fusion if isinstance(fusion, str) else dict(fusion),
+            merger_dim=merger_dim,
+            geometry_weights=None if geometry_weights is None else str(geometry_weights),
+        )
+        if isinstance(qwen, Qwen3VLConfig):
+            qwen = Qwen3VLForConditionalGeneration(qwen)
+        with torch.device("meta"):
+            model = cls(config)
+        model.model.visual, model.model.language_model = qwen.model.visual, qwen.model.language_model
+        model.lm_head, model.generation_config = qwen.lm_head, qwen.generation_config
+        if encoder is not None:
+            model.model.geometry = encoder
+        for part in [model.model.fusion] if encoder is not None else [model.model.fusion, model.model.geometry]:
+            part.to_empty(device=qwen.device).to(qwen.dtype).apply(model._init_weights)
+        if geometry_weights is not None:
+            load_geometry(model.model.geometry, geometry_weights)
+        return model.train(qwen.training)
 
     def forward(
         self,
@@ -197,12 +294,15 @@ class GapForConditionalGeneration(GapPreTrainedModel, Qwen3VLForConditionalGener
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
         pixel_values: Tensor | None = None,
+        pixel_values_videos: Tensor | None = None,
         image_grid_thw: Tensor | None = None,
+        video_grid_thw: Tensor | None = None,
         geometry_images: Tensor | Sequence[Tensor] | None = None,
         geometry_features: Sequence[Tensor] | None = None,
         mm_encoder_outputs: Mapping[str, Any] | None = None,
         mm_token_type_ids: Tensor | None = None,
         logits_to_keep: int | Tensor = 0,
+        output_gates: bool = False,
         **kwargs: Any,
     ) -> Any:
         """The stock forward on fused visual features; the other arguments are ``Qwen3VLForConditionalGeneration``'s.
@@ -210,82 +310,31 @@ class GapForConditionalGeneration(GapPreTrainedModel, Qwen3VLForConditionalGener
         Geometry's arguments stop here: what reaches ``**kwargs`` of the stock forward reaches every decoder layer.
         The stock arguments are named one by one because ``generate`` reads this signature to see what the model
         understands: without ``position_ids`` in it, for one, generation would go on with the positions of an earlier
-            call.
+        call.
         """
-        if pixel_values is not None:
-            fused = self.model.get_image_features(pixel_values, image_grid_thw, geometry_images, geometry_features)
+        if pixel_values is not None and image_grid_thw is not None:
+            fused = self.model.get_image_features(
+                pixel_values, image_grid_thw, geometry_images, geometry_features, output_gates
+            )
             mm_encoder_outputs = {"image": fused}
-        return super().forward(
+        output = super().forward(
             input_ids=input_ids,
             attention_mask=attention_mask,
             position_ids=position_ids,
             past_key_values=past_key_values,
             inputs_embeds=inputs_embeds,
             labels=labels,
+            pixel_values_videos=pixel_values_videos,
             image_grid_thw=image_grid_thw,
+            video_grid_thw=video_grid_thw,
             mm_encoder_outputs=mm_encoder_outputs,
             mm_token_type_ids=mm_token_type_ids,
             logits_to_keep=logits_to_keep,
             **kwargs,
         )
-
-
-def tiny_config(vocab_size: int, token_ids: Mapping[str, int], **options: Any) -> GapConfig:
-    """The ``tiny`` preset: random weights, a few million parameters, runs anywhere.
-
-    Args:
-        vocab_size: size of the tokenizer.
-        token_ids: ``image``, ``video``, ``vision_start``, ``vision_end``, ``end`` and ``pad`` ids of the tokenizer.
-        options: ``vision``, ``text`` and ``geometry`` (dicts that override fields of that part) and ``fusion``.
-    """
-    hidden = 192
-    text = {
-        "vocab_size": vocab_size,
-        "hidden_size": hidden,
-        "intermediate_size": 512,
-        "num_hidden_layers": 4,
-        "num_attention_heads": 6,
-        "num_key_value_heads": 6,
-        "head_dim": 32,
-        "max_position_embeddings": 4096,
-        "initializer_range": 0.04,
-        "tie_word_embeddings": True,
-        "rope_parameters": {
-            "rope_type": "default",
-            "rope_theta": 10_000.0,
-            "mrope_section": [6, 5, 5],
-            "mrope_interleaved": True,
-        },
-        "pad_token_id": token_ids["pad"],
-        "eos_token_id": token_ids["end"],
-        "bos_token_id": None,
-    }
-    vision = {
-        "depth": 4,
-        "hidden_size": 96,
-        "intermediate_size": 256,
-        "num_heads": 3,
-        "patch_size": 16,
-        "temporal_patch_size": 1,
-        "out_hidden_size": hidden,
-        "num_position_embeddings": 256,
-        "deepstack_visual_indexes": [0, 1, 2],
-        "initializer_range": 0.04,
-    }
-    text |= options.pop("text", {})
-    vision |= {"out_hidden_size": text["hidden_size"]} | options.pop("vision", {})
-    geometry = {"name": "tiny", "patch_size": vision["patch_size"]} | options.pop("geometry", {})
-    return GapConfig(
-        text_config=text,
-        vision_config=vision,
-        geometry=geometry,
-        image_token_id=token_ids["image"],
-        video_token_id=token_ids["video"],
-        vision_start_token_id=token_ids["vision_start"],
-        vision_end_token_id=token_ids["vision_end"],
-        tie_word_embeddings=True,
-        **options,
-    )
+        if not output_gates or mm_encoder_outputs is None:
+            return output
+        return GapCausalLMOutput(**output, gates=mm_encoder_outputs["image"].gates)
 
 
 AutoConfig.register("gap_qwen3_vl", GapConfig)

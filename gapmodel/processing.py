@@ -1,36 +1,52 @@
 """Frames and questions to tensors, without torchvision.
 
-Both encoders look at the same field of view: a record's frames are cropped (centred) to the aspect of the model's
-grid and resized once; Qwen's patches and the geometry encoder's image are both made from that crop, so patch (i, j)
-of one sees what patch (i, j) of the other sees. Marks are drawn on the stored frame first, so both encoders see them.
-Sequences are padded on the left, in training too: answers then end at the same position.
+Both encoders look at the same field of view: one window of the stored frame (centred, of the grid's aspect) is chosen
+for the grid that both share, and each encoder's image is resampled from that window alone, so patch (i, j) of one sees
+what patch (i, j) of the other sees. Resampling is Pillow's bicubic, which widens its filter when it shrinks (OpenCV's
+does not, and aliases) and takes windows with fractional borders. Marks are drawn on the stored frame first, so both
+encoders see them.
+
+A question is laid out as Qwen3-VL's chat template does; each frame's tokens are preceded by its time stamp. Labels
+cover the answer and the end of its turn: the first three tokens of that turn (``<|im_start|>``, ``assistant``, line
+break) are the header that every prompt for generation ends with, so there is nothing to learn in them.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase
 
 from gapdata.errors import UsageError
 from gapdata.prompts.marks import NATIVE_WIDTH, draw_marks
-from gapdata.tasks.chat import IMAGE, Question
-from gapmodel.tokenizer import SPECIAL, special_token_ids
+from gapdata.tasks.chat import IMAGE, Mark, Question
+from gapmodel.packing import IGNORED, Batch, Example, Frames, pack, pad_left
+from gapmodel.tokenizer import SPECIAL, load_tokenizer, special_token_ids
 
-IGNORED = -100
-"""Label of a position that no loss is taken at."""
 MEAN = STD = 0.5
 """Qwen3-VL's image normalisation, all channels."""
 FILE = "gap_processor.json"
+PAPER_WIDTH, PAPER_MULTIPLE = 518, 14
+"""The authors' frames are resized to this width, and to a height that is a multiple of VGGT's patch."""
+AUTHORS_SYSTEM_PROMPT = "You are a helpful assistant."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """The part of a stored frame that both encoders see, in pixel extents (pixel 0 covers 0 to 1), and its grid."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+    grid: tuple[int, int]  # patches, (rows, columns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,59 +55,57 @@ class ProcessorConfig:
 
     image_size: tuple[int, int] = (512, 384)
     """(width, height) of the vision model's input; multiples of ``patch_size * merge_size``."""
+    keep_aspect: bool = False
+    """Choose the grid of each view by its own aspect, with at most ``image_size``'s area, instead of cropping to it."""
+    paper_preprocessing: bool = False
+    """The authors' training preprocessing, for checkpoints made with it; ``image_size`` does not count then."""
     patch_size: int = 16
     merge_size: int = 2
     temporal_patch_size: int = 2
     geometry_patch_size: int = 16
     mark_native_width: float = NATIVE_WIDTH
     """Image width at which the mark has its native size (:mod:`gapdata.prompts.marks`); smaller draws it larger."""
-    seconds_per_frame: float = 1.0
     timestamps: bool = True
+    """Write ``<1.0 seconds>`` before each frame, as the authors train (their inference scripts leave it out)."""
+    seconds_per_frame: float = 1.0
+    """1 for frames at 1 fps; their evaluation's processor assumes 1/24."""
+    system_prompt: str = ""
+    """Qwen3-VL has none by default; the authors train with :data:`AUTHORS_SYSTEM_PROMPT`."""
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Patches of a frame, (rows, columns)."""
+        """Patches of a frame of ``image_size``, (rows, columns)."""
         return self.image_size[1] // self.patch_size, self.image_size[0] // self.patch_size
 
     @property
     def tokens_per_frame(self) -> int:
-        """Visual tokens of a frame."""
+        """Visual tokens of a frame of ``image_size``."""
+        return self.grid[0] * self.grid[1] // self.merge_size**2
+
+    def window(self, width: int, height: int) -> Window:
+        """What is seen of a frame of ``width`` x ``height`` pixels, and on which grid."""
         rows, columns = self.grid
-        return rows * columns // self.merge_size**2
-
-    @property
-    def geometry_size(self) -> tuple[int, int]:
-        """(width, height) of the geometry encoder's input: the same grid with its own patches."""
-        rows, columns = self.grid
-        return columns * self.geometry_patch_size, rows * self.geometry_patch_size
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Example:
-    """One question, encoded."""
-
-    key: str
-    input_ids: NDArray[np.int64]  # (S,)
-    labels: NDArray[np.int64]  # (S,), IGNORED outside the answer
-    pixel_values: NDArray[np.float32]  # (F * h * w, 3 * T * P * P)
-    geometry_images: NDArray[np.float32]  # (F, 3, H, W) in [0, 1]
-    targets: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # dense targets by name, if any
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """Several questions: ``inputs`` are the model's keyword arguments, ``labels`` (B, S) the tokens to learn."""
-
-    keys: tuple[str, ...]
-    inputs: dict[str, Any]
-    labels: Tensor
-    targets: dict[str, Tensor]
+        if self.keep_aspect:
+            # The grid of whole blocks within the area that has most blocks times share of the frame that is seen.
+            merge, aspect = self.merge_size, width / height
+            area = rows * columns // merge**2
+            shapes = [(r, max(1, min(area // r, round(r * aspect)))) for r in range(1, area + 1)]
+            best = max(shapes, key=lambda s: s[0] * s[1] * min(s[0] * aspect / s[1], s[1] / (s[0] * aspect)))
+            rows, columns = best[0] * merge, best[1] * merge
+        seen_width, seen_height = min(width, height * columns / rows), min(height, width * rows / columns)
+        return Window(
+            left=(width - seen_width) / 2,
+            top=(height - seen_height) / 2,
+            width=seen_width,
+            height=seen_height,
+            grid=(rows, columns),
+        )
 
 
 class GapProcessor:
     """A tokenizer and the geometry of the model's input."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, config: ProcessorConfig) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, config: ProcessorConfig) -> None:
         step = config.patch_size * config.merge_size
         if any(side % step or side <= 0 for side in config.image_size):
             raise UsageError(
@@ -119,21 +133,39 @@ class GapProcessor:
             raise UsageError("no processor here", path=path, cure="name a checkpoint directory that training wrote")
         fields = json.loads(path.read_text())
         fields["image_size"] = tuple(fields["image_size"])
-        return cls(AutoTokenizer.from_pretrained(str(directory)), ProcessorConfig(**fields))
+        return cls(load_tokenizer(directory), ProcessorConfig(**fields))
 
-    def frames(self, images: Sequence[NDArray[np.uint8]], question: Question) -> NDArray[np.uint8]:
-        """Mark, crop and resize: stored frames (H, W, 3) to (F, height, width, 3) uint8 at the model's input size."""
-        frames = []
+    def look(self, images: Sequence[NDArray[np.uint8]], marks: Sequence[Mark] = ()) -> Frames:
+        """Both encoders' input for the frames of one view: stored frames (H, W, 3) uint8 RGB, all of one size.
+
+        Questions that share their pixels should share the result: :func:`gapmodel.packing.pack` sees by that which
+        questions can share a visual prefix.
+        """
+        native = self.config.mark_native_width
+        marked = []
         for index, image in enumerate(images):
-            pixels = {mark.number: mark.pixel for mark in question.marks if mark.frame == index}
-            marked = draw_marks(image, pixels, self.config.mark_native_width) if pixels else image
-            frames.append(fit(marked, self.config.image_size))
-        return np.stack(frames)
+            pixels_of = {mark.number: mark.pixel for mark in marks if mark.frame == index}
+            marked.append(draw_marks(image, pixels_of, native) if pixels_of else image)
+        config, patch = self.config, self.config.geometry_patch_size
+        if config.paper_preprocessing:
+            pixels, geometry = paper_frames(marked, config.patch_size, config.merge_size, patch)
+        else:
+            window = config.window(images[0].shape[1], images[0].shape[0])
+            rows, columns = window.grid
+            sizes = [(columns * side, rows * side) for side in (config.patch_size, patch)]
+            pixels, geometry = (scaled([resample(image, window, size) for image in marked]) for size in sizes)
+        return Frames(
+            pixel_values=patchify(
+                (pixels - MEAN) / STD, config.patch_size, config.merge_size, config.temporal_patch_size
+            ),
+            geometry_images=np.ascontiguousarray(geometry.transpose(0, 3, 1, 2)),
+            grid=(pixels.shape[1] // config.patch_size, pixels.shape[2] // config.patch_size),
+        )
 
     def encode(
         self,
         key: str,
-        images: Sequence[NDArray[np.uint8]],
+        images: Sequence[NDArray[np.uint8]] | Frames,
         question: Question,
         *,
         with_answer: bool,
@@ -141,73 +173,58 @@ class GapProcessor:
     ) -> Example:
         """One question about ``images`` (stored, unmarked frames) as model input, with its answer or up to it.
 
+        ``images`` may also be what :meth:`look` made of them (with the question's marks).
+
         Raises:
             UsageError: the question's placeholders are not as many as the images.
         """
-        frames = self.frames(images, question)
-        config = self.config
-        pixels = frames.astype(np.float32) / 255.0
-        geometry = pixels
-        if config.geometry_size != config.image_size:
-            geometry = np.stack([fit(frame, config.geometry_size) for frame in frames]).astype(np.float32) / 255.0
-        prompt, answer = self.token_sequence(question, len(images))
-        ids = [*prompt, *answer] if with_answer else prompt
-        labels = [IGNORED] * len(prompt) + (answer if with_answer else [])
+        frames = images if isinstance(images, Frames) else self.look(images, question.marks)
+        tokens = frames.grid[0] * frames.grid[1] // self.config.merge_size**2
+        prompt, answer = self.token_sequence(question, len(frames.geometry_images), tokens)
+        ids = np.array([*prompt, *answer] if with_answer else prompt, dtype=np.int64)
+        labels = np.full(len(ids), IGNORED, dtype=np.int64)
+        labels[len(prompt) :] = ids[len(prompt) :]
         return Example(
             key=key,
-            input_ids=np.array(ids, dtype=np.int64),
-            labels=np.array(labels, dtype=np.int64),
-            pixel_values=patchify(
-                (pixels - MEAN) / STD, config.patch_size, config.merge_size, config.temporal_patch_size
-            ),
-            geometry_images=np.ascontiguousarray(geometry.transpose(0, 3, 1, 2)),
+            input_ids=ids,
+            labels=labels,
+            visual=ids == self.token_ids["image"],
+            token_grid=(frames.grid[0] // self.config.merge_size, frames.grid[1] // self.config.merge_size),
+            frames=frames,
             targets=targets or {},
         )
 
-    def token_sequence(self, question: Question, frames: int) -> tuple[list[int], list[int]]:
+    def token_sequence(
+        self, question: Question, frames: int, tokens_per_frame: int | None = None
+    ) -> tuple[list[int], list[int]]:
         """Token ids of the prompt (with the visual placeholders) and of the answer (with its end)."""
         # The published loaders take the line break after a placeholder away; so do we.
         pieces = question.text.replace(IMAGE + "\n", IMAGE).split(IMAGE)
         if len(pieces) != frames + 1:
             raise UsageError(f"the question has {len(pieces) - 1} image placeholders for {frames} images")
-        ids = self.token_ids
-        prompt = [ids["start"], *self._ids("user\n")]
-        for index, piece in enumerate(pieces):
-            prompt += self._ids(piece)
-            if index < frames:
-                if self.config.timestamps:
-                    prompt += self._ids(f"<{index * self.config.seconds_per_frame:.1f} seconds>")
-                prompt += [ids["vision_start"], *[ids["image"]] * self.config.tokens_per_frame, ids["vision_end"]]
-        prompt += [ids["end"], *self._ids("\n"), ids["start"], *self._ids("assistant\n")]
+        config, ids = self.config, self.token_ids
+        visual = [ids["vision_start"], *[ids["image"]] * (tokens_per_frame or config.tokens_per_frame)]
+        visual.append(ids["vision_end"])
+        prompt: list[int] = []
+        if config.system_prompt:
+            prompt += [ids["start"], *self._ids("system\n" + config.system_prompt), ids["end"], *self._ids("\n")]
+        prompt.append(ids["start"])
+        # Text between two control tokens is tokenized as one string, as a chat template's output would be.
+        text = "user\n"
+        for index, piece in enumerate(pieces[:-1]):
+            stamp = f"<{index * config.seconds_per_frame:.1f} seconds>" if config.timestamps else ""
+            prompt += [*self._ids(text + piece + stamp), *visual]
+            text = ""
+        prompt += [*self._ids(text + pieces[-1]), ids["end"], *self._ids("\n"), ids["start"], *self._ids("assistant\n")]
         return prompt, [*self._ids(question.answer), ids["end"]]
 
     def collate(self, examples: Sequence[Example]) -> Batch:
-        """Pad on the left and stack."""
-        length = max(len(example.input_ids) for example in examples)
-        shape = (len(examples), length)
-        input_ids = np.full(shape, self.token_ids["pad"], dtype=np.int64)
-        labels = np.full(shape, IGNORED, dtype=np.int64)
-        mask = np.zeros(shape, dtype=np.int64)
-        for row, example in enumerate(examples):
-            start = length - len(example.input_ids)
-            input_ids[row, start:] = example.input_ids
-            labels[row, start:] = example.labels
-            mask[row, start:] = 1
-        views = [torch.from_numpy(example.geometry_images) for example in examples]
-        grid = torch.tensor([[1, *self.config.grid]] * sum(len(view) for view in views))
-        even = len({len(view) for view in views}) == 1
-        inputs = {
-            "input_ids": torch.from_numpy(input_ids),
-            "attention_mask": torch.from_numpy(mask),
-            "mm_token_type_ids": torch.from_numpy((input_ids == self.token_ids["image"]).astype(np.int32)),
-            "pixel_values": torch.from_numpy(np.concatenate([example.pixel_values for example in examples])),
-            "image_grid_thw": grid,
-            "geometry_images": torch.stack(views) if even else views,
-        }
-        names = examples[0].targets
-        targets = {name: torch.from_numpy(np.concatenate([item.targets[name] for item in examples])) for name in names}
-        keys = tuple(example.key for example in examples)
-        return Batch(keys=keys, inputs=inputs, labels=torch.from_numpy(labels), targets=targets)
+        """A batch with a row for each example, padded on the left."""
+        return pad_left(examples, self.token_ids["pad"])
+
+    def pack(self, examples: Sequence[Example], budget: int, *, share: bool = True) -> Batch:
+        """A batch whose rows hold several examples, at most ``budget`` tokens each (:func:`gapmodel.packing.pack`)."""
+        return pack(examples, budget, self.token_ids["pad"], share=share)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of generated tokens up to the end of the turn, special tokens left out."""
@@ -220,19 +237,44 @@ class GapProcessor:
         return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-def fit(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """The largest centred crop of (H, W, 3) with the aspect of ``size`` (width, height), resized to it by area."""
-    import cv2
+def resample(image: NDArray[np.uint8], window: Window, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """``window`` of (H, W, 3) uint8 as an image of ``size`` (width, height)."""
+    from PIL import Image
 
-    height, width = image.shape[:2]
-    if (width, height) == size:
+    box = (window.left, window.top, window.left + window.width, window.top + window.height)
+    if box == (0, 0, *size):
         return image
-    crop_width = min(width, round(height * size[0] / size[1]))
-    crop_height = min(height, round(width * size[1] / size[0]))
-    left, top = (width - crop_width) // 2, (height - crop_height) // 2
-    crop = np.ascontiguousarray(image[top : top + crop_height, left : left + crop_width])
-    shrinking = crop_width >= size[0]
-    return cv2.resize(crop, size, interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC, box=box))
+
+
+def scaled(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """uint8 images to (F, H, W, 3) float32 in [0, 1]."""
+    return np.stack(images).astype(np.float32) / 255.0
+
+
+def paper_frames(
+    images: Sequence[NDArray[np.uint8]], patch: int, merge: int, geometry_patch: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The authors' two views of each frame, (F, H, W, 3) float32 in [0, 1] for Qwen and for VGGT.
+
+    Frames are resized to 518 x a multiple of 14; Qwen's side loses what exceeds whole blocks on the right and at the
+    bottom, while VGGT's side is the whole frame, interpolated (bilinearly, without a wider filter) to as many patches
+    as fit 16 pixels. The two fields of view therefore differ by up to two percent.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    height, width = images[0].shape[:2]
+    rows = round(height * (PAPER_WIDTH / width) / PAPER_MULTIPLE) * PAPER_MULTIPLE
+    whole = Window(left=0, top=0, width=width, height=height, grid=(0, 0))
+    frames = scaled([resample(image, whole, (PAPER_WIDTH, rows)) for image in images])
+    start = max(0, rows - PAPER_WIDTH) // 2
+    frames = frames[:, start : start + PAPER_WIDTH]
+    height, width = frames.shape[1:3]
+    block = patch * merge
+    target = (height // patch * geometry_patch, width // patch * geometry_patch)
+    geometry = F.interpolate(torch.from_numpy(frames).movedim(-1, 1), size=target, mode="bilinear", align_corners=False)
+    return frames[:, : height // block * block, : width // block * block], geometry.movedim(1, -1).numpy()
 
 
 def patchify(pixels: NDArray[np.float32], patch: int, merge: int, temporal: int) -> NDArray[np.float32]:

@@ -1,15 +1,22 @@
-"""A tokenizer that needs no network: byte-level BPE with Qwen's splitting rules, taught the words of the tasks.
+"""Tokenizers: a model directory's own, Qwen's from its rank file, or a small one taught the words of the tasks.
 
-Like Qwen's, it gives every digit a token of its own and joins a minus sign with the space before it; any text can be
-written (bytes are the last resort). Its vocabulary is some hundred entries instead of 151,669, which is what a tiny
-model can learn.
+All three split text alike: every digit is a token of its own and a minus sign joins the space before it. The small one
+needs no file; its vocabulary is some hundred entries instead of 151,669, which is what a tiny model can learn.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
+import itertools
 from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
 
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen2Tokenizer
+from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+from gapdata.errors import UsageError
 
 SPECIAL = {
     "pad": "<|endoftext|>",
@@ -21,11 +28,97 @@ SPECIAL = {
     "video": "<|video_pad|>",
 }
 """Qwen3-VL's special tokens by role."""
+_BRACKETED = "object_ref_start object_ref_end box_start box_end quad_start quad_end vision_start vision_end vision_pad"
+CONTROL = [SPECIAL["pad"], "<|im_start|>", "<|im_end|>", *(f"<|{name}|>" for name in _BRACKETED.split())]
+CONTROL += ["<|image_pad|>", "<|video_pad|>"]
+PLAIN = "<tool_call> </tool_call> <|fim_prefix|> <|fim_middle|> <|fim_suffix|> <|fim_pad|> <|repo_name|> <|file_sep|> "
+PLAIN += "<tool_response> </tool_response> <think> </think>"
+"""The 26 tokens that Qwen3-VL adds after the ranks, in order: control tokens, then those that decoding keeps."""
 SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 """Qwen's pre-tokenisation (the pattern in its public tokenizer.json)."""
 MAX_VOCABULARY = 4096
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n"
+    "{% if message.content is string %}{{ message.content }}{% else %}{% for part in message.content %}"
+    "{% if part.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ part.text }}{% endif %}"
+    "{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+"""What Qwen3-VL's template makes of system, user and assistant turns of text and images, without tools."""
+
+
+def load_tokenizer(directory: str | Path) -> PreTrainedTokenizerBase:
+    """The tokenizer in a model directory (Qwen3-VL's, or one that training wrote), padding on the left.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if not any((Path(directory) / name).is_file() for name in ("tokenizer.json", "vocab.json")):
+        raise UsageError(
+            "no tokenizer here", path=directory, cure="add Qwen3-VL's tokenizer files, or build them (qwen_tokenizer)"
+        )
+    return AutoTokenizer.from_pretrained(str(directory), padding_side="left")
+
+
+def qwen_tokenizer(ranks: str | Path | None = None) -> PreTrainedTokenizerFast:
+    """Qwen3-VL's tokenizer from the rank file ``qwen.tiktoken``.
+
+    Args:
+        ranks: the file, lines of base64 bytes and rank; by default the copy in the package dashscope, which
+            ``pip install 'gapmllm[tokenizer]'`` brings.
+
+    Raises:
+        UsageError: there is no such file, or it holds something else.
+    """
+    path = _packaged_ranks() if ranks is None else Path(ranks)
+    if not path.is_file():
+        raise UsageError("no rank file here", path=path, cure="pip install 'gapmllm[tokenizer]'")
+    table: dict[bytes, int] = {}
+    for number, line in enumerate(path.read_text(encoding="ascii", errors="replace").splitlines(), start=1):
+        try:
+            token, rank = line.split()
+            table[base64.b64decode(token, validate=True)] = int(rank)
+        except (ValueError, binascii.Error) as error:
+            raise UsageError(f"line {number} is no 'base64 rank' pair", path=path, cure="use qwen.tiktoken") from error
+    if sorted(table.values()) != list(range(len(table))) or not {bytes([byte]) for byte in range(256)} <= set(table):
+        raise UsageError("ranks are not 0, 1, ... over all bytes", path=path, cure="use qwen.tiktoken")
+    letters = bytes_to_unicode()
+    spelled = {token: "".join(letters[byte] for byte in token) for token in table}
+    merges = [(spelled[left], spelled[right]) for left, right in rank_merges(table)]
+    tokenizer = Qwen2Tokenizer(
+        vocab={spelled[token]: rank for token, rank in table.items()},
+        merges=merges,
+        padding_side="left",
+        chat_template=CHAT_TEMPLATE,
+        clean_up_tokenization_spaces=False,
+    )
+    tokenizer.add_tokens(CONTROL, special_tokens=True)
+    tokenizer.add_tokens(PLAIN.split())
+    tokenizer.eos_token = SPECIAL["end"]  # given earlier, it would have been added first and got another id
+    return tokenizer
+
+
+def rank_merges(table: Mapping[bytes, int]) -> list[tuple[bytes, bytes]]:
+    """The merges of byte-level BPE, by rank, that a tiktoken rank table stands for.
+
+    Replaying BPE on a token's bytes with the merges of lower rank alone leaves two parts: those that it was merged
+    from. A token that leaves more can never be written by merging and gets no entry.
+    """
+    merges = []
+    for token, rank in sorted(table.items(), key=lambda item: item[1]):
+        parts = [token[index : index + 1] for index in range(len(token))]
+        while len(parts) > 2:
+            found = [table.get(left + right, rank) for left, right in itertools.pairwise(parts)]
+            best = min(found)
+            if best >= rank:
+                break
+            at = found.index(best)
+            parts[at : at + 2] = [parts[at] + parts[at + 1]]
+        if len(parts) == 2:
+            merges.append((parts[0], parts[1]))
+    return merges
 
 
 def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
@@ -56,10 +149,19 @@ def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
         pad_token=SPECIAL["pad"],
         eos_token=SPECIAL["end"],
         padding_side="left",
+        chat_template=CHAT_TEMPLATE,
         clean_up_tokenization_spaces=False,
     )
 
 
-def special_token_ids(tokenizer: PreTrainedTokenizerFast) -> Mapping[str, int]:
+def special_token_ids(tokenizer: PreTrainedTokenizerBase) -> Mapping[str, int]:
     """The ids of :data:`SPECIAL` by role."""
     return {role: int(tokenizer.convert_tokens_to_ids(token)) for role, token in SPECIAL.items()}
+
+
+def _packaged_ranks() -> Path:
+    # Found without importing the package, which would start a client.
+    package = find_spec("dashscope")
+    if package is None or package.origin is None:
+        raise UsageError("the package dashscope is not installed", cure="pip install 'gapmllm[tokenizer]'")
+    return Path(package.origin).parent / "resources" / "qwen.tiktoken"

@@ -32,8 +32,10 @@ from gapdata.tasks.chat import IMAGE
 from gapdata.tasks.questions import questions
 from gapmodel.data import Questions, Records, batches, chosen_records, question_options
 from gapmodel.dense import DenseHead
-from gapmodel.modeling import GapForConditionalGeneration, tiny_config
-from gapmodel.processing import IGNORED, Batch, GapProcessor
+from gapmodel.modeling import GapForConditionalGeneration
+from gapmodel.packing import IGNORED, Batch
+from gapmodel.presets import preset
+from gapmodel.processing import GapProcessor
 from gapmodel.recipe import VARIED, DataRecipe, TrainingRecipe
 from gapmodel.tokenizer import special_token_ids, train_tokenizer
 
@@ -121,7 +123,7 @@ def training_step(
     recipe: TrainingRecipe,
 ) -> dict[str, float]:
     """One step; the losses and the gradient norm. Raises :class:`TrainingError` on a loss that is not finite."""
-    losses = batch_losses(model, head, batch)
+    losses = batch_losses(model, head, batch.to(model.device))
     weights = {"answer": 1.0, "visual": recipe.train.visual_weight, "asked": recipe.train.asked_weight}
     loss = sum((weights[name] * value for name, value in losses.items()), torch.zeros(()))
     if not math.isfinite(loss.item()):
@@ -157,7 +159,7 @@ def batch_losses(model: GapForConditionalGeneration, head: DenseHead | None, bat
     return {
         "answer": answer,
         "visual": head.visual_loss(torch.cat(tuple(features.pooler_output)), batch.targets),
-        "asked": head.asked_loss(hidden, answered.nonzero()[:, 0], batch.targets),
+        "asked": head.asked_loss(hidden, batch.questions[answered], batch.targets),
     }
 
 
@@ -210,11 +212,11 @@ def new_model(reader: Records, recipe: TrainingRecipe) -> tuple[GapForConditiona
     ]
     tokenizer = train_tokenizer(texts)
     size, merge = recipe.processor, recipe.processor.merge_size
-    config = tiny_config(
-        len(tokenizer),
-        special_token_ids(tokenizer),
+    config = preset(
+        "tiny",
+        token_ids=special_token_ids(tokenizer),
         fusion=recipe.model.fusion,
-        text=recipe.model.text,
+        text={"vocab_size": len(tokenizer), **recipe.model.text},
         geometry={"patch_size": size.geometry_patch_size, **recipe.model.geometry},
         vision={
             "patch_size": size.patch_size,

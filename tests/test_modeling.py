@@ -10,21 +10,33 @@ from transformers import AutoConfig, AutoModel, AutoModelForImageTextToText
 from transformers.models.qwen3_vl import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
 from gapdata.errors import UsageError
+from gapmodel.fusion import STRATEGIES
 from gapmodel.geometry import build_geometry_encoder
-from gapmodel.modeling import GapConfig, GapForConditionalGeneration, GapModel, tiny_config
+from gapmodel.geometry.base import merge_block_order
+from gapmodel.modeling import GapConfig, GapForConditionalGeneration, GapModel
+from gapmodel.presets import preset
 
 TOKENS = {"pad": 0, "start": 1, "end": 2, "vision_start": 3, "vision_end": 4, "image": 5, "video": 6}
 VOCABULARY = 40
 PATCH = 8
 ROWS, COLUMNS, FRAMES = 4, 6, 2
-SMALL_TEXT = {"hidden_size": 64, "intermediate_size": 96, "num_attention_heads": 2, "num_key_value_heads": 2}
+SMALL_TEXT = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+}
 
 
-def make_model(fusion: str = "gated", **options: object) -> GapForConditionalGeneration:
+OURS = ("geometry", "fusion", "merger_dim", "geometry_weights", "geometry_fingerprint", "model_type")
+
+
+def make_model(fusion: str | dict[str, str] = "gated", **options: object) -> GapForConditionalGeneration:
     torch.manual_seed(0)
-    config = tiny_config(
-        VOCABULARY,
-        TOKENS,
+    config = preset(
+        "tiny",
+        token_ids=TOKENS,
         fusion=fusion,
         text=SMALL_TEXT,
         vision={"hidden_size": 48, "intermediate_size": 64, "patch_size": PATCH, "num_position_embeddings": 64},
@@ -74,11 +86,7 @@ def perturb(model: torch.nn.Module) -> None:
 
 def test_gated_residual_at_initialisation_is_the_stock_model_bit_for_bit() -> None:
     model = make_model("gated_residual")
-    fields = {
-        name: value
-        for name, value in model.config.to_dict().items()
-        if name not in ("geometry", "fusion", "model_type")
-    }
+    fields = {name: value for name, value in model.config.to_dict().items() if name not in OURS}
     stock = Qwen3VLForConditionalGeneration(Qwen3VLConfig(**fields)).eval()
     missing, unexpected = stock.load_state_dict(model.state_dict(), strict=False)
     assert not missing
@@ -90,7 +98,7 @@ def test_gated_residual_at_initialisation_is_the_stock_model_bit_for_bit() -> No
     assert torch.equal(ours, theirs)
 
 
-@pytest.mark.parametrize("fusion", ["gated", "gated_residual", "add", "concat", "weighted"])
+@pytest.mark.parametrize("fusion", STRATEGIES)
 def test_a_gradient_reaches_every_parameter(fusion: str) -> None:
     model = make_model(fusion).train()
     perturb(model)  # at initialisation gated_residual's output is zero, which stops the gradient behind it by design
@@ -262,6 +270,55 @@ def test_views_of_different_length_share_a_batch() -> None:
         torch.testing.assert_close(logits[1, pad:], model(**alone, **one_frame).logits[0], rtol=0, atol=2e-5)
 
 
+@pytest.mark.parametrize(
+    ("streams", "levels"), [({"deepstack.1": "add", "final": "gated"}, [1, 3]), ({"deepstack.2": "concat"}, [0])]
+)
+def test_geometry_reaches_the_streams_that_are_named_and_no_other(streams: dict[str, str], levels: list[int]) -> None:
+    model = make_model(streams, levels=levels)
+    inputs = make_inputs([[10]])
+    grid = (inputs["pixel_values"], inputs["image_grid_thw"])
+    geometry = model.model.geometry_patches(inputs["geometry_images"])
+    stock = super(GapModel, model.model).get_image_features(*grid)
+
+    def named(features: object) -> dict[str, torch.Tensor]:
+        by_image = [*features.deepstack_features, features.pooler_output]
+        names = ["deepstack.0", "deepstack.1", "deepstack.2", "final"]
+        return {name: torch.cat(tuple(images)) for name, images in zip(names, by_image, strict=True)}
+
+    with torch.no_grad():
+        before, fused = named(stock), named(model.model.get_image_features(*grid, geometry_features=geometry))
+        assert {name for name in before if not torch.equal(before[name], fused[name])} == set(streams)
+        for index, name in enumerate(streams):
+            zeroed = [level * (position != index) for position, level in enumerate(geometry)]
+            changed = named(model.model.get_image_features(*grid, geometry_features=zeroed))
+            assert {other for other in fused if not torch.equal(fused[other], changed[other])} == {name}
+
+
+def test_gates_are_given_out_when_they_are_asked_for() -> None:
+    model = make_model({"deepstack.0": "gated", "deepstack.1": "add", "final": "gated_residual"}, levels=[0, 1, 3])
+    inputs = make_inputs([[10, 11], [12]])
+    tokens = 2 * FRAMES * ROWS * COLUMNS // 4
+    with torch.no_grad():
+        plain, asked = model(**inputs), model(**inputs, output_gates=True)
+        assert torch.equal(plain.logits, asked.logits)
+        assert not hasattr(plain, "gates")
+        first, none, last = asked.gates
+        assert none is None
+        assert first.shape == last.shape == (tokens, SMALL_TEXT["hidden_size"])
+        assert ((first > 0) & (first < 1)).all()
+        encoded = model.model.get_image_features(
+            inputs["pixel_values"], inputs["image_grid_thw"], inputs["geometry_images"], output_gates=True
+        )
+        assert torch.equal(encoded.gates[0], first)
+        assert torch.equal(encoded.gates[2], last)
+        # The gate of a token belongs to its place: swapping two frames' geometry and pixels swaps their gates.
+        level = model.model.fusion[0]
+        v, g = torch.randn(6, 64), torch.randn(24, 64)
+        _, gate = level(v, g, [(2, 3)])
+        _, moved = level(v.flip(0), g.reshape(6, 4, 64).flip(0).reshape(24, 64), [(2, 3)])
+        torch.testing.assert_close(moved, gate.flip(0))
+
+
 def test_images_without_geometry_are_refused() -> None:
     inputs = make_inputs([[10]])
     del inputs["geometry_images"]
@@ -277,7 +334,9 @@ def test_geometry_on_another_grid_is_refused() -> None:
 
 
 def test_more_levels_than_the_vision_model_has_are_refused() -> None:
-    with pytest.raises(UsageError, match="gives 5 levels, the vision model takes 1 to 4"):
+    with pytest.raises(
+        UsageError, match=r"gives 5 levels for the visual streams deepstack\.0, deepstack\.1, deepstack\.2, final;"
+    ):
         make_model(depth=5, levels=[0, 1, 2, 3, 4])
 
 
@@ -296,3 +355,16 @@ def test_the_geometry_encoder_knows_the_first_frame_and_no_other_order() -> None
 def test_an_unknown_geometry_encoder_is_refused_by_name() -> None:
     with pytest.raises(UsageError, match="geometry encoder 'dust3r' is unknown; choose from tiny"):
         build_geometry_encoder({"name": "dust3r"})
+
+
+def test_a_row_of_geometry_that_fills_no_block_is_left_out() -> None:
+    """As the paper's preprocessing gives it: five rows of the one encoder's patches, four of the other's."""
+    model = make_model()
+    inputs = make_inputs([[10]])
+    taller = torch.cat([inputs["geometry_images"], inputs["geometry_images"][..., :PATCH, :]], dim=-2)
+    with torch.no_grad():
+        levels = model.model.geometry(taller)
+        cut = [merge_block_order(level[0][:, :ROWS], 2) for level in levels]
+        one = model(**{**inputs, "geometry_images": taller}).logits
+        rest = {name: value for name, value in inputs.items() if name != "geometry_images"}
+        torch.testing.assert_close(model(**rest, geometry_features=cut).logits, one, rtol=0, atol=1e-6)

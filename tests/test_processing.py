@@ -17,7 +17,8 @@ from gapdata.tasks import detection, pointmap
 from gapdata.tasks.chat import IMAGE, Mark, Question
 from gapmodel.augment import View, decode, mirror, sample_prompt, subview
 from gapmodel.data import Questions, batches, dense_targets
-from gapmodel.processing import IGNORED, GapProcessor, ProcessorConfig, fit, patchify
+from gapmodel.packing import IGNORED
+from gapmodel.processing import GapProcessor, ProcessorConfig, patchify
 from gapmodel.recipe import DataRecipe
 from gapmodel.tokenizer import SPECIAL, train_tokenizer
 
@@ -35,7 +36,7 @@ def test_patches_equal_those_of_the_stock_image_processor() -> None:
         patch_size=16, merge_size=2, temporal_patch_size=2, do_resize=False, image_mean=[0.5] * 3, image_std=[0.5] * 3
     )(list(frames), return_tensors="np")
     ours = patchify((frames.astype(np.float32) / 255.0 - 0.5) / 0.5, 16, 2, 2)
-    np.testing.assert_allclose(ours, stock["pixel_values"], rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(ours, stock["pixel_values"])
     assert stock["image_grid_thw"].tolist() == [[1, 4, 6]] * 2
 
 
@@ -66,7 +67,7 @@ def test_a_processor_survives_saving(tmp_path: Path) -> None:
     images = [record_image(record, frame) for frame in range(2)]
     one, other = (each.encode("k", images, question, with_answer=True) for each in (processor, again))
     assert one.input_ids.tolist() == other.input_ids.tolist()
-    np.testing.assert_array_equal(one.pixel_values, other.pixel_values)
+    np.testing.assert_array_equal(one.frames.pixel_values, other.frames.pixel_values)
 
 
 def test_only_the_answer_is_learned_and_the_turn_ends() -> None:
@@ -113,23 +114,28 @@ def test_both_encoders_see_the_mark_in_the_same_patch() -> None:
     example = processor.encode("k", images, question, with_answer=False)
     plain = processor.encode("k", images, Question(text=IMAGE * 2, answer=""), with_answer=False)
     rows, columns = config.grid
-    assert example.geometry_images.shape == (2, 3, rows * 14, columns * 14)
+    assert example.frames.geometry_images.shape == (2, 3, rows * 14, columns * 14)
     # (rows / 2, columns / 2, 2, 2) merge blocks back to a grid
-    changed = np.abs(example.pixel_values - plain.pixel_values).sum(1).reshape(2, rows // 2, columns // 2, 2, 2)
+    changed = (
+        np.abs(example.frames.pixel_values - plain.frames.pixel_values).sum(1).reshape(2, rows // 2, columns // 2, 2, 2)
+    )
     changed = changed.transpose(0, 1, 3, 2, 4).reshape(2, rows, columns)
-    geometry = np.abs(example.geometry_images - plain.geometry_images).sum(1)
+    geometry = np.abs(example.frames.geometry_images - plain.frames.geometry_images).sum(1)
     geometry = geometry.reshape(2, rows, 14, columns, 14).sum((2, 4))
     assert np.unravel_index(changed.argmax(), changed.shape) == (1, 40 // 16, 72 // 16)
     assert np.unravel_index(geometry.argmax(), geometry.shape) == (1, 40 // 16, 72 // 16)
     assert changed[0].max() == geometry[0].max() == 0
 
 
-def test_fit_crops_the_centre_and_keeps_the_aspect() -> None:
+def test_the_window_is_the_centre_that_keeps_the_aspect() -> None:
     image = np.zeros((100, 300, 3), dtype=np.uint8)
     image[:, 100:200] = 255
-    assert (fit(image, (64, 64)) == 255).all()
-    same = np.zeros((96, 128, 3), dtype=np.uint8)
-    assert fit(same, (128, 96)) is same
+    frames = make_processor(ProcessorConfig(image_size=(64, 64), geometry_patch_size=14)).look([image])
+    assert (frames.geometry_images[..., 1:-1] == 1.0).all()
+    assert frames.geometry_images.min() > 0.9  # the filter of the outermost columns reaches over the border
+    same = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
+    unchanged = make_processor().look([same]).geometry_images[0].transpose(1, 2, 0) * 255
+    np.testing.assert_array_equal(np.rint(unchanged).astype(np.uint8), same)
 
 
 def test_a_batch_pads_on_the_left() -> None:

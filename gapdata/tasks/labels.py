@@ -11,8 +11,8 @@ from gapdata.records.schema import Record, ViewObject
 MissingLabel = Literal["label", "drop"]
 """Where the taxonomy has no name for an object: ``label`` uses the record's own label, ``drop`` leaves it out."""
 
-BACKGROUND = background()
-"""Names that are no targets: ``manifests/categories/background.txt``."""
+BACKGROUND = frozenset(form for name in background() for form in (name, f"{name}s"))
+"""Names that are no targets: VG-LLM's and GAP-MLLM's four, and the plurals that ScanNet's annotators also wrote."""
 
 
 def object_label(item: ViewObject, taxonomy: str | None = None, missing: MissingLabel = "label") -> str | None:

@@ -23,7 +23,8 @@ from gapmodel.evaluation import detection as detection_scores
 from gapmodel.evaluation import pointmap as pointmap_scores
 from gapmodel.generate import generate_answers, in_batches
 from gapmodel.modeling import GapForConditionalGeneration
-from gapmodel.processing import Example, GapProcessor
+from gapmodel.packing import Example
+from gapmodel.processing import GapProcessor
 from gapmodel.recipe import DataRecipe
 from gapmodel.train import RECIPE_FILE
 

@@ -81,15 +81,10 @@ class GeometryEncoder(nn.Module, ABC):
 def merge_block_order(features: Tensor, merge: int) -> Tensor:
     """(I, h, w, D) patch features of I images to (I * h * w, D) in Qwen's order: merge x merge blocks stay together.
 
-    Raises:
-        UsageError: h or w is no multiple of ``merge``.
+    A last row or column that fills no block is left out, as the authors' merger does.
     """
     images, rows, columns, dim = features.shape
-    if rows % merge or columns % merge:
-        raise UsageError(
-            f"a grid of {columns} x {rows} patches is not made of {merge} x {merge} blocks",
-            cure="choose an image size with whole blocks",
-        )
+    features = features[:, : rows // merge * merge, : columns // merge * merge]
     blocks = features.reshape(images, rows // merge, merge, columns // merge, merge, dim)
     return blocks.transpose(2, 3).reshape(-1, dim)
 

@@ -1,0 +1,80 @@
+"""A frozen geometry encoder that a checkpoint refers to instead of holding it.
+
+VGGT has as many weights as half of Qwen3-VL-2B and training does not change them. ``save_pretrained(directory,
+save_frozen=False)`` leaves them out and writes into ``config.json`` where they came from and their fingerprint;
+``from_pretrained`` reads them from there (or from ``geometry_weights=``, where they lie now) and compares.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from gapdata.errors import UsageError
+from gapmodel.checkpoints import load_geometry
+
+
+class EncoderByReference:
+    """Adds the choice to ``save_pretrained`` and ``from_pretrained`` of a model with ``model.geometry``."""
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: Any, *args: Any, geometry_weights: str | Path | None = None, **kwargs: Any
+    ) -> Any:
+        """The stock method; weights that the checkpoint refers to are read from their origin, or ``geometry_weights``.
+
+        Raises:
+            UsageError: the frozen geometry encoder is not where the checkpoint says, or is another one.
+        """
+        loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)  # type: ignore[misc]
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        config = model.config
+        if config.geometry_fingerprint:
+            origin = str(geometry_weights or config.geometry_weights)
+            load_geometry(model.model.geometry, origin)
+            if fingerprint(model.model.geometry) != config.geometry_fingerprint:
+                raise UsageError(
+                    "these are not the geometry weights that the model was trained with",
+                    path=origin,
+                    cure=f"pass geometry_weights= with what {config.geometry_weights} was",
+                )
+            config.geometry_weights, config.geometry_fingerprint = origin, None
+            model.model.freeze(["geometry"])
+        return loaded
+
+    def save_pretrained(self, save_directory: str | Path, *, save_frozen: bool = True, **kwargs: Any) -> None:
+        """The stock method; ``save_frozen=False`` refers to the frozen geometry encoder's origin instead of copying it.
+
+        Raises:
+            UsageError: the encoder is trained, or nobody said where its weights came from.
+        """
+        save = super().save_pretrained  # type: ignore[misc]
+        model: Any = self
+        if save_frozen:
+            return save(str(save_directory), **kwargs)
+        if any(parameter.requires_grad for parameter in model.model.geometry.parameters()):
+            raise UsageError("the geometry encoder is not frozen", cure="freeze it, or leave save_frozen=True")
+        if model.config.geometry_weights is None:
+            raise UsageError(
+                "the origin of the geometry encoder's weights is not known",
+                cure="give from_base geometry_weights=, or leave save_frozen=True",
+            )
+        kept = {name: value for name, value in model.state_dict().items() if not name.startswith("model.geometry.")}
+        model.config.geometry_fingerprint = fingerprint(model.model.geometry)
+        try:
+            save(str(save_directory), state_dict=kept, **kwargs)
+        finally:
+            model.config.geometry_fingerprint = None
+
+
+def fingerprint(module: nn.Module) -> str:
+    """SHA-256 of a module's tensors by name, rounded to bfloat16: float32 and bfloat16 copies have the same one."""
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tuple(value.shape)}\n".encode())
+        digest.update(value.detach().to("cpu", torch.bfloat16).contiguous().view(torch.int16).numpy())
+    return digest.hexdigest()

@@ -1,0 +1,254 @@
+"""Examples to batches: a padded row for each, or several in a row that do not see each other.
+
+    padded     [ .. A A A ]  [ B B B B B ]            left padding: training and generation
+    packed     [ A A A B B B B B . ]                  position_ids (4, R, S): row 0 counts anew for each example
+    shared     [ V V V a1 a1 a2 a2 a2 B B ]           questions a1, a2 on one view: V encoded and attended to once
+
+Row 0 of ``position_ids`` is by what transformers tells packed examples apart, if there is neither an attention mask
+nor a cache: packed batches therefore carry ``use_cache=False`` and no mask, and padding at a row's end counts as an
+example of its own. Rows 1 to 3 are Qwen3-VL's rotary positions (time, row, column). A shared prefix needs an explicit
+mask (R, 1, S, S), which the implementations ``sdpa`` and ``eager`` of attention take: each question sees the prefix and
+itself, at the positions that it has alone. For 768 visual tokens and eight questions of 60 that makes 1,248 tokens of
+6,624.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gapdata.errors import UsageError
+
+IGNORED = -100
+"""Label of a position that no loss is taken at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Frames:
+    """The frames of a view as both encoders see them."""
+
+    pixel_values: NDArray[np.float32]  # (F * h * w, 3 * T * P * P), merge-block order
+    geometry_images: NDArray[np.float32]  # (F, 3, H, W) in [0, 1]
+    grid: tuple[int, int]  # patches of a frame for the vision model, (rows, columns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Example:
+    """One question, encoded."""
+
+    key: str
+    input_ids: NDArray[np.int64]  # (S,)
+    labels: NDArray[np.int64]  # (S,), IGNORED outside the answer
+    visual: NDArray[np.bool_]  # (S,), True where a visual token goes
+    token_grid: tuple[int, int]  # visual tokens of a frame, (rows, columns)
+    frames: Frames
+    targets: Mapping[str, NDArray[Any]] = field(default_factory=dict)  # dense targets by name, if any
+
+    def positions(self) -> NDArray[np.int64]:
+        """Row 0 of ``position_ids`` and Qwen3-VL's rotary positions, (4, S).
+
+        A text token advances all three rotary positions by one; an image's tokens count rows and columns from where
+        it starts and advance by its longer side.
+        """
+        rows, columns = self.token_grid
+        places = np.flatnonzero(self.visual).reshape(-1, rows * columns)
+        step = np.where(self.visual, 0, 1)
+        step[places[:, -1]] = max(rows, columns)
+        start = np.cumsum(step) - step
+        positions = np.stack([np.arange(len(start)), start, start, start])
+        positions[2, places] += np.repeat(np.arange(rows), columns)
+        positions[3, places] += np.tile(np.arange(columns), rows)
+        return positions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Several questions: ``inputs`` are the model's keyword arguments, ``labels`` (R, S) the tokens to learn."""
+
+    keys: tuple[str, ...]
+    inputs: dict[str, Any]
+    labels: Tensor
+    questions: Tensor
+    """(R, S) position in ``keys`` of the question that a token belongs to, the first one for a shared prefix, -1 for
+    padding."""
+    targets: dict[str, Tensor]
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same on a device."""
+
+        def moved(value: Any) -> Any:
+            if isinstance(value, Tensor):
+                return value.to(device, non_blocking=True)
+            return [view.to(device, non_blocking=True) for view in value] if isinstance(value, list) else value
+
+        return Batch(
+            keys=self.keys,
+            inputs={name: moved(value) for name, value in self.inputs.items()},
+            labels=moved(self.labels),
+            questions=moved(self.questions),
+            targets={name: moved(value) for name, value in self.targets.items()},
+        )
+
+
+def pad_left(examples: Sequence[Example], pad: int) -> Batch:
+    """A row for each example, padded with ``pad`` on the left."""
+    shape = (len(examples), max(len(example.input_ids) for example in examples))
+    columns = {name: np.full(shape, fill) for name, fill in _fills(pad).items()}
+    for row, example in enumerate(examples):
+        for name, values in _columns(example, row).items():
+            columns[name][row, shape[1] - len(values) :] = values
+    names = examples[0].targets
+    return Batch(
+        keys=tuple(example.key for example in examples),
+        inputs={
+            "input_ids": torch.from_numpy(columns["input_ids"]),
+            "attention_mask": torch.from_numpy((columns["question"] >= 0).astype(np.int64)),
+            "mm_token_type_ids": torch.from_numpy(columns["visual"].astype(np.int32)),
+            **_frames([example.frames for example in examples]),
+        },
+        labels=torch.from_numpy(columns["labels"]),
+        questions=torch.from_numpy(columns["question"]),
+        targets={name: torch.from_numpy(np.concatenate([item.targets[name] for item in examples])) for name in names},
+    )
+
+
+def pack(examples: Sequence[Example], budget: int, pad: int, *, share: bool = True) -> Batch:
+    """Rows of several examples, at most ``budget`` tokens each, filled first-fit; keys follow the rows.
+
+    Args:
+        examples: with ``share``, those with the same :class:`Frames` object and equal tokens up to their last image
+            share these tokens in a row.
+        budget: most tokens of a row; rows are padded at the end to the longest one.
+        pad: the padding token.
+        share: whether visual prefixes are shared.
+
+    Raises:
+        UsageError: an example is longer than ``budget``, or has dense targets, which go with padded batches.
+    """
+    for example in examples:
+        if len(example.input_ids) > budget:
+            raise UsageError(
+                f"the question about {example.key} has {len(example.input_ids)} tokens, a row {budget}",
+                cure="raise the budget, or use fewer or smaller frames",
+            )
+        if example.targets:
+            raise UsageError(f"{example.key} has dense targets", cure="use collate for losses on visual tokens")
+    rows: list[list[_Block]] = []
+    for block in _blocks(examples, budget, share):
+        fitting = next((row for row in rows if sum(map(len, row)) + len(block) <= budget), None)
+        if fitting is None:
+            rows.append([block])
+        else:
+            fitting.append(block)
+    blocks = [block for row in rows for block in row]
+    shape = (len(rows), max(sum(map(len, row)) for row in rows))
+    columns = {name: np.full(shape, fill) for name, fill in _fills(pad).items()}
+    positions = np.zeros((4, *shape), dtype=np.int64)
+    view = np.full(shape, -1)
+    asked = np.zeros(shape, dtype=np.int64)  # 0 in a shared prefix, else the number of the question in its block
+    keys: list[str] = []
+    for row, members in enumerate(rows):
+        stop = 0
+        for block in members:
+            for number, example in enumerate(block.examples):
+                first = block.prefix if number else 0
+                start, stop = stop, stop + len(example.input_ids) - first
+                for name, values in _columns(example, len(keys)).items():
+                    columns[name][row, start:stop] = values[first:]
+                positions[:, row, start:stop] = example.positions()[:, first:]
+                view[row, start:stop] = len(keys) - number
+                asked[row, start + (0 if number else block.prefix) : stop] = number + 1
+                keys.append(example.key)
+        positions[:, row, stop:] = np.arange(shape[1] - stop)
+    inputs = {
+        "input_ids": torch.from_numpy(columns["input_ids"]),
+        "position_ids": torch.from_numpy(positions),
+        "mm_token_type_ids": torch.from_numpy(columns["visual"].astype(np.int32)),
+        "use_cache": False,
+        **_frames([block.examples[0].frames for block in blocks]),
+    }
+    if any(len(block.examples) > 1 for block in blocks):
+        inputs["attention_mask"] = _shared_mask(torch.from_numpy(view), torch.from_numpy(asked))
+    return Batch(
+        keys=tuple(keys),
+        inputs=inputs,
+        labels=torch.from_numpy(columns["labels"]),
+        questions=torch.from_numpy(columns["question"]),
+        targets={},
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Block:
+    """Examples that share their first ``prefix`` tokens; a single one shares nothing."""
+
+    examples: list[Example]
+    prefix: int
+
+    def __len__(self) -> int:
+        return sum(len(example.input_ids) for example in self.examples) - self.prefix * (len(self.examples) - 1)
+
+
+def _blocks(examples: Sequence[Example], budget: int, share: bool) -> list[_Block]:
+    groups: dict[int, list[Example]] = {}
+    for index, example in enumerate(examples):
+        groups.setdefault(id(example.frames) if share else index, []).append(example)
+    blocks: list[_Block] = []
+    for group in groups.values():
+        prefix = _shared_prefix(group)
+        block = _Block(examples=[], prefix=prefix)
+        for example in group:
+            grown = _Block(examples=[*block.examples, example], prefix=prefix)
+            if block.examples and (not prefix or len(grown) > budget):
+                blocks.append(block)
+                grown = _Block(examples=[example], prefix=prefix)
+            block = grown
+        blocks.append(block)
+    return blocks
+
+
+def _shared_prefix(group: Sequence[Example]) -> int:
+    """Tokens that all of a group begin with, before any answer; 0 if they do not hold all visual tokens."""
+    shortest = min(min(len(e.input_ids) - 1, *np.flatnonzero(e.labels != IGNORED)[:1]) for e in group)
+    ids = np.stack([example.input_ids[:shortest] for example in group])
+    equal = np.logical_and.accumulate((ids == ids[0]).all(axis=0))
+    prefix = int(equal.sum())
+    return prefix if len(group) > 1 and not any(example.visual[prefix:].any() for example in group) else 0
+
+
+def _shared_mask(view: Tensor, asked: Tensor) -> Tensor:
+    """(R, 1, S, S), True where the token of a row may look: back, at its view's prefix and its own question."""
+    causal = torch.ones(view.shape[1], view.shape[1], dtype=torch.bool).tril()
+    same_view = view[:, :, None] == view[:, None, :]
+    visible = (asked[:, None, :] == 0) | (asked[:, :, None] == asked[:, None, :])
+    return (causal & same_view & visible)[:, None]
+
+
+def _fills(pad: int) -> dict[str, Any]:
+    return {"input_ids": np.int64(pad), "labels": np.int64(IGNORED), "visual": False, "question": np.int64(-1)}
+
+
+def _columns(example: Example, question: int) -> dict[str, NDArray[Any]]:
+    return {
+        "input_ids": example.input_ids,
+        "labels": example.labels,
+        "visual": example.visual,
+        "question": np.full(len(example.input_ids), question),
+    }
+
+
+def _frames(views: Sequence[Frames]) -> dict[str, Any]:
+    """The views' pixels in the order of their placeholders; geometry as one tensor where all views have one shape."""
+    geometry = [torch.from_numpy(view.geometry_images) for view in views]
+    grids = [[1, *view.grid] for view in views for _ in view.geometry_images]
+    return {
+        "pixel_values": torch.from_numpy(np.concatenate([view.pixel_values for view in views])),
+        "image_grid_thw": torch.tensor(grids),
+        "geometry_images": torch.stack(geometry) if len({view.shape for view in geometry}) == 1 else geometry,
+    }

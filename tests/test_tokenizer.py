@@ -1,0 +1,136 @@
+"""Tokenizers and the chat's layout: Qwen's from its rank file, checked on a small one, and the template's text."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gapdata.errors import UsageError
+from gapdata.tasks.chat import IMAGE, Question
+from gapmodel.presets import QWEN_TOKENS
+from gapmodel.processing import AUTHORS_SYSTEM_PROMPT, GapProcessor, ProcessorConfig
+from gapmodel.tokenizer import CONTROL, PLAIN, load_tokenizer, qwen_tokenizer, rank_merges, special_token_ids
+
+WORDS = [b"he", b"ll", b"hell", b"hello", b" w", b"or", b" wor", b"ld", b" world", b" -", b"\n\n", "é".encode(), b"use"]
+WORDS += [b"user", b"ass", b"is", b"assis"]
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All bytes in Qwen's order of the printable ones first, then a few merged tokens."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    order = [*printable, *(byte for byte in range(256) if byte not in printable)]
+    tokens = [*(bytes([byte]) for byte in order), *WORDS]
+    path = tmp_path_factory.mktemp("ranks") / "qwen.tiktoken"
+    path.write_text("".join(f"{base64.b64encode(t).decode()} {rank}\n" for rank, t in enumerate(tokens)))
+    return path
+
+
+def by_rank(text: bytes, table: dict[bytes, int]) -> list[int]:
+    """Byte-pair encoding as tiktoken defines it: join the neighbours whose union has the lowest rank."""
+    parts = [text[i : i + 1] for i in range(len(text))]
+    while True:
+        ranked = [(table[a + b], i) for i, (a, b) in enumerate(itertools.pairwise(parts)) if a + b in table]
+        if not ranked:
+            return [table[part] for part in parts]
+        index = min(ranked)[1]
+        parts[index : index + 2] = [parts[index] + parts[index + 1]]
+
+
+def test_a_rank_file_becomes_the_tokenizer_that_it_describes(ranks: Path, tmp_path: Path) -> None:
+    tokenizer = qwen_tokenizer(ranks)
+    table = {base64.b64decode(token): int(rank) for token, rank in map(str.split, ranks.read_text().splitlines())}
+    assert len(tokenizer) == len(table) + 26
+    pieces = ["hello", " world", " -", "0", ".", "5", "\n\n", "é", "椅子", " hell", "user", "assist"]
+    for piece in pieces:
+        assert tokenizer(piece)["input_ids"] == by_rank(piece.encode(), table), piece
+    assert tokenizer("hello world -0.5")["input_ids"] == [
+        rank for piece in ("hello", " world", " -", "0", ".", "5") for rank in by_rank(piece.encode(), table)
+    ]
+    for text in ("hello world -0.5\n\né椅子", "<think>so</think>"):
+        assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+    tokenizer.save_pretrained(str(tmp_path))
+    again = load_tokenizer(tmp_path)
+    assert again("hello <|im_end|>")["input_ids"] == tokenizer("hello <|im_end|>")["input_ids"]
+    assert again.padding_side == "left"
+
+
+def test_merges_come_from_the_parts_that_bytes_leave(ranks: Path) -> None:
+    table = {base64.b64decode(token): int(rank) for token, rank in map(str.split, ranks.read_text().splitlines())}
+    assert (b"hell", b"o") in rank_merges(table)
+    assert (b"he", b"ll") in rank_merges(table)
+    assert all(table[left + right] > max(table[left], table[right]) for left, right in rank_merges(table))
+
+
+def test_added_tokens_follow_the_ranks_in_qwens_order(ranks: Path) -> None:
+    tokenizer = qwen_tokenizer(ranks)
+    first = len(ranks.read_text().splitlines())
+    ids = tokenizer.convert_tokens_to_ids([*CONTROL, *PLAIN.split()])
+    assert ids == list(range(first, first + 26))
+    assert {role: token - first for role, token in special_token_ids(tokenizer).items()} == {
+        role: token - 151_643 for role, token in QWEN_TOKENS.items()
+    }
+    assert (tokenizer.pad_token, tokenizer.eos_token) == ("<|endoftext|>", "<|im_end|>")
+    assert tokenizer.decode(ids, skip_special_tokens=True).replace(" ", "") == PLAIN.replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("aGk= x\n", r"qwen\.tiktoken: line 1 is no 'base64 rank' pair"),
+        ("aGk= 0\n", r"qwen\.tiktoken: ranks are not 0, 1, \.\.\. over all bytes"),
+    ],
+)
+def test_another_file_is_refused(content: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "qwen.tiktoken"
+    path.write_text(content)
+    with pytest.raises(UsageError, match=message):
+        qwen_tokenizer(path)
+
+
+def test_a_missing_tokenizer_is_named_with_its_cure(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no rank file here; pip install 'gapmllm\[tokenizer\]'"):
+        qwen_tokenizer(tmp_path / "none")
+    with pytest.raises(UsageError, match="no tokenizer here; add Qwen3-VL's tokenizer files"):
+        load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("system", ["", AUTHORS_SYSTEM_PROMPT])
+def test_a_question_is_what_the_chat_template_writes(ranks: Path, system: str) -> None:
+    """Tokens of the whole text at once, as any other program would make them, with the placeholders repeated."""
+    tokenizer = qwen_tokenizer(ranks)
+    config = ProcessorConfig(image_size=(64, 32), system_prompt=system, seconds_per_frame=1 / 24)
+    question = Question(text="Look." + IMAGE + IMAGE + "\nhello world?", answer="[1.25, -0.40]")
+    prompt, answer = GapProcessor(tokenizer, config).token_sequence(question, 2)
+    content = [
+        {"type": "text", "text": "Look.<0.0 seconds>"},
+        {"type": "image"},
+        {"type": "text", "text": "<0.0 seconds>"},
+        {"type": "image"},
+        {"type": "text", "text": "\nhello world?"},
+    ]
+    turns = [{"role": "system", "content": system}] if system else []
+    turns += [{"role": "user", "content": content}]
+    text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    text = re.sub(r"<\|image_pad\|>", lambda found: found.group() * 2, text)
+    assert prompt == tokenizer(text)["input_ids"]
+    turns += [{"role": "assistant", "content": question.answer}]
+    whole = tokenizer.apply_chat_template(turns, tokenize=False)
+    whole = re.sub(r"<\|image_pad\|>", lambda found: found.group() * 2, whole)
+    assert [*prompt, *answer, *tokenizer("\n")["input_ids"]] == tokenizer(whole)["input_ids"]
+
+
+def test_time_stamps_count_frames_as_configured(ranks: Path) -> None:
+    tokenizer = qwen_tokenizer(ranks)
+    question = Question(text=IMAGE * 3 + "?", answer="")
+    for seconds, stamps in ((1.0, ["0.0", "1.0", "2.0"]), (1 / 24, ["0.0", "0.0", "0.1"])):
+        config = ProcessorConfig(image_size=(32, 32), seconds_per_frame=seconds)
+        prompt, _ = GapProcessor(tokenizer, config).token_sequence(question, 3)
+        assert re.findall(r"<(\d\.\d) seconds>", tokenizer.decode(np.array(prompt))) == stamps
+    silent = ProcessorConfig(image_size=(32, 32), timestamps=False)
+    assert "seconds" not in tokenizer.decode(GapProcessor(tokenizer, silent).token_sequence(question, 3)[0])
