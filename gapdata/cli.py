@@ -158,8 +158,8 @@ def _add_synth(commands: Any) -> None:
     parser.add_argument(
         "--annotations",
         action="store_true",
-        help="also write OUT/annotations/: EmbodiedScan's pickles, ScanRefer's descriptions, Mask3D's proposals and the "
-        "conversations of VG-LLM and GAP-MLLM",
+        help="also write OUT/annotations/: EmbodiedScan's pickles, ScanRefer's descriptions, Mask3D's proposals and "
+        "conversations in the forms of VG-LLM and GAP-MLLM",
     )
     parser.add_argument(
         "--workers", type=_positive, metavar="N", help="scenes made at once (default: by the number of cores)"

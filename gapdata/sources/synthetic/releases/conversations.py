@@ -49,13 +49,13 @@ def detection_items(facts: SceneFacts, *, evaluation: bool) -> Iterator[Item]:
     """``scannet_det_*_4frames.json`` of one scene; for evaluation few clips, with their cameras."""
     for clip in _chosen(facts, evaluation, purpose=0):
         seen = list(dict.fromkeys(k for frame in clip for k in facts.instance_order if k in frame.pixels))
-        boxes = []
+        boxes, lines = [], []
         for k in seen:
             label = EMBODIEDSCAN[facts.things[k].label]
             if label not in NOT_DETECTED:
                 box = in_camera(facts, facts.box(k), clip[0])
                 boxes.append({"bbox_3d": box, "label": label, "in_reference": k in clip[0].pixels})
-        lines = [json.dumps({"label": b["label"], "bbox_3d": rounded(b["bbox_3d"])}) for b in boxes]
+                lines.append(json.dumps({"label": label, "bbox_3d": rounded(box)}))
         answer = "```json\n[\n\t" + ",\n\t".join(lines) + "\n]```"
         item = conversation("<image>" * len(clip) + DETECTION_PROMPT, answer, image_names(facts, clip))
         yield item | {"boxes": boxes} | (camera_fields(facts, clip) if evaluation else {})

@@ -176,7 +176,8 @@ def _spread(total: int, wanted: int) -> NDArray[np.int64]:
 
 
 def _sample_with_target(areas: NDArray[np.float64], rng: Generator) -> NDArray[np.int64]:
-    """Positions of frames: an even sample of the list begun anywhere, so not in temporal order, that shows the target."""
+    """Positions of frames that show the target: an even sample of the list begun anywhere, so not in temporal
+    order."""
     total = len(areas)
     chosen = _spread(total, FRAMES)
     for _ in range(ATTEMPTS):

@@ -18,12 +18,11 @@ from gapdata.sources.synthetic.releases.relations import SUPERLATIVES, Anchor, C
 from gapdata.sources.synthetic.releases.vocabulary import NOUNS, Noun
 
 PER_OBJECT = 5  # descriptions, as ScanRefer has them
-LANDMARKS = frozenset(
-    word.strip()
-    for word in """bed, couch, armchair, table, coffee table, desk, dresser, nightstand, wardrobe, bookshelf, cabinet,
-    file cabinet, counter, window, door, whiteboard, refrigerator, stove, microwave, bathtub, toilet, sink, radiator,
-    tv stand, tv, mirror, plant, trash can, monitor""".split(",")
-)
+LANDMARKS = frozenset({
+    "bed", "couch", "armchair", "table", "coffee table", "desk", "dresser", "nightstand", "wardrobe", "bookshelf",
+    "cabinet", "file cabinet", "counter", "window", "door", "whiteboard", "refrigerator", "stove", "microwave",
+    "bathtub", "toilet", "sink", "radiator", "tv stand", "tv", "mirror", "plant", "trash can", "monitor",
+})  # fmt: skip
 """What others are related to."""
 FACED = frozenset(
     {"window", "door", "whiteboard", "bed", "couch", "bookshelf", "wardrobe", "refrigerator", "tv", "stove"}

@@ -132,7 +132,7 @@ def _corner_distance(room: Room, thing: Thing) -> float:
 def _on(thing: Thing, anchor: Thing) -> float:
     if thing.support == anchor.object_id:
         return BEYOND
-    resting = plan_gap(thing, anchor) < 0.02 and -0.05 < float(thing.low[2] - anchor.low[2])
+    resting = plan_gap(thing, anchor) < 0.02 and float(thing.low[2] - anchor.low[2]) > -0.05
     return -0.5 if resting else -BEYOND
 
 
@@ -252,7 +252,8 @@ def _ordered(thing: Thing, others: Sequence[Thing], anchor: Thing, *, nearest: b
 def _extreme(
     measure: Callable[[Thing], float], sign: int, ratio: float, *, standing: bool = False
 ) -> Callable[..., float]:
-    """The thing with the largest (sign 1) or smallest measure, by a ratio; ``standing`` asks for things on the floor."""
+    """The thing with the largest (sign 1) or smallest measure, by a ratio; ``standing`` asks that all stand on the
+    floor."""
 
     def judge(thing: Thing, others: Sequence[Thing], anchors: Sequence[Thing]) -> float:
         if standing and max(float(t.low[2]) for t in (thing, *others)) > 0.05:

@@ -14,7 +14,7 @@ def object_name(label: str) -> str:
     return label.replace(" ", "_")
 
 
-def annotations(facts: SceneFacts) -> Iterator[dict[str, Any]]:
+def scanrefer_items(facts: SceneFacts) -> Iterator[dict[str, Any]]:
     """The items of one scene."""
     for description in facts.descriptions:
         yield {

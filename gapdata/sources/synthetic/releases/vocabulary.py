@@ -51,7 +51,7 @@ NOUNS: Mapping[str, tuple[Noun, ...]] = _nouns(
     desk            | desk                          | table
     nightstand      | nightstand, bedside table     | end table, dresser
     dresser         | dresser, chest of drawers     | nightstand, cabinet, tv stand, file cabinet
-    cabinet         | cabinet                       | kitchen cabinet, file cabinet, dresser, wardrobe, nightstand, tv stand
+    cabinet         | cabinet                       | kitchen cabinet, file cabinet, dresser, wardrobe, tv stand
     kitchen cabinet | kitchen cabinet               | cabinet
     file cabinet    | file cabinet, filing cabinet  | cabinet, dresser
     wardrobe        | wardrobe                      | cabinet

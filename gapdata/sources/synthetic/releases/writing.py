@@ -24,7 +24,7 @@ from gapdata.sources.synthetic.releases.conversations import detection_items, re
 from gapdata.sources.synthetic.releases.embodiedscan import embodiedscan_splits, infos_bytes
 from gapdata.sources.synthetic.releases.facts import SceneFacts
 from gapdata.sources.synthetic.releases.grounding import caption_items, grounding_items
-from gapdata.sources.synthetic.releases.scanrefer import annotations
+from gapdata.sources.synthetic.releases.scanrefer import scanrefer_items
 
 FOLDER = "annotations"
 
@@ -72,7 +72,7 @@ def _write_language(folder: Path, name: str, scenes: Sequence[SceneFacts], *, ev
         files = [JsonList(stack.enter_context(atomic_file(folder / file))) for file in names]
         refer, caption, first, second = files
         for facts in scenes:
-            refer.extend(annotations(facts))
+            refer.extend(scanrefer_items(facts))
             caption.extend(caption_items(facts, evaluation=evaluation))
             for one, two in grounding_items(facts, evaluation=evaluation):
                 first.extend([one])
