@@ -124,7 +124,9 @@ class Truth:
 
     def _under(self, k: int, anchor: int) -> bool:
         cover, own = self.points[anchor], self.points[k]
-        inside = (cover.min(axis=0)[:2] < self.middle(k)[:2]).all() and (self.middle(k)[:2] < cover.max(axis=0)[:2]).all()
+        inside = (cover.min(axis=0)[:2] < self.middle(k)[:2]).all() and (
+            self.middle(k)[:2] < cover.max(axis=0)[:2]
+        ).all()
         return bool(inside and own[:, 2].max() < cover[:, 2].max())
 
     def _stacked(self, k: int, anchor: int) -> bool:

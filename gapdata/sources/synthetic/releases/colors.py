@@ -40,13 +40,19 @@ def lab(linear: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def color_indices(linear: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Index into ``COLORS`` of each linear sRGB reflectance (N, 3)."""
+    """Index into ``COLORS`` of linear sRGB reflectances (N, 3), by a number of eyes: (E, N). One sees the colours as
+    they are, the others see them lighter, darker, duller, or of a hue a little to either side."""
     lightness, a, b = lab(linear).T
-    chroma, hue = np.hypot(a, b), np.degrees(np.arctan2(b, a)) % 360
+    chroma, hue = np.hypot(a, b), np.degrees(np.arctan2(b, a))
+    eyes = ((0, 1, 0), (7, 1, 0), (-7, 1, 0), (0, 0.75, 0), (0, 1, 9), (0, 1, -9))
+    return np.stack([_named(lightness + up, chroma * vivid, (hue + turn) % 360) for up, vivid, turn in eyes])
+
+
+def _named(lightness: NDArray[np.float64], chroma: NDArray[np.float64], hue: NDArray[np.float64]) -> NDArray[np.int64]:
     rules = [
         (lightness < 17, "black"),
-        ((chroma < 9) & (lightness < 27), "black"),
-        ((chroma < 9) & (lightness < 80), "gray"),
+        ((chroma < 10) & (lightness < 30), "black"),
+        ((chroma < 10) & (lightness < 80), "gray"),
         ((chroma < 11) & (lightness >= 80), "white"),
         (((hue >= 340) | (hue < 45)) & (lightness >= 62), "pink"),
         (((hue >= 345) | (hue < 45)) & (chroma >= 33), "red"),

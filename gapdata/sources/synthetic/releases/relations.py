@@ -85,8 +85,8 @@ def _color(thing: Thing, name: str) -> float:
     own = thing.colors.get(name, 0.0)
     if own >= 0.6:
         return own / 0.6
-    like = own + sum(thing.colors.get(other, 0.0) for other in SIMILAR[name])
-    return min(0.0, _between_limits(like, 0.6, 0.3) - 1) if like < 0.45 else 0.0
+    possible = max(thing.perhaps.get(other, 0.0) for other in (name, *SIMILAR[name]))
+    return -1.0 if possible < 0.3 else 0.0
 
 
 def plan_gap(first: Thing, second: Thing) -> float:
@@ -244,7 +244,8 @@ def _ordered(thing: Thing, others: Sequence[Thing], anchor: Thing, *, nearest: b
             continue
         a, b = plan_gap(thing, anchor), plan_gap(other, anchor)
         c, d = (float(np.linalg.norm(x.center[:2] - anchor.center[:2])) for x in (thing, other))
-        lead = min(sign * (b - a), sign * (d - c)) if sign * (b - a) > 0 else max(sign * (b - a), sign * (d - c))
+        leads = sign * (b - a), sign * (d - c)
+        lead = min(leads) if min(leads) > 0 else max(leads) if max(leads) < 0 else 0.0
         worst = min(worst, lead / (0.35 + 0.15 * max(min(a, b), 0.0)))
     return worst
 

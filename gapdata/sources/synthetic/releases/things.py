@@ -5,7 +5,7 @@ Frame: the axis-aligned world, metres, z up, floor at 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +33,8 @@ class Thing:
     yaw: float  # radians, of that box about z
     front: NDArray[np.float64]  # (2,) where it faces: away from its back
     support: int | None  # the object that carries it
-    colors: Mapping[str, float]  # shares of its surface
+    colors: Mapping[str, float]  # shares of its surface about whose colour every eye agrees
+    perhaps: Mapping[str, float]  # shares of its surface that some eye may call so
     materials: Mapping[str, float]  # shares of its surface, by adjective
 
     @property
@@ -56,7 +57,7 @@ def scene_things(scene: Scene) -> tuple[Thing, ...]:
     order = np.argsort(scene.vertex_object, kind="stable")
     ends = np.searchsorted(scene.vertex_object[order], np.arange(len(scene.labels) + 1))
     members = [order[ends[k] : ends[k + 1]] for k in range(len(scene.labels))]
-    colors, materials = _surfaces(scene)
+    sure, perhaps, materials = _surfaces(scene)
     supports = _supports(scene, members)
     things = []
     for object_id, label in enumerate(scene.labels):
@@ -78,10 +79,9 @@ def scene_things(scene: Scene) -> tuple[Thing, ...]:
                 yaw=yaw,
                 front=front,
                 support=supports[object_id],
-                colors={name: float(v) for name, v in zip(COLORS, colors[object_id], strict=True) if v > 0},
-                materials={
-                    name: float(v) for name, v in zip(MATERIALS.values(), materials[object_id], strict=True) if v > 0
-                },
+                colors=_named(COLORS, sure[object_id]),
+                perhaps=_named(COLORS, perhaps[object_id]),
+                materials=_named(MATERIALS.values(), materials[object_id]),
             )
         )
     return tuple(things)
@@ -107,20 +107,27 @@ def _orientation(
     return wrapped, np.array([-np.sin(yaw), np.cos(yaw)])
 
 
-def _surfaces(scene: Scene) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Shares of each object's surface by colour (O, 12) and by material (O, 3)."""
+def _named(names: Iterable[str], shares: NDArray[np.float64]) -> dict[str, float]:
+    return {name: float(share) for name, share in zip(names, shares, strict=True) if share > 0}
+
+
+def _surfaces(scene: Scene) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Shares of each object's surface: by colour where all eyes agree (O, 12), by colour as some eye sees it (O, 12),
+    and by material (O, 3)."""
     mesh, count = scene.mesh, len(scene.labels)
     corners = mesh.vertices[mesh.faces]
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
     owner = scene.face_object + 1
     total = np.maximum(np.bincount(owner, area, count + 1), 1e-12)
-    color = color_indices(scene.albedo[mesh.faces].mean(axis=1))
-    kinds = np.array([list(MATERIALS).index(k) if k in MATERIALS else len(MATERIALS) for k in scene.palette.kinds])
-    shares = []
-    for index, width in ((color, len(COLORS)), (kinds[mesh.material], len(MATERIALS) + 1)):
-        sums = np.bincount(owner * width + index, area, (count + 1) * width).reshape(count + 1, width)
-        shares.append((sums / total[:, None])[1:])
-    return shares[0], shares[1][:, : len(MATERIALS)]
+
+    def shares(chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return (np.bincount(owner[chosen], area[chosen], count + 1) / total)[1:]
+
+    seen = color_indices(scene.albedo[mesh.faces].mean(axis=1))
+    kinds = np.array(scene.palette.kinds)[mesh.material]
+    sure = [shares((seen == k).all(axis=0)) for k in range(len(COLORS))]
+    perhaps = [shares((seen == k).any(axis=0)) for k in range(len(COLORS))]
+    return np.stack(sure, axis=1), np.stack(perhaps, axis=1), np.stack([shares(kinds == k) for k in MATERIALS], axis=1)
 
 
 def _supports(scene: Scene, members: list[NDArray[np.int64]]) -> list[int | None]:
