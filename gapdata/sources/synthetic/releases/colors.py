@@ -28,6 +28,9 @@ SIMILAR: Mapping[str, frozenset[str]] = {
 MATERIALS: Mapping[str, str] = {"wood": "wooden", "leather": "leather", "steel": "metal"}
 """Adjectives by kind of material (``Palette.kinds``)."""
 
+FIGURED = 14.0
+"""Distance in CIELAB that a quarter of a texture exceeds when it shows a figure."""
+
 _TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
 """Linear sRGB to CIE XYZ, white point D65 (IEC 61966-2-1)."""
 
@@ -48,6 +51,13 @@ def color_indices(linear: NDArray[np.floating]) -> NDArray[np.int64]:
     return np.stack([_named(lightness + up, chroma * vivid, (hue + turn) % 360) for up, vivid, turn in eyes])
 
 
+def is_plain(texture: NDArray[np.floating]) -> bool:
+    """Whether a texture (S, S, 3) in sRGB has one colour: grain and weave may vary it, a figure of two colours not."""
+    colors = lab(np.asarray(texture[::4, ::4], dtype=np.float64).reshape(-1, 3) ** 2.2)
+    spread = np.linalg.norm(colors - np.median(colors, axis=0), axis=1)
+    return bool(np.quantile(spread, 0.75) < FIGURED)
+
+
 def _named(lightness: NDArray[np.float64], chroma: NDArray[np.float64], hue: NDArray[np.float64]) -> NDArray[np.int64]:
     rules = [
         (lightness < 17, "black"),
@@ -56,7 +66,9 @@ def _named(lightness: NDArray[np.float64], chroma: NDArray[np.float64], hue: NDA
         ((chroma < 11) & (lightness >= 80), "white"),
         (((hue >= 340) | (hue < 45)) & (lightness >= 62), "pink"),
         (((hue >= 345) | (hue < 45)) & (chroma >= 33), "red"),
-        (((hue >= 345) | (hue < 30)), "pink"),
+        (((hue >= 340) | (hue < 30)) & (lightness < 50) & (chroma >= 18), "red"),
+        (((hue >= 340) | (hue < 30)) & (lightness >= 50), "pink"),
+        ((hue >= 340) & (lightness < 50), "purple"),
         ((hue < 100) & (lightness < 60) & (chroma < 58), "brown"),
         ((hue < 78) & (chroma >= 50), "orange"),
         ((hue < 110) & (chroma >= 42), "yellow"),

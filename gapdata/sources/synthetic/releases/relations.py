@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from gapdata.sources.synthetic.releases.colors import SIMILAR
 from gapdata.sources.synthetic.releases.things import Thing
 
-NO_COLOR = frozenset({"picture", "window", "mirror", "tv", "monitor", "laptop", "clock", "plant", "book", "light"})
+NO_COLOR = frozenset(
+    {"picture", "window", "mirror", "tv", "monitor", "laptop", "clock", "plant", "book", "light", "rug"}
+)
 """Their colours are those of what they show or mirror."""
 SIDE = 0.12  # m beyond which something is to one side
 BEYOND = 3.0  # a margin that is clear by far

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.geometry.camera import transform
-from gapdata.sources.synthetic.releases.colors import COLORS, MATERIALS, color_indices
+from gapdata.sources.synthetic.releases.colors import COLORS, MATERIALS, color_indices, is_plain
 from gapdata.sources.synthetic.scene import Scene
 
 OF_THE_WALL = frozenset({"wall", "door", "doorframe", "window", "curtain", "blinds"})
@@ -113,7 +113,7 @@ def _named(names: Iterable[str], shares: NDArray[np.float64]) -> dict[str, float
 
 def _surfaces(scene: Scene) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Shares of each object's surface: by colour where all eyes agree (O, 12), by colour as some eye sees it (O, 12),
-    and by material (O, 3)."""
+    and by material (O, 3). What shows a figure has no colour that is sure."""
     mesh, count = scene.mesh, len(scene.labels)
     corners = mesh.vertices[mesh.faces]
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
@@ -125,8 +125,9 @@ def _surfaces(scene: Scene) -> tuple[NDArray[np.float64], NDArray[np.float64], N
 
     seen = color_indices(scene.albedo[mesh.faces].mean(axis=1))
     kinds = np.array(scene.palette.kinds)[mesh.material]
-    sure = [shares((seen == k).all(axis=0)) for k in range(len(COLORS))]
-    perhaps = [shares((seen == k).any(axis=0)) for k in range(len(COLORS))]
+    plain = np.array([is_plain(material.texture) for material in scene.palette.materials])[mesh.material]
+    sure = [shares((seen == k).all(axis=0) & plain) for k in range(len(COLORS))]
+    perhaps = [shares((seen == k).any(axis=0) | ~plain) for k in range(len(COLORS))]
     return np.stack(sure, axis=1), np.stack(perhaps, axis=1), np.stack([shares(kinds == k) for k in MATERIALS], axis=1)
 
 
