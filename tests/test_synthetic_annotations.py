@@ -29,10 +29,12 @@ from gapdata.sources.synthetic.scene import Scene, build_scene
 from gapdata.sources.synthetic.survey import scan_poses
 
 OPTIONS = SynthesisOptions(
-    scenes=3, frames=121, seed=4, color_size=(64, 48), depth_size=(32, 24), noise=0.0, lost_tracking=0.03,
+    scenes=3, frames=111, seed=4, color_size=(64, 48), depth_size=(32, 24), noise=0.0, lost_tracking=0.0,
     annotations=True,
 )  # fmt: skip
 TRAIN, HELD, VAL = "scene0000_00", "scene0001_00", "scene0002_00"
+ROOMS = [0, 3, 5, *(pytest.param(index, marks=pytest.mark.slow) for index in (1, 2, 4))]
+"""One of every kind: bedroom, kitchen, bathroom, and in full runs living room, office, classroom."""
 cached_scene = functools.cache(build_scene)
 
 
@@ -96,7 +98,7 @@ def aligned_vertices(index: int) -> tuple[Scene, NDArray[np.float64]]:
     return scene, transform(scene.axis_alignment, scene.mesh.vertices)
 
 
-@pytest.mark.parametrize("index", range(6))
+@pytest.mark.parametrize("index", ROOMS)
 def test_every_description_fits_exactly_one_object_of_the_true_scene(index: int) -> None:
     scene, found = described(0, index)
     truth = Truth(scene)
@@ -117,7 +119,7 @@ def test_every_description_fits_exactly_one_object_of_the_true_scene(index: int)
                 assert [k for k in meant if not anchor.color or truth.fits(said, k, meant)] == [anchor.object_id]
 
 
-@pytest.mark.parametrize("index", range(6))
+@pytest.mark.parametrize("index", ROOMS)
 def test_sentences_say_what_their_reference_holds_in_plain_english(index: int) -> None:
     _, found = described(0, index)
     assert len({d.text for _, d in found}) == len(found)
@@ -137,7 +139,7 @@ def test_sentences_say_what_their_reference_holds_in_plain_english(index: int) -
         assert "".join(tokens(text)) == text.replace(" ", "")
 
 
-@pytest.mark.parametrize("index", [0, 2])
+@pytest.mark.parametrize("index", [0, 3])
 def test_nothing_is_clearly_on_both_sides_or_clearly_so_and_not_so(index: int) -> None:
     scene = cached_scene(0, index)
     room = Room(things=scene_things(scene), corners=scene.plan.corners)
@@ -152,9 +154,9 @@ def test_nothing_is_clearly_on_both_sides_or_clearly_so_and_not_so(index: int) -
 
 
 def test_descriptions_are_varied() -> None:
-    relations = Counter(c.relation for index in range(6) for r, _ in described(0, index)[1] for c in r.constraints)
+    relations = Counter(c.relation for index in (0, 3, 5) for r, _ in described(0, index)[1] for c in r.constraints)
     assert len(relations) >= 12
-    openings = Counter(" ".join(d.text.split()[:2]) for index in range(6) for _, d in described(0, index)[1])
+    openings = Counter(" ".join(d.text.split()[:2]) for index in (0, 3, 5) for _, d in described(0, index)[1])
     assert len(openings) >= 10
 
 
