@@ -156,6 +156,12 @@ def _add_synth(commands: Any) -> None:
         "--shared-camera", action="store_true", help="colour and depth share one camera, of the depth size"
     )
     parser.add_argument(
+        "--annotations",
+        action="store_true",
+        help="also write OUT/annotations/: EmbodiedScan's pickles, ScanRefer's descriptions, Mask3D's proposals and "
+        "conversations in the forms of VG-LLM and GAP-MLLM",
+    )
+    parser.add_argument(
         "--workers", type=_positive, metavar="N", help="scenes made at once (default: by the number of cores)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace scenes that are already there")
@@ -258,6 +264,7 @@ def _synth(options: argparse.Namespace) -> int:
         depth_size=options.depth_size,
         noise=options.noise,
         shared_camera=options.shared_camera,
+        annotations=options.annotations,
         overwrite=options.overwrite,
     )
     total = (options.scenes + options.test_scenes) * options.frames

@@ -94,6 +94,16 @@ def test_equal_seeds_give_equal_bytes_whatever_the_workers(tmp_path: Path) -> No
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
     first, second = ((tmp_path / "a" / "scans" / s / f"{s}_vh_clean_2.ply").read_bytes() for s in small.scene_ids)
     assert first != second
+    annotated = replace(small, annotations=True)
+    for name, workers in (("c", 1), ("d", 2)):
+        synthesise_dataset(tmp_path / name, annotated, workers=workers)
+    more = sorted(p.relative_to(tmp_path / "c") for p in (tmp_path / "c").rglob("*") if p.is_file())
+    assert {name for name in more if name.parts[0] != "annotations"} == set(files)
+    assert len(more) == len(files) + 17 + 2
+    for name in more:
+        assert (tmp_path / "c" / name).read_bytes() == (tmp_path / "d" / name).read_bytes(), name
+    for name in files:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "c" / name).read_bytes(), name
 
 
 def test_the_sens_file_follows_the_format(scene_folder: Path) -> None:

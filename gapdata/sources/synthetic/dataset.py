@@ -27,6 +27,9 @@ from gapdata.geometry.camera import Intrinsics
 from gapdata.sources.synthetic import annotation_files as files
 from gapdata.sources.synthetic.categories import labels_table
 from gapdata.sources.synthetic.motion import imu_samples
+from gapdata.sources.synthetic.releases.facts import SceneFacts, gather_facts
+from gapdata.sources.synthetic.releases.sightings import Sightings
+from gapdata.sources.synthetic.releases.writing import write_masks, write_releases
 from gapdata.sources.synthetic.render import Renderer, camera_rays, cast, object_ids
 from gapdata.sources.synthetic.scene import FRAMES, LAYOUT, Scene, build_scene, generator, scene_name
 from gapdata.sources.synthetic.sensor import ColorCamera, DepthCamera, jpeg
@@ -55,6 +58,7 @@ class SynthesisOptions:
         noise: strength of sensor noise and holes; 0 gives exact depth, rounded to millimetres.
         shared_camera: colour and depth share one camera, of ``depth_size``.
         lost_tracking: share of frames without a pose; at least one of 50 or more, never the first.
+        annotations: write what others publish besides: boxes, descriptions, proposals, conversations.
         overwrite: replace scenes that exist.
     """
 
@@ -67,6 +71,7 @@ class SynthesisOptions:
     noise: float = 1.0
     shared_camera: bool = False
     lost_tracking: float = 0.02
+    annotations: bool = False
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -95,6 +100,14 @@ class SynthesisOptions:
     def scene_ids(self) -> list[str]:
         """Annotated scenes first, then test scenes."""
         return [scene_name(index) for index in range(self.scenes + self.test_scenes)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What the whole dataset needs to know of a finished scene."""
+
+    instances: dict[str, int]  # by category; none of a test scene
+    facts: SceneFacts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +174,10 @@ def synthesise_scene(
     Raises:
         UsageError: the scene's folder has content and ``options.overwrite`` is off.
     """
+    return _make_scene(out, scene_id, options, progress).instances
+
+
+def _make_scene(out: Path, scene_id: str, options: SynthesisOptions, progress: Progress | None) -> Outcome:
     import cv2
 
     index = scene_index(scene_id)
@@ -174,6 +191,7 @@ def synthesise_scene(
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = files.scene_paths(folder, scene_id)
+    sightings = None
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -183,24 +201,30 @@ def synthesise_scene(
                 f"{len(scene.labels)} objects do not fit an 8-bit mask", scene=scene_id, cure="use another seed"
             )
         poses = scan_poses(scene, options.frames)
-        imu = _write_frames(scene, options, poses, paths, annotated=annotated, progress=progress)
+        color, depth = options.cameras
+        if annotated and options.annotations:
+            sightings = Sightings(scene=scene, camera=color)
+        imu = _write_frames(scene, options, poses, paths, sightings, annotated=annotated, progress=progress)
     finally:
         cv2.setNumThreads(threads)
-    color, depth = options.cameras
     write_atomically(paths["mesh"], files.ply_bytes(scene))
+    facts = None
     if annotated:
         segments = files.segment_ids(scene)
         write_atomically(paths["segments"], files.segments_json(scene, segments))
-        rng = generator(options.seed, index, LAYOUT)
-        write_atomically(paths["aggregation"], files.aggregation_json(scene, segments, rng))
+        aggregation = files.aggregation_json(scene, segments, generator(options.seed, index, LAYOUT))
+        write_atomically(paths["aggregation"], aggregation)
+        if sightings is not None:
+            facts, masks = gather_facts(scene, sightings, segments, aggregation, depth)
+            write_masks(out, scene_id, masks)
     text = files.meta_text(scene, color, depth, options.frames, imu, annotated=annotated)
     write_atomically(paths["meta"], text.encode())
-    return dict(Counter(scene.labels)) if annotated else {}
+    return Outcome(instances=dict(Counter(scene.labels)) if annotated else {}, facts=facts)
 
 
 def _write_frames(
-    scene: Scene, options: SynthesisOptions, poses: NDArray[np.float64], paths: dict[str, Path], *, annotated: bool,
-    progress: Progress | None,
+    scene: Scene, options: SynthesisOptions, poses: NDArray[np.float64], paths: dict[str, Path],
+    sightings: Sightings | None, *, annotated: bool, progress: Progress | None,
 ) -> int:  # fmt: skip
     """The ``.sens`` file and the 2D masks; the number of IMU records."""
     from gapdata.sources.sens import SensWriter
@@ -229,6 +253,8 @@ def _write_frames(
                 color_timestamp=int(times[frame]), depth_timestamp=int(times[frame]),
             )  # fmt: skip
             masks.add(frame, ids if known else np.full_like(ids, -1))
+            if sightings is not None and known:
+                sightings.add(frame, pose, ids)
             if progress is not None:
                 progress(1)
         writer.write_imu(samples)
@@ -263,12 +289,12 @@ def synthesise_dataset(
     out.mkdir(parents=True, exist_ok=True)
     count = min(workers or len(os.sched_getaffinity(0)), len(ids))
     if count <= 1:
-        counts = [synthesise_scene(out, scene_id, options, progress=progress) for scene_id in ids]
+        outcomes = [_make_scene(out, scene_id, options, progress) for scene_id in ids]
     else:
-        counts = _in_processes(out, ids, options, progress, count)
+        outcomes = _in_processes(out, ids, options, progress, count)
     total: Counter[str] = Counter()
-    for part in counts:
-        total.update(part)
+    for outcome in outcomes:
+        total.update(outcome.instances)
     write_atomically(out / "scannetv2-labels.combined.tsv", labels_table(total).encode())
     validation = max(1, options.scenes // 4) if options.scenes >= 2 else 0
     splits = {
@@ -278,18 +304,20 @@ def synthesise_dataset(
     }
     for name, members in splits.items():
         write_atomically(out / f"scannetv2_{name}.txt", "".join(f"{scene_id}\n" for scene_id in members).encode())
+    if options.annotations:
+        write_releases(out, [outcome.facts for outcome in outcomes if outcome.facts is not None], splits)
     return ids
 
 
 def _in_processes(
     out: Path, ids: list[str], options: SynthesisOptions, progress: Progress | None, count: int
-) -> list[dict[str, int]]:
+) -> list[Outcome]:
     """All scenes by spawned processes: Open3D's threads do not survive a fork."""
     context = multiprocessing.get_context("spawn")
     finished: Queue[int] = context.Queue()
     with ProcessPoolExecutor(count, mp_context=context, initializer=_share_queue, initargs=(finished,)) as pool:
         futures = [pool.submit(_scene_task, out, scene_id, options) for scene_id in ids]
-        pending: set[Future[dict[str, int]]] = set(futures)
+        pending: set[Future[Outcome]] = set(futures)
         while pending:
             done, pending = wait(pending, timeout=0.3, return_when=FIRST_COMPLETED)
             for future in done:
@@ -319,6 +347,6 @@ def _share_queue(queue: Queue[int]) -> None:
     _finished = queue
 
 
-def _scene_task(out: Path, scene_id: str, options: SynthesisOptions) -> dict[str, int]:
+def _scene_task(out: Path, scene_id: str, options: SynthesisOptions) -> Outcome:
     queue = _finished
-    return synthesise_scene(out, scene_id, options, progress=None if queue is None else queue.put)
+    return _make_scene(out, scene_id, options, None if queue is None else queue.put)

@@ -59,6 +59,13 @@ class Palette:
             self._by_key[key] = self.add(make())
         return self._by_key[key]
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What each material is: "wood", "leather", "steel" ...: the first word of the key that it is shared by; "" for
+        one that is asked for without a key."""
+        named = {index: key[0] if isinstance(key, tuple) else key for key, index in self._by_key.items()}
+        return tuple(str(named.get(index, "")) for index in range(len(self.materials)))
+
 
 class Atlas:
     """All textures of a palette as one image with mip levels.

@@ -17,7 +17,7 @@ from gapdata.sources.synthetic.rooms import KINDS, furnished_room
 from gapdata.sources.synthetic.shapes import Mesh, join
 from gapdata.sources.synthetic.style import Style
 
-SCENE, LIGHT, PATH, FRAMES, LAYOUT = range(5)
+SCENE, LIGHT, PATH, FRAMES, LAYOUT, RELEASES = range(6)
 """Purposes of random streams: each has its own, so that a change of one leaves the others as they are."""
 
 
