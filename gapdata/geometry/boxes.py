@@ -134,6 +134,16 @@ def upright_box(points: NDArray[np.floating]) -> OrientedBox:
     )
 
 
+def aligned_iou(one: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Intersection over union of boxes along common axes, (N, 6) against (M, 6) centre and size: (N, M)."""
+    a, b = np.asarray(one, dtype=np.float64)[:, None], np.asarray(other, dtype=np.float64)[None]
+    low = np.maximum(a[..., :3] - a[..., 3:] / 2, b[..., :3] - b[..., 3:] / 2)
+    high = np.minimum(a[..., :3] + a[..., 3:] / 2, b[..., :3] + b[..., 3:] / 2)
+    shared = np.prod(np.maximum(high - low, 0), axis=-1)
+    union = np.prod(a[..., 3:], axis=-1) + np.prod(b[..., 3:], axis=-1) - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
 def _axis_rotation(angle: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
     """Right-handed rotations (..., 3, 3) about one coordinate axis."""
     matrix = np.zeros((*np.shape(angle), 3, 3))

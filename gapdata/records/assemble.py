@@ -9,31 +9,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.geometry.boxes import OrientedBox, upright_box
+from gapdata.geometry.boxes import OrientedBox
 from gapdata.geometry.camera import Intrinsics, relative_poses, transform
 from gapdata.geometry.pointmap import first_frame_pointmap
 from gapdata.prompts.instances import visible_pixels
 from gapdata.prompts.marks import mark_mask
 from gapdata.prompts.sampling import PromptPixel, PromptSampling, sample_prompts
 from gapdata.records.codec import MILLIMETRES_PER_METRE, encode_npy, encode_png, member_name
+from gapdata.records.expressions import Conversation, Expression
+from gapdata.records.objects import Proposal, SceneObjects
 from gapdata.records.prepare import PreparedFrame
 from gapdata.records.schema import Prompt, Record, ViewObject
 from gapdata.records.views import View
-from gapdata.sources.base import Annotation, Scan
+from gapdata.sources.base import Scan
 
 METRE_DIGITS = 6
 """Positions are rounded to micrometres: far below any sensor, and the JSON stays a third shorter."""
-MIN_BOX_VERTICES = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SceneObjects:
-    """What a scene's annotation says about its objects, by object id: names in all taxonomies, and the box in the
-    world."""
-
-    labels: Mapping[int, Mapping[str, str]]
-    boxes: Mapping[int, OrientedBox]  # unaligned world
-    without_box: tuple[int, ...]  # too few vertices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,26 +37,6 @@ class AssemblySettings:
     mark_native_width: float
 
 
-def scene_objects(
-    annotation: Annotation, labels: Mapping[int, Mapping[str, str]], axis_alignment: NDArray[np.float64] | None
-) -> SceneObjects:
-    """Upright boxes of all objects, from the mesh vertices of each.
-
-    Both worlds of ScanNet have z up, so a box is upright in either; where there is an alignment the box is fitted in
-    the aligned world and carried back.
-    """
-    to_aligned = np.eye(4) if axis_alignment is None else axis_alignment
-    from_aligned = np.linalg.inv(to_aligned)
-    boxes, without = {}, []
-    for item in annotation.objects:
-        if len(item.vertices) < MIN_BOX_VERTICES:
-            without.append(item.object_id)
-            continue
-        points = transform(to_aligned, annotation.vertices[item.vertices].astype(np.float64))
-        boxes[item.object_id] = upright_box(points).transformed(from_aligned)
-    return SceneObjects(labels=labels, boxes=boxes, without_box=tuple(without))
-
-
 def assemble_record(
     scan: Scan,
     view: View,
@@ -74,8 +45,10 @@ def assemble_record(
     objects: SceneObjects | None,
     settings: AssemblySettings,
     *,
+    expressions: Sequence[Expression | Conversation] = (),
     quality: Mapping[str, Any],
     split: str,
+    split_origin: str = "",
     source: str,
     rng: np.random.Generator,
 ) -> Record:
@@ -88,8 +61,9 @@ def assemble_record(
         camera: intrinsics of the stored frames.
         objects: the scene's objects; ``None`` for a scan without annotation, whose record carries geometry only.
         settings: see :class:`AssemblySettings`.
+        expressions: what may be asked about the view; descriptions stay where the view lists their object.
         quality: the figures of :class:`gapdata.records.quality.QualityMeter`.
-        split, source: kept in the record as provenance.
+        split, split_origin, source: kept in the record as provenance.
         rng: seeded from the recipe and the view's key.
     """
     camera_to_world = np.array(scan.camera_to_world[list(view.frame_ids)], dtype=np.float64)
@@ -101,7 +75,9 @@ def assemble_record(
     prompts: tuple[Prompt, ...] = ()
     if objects is not None and len(masks) == len(frames):
         stacked = np.stack(masks)
-        view_objects = _visible_objects(objects, stacked, camera_to_world[0], settings.min_visible_pixels)
+        view_objects = _visible_objects(
+            objects, stacked, camera_to_world[0], scan.axis_alignment, settings.min_visible_pixels
+        )
         listed = {item.object_id: item.label for item in view_objects}
         kept = np.zeros(int(stacked.max()) + 1, dtype=np.uint16)
         kept[[object_id + 1 for object_id in listed]] = [object_id + 1 for object_id in listed]
@@ -114,6 +90,7 @@ def assemble_record(
         scene_id=scan.scene_id,
         source=source,
         split=split,
+        split_origin=split_origin,
         view=view.kind,
         frame_ids=view.frame_ids,
         image_size=size,
@@ -123,13 +100,22 @@ def assemble_record(
         axis_alignment=scan.axis_alignment,
         objects=view_objects,
         prompts=prompts,
+        expressions=tuple(item.to_fields() for item in expressions if _is_about(item, view_objects)),
         quality=quality,
         members=_members(frames, prompts, pointmap, size, settings.mark_native_width),
     )
 
 
+def _is_about(item: Expression | Conversation, listed: Sequence[ViewObject]) -> bool:
+    return isinstance(item, Conversation) or any(other.object_id == item.object_id for other in listed)
+
+
 def _visible_objects(
-    objects: SceneObjects, masks: NDArray[np.uint16], first_camera_to_world: NDArray[np.float64], min_pixels: int
+    objects: SceneObjects,
+    masks: NDArray[np.uint16],
+    first_camera_to_world: NDArray[np.float64],
+    axis_alignment: NDArray[np.float64] | None,
+    min_pixels: int,
 ) -> tuple[ViewObject, ...]:
     world_to_first = np.linalg.inv(first_camera_to_world)
     found = []
@@ -137,19 +123,34 @@ def _visible_objects(
         if object_id not in objects.boxes or max(pixels) < min_pixels:
             continue
         box = objects.boxes[object_id].transformed(world_to_first)
-        labels = objects.labels[object_id]
+        aligned, proposal = objects.aligned.get(object_id), objects.proposals.get(object_id)
+        shown = None
+        if proposal is not None and axis_alignment is not None:
+            shown = _proposal(proposal, world_to_first @ np.linalg.inv(axis_alignment))
         found.append(
             ViewObject(
                 object_id=object_id,
-                label=labels["raw"],
-                labels=labels,
+                label=objects.names[object_id],
+                labels=objects.labels[object_id],
                 center=_rounded(box.center),
                 size=_rounded(box.size),
                 rotation=tuple(_rounded(row, digits=9) for row in box.rotation),
                 visible_pixels=pixels,
+                aligned_box=None if aligned is None else (*_rounded(aligned[:3]), *_rounded(aligned[3:])),
+                proposal=shown,
             )
         )
     return tuple(found)
+
+
+def _proposal(proposal: Proposal, aligned_to_first: NDArray[np.float64]) -> dict[str, Any]:
+    box = OrientedBox(center=proposal.box[:3], size=proposal.box[3:], rotation=np.eye(3)).transformed(aligned_to_first)
+    return {
+        "center": list(_rounded(box.center)),
+        "size": list(_rounded(box.size)),
+        "rotation": [list(_rounded(row, digits=9)) for row in box.rotation],
+        "iou": round(proposal.iou, METRE_DIGITS),
+    }
 
 
 def _answered(

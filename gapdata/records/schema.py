@@ -72,6 +72,8 @@ class Record:
     prompts: tuple[Prompt, ...] = ()
     expressions: tuple[Mapping[str, Any], ...] = ()
     quality: Mapping[str, Any] = field(default_factory=dict)
+    split_origin: str = ""
+    """Who says so: empty for the data set itself, else the annotation file that the split is from."""
     schema: int = SCHEMA
     members: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
@@ -92,6 +94,7 @@ class Record:
             "scene_id": self.scene_id,
             "source": self.source,
             "split": self.split,
+            **({"split_origin": self.split_origin} if self.split_origin else {}),
             "view": self.view,
             "frame_ids": list(self.frame_ids),
             "image_size": list(self.image_size),
@@ -165,6 +168,7 @@ def _record_from_fields(fields: Mapping[str, Any], members: Mapping[str, bytes])
         scene_id=str(fields["scene_id"]),
         source=str(fields["source"]),
         split=str(fields["split"]),
+        split_origin=str(fields.get("split_origin", "")),
         view=str(fields["view"]),
         frame_ids=tuple(int(index) for index in fields["frame_ids"]),
         image_size=(int(fields["image_size"][0]), int(fields["image_size"][1])),

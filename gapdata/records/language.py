@@ -1,0 +1,73 @@
+"""The language of a scene joined to its objects: which descriptions can be asked about, and other people's
+conversations with their marks in stored pixels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from gapdata.annotations.conversation import Conversation as GivenConversation
+from gapdata.annotations.scanrefer import Description
+from gapdata.geometry.camera import Intrinsics
+from gapdata.records.expressions import Conversation, Expression
+from gapdata.records.objects import SceneObjects
+
+OTHERS = "others"
+"""ScanRefer's class of what is none of its 17 others."""
+
+
+def scene_expressions(
+    descriptions: Sequence[Description], objects: SceneObjects, duplicates: Mapping[int, int]
+) -> tuple[tuple[Expression, ...], dict[str, int]]:
+    """The descriptions of a scene's objects, and how many were dropped by reason.
+
+    A described object is ``unique`` when no other described object of the scene has its class among ScanRefer's 18.
+
+    Args:
+        descriptions: of this scene.
+        objects: of this scene.
+        duplicates: ids that the source gives to an object which has another id already.
+    """
+    dropped: Counter[str] = Counter()
+    kept: list[tuple[Description, int]] = []
+    for item in descriptions:
+        object_id = duplicates.get(item.object_id, item.object_id)
+        if object_id not in objects.labels:
+            dropped["describes an object that the scene does not have"] += 1
+        elif object_id not in objects.aligned and object_id not in objects.boxes:
+            dropped["describes an object without a box"] += 1
+        else:
+            kept.append((item, object_id))
+    classes = {object_id: objects.labels[object_id].get("scanrefer18", OTHERS) for _, object_id in kept}
+    per_class = Counter(classes.values())
+    expressions = tuple(
+        Expression(
+            object_id=object_id,
+            ann_id=item.ann_id,
+            object_name=item.object_name,
+            text=item.text,
+            unique=per_class[classes[object_id]] == 1,
+        )
+        for item, object_id in kept
+    )
+    return expressions, dict(sorted(dropped.items()))
+
+
+def stored_conversation(given: GivenConversation, native: Intrinsics, stored: Intrinsics) -> Conversation | None:
+    """Somebody's question with its mark in pixels of the stored image; ``None`` where the crop has cut the mark off."""
+    mark = given.mark
+    if mark is not None:
+        frame, x, y = mark
+        u = (x - native.cx) / native.fx * stored.fx + stored.cx
+        v = (y - native.cy) / native.fy * stored.fy + stored.cy
+        if not (-0.5 <= u < stored.width - 0.5 and -0.5 <= v < stored.height - 0.5):
+            return None
+        placed = (frame, round(u, 3) + 0.0, round(v, 3) + 0.0)
+    return Conversation(
+        task=given.task,
+        question=given.question,
+        answer=given.answer,
+        mark=None if mark is None else placed,
+        source=given.source,
+        index=given.index,
+    )

@@ -1,0 +1,137 @@
+"""A scene's objects: names in all taxonomies and boxes, from the labelled mesh, and from EmbodiedScan and a detector
+where their files were given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.annotations.embodiedscan import AnnotatedBox
+from gapdata.geometry.boxes import OrientedBox, aligned_iou, axis_aligned_box, upright_box
+from gapdata.geometry.camera import transform
+from gapdata.sources.base import Annotation
+
+MIN_BOX_VERTICES = 4
+MIN_MATCH_IOU = 0.25
+"""EmbodiedScan numbers objects in its own way: a box belongs to the instance of the mesh that it overlaps most, along
+the axes of the aligned world and by at least so much."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Proposal:
+    """A detector's box, along the axes of the aligned world."""
+
+    box: NDArray[np.float64]  # (6,) centre and size, metres, aligned world
+    iou: float  # with the object's own box of that kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneObjects:
+    """What is known of a scene's objects, by object id."""
+
+    names: Mapping[int, str]
+    """The label that records show: the source's own, or EmbodiedScan's where its boxes are used."""
+    labels: Mapping[int, Mapping[str, str]]  # taxonomy -> name
+    boxes: Mapping[int, OrientedBox]  # unaligned world
+    aligned: Mapping[int, NDArray[np.float64]]
+    """(6,) centre and size of the box along the axes of the aligned world; empty where the scan has no alignment."""
+    proposals: Mapping[int, Proposal] = field(default_factory=dict)
+    without_box: tuple[int, ...] = ()  # too few vertices
+
+
+def scene_objects(
+    annotation: Annotation, labels: Mapping[int, Mapping[str, str]], axis_alignment: NDArray[np.float64] | None
+) -> SceneObjects:
+    """Upright boxes of all objects, from the mesh vertices of each.
+
+    Both worlds of ScanNet have z up, so a box is upright in either; where there is an alignment the box is fitted in
+    the aligned world and carried back.
+    """
+    to_aligned = np.eye(4) if axis_alignment is None else axis_alignment
+    from_aligned = np.linalg.inv(to_aligned)
+    boxes, aligned, without = {}, {}, []
+    for item in annotation.objects:
+        if len(item.vertices) < MIN_BOX_VERTICES:
+            without.append(item.object_id)
+            continue
+        points = transform(to_aligned, annotation.vertices[item.vertices].astype(np.float64))
+        boxes[item.object_id] = upright_box(points).transformed(from_aligned)
+        if axis_alignment is not None:
+            box = axis_aligned_box(points)
+            aligned[item.object_id] = np.concatenate([box.center, box.size])
+    names = {object_id: known["raw"] for object_id, known in labels.items()}
+    return SceneObjects(names=names, labels=labels, boxes=boxes, aligned=aligned, without_box=tuple(without))
+
+
+def with_embodiedscan(
+    objects: SceneObjects, boxes: Sequence[AnnotatedBox], alignment: NDArray[np.float64]
+) -> tuple[SceneObjects, dict[str, int]]:
+    """Objects as EmbodiedScan has them: its boxes and names for the instances that they belong to, and only those.
+
+    Args:
+        objects: from the mesh, which has the masks.
+        boxes: EmbodiedScan's.
+        alignment: (4, 4) its unaligned to aligned world.
+
+    Returns:
+        The objects, and how many boxes and instances found no partner.
+    """
+    ids = [object_id for object_id in objects.boxes if object_id in objects.aligned]
+    if not ids or not boxes:
+        unmatched = {"embodiedscan_box_without_instance": len(boxes), "instance_without_embodiedscan_box": len(ids)}
+        return _only(objects, {}), {name: count for name, count in unmatched.items() if count}
+    theirs = np.array([np.concatenate([box.center, box.size]) for box in map(_surrounding, boxes)])
+    iou = aligned_iou(np.array([objects.aligned[object_id] for object_id in ids]), theirs)
+    partner: dict[int, AnnotatedBox] = {}
+    used: set[int] = set()
+    for place in np.argsort(-iou, axis=None, kind="stable"):
+        row, column = divmod(int(place), len(boxes))
+        if iou[row, column] < MIN_MATCH_IOU:
+            break
+        if ids[row] not in partner and column not in used:
+            partner[ids[row]] = boxes[column]
+            used.add(column)
+    matched = _only(objects, partner)
+    to_world = np.linalg.inv(alignment)
+    unmatched = {
+        "embodiedscan_box_without_instance": len(boxes) - len(partner),
+        "instance_without_embodiedscan_box": len(ids) - len(partner),
+    }
+    return (
+        replace(
+            matched,
+            names={**objects.names, **{object_id: box.label for object_id, box in partner.items()}},
+            labels={
+                object_id: {**names, "embodiedscan": partner[object_id].label} if object_id in partner else names
+                for object_id, names in objects.labels.items()
+            },
+            boxes={object_id: box.box.transformed(to_world) for object_id, box in partner.items()},
+        ),
+        {name: count for name, count in unmatched.items() if count},
+    )
+
+
+def with_proposals(objects: SceneObjects, proposals: NDArray[np.float64]) -> SceneObjects:
+    """Each object with the proposal, of (N, 6) in the aligned world, that overlaps its aligned box best."""
+    ids = list(objects.aligned)
+    if not ids or not len(proposals):
+        return objects
+    iou = aligned_iou(np.array([objects.aligned[object_id] for object_id in ids]), proposals)
+    best = iou.argmax(axis=1)
+    found = {
+        object_id: Proposal(box=proposals[best[row]], iou=float(iou[row, best[row]]))
+        for row, object_id in enumerate(ids)
+        if iou[row, best[row]] > 0
+    }
+    return replace(objects, proposals=found)
+
+
+def _only(objects: SceneObjects, kept: Mapping[int, AnnotatedBox]) -> SceneObjects:
+    return replace(objects, boxes={object_id: box for object_id, box in objects.boxes.items() if object_id in kept})
+
+
+def _surrounding(box: AnnotatedBox) -> OrientedBox:
+    return axis_aligned_box(box.box.corners)
