@@ -103,7 +103,16 @@ def _add_build_shards(commands: Any) -> None:
         metavar="DIR",
         help="where the build goes; a path, s3://... or gs://... (default: shards)",
     )
-    parser.add_argument("--recipe", type=Path, metavar="FILE", help="a recipe such as manifests/pretrain.toml")
+    parser.add_argument("--recipe", type=Path, metavar="FILE", help="a recipe such as manifests/scannet-pretrain.toml")
+    parser.add_argument(
+        "--annotations",
+        type=_place,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="other people's files about the scenes, known by their content: embodiedscan_infos_*.pkl, ScanRefer's and"
+        " Scan2Cap's JSON, Mask3D's pred_box.json or a folder of mask.npz, GAP-MLLM's and VG-LLM's JSON",
+    )
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override a recipe field, e.g. clips.step=10"
     )
@@ -207,6 +216,7 @@ def _build_shards(options: argparse.Namespace) -> int:
     from gapdata.engine.driver import BuildRequest, choose_scenes, plan_build, run_build
     from gapdata.engine.estimate import describe_plan, missing_inputs
     from gapdata.engine.executors import make_executor
+    from gapdata.engine.gathering import gather_annotations
     from gapdata.engine.recipe import read_recipe
     from gapdata.engine.report import format_report
     from gapdata.engine.stopping import StopSignals
@@ -216,12 +226,17 @@ def _build_shards(options: argparse.Namespace) -> int:
     recipe = read_recipe(options.recipe, options.set)
     dataset = _open_dataset(options)
     scenes = tuple(name for name in options.scenes.split(",") if name)
-    chosen = choose_scenes(dataset, split=options.split, scenes=scenes, limit=options.limit)
+    annotations = gather_annotations(dataset, recipe, options.annotations)
+    for line in annotations.lines:
+        print(f"gapdata: {line}", file=sys.stderr)
+    chosen = choose_scenes(dataset, split=options.split, scenes=scenes, limit=options.limit, splits=annotations.splits)
     request = BuildRequest(
         dataset=dataset,
         out=absolute(options.out),
         recipe=recipe,
         scene_ids=chosen,
+        annotations=annotations.scenes,
+        annotation_report=annotations.report,
         overwrite=options.overwrite,
         retry_failed=options.retry_failed,
         deadline=options.deadline,

@@ -300,7 +300,10 @@ def test_a_running_build_locks_its_directory(dataset: Path, tmp_path: Path, caps
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("clips.stepp=3", "recipe has no field 'clips.stepp'; known here: enabled, frames, interval, max_shift, step"),
+        (
+            "clips.stepp=3",
+            "recipe has no field 'clips.stepp'; known here: enabled, frames, interval, max_per_evaluation_scan, max_shift, step, unbroken",
+        ),
         ("clips=3", "recipe field 'clips' is a section"),
         ("clips.step=1.5", "recipe field 'clips.step' is 1.5, expected int"),
         ("frames.image_size=[500,384]", "frames.image_size must be two multiples of 16"),

@@ -173,7 +173,7 @@ def test_the_stored_size_hardly_matters_for_sharpness() -> None:
 
 
 def test_the_written_out_recipe_is_the_defaults_and_names_every_field() -> None:
-    path = REPOSITORY / "manifests" / "pretrain.toml"
+    path = REPOSITORY / "manifests" / "scannet-pretrain.toml"
     assert read_recipe(path) == Recipe()
     written = tomllib.loads(path.read_text())
     assert {name: set(value) if isinstance(value, dict) else None for name, value in written.items()} == {

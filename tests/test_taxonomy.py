@@ -193,4 +193,4 @@ def test_a_wheel_brings_the_lists_along(tmp_path: Path) -> None:
         env={"PYTHONPATH": str(tmp_path / "installed")},
     )
     assert answer.stdout.split()[0] == "288"
-    assert (tmp_path / "installed" / "gapdata" / "manifests" / "pretrain.toml").is_file()
+    assert (tmp_path / "installed" / "gapdata" / "manifests" / "scannet-pretrain.toml").is_file()

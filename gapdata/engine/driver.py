@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from gapdata.annotations.scene_annotations import SceneAnnotations
 from gapdata.atomic import write_atomically
-from gapdata.engine.build import FAILED_FOLDER, SceneOutcome, ShardTask
+from gapdata.engine.build import ShardTask
 from gapdata.engine.estimate import expected_bytes
 from gapdata.engine.executors import Executor
+from gapdata.engine.outcome import FAILED_FOLDER, SceneOutcome
 from gapdata.engine.plan import (
     PLAN_NAME,
     Plan,
@@ -28,6 +31,7 @@ from gapdata.engine.progress import Progress
 from gapdata.engine.recipe import Recipe
 from gapdata.engine.report import REPORT_NAME, compile_report, write_report
 from gapdata.engine.retry import Retry, plan_retry
+from gapdata.engine.scene_builder import ANNOTATIONS_FOLDER
 from gapdata.engine.stopping import StopSignals
 from gapdata.engine.supervision import ShardResult, Supervisor, planned_frames
 from gapdata.errors import ShardError, UsageError
@@ -47,15 +51,24 @@ class BuildRequest:
     out: Location
     recipe: Recipe
     scene_ids: tuple[str, ...]
+    annotations: Mapping[str, SceneAnnotations] = field(default_factory=dict)
+    """What other people's files say, by scene."""
+    annotation_report: Mapping[str, Any] = field(default_factory=dict)
+    """What became of those files, for ``report.json``."""
     overwrite: bool = False
     retry_failed: bool = False
     deadline: float | None = None  # seconds of one attempt at a shard; by its frames if None
 
 
 def choose_scenes(
-    dataset: Dataset, *, split: str | None = None, scenes: Sequence[str] = (), limit: int | None = None
+    dataset: Dataset,
+    *,
+    split: str | None = None,
+    scenes: Sequence[str] = (),
+    limit: int | None = None,
+    splits: Mapping[str, str] | None = None,
 ) -> tuple[str, ...]:
-    """The scenes of a request, sorted.
+    """The scenes of a request, sorted; ``splits`` says which scenes there are and what for, the data set by default.
 
     Raises:
         UsageError: a named scene does not exist, or nothing is left.
@@ -65,11 +78,12 @@ def choose_scenes(
         raise UsageError(
             f"has no scene {', '.join(missing)}", path=dataset.root, cure=f"it has {len(dataset.scene_ids)} others"
         )
-    chosen = [scene for scene in dataset.scene_ids if not scenes or scene in scenes]
-    chosen = [scene for scene in chosen if split is None or dataset.split(scene) == split]
+    known_splits = {scene: dataset.split(scene) for scene in dataset.scene_ids} if splits is None else splits
+    chosen = [scene for scene in sorted(known_splits) if not scenes or scene in scenes]
+    chosen = [scene for scene in chosen if split is None or known_splits[scene] == split]
     chosen = chosen if limit is None else chosen[:limit]
     if not chosen:
-        known = ", ".join(sorted({dataset.split(scene) for scene in dataset.scene_ids}))
+        known = ", ".join(sorted(set(known_splits.values()))) or "none"
         raise UsageError(f"has no scene of split {split!r}", path=dataset.root, cure=f"its scenes are of: {known}")
     return tuple(chosen)
 
@@ -85,7 +99,7 @@ def plan_build(request: BuildRequest) -> Plan:
 
 def _plan_and_retry(request: BuildRequest) -> tuple[Plan, Retry | None]:
     """The plan, and what is taken up again where that was asked for."""
-    plan = make_plan(request.dataset, request.recipe, request.scene_ids)
+    plan = make_plan(request.dataset, request.recipe, request.scene_ids, request.annotations)
     retry = None
     if request.overwrite or not request.out.exists():
         return plan, None
@@ -134,13 +148,14 @@ def run_build(
                 (request.out / f"{name}.json").unlink()
         if retry is not None or not (request.out / PLAN_NAME).exists():
             write_plan(plan, request.out, expected_bytes(plan.scenes, plan.recipe))
+        _write_annotations(request.out, plan, request.annotations)
         missing = [shard for shard in plan.shards if not is_committed(request.out, plan, shard)]
         tasks = [
             ShardTask(dataset=request.dataset, out=request.out, recipe=request.recipe, shard=shard) for shard in missing
         ]
         given_up = _build_missing(tasks, executor, stop or StopSignals(), request.deadline)
         _sweep(request.out)
-        return finalise(request.out, plan, given_up)
+        return finalise(request.out, plan, given_up, request.annotation_report)
 
 
 def _build_missing(
@@ -159,12 +174,14 @@ def _build_missing(
             return [result for result in supervisor.run() if result.commit is None]
 
 
-def finalise(out: Location, plan: Plan, given_up: Sequence[ShardResult] = ()) -> dict[str, Any]:
+def finalise(
+    out: Location, plan: Plan, given_up: Sequence[ShardResult] = (), annotations: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Compile index and report from the commit records of all shards, and from what was given up: its scenes appear
     in the report as quarantined, its shards stay without a commit record."""
     lost = {result.task.shard.name: _record_loss(out, result) for result in given_up}
     commits = [lost[shard.name] if shard.name in lost else _own_commit(out, plan, shard) for shard in plan.shards]
-    report = {"fingerprint": plan.fingerprint, **compile_report(commits)}
+    report = {"fingerprint": plan.fingerprint, **compile_report(commits), "annotations": dict(annotations or {})}
     write_index(out, commits)
     write_report(out, report)
     return report
@@ -253,14 +270,27 @@ def _locked(out: Location) -> Iterator[None]:
         yield
 
 
+def _write_annotations(out: Location, plan: Plan, annotations: Mapping[str, SceneAnnotations]) -> None:
+    """Give each scene's part of the annotation files to the workers, who then need none of the files themselves."""
+    folder = out / ANNOTATIONS_FOLDER
+    for scene in plan.scenes:
+        if not scene.annotations:
+            continue
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{scene.scene_id}.json"
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != scene.annotations:
+            write_atomically(path, annotations[scene.scene_id].to_json())
+
+
 def _sweep(out: Location) -> None:
     """Remove temporary files that killed workers left behind.
 
     Under the lock none is in use by this build. One that an orphan still writes (a lost node's, a killed driver's)
     vanishes under it: its rename fails, and nobody waits for it.
     """
-    for path in [*out.glob(".*.tmp"), *out.glob(f"{FAILED_FOLDER}/.*.tmp")]:
-        path.unlink(missing_ok=True)
+    for pattern in (".*.tmp", f"{FAILED_FOLDER}/.*.tmp", f"{ANNOTATIONS_FOLDER}/.*.tmp"):
+        for path in out.glob(pattern):
+            path.unlink(missing_ok=True)
 
 
 def _clear(out: Location) -> None:
@@ -271,4 +301,5 @@ def _clear(out: Location) -> None:
         for path in out.glob(pattern):
             path.unlink()
     remove_folder(out / FAILED_FOLDER)
+    remove_folder(out / ANNOTATIONS_FOLDER)
     os.sync()

@@ -11,8 +11,8 @@ FRAME_LOSSES = {"lost_tracking": "no pose", "empty_depth": "nearly without depth
 
 
 def table_of_losses(scenes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One row per reason, from the scene outcomes of commit records: ``reason``, ``what`` was lost (frames, views or
-    scenes), ``count``, in how many ``scenes``, and the ``first`` of them.
+    """One row per reason, from the scene outcomes of commit records: ``reason``, ``what`` was lost (frames, views,
+    descriptions, conversations or scenes), ``count``, in how many ``scenes``, and the ``first`` of them.
 
     Quarantined items count as one reason where their problems differ in numbers only.
     """
@@ -45,5 +45,8 @@ def _losses(scene: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
             yield "frames", reason, scene[name]
     for reason, count in scene["dropped_views"].items():
         yield "views", reason.replace("_", " "), count
+    for what in ("descriptions", "conversations"):
+        for reason, count in scene[f"dropped_{what}"].items():
+            yield what, reason, count
     for item in scene["quarantined"]:
         yield "scenes" if item["key"] is None else "views", NUMBER.sub("#", item["problem"]), 1

@@ -9,16 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from gapdata.annotations.scene_annotations import SceneAnnotations
 from gapdata.atomic import write_atomically
 from gapdata.engine.recipe import Recipe
-from gapdata.engine.views import plan_views
+from gapdata.engine.views import expected_around, plan_views
 from gapdata.errors import SourceError, UsageError
 from gapdata.geometry.camera import is_rigid
 from gapdata.sources.base import Dataset
 from gapdata.storage import Location
 from gapdata.toml_fields import from_mapping
 
-ENGINE_VERSION = 4
+ENGINE_VERSION = 5
 """Raised whenever the same sources and recipe would give other bytes than before."""
 PLAN_NAME = "plan.json"
 NAMED_DIFFERENCES = 4
@@ -36,6 +37,9 @@ class ScenePlan:
     lost_tracking: int
     keys: tuple[str, ...]
     view_frames: int  # frames of all views, shared ones counted each time
+    around: int = 0  # at most so many views around a frame besides, which the scene views will name
+    annotations: str = ""  # SHA-256 of the scene's annotations/<scene>.json, empty without one
+    split_origin: str = ""  # the annotation file that the split is from, empty for the data set's own
     problem: str | None = None
 
 
@@ -65,7 +69,7 @@ class Plan:
     @property
     def fingerprint(self) -> str:
         """SHA-256 over engine version, recipe and the digests of all sources."""
-        sources = {scene.scene_id: scene.digest for scene in self.scenes}
+        sources = {scene.scene_id: [scene.digest, scene.annotations] for scene in self.scenes}
         text = json.dumps([self.engine, self.source, self.recipe.to_dict(), sources], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -85,14 +89,30 @@ class Plan:
 def shard_fingerprint(source: str, recipe: Recipe, shard: ShardPlan) -> str:
     """SHA-256 over what decides a shard's bytes: engine version, recipe, its scenes and their sources. A commit record
     carries it, so that one which an orphaned worker of an earlier build lands late is not taken for this build's."""
-    scenes = [[scene.scene_id, scene.split, scene.digest] for scene in shard.scenes]
+    scenes = [[scene.scene_id, scene.split, scene.digest, scene.annotations] for scene in shard.scenes]
     text = json.dumps([ENGINE_VERSION, source, recipe.to_dict(), shard.name, scenes], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def make_plan(dataset: Dataset, recipe: Recipe, scene_ids: Sequence[str]) -> Plan:
-    """Index every scene's frames and lay out the shards. Scenes of different splits never share a shard."""
-    scenes = [_plan_scene(dataset, recipe, scene_id) for scene_id in sorted(scene_ids)]
+def make_plan(
+    dataset: Dataset,
+    recipe: Recipe,
+    scene_ids: Sequence[str],
+    annotations: Mapping[str, SceneAnnotations] | None = None,
+) -> Plan:
+    """Index every scene's frames and lay out the shards. Scenes of different splits never share a shard.
+
+    Args:
+        dataset: where the scenes are.
+        recipe: what is wanted of them.
+        scene_ids: which.
+        annotations: what other people's files say about them, by scene.
+    """
+    given = annotations or {}
+    scenes = [
+        _plan_scene(dataset, recipe, scene_id, given.get(scene_id, SceneAnnotations(scene_id=scene_id)))
+        for scene_id in sorted(scene_ids)
+    ]
     shards: list[ShardPlan] = []
     per_shard = recipe.shards.scenes_per_shard
     for split in sorted({scene.split for scene in scenes}):
@@ -148,11 +168,13 @@ def refuse_difference(existing: Plan, wanted: Plan, build: Location, *, retriabl
     changes = [
         f"{name} was {before.get(name)} and is {after[name]}" for name in after if before.get(name) != after[name]
     ]
-    old = {scene.scene_id: scene.digest for scene in existing.scenes}
-    new = {scene.scene_id: scene.digest for scene in wanted.scenes}
+    old = {scene.scene_id: (scene.digest, scene.annotations) for scene in existing.scenes}
+    new = {scene.scene_id: (scene.digest, scene.annotations) for scene in wanted.scenes}
     changes += [f"{scene} is new" for scene in sorted(new.keys() - old.keys())]
     changes += [f"{scene} is gone" for scene in sorted(old.keys() - new.keys())]
-    changes += [f"{scene} has changed" for scene in sorted(new.keys() & old.keys()) if old[scene] != new[scene]]
+    for scene in sorted(new.keys() & old.keys()):
+        changes += [f"{scene} has changed"] if old[scene][0] != new[scene][0] else []
+        changes += [f"the annotations of {scene} have changed"] if old[scene][1] != new[scene][1] else []
     named = ", ".join(changes[:NAMED_DIFFERENCES])
     more = f" and {len(changes) - NAMED_DIFFERENCES} more" if len(changes) > NAMED_DIFFERENCES else ""
     ways = "build into a new --out directory, or start over with --overwrite"
@@ -163,27 +185,33 @@ def refuse_difference(existing: Plan, wanted: Plan, build: Location, *, retriabl
     )
 
 
-def _plan_scene(dataset: Dataset, recipe: Recipe, scene_id: str) -> ScenePlan:
-    split, source_kind = dataset.split(scene_id), dataset.kind(scene_id)
+def _plan_scene(dataset: Dataset, recipe: Recipe, scene_id: str, annotations: SceneAnnotations) -> ScenePlan:
+    split, origin = split_of(dataset, recipe, annotations)
+    common: dict[str, Any] = {
+        "scene_id": scene_id,
+        "split": split,
+        "split_origin": origin,
+        "source_kind": dataset.kind(scene_id),
+        "annotations": hashlib.sha256(annotations.to_json()).hexdigest() if annotations.provenance else "",
+    }
     try:
         with dataset.open_scan(scene_id) as scan:
             usable = is_rigid(scan.camera_to_world)
-            views = plan_views(scene_id, usable, recipe)
+            views = plan_views(scene_id, usable, recipe, annotations, evaluation=split != "train")
+            around = expected_around(views, recipe, annotations)
+            neighbours = 1 + 2 * (recipe.around.reach // recipe.around.interval)
             return ScenePlan(
-                scene_id=scene_id,
-                split=split,
-                source_kind=source_kind,
+                **common,
                 digest=scan.digest(masks=recipe.instances.route == "projected"),
                 frame_count=int(scan.present.sum()),
                 lost_tracking=int((scan.present & ~usable).sum()),
                 keys=tuple(view.key for view in views),
-                view_frames=sum(len(view.frame_ids) for view in views),
+                view_frames=sum(len(view.frame_ids) for view in views) + around * neighbours,
+                around=around,
             )
     except SourceError as error:
         return ScenePlan(
-            scene_id=scene_id,
-            split=split,
-            source_kind=source_kind,
+            **common,
             digest=dataset.unreadable_digest(scene_id),
             frame_count=0,
             lost_tracking=0,
@@ -191,6 +219,15 @@ def _plan_scene(dataset: Dataset, recipe: Recipe, scene_id: str) -> ScenePlan:
             view_frames=0,
             problem=error.problem,
         )
+
+
+def split_of(dataset: Dataset, recipe: Recipe, annotations: SceneAnnotations) -> tuple[str, str]:
+    """What a scene is for, and the annotation file that says so (empty for the data set itself)."""
+    if recipe.annotations.splits:
+        for item in annotations.provenance:
+            if item.split is not None:
+                return item.split, item.source
+    return dataset.split(annotations.scene_id), ""
 
 
 def _with_scenes(shard: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,6 +42,10 @@ class ClipRecipe:
     """Raw frames between the starts of two clips."""
     max_shift: int = 3
     """A frame without a valid pose is replaced by its nearest neighbour within so many raw frames."""
+    unbroken: bool = False
+    """Only clips over which every ``step``-th raw frame has a valid pose (VG-LLM's windows over every tenth frame)."""
+    max_per_evaluation_scan: int = 0
+    """So many clips, drawn at random, of a scan that is not for training (VG-LLM: 10); 0 takes all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +54,47 @@ class SceneViewRecipe:
 
     enabled: bool = True
     frames: int = 32
+    grid: int = 1
+    """Only every so-manieth raw frame is a candidate (VG-LLM: 10)."""
+    rotate: bool = False
+    """Start at a random candidate and go on from the first one after the last (VG-LLM's training views)."""
+    per_description: int = 0
+    """0: one view serves all descriptions of a scene. Otherwise each description has so many views of its own (VG-LLM:
+    2), drawn until one shows the object; it takes EmbodiedScan's file to know that before any frame is read."""
+    attempts: int = 20
+    """Draws of a description's view; after the last one a frame that shows the object replaces the last frame."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AroundRecipe:
+    """``[around]``: for grounding's second stage, the frame that shows a described object best, with its neighbours."""
+
+    enabled: bool = False
+    reach: int = 90
+    """Raw frames on either side; those after the chosen frame come first, then those before it, nearest first."""
+    interval: int = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectRecipe:
+    """``[objects]``: whose boxes and names."""
+
+    source: str = "mesh"
+    """``mesh``: the labelled mesh's instances. ``embodiedscan``: EmbodiedScan's oriented boxes and names, for the
+    instances that they belong to, and only those."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotationRecipe:
+    """``[annotations]``: what the files named with ``--annotations`` decide."""
+
+    splits: bool = False
+    """A scene is for what the first file that speaks of it claims (EmbodiedScan's ``val`` is carved from ScanNet's
+    ``train``), and scenes of which no file speaks are left out. Otherwise the data set's own split counts."""
+    allow_overlap: bool = False
+    """Build scenes that one file trains on and another evaluates on; the report names them."""
+    conversations: bool = False
+    """Besides the views chosen above, one for each list of frames that a GAP-MLLM or VG-LLM file asks about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +160,9 @@ class Recipe:
     frames: FrameRecipe = FrameRecipe()
     clips: ClipRecipe = ClipRecipe()
     scene_views: SceneViewRecipe = SceneViewRecipe()
+    around: AroundRecipe = AroundRecipe()
+    objects: ObjectRecipe = ObjectRecipe()
+    annotations: AnnotationRecipe = AnnotationRecipe()
     instances: InstanceRecipe = InstanceRecipe()
     prompts: PromptRecipe = PromptRecipe()
     quality: QualityRecipe = QualityRecipe()
@@ -158,7 +206,20 @@ def _check_ranges(recipe: Recipe, path: Path | None) -> None:
         "clips.max_shift must be at least 0 and below half of clips.interval": 0
         <= recipe.clips.max_shift
         < max(recipe.clips.interval / 2, 1),
+        "clips.max_per_evaluation_scan must not be negative": recipe.clips.max_per_evaluation_scan >= 0,
         "scene_views.frames must lie in 1..100": 1 <= recipe.scene_views.frames <= 100,
+        "scene_views.grid and scene_views.attempts must be at least 1, scene_views.per_description not negative": min(
+            recipe.scene_views.grid, recipe.scene_views.attempts
+        )
+        >= 1
+        and recipe.scene_views.per_description >= 0,
+        "around.reach must be at least around.interval, which is at least 1, and give at most 99 neighbours": 1
+        <= recipe.around.interval
+        <= recipe.around.reach
+        and 2 * (recipe.around.reach // recipe.around.interval) <= 99,
+        "around.enabled needs scene_views.enabled: they choose its frames": recipe.scene_views.enabled
+        or not recipe.around.enabled,
+        "objects.source must be mesh or embodiedscan": recipe.objects.source in ("mesh", "embodiedscan"),
         "instances.route must be rendered or projected": recipe.instances.route in ("rendered", "projected"),
         "prompts.per_view must lie in 0..255 (a mask has 8 bits)": 0 <= recipe.prompts.per_view <= 255,
         "prompts.per_object must be at least 1": recipe.prompts.per_object >= 1,
@@ -169,6 +230,8 @@ def _check_ranges(recipe: Recipe, path: Path | None) -> None:
         "quality.max_free_space and quality.min_overlap must lie in 0..1": 0 <= recipe.quality.max_free_space <= 1
         and 0 < recipe.quality.min_overlap <= 1,
         "shards.scenes_per_shard must be at least 1": recipe.shards.scenes_per_shard >= 1,
-        "one of clips.enabled and scene_views.enabled must be true": recipe.clips.enabled or recipe.scene_views.enabled,
+        "one of clips.enabled, scene_views.enabled and annotations.conversations must be true": recipe.clips.enabled
+        or recipe.scene_views.enabled
+        or recipe.annotations.conversations,
     }
     refuse_broken_rules(checks, path)

@@ -21,7 +21,10 @@ def compile_report(commits: Sequence[dict[str, Any]]) -> dict[str, Any]:
     scenes = [scene for commit in commits for scene in commit["scenes"]]
     totals = {
         name: sum(scene[name] for scene in scenes)
-        for name in ("frames", "lost_tracking", "empty_depth", "records", "prompts")
+        for name in (
+            *("frames", "lost_tracking", "empty_depth", "objects", "objects_seen", "records", "view_frames"),
+            *("instances", "prompts", "descriptions", "descriptions_used", "conversations", "conversations_used"),
+        )
     }
     return {
         "shards": len(commits),
@@ -33,6 +36,8 @@ def compile_report(commits: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "scenes_without_annotation": sum(not scene["annotated"] for scene in scenes if scene["records"]),
         "dropped_views": _added(scene["dropped_views"] for scene in scenes),
         "notes": _added(scene["notes"] for scene in scenes),
+        "dropped_descriptions": _added(scene["dropped_descriptions"] for scene in scenes),
+        "dropped_conversations": _added(scene["dropped_conversations"] for scene in scenes),
         "prompts_by_label": _added(scene["prompts_by_label"] for scene in scenes),
         "losses": table_of_losses(scenes),
         "quarantined": [item for scene in scenes for item in scene["quarantined"]],
@@ -71,6 +76,14 @@ def format_report(report: dict[str, Any]) -> str:
         f"  splits: {_listing(report['records_by_split'])}; views: {_listing(report['records_by_view'])}",
         f"  prompts: {report['prompts']} on {len(report['prompts_by_label'])} categories",
     ]
+    if report["objects"]:
+        lines.append(
+            f"  objects: {report['objects_seen']} of {report['objects']} are in a record,"
+            f" {report['instances'] / max(report['view_frames'], 1):.1f} in a frame"
+        )
+    for what in ("descriptions", "conversations"):
+        if report[what]:
+            lines.append(f"  {what}: {report[f'{what}_used']} of {report[what]} are in a record")
     if report["scenes_without_annotation"]:
         lines.append(f"  {report['scenes_without_annotation']} scenes without annotation: geometry only, no prompts")
     if report["notes"]:

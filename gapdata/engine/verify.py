@@ -18,6 +18,7 @@ from typing import Any
 from gapdata.engine.plan import PLAN_NAME, Plan, ShardPlan, read_plan, shard_fingerprint
 from gapdata.engine.report import REPORT_NAME, compile_report, read_report
 from gapdata.engine.shard_checks import ENTRY_FIELDS, Defect, ShardCheck, check_shard
+from gapdata.engine.views import around_key
 from gapdata.errors import GapDataError, UsageError
 from gapdata.shards.index import INDEX_NAME, index_rows, read_commit, read_index
 from gapdata.storage import Location
@@ -175,7 +176,9 @@ def _commit_problems(commit: Mapping[str, Any], plan: Plan, shard: ShardPlan, bu
         problems.append("commits a record twice")
     for scene_id in sorted(outcomes.keys() & planned.keys()):
         problems += _scene_problems(outcomes[scene_id], set(planned[scene_id]), set(built), build)
-    stray = sorted(set(built) - {key for keys in planned.values() for key in keys})
+    wanted = {key for keys in planned.values() for key in keys}
+    around = tuple(around_key(scene.scene_id, "") for scene in shard.scenes if scene.around)
+    stray = sorted(key for key in set(built) - wanted if not key.startswith(around))
     return problems + [f"commits {key}, which is not planned" for key in stray]
 
 
@@ -184,7 +187,7 @@ def _scene_problems(outcome: Mapping[str, Any], planned: set[str], built: set[st
     quarantined = {item["key"] for item in outcome["quarantined"]}
     unexplained = lost - quarantined
     problems = []
-    if None not in quarantined and len(unexplained) > outcome["dropped_views"].get("empty_depth", 0):
+    if None not in quarantined and len(unexplained) > sum(outcome["dropped_views"].values()):
         problems.append(f"lacks {', '.join(sorted(unexplained))} without saying why")
     if quarantined and not (build / "failed" / f"{outcome['scene_id']}.json").is_file():
         problems.append(f"quarantines parts of {outcome['scene_id']}, but failed/{outcome['scene_id']}.json is missing")

@@ -1,29 +1,134 @@
-"""Which views a recipe takes from a scan."""
+"""Which views a recipe takes from a scan: a pure function of the recipe, the usable frames and the annotations."""
 
 from __future__ import annotations
+
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.engine.recipe import Recipe
-from gapdata.frames.selection import ClipSelection
-from gapdata.records.views import View, clip_views, scene_view
+from gapdata.annotations.scene_annotations import SceneAnnotations
+from gapdata.engine.recipe import Recipe, SceneViewRecipe
+from gapdata.frames.selection import ClipSelection, select_around, select_uniform
+from gapdata.records.views import View, clip_views, conversation_views
+from gapdata.seeding import generator_for
+
+Sightings = Mapping[int, Collection[int]]
+"""Object id -> raw frames that show it, by EmbodiedScan."""
 
 
-def plan_views(scene_id: str, usable: NDArray[np.bool_], recipe: Recipe) -> list[View]:
-    """All views of a scan, clips first.
+def plan_views(
+    scene_id: str,
+    usable: NDArray[np.bool_],
+    recipe: Recipe,
+    annotations: SceneAnnotations,
+    *,
+    evaluation: bool = False,
+    sightings: Sightings | None = None,
+) -> list[View]:
+    """All views of a scan that can be named before its frames are read: clips, scene views, and those that
+    conversations ask about. Views around a frame follow from the scene views, see :func:`around_view`.
 
     Args:
+        scene_id: of the scan.
         usable: (N,) bool, frames that may enter a view.
+        recipe: what is wanted.
+        annotations: of the scan.
+        evaluation: the scan is for validation or test.
+        sightings: for views that are drawn for one description. Without them the keys are the same, the frames are not
+            final; with them a description whose object no frame shows has no view.
     """
     views: list[View] = []
     if recipe.clips.enabled:
-        clips = recipe.clips
-        selection = ClipSelection(
-            frames=clips.frames, interval=clips.interval, step=clips.step, max_shift=clips.max_shift
-        )
-        views += clip_views(scene_id, usable, selection)
-    if recipe.scene_views.enabled:
-        whole = scene_view(scene_id, usable, recipe.scene_views.frames)
-        views += [whole] if whole is not None else []
+        views += _clips(scene_id, usable, recipe, evaluation)
+    if recipe.scene_views.enabled and recipe.scene_views.per_description:
+        views += _described_views(scene_id, usable, recipe, annotations, sightings)
+    elif recipe.scene_views.enabled:
+        key = f"{scene_id}-scene-0"
+        chosen = _spread(usable, recipe.scene_views, generator_for(recipe.seed, "rotation", key))
+        views += [View(key=key, kind="scene", frame_ids=chosen)] if chosen else []
+    if recipe.annotations.conversations:
+        views += conversation_views(scene_id, annotations.conversations)
     return views
+
+
+def around_view(scene_id: str, usable: NDArray[np.bool_], recipe: Recipe, frame: int) -> View:
+    """The view of a frame and its neighbours."""
+    frames = select_around(usable, frame, reach=recipe.around.reach, interval=recipe.around.interval)
+    return View(key=around_key(scene_id, frame), kind="around", frame_ids=frames)
+
+
+def around_key(scene_id: str, frame: int | str) -> str:
+    """The key of the view around a raw frame."""
+    return f"{scene_id}-around-{frame:05d}" if isinstance(frame, int) else f"{scene_id}-around-{frame}"
+
+
+def expected_around(views: Collection[View], recipe: Recipe, annotations: SceneAnnotations) -> int:
+    """At most so many views around a frame: one for each described object of a scene view, or for each of its
+    frames."""
+    if not recipe.around.enabled:
+        return 0
+    described = len({item.object_id for item in annotations.descriptions})
+    scene_views = [view for view in views if view.kind == "scene" and not view.exact]
+    if recipe.scene_views.per_description:
+        return len(scene_views)
+    return sum(min(described, len(view.frame_ids)) for view in scene_views)
+
+
+def _clips(scene_id: str, usable: NDArray[np.bool_], recipe: Recipe, evaluation: bool) -> list[View]:
+    clips = recipe.clips
+    selection = ClipSelection(
+        frames=clips.frames,
+        interval=clips.interval,
+        step=clips.step,
+        max_shift=clips.max_shift,
+        unbroken=clips.unbroken,
+    )
+    found = clip_views(scene_id, usable, selection)
+    limit = clips.max_per_evaluation_scan
+    if evaluation and 0 < limit < len(found):
+        kept = generator_for(recipe.seed, "clips", scene_id).choice(len(found), limit, replace=False)
+        found = [found[index] for index in np.sort(kept)]
+    return found
+
+
+def _described_views(
+    scene_id: str,
+    usable: NDArray[np.bool_],
+    recipe: Recipe,
+    annotations: SceneAnnotations,
+    sightings: Sightings | None,
+) -> list[View]:
+    views = []
+    for number, item in enumerate(annotations.descriptions):
+        for turn in range(recipe.scene_views.per_description):
+            key = f"{scene_id}-scene-{number * recipe.scene_views.per_description + turn}"
+            shown = None if sightings is None else set(sightings.get(item.object_id, ()))
+            frames = _drawn(usable, recipe, key, shown)
+            if frames:
+                views.append(View(key=key, kind="scene", frame_ids=frames, about=(item.object_id, item.ann_id)))
+    return views
+
+
+def _drawn(usable: NDArray[np.bool_], recipe: Recipe, key: str, shown: set[int] | None) -> tuple[int, ...]:
+    """Draws until a frame shows the object (VG-LLM: at most 20 times), then puts in one that does, in order of time."""
+    rng = generator_for(recipe.seed, "rotation", key)
+    frames = _spread(usable, recipe.scene_views, rng)
+    if shown is None:
+        return frames
+    showing = [frame for frame in sorted(shown) if frame < len(usable) and usable[frame]]
+    if not showing:
+        return ()
+    for _ in range(recipe.scene_views.attempts - 1):
+        if shown & set(frames):
+            return frames
+        frames = _spread(usable, recipe.scene_views, rng)
+    if shown & set(frames):
+        return frames
+    return tuple(sorted({*frames[:-1], showing[int(rng.integers(len(showing)))]}))
+
+
+def _spread(usable: NDArray[np.bool_], recipe: SceneViewRecipe, rng: np.random.Generator) -> tuple[int, ...]:
+    candidates = int(np.count_nonzero(usable[:: recipe.grid]))
+    first = int(rng.integers(candidates)) if recipe.rotate and candidates else 0
+    return select_uniform(usable, recipe.frames, grid=recipe.grid, first=first)

@@ -19,13 +19,15 @@ class ClipSelection:
     """``frames`` frames, ``interval`` raw frames apart, a clip starting every ``step`` raw frames.
 
     Where the wanted frame is not usable its nearest usable neighbour within ``max_shift`` raw frames stands in (ties
-    go to the earlier one); a clip that cannot be filled so is left out.
+    go to the earlier one); a clip that cannot be filled so is left out. ``unbroken`` also leaves out a clip over which
+    a ``step``-th raw frame is not usable.
     """
 
     frames: int
     interval: int
     step: int
     max_shift: int
+    unbroken: bool = False
 
 
 def select_clips(usable: NDArray[np.bool_], selection: ClipSelection) -> list[tuple[int, ...]]:
@@ -37,6 +39,8 @@ def select_clips(usable: NDArray[np.bool_], selection: ClipSelection) -> list[tu
     span = selection.interval * (selection.frames - 1)
     clips: dict[int, tuple[int, ...]] = {}
     for start in range(0, len(usable) - span, selection.step):
+        if selection.unbroken and not usable[start : start + span + 1 : selection.step].all():
+            continue
         wanted = range(start, start + span + 1, selection.interval)
         clip = [_nearest_usable(usable, frame, selection.max_shift) for frame in wanted]
         chosen = tuple(frame for frame in clip if frame is not None)
@@ -45,14 +49,28 @@ def select_clips(usable: NDArray[np.bool_], selection: ClipSelection) -> list[tu
     return list(clips.values())
 
 
-def select_uniform(usable: NDArray[np.bool_], count: int) -> tuple[int, ...]:
+def select_uniform(usable: NDArray[np.bool_], count: int, *, grid: int = 1, first: int = 0) -> tuple[int, ...]:
     """``count`` usable frames spread evenly over the usable ones, first and last included; fewer where there are
-    fewer."""
-    candidates = np.flatnonzero(usable)
+    fewer.
+
+    Args:
+        usable: (N,) bool.
+        count: frames wanted.
+        grid: only multiples of it are candidates.
+        first: place of the candidate that comes first; those before it follow after the last one (VG-LLM's rotation).
+    """
+    candidates = np.roll(np.flatnonzero(usable[::grid]) * grid, -first)
     if len(candidates) <= count:
         return tuple(int(frame) for frame in candidates)
     positions = np.rint(np.linspace(0, len(candidates) - 1, count)).astype(np.int64)
     return tuple(int(frame) for frame in candidates[positions])
+
+
+def select_around(usable: NDArray[np.bool_], frame: int, *, reach: int, interval: int) -> tuple[int, ...]:
+    """``frame``, then its usable neighbours at multiples of ``interval``: after it, then before it, nearest first."""
+    steps = range(interval, reach + 1, interval)
+    wanted = [frame, *(frame + step for step in steps), *(frame - step for step in steps)]
+    return tuple(other for other in wanted if 0 <= other < len(usable) and usable[other])
 
 
 def _nearest_usable(usable: NDArray[np.bool_], frame: int, max_shift: int) -> int | None:

@@ -68,7 +68,7 @@ def scene_objects(
 
 def with_embodiedscan(
     objects: SceneObjects, boxes: Sequence[AnnotatedBox], alignment: NDArray[np.float64]
-) -> tuple[SceneObjects, dict[str, int]]:
+) -> tuple[SceneObjects, dict[int, int], dict[str, int]]:
     """Objects as EmbodiedScan has them: its boxes and names for the instances that they belong to, and only those.
 
     Args:
@@ -77,12 +77,13 @@ def with_embodiedscan(
         alignment: (4, 4) its unaligned to aligned world.
 
     Returns:
-        The objects, and how many boxes and instances found no partner.
+        The objects; the instance that each of its box ids belongs to; and how many boxes and instances found no
+        partner.
     """
     ids = [object_id for object_id in objects.boxes if object_id in objects.aligned]
     if not ids or not boxes:
         unmatched = {"embodiedscan_box_without_instance": len(boxes), "instance_without_embodiedscan_box": len(ids)}
-        return _only(objects, {}), {name: count for name, count in unmatched.items() if count}
+        return _only(objects, {}), {}, {name: count for name, count in unmatched.items() if count}
     theirs = np.array([np.concatenate([box.center, box.size]) for box in map(_surrounding, boxes)])
     iou = aligned_iou(np.array([objects.aligned[object_id] for object_id in ids]), theirs)
     partner: dict[int, AnnotatedBox] = {}
@@ -110,6 +111,7 @@ def with_embodiedscan(
             },
             boxes={object_id: box.box.transformed(to_world) for object_id, box in partner.items()},
         ),
+        {box.object_id: object_id for object_id, box in partner.items()},
         {name: count for name, count in unmatched.items() if count},
     )
 

@@ -3,12 +3,18 @@ usable."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.frames.selection import ClipSelection, select_clips, select_uniform
+from gapdata.annotations.conversation import Conversation
+from gapdata.frames.selection import ClipSelection, select_clips
+
+KIND_OF_TASK = {"scanrefer1": "scene", "scanrefer": "scene", "scan2cap": "scene", "scanrefer2": "around"}
+"""Kind of the views that conversations name; those of the other tasks are clips."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,17 +24,30 @@ class View:
     key: str
     kind: str  # one of gapdata.records.schema.VIEW_KINDS
     frame_ids: tuple[int, ...]
+    exact: bool = False
+    """The key or the questions name these very frames: if one of them cannot be used, the view is dropped."""
+    about: tuple[int, str] | None = None
+    """Object id and ``ann_id`` of the one description that the view was drawn for."""
 
 
 def clip_views(scene_id: str, usable: NDArray[np.bool_], selection: ClipSelection) -> list[View]:
     """All clips of a scan, keyed by their first frame."""
     return [
-        View(key=f"{scene_id}-clip-{frames[0]:05d}", kind="clip", frame_ids=frames)
+        View(key=f"{scene_id}-clip-{frames[0]:05d}", kind="clip", frame_ids=frames, exact=True)
         for frames in select_clips(usable, selection)
     ]
 
 
-def scene_view(scene_id: str, usable: NDArray[np.bool_], frames: int) -> View | None:
-    """The view of ``frames`` frames spread over the scan; ``None`` where no frame is usable."""
-    chosen = select_uniform(usable, frames)
-    return View(key=f"{scene_id}-scene-0", kind="scene", frame_ids=chosen) if chosen else None
+def conversation_views(scene_id: str, conversations: Iterable[Conversation]) -> dict[View, list[Conversation]]:
+    """One view for each list of frames that conversations are about, with what is asked about it.
+
+    Several lists may begin with one frame, so the key ends in a digest of all of them.
+    """
+    views: dict[View, list[Conversation]] = {}
+    for item in conversations:
+        kind = KIND_OF_TASK.get(item.task, "clip")
+        digest = hashlib.sha256(" ".join(map(str, item.frame_ids)).encode()).hexdigest()[:8]
+        key = f"{scene_id}-{kind}-{item.frame_ids[0]:05d}-{digest}"
+        view = View(key=key, kind=kind, frame_ids=item.frame_ids, exact=True)
+        views.setdefault(view, []).append(item)
+    return views

@@ -1,0 +1,81 @@
+"""The annotation files of a build: read once by the driver, checked against the recipe, split by scene."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gapdata.annotations.bundle import gather
+from gapdata.annotations.scene_annotations import SceneAnnotations
+from gapdata.annotations.splits import Overlap, misplaced, overlaps, refuse_overlap
+from gapdata.engine.plan import split_of
+from gapdata.engine.recipe import Recipe
+from gapdata.sources.base import Dataset
+from gapdata.storage import Location
+
+NAMED_OVERLAPS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildAnnotations:
+    """What the files named by the user say about the scenes of a data set."""
+
+    scenes: Mapping[str, SceneAnnotations] = field(default_factory=dict)
+    splits: Mapping[str, str] | None = None
+    """The scenes to build and what each is for, where the recipe lets the files decide; ``None``: the data set."""
+    report: Mapping[str, Any] = field(default_factory=dict)
+    """For ``report.json``: every file with what was taken from it and what not, and the overlap of splits."""
+    lines: tuple[str, ...] = ()  # the same for people
+
+
+def gather_annotations(dataset: Dataset, recipe: Recipe, paths: Sequence[Location]) -> BuildAnnotations:
+    """Read annotation files for the scenes of a data set.
+
+    Raises:
+        AnnotationError: a file is damaged or of no known kind.
+        UsageError: scenes are both trained and evaluated on, and the recipe does not allow it.
+    """
+    if not paths:
+        return BuildAnnotations()
+    gathered = gather(paths, dataset.scene_ids)
+    by_files = recipe.annotations.splits
+    known = {scene_id: dataset.split(scene_id) for scene_id in dataset.scene_ids}
+    found = overlaps(gathered.report.claims, known, use_data_set_splits=not by_files)
+    refuse_overlap(found, allow_overlap=recipe.annotations.allow_overlap)
+    moved = {claim.source: misplaced(claim, known) for claim in gathered.report.claims}
+    splits = None
+    if by_files:
+        splits = {scene_id: split_of(dataset, recipe, item)[0] for scene_id, item in gathered.scenes.items()}
+    report = {
+        **gathered.report.to_dict(),
+        "overlap": [_plain(item) for item in found],
+        "of_another_split": {source: len(scenes) for source, scenes in moved.items() if scenes},
+    }
+    return BuildAnnotations(
+        scenes=gathered.scenes,
+        splits=splits,
+        report=report,
+        lines=(*gathered.report.lines(), *_warnings(found, moved)),
+    )
+
+
+def _plain(item: Overlap) -> dict[str, Any]:
+    return {
+        "scene_id": item.scene_id,
+        "trained_by": list(item.trained_by),
+        "evaluated_by": list(item.evaluated_by),
+    }
+
+
+def _warnings(found: Sequence[Overlap], moved: Mapping[str, Sequence[str]]) -> list[str]:
+    lines = [
+        f"{source}: {len(scenes)} scenes are of another split than such a file is made from, {scenes[0]} for one"
+        for source, scenes in moved.items()
+        if scenes
+    ]
+    if found:
+        named = ", ".join(item.scene_id for item in found[:NAMED_OVERLAPS])
+        more = f" and {len(found) - NAMED_OVERLAPS} more" if len(found) > NAMED_OVERLAPS else ""
+        lines.append(f"allowed to overlap: {len(found)} scenes are both trained and evaluated on: {named}{more}")
+    return lines

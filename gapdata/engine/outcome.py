@@ -1,0 +1,128 @@
+"""What became of one scene, for its shard's commit record, and of what was lost of it."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gapdata.atomic import write_atomically
+from gapdata.errors import SourceError
+from gapdata.records.expressions import descriptions
+from gapdata.records.schema import Record
+from gapdata.storage import Location
+
+FAILED_FOLDER = "failed"
+LOST_VIEW = "its view could not be built"
+
+
+@dataclass(slots=True, kw_only=True)
+class SceneOutcome:
+    """Counts of one scene. Of ``descriptions`` (and ``conversations``) those that no record carries are in
+    ``dropped_descriptions`` by reason: read = used + dropped."""
+
+    scene_id: str
+    split: str
+    frames: int = 0
+    lost_tracking: int = 0
+    empty_depth: int = 0
+    annotated: bool = False
+    objects: int = 0
+    objects_seen: int = 0  # that some record lists
+    records: int = 0
+    view_frames: int = 0  # frames of all records
+    instances: int = 0  # objects in frames: over all records and frames, how many listed objects each shows
+    prompts: int = 0
+    descriptions: int = 0
+    descriptions_used: int = 0
+    conversations: int = 0
+    conversations_used: int = 0
+    dropped_views: dict[str, int] = field(default_factory=dict)
+    dropped_descriptions: dict[str, int] = field(default_factory=dict)
+    dropped_conversations: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, int] = field(default_factory=dict)
+    prompts_by_label: dict[str, int] = field(default_factory=dict)
+    quarantined: list[dict[str, Any]] = field(default_factory=list)
+
+    def count(self, record: Record) -> None:
+        """Add a record."""
+        self.records += 1
+        self.view_frames += len(record)
+        self.instances += sum(pixels > 0 for item in record.objects for pixels in item.visible_pixels)
+        self.prompts += len(record.prompts)
+        for prompt in record.prompts:
+            note(self.prompts_by_label, prompt.label or "")
+
+    def quarantine(self, error: SourceError, key: str | None = None) -> None:
+        """Put a scene (or one view of it) aside."""
+        self.quarantined.append(
+            {
+                "scene_id": self.scene_id,
+                "key": key,
+                "frame": error.frame,
+                "path": error.path,
+                "problem": error.problem,
+                "cure": error.cure,
+                "traceback": "".join(traceback.format_exception(error)),
+            }
+        )
+
+    def settle(self) -> None:
+        """Give what found no record, because its view or the whole scene was lost, that reason."""
+        for read, used, dropped in (
+            (self.descriptions, self.descriptions_used, self.dropped_descriptions),
+            (self.conversations, self.conversations_used, self.dropped_conversations),
+        ):
+            rest = read - used - sum(dropped.values())
+            if rest:
+                note(dropped, LOST_VIEW, rest)
+
+    def write_failures(self, out: Location) -> None:
+        """Write ``failed/<scene>.json`` with the tracebacks, or remove one that no longer holds."""
+        path = out / FAILED_FOLDER / f"{self.scene_id}.json"
+        if self.quarantined:
+            path.parent.mkdir(exist_ok=True)
+            write_atomically(path, json.dumps(self.quarantined, indent=1).encode())
+        else:
+            path.unlink(missing_ok=True)
+
+    def to_fields(self) -> dict[str, Any]:
+        """Plain values for the commit record, without tracebacks."""
+        fields = {name: getattr(self, name) for name in SceneOutcome.__dataclass_fields__}
+        brief = [{k: v for k, v in item.items() if k != "traceback"} for item in self.quarantined]
+        return {**fields, "prompts_by_label": dict(sorted(self.prompts_by_label.items())), "quarantined": brief}
+
+
+class LanguageLedger:
+    """Which descriptions and conversations of a scene found a record, and why the others did not."""
+
+    def __init__(self, outcome: SceneOutcome, dropped: Mapping[str, int]) -> None:
+        self._outcome = outcome
+        outcome.dropped_descriptions.update(dropped)
+        self._waiting: dict[tuple[int, str], str] = {}
+        self._seen_objects: set[int] = set()
+
+    def expect(self, object_id: int, ann_id: str, otherwise: str) -> None:
+        """A description that should find a record; ``otherwise`` is the reason if it does not."""
+        self._waiting[object_id, ann_id] = otherwise
+
+    def enter(self, record: Record) -> None:
+        """Tick off what a record carries."""
+        self._seen_objects |= {item.object_id for item in record.objects}
+        for item in descriptions(record):
+            if self._waiting.pop((item.object_id, item.ann_id), None) is not None:
+                self._outcome.descriptions_used += 1
+        self._outcome.conversations_used += sum(item["kind"] == "conversation" for item in record.expressions)
+
+    def close(self) -> None:
+        """Count what is left."""
+        self._outcome.objects_seen = len(self._seen_objects)
+        for reason in self._waiting.values():
+            note(self._outcome.dropped_descriptions, reason)
+
+
+def note(counts: dict[str, int], name: str, count: int = 1) -> None:
+    """Count something by its name."""
+    counts[name] = counts.get(name, 0) + count
