@@ -5,6 +5,8 @@ Bytes are untrusted here: each check yields what is wrong as text, and what cann
 
 from __future__ import annotations
 
+import itertools
+import re
 import struct
 from collections.abc import Iterator
 
@@ -25,6 +27,7 @@ from gapdata.records.codec import (
     record_prompt_mask,
     stored_pointmap,
 )
+from gapdata.records.expressions import conversations, descriptions
 from gapdata.records.schema import Prompt, Record
 from gapdata.sources.images import encoded_image_size
 
@@ -34,6 +37,8 @@ DEPTH_TOLERANCE = 1e-4  # metres; depth is whole millimetres
 POSE_TOLERANCE = 1e-6  # of matrix entries that are computed alike
 POINT_TOLERANCE = 1e-4  # metres; float32
 SHARE_TOLERANCE = 1e-4
+OWN_CLIP = re.compile(r"-clip-\d{5}$")
+"""Keys of clips that the recipe chose; frames that somebody else's questions name may come in any order."""
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 PNG_END = b"IEND\xaeB`\x82"
 
@@ -61,17 +66,22 @@ def check_record(record: Record, recipe: Recipe, *, boxless_objects: bool) -> It
     depth = np.stack([record_depth(record, frame) for frame in range(len(record))])
     yield from _check_pointmap(record, depth, recipe)
     yield from _check_quality(record, depth, recipe)
+    yield from _check_expressions(record)
     if member_name(0, "instance.png") in record.members:
         masks = np.stack([record_instances(record, frame) for frame in range(len(record))])
-        yield from _check_objects(record, masks, 1 << 62 if boxless_objects else recipe.instances.min_visible_pixels)
+        incomplete = boxless_objects or recipe.objects.source != "mesh"
+        yield from _check_objects(record, masks, 1 << 62 if incomplete else recipe.instances.min_visible_pixels)
         yield from _check_prompts(record, depth, masks)
     elif record.prompts or record.objects:
         yield "has prompts or objects but no instance masks"
 
 
 def _check_frames(record: Record, recipe: Recipe) -> Iterator[str]:
-    if not record.frame_ids or any(a >= b for a, b in zip(record.frame_ids, record.frame_ids[1:], strict=False)):
-        yield f"frame_ids do not increase: {list(record.frame_ids)}"
+    ids = record.frame_ids
+    if not ids or min(ids) < 0:
+        yield f"frame_ids are {list(ids)}"
+    elif OWN_CLIP.search(record.key) and any(a >= b for a, b in itertools.pairwise(ids)):
+        yield f"frame_ids do not increase: {list(ids)}"
     if record.image_size != recipe.frames.image_size:
         yield f"image_size is {list(record.image_size)}, the recipe's is {list(recipe.frames.image_size)}"
 
@@ -154,6 +164,20 @@ def _check_objects(record: Record, masks: NDArray[np.uint16], unlisted_below: in
     for object_id in sorted(seen.keys() - set(listed)):
         if max(seen[object_id]) >= unlisted_below:
             yield f"instance masks show object {object_id}, which is not listed"
+
+
+def _check_expressions(record: Record) -> Iterator[str]:
+    listed = {item.object_id for item in record.objects}
+    for item in descriptions(record):
+        if item.object_id not in listed:
+            yield f"description {item.ann_id} is about object {item.object_id}, which is not listed"
+    width, height = record.image_size
+    for talk in conversations(record):
+        if talk.mark is None:
+            continue
+        frame, u, v = talk.mark
+        if not (0 <= frame < len(record) and -0.5 <= u < width - 0.5 and -0.5 <= v < height - 0.5):
+            yield f"the mark {list(talk.mark)} of {talk.source} item {talk.index} lies outside the view"
 
 
 def _check_prompts(record: Record, depth: NDArray[np.float32], masks: NDArray[np.uint16]) -> Iterator[str]:
