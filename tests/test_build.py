@@ -302,7 +302,7 @@ def test_a_running_build_locks_its_directory(dataset: Path, tmp_path: Path, caps
     [
         (
             "clips.stepp=3",
-            "recipe has no field 'clips.stepp'; known here: enabled, frames, interval, max_per_evaluation_scan, max_shift, step, unbroken",
+            "recipe has no field 'clips.stepp'; known here: enabled, frames, interval, max_per_evaluation_scan",
         ),
         ("clips=3", "recipe field 'clips' is a section"),
         ("clips.step=1.5", "recipe field 'clips.step' is 1.5, expected int"),

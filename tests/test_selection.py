@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapdata.frames.selection import ClipSelection, select_clips, select_uniform
+from gapdata.frames.selection import ClipSelection, select_around, select_clips, select_uniform
 
 usable_frames = st.lists(st.booleans(), min_size=1, max_size=200).map(np.array)
 selections = st.builds(
@@ -53,3 +53,38 @@ def test_a_scene_view_spreads_over_all_usable_frames(usable: np.ndarray, count: 
     assert set(chosen) <= set(candidates.tolist())
     if len(chosen) > 1:
         assert (chosen[0], chosen[-1]) == (candidates[0], candidates[-1])
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=300).map(np.array))
+def test_unbroken_clips_are_the_published_windows(usable: np.ndarray) -> None:
+    """VG-LLM: runs of consecutive entries in the list of every tenth valid frame, four entries three apart, sliding."""
+    listed = [frame for frame in range(0, len(usable), 10) if usable[frame]]
+    runs: list[list[int]] = []
+    for frame in listed:
+        if runs and frame == runs[-1][-1] + 10:
+            runs[-1].append(frame)
+        else:
+            runs.append([frame])
+    windows = [tuple(run[start : start + 10 : 3]) for run in runs for start in range(len(run) - 9)]
+    selection = ClipSelection(frames=4, interval=30, step=10, max_shift=0, unbroken=True)
+    assert select_clips(usable, selection) == windows
+
+
+@given(usable_frames, st.integers(1, 40), st.integers(1, 12), st.integers(0, 50))
+def test_a_rotated_view_is_the_plain_view_of_the_rotated_list(
+    usable: np.ndarray, count: int, grid: int, first: int
+) -> None:
+    listed = [frame for frame in range(0, len(usable), grid) if usable[frame]]
+    first = first % len(listed) if listed else 0
+    rotated = listed[first:] + listed[:first]
+    positions = [round(index * (len(rotated) - 1) / (count - 1)) if count > 1 else 0 for index in range(count)]
+    expected = rotated if len(rotated) <= count else [rotated[position] for position in positions]
+    assert list(select_uniform(usable, count, grid=grid, first=first)) == expected
+
+
+@given(usable_frames, st.integers(0, 199))
+def test_neighbours_come_after_their_frame_nearest_first(usable: np.ndarray, frame: int) -> None:
+    frame %= len(usable)
+    chosen = select_around(usable, frame, reach=30, interval=10)
+    wanted = [frame, frame + 10, frame + 20, frame + 30, frame - 10, frame - 20, frame - 30]
+    assert list(chosen) == [other for other in wanted if 0 <= other < len(usable) and usable[other]]

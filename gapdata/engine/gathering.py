@@ -11,6 +11,7 @@ from gapdata.annotations.scene_annotations import SceneAnnotations
 from gapdata.annotations.splits import Overlap, misplaced, overlaps, refuse_overlap
 from gapdata.engine.plan import split_of
 from gapdata.engine.recipe import Recipe
+from gapdata.errors import UsageError
 from gapdata.sources.base import Dataset
 from gapdata.storage import Location
 
@@ -34,11 +35,13 @@ def gather_annotations(dataset: Dataset, recipe: Recipe, paths: Sequence[Locatio
 
     Raises:
         AnnotationError: a file is damaged or of no known kind.
-        UsageError: scenes are both trained and evaluated on, and the recipe does not allow it.
+        UsageError: the recipe needs a kind of file that is not among them; or scenes are both trained and evaluated
+            on, and the recipe does not allow it.
     """
-    if not paths:
+    gathered = gather(paths, dataset.scene_ids) if paths else None
+    _refuse_missing(recipe, {} if gathered is None else gathered.scenes)
+    if gathered is None:
         return BuildAnnotations()
-    gathered = gather(paths, dataset.scene_ids)
     by_files = recipe.annotations.splits
     known = {scene_id: dataset.split(scene_id) for scene_id in dataset.scene_ids}
     found = overlaps(gathered.report.claims, known, use_data_set_splits=not by_files)
@@ -58,6 +61,27 @@ def gather_annotations(dataset: Dataset, recipe: Recipe, paths: Sequence[Locatio
         report=report,
         lines=(*gathered.report.lines(), *_warnings(found, moved)),
     )
+
+
+def _refuse_missing(recipe: Recipe, scenes: Mapping[str, SceneAnnotations]) -> None:
+    views, own = recipe.scene_views, recipe.objects.source == "embodiedscan"
+    per_description = views.enabled and views.per_description > 0
+    if (own or per_description) and not any(item.boxes is not None for item in scenes.values()):
+        field = 'objects.source = "embodiedscan"' if own else "scene_views.per_description"
+        raise UsageError(
+            f"the recipe's {field} needs EmbodiedScan's boxes, and no file has any for these scenes",
+            cure="name embodiedscan_infos_train.pkl (or _val, _test) with --annotations",
+        )
+    if per_description and not any(item.descriptions for item in scenes.values()):
+        raise UsageError(
+            "the recipe's scene_views.per_description needs descriptions, and no file has any for these scenes",
+            cure="name ScanRefer_filtered_train.json (or _val) with --annotations",
+        )
+    if recipe.annotations.conversations and not any(item.conversations for item in scenes.values()):
+        raise UsageError(
+            "the recipe's annotations.conversations needs conversations, and no file has any for these scenes",
+            cure="name GAP-MLLM's or VG-LLM's JSON files with --annotations",
+        )
 
 
 def _plain(item: Overlap) -> dict[str, Any]:
