@@ -107,7 +107,7 @@ def _within_one_surface(inverse: NDArray[np.float32]) -> NDArray[np.uint8]:
 
     All four samples must be valid, of similar depth, and on a straight course with their neighbours: over a plane
     inverse depth is linear, however steep, while a step bends it by its full height. These are tests against
-    tolerances, so 16-bit counts do, at 2.5 times the speed of float32 (0.6 instead of 1.5 ms for 640x480).
+    tolerances, so 16-bit counts do, at almost twice the speed of float32 (0.8 instead of 1.5 ms for 640x480).
     """
     import cv2
 
@@ -125,9 +125,8 @@ def _times(values: NDArray[np.int16], factor: int) -> NDArray[np.int16]:
     """Products that stop short of the largest int16 instead of running over it."""
     import cv2
 
-    return np.asarray(
-        cv2.threshold(values, MOST_COUNTS // factor, MOST_COUNTS // factor, cv2.THRESH_TRUNC)[1]
-    ) * np.int16(factor)
+    most = MOST_COUNTS // factor
+    return np.asarray(cv2.threshold(values, most, most, cv2.THRESH_TRUNC)[1]) * np.int16(factor)
 
 
 def _bend(counts: NDArray[np.int16]) -> NDArray[np.int16]:
@@ -139,7 +138,7 @@ def _bend(counts: NDArray[np.int16]) -> NDArray[np.int16]:
     line = counts.reshape(-1)
     steps = line[1:] - line[:-1]
     bend = np.empty_like(counts)
-    cv2.absdiff(steps[1:], steps[:-1], dst=bend.reshape(-1)[1:-1])
+    bend.reshape(-1)[1:-1] = cv2.absdiff(steps[1:], steps[:-1]).reshape(-1)
     bend[:, [0, -1]] = 0
     steps = counts[1:] - counts[:-1]
     np.maximum(bend[1:-1], cv2.absdiff(steps[1:], steps[:-1]), out=bend[1:-1])
