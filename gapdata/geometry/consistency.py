@@ -51,8 +51,8 @@ class Surface:
 
     depth: NDArray[np.uint16]  # (H, W) millimetres, 0 invalid
     camera: Intrinsics
-    points: NDArray[np.float32]  # (n, 3) metres
-    normals: NDArray[np.float32]  # (n, 3) unit, of either sign
+    points: NDArray[np.float32]  # (3, n) metres; a row for each axis, because whole rows are computed at once
+    normals: NDArray[np.float32]  # (3, n) unit, of either sign
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,18 +76,20 @@ def sample_surface(depth: NDArray[np.uint16], camera: Intrinsics) -> Surface:
     rows = np.arange(stride // 2, camera.height, stride, dtype=np.float32)
     columns = np.arange(stride // 2, camera.width, stride, dtype=np.float32)
     grid = depth[stride // 2 :: stride, stride // 2 :: stride].astype(np.float32) / np.float32(1000)
-    points = np.empty((*grid.shape, 3), dtype=np.float32)
-    points[..., 0] = grid * ((columns - np.float32(camera.cx)) / np.float32(camera.fx))
-    points[..., 1] = grid * ((rows - np.float32(camera.cy)) / np.float32(camera.fy))[:, None]
-    points[..., 2] = grid
+    points = np.empty((3, *grid.shape), dtype=np.float32)
+    points[0] = grid * ((columns - np.float32(camera.cx)) / np.float32(camera.fx))
+    points[1] = grid * ((rows - np.float32(camera.cy)) / np.float32(camera.fy))[:, None]
+    points[2] = grid
     inverse = 1 / np.where(grid > 0, grid, np.float32(np.inf))  # 0 where invalid
     centre, left, right = inverse[1:-1, 1:-1], inverse[1:-1, :-2], inverse[1:-1, 2:]
     above, below = inverse[:-2, 1:-1], inverse[2:, 1:-1]
     bend = np.maximum(np.abs(left + right - 2 * centre), np.abs(above + below - 2 * centre))
     smooth = (bend < MAX_BEND * centre) & (np.minimum(np.minimum(left, right), np.minimum(above, below)) > 0)
-    normals = _cross((points[1:-1, 2:] - points[1:-1, :-2])[smooth], (points[2:, 1:-1] - points[:-2, 1:-1])[smooth])
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), np.float32(1e-12))
-    return Surface(depth=depth, camera=camera, points=points[1:-1, 1:-1][smooth], normals=normals)
+    chosen = np.flatnonzero(smooth)
+    across, down = points[:, 1:-1, 2:] - points[:, 1:-1, :-2], points[:, 2:, 1:-1] - points[:, :-2, 1:-1]
+    normals = _cross(_columns(across, chosen), _columns(down, chosen))
+    normals /= np.maximum(np.sqrt(_dot(normals, normals)), np.float32(1e-12))
+    return Surface(depth=depth, camera=camera, points=_columns(points[:, 1:-1, 1:-1], chosen), normals=normals)
 
 
 def compare_surfaces(first: Surface, second: Surface, first_to_second: NDArray[np.float64]) -> Agreement:
@@ -103,90 +105,127 @@ def compare_surfaces(first: Surface, second: Surface, first_to_second: NDArray[n
     forward = _seen_from(first, second, first_to_second)
     backward = _seen_from(second, first, np.asarray(np.linalg.inv(first_to_second), dtype=np.float64))
     visible = len(forward.residuals) + len(backward.residuals)
-    overlap = visible / max(len(first.points) + len(second.points), 1)
+    overlap = visible / max(first.points.shape[1] + second.points.shape[1], 1)
     if visible < MIN_SAMPLES:
         return Agreement(overlap=overlap, reprojection_error=0.0, misalignment=0.0, free_space=0.0)
     # A motion of the first frame moves the partners of the second one's samples, hence the sign.
     rotation, translation = _single(first_to_second)
-    points = np.concatenate([forward.points, backward.points @ rotation.T + translation])
-    normals = np.concatenate([forward.normals, backward.normals @ rotation.T])
-    residuals = np.concatenate([forward.residuals, -backward.residuals])
-    depths = np.concatenate([forward.points[:, 2], backward.points[:, 2]])
-    in_front = np.concatenate([forward.in_front, backward.in_front])
-    near = ~in_front if np.count_nonzero(~in_front) >= MIN_SAMPLES else np.ones(visible, dtype=bool)
+    samples = _Seen(
+        points=np.concatenate([forward.points, rotation @ backward.points + translation], axis=1),
+        normals=np.concatenate([forward.normals, rotation @ backward.normals], axis=1),
+        residuals=np.concatenate([forward.residuals, -backward.residuals]),
+        depths=np.concatenate([forward.depths, backward.depths]),
+        in_front=np.concatenate([forward.in_front, backward.in_front]),
+    )
+    in_front = int(np.count_nonzero(samples.in_front))
+    near = samples
+    if in_front and visible - in_front >= MIN_SAMPLES:
+        near = samples.chosen(np.flatnonzero(~samples.in_front))
     return Agreement(
         overlap=overlap,
-        reprojection_error=float(np.median(np.abs(residuals))),
-        misalignment=_misalignment(points[near], normals[near], residuals[near], depths[near]),
-        free_space=float(np.mean(in_front)),
+        reprojection_error=_median(np.abs(samples.residuals)),
+        misalignment=_misalignment(near),
+        free_space=in_front / visible,
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Seen:
-    """Samples of one frame that another frame sees, in the other's camera."""
+    """Samples of one frame that another frame sees, in one camera."""
 
-    points: NDArray[np.float32]  # (n, 3)
-    normals: NDArray[np.float32]  # (n, 3)
+    points: NDArray[np.float32]  # (3, n)
+    normals: NDArray[np.float32]  # (3, n)
     residuals: NDArray[np.float32]  # (n,) metres along the normal from the sample to what the other frame has there
+    depths: NDArray[np.float32]  # (n,) metres from the camera that looks
     in_front: NDArray[np.bool_]  # (n,)
+
+    def chosen(self, indices: NDArray[np.intp]) -> _Seen:
+        """Some of the samples."""
+        return _Seen(
+            points=self.points.take(indices, axis=1),
+            normals=self.normals.take(indices, axis=1),
+            residuals=self.residuals[indices],
+            depths=self.depths[indices],
+            in_front=self.in_front[indices],
+        )
 
 
 def _seen_from(samples: Surface, other: Surface, to_other: NDArray[np.float64]) -> _Seen:
     camera = other.camera
     rotation, translation = _single(to_other)
-    points = samples.points @ rotation.T + translation
-    z = np.maximum(points[:, 2], np.float32(1e-6))
-    u = np.floor(points[:, 0] / z * np.float32(camera.fx) + np.float32(camera.cx + 0.5))
-    v = np.floor(points[:, 1] / z * np.float32(camera.fy) + np.float32(camera.cy + 0.5))
-    inside = (points[:, 2] > 0) & (u >= 0) & (v >= 0) & (u < camera.width) & (v < camera.height)
+    points = rotation @ samples.points + translation
+    scale = 1 / np.maximum(points[2], np.float32(1e-6))
+    u = np.floor(points[0] * scale * np.float32(camera.fx) + np.float32(camera.cx + 0.5))
+    v = np.floor(points[1] * scale * np.float32(camera.fy) + np.float32(camera.cy + 0.5))
+    inside = (points[2] > 0) & (u >= 0) & (v >= 0) & (u < camera.width) & (v < camera.height)
     chosen = np.flatnonzero(inside)
-    u, v, points = u[chosen], v[chosen], points[chosen]
+    u, v = u[chosen], v[chosen]
     depth = other.depth[v.astype(np.intp), u.astype(np.intp)].astype(np.float32) / np.float32(1000)
-    gap = depth - points[:, 2]
-    margin = np.float32(OCCLUSION_RATIO) * points[:, 2]
-    visible = (depth > 0) & (gap > -margin)
-    u, v, depth, points, chosen = u[visible], v[visible], depth[visible], points[visible], chosen[visible]
-    normals = samples.normals[chosen] @ rotation.T
-    x = (u - np.float32(camera.cx)) / np.float32(camera.fx) * depth - points[:, 0]
-    y = (v - np.float32(camera.cy)) / np.float32(camera.fy) * depth - points[:, 1]
-    residuals = x * normals[:, 0] + y * normals[:, 1] + gap[visible] * normals[:, 2]
-    return _Seen(points=points, normals=normals, residuals=residuals, in_front=gap[visible] > margin[visible])
+    z = points[2][chosen]
+    visible = np.flatnonzero((depth > 0) & (depth - z > np.float32(-OCCLUSION_RATIO) * z))
+    u, v, depth, chosen = u[visible], v[visible], depth[visible], chosen[visible]
+    points = points.take(chosen, axis=1)
+    normals = rotation @ samples.normals.take(chosen, axis=1)
+    gap = depth - points[2]
+    x = (u - np.float32(camera.cx)) / np.float32(camera.fx) * depth - points[0]
+    y = (v - np.float32(camera.cy)) / np.float32(camera.fy) * depth - points[1]
+    return _Seen(
+        points=points,
+        normals=normals,
+        residuals=x * normals[0] + y * normals[1] + gap * normals[2],
+        depths=points[2],
+        in_front=gap > np.float32(OCCLUSION_RATIO) * points[2],
+    )
 
 
-def _misalignment(
-    points: NDArray[np.float32],
-    normals: NDArray[np.float32],
-    residuals: NDArray[np.float32],
-    depth: NDArray[np.float32],
-) -> float:
+def _misalignment(samples: _Seen) -> float:
     """RMS displacement by the motion (w, t) that minimises the weighted squares of ``n . (w x p + t) - residual``."""
     constant, quadratic, nearest = NOISE
-    inverse_noise = 1 / (constant + POSE_NOISE + quadratic * (depth - nearest) ** 2)
-    centred = points - points.mean(axis=0)
-    jacobian = np.concatenate([_cross(centred, normals), normals], axis=1)  # (n, 6)
-    spread = float(np.einsum("ij,ij->", centred, centred)) / len(centred)
+    inverse_noise = 1 / (constant + POSE_NOISE + quadratic * (samples.depths - nearest) ** 2)
+    centred = samples.points - samples.points.mean(axis=1, keepdims=True)
+    # Six rows of the Jacobian and the residuals below them: one product gives both sides of the normal equations.
+    system = np.concatenate([_cross(centred, samples.normals), samples.normals, samples.residuals[None]])  # (7, n)
+    scatter = (centred @ centred.T).astype(np.float64) / centred.shape[1]
+    spread = float(np.trace(scatter))
+    damping = DAMPING * np.array([spread] * 3 + [1.0] * 3)
     motion = np.zeros(6)
     for _ in range(ROUNDS):
-        scaled = np.abs(residuals - jacobian @ motion.astype(np.float32)) * inverse_noise
-        bound = HUBER * np.median(scaled) + 1e-6
-        weights = inverse_noise**2 * np.minimum(1, bound / np.maximum(scaled, 1e-6))
-        weighted = jacobian * weights[:, None]
-        damping = DAMPING * float(weights.sum()) * np.array([spread] * 3 + [1.0] * 3)
-        normal_matrix = (weighted.T @ jacobian).astype(np.float64) + np.diag(damping)
-        motion = np.linalg.solve(normal_matrix, (weighted.T @ residuals).astype(np.float64))
-    displacement = _cross(np.broadcast_to(motion[:3].astype(np.float32), centred.shape), centred) + motion[3:]
-    return float(np.sqrt(np.mean(np.einsum("ij,ij->i", displacement, displacement))))
+        scaled = np.abs(np.append(-motion, 1).astype(np.float32) @ system) * inverse_noise
+        bound = np.float32(HUBER * _median(scaled) + 1e-6)
+        weights = inverse_noise**2 * np.minimum(1, bound / np.maximum(scaled, np.float32(1e-6)))
+        normal_equations = ((system[:6] * weights) @ system.T).astype(np.float64)  # (6, 7)
+        held = normal_equations[:, :6] + np.diag(damping * float(weights.sum()))
+        motion = np.linalg.solve(held, normal_equations[:, 6])
+    # The mean of |w x c + t|^2 over points c whose mean is zero.
+    turn, shift = motion[:3], motion[3:]
+    return float(np.sqrt(max(spread * (turn @ turn) - turn @ scatter @ turn, 0.0) + shift @ shift))
+
+
+def _columns(planes: NDArray[np.float32], chosen: NDArray[np.intp]) -> NDArray[np.float32]:
+    """(3, h, w) to the (3, n) vectors at some positions of an image."""
+    return planes.reshape(3, -1).take(chosen, axis=1)
+
+
+def _dot(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scalar products of (3, n) vectors."""
+    return np.asarray(np.einsum("ij,ij->j", a, b))
 
 
 def _cross(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Cross products of (n, 3) vectors; numpy's own costs five times as much at this size."""
+    """Cross products of (3, n) vectors; numpy's own costs five times as much at this size."""
     out = np.empty_like(a)
-    out[:, 0] = a[:, 1] * b[:, 2] - a[:, 2] * b[:, 1]
-    out[:, 1] = a[:, 2] * b[:, 0] - a[:, 0] * b[:, 2]
-    out[:, 2] = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]
+    out[0] = a[1] * b[2] - a[2] * b[1]
+    out[1] = a[2] * b[0] - a[0] * b[2]
+    out[2] = a[0] * b[1] - a[1] * b[0]
     return out
 
 
+def _median(values: NDArray[np.float32]) -> float:
+    """The middle one, the upper of two; numpy's own takes four times as long for a few thousand values."""
+    middle = len(values) // 2
+    return float(np.partition(values, middle)[middle])
+
+
 def _single(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    return matrix[:3, :3].astype(np.float32), matrix[:3, 3].astype(np.float32)
+    """Rotation (3, 3) and translation (3, 1) in float32."""
+    return matrix[:3, :3].astype(np.float32), matrix[:3, 3:].astype(np.float32)

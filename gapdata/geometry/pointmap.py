@@ -12,16 +12,21 @@ from gapdata.geometry.camera import Intrinsics
 
 
 def first_frame_pointmap(
-    depth: NDArray[np.float32], cameras: Sequence[Intrinsics], camera_to_first: NDArray[np.float64], stride: int = 1
+    depth: NDArray[np.float32] | NDArray[np.uint16],
+    cameras: Sequence[Intrinsics],
+    camera_to_first: NDArray[np.float64],
+    stride: int = 1,
+    units_per_metre: float = 1.0,
 ) -> NDArray[np.float32]:
     """Unproject registered depth and move it into the first camera.
 
     Args:
-        depth: (F, H, W) float32 z-depth in metres, 0 (or not finite) where invalid.
+        depth: (F, H, W) z-depth, 0 (or not finite) where invalid; float32 metres, or uint16 in other units.
         cameras: F intrinsics of the images that the depth is registered to.
         camera_to_first: (F, 4, 4) float64.
         stride: keep every ``stride``-th pixel, at the centres of stride x stride blocks: pixel ``stride * i + stride
             // 2``.
+        units_per_metre: of ``depth``.
 
     Returns:
         (F, H // stride, W // stride, 3) float32, metres, first camera, NaN where depth is invalid.
@@ -31,7 +36,8 @@ def first_frame_pointmap(
     columns = np.arange(width // stride) * stride + stride // 2
     points = np.empty((frames, len(rows), len(columns), 3), dtype=np.float32)
     for frame, (camera, pose) in enumerate(zip(cameras, camera_to_first, strict=True)):
-        z = depth[frame][rows[:, None], columns[None, :]] if stride > 1 else depth[frame]
+        centres = depth[frame, stride // 2 :: stride, stride // 2 :: stride][: len(rows), : len(columns)]
+        z = np.divide(centres, np.float32(units_per_metre), dtype=np.float32)
         z = np.where(np.isfinite(z) & (z > 0), z, np.float32(np.nan))
         _unproject_into(points[frame], z, camera, pose, rows, columns)
     return points

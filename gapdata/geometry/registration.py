@@ -15,10 +15,15 @@ from numpy.typing import NDArray
 
 from gapdata.geometry.camera import Intrinsics, transform
 
-STEEPEST_RATIO = np.float32(1.1)
-"""Neighbouring readings whose depths differ by more than this factor belong to two surfaces, whatever their course."""
-SHARPEST_BEND = np.float32(0.02)
-"""Second difference of inverse depth, as a share of it, from which neighbouring readings belong to two surfaces."""
+STEEPEST_STEP = 10
+"""Neighbouring readings whose inverse depths differ by more than a tenth belong to two surfaces, whatever their
+course."""
+SHARPEST_BEND = 50
+"""Second difference of inverse depth, as one part in so many, from which neighbouring readings belong to two
+surfaces."""
+COUNTS = 3276.7
+"""Inverse depth in counts, for the two tests above: the largest int16 is 10 cm, and at 10 m a count is 0.3%."""
+MOST_COUNTS = 32767
 LARGEST = np.finfo(np.float32).max
 OCCLUSION_RATIO = 0.03
 """Across a baseline: depths that differ by more than this share are not the same surface."""
@@ -51,56 +56,93 @@ def register_depth(
 
 
 @lru_cache(maxsize=8)
-def _shared_centre_map(source: Intrinsics, target: Intrinsics) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Where every target pixel lies in the source image, two (H, W) float32."""
+def _shared_centre_map(source: Intrinsics, target: Intrinsics) -> tuple[NDArray[np.float32], ...]:
+    """What :func:`_sample` takes: where every target pixel lies in the source image, two (H, W) float32, and the first
+    samples of the cells around these places, two more."""
     u = (np.arange(target.width) - target.cx) * (source.fx / target.fx) + source.cx
     v = (np.arange(target.height) - target.cy) * (source.fy / target.fy) + source.cy
     grid = np.meshgrid(u.astype(np.float32), v.astype(np.float32))
-    for plane in grid:
+    planes = (*grid, *np.floor(grid))
+    for plane in planes:
         plane.flags.writeable = False
-    return grid[0], grid[1]
+    return planes
 
 
-def _sample(depth: NDArray[np.float32], map_u: NDArray[np.float32], map_v: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Depth at fractional positions: inverse-linear inside a surface, nearest at its edge, 0 outside the image."""
+def _sample(
+    depth: NDArray[np.float32],
+    map_u: NDArray[np.float32],
+    map_v: NDArray[np.float32],
+    cell_u: NDArray[np.float32],
+    cell_v: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Depth at fractional positions: inverse-linear inside a surface, nearest at its edge, 0 outside the image.
+
+    ``cell_u`` and ``cell_v`` are ``map_u`` and ``map_v`` rounded down.
+    """
     import cv2
 
-    inverse = _inverse(np.where(depth > 0, depth, np.float32(0)))
+    inverse = _inverse(depth)
     smooth = _within_one_surface(inverse)
     outside = {"borderMode": cv2.BORDER_CONSTANT, "borderValue": 0}
-    in_surface = cv2.remap(smooth, np.floor(map_u), np.floor(map_v), cv2.INTER_NEAREST, **outside)
+    in_surface = cv2.remap(smooth, cell_u, cell_v, cv2.INTER_NEAREST, **outside)
     nearest = cv2.remap(inverse, map_u, map_v, cv2.INTER_NEAREST, **outside)
     linear = cv2.remap(inverse, map_u, map_v, cv2.INTER_LINEAR, **outside)
     return _inverse(cv2.copyTo(linear, in_surface, nearest))
 
 
 def _inverse(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """``1 / values`` of values that are not negative, 0 for 0; three times as fast as a division under a mask."""
+    """``1 / values``, 0 for what is not a positive number; five times as fast as a division under a mask."""
     import cv2
 
     with np.errstate(divide="ignore"):
         inverse = np.float32(1) / values
-    return np.asarray(cv2.threshold(inverse, float(LARGEST), 0, cv2.THRESH_TOZERO_INV, dst=inverse)[1])
+    cv2.patchNaNs(inverse, 0)
+    cv2.threshold(inverse, 0, 0, cv2.THRESH_TOZERO, dst=inverse)
+    cv2.threshold(inverse, float(LARGEST), 0, cv2.THRESH_TOZERO_INV, dst=inverse)
+    return np.asarray(inverse)
 
 
 def _within_one_surface(inverse: NDArray[np.float32]) -> NDArray[np.uint8]:
     """(H, W) uint8, 1 where the 2x2 cell that starts at a sample lies on one surface, so that interpolation is sound.
 
     All four samples must be valid, of similar depth, and on a straight course with their neighbours: over a plane
-    inverse depth is linear, however steep, while a step bends it by its full height.
+    inverse depth is linear, however steep, while a step bends it by its full height. These are tests against
+    tolerances, so 16-bit counts do, faster than float32 by far (0.9 instead of 1.5 ms for 640x480).
     """
     import cv2
 
-    cell, constant = np.ones((2, 2), dtype=np.uint8), {"borderType": cv2.BORDER_CONSTANT, "borderValue": 0.0}
-    low = cv2.erode(inverse, cell, anchor=(0, 0), **constant)
-    high = cv2.dilate(inverse, cell, anchor=(0, 0), **constant)
-    bend_kernel = np.array([[1.0, -2.0, 1.0]], dtype=np.float32)
-    bend = np.maximum(
-        np.abs(cv2.filter2D(inverse, cv2.CV_32F, bend_kernel, borderType=cv2.BORDER_REPLICATE)),
-        np.abs(cv2.filter2D(inverse, cv2.CV_32F, bend_kernel.T, borderType=cv2.BORDER_REPLICATE)),
-    )
-    sharpest = cv2.dilate(bend, cell, anchor=(0, 0), **constant)
-    return ((low > 0) & (high <= low * STEEPEST_RATIO) & (sharpest <= low * SHARPEST_BEND)).astype(np.uint8)
+    # Weighted addition of an image to nothing is OpenCV's one fast way to scale, round and saturate.
+    counts = cv2.addWeighted(inverse, COUNTS, inverse, 0, 0, dtype=cv2.CV_16S)
+    cell, constant = np.ones((2, 2), dtype=np.uint8), {"borderType": cv2.BORDER_CONSTANT, "borderValue": 0}
+    low = cv2.erode(counts, cell, anchor=(0, 0), **constant)
+    high = cv2.dilate(counts, cell, anchor=(0, 0), **constant)
+    sharpest = cv2.dilate(_bend(counts), cell, anchor=(0, 0), **constant)
+    straight, level = _times(sharpest, SHARPEST_BEND) <= low, _times(high - low, STEEPEST_STEP) <= low
+    return ((low > 0) & (high < MOST_COUNTS) & straight & level).view(np.uint8)
+
+
+def _times(values: NDArray[np.int16], factor: int) -> NDArray[np.int16]:
+    """Products that stop short of the largest int16 instead of running over it."""
+    import cv2
+
+    most = MOST_COUNTS // factor
+    return np.asarray(cv2.threshold(values, most, most, cv2.THRESH_TRUNC)[1]) * np.int16(factor)
+
+
+def _bend(counts: NDArray[np.int16]) -> NDArray[np.int16]:
+    """The larger of the two second differences, along the row and along the column, (H, W); 0 along what a border
+    cuts off."""
+    import cv2
+
+    # One long line is subtracted three times as fast as many rows; what straddles two rows is blanked.
+    line = counts.reshape(-1)
+    steps = line[1:] - line[:-1]
+    bend = np.empty_like(counts)
+    bend.reshape(-1)[1:-1] = cv2.absdiff(steps[1:], steps[:-1]).reshape(-1)
+    bend[:, [0, -1]] = 0
+    steps = counts[1:] - counts[:-1]
+    np.maximum(bend[1:-1], cv2.absdiff(steps[1:], steps[:-1]), out=bend[1:-1])
+    return bend
 
 
 def _register_across_baseline(
@@ -114,7 +156,8 @@ def _register_across_baseline(
     for _ in range(REFINEMENTS):
         pixels = source.project(transform(target_to_source, rays * estimate[..., None]))
         pixels = np.where(np.isfinite(pixels), pixels, -10.0).astype(np.float32)
-        sampled = _sample(depth, np.ascontiguousarray(pixels[..., 0]), np.ascontiguousarray(pixels[..., 1]))
+        places = np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
+        sampled = _sample(depth, *places, *np.floor(places))
         found = transform(source_to_target, source.unproject(pixels, sampled))[..., 2]
         agrees = (sampled > 0) & (seen > 0) & (np.abs(found - seen) < OCCLUSION_RATIO * seen)
         estimate = np.where(agrees, found, seen)

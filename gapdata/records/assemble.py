@@ -68,7 +68,7 @@ def assemble_record(
     """
     camera_to_world = np.array(scan.camera_to_world[list(view.frame_ids)], dtype=np.float64)
     camera_to_first = relative_poses(camera_to_world)
-    depth = np.stack([frame.depth for frame in frames]).astype(np.float32) / np.float32(MILLIMETRES_PER_METRE)
+    depth = np.stack([frame.depth for frame in frames])
     cameras = [camera] * len(frames)
     masks = [frame.instances for frame in frames if frame.instances is not None]
     view_objects: tuple[ViewObject, ...] = ()
@@ -84,7 +84,9 @@ def assemble_record(
         pixels = sample_prompts(kept[stacked], depth > 0, settings.prompts, rng)
         prompts = _answered(pixels, depth, camera, camera_to_first, listed)
     size = (camera.width, camera.height)
-    pointmap = first_frame_pointmap(depth, cameras, camera_to_first, settings.pointmap_stride)
+    pointmap = first_frame_pointmap(
+        depth, cameras, camera_to_first, settings.pointmap_stride, units_per_metre=MILLIMETRES_PER_METRE
+    )
     return Record(
         key=view.key,
         scene_id=scan.scene_id,
@@ -155,7 +157,7 @@ def _proposal(proposal: Proposal, aligned_to_first: NDArray[np.float64]) -> dict
 
 def _answered(
     pixels: Sequence[PromptPixel],
-    depth: NDArray[np.float32],
+    depth: NDArray[np.uint16],
     camera: Intrinsics,
     camera_to_first: NDArray[np.float64],
     labels: Mapping[int, str],
@@ -163,7 +165,7 @@ def _answered(
     prompts = []
     for index, chosen in enumerate(pixels, start=1):
         u, v = chosen.pixel
-        z = np.float64(depth[chosen.frame, v, u])
+        z = np.float64(np.float32(depth[chosen.frame, v, u]) / np.float32(MILLIMETRES_PER_METRE))
         point = transform(camera_to_first[chosen.frame], camera.unproject(np.array([u, v]), z))
         prompts.append(
             Prompt(

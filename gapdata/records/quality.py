@@ -105,7 +105,7 @@ def guessed_overlap(surfaces: Sequence[Surface], camera_to_world: NDArray[np.flo
     inside = np.zeros((count, count))
     world_to_camera = np.linalg.inv(camera_to_world)
     for index, surface in enumerate(surfaces):
-        points = surface.points[:: max(1, len(surface.points) // COARSE_SAMPLES)].astype(np.float64)
+        points = surface.points[:, :: max(1, surface.points.shape[1] // COARSE_SAMPLES)].T.astype(np.float64)
         if not len(points):
             continue
         camera = surface.camera

@@ -6,10 +6,12 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from gapdata.errors import ShardError, UsageError
 from gapdata.object_store import ObjectPath
 from gapdata.records.schema import Record, record_from_json
-from gapdata.shards.index import read_index
+from gapdata.shards.index import INDEX_NAME, read_index
 from gapdata.shards.order import RecordOrder, order_of
 from gapdata.storage import Location, RangedFile, location, open_ranged
 
@@ -32,7 +34,7 @@ class ShardReader:
         self._shards: list[str] = table.column("shard").to_pylist()
         self._splits: list[str] = table.column("split").to_pylist()
         self._views: list[str] = table.column("view").to_pylist()
-        self._places = _Places(table.column("members").combine_chunks())
+        self._places = _Places(table.column("members").combine_chunks(), self.build / INDEX_NAME)
         self._position = {key: index for index, key in enumerate(self.keys)}
         self._files: dict[str, RangedFile] = {}
 
@@ -101,14 +103,13 @@ class ShardReader:
             raise IndexError(f"record {index} of {len(self)}")
         start, size = self.span(index)
         key, shard = self.keys[index], self._shards[index]
-        data = memoryview(self._read(shard, start, size))
-        members = {}
+        data = self._read(shard, start, size)
+        view, members = memoryview(data), {}
         for name, offset, length in self._places.of(index % len(self)):
             at = offset - start
-            header = f"{key}.{name}\0".encode()
-            if data[at - BLOCK : at - BLOCK + len(header)] != header:
+            if not data.startswith(f"{key}.{name}\0".encode(), at - BLOCK):
                 raise self._disagreement(shard, f"has no member {key}.{name} at byte {offset}")
-            members[name] = data[at : at + length]
+            members[name] = view[at : at + length]
         return members
 
     def span(self, index: int) -> tuple[int, int]:
@@ -135,25 +136,31 @@ class ShardReader:
 
 
 class _Places:
-    """Where the members of all records lie, as flat arrays: a million records have too many for Python objects."""
+    """Where the members of all records lie, as flat arrays: a million records have too many for Python objects.
 
-    def __init__(self, column: Any) -> None:
+    What a read needs is laid out so that it is found in two microseconds, beside the 40 of the read itself.
+    """
+
+    def __init__(self, column: Any, path: Location) -> None:
         places = column.values
         self._first = column.offsets.to_numpy()
+        if not (np.diff(self._first) > 0).all():
+            raise ShardError("lists a record without members", path=path, cure="run build-shards again")
         names = places.field("name").dictionary_encode()
         self._names: list[str] = names.dictionary.to_pylist()
-        self._name = names.indices.to_numpy()
-        self._offset = places.field("offset").to_numpy()
-        self._size = places.field("size").to_numpy()
+        columns = (names.indices, places.field("offset"), places.field("size"))
+        self._members = np.stack([part.to_numpy().astype(np.int64) for part in columns], axis=1)  # (M, 3)
+        offset, size = self._members[:, 1], self._members[:, 2]
+        starts = self._first[:-1]
+        self._start = np.minimum.reduceat(offset, starts) - BLOCK if len(starts) else offset
+        self._end = np.maximum.reduceat(offset + size, starts) if len(starts) else offset
 
     def of(self, index: int) -> list[tuple[str, int, int]]:
         """(name, offset, size) of a record's members."""
-        part = slice(self._first[index], self._first[index + 1])
-        columns = zip(self._name[part].tolist(), self._offset[part].tolist(), self._size[part].tolist(), strict=True)
-        return [(self._names[name], offset, size) for name, offset, size in columns]
+        part = self._members[self._first.item(index) : self._first.item(index + 1)].tolist()
+        return [(self._names[name], offset, size) for name, offset, size in part]
 
     def span(self, index: int) -> tuple[int, int]:
         """Offset and size of the bytes from the first member's header to the last member's end."""
-        part = slice(self._first[index], self._first[index + 1])
-        start = int(self._offset[part].min()) - BLOCK
-        return start, int((self._offset[part] + self._size[part]).max()) - start
+        start = self._start.item(index)
+        return start, self._end.item(index) - start
