@@ -1,13 +1,14 @@
-"""A record for the 3D view of the page: its stored pointmap as packed points, its cameras, boxes and prompts.
+"""A record for the 3D view of the page: thinned depth and colour of all frames, from which the page computes the
+first-frame pointmap itself, with the record's cameras, boxes and prompts.
 
-A point takes 12 bytes: three uint16 of position (little endian, ``low + step * value`` metres in the first camera),
-three uint8 of colour, two uint8 of its normal (octahedral, Cigolle et al., JCGT 2014), and one uint8 that names its
-object, 1 being the first of ``boxes``; points of a frame lie together.
+Depth on a grid deflates to a tenth of what packed points take, and neighbours on the grid give the page normals.
 """
 
 from __future__ import annotations
 
 import base64
+import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,67 +16,71 @@ from numpy.typing import ArrayLike, NDArray
 
 from gapdata.errors import ShardError
 from gapdata.geometry.boxes import box_corners
-from gapdata.records.codec import member_name, record_image, record_instances, stored_pointmap
+from gapdata.records.codec import (
+    MILLIMETRES_PER_METRE,
+    encode_jpeg,
+    member_name,
+    record_depth,
+    record_image,
+    record_instances,
+    stored_pointmap,
+)
 from gapdata.records.schema import Record
-from gapdata.seeding import generator_for
 from gapdata.view.palette import frame_color, object_color
 
-MAX_POINTS = 16_384
-"""A clip of four frames at the recipe's own stride has 12,288; a longer view is thinned to this many, at random."""
+MAX_POINTS = 50_000
+"""Of a record: 128 x 96 of each frame of a clip. More makes the page larger and the picture no clearer."""
 MAX_BOXES = 255
-LEVELS = 65_535
-POINT = np.dtype([("position", "<u2", 3), ("color", "u1", 3), ("normal", "u1", 2), ("object", "u1")])
+JPEG_QUALITY = 85
 METRE_DIGITS = 4
+UPRIGHT_COSINE = 0.95
+"""Beyond this cosine between up and the first camera's view, its view tells no heading."""
 
 
 def cloud_members(record: Record) -> list[str]:
     """The members that :func:`record_cloud` reads."""
-    frames = range(len(record))
-    return ["pointmap.npy", *(member_name(frame, suffix) for frame in frames for suffix in ("jpg", "instance.png"))]
+    suffixes = ("jpg", "depth.png", "instance.png")
+    return ["pointmap.npy", *(member_name(frame, suffix) for frame in range(len(record)) for suffix in suffixes)]
 
 
 def record_cloud(record: Record) -> dict[str, Any]:
-    """Plain values for the page.
+    """Plain values for the page. With h x w the size of the thinned grid, whose pixel (i, j) is (stride * i + stride //
+    2, stride * j + stride // 2) of the stored image:
+
+    ``depth``: (F, h, w) uint16 millimetres as differences to the left neighbour modulo 2^16, all low bytes before all
+    high ones; ``objects``: (F, h, w) uint8 place in ``boxes`` from 1 on, 0 for none; both deflated, base64. ``photo``:
+    the frames below each other, (F * h, w), a JPEG. ``axes``: rows right, forward and up for the viewpoint; they and
+    all else in metres in the first camera.
 
     Raises:
-        ShardError: a member is missing or damaged.
+        ShardError: a member is missing or damaged, or a camera, box or prompt is not finite.
     """
-    pointmap = stored_pointmap(record)
-    if 0 in pointmap.shape:
-        raise ShardError(f"record {record.key}: pointmap.npy has shape {pointmap.shape}")
-    valid = np.isfinite(pointmap).all(axis=-1)
-    kept = _thinned(valid, record.key)
-    spacing = np.sqrt(valid.sum() / max(kept.sum(), 1))
-    points, frames = pointmap[kept], np.nonzero(kept)[0]
-    low = points.min(axis=0) if len(points) else np.zeros(3, dtype=np.float32)
-    step = max(float((points - low).max()) / LEVELS, 1e-6) if len(points) else 1.0
     boxes = record.objects[:MAX_BOXES]
-    packed = np.zeros(len(points), dtype=POINT)
-    packed["position"] = np.rint((points - low) / step)
-    normals = np.concatenate([_normals(record, pointmap, frame) for frame in range(len(record))])
-    packed["normal"] = octahedral(normals[kept.reshape(-1)])
-    packed["color"], packed["object"] = _appearance(record, kept, [item.object_id for item in boxes])
-    stride = record.image_size[0] // pointmap.shape[2]
+    stride = _stride(record)
+    depth, photo, objects = _grids(record, stride, [item.object_id for item in boxes])
+    pointmap = stored_pointmap(record).reshape(-1, 3)
+    points = pointmap[np.isfinite(pointmap).all(axis=1)].astype(np.float64)
+    center = np.median(points, axis=0) if len(points) else np.array([0.0, 0.0, 1.0])
     return {
         "key": record.key,
         "image_size": list(record.image_size),
+        "stride": stride,
+        "grid": [depth.shape[2], depth.shape[1]],
         "axes": _rounded(_upright_axes(record)),
-        "center": _rounded(np.median(points, axis=0) if len(points) else np.array([0.0, 0.0, 1.0])),
-        "radius": _radius(points),
-        "low": [float(value) for value in low],
-        "step": step,
+        "center": _rounded(center),
+        "radius": _rounded(np.percentile(np.linalg.norm(points - center, axis=1), 90) if len(points) else 1.0),
         "frames": [
             {
                 "frame_id": record.frame_ids[frame],
-                "points": int((frames == frame).sum()),
                 "pose": _rounded(record.camera_to_first[frame, :3].reshape(-1)),
                 "intrinsics": _rounded(record.intrinsics[frame]),
-                "spacing": _rounded(spacing * stride / record.intrinsics[frame, 0]),  # metres per metre of depth
                 "color": list(frame_color(frame, len(record))),
             }
             for frame in range(len(record))
         ],
-        "points": base64.b64encode(packed.tobytes()).decode(),
+        "depth": _deflated(_split_differences(depth)),
+        "objects": _deflated(objects),
+        "photo": f"data:image/jpeg;base64,{base64.b64encode(photo).decode()}",
         "boxes": [
             {
                 "label": item.label,
@@ -85,65 +90,53 @@ def record_cloud(record: Record) -> dict[str, Any]:
             for item in boxes
         ],
         "prompts": [
-            {"index": prompt.index, "frame": prompt.frame, "label": prompt.label, "point": _rounded(prompt.point)}
-            for prompt in record.prompts
+            {"index": prompt.index, "label": prompt.label, "point": _rounded(prompt.point)} for prompt in record.prompts
         ],
     }
 
 
-def octahedral(normals: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Unit vectors (N, 3) to their two octahedral coordinates (N, 2), -1 ... 1 as 0 ... 254."""
-    flat = normals[:, :2] / np.maximum(np.abs(normals).sum(axis=1, keepdims=True), 1e-12)
-    folded = (1 - np.abs(flat[:, ::-1])) * np.where(flat >= 0, 1.0, -1.0)
-    coordinates = np.where(normals[:, 2:] < 0, folded, flat)
-    return np.rint(127 * (coordinates + 1)).astype(np.uint8)
+def _stride(record: Record) -> int:
+    """The smallest that keeps the record below :data:`MAX_POINTS`."""
+    (width, height), stride = record.image_size, 1
+    while len(record) * (width // stride) * (height // stride) > MAX_POINTS:
+        stride += 1
+    if 0 in (width // stride, height // stride, len(record)):
+        raise ShardError(f"record {record.key}: {len(record)} frames of {width}x{height} show nothing")
+    return stride
 
 
-def _thinned(valid: NDArray[np.bool_], key: str) -> NDArray[np.bool_]:
-    """At most ``MAX_POINTS`` of the valid points, (F, h, w) bool."""
-    positions = np.flatnonzero(valid)
-    if len(positions) <= MAX_POINTS:
-        return valid
-    chosen = generator_for(0, "report", key).choice(positions, MAX_POINTS, replace=False)
-    kept = np.zeros(valid.size, dtype=bool)
-    kept[chosen] = True
-    return kept.reshape(valid.shape)
+def _grids(
+    record: Record, stride: int, object_ids: Sequence[int]
+) -> tuple[NDArray[np.uint16], bytes, NDArray[np.uint8]]:
+    """Thinned depth (F, h, w) in millimetres, photos as one JPEG, places of objects (F, h, w); a frame at a time."""
+    import cv2
 
-
-def _normals(record: Record, pointmap: NDArray[np.float32], frame: int) -> NDArray[np.float32]:
-    """(h * w, 3) unit normals towards the frame's camera; the direction to it where a neighbour is missing."""
-    points = pointmap[frame]
-    toward = record.camera_to_first[frame, :3, 3].astype(np.float32) - points
-    normals = toward.copy()
-    across, down = points[1:-1, 2:] - points[1:-1, :-2], points[2:, 1:-1] - points[:-2, 1:-1]
-    normals[1:-1, 1:-1] = np.cross(down, across)
-    normals = np.where(np.isfinite(normals).all(axis=-1, keepdims=True), normals, toward)
-    normals *= np.where((normals * toward).sum(axis=-1, keepdims=True) < 0, np.float32(-1), np.float32(1))
-    length = np.linalg.norm(normals, axis=-1, keepdims=True)
-    return (normals / np.maximum(length, 1e-12)).reshape(-1, 3).astype(np.float32)
-
-
-def _appearance(
-    record: Record, kept: NDArray[np.bool_], object_ids: list[int]
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """(N, 3) colours and (N,) places in ``object_ids`` from 1 on, 0 for none, of the kept points, frame by frame."""
-    _, height, width = kept.shape
-    stride_v, stride_u = record.image_size[1] // height, record.image_size[0] // width
-    places = np.zeros(65_536, dtype=np.uint8)
+    width, height = (side // stride for side in record.image_size)
+    rows = (np.arange(height) * stride + stride // 2)[:, None]
+    columns = (np.arange(width) * stride + stride // 2)[None, :]
+    places = np.zeros(65_536, dtype=np.uint8)  # of object id + 1
     for place, object_id in enumerate(object_ids, start=1):
-        if 0 <= object_id < LEVELS:
+        if 0 <= object_id < len(places) - 1:
             places[object_id + 1] = place
-    colors, objects = [], []
+    depth = np.zeros((len(record), height, width), dtype=np.uint16)
+    objects = np.zeros((len(record), height, width), dtype=np.uint8)
+    photos = []
     for frame in range(len(record)):
-        rows, columns = np.nonzero(kept[frame])
-        rows, columns = rows * stride_v + stride_v // 2, columns * stride_u + stride_u // 2
-        colors.append(record_image(record, frame)[rows, columns])
-        annotated = member_name(frame, "instance.png") in record.members
-        instances = (
-            record_instances(record, frame)[rows, columns] if annotated else np.zeros(len(rows), dtype=np.uint16)
-        )
-        objects.append(places[instances])
-    return np.concatenate(colors), np.concatenate(objects)
+        depth[frame] = np.rint(record_depth(record, frame)[rows, columns] * MILLIMETRES_PER_METRE)
+        covered = record_image(record, frame)[: height * stride, : width * stride]
+        photos.append(cv2.resize(covered, (width, height), interpolation=cv2.INTER_AREA))
+        if member_name(frame, "instance.png") in record.members:
+            objects[frame] = places[record_instances(record, frame)[rows, columns]]
+    return depth, encode_jpeg(np.concatenate(photos), JPEG_QUALITY), objects
+
+
+def _split_differences(depth: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    difference = np.diff(depth, axis=2, prepend=np.uint16(0))
+    return np.stack([difference & 255, difference >> 8]).astype(np.uint8)
+
+
+def _deflated(values: NDArray[np.uint8]) -> str:
+    return base64.b64encode(zlib.compress(values.tobytes(), 9)).decode()
 
 
 def _upright_axes(record: Record) -> NDArray[np.float64]:
@@ -152,20 +145,11 @@ def _upright_axes(record: Record) -> NDArray[np.float64]:
     up = np.array([0.0, -1.0, 0.0])
     if record.axis_alignment is not None:
         up = (record.axis_alignment @ record.camera_to_world[0])[2, :3]
-    forward = np.array([0.0, 0.0, 1.0])
-    if abs(up @ forward) > 0.95 * np.linalg.norm(up):
-        forward = np.array([0.0, -1.0, 0.0])
     up = up / max(float(np.linalg.norm(up)), 1e-12)
+    forward = np.array([0.0, 0.0, 1.0] if abs(up[2]) < UPRIGHT_COSINE else [0.0, -1.0, 0.0])
     forward = forward - up * (up @ forward)
     forward /= max(float(np.linalg.norm(forward)), 1e-12)
     return np.stack([np.cross(forward, up), forward, up])
-
-
-def _radius(points: NDArray[np.float32]) -> float:
-    """Metres around the median point that hold nine tenths of the others."""
-    if not len(points):
-        return 1.0
-    return round(float(np.percentile(np.linalg.norm(points - np.median(points, axis=0), axis=1), 90)), 3)
 
 
 def _rounded(values: ArrayLike) -> Any:

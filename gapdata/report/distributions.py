@@ -80,8 +80,8 @@ def _holdings(contents: BuildContents, samples: Samples) -> list[Distribution]:
 def _sampled(contents: BuildContents, samples: Samples) -> Markup | None:
     if samples.records in (0, len(contents)):
         return None
-    text = f"Depth, point distance and text length come from {samples.records:,} of {len(contents):,} records, evenly spread."
-    return tag("p", text, " Everything else is of all records.", class_="note")
+    text = f"Depth, point distance and text length come from {samples.records:,} of {len(contents):,} records, evenly"
+    return tag("p", text, " spread; everything else is of all records.", class_="note")
 
 
 def _categories(contents: BuildContents) -> Markup:

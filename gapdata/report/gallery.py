@@ -50,7 +50,7 @@ def gallery(views: list[GalleryView]) -> Markup:
     """All chosen views, each an article, under the switches of what is laid over them."""
     switches = [
         tag("label", tag("input", type="checkbox", id=f"show-{name}", checked=on), text)
-        for name, text, on in (("marks", "marks", True), ("masks", "instance masks", False), ("depth", "depth", False))
+        for name, text, on in (("marks", "marks", True), ("masks", "instance masks", True), ("depth", "depth", False))
     ]
     controls = tag("fieldset", tag("legend", "Lay over the frames"), *switches, class_="switches")
     return tag(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 VOID = {"img", "input", "meta"}
@@ -18,8 +18,8 @@ class Markup(str):
 
 
 def tag(name: str, /, *children: object, **attributes: object) -> Markup:
-    """An element. Attributes that are ``None`` or ``False`` are left out and ``True`` ones stand alone; an underscore in
-    a name reads as a hyphen and a trailing one is dropped (``class_``, ``aria_label``)."""
+    """An element. Attributes that are ``None`` or ``False`` are left out and ``True`` ones stand alone; an underscore
+    in a name reads as a hyphen and a trailing one is dropped (``class_``, ``aria_label``)."""
     parts = [name]
     for key, value in attributes.items():
         spelt = key.rstrip("_").replace("_", "-")
@@ -54,13 +54,26 @@ def data_block(identifier: str, value: Any) -> Markup:
 
 
 def table(
-    heads: Iterable[object], rows: Iterable[Iterable[object]], *, caption: str, class_: str | None = None
+    heads: Iterable[object], rows: Iterable[Sequence[object]], *, caption: str, class_: str | None = None
 ) -> Markup:
-    """A table whose columns of numbers (``int`` or ``float`` cells) are aligned to the right."""
-    head = tag("tr", *(tag("th", text, scope="col") for text in heads))
+    """A table; columns that hold a number in some row are aligned to the right."""
+    lines = list(rows)
+    names = list(heads)
+    right = [any(isinstance(line[at], (int, float)) for line in lines) for at in range(len(names))]
+    sides = ["number" if number else None for number in right]
+    head = tag("tr", *(tag("th", text, scope="col", class_=side) for text, side in zip(names, sides, strict=True)))
     body = [
-        tag("tr", *(tag("td", cell, class_="number" if isinstance(cell, (int, float)) else None) for cell in row))
-        for row in rows
+        tag("tr", *(tag("td", _figure(cell), class_=side) for cell, side in zip(line, sides, strict=True)))
+        for line in lines
     ]
     whole = tag("table", tag("caption", caption), tag("thead", head), tag("tbody", *body), class_=class_)
     return tag("div", whole, class_="scroll", tabindex="0", role="region", aria_label=caption)
+
+
+def counted(count: int, noun: str) -> str:
+    """A count and its noun: ``1 scene``, ``1,200 scenes``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _figure(cell: object) -> object:
+    return f"{cell:,}" if isinstance(cell, int) else cell

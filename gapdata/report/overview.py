@@ -8,11 +8,9 @@ from typing import Any
 
 from gapdata.engine.recipe import Recipe
 from gapdata.report.contents import BuildContents
-from gapdata.report.markup import Markup, joined, table, tag
+from gapdata.report.markup import Markup, counted, joined, table, tag
 
 SHOWN_QUARANTINED = 200
-SHORT = 16
-"""Characters of a fingerprint that tell it from others at a glance; the whole one is beside it."""
 
 
 def tiles(contents: BuildContents) -> Markup:
@@ -23,8 +21,8 @@ def tiles(contents: BuildContents) -> Markup:
         ("scenes", f"{report['scenes']:,}", _listing(report["records_by_split"], "records")),
         ("frames read", f"{report['frames']:,}", f"{int(contents.columns['frames'].sum()):,} in views"),
         ("prompts", f"{report['prompts']:,}", f"on {len(report['prompts_by_label']):,} categories"),
-        ("lost", f"{_lost_views(report):,}", f"views; {len(report['quarantined']):,} things quarantined"),
-        ("size", _megabytes(report["bytes"]), f"{report['shards']:,} shards"),
+        ("quarantined", f"{len(report['quarantined']):,}", f"{counted(_lost_views(report), 'view')} lost in all"),
+        ("size", _megabytes(report["bytes"]), f"in {counted(report['shards'], 'shard')}"),
     )
     return tag(
         "ul",
@@ -77,7 +75,7 @@ def losses(contents: BuildContents, damaged: Mapping[str, str]) -> Markup:
             )
         )
     if report["scenes_without_annotation"]:
-        text = f"{report['scenes_without_annotation']:,} scenes have no annotation: geometry only, no objects and no prompts."
+        text = f"Without annotation: {counted(report['scenes_without_annotation'], 'scene')}. They hold geometry only."
         parts.append(tag("p", text, class_="notice"))
     if report["notes"]:
         notes = [(count, name.replace("_", " ")) for name, count in report["notes"].items()]

@@ -12,7 +12,8 @@ from gapdata.records.codec import encode_jpeg, member_name, record_depth, record
 from gapdata.records.schema import Prompt, Record
 from gapdata.view.palette import depth_colors, object_color
 
-MASK_OPACITY = 150
+MASK_OPACITY = 105
+"""Of 255: colours tell objects apart and the frame still shows."""
 JPEG_QUALITY = 82
 SCALE_PERCENTILES = (1.0, 99.0)
 """Of valid depth: the ends of a depth picture's colours."""

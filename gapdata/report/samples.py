@@ -1,4 +1,4 @@
-"""What the index does not hold, measured on an even sample of records: depths, distances of prompts, lengths of text."""
+"""What the index does not hold, measured on a sample of records: depths, distances of prompts, lengths of text."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ class CloudView {
     this.context = this.canvas.getContext("2d");
     this.choice = document.getElementById("cloud-record");
     this.mode = document.getElementById("cloud-color");
+    this.status = document.getElementById("cloud-status");
     this.layers = [...document.querySelectorAll("[data-layer]")];
     this.choice.addEventListener("input", () => this.open(Number(this.choice.value)));
     this.mode.addEventListener("input", () => this.recolor());
@@ -19,17 +20,19 @@ class CloudView {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.request());
     this.listen();
     new ResizeObserver(() => this.request()).observe(this.canvas);
-    this.open(0);
+    this.open(Math.max(0, packed.findIndex((record) => record.boxes.length > 0)));
   }
 
-  open(place) {
+  async open(place) {
     this.choice.value = String(place);
-    this.cloud = new PointCloud(this.packed[place]);
-    const { boxes, frames, prompts } = this.cloud.packed;
-    const count = this.cloud.count.toLocaleString("en");
-    document.getElementById("cloud-status").textContent =
-      `${count} points of ${frames.length} frames, ${boxes.length} boxes, ${prompts.length} prompts`;
-    this.colors = this.cloud.colors(this.mode.value);
+    this.opening = place;
+    const cloud = await PointCloud.open(this.packed[place]);
+    if (this.opening !== place) return; // another was chosen meanwhile
+    this.cloud = cloud;
+    this.colors = cloud.colors(this.mode.value);
+    const { boxes, frames, prompts } = cloud.packed;
+    const [points, of] = [cloud.count.toLocaleString("en"), `${frames.length} frames`];
+    this.status.textContent = `${points} points of ${of}, ${boxes.length} boxes, ${prompts.length} prompts`;
     this.reset();
   }
 
@@ -40,12 +43,14 @@ class CloudView {
   }
 
   recolor() {
+    if (!this.cloud) return;
     this.colors = this.cloud.colors(this.mode.value);
     this.request();
   }
 
   /** From behind the first camera and above it, the points' middle in the centre. */
   reset() {
+    if (!this.cloud) return;
     const { center, radius } = this.cloud.packed;
     this.yaw = 0.35;
     this.pitch = 0.5;
@@ -55,7 +60,7 @@ class CloudView {
   }
 
   request() {
-    if (this.requested) return;
+    if (this.requested || !this.cloud) return;
     this.requested = true;
     requestAnimationFrame(() => {
       this.requested = false;
@@ -76,6 +81,7 @@ class CloudView {
 
   /** Move the target by pixels of the page. */
   pan(x, y) {
+    if (!this.cloud) return;
     const { right, up } = this.camera(1, 1);
     const shorter = Math.min(this.canvas.clientWidth, this.canvas.clientHeight);
     const scale = this.distance / (CloudView.FOCAL * shorter);
@@ -105,7 +111,7 @@ class CloudView {
     }
     const camera = this.camera(width, height);
     const shown = new Set(this.layers.filter((layer) => layer.checked).map((layer) => layer.dataset.layer));
-    const thickness = Math.max(1, Math.round(1.5 * scale));
+    const thickness = Math.max(1, Math.round(1.2 * scale));
     const dark = matchMedia("(prefers-color-scheme: dark)").matches;
     this.raster.clear(packColor(dark ? [16, 19, 24] : [236, 239, 242]));
     this.raster.drawPoints(this.cloud, this.colors, camera);
@@ -198,7 +204,7 @@ class CloudView {
   isHidden(x, y, distance) {
     const [u, v] = [Math.round(x), Math.round(y)];
     if (u < 0 || v < 0 || u >= this.raster.width || v >= this.raster.height) return false;
-    return Math.log(distance) > this.raster.depth[v * this.raster.width + u] + 0.03;
+    return 1 / distance < 0.97 * this.raster.inverse[v * this.raster.width + u];
   }
 
   listen() {

@@ -1,73 +1,132 @@
 /**
- * One record's points, unpacked, and their picture from any viewpoint.
+ * One record's points, and their picture from any viewpoint.
  *
- * Everything is drawn in software into one image with a depth buffer: twenty thousand points take a few milliseconds,
- * and the page works where there is no WebGL (remote desktops, virtual machines). Coordinates are metres in the camera
- * of the record's first frame.
+ * Everything is drawn in software into one image with a depth buffer: fifty thousand points take some milliseconds, and
+ * the page works where there is no WebGL (remote desktops, virtual machines). Coordinates are metres in the camera of
+ * the record's first frame.
  */
 class PointCloud {
-  static BYTES_PER_POINT = 12;
+  static JUMP = 0.06; // relative change of depth above which neighbours belong to different surfaces
 
-  constructor(packed) {
-    this.packed = packed;
-    const bytes = Uint8Array.from(atob(packed.points), (character) => character.charCodeAt(0));
-    const view = new DataView(bytes.buffer);
-    const count = bytes.length / PointCloud.BYTES_PER_POINT;
-    this.count = count;
-    this.positions = new Float32Array(3 * count);
-    this.normals = new Float32Array(3 * count);
-    this.spacing = new Float32Array(count); // metres to the next point along the surface
-    this.photo = new Uint32Array(count); // colours as 0xAABBGGRR, the byte order of a canvas
-    this.objects = new Uint8Array(count); // place in boxes from 1 on, 0 for none
-    this.frames = new Uint16Array(count);
-    let frame = 0;
-    let end = packed.frames.length ? packed.frames[0].points : 0;
+  /** Unpacks what gapdata/report/clouds.py packs. */
+  static async open(packed) {
+    const [width, height] = packed.grid;
+    const count = width * height * packed.frames.length;
+    const [depth, objects, photo] = await Promise.all([
+      inflated(packed.depth),
+      inflated(packed.objects),
+      pixelsOf(packed.photo, width, height * packed.frames.length),
+    ]);
+    const millimetres = new Uint16Array(count);
     for (let at = 0; at < count; at++) {
-      while (at >= end) end += packed.frames[++frame].points;
-      this.unpack(view, at, frame);
+      const left = at % width ? millimetres[at - 1] : 0;
+      millimetres[at] = left + depth[at] + 256 * depth[count + at];
+    }
+    return new PointCloud(packed, millimetres, objects, photo);
+  }
+
+  constructor(packed, millimetres, objects, photo) {
+    this.packed = packed;
+    this.objects = objects; // place in boxes from 1 on, 0 for none
+    this.photo = photo; // colours as 0xAABBGGRR, the byte order of a canvas
+    this.length = millimetres.length; // of the grid; a point without depth has no spacing
+    this.positions = new Float32Array(3 * this.length);
+    this.normals = new Float32Array(3 * this.length);
+    this.spacing = new Float32Array(this.length); // metres to the next point along the surface
+    const size = packed.grid[0] * packed.grid[1];
+    packed.frames.forEach((frame, place) => this.unproject(frame, millimetres, place * size));
+    packed.frames.forEach((frame, place) => this.measure(frame, millimetres, place * size));
+    this.count = this.spacing.reduce((sum, spacing) => sum + (spacing > 0), 0);
+  }
+
+  unproject({ pose, intrinsics }, millimetres, start) {
+    const [width, height] = this.packed.grid;
+    const [fx, fy, cx, cy] = intrinsics;
+    const { stride } = this.packed;
+    const middle = Math.floor(stride / 2);
+    for (let row = 0, at = start; row < height; row++) {
+      for (let column = 0; column < width; column++, at++) {
+        const z = millimetres[at] / 1000;
+        const x = (z * (stride * column + middle - cx)) / fx;
+        const y = (z * (stride * row + middle - cy)) / fy;
+        for (let axis = 0; axis < 3; axis++) {
+          this.positions[3 * at + axis] = pose[4 * axis] * x + pose[4 * axis + 1] * y + pose[4 * axis + 2] * z + pose[4 * axis + 3];
+        }
+      }
     }
   }
 
-  unpack(view, at, frame) {
-    const offset = at * PointCloud.BYTES_PER_POINT;
-    const { low, step, frames } = this.packed;
-    const { pose, spacing } = frames[frame];
-    let distance = 0;
-    for (let axis = 0; axis < 3; axis++) {
-      const value = low[axis] + step * view.getUint16(offset + 2 * axis, true);
-      this.positions[3 * at + axis] = value;
-      distance += (value - pose[4 * axis + 3]) ** 2;
+  /** Normals and spacing from the neighbours on the grid that continue the surface. */
+  measure({ pose, intrinsics }, millimetres, start) {
+    const [width, height] = this.packed.grid;
+    const origin = [pose[3], pose[7], pose[11]];
+    for (let row = 0, at = start; row < height; row++) {
+      for (let column = 0; column < width; column++, at++) {
+        if (!millimetres[at]) continue;
+        const across = this.tangent(millimetres, at, column > 0 ? 1 : 0, column < width - 1 ? 1 : 0, 1);
+        const down = this.tangent(millimetres, at, row > 0 ? 1 : 0, row < height - 1 ? 1 : 0, width);
+        const ray = origin.map((value, axis) => value - this.positions[3 * at + axis]);
+        const least = (this.packed.stride * millimetres[at]) / (1000 * intrinsics[0]);
+        const normal = across && down ? cross(down, across) : ray;
+        const length = Math.hypot(...normal) || 1;
+        const sign = Math.sign(dot(normal, ray)) || 1;
+        this.normals.set(normal.map((value) => (sign * value) / length), 3 * at);
+        const longest = Math.max(across ? Math.hypot(...across) : 0, down ? Math.hypot(...down) : 0);
+        this.spacing[at] = Math.min(Math.max(longest, least), 8 * least);
+      }
     }
-    const color = [0, 1, 2].map((channel) => view.getUint8(offset + 6 + channel));
-    this.photo[at] = packColor(color);
-    this.unfold(view.getUint8(offset + 9) / 127 - 1, view.getUint8(offset + 10) / 127 - 1, at);
-    this.objects[at] = view.getUint8(offset + 11);
-    this.frames[at] = frame;
-    this.spacing[at] = spacing * Math.sqrt(distance);
   }
 
-  /** Octahedral coordinates to a unit normal. */
-  unfold(u, v, at) {
-    const z = 1 - Math.abs(u) - Math.abs(v);
-    const x = z < 0 ? (1 - Math.abs(v)) * (u < 0 ? -1 : 1) : u;
-    const y = z < 0 ? (1 - Math.abs(u)) * (v < 0 ? -1 : 1) : v;
-    const length = Math.hypot(x, y, z) || 1;
-    this.normals.set([x / length, y / length, z / length], 3 * at);
+  /** From one neighbour to the next, per step; null where depth jumps or is missing on both sides. */
+  tangent(millimetres, at, before, after, step) {
+    const here = millimetres[at];
+    const continues = (other) => millimetres[other] && Math.abs(millimetres[other] - here) < PointCloud.JUMP * here;
+    const from = before && continues(at - step) ? at - step : at;
+    const to = after && continues(at + step) ? at + step : at;
+    if (from === to) return null;
+    const steps = (to - from) / step;
+    return [0, 1, 2].map((axis) => (this.positions[3 * to + axis] - this.positions[3 * from + axis]) / steps);
   }
 
   /** Colours of all points: "color" (the photo), "frame", "object" or "distance" (to the first camera). */
   colors(mode) {
     if (mode === "color") return this.photo;
+    const size = this.packed.grid[0] * this.packed.grid[1];
     const frames = this.packed.frames.map((frame) => packColor(frame.color));
     const objects = [packColor([120, 124, 132]), ...this.packed.boxes.map((box) => packColor(box.color))];
-    const result = new Uint32Array(this.count);
-    for (let at = 0; at < this.count; at++) {
-      if (mode === "frame") result[at] = frames[this.frames[at]];
+    const result = new Uint32Array(this.length);
+    for (let at = 0; at < this.length; at++) {
+      if (mode === "frame") result[at] = frames[Math.floor(at / size)];
       else if (mode === "object") result[at] = objects[this.objects[at]];
       else result[at] = distanceColor(Math.hypot(...this.positions.subarray(3 * at, 3 * at + 3)));
     }
     return result;
   }
+}
+
+async function inflated(text) {
+  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+async function pixelsOf(address, width, height) {
+  const image = new Image();
+  image.src = address;
+  await image.decode();
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [width, height];
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(image, 0, 0);
+  return new Uint32Array(context.getImageData(0, 0, width, height).data.buffer);
+}
+
+function dot(a, b) {
+  return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+}
+
+function cross(a, b) {
+  return [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
 }
 
 function packColor([red, green, blue]) {
@@ -81,7 +140,7 @@ function distanceColor(metres) {
   return packColor([channel(3), channel(2), channel(1)]);
 }
 
-/** An image with a depth buffer. Depth is kept as the logarithm of the distance along the view. */
+/** An image with a depth buffer. Depth is kept as its inverse, which is linear over the picture of a plane. */
 class Raster {
   static NEAR = 0.05;
 
@@ -90,40 +149,61 @@ class Raster {
     this.height = height;
     this.image = new ImageData(width, height);
     this.pixels = new Uint32Array(this.image.data.buffer);
-    this.depth = new Float32Array(width * height);
+    this.inverse = new Float32Array(width * height);
   }
 
   clear(background) {
     this.pixels.fill(background);
-    this.depth.fill(Infinity);
+    this.inverse.fill(0);
   }
 
-  /** Points that face the eye, as squares of the size of their surface. */
+  /** Points that face the eye, each as a piece of its tangent plane. */
   drawPoints(cloud, colors, camera) {
     const { eye, right, up, forward, focal } = camera;
-    const { width, height, pixels, depth } = this;
     const { positions, normals, spacing } = cloud;
-    for (let at = 0; at < cloud.count; at++) {
+    for (let at = 0; at < cloud.length; at++) {
+      if (!spacing[at]) continue;
       const x = positions[3 * at] - eye[0];
       const y = positions[3 * at + 1] - eye[1];
       const z = positions[3 * at + 2] - eye[2];
-      if (normals[3 * at] * x + normals[3 * at + 1] * y + normals[3 * at + 2] * z > 0) continue;
+      const [nx, ny, nz] = [normals[3 * at], normals[3 * at + 1], normals[3 * at + 2]];
+      const facing = nx * x + ny * y + nz * z;
+      if (facing > 0) continue;
       const distance = forward[0] * x + forward[1] * y + forward[2] * z;
       if (distance < Raster.NEAR) continue;
       const scale = focal / distance;
-      const column = width / 2 + scale * (right[0] * x + right[1] * y + right[2] * z);
-      const row = height / 2 - scale * (up[0] * x + up[1] * y + up[2] * z);
-      const half = Math.min(Math.max(0.62 * spacing[at] * scale, 0.6), 14);
-      const first = Math.max(0, Math.round(column - half));
-      const last = Math.min(width, Math.round(column + half));
-      const bottom = Math.min(height, Math.round(row + half));
-      const level = Math.log(distance);
-      for (let v = Math.max(0, Math.round(row - half)); v < bottom; v++) {
-        for (let place = v * width + first; place < v * width + last; place++) {
-          if (level < depth[place]) {
-            depth[place] = level;
-            pixels[place] = colors[at];
-          }
+      const column = this.width / 2 + scale * (right[0] * x + right[1] * y + right[2] * z);
+      const row = this.height / 2 - scale * (up[0] * x + up[1] * y + up[2] * z);
+      const acrossNormal = right[0] * nx + right[1] * ny + right[2] * nz;
+      const upNormal = up[0] * nx + up[1] * ny + up[2] * nz;
+      const size = Math.min(0.64 * spacing[at] * scale, 24);
+      // On the plane n . p = facing the inverse depth is n . ray / facing; seen at a slant it must not run away.
+      const bound = 0.35 / distance;
+      const steepness = 1 / Math.min(focal * facing, -1e-6);
+      this.drawPiece(
+        column,
+        row,
+        Math.max(size * Math.sqrt(1 - Math.min(acrossNormal * acrossNormal, 1)), 0.55),
+        Math.max(size * Math.sqrt(1 - Math.min(upNormal * upNormal, 1)), 0.55),
+        1 / distance,
+        Math.max(-bound, Math.min(bound, acrossNormal * steepness)),
+        Math.max(-bound, Math.min(bound, -upNormal * steepness)),
+        colors[at]
+      );
+    }
+  }
+
+  drawPiece(column, row, halfWidth, halfHeight, inverse, perColumn, perRow, color) {
+    const { width, pixels } = this;
+    const first = Math.max(0, Math.round(column - halfWidth));
+    const last = Math.min(width, Math.round(column + halfWidth));
+    const bottom = Math.min(this.height, Math.round(row + halfHeight));
+    for (let v = Math.max(0, Math.round(row - halfHeight)); v < bottom; v++) {
+      let level = inverse + perRow * (v + 0.5 - row) + perColumn * (first + 0.5 - column);
+      for (let place = v * width + first; place < v * width + last; place++, level += perColumn) {
+        if (level > this.inverse[place]) {
+          this.inverse[place] = level;
+          pixels[place] = color;
         }
       }
     }
@@ -131,19 +211,16 @@ class Raster {
 
   /** Darkens pixels that lie behind their neighbours (eye-dome lighting, Boucheny 2009), so that shapes stand out. */
   shade(radius) {
-    const { width, height, pixels, depth } = this;
+    const { width, height, pixels, inverse } = this;
     const steps = [radius, -radius, radius * width, -radius * width];
     for (let v = radius; v < height - radius; v++) {
       for (let place = v * width + radius; place < (v + 1) * width - radius; place++) {
-        const level = depth[place];
-        if (level === Infinity) continue;
+        const level = inverse[place];
+        if (level === 0) continue;
         let behind = 0;
-        for (const step of steps) {
-          const difference = level - depth[place + step];
-          if (difference > 0) behind += Math.min(difference, 0.2);
-        }
-        if (behind < 0.004) continue;
-        const light = Math.exp(-4.5 * behind);
+        for (const step of steps) behind += Math.min(Math.max(inverse[place + step] / level - 1.008, 0), 0.15);
+        if (behind === 0) continue;
+        const light = Math.exp(-3.5 * behind);
         const color = pixels[place];
         const [red, green, blue] = [color & 255, (color >> 8) & 255, (color >> 16) & 255];
         pixels[place] = (255 << 24) | ((blue * light) << 16) | ((green * light) << 8) | (red * light);
@@ -164,19 +241,19 @@ class Raster {
     for (let step = 0; step <= steps; step++) {
       const share = part[0] + ((part[1] - part[0]) * step) / steps;
       const [column, row, inverse] = between(start, end, share);
-      this.drawDot(column, row, -Math.log(inverse), color, thickness);
+      this.drawDot(column, row, inverse, color, thickness);
     }
   }
 
-  drawDot(column, row, level, color, thickness) {
+  drawDot(column, row, inverse, color, thickness) {
     const first = Math.round(column - thickness / 2);
     const top = Math.round(row - thickness / 2);
     for (let v = Math.max(0, top); v < Math.min(this.height, top + thickness); v++) {
       for (let u = Math.max(0, first); u < Math.min(this.width, first + thickness); u++) {
         const place = v * this.width + u;
-        if (level <= this.depth[place] + 0.012) {
+        if (inverse >= 0.985 * this.inverse[place]) {
           this.pixels[place] = color;
-          this.depth[place] = Math.min(this.depth[place], level);
+          this.inverse[place] = Math.max(this.inverse[place], inverse);
         } else {
           this.pixels[place] = mixed(this.pixels[place], color, 0.16);
         }

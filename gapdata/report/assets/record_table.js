@@ -24,6 +24,7 @@ class RecordTable {
     this.columns.forEach((column, place) => {
       const cell = document.createElement("th");
       cell.scope = "col";
+      if (column.digits !== undefined) cell.className = "number";
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = column.unit ? `${column.title} (${column.unit})` : column.title;
