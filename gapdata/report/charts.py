@@ -83,7 +83,7 @@ def bin_edges(values: NDArray[np.float64], *, whole: bool = False) -> NDArray[np
     if whole:
         step = float(max(1, int(np.ceil((np.floor(high) - low + 1) / BARS))))
         count = int(np.ceil((np.floor(high) - low + 1) / step))
-        return low - 0.5 + step * np.arange(count + 1)
+        return np.asarray(low - 0.5 + step * np.arange(count + 1), dtype=np.float64)
     step = _round_step((high - low) / BARS or max(abs(high), 1.0) / BARS)
     first = np.floor(low / step)
     return np.asarray(step * np.arange(first, max(np.ceil(high / step), first + 1) + 1), dtype=np.float64)

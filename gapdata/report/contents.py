@@ -17,7 +17,16 @@ from gapdata.shards.index import read_index
 from gapdata.storage import Location, absolute
 
 COUNTS = ("prompts", "objects")
-REPORTED = ("shards", "bytes", "scenes", "frames", "records", "prompts", "records_by_split", "records_by_view")
+REPORTED: tuple[str, ...] = (
+    "shards",
+    "bytes",
+    "scenes",
+    "frames",
+    "records",
+    "prompts",
+    "records_by_split",
+    "records_by_view",
+)
 REPORTED += ("scenes_without_annotation", "notes", "prompts_by_label", "losses", "quarantined", "fingerprint")
 """What is read of ``report.json``."""
 

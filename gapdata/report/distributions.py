@@ -118,7 +118,7 @@ def _texts(contents: BuildContents, samples: Samples) -> Markup:
         histogram(
             Distribution(
                 title=f"Answers: {task.replace('_', ' ')}",
-                meaning="characters that a model is taught to write",
+                meaning="what a model is taught to write",
                 values=lengths.answers,
                 unit="characters",
                 whole=True,

@@ -9,10 +9,12 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
 from gapdata import __version__
+from gapdata.records.schema import Record
 from gapdata.report.clouds import cloud_members, record_cloud
 from gapdata.report.contents import BuildContents, chosen_views, read_contents, spread
 from gapdata.report.distributions import distributions
@@ -31,6 +33,15 @@ SAMPLED_RECORDS = 256
 TABLE_ROWS = 5000
 SCRIPTS = ("record_table.js", "point_cloud.js", "cloud_view.js", "page.js")
 COLORS = (("color", "photo"), ("frame", "frame"), ("object", "object"), ("distance", "distance"))
+NAVIGATION = {
+    "origin": "Build",
+    "losses": "Losses",
+    "distributions": "Distributions",
+    "gallery": "Views",
+    "cloud": "3D",
+    "worst": "Worst views",
+    "records": "Records",
+}
 LAYERS = (("boxes", "boxes"), ("labels", "labels"), ("prompts", "prompts"), ("cameras", "cameras"))
 
 
@@ -52,16 +63,17 @@ def report_page(build: Location, views: int) -> tuple[bytes, dict[str, Any]]:
     shown, clouds = [], []
     for position in chosen_views(contents.text("view"), views):
         view = gallery_view(opened, position)
-        cloud = opened.read(
-            position,
-            lambda record, at=position: record_cloud(opened.with_members(at, record, cloud_members(record))),  # type: ignore[misc]
-        )
+        cloud = opened.read(position, partial(_cloud, opened, position))
         shown += [] if view is None else [view]
         clouds += [] if cloud is None else [cloud]
     sections = _sections(contents, opened, shown, clouds)
     reader.close()
     facts = {"records": len(contents), "views": len(shown), "damaged": opened.damaged}
     return _document(contents, sections, clouds).encode("utf-8", "replace"), facts
+
+
+def _cloud(opened: OpenedRecords, position: int, record: Record) -> dict[str, Any]:
+    return record_cloud(opened.with_members(position, record, cloud_members(record)))
 
 
 def _sections(
@@ -98,7 +110,7 @@ def _document(contents: BuildContents, sections: Mapping[str, tuple[str, Markup]
         tag("title", title),
         tag("style", style),
     )
-    links = tag("ul", *(tag("li", tag("a", name, href=f"#{anchor}")) for anchor, (name, _) in sections.items()))
+    links = tag("ul", *(tag("li", tag("a", NAVIGATION[anchor], href=f"#{anchor}")) for anchor in sections))
     lead = f"{len(contents):,} training records from {contents.report['scenes']:,} scenes of {contents.plan.source}"
     body = tag(
         "body",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from gapdata.records.codec import member_name
 from gapdata.records.schema import Record
@@ -34,12 +35,9 @@ def worst_of_build(contents: BuildContents, opened: OpenedRecords) -> dict[str, 
         values = contents.columns[figure.name]
         views = []
         for position in worst_views(values, figure, SHOWN):
-            pictures = opened.read(
-                position, lambda record, at=position, by=figure: _pictures(opened, at, record, by, drawn)
-            )  # type: ignore[misc]
-            if pictures is not None:
-                key, shown = pictures
-                views.append(WorstView(key=key, value=figure.text(float(values[position])), pictures=shown))
+            view = opened.read(position, partial(_worst_view, opened, position, figure, drawn))
+            if view is not None:
+                views.append(replace(view, value=figure.text(float(values[position]))))
         if views:
             found[figure.name] = views
     return found
@@ -50,7 +48,7 @@ def worst(lists: dict[str, list[WorstView]], clouds: Sequence[str]) -> Markup:
     if not lists:
         return tag("p", "No view of this build has a quality figure.", class_="empty")
     named = {figure.name: figure for figure in FIGURES}
-    folds = []
+    folds: list[Markup] = []
     for name, views in lists.items():
         figure = named[name]
         end = "highest" if figure.worst_is_high else "lowest"
@@ -74,9 +72,9 @@ def _item(view: WorstView, in_3d: bool) -> Markup:
     return tag("li", tag("figure", tag("div", *pictures, class_="pair"), caption))
 
 
-def _pictures(
-    opened: OpenedRecords, position: int, record: Record, figure: Figure, drawn: dict[tuple[int, int, str], str]
-) -> tuple[str, tuple[tuple[str, str], ...]]:
+def _worst_view(
+    opened: OpenedRecords, position: int, figure: Figure, drawn: dict[tuple[int, int, str], str], record: Record
+) -> WorstView:
     """The frame with the least valid depth and that depth; the least sharp frame and the sharpest; the pair of frames
     that agree worst."""
     per_frame = _frame_values(record, figure)
@@ -95,13 +93,14 @@ def _pictures(
             whole = opened.with_members(position, record, (member_name(frame, suffix),))
             drawn[place] = (thumbnail if suffix == "jpg" else depth_thumbnail)(whole, frame, WIDTH)
         shown.append((drawn[place], text.format(record.frame_ids[frame])))
-    return record.key, tuple(shown)
+    return WorstView(key=record.key, value="", pictures=tuple(shown))
 
 
 def _frame_values(record: Record, figure: Figure) -> list[float]:
     values = record.quality.get(figure.name)
-    usable = isinstance(values, list) and len(values) == len(record) > 0
-    return [float(value) for value in values] if usable and all(isinstance(v, (int, float)) for v in values) else []
+    if not isinstance(values, list) or len(values) != len(record):
+        return []
+    return [float(value) for value in values] if all(isinstance(value, (int, float)) for value in values) else []
 
 
 def _pair(record: Record) -> list[int]:

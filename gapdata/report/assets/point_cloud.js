@@ -176,15 +176,15 @@ class Raster {
       const row = this.height / 2 - scale * (up[0] * x + up[1] * y + up[2] * z);
       const acrossNormal = right[0] * nx + right[1] * ny + right[2] * nz;
       const upNormal = up[0] * nx + up[1] * ny + up[2] * nz;
-      const size = Math.min(0.64 * spacing[at] * scale, 24);
+      const size = Math.min(0.85 * spacing[at] * scale, 24);
       // On the plane n . p = facing the inverse depth is n . ray / facing; seen at a slant it must not run away.
       const bound = 0.35 / distance;
       const steepness = 1 / Math.min(focal * facing, -1e-6);
       this.drawPiece(
         column,
         row,
-        Math.max(size * Math.sqrt(1 - Math.min(acrossNormal * acrossNormal, 1)), 0.55),
-        Math.max(size * Math.sqrt(1 - Math.min(upNormal * upNormal, 1)), 0.55),
+        Math.max(size * Math.sqrt(Math.max(1 - acrossNormal * acrossNormal, 0.3)), 0.55),
+        Math.max(size * Math.sqrt(Math.max(1 - upNormal * upNormal, 0.3)), 0.55),
         1 / distance,
         Math.max(-bound, Math.min(bound, acrossNormal * steepness)),
         Math.max(-bound, Math.min(bound, -upNormal * steepness)),
