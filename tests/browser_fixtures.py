@@ -33,6 +33,7 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
     "--force-device-scale-factor=1",
+    "--force-prefers-reduced-motion",
 )
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the key of an element in the protocol
 SECONDS = 60
