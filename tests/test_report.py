@@ -8,6 +8,7 @@ import re
 import shutil
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from view_fixtures import room_record
 from gapdata.cli import main
 from gapdata.engine.driver import run_build
 from gapdata.engine.executors import InlineExecutor
+from gapdata.errors import ShardError
 from gapdata.geometry.pointmap import first_frame_pointmap
 from gapdata.records.codec import encode_npy, record_cameras, record_depth, record_pointmap
 from gapdata.records.schema import Record
@@ -259,8 +261,7 @@ def decoded(cloud: dict[str, Any]) -> tuple[NDArray[np.uint16], NDArray[np.uint8
 def with_pointmap(record: Record, stride: int = 8) -> Record:
     depth = np.stack([record_depth(record, frame) for frame in range(len(record))])
     stored = first_frame_pointmap(depth, record_cameras(record), record.camera_to_first, stride)
-    fields = {name: getattr(record, name) for name in Record.__slots__}
-    return Record(**{**fields, "members": {**record.members, "pointmap.npy": encode_npy(stored)}})
+    return replace(record, members={**record.members, "pointmap.npy": encode_npy(stored)})
 
 
 def test_the_points_of_the_3d_view_are_those_of_the_pointmap() -> None:
@@ -289,6 +290,12 @@ def test_the_objects_of_the_3d_view_are_those_of_the_masks_and_lie_in_their_boxe
         assert len(own)
         assert (np.abs(own) <= np.array(item.size) / 2 + 0.01).all()
         np.testing.assert_allclose(corners.mean(axis=0), item.center, atol=1e-3)
+
+
+def test_a_record_that_claims_a_huge_image_is_refused_at_once() -> None:
+    record = replace(with_pointmap(room_record(frames=2, size=(128, 96))), image_size=(2**40, 2**40))
+    with pytest.raises(ShardError, match="implausible"):
+        record_cloud(record)
 
 
 def test_up_is_up_where_the_room_is_aligned() -> None:

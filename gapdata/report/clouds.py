@@ -7,6 +7,7 @@ Depth on a grid deflates to a tenth of what packed points take, and neighbours o
 from __future__ import annotations
 
 import base64
+import math
 import zlib
 from collections.abc import Sequence
 from typing import Any
@@ -96,11 +97,12 @@ def record_cloud(record: Record) -> dict[str, Any]:
 
 
 def _stride(record: Record) -> int:
-    """The smallest that keeps the record below :data:`MAX_POINTS`."""
-    (width, height), stride = record.image_size, 1
+    """One that keeps the record just below :data:`MAX_POINTS`."""
+    width, height = record.image_size
+    stride = max(1, math.isqrt(max(len(record) * width * height, 0) // MAX_POINTS))
     while len(record) * (width // stride) * (height // stride) > MAX_POINTS:
         stride += 1
-    if 0 in (width // stride, height // stride, len(record)):
+    if min(width // stride, height // stride, len(record)) < 1:
         raise ShardError(f"record {record.key}: {len(record)} frames of {width}x{height} show nothing")
     return stride
 

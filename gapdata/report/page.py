@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from collections.abc import Mapping
 from functools import partial
 from importlib.resources import files
@@ -230,7 +231,7 @@ def _table_data(contents: BuildContents) -> dict[str, Any]:
     numbers += [("bytes", "Size", "kB", 1e-3, 0)]
     for name, title, unit, scale, digits in numbers:
         values = [
-            round(value * scale, digits) if value == value else None
+            round(value * scale, digits) if math.isfinite(value) else None
             for value in contents.columns[name][:shown].tolist()
         ]
         columns.append({"name": name, "title": title, "unit": unit, "digits": digits, "values": values})

@@ -8,7 +8,7 @@ class CloudView {
   constructor(packed) {
     this.packed = packed;
     this.canvas = document.getElementById("cloud-canvas");
-    this.context = this.canvas.getContext("2d");
+    this.context = this.canvas.getContext("2d", { willReadFrequently: true }); // drawn by the processor anyway
     this.choice = document.getElementById("cloud-record");
     this.mode = document.getElementById("cloud-color");
     this.status = document.getElementById("cloud-status");

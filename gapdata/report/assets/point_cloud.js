@@ -7,6 +7,7 @@
  */
 class PointCloud {
   static JUMP = 0.06; // relative change of depth above which neighbours belong to different surfaces
+  static STRETCH = 8; // most that a surface seen at a slant is drawn out by
 
   /** Unpacks what gapdata/report/clouds.py packs. */
   static async open(packed) {
@@ -29,14 +30,15 @@ class PointCloud {
     this.packed = packed;
     this.objects = objects; // place in boxes from 1 on, 0 for none
     this.photo = photo; // colours as 0xAABBGGRR, the byte order of a canvas
-    this.length = millimetres.length; // of the grid; a point without depth has no spacing
+    this.length = millimetres.length; // of the grid
+    this.valid = Uint8Array.from(millimetres, (depth) => (depth > 0 ? 1 : 0));
     this.positions = new Float32Array(3 * this.length);
     this.normals = new Float32Array(3 * this.length);
-    this.spacing = new Float32Array(this.length); // metres to the next point along the surface
+    this.tangents = new Float32Array(6 * this.length); // metres to the next point of the row, and of the column
     const size = packed.grid[0] * packed.grid[1];
     packed.frames.forEach((frame, place) => this.unproject(frame, millimetres, place * size));
     packed.frames.forEach((frame, place) => this.measure(frame, millimetres, place * size));
-    this.count = this.spacing.reduce((sum, spacing) => sum + (spacing > 0), 0);
+    this.count = this.valid.reduce((sum, valid) => sum + valid, 0);
   }
 
   unproject({ pose, intrinsics }, millimetres, start) {
@@ -56,7 +58,7 @@ class PointCloud {
     }
   }
 
-  /** Normals and spacing from the neighbours on the grid that continue the surface. */
+  /** Tangents and normals from the neighbours on the grid that continue the surface. */
   measure({ pose, intrinsics }, millimetres, start) {
     const [width, height] = this.packed.grid;
     const origin = [pose[3], pose[7], pose[11]];
@@ -71,8 +73,10 @@ class PointCloud {
         const length = Math.hypot(...normal) || 1;
         const sign = Math.sign(dot(normal, ray)) || 1;
         this.normals.set(normal.map((value) => (sign * value) / length), 3 * at);
-        const longest = Math.max(across ? Math.hypot(...across) : 0, down ? Math.hypot(...down) : 0);
-        this.spacing[at] = Math.min(Math.max(longest, least), 8 * least);
+        const lone = [0, 1].map((axis) => [pose[axis], pose[4 + axis], pose[8 + axis]].map((value) => least * value));
+        [across || lone[0], down || lone[1]].forEach((side, place) => {
+          this.tangents.set(shortened(side, PointCloud.STRETCH * least), 6 * at + 3 * place);
+        });
       }
     }
   }
@@ -125,6 +129,11 @@ function dot(a, b) {
   return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
 }
 
+function shortened(vector, most) {
+  const factor = Math.min(1, most / (Math.hypot(...vector) || 1));
+  return vector.map((value) => factor * value);
+}
+
 function cross(a, b) {
   return [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
 }
@@ -142,7 +151,8 @@ function distanceColor(metres) {
 
 /** An image with a depth buffer. Depth is kept as its inverse, which is linear over the picture of a plane. */
 class Raster {
-  static NEAR = 0.05;
+  static NEAR = 0.05; // metres
+  static LARGEST = 24; // pixels of half a point
 
   constructor(width, height) {
     this.width = width;
@@ -160,9 +170,9 @@ class Raster {
   /** Points that face the eye, each as a piece of its tangent plane. */
   drawPoints(cloud, colors, camera) {
     const { eye, right, up, forward, focal } = camera;
-    const { positions, normals, spacing } = cloud;
+    const { positions, normals, tangents, valid } = cloud;
     for (let at = 0; at < cloud.length; at++) {
-      if (!spacing[at]) continue;
+      if (!valid[at]) continue;
       const x = positions[3 * at] - eye[0];
       const y = positions[3 * at + 1] - eye[1];
       const z = positions[3 * at + 2] - eye[2];
@@ -176,15 +186,15 @@ class Raster {
       const row = this.height / 2 - scale * (up[0] * x + up[1] * y + up[2] * z);
       const acrossNormal = right[0] * nx + right[1] * ny + right[2] * nz;
       const upNormal = up[0] * nx + up[1] * ny + up[2] * nz;
-      const size = Math.min(0.85 * spacing[at] * scale, 24);
+      const [halfWidth, halfHeight] = [extent(tangents, 6 * at, right), extent(tangents, 6 * at, up)];
       // On the plane n . p = facing the inverse depth is n . ray / facing; seen at a slant it must not run away.
       const bound = 0.35 / distance;
       const steepness = 1 / Math.min(focal * facing, -1e-6);
       this.drawPiece(
         column,
         row,
-        Math.max(size * Math.sqrt(Math.max(1 - acrossNormal * acrossNormal, 0.3)), 0.55),
-        Math.max(size * Math.sqrt(Math.max(1 - upNormal * upNormal, 0.3)), 0.55),
+        Math.min(Math.max(halfWidth * scale, 0.6), Raster.LARGEST),
+        Math.min(Math.max(halfHeight * scale, 0.6), Raster.LARGEST),
         1 / distance,
         Math.max(-bound, Math.min(bound, acrossNormal * steepness)),
         Math.max(-bound, Math.min(bound, -upNormal * steepness)),
@@ -212,15 +222,15 @@ class Raster {
   /** Darkens pixels that lie behind their neighbours (eye-dome lighting, Boucheny 2009), so that shapes stand out. */
   shade(radius) {
     const { width, height, pixels, inverse } = this;
-    const steps = [radius, -radius, radius * width, -radius * width];
+    const rows = radius * width;
     for (let v = radius; v < height - radius; v++) {
       for (let place = v * width + radius; place < (v + 1) * width - radius; place++) {
         const level = inverse[place];
         if (level === 0) continue;
-        let behind = 0;
-        for (const step of steps) behind += Math.min(Math.max(inverse[place + step] / level - 1.008, 0), 0.15);
-        if (behind === 0) continue;
-        const light = Math.exp(-3.5 * behind);
+        const sides = Math.max(inverse[place - radius], inverse[place + radius]);
+        const nearest = Math.max(sides, inverse[place - rows], inverse[place + rows]);
+        if (nearest < 1.01 * level) continue;
+        const light = Math.exp(-4 * Math.min(nearest / level - 1.01, 0.2));
         const color = pixels[place];
         const [red, green, blue] = [color & 255, (color >> 8) & 255, (color >> 16) & 255];
         pixels[place] = (255 << 24) | ((blue * light) << 16) | ((green * light) << 8) | (red * light);
@@ -265,6 +275,13 @@ class Raster {
   toPixel([x, y, z], { focal }) {
     return [this.width / 2 + (focal * x) / z, this.height / 2 - (focal * y) / z, 1 / z];
   }
+}
+
+/** Half of what a point's piece of surface covers along an axis, a little overlap included. */
+function extent(tangents, at, axis) {
+  const across = tangents[at] * axis[0] + tangents[at + 1] * axis[1] + tangents[at + 2] * axis[2];
+  const down = tangents[at + 3] * axis[0] + tangents[at + 4] * axis[1] + tangents[at + 5] * axis[2];
+  return 0.72 * (Math.abs(across) + Math.abs(down));
 }
 
 function toView(point, { eye, right, up, forward }) {
