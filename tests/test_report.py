@@ -369,7 +369,7 @@ def shown(browser: Browser, page: bytes, folder: Path) -> None:
     browser.open(folder / "page.html")
     browser.settle()
     for _ in range(200):
-        if browser.run("return !document.getElementById('cloud-status')?.textContent === false"):
+        if browser.run("return Boolean(document.getElementById('cloud-status')?.textContent)"):
             break
         browser.settle()
     browser.settle()
