@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_status(commands)
     _add_verify(commands)
     _add_view(commands)
+    _add_report(commands)
     return parser
 
 
@@ -217,6 +218,16 @@ def _add_view(commands: Any) -> None:
     parser.add_argument("--save", type=Path, metavar="FILE", help="write x.png or x.ply instead of opening a window")
 
 
+def _add_report(commands: Any) -> None:
+    parser = _command(commands, "report", _report, "Write one HTML page that shows what a finished build holds.")
+    parser.add_argument("build", type=_place, metavar="BUILD")
+    parser.add_argument("--out", type=Path, default=Path("report.html"), metavar="FILE", help="default: report.html")
+    parser.add_argument(
+        "--views", type=_positive, default=12, metavar="N", help="views with pictures and 3D points (default: 12)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
 def _build_shards(options: argparse.Namespace) -> int:
     from gapdata.engine.driver import BuildRequest, choose_scenes, plan_build, run_build
     from gapdata.engine.estimate import describe_plan, missing_inputs
@@ -342,6 +353,14 @@ def _view(options: argparse.Namespace) -> int:
         view.save(record, options.save)
         print(options.save)
     return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from gapdata.report.command import format_written, write_page
+
+    facts = write_page(options.build, options.out, options.views)
+    _print(facts, format_written(facts), options.json)
+    return DAMAGED if facts["damaged"] else 0
 
 
 def _print(facts: dict[str, Any], text: str, as_json: bool) -> None:

@@ -28,6 +28,7 @@ ORDER = [
     "engine",
     "inspection",
     "view",
+    "report",
     "cli",
 ]
 """Rooms of gapdata from the top of the house to its bottom."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import pickle
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -126,6 +127,16 @@ def test_a_build_in_a_store_equals_the_local_one_byte_for_byte(
     store: Store, local_build: Path, remote_build: str
 ) -> None:
     assert store.folder("build") == on_disk(local_build)
+
+
+def test_the_report_of_a_build_in_a_store_equals_that_of_its_copy_on_disk(
+    remote_build: str, local_build: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "build"
+    shutil.copytree(local_build, copy)
+    for name, place in (("here", str(copy)), ("there", remote_build)):
+        assert main(["report", place, "--out", str(tmp_path / name), "--views", "2"]) == 0
+    assert (tmp_path / "here").read_bytes() == (tmp_path / "there").read_bytes()
 
 
 def test_either_side_may_be_local(

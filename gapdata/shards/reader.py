@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -93,8 +93,9 @@ class ShardReader:
             raise self._disagreement(self._shards[index], problem)
         return record
 
-    def members(self, index: int) -> dict[str, memoryview]:
-        """The raw members of a record by their name after the key, views of one read.
+    def members(self, index: int, names: Collection[str] | None = None) -> dict[str, memoryview]:
+        """The raw members of a record by their name after the key, views of one read; or of ``names`` those that the
+        record has, a read each.
 
         Raises:
             ShardError: the tar is missing, shorter than its index says, or holds something else at that place.
@@ -103,6 +104,7 @@ class ShardReader:
             raise IndexError(f"record {index} of {len(self)}")
         start, size = self.span(index)
         key, shard = self.keys[index], self._shards[index]
+<<<<<<< HEAD
         data = self._read(shard, start, size)
         view, members = memoryview(data), {}
         for name, offset, length in self._places.of(index % len(self)):
@@ -110,6 +112,21 @@ class ShardReader:
             if not data.startswith(f"{key}.{name}\0".encode(), at - BLOCK):
                 raise self._disagreement(shard, f"has no member {key}.{name} at byte {offset}")
             members[name] = view[at : at + length]
+=======
+        whole = memoryview(self._read(shard, start, size)) if names is None else None
+        members = {}
+        for name, offset, length in self._places.of(index % len(self)):
+            if whole is not None:
+                data = whole[offset - start - BLOCK : offset - start + length]
+            elif names is not None and name in names:
+                data = memoryview(self._read(shard, offset - BLOCK, BLOCK + length))
+            else:
+                continue
+            header = f"{key}.{name}\0".encode()
+            if data[: len(header)] != header:
+                raise self._disagreement(shard, f"has no member {key}.{name} at byte {offset}")
+            members[name] = data[BLOCK:]
+>>>>>>> wt-report
         return members
 
     def span(self, index: int) -> tuple[int, int]:

@@ -1,0 +1,78 @@
+"""The quality figures of a view that the index holds: what they are called, which end is bad, and what limits them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gapdata.engine.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A column of ``index.parquet``. What is shown is the stored value times ``scale``, in ``unit``."""
+
+    name: str
+    title: str
+    meaning: str
+    unit: str
+    scale: float
+    digits: int
+    worst_is_high: bool
+    limit: Callable[[Recipe], float] | None = None
+    """The stored value at which the recipe quarantines a view."""
+
+    def text(self, value: float) -> str:
+        """A stored value for people."""
+        return f"{value * self.scale:.{self.digits}f}{self.unit and ' ' + self.unit}"
+
+
+FIGURES = (
+    Figure(
+        name="valid_depth",
+        title="Valid depth",
+        meaning="share of pixels with depth, mean of the view's frames",
+        unit="%",
+        scale=100.0,
+        digits=1,
+        worst_is_high=False,
+    ),
+    Figure(
+        name="sharpness",
+        title="Sharpness",
+        meaning="variance of the Laplacian over that of the image, mean of the view's frames",
+        unit="",
+        scale=1.0,
+        digits=3,
+        worst_is_high=False,
+    ),
+    Figure(
+        name="reprojection_error",
+        title="Reprojection error",
+        meaning="distance between what two frames see of the same surface, worst pair of the view",
+        unit="mm",
+        scale=1000.0,
+        digits=1,
+        worst_is_high=True,
+    ),
+    Figure(
+        name="misalignment",
+        title="Misalignment",
+        meaning="how far two frames would have to be moved to agree, worst pair of the view",
+        unit="mm",
+        scale=1000.0,
+        digits=1,
+        worst_is_high=True,
+        limit=lambda recipe: recipe.quality.max_misalignment,
+    ),
+    Figure(
+        name="free_space",
+        title="Seen through",
+        meaning="share of what one frame sees that lies where another looked through, worst pair of the view",
+        unit="%",
+        scale=100.0,
+        digits=2,
+        worst_is_high=True,
+        limit=lambda recipe: recipe.quality.max_free_space,
+    ),
+)

@@ -1,0 +1,49 @@
+"""Reads the chosen records of a build, member by member; one that cannot be read is named on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import TypeVar
+
+from gapdata.errors import ShardError
+from gapdata.records.schema import Record, record_from_json
+from gapdata.shards.reader import ShardReader
+
+Result = TypeVar("Result")
+
+
+class OpenedRecords:
+    """Records by their position in the index. ``damaged`` collects what could not be read: key to problem."""
+
+    def __init__(self, reader: ShardReader) -> None:
+        self._reader = reader
+        self.damaged: dict[str, str] = {}
+
+    def read(self, index: int, work: Callable[[Record], Result], names: Collection[str] = ()) -> Result | None:
+        """``work(record)`` of a record that has the members ``names``, or ``None`` after noting that the record, or
+        what ``work`` read of it, is damaged."""
+        try:
+            return work(self._record(index, names))
+        except ShardError as error:
+            self.damaged.setdefault(self._reader.keys[index], error.problem)
+            return None
+
+    def with_members(self, index: int, record: Record, names: Collection[str]) -> Record:
+        """The record with further members.
+
+        Raises:
+            ShardError: the tar is damaged.
+        """
+        found = {name: bytes(data) for name, data in self._reader.members(index, names).items()}
+        return replace(record, members={**record.members, **found})
+
+    def _record(self, index: int, names: Collection[str]) -> Record:
+        members = {name: bytes(data) for name, data in self._reader.members(index, {"json", *names}).items()}
+        key = self._reader.keys[index]
+        if "json" not in members:
+            raise ShardError(f"record {key}: member json is missing")
+        record = record_from_json(members.pop("json"), members)
+        if record.key != key:
+            raise ShardError(f"holds record {record.key} where the index says {key}")
+        return record
