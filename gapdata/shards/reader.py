@@ -102,31 +102,24 @@ class ShardReader:
         """
         if not -len(self) <= index < len(self):
             raise IndexError(f"record {index} of {len(self)}")
-        start, size = self.span(index)
         key, shard = self.keys[index], self._shards[index]
-<<<<<<< HEAD
-        data = self._read(shard, start, size)
-        view, members = memoryview(data), {}
+        members: dict[str, memoryview] = {}
+        if names is None:
+            start, size = self.span(index)
+            data = self._read(shard, start, size)
+            view = memoryview(data)
+            for name, offset, length in self._places.of(index % len(self)):
+                at = offset - start
+                if not data.startswith(f"{key}.{name}\0".encode(), at - BLOCK):
+                    raise self._disagreement(shard, f"has no member {key}.{name} at byte {offset}")
+                members[name] = view[at : at + length]
+            return members
         for name, offset, length in self._places.of(index % len(self)):
-            at = offset - start
-            if not data.startswith(f"{key}.{name}\0".encode(), at - BLOCK):
-                raise self._disagreement(shard, f"has no member {key}.{name} at byte {offset}")
-            members[name] = view[at : at + length]
-=======
-        whole = memoryview(self._read(shard, start, size)) if names is None else None
-        members = {}
-        for name, offset, length in self._places.of(index % len(self)):
-            if whole is not None:
-                data = whole[offset - start - BLOCK : offset - start + length]
-            elif names is not None and name in names:
-                data = memoryview(self._read(shard, offset - BLOCK, BLOCK + length))
-            else:
-                continue
-            header = f"{key}.{name}\0".encode()
-            if data[: len(header)] != header:
-                raise self._disagreement(shard, f"has no member {key}.{name} at byte {offset}")
-            members[name] = data[BLOCK:]
->>>>>>> wt-report
+            if name in names:
+                data = self._read(shard, offset - BLOCK, BLOCK + length)
+                if not data.startswith(f"{key}.{name}\0".encode()):
+                    raise self._disagreement(shard, f"has no member {key}.{name} at byte {offset}")
+                members[name] = memoryview(data)[BLOCK:]
         return members
 
     def span(self, index: int) -> tuple[int, int]:
