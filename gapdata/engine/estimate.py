@@ -33,7 +33,7 @@ def expected_bytes(scenes: Sequence[ScenePlan], recipe: Recipe) -> int:
     stored = jpeg + sum(BYTES_PER_PIXEL[name] for name in ("depth.png", "instance.png", "prompt.png"))
     pointmap = 12 / recipe.frames.pointmap_stride**2  # float32 x, y, z
     frames = sum(scene.view_frames for scene in scenes)
-    return round(frames * width * height * (stored + pointmap)) + RECORD_BYTES * sum(len(s.keys) for s in scenes)
+    return round(frames * width * height * (stored + pointmap)) + RECORD_BYTES * sum(s.most_records for s in scenes)
 
 
 def expected_seconds(scenes: Sequence[ScenePlan], recipe: Recipe) -> float:
@@ -44,6 +44,8 @@ def expected_seconds(scenes: Sequence[ScenePlan], recipe: Recipe) -> float:
     distinct = 0.0
     for scene in scenes:
         whole = min(recipe.scene_views.frames, scene.frame_count) if recipe.scene_views.enabled else 0
+        neighbours = scene.around * (1 + 2 * (recipe.around.reach // recipe.around.interval))
+        whole += min(neighbours, scene.frame_count)
         in_clips = max(scene.view_frames - whole, 0) if clips.enabled else 0
         # Clips whose step divides their interval share all but one frame with the next ones.
         reused = clips.interval % step == 0
@@ -74,7 +76,7 @@ def describe_plan(plan: Plan, missing: Mapping[str, Sequence[str]], workers: int
         "source_kinds": dict(sorted(kinds.items())),
         "frames": sum(scene.frame_count for scene in scenes),
         "lost_tracking": sum(scene.lost_tracking for scene in scenes),
-        "records": sum(len(scene.keys) for scene in scenes),
+        "records": sum(scene.most_records for scene in scenes),
         "view_frames": sum(scene.view_frames for scene in scenes),
         "expected_bytes": size,
         "expected_cpu_seconds": round(seconds, 1),
@@ -84,7 +86,7 @@ def describe_plan(plan: Plan, missing: Mapping[str, Sequence[str]], workers: int
     lines = [
         f"{facts['scenes']} scenes with {facts['frames']} frames ({facts['lost_tracking']} without a pose)",
         f"   read from {', '.join(f'{kind} ({count})' for kind, count in sorted(kinds.items()))}",
-        f"-> {facts['records']} records with {facts['view_frames']} frames in {facts['shards']} shards",
+        f"-> {'at most ' if any(scene.around for scene in scenes) else ''}{facts['records']} records with {facts['view_frames']} frames in {facts['shards']} shards",
         f"estimated: {size / 1e9:.2f} GB, {seconds / 60 / workers:.1f} minutes"
         + (" on one core" if workers == 1 else f" with {workers} workers")
         + " (within a factor of two)",

@@ -42,6 +42,11 @@ class ScenePlan:
     split_origin: str = ""  # the annotation file that the split is from, empty for the data set's own
     problem: str | None = None
 
+    @property
+    def most_records(self) -> int:
+        """Records of the scene, those around a frame counted as many as there can be."""
+        return len(self.keys) + self.around
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardPlan:

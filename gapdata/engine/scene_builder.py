@@ -38,6 +38,7 @@ from gapdata.tasks.grounding import best_frame
 
 ANNOTATIONS_FOLDER = "annotations"
 NO_RECORD = "no view shows its object"
+NO_BOX = "EmbodiedScan has no box of its object"
 
 
 def read_scene_annotations(build: Location, scene: ScenePlan) -> SceneAnnotations:
@@ -250,8 +251,6 @@ class SceneBuilder:
         assert self._objects is not None
         self._expressions, dropped = scene_expressions(given.descriptions, self._objects, annotation.duplicates)
         self._ledger = LanguageLedger(self._outcome, dropped)
-        for item in self._expressions:
-            self._ledger.expect(item.object_id, item.ann_id, NO_RECORD)
         if given.boxes is not None and given.axis_alignment is not None:
             matched, partners, notes = with_embodiedscan(self._objects, given.boxes, given.axis_alignment)
             if recipe.scene_views.per_description and given.visible is not None:
@@ -266,6 +265,9 @@ class SceneBuilder:
                 path=self._scan.path,
                 cure="name embodiedscan_infos_*.pkl with --annotations",
             )
+        for item in self._expressions:
+            boxed = item.object_id in self._objects.boxes
+            self._ledger.expect(item.object_id, item.ann_id, NO_RECORD if boxed else NO_BOX)
         if recipe.instances.route == "projected":
             return ProjectedInstances(self._scan, annotation, recipe.frames.image_size)
         return InstanceRenderer(annotation, recipe.instances.tolerance, recipe.instances.relative_tolerance)

@@ -18,6 +18,8 @@ def build_status(build: Location) -> dict[str, Any]:
     ``failed`` shards are committed but quarantined something; ``missing`` ones have no (readable) commit record yet.
     A commit record appears whole or not at all, so what is read here is true even while shards are being written.
 
+    Which views around a frame there will be, scene views decide: ``planned`` counts as many as there can be.
+
     Raises:
         UsageError: the directory holds no build.
     """
@@ -38,7 +40,7 @@ def build_status(build: Location) -> dict[str, Any]:
             "missing": len(missing),
         },
         "records": {
-            "planned": sum(len(scene.keys) for scene in plan.scenes),
+            "planned": sum(scene.most_records for scene in plan.scenes),
             "committed": sum(len(commit["records"]) for commit in commits),
         },
         "bytes": sum(commit["tar_bytes"] for commit in commits),
