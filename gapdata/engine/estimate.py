@@ -83,10 +83,11 @@ def describe_plan(plan: Plan, missing: Mapping[str, Sequence[str]], workers: int
         **{name: list(names) for name, names in missing.items()},
         "unreadable": problems,
     }
+    bound = "at most " if any(scene.around for scene in scenes) else ""
     lines = [
         f"{facts['scenes']} scenes with {facts['frames']} frames ({facts['lost_tracking']} without a pose)",
         f"   read from {', '.join(f'{kind} ({count})' for kind, count in sorted(kinds.items()))}",
-        f"-> {'at most ' if any(scene.around for scene in scenes) else ''}{facts['records']} records with {facts['view_frames']} frames in {facts['shards']} shards",
+        f"-> {bound}{facts['records']} records with {facts['view_frames']} frames in {facts['shards']} shards",
         f"estimated: {size / 1e9:.2f} GB, {seconds / 60 / workers:.1f} minutes"
         + (" on one core" if workers == 1 else f" with {workers} workers")
         + " (within a factor of two)",
