@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_status(commands)
     _add_verify(commands)
     _add_view(commands)
+    _add_export(commands)
     return parser
 
 
@@ -210,6 +211,14 @@ def _add_view(commands: Any) -> None:
     parser.add_argument("build", type=_place, metavar="BUILD")
     parser.add_argument("--key", metavar="KEY", help="the record (default: the first clip)")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write x.png or x.ply instead of opening a window")
+
+
+def _add_export(commands: Any) -> None:
+    from gapdata.export import arguments
+
+    parser = _command(commands, "export", arguments.run, arguments.HELP)
+    parser.add_argument("build", type=_place, metavar="BUILD")
+    arguments.add_arguments(parser)
 
 
 def _build_shards(options: argparse.Namespace) -> int:
