@@ -53,12 +53,12 @@ def run(options: argparse.Namespace) -> int:
     import json
 
     from gapdata.engine.progress import Progress
-    from gapdata.export.gap_json import ExportRequest, export_build, format_report, records_of
+    from gapdata.export.gap_json import ExportRequest, export_build, format_report
 
     request = ExportRequest(
         build=options.build, out=options.out, tasks=options.tasks, split=options.split, wording=options.wording
     )
-    with Progress(records_of(request), "records", "export") as progress:
-        report = export_build(request, progress)
+    with Progress(0, "records", "export") as progress:
+        report = export_build(request, progress, progress.expect)
     print(json.dumps(report) if options.json else f"{options.out}: {format_report(report)}")
     return 0

@@ -67,8 +67,13 @@ class ExportRequest:
     wording: Wording = "gap"
 
 
-def export_build(request: ExportRequest, progress: Callable[[int], None] = lambda count: None) -> dict[str, Any]:
-    """Write the export and return its report; ``progress`` is told of finished records.
+def export_build(
+    request: ExportRequest,
+    progress: Callable[[int], None] = lambda count: None,
+    announce: Callable[[int], None] = lambda total: None,
+) -> dict[str, Any]:
+    """Write the export and return its report; ``announce`` is told how many records there are, ``progress`` of finished
+    ones.
 
     Raises:
         UsageError: the build holds no record of the split, a task is unknown, or the folder holds something else.
@@ -84,6 +89,7 @@ def export_build(request: ExportRequest, progress: Callable[[int], None] = lambd
         raise UsageError(f"holds no {kind}", path=request.build)
     frames = _scene_frames(request.build)
     _claim(request)
+    announce(len(chosen))
     with _Export(request, frames) as export:
         for position in chosen:
             export.take(reader[position])
@@ -92,11 +98,6 @@ def export_build(request: ExportRequest, progress: Callable[[int], None] = lambd
     report = export.report()
     write_atomically(request.out / REPORT, _json(report))
     return report
-
-
-def records_of(request: ExportRequest) -> int:
-    """How many records an export reads."""
-    return len(ShardReader(request.build).select(split=request.split))
 
 
 def format_report(report: Mapping[str, Any]) -> str:
