@@ -35,8 +35,9 @@ from gapdata.tasks.questions import QuestionOptions, questions
 SIZE = (96, 64)  # cropped and resized from 128x96
 TRAIN, VAL = "scene0000_00", "scene0001_00"
 SETTINGS = [
-    "frames.image_size=[96,64]", "clips.frames=2", "clips.interval=3", "clips.step=3", "clips.max_shift=0", "scene_views.frames=4",
-    "around.enabled=true", "around.reach=6", "around.interval=3", "prompts.per_view=4", "prompts.spacing=8",
+    "frames.image_size=[96,64]", "clips.frames=2", "clips.interval=3", "clips.step=3", "clips.max_shift=0",
+    "scene_views.frames=4", "around.enabled=true", "around.reach=6", "around.interval=3", "prompts.per_view=4",
+    "prompts.spacing=8",
 ]  # fmt: skip
 ASKED = {
     "recons": ("pointmap", "clip"), "det": ("detection", "clip"), "scanrefer1": ("grounding_frame", "scene"),
@@ -420,7 +421,8 @@ def test_what_a_record_cannot_be_asked_is_counted(shards: Path, tmp_path: Path) 
     bare = replace(clip, key="a", members={k: v for k, v in clip.members.items() if "instance" not in k}, objects=())
     other = replace(clip, key="c", intrinsics=clip.intrinsics * 1.01)
     unaligned = replace(scene, key="d", axis_alignment=None, scene_id="scene0005_00")
-    build = write_build(tmp_path / "build", bare, replace(clip, key="b"), other, unaligned)
+    silent = replace(scene, key="e", expressions=())
+    build = write_build(tmp_path / "build", bare, replace(clip, key="b"), other, unaligned, silent)
     report = export_build(ExportRequest(build=build, out=tmp_path / "export", tasks=("det", "scanrefer", "scan2cap")))
     no_box = {"the object has no aligned box": len(descriptions(scene))}
     assert report["left_out"] == {
@@ -428,10 +430,11 @@ def test_what_a_record_cannot_be_asked_is_counted(shards: Path, tmp_path: Path) 
             "its scene has another camera or axis alignment in an earlier record": 1,
             "the scan has no annotation": 1,
         },
+        "record": {"it holds nothing that these tasks ask about": 1},
         "scan2cap": no_box,
         "scanrefer": no_box,
     }
-    assert (report["records"], report["exported"]) == (4, 1)
+    assert (report["records"], report["exported"]) == (5, 1)
 
 
 def test_a_scan_without_axis_alignment_gets_no_identity_in_its_place(shards: Path) -> None:

@@ -133,20 +133,21 @@ class _Export:
         if record.split not in SPLITS:
             raise ShardError(f"record {record.key!r} is of a split {record.split!r}", cure="run `gapdata verify`")
         self._records += 1
-        self._lose("conversation", without_file(record))
         obstacle = self._frames.obstacle(record)
-        found = False
+        found, explained = False, self._lose("conversation", without_file(record))
         for task in self._request.tasks:
             items, lost = record_items(record, task, self._request.wording)
-            self._lose(task, lost)
+            explained |= self._lose(task, lost)
             if items and obstacle is not None:
-                self._lose(task, Counter({obstacle: len(items)}))
+                explained |= self._lose(task, Counter({obstacle: len(items)}))
             elif items:
                 self._write(record, task, items)
                 found = True
         if found:
             self._exported += 1
             self._frames.write(record)
+        elif not explained:
+            self._lose("record", Counter({"it holds nothing that these tasks ask about": 1}))
 
     def finish(self) -> None:
         """End the JSON files; they appear when the ``with`` block ends well."""
@@ -181,10 +182,12 @@ class _Export:
         if any("pixel_coords" in item for item in items):
             self._narrowest = min(self._narrowest, record.image_size[0])
 
-    def _lose(self, task: str, lost: Counter[str]) -> None:
+    def _lose(self, task: str, lost: Counter[str]) -> bool:
+        """Count what was left out; whether there was anything."""
         found = +lost
         if found:
             self._lost.setdefault(task, Counter()).update(found)
+        return bool(found)
 
     def _notes(self) -> list[str]:
         notes = []
