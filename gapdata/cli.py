@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_verify(commands)
     _add_view(commands)
     _add_report(commands)
+    _add_export(commands)
     return parser
 
 
@@ -226,6 +227,14 @@ def _add_report(commands: Any) -> None:
         "--views", type=_positive, default=12, metavar="N", help="views with pictures and 3D points (default: 12)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _add_export(commands: Any) -> None:
+    from gapdata.export import arguments
+
+    parser = _command(commands, "export", arguments.run, arguments.HELP)
+    parser.add_argument("build", type=_place, metavar="BUILD")
+    arguments.add_arguments(parser)
 
 
 def _build_shards(options: argparse.Namespace) -> int:

@@ -26,6 +26,7 @@ ORDER = [
     "tasks",
     "shards",
     "engine",
+    "export",
     "inspection",
     "view",
     "report",

@@ -55,9 +55,11 @@ def plan_resize(native: Intrinsics, size: tuple[int, int]) -> ResizePlan:
     """Fill ``size`` = (width, height) with the largest centred window of its aspect ratio.
 
     The window is rounded to whole pixels, so the two axes may be scaled by factors that differ by less than a pixel's
-    worth; the returned intrinsics carry both.
+    worth; the returned intrinsics carry both. A frame that has the size already keeps its camera to the last bit.
     """
     target_width, target_height = size
+    if size == (native.width, native.height):
+        return ResizePlan(reduction=1, left=0, top=0, width=native.width, height=native.height, camera=native)
     for reduction in REDUCTIONS:
         width, height = -(-native.width // reduction), -(-native.height // reduction)
         scale = max(target_width / width, target_height / height)

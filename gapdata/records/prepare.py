@@ -64,6 +64,7 @@ class FramePreparer:
         self._masks = masks
         self._capacity = capacity
         self._resize = plan_resize(scan.color_intrinsics, settings.image_size)
+        self._native_size = self._resize.camera == scan.color_intrinsics
         self._recent: OrderedDict[int, PreparedFrame] = OrderedDict()
         self._depths: OrderedDict[int, NDArray[np.uint16]] = OrderedDict()
 
@@ -100,7 +101,7 @@ class FramePreparer:
         instances = self._instances(frame, depth)
         prepared = PreparedFrame(
             frame_id=frame,
-            jpeg=encode_jpeg(image, self._settings.jpeg_quality),
+            jpeg=self._jpeg(frame, image),
             depth_png=encode_png(depth),
             instance_png=None if instances is None else encode_png(instances),
             depth=depth,
@@ -109,6 +110,11 @@ class FramePreparer:
         )
         _remember(self._recent, frame, prepared, self._capacity)
         return prepared
+
+    def _jpeg(self, frame: int, image: NDArray[np.uint8]) -> bytes:
+        """The source's own JPEG where it has the stored size already: encoding it again would only lose."""
+        own = self._scan.color_jpeg(frame) if self._native_size else None
+        return encode_jpeg(image, self._settings.jpeg_quality) if own is None else own
 
     def _registered_depth(self, frame: int) -> NDArray[np.uint16]:
         import cv2

@@ -116,6 +116,11 @@ class Scan(Protocol):
         """The decoded colour image, (H, W, 3) uint8 RGB, smaller by ``reduction`` (1, 2, 4 or 8; sizes rounded up)."""
         ...
 
+    def color_jpeg(self, frame: int) -> bytes | None:
+        """The file of the colour image, byte for byte, where it is a JPEG of three channels; else ``None``. Nobody has
+        decoded it: :meth:`color` tells whether it is sound."""
+        ...
+
     def depth(self, frame: int) -> NDArray[np.uint16]:
         """The sensor's depth, (H, W) uint16 in units of ``1 / depth_units_per_metre`` metres, 0 where there is none."""
         ...

@@ -32,7 +32,7 @@ from gapdata.sources.camera_files import (
     parse_pose,
     parse_trajectory,
 )
-from gapdata.sources.images import decode_color, decode_depth, encoded_depth_size, encoded_image_size
+from gapdata.sources.images import decode_color, decode_depth, encoded_depth_size, encoded_image_size, is_color_jpeg
 from gapdata.sources.layouts import MAX_FRAME_ID, Layout, list_frames
 from gapdata.sources.mask_archive import MaskArchive
 from gapdata.sources.sens import MAX_IMAGE_SIDE
@@ -148,6 +148,10 @@ class ExtractedScan:
         if image is None:
             raise self._damage("cannot be decoded", path, frame)
         return image
+
+    def color_jpeg(self, frame: int) -> bytes | None:
+        data = self._image(self.files.color, frame)[1]
+        return data if is_color_jpeg(data) else None
 
     def depth(self, frame: int) -> NDArray[np.uint16]:
         path, data = self._image(self.files.depth, frame)

@@ -27,17 +27,29 @@ def encoded_image_size(data: bytes) -> tuple[int, int] | None:
     """
     if data.startswith(PNG_SIGNATURE):
         return struct.unpack(">II", data[16:24]) if len(data) >= 24 and data[-8:-4] == b"IEND" else None
+    frame = _jpeg_frame(data)
+    return None if frame is None else frame[:2]
+
+
+def is_color_jpeg(data: bytes) -> bool:
+    """Whether the bytes are a complete JPEG file of three channels, by its frame header."""
+    frame = _jpeg_frame(data)
+    return frame is not None and frame[2] == 3
+
+
+def _jpeg_frame(data: bytes) -> tuple[int, int, int] | None:
+    """Width, height and channels of a JPEG file by its frame header (ITU-T T.81, B.2.2), or ``None``."""
     if not data.startswith(b"\xff\xd8") or END_OF_IMAGE not in data[-TRAILER_BYTES:]:
         return None
     position = 2
-    while position + 9 <= len(data) and data[position] == 0xFF:
+    while position + 10 <= len(data) and data[position] == 0xFF:
         marker = data[position + 1]
         if marker == 0xFF:
             position += 1
             continue
         if marker in START_OF_FRAME:
-            height, width = struct.unpack(">HH", data[position + 5 : position + 9])
-            return width, height
+            height, width, channels = struct.unpack(">HHB", data[position + 5 : position + 10])
+            return width, height, channels
         position += 2 + struct.unpack(">H", data[position + 2 : position + 4])[0]
     return None
 

@@ -25,6 +25,7 @@ from gapdata.geometry.camera import Intrinsics
 from gapdata.object_store import ObjectPath
 from gapdata.sources.base import Annotation, Scan
 from gapdata.sources.extracted import ExtractedScan
+from gapdata.sources.images import is_color_jpeg
 from gapdata.sources.layouts import Layout, find_frames, listing_digest
 from gapdata.sources.mask_archive import MaskArchive
 from gapdata.sources.scene_files import SceneFiles, naming_scene
@@ -217,6 +218,13 @@ class ScanNetScan:
     def color(self, frame: int, reduction: int = 1) -> NDArray[np.uint8]:
         with naming_scene(self.scene_id):
             return self.sens.color(frame, reduction)
+
+    def color_jpeg(self, frame: int) -> bytes | None:
+        if self.sens.color_compression != "jpeg":
+            return None
+        with naming_scene(self.scene_id):
+            data = self.sens.color_bytes(frame)
+        return data if is_color_jpeg(data) else None
 
     def depth(self, frame: int) -> NDArray[np.uint16]:
         with naming_scene(self.scene_id):

@@ -13,12 +13,11 @@ Detection and reconstruction follow EmbodiedScan's splits, the rest ScanNet's, a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
 
+from gapdata.annotations.json_list import JsonList
 from gapdata.atomic import atomic_file, write_atomically
 from gapdata.sources.synthetic.releases.conversations import detection_items, reconstruction_items
 from gapdata.sources.synthetic.releases.embodiedscan import embodiedscan_splits, infos_bytes
@@ -79,22 +78,3 @@ def _write_language(folder: Path, name: str, scenes: Sequence[SceneFacts], *, ev
                 second.extend([two])
         for file in files:
             file.close()
-
-
-@dataclass(slots=True)
-class JsonList:
-    """A JSON list, an item per line, that never lies in memory as a whole."""
-
-    file: BinaryIO
-    count: int = 0
-
-    def extend(self, items: Iterable[Mapping[str, Any]]) -> None:
-        """Write some items."""
-        for item in items:
-            self.file.write(b",\n" if self.count else b"[\n")
-            self.file.write(json.dumps(item).encode())
-            self.count += 1
-
-    def close(self) -> None:
-        """End the list."""
-        self.file.write(b"\n]\n" if self.count else b"[]\n")

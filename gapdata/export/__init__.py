@@ -1,0 +1,1 @@
+"""A finished build as the files of somebody else's training code."""

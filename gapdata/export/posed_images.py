@@ -1,0 +1,170 @@
+"""The frames of a build as files, in EmbodiedScan's ``posed_images`` layout with ScanNet's files around it.
+
+```
+posed_images/<scene>/00350.jpg            the stored JPEG, byte for byte
+posed_images/<scene>/00350.png            depth registered to it, uint16 millimetres, 0 = none
+posed_images/<scene>/00350.txt            camera_to_world, 4x4
+posed_images/<scene>/intrinsic.txt        4x4, and the same as depth_intrinsic.txt: depth is registered
+scans/<scene>/<scene>.txt                 axisAlignment and image sizes, as ScanNet's own
+scannetv2_train.txt ...                   the scenes of each split
+```
+Numbers are written with all their digits, so that a reader gets the cameras to the last bit. Files that are there
+already, from an export that was stopped, must hold the very same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.annotations.frame_names import MAX_FRAME_ID, SCENE_NAME, frame_of_path
+from gapdata.atomic import write_atomically
+from gapdata.errors import ShardError
+from gapdata.export.items import image_path
+from gapdata.records.codec import member_name
+from gapdata.records.schema import Record
+from gapdata.sources.images import encoded_depth_size, encoded_image_size
+
+CURE = "run `gapdata verify` on the build"
+
+
+class PosedImages:
+    """Writes the frames of records, each raw frame once.
+
+    Records of a scene lie together in a build, so what is remembered is of one scene. Should a scene come up again,
+    its files on disk are compared instead.
+
+    Attributes:
+        frames, scenes: how many were written or found in place.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._scene = self._scene_text = ""
+        self._seen: dict[int, bytes] = {}
+        self.frames = 0
+        self.scenes: dict[str, set[str]] = {}
+
+    def obstacle(self, record: Record) -> str | None:
+        """Why the frames of a record cannot be written, or ``None``: the layout has one camera for a scene.
+
+        Raises:
+            ShardError: the scene or a frame has a name that is none, or a camera is not finite.
+        """
+        _check_names(record)
+        numbers = (record.intrinsics, record.camera_to_world, record.axis_alignment)
+        if any(values is not None and not np.isfinite(values).all() for values in numbers):
+            raise ShardError(f"record {record.key}: a camera is not finite", scene=record.scene_id, cure=CURE)
+        if (record.intrinsics != record.intrinsics[0]).any():
+            return "its frames have several cameras"
+        if record.scene_id == self._scene and _scene_text(record) != self._scene_text:
+            return "its scene has another camera or axis alignment in an earlier record"
+        return None
+
+    def write(self, record: Record) -> None:
+        """Write the frames of a record that are not there yet.
+
+        Raises:
+            ShardError: an image is missing or of another size than the record says, or a file is there that holds
+                something else.
+        """
+        if record.scene_id != self._scene:
+            self._begin(record)
+        for frame, frame_id in enumerate(record.frame_ids):
+            image, depth = (_member(record, member_name(frame, suffix)) for suffix in ("jpg", "depth.png"))
+            pose = matrix_text(record.camera_to_world[frame]).encode()
+            digest = hashlib.sha256(image + depth + pose).digest()
+            if self._seen.get(frame_id, digest) != digest:
+                raise _damaged(record, frame, "another record holds other bytes of this frame")
+            if frame_id in self._seen:
+                continue
+            _check_images(record, frame, image, depth)
+            path = self._out / image_path(record, frame)
+            _place(path.with_suffix(".png"), depth)
+            _place(path.with_suffix(".txt"), pose)
+            _place(path, image)
+            self._seen[frame_id] = digest
+            self.frames += 1
+        self.scenes.setdefault(record.split, set()).add(record.scene_id)
+
+    def write_splits(self) -> None:
+        """The scenes of each split, sorted, in ScanNet's split files."""
+        for split, scenes in sorted(self.scenes.items()):
+            if split != "unknown":
+                text = "".join(f"{scene}\n" for scene in sorted(scenes))
+                _place(self._out / f"scannetv2_{split}.txt", text.encode())
+
+    def _begin(self, record: Record) -> None:
+        scene = record.scene_id
+        self._scene, self._scene_text, self._seen = scene, _scene_text(record), {}
+        frames, home = self._out / "posed_images" / scene, self._out / "scans" / scene
+        for folder in (frames, home):
+            folder.mkdir(parents=True, exist_ok=True)
+        intrinsics = np.eye(4)
+        intrinsics[:3, :3] = record.camera(0).matrix
+        for name in ("intrinsic.txt", "depth_intrinsic.txt"):
+            _place(frames / name, matrix_text(intrinsics).encode())
+        _place(home / f"{scene}.txt", self._scene_text.encode())
+
+
+def _place(path: Path, data: bytes) -> None:
+    if not path.exists():
+        write_atomically(path, data)
+    elif path.stat().st_size != len(data) or path.read_bytes() != data:
+        raise ShardError("holds something else than this build", path=path, cure="export to an empty folder")
+
+
+def matrix_text(matrix: NDArray[np.float64]) -> str:
+    """Rows of numbers that read back to the same float64."""
+    return "".join(f"{_row(row)}\n" for row in matrix.tolist())
+
+
+def _row(values: Iterable[float]) -> str:
+    return " ".join(repr(float(value)) for value in values)
+
+
+def _scene_text(record: Record) -> str:
+    camera = record.camera(0)
+    fields = {} if record.axis_alignment is None else {"axisAlignment": _row(record.axis_alignment.ravel().tolist())}
+    for what in ("color", "depth"):
+        sizes = {f"{what}Height": camera.height, f"{what}Width": camera.width}
+        values = {"fx": camera.fx, "fy": camera.fy, "mx": camera.cx, "my": camera.cy}
+        fields |= {name: str(size) for name, size in sizes.items()}
+        fields |= {f"{name}_{what}": repr(value) for name, value in values.items()}
+    return "".join(f"{name} = {value}\n" for name, value in fields.items())
+
+
+def _check_names(record: Record) -> None:
+    """Refuse what would write elsewhere, or under a name that does not read back as this scene and frame."""
+    if SCENE_NAME.fullmatch(record.scene_id) is None:
+        problem = f"record {record.key!r} is of a scene {record.scene_id!r}, which is no name of a folder"
+        raise ShardError(problem, cure=CURE)
+    for frame, frame_id in enumerate(record.frame_ids):
+        named = 0 <= frame_id <= MAX_FRAME_ID
+        if not named or frame_of_path(image_path(record, frame)) != (record.scene_id, frame_id):
+            raise ShardError(f"record {record.key!r}: {frame_id} is no raw index", scene=record.scene_id, cure=CURE)
+
+
+def _check_images(record: Record, frame: int, image: bytes, depth: bytes) -> None:
+    try:
+        sizes = encoded_image_size(image), encoded_depth_size(depth)
+    except ValueError as error:
+        raise _damaged(record, frame, f"depth {error}") from error
+    if any(size != record.image_size for size in sizes):
+        raise _damaged(record, frame, "an image is no complete one of the record's size")
+
+
+def _member(record: Record, name: str) -> bytes:
+    if name not in record.members:
+        raise ShardError(f"record {record.key}: member {name} is missing", scene=record.scene_id, cure=CURE)
+    return record.members[name]
+
+
+def _damaged(record: Record, frame: int, problem: str) -> ShardError:
+    return ShardError(
+        f"record {record.key}: {problem}", scene=record.scene_id, frame=record.frame_ids[frame], cure=CURE
+    )
