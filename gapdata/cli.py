@@ -10,15 +10,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gapdata import __version__
+from gapdata.argument_types import duration, place, positive, size
 from gapdata.errors import GapDataError, UsageError
-from gapdata.storage import Location, location
 
 if TYPE_CHECKING:
     from gapdata.sources.base import Dataset
@@ -84,7 +83,7 @@ def _add_build_shards(commands: Any) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
         "--scannet",
-        type=_place,
+        type=place,
         metavar="DIR",
         help="the ScanNet download, or a folder of scenes (a path, s3://... or gs://...): .sens files, or frames "
         "extracted from them by ScanNet's exporters (color/ depth/ pose/ intrinsic/, or frame-000000.color.jpg ... "
@@ -105,7 +104,7 @@ def _add_build_shards(commands: Any) -> None:
     )
     parser.add_argument(
         "--out",
-        type=_place,
+        type=place,
         default=Path("shards"),
         metavar="DIR",
         help="where the build goes; a path, s3://... or gs://... (default: shards)",
@@ -113,7 +112,7 @@ def _add_build_shards(commands: Any) -> None:
     parser.add_argument("--recipe", type=Path, metavar="FILE", help="a recipe such as manifests/scannet-pretrain.toml")
     parser.add_argument(
         "--annotations",
-        type=_place,
+        type=place,
         nargs="+",
         default=[],
         metavar="FILE",
@@ -125,7 +124,7 @@ def _add_build_shards(commands: Any) -> None:
     )
     parser.add_argument("--split", help="only scenes of this split: train, val or test")
     parser.add_argument("--scenes", default="", metavar="A,B", help="only these scenes")
-    parser.add_argument("--limit", type=_positive, metavar="N", help="only the first N scenes")
+    parser.add_argument("--limit", type=positive, metavar="N", help="only the first N scenes")
     parser.add_argument(
         "--executor",
         default="ray",
@@ -133,10 +132,10 @@ def _add_build_shards(commands: Any) -> None:
         help="where shards are built: a Ray of this machine or the cluster of RAY_ADDRESS (default), processes of this"
         " machine, or this process",
     )
-    parser.add_argument("--workers", type=_positive, metavar="N", help="shards built at once (default: one per core)")
+    parser.add_argument("--workers", type=positive, metavar="N", help="shards built at once (default: one per core)")
     parser.add_argument(
         "--deadline",
-        type=_duration,
+        type=duration,
         metavar="TIME",
         help="an attempt at a shard that takes longer is killed and made once more: 90s, 20m, 2h (default: by its"
         " frames; without effect for inline)",
@@ -155,16 +154,14 @@ def _add_build_shards(commands: Any) -> None:
 def _add_synth(commands: Any) -> None:
     parser = _command(commands, "synth", _synth, "Write synthetic scans in ScanNet's own file formats.")
     parser.add_argument("out", type=Path, metavar="OUT", help="the folder of the new dataset")
-    parser.add_argument("--scenes", type=_positive, default=4, metavar="N", help="annotated scenes (default: 4)")
+    parser.add_argument("--scenes", type=positive, default=4, metavar="N", help="annotated scenes (default: 4)")
     parser.add_argument(
         "--test-scenes", type=int, default=0, metavar="N", help="scenes without annotation besides (default: 0)"
     )
-    parser.add_argument(
-        "--frames", type=_positive, default=120, metavar="F", help="frames of each scene (default: 120)"
-    )
+    parser.add_argument("--frames", type=positive, default=120, metavar="F", help="frames of each scene (default: 120)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="equal seeds give equal bytes (default: 0)")
-    parser.add_argument("--color-size", type=_size, default=(1296, 968), metavar="WxH", help="default: 1296x968")
-    parser.add_argument("--depth-size", type=_size, default=(640, 480), metavar="WxH", help="default: 640x480")
+    parser.add_argument("--color-size", type=size, default=(1296, 968), metavar="WxH", help="default: 1296x968")
+    parser.add_argument("--depth-size", type=size, default=(640, 480), metavar="WxH", help="default: 640x480")
     parser.add_argument(
         "--noise", type=float, default=1.0, help="strength of sensor noise; 0 turns noise and holes off"
     )
@@ -178,7 +175,7 @@ def _add_synth(commands: Any) -> None:
         "conversations in the forms of VG-LLM and GAP-MLLM",
     )
     parser.add_argument(
-        "--workers", type=_positive, metavar="N", help="scenes made at once (default: by the number of cores)"
+        "--workers", type=positive, metavar="N", help="scenes made at once (default: by the number of cores)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace scenes that are already there")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -191,40 +188,40 @@ def _add_inspect(commands: Any) -> None:
         _inspect,
         "Say what a .sens file, a folder of frames, a scene, a dataset, a build or a record holds.",
     )
-    parser.add_argument("path", type=_place, metavar="PATH")
+    parser.add_argument("path", type=place, metavar="PATH")
     parser.add_argument("--key", metavar="KEY", help="one record of a build")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _add_status(commands: Any) -> None:
     parser = _command(commands, "status", _status, "Say how far a build is; safe while it runs.")
-    parser.add_argument("build", type=_place, metavar="BUILD")
+    parser.add_argument("build", type=place, metavar="BUILD")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _add_verify(commands: Any) -> None:
     parser = _command(commands, "verify", _verify, "Check that a build is whole and sound; exit status 4 if it is not.")
-    parser.add_argument("build", type=_place, metavar="BUILD")
+    parser.add_argument("build", type=place, metavar="BUILD")
     parser.add_argument(
-        "--sample", type=_positive, metavar="N", help="read only N records, evenly spread, and skip checksums"
+        "--sample", type=positive, metavar="N", help="read only N records, evenly spread, and skip checksums"
     )
-    parser.add_argument("--workers", type=_positive, metavar="N", help="processes (default: by the number of cores)")
+    parser.add_argument("--workers", type=positive, metavar="N", help="processes (default: by the number of cores)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _add_view(commands: Any) -> None:
     parser = _command(commands, "view", _view, "Show a record's pointmap with its prompts, in a window or as a file.")
-    parser.add_argument("build", type=_place, metavar="BUILD")
+    parser.add_argument("build", type=place, metavar="BUILD")
     parser.add_argument("--key", metavar="KEY", help="the record (default: the first clip)")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write x.png or x.ply instead of opening a window")
 
 
 def _add_report(commands: Any) -> None:
     parser = _command(commands, "report", _report, "Write one HTML page that shows what a finished build holds.")
-    parser.add_argument("build", type=_place, metavar="BUILD")
+    parser.add_argument("build", type=place, metavar="BUILD")
     parser.add_argument("--out", type=Path, default=Path("report.html"), metavar="FILE", help="default: report.html")
     parser.add_argument(
-        "--views", type=_positive, default=12, metavar="N", help="views with pictures and 3D points (default: 12)"
+        "--views", type=positive, default=12, metavar="N", help="views with pictures and 3D points (default: 12)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -233,7 +230,7 @@ def _add_export(commands: Any) -> None:
     from gapdata.export import arguments
 
     parser = _command(commands, "export", arguments.run, arguments.HELP)
-    parser.add_argument("build", type=_place, metavar="BUILD")
+    parser.add_argument("build", type=place, metavar="BUILD")
     arguments.add_arguments(parser)
 
 
@@ -374,33 +371,3 @@ def _report(options: argparse.Namespace) -> int:
 
 def _print(facts: dict[str, Any], text: str, as_json: bool) -> None:
     print(json.dumps(facts) if as_json else text)
-
-
-def _place(text: str) -> Location:
-    """An argument that may be a local path or the URI of an object store."""
-    try:
-        return location(text)
-    except UsageError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
-    return value
-
-
-def _duration(text: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
-    seconds = 0.0 if match is None else float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
-    if seconds <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90s, 20m or 2h")
-    return seconds
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, separator, height = text.partition("x")
-    if not separator or not width.isdigit() or not height.isdigit() or min(int(width), int(height)) < 16:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 648x484")
-    return int(width), int(height)

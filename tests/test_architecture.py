@@ -16,6 +16,7 @@ ORDER = [
     "toml_fields",
     "object_store",
     "storage",
+    "argument_types",
     "atomic",
     "geometry",
     "annotations",

@@ -1,0 +1,42 @@
+"""What the arguments of a command line may look like, for argparse's ``type=``."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+from gapdata.errors import UsageError
+from gapdata.storage import Location, location
+
+
+def place(text: str) -> Location:
+    """An argument that may be a local path or the URI of an object store."""
+    try:
+        return location(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 on."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return value
+
+
+def duration(text: str) -> float:
+    """Seconds, from a number with s, m or h."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    seconds = 0.0 if match is None else float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+    if seconds <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90s, 20m or 2h")
+    return seconds
+
+
+def size(text: str) -> tuple[int, int]:
+    """Width and height in pixels, as 648x484."""
+    width, separator, height = text.partition("x")
+    if not separator or not width.isdigit() or not height.isdigit() or min(int(width), int(height)) < 16:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 648x484")
+    return int(width), int(height)
