@@ -30,13 +30,13 @@ AUTHORS_LISTS = {"detection-8": "detection-8", "detection-20": "detection-20", "
 WHY = {
     "pointmap": "The authors leave out answers that Python cannot read, from the truth as well, and compare with the "
     "truth rounded to centimetres.",
-    "detection": "The authors read answers line by line, want an overlap above (not at) the threshold, read all angles "
-    "as intrinsic zxy whatever the data means, give thin boxes no overlap, and average over lists in which a class that "
-    'does not occur counts as 0, "lamp" counts twice and "towl" never matches.',
-    "grounding": "The authors read angles as extrinsic zxy, turn the box into the aligned world and read its new angles "
-    "as intrinsic zxy, and give an answer that Python cannot read no overlap.",
-    "grounding_two_stage": "The authors take frame 0 where they cannot read one, read angles as extrinsic zxy, turn the "
-    "box into the aligned world and read its new angles as intrinsic zxy.",
+    "detection": "The authors read answers line by line, want an overlap above (not at) the threshold, read all "
+    "angles as intrinsic zxy whatever the data means, give thin boxes no overlap, and average over lists in which a "
+    'class that does not occur counts as 0, "lamp" counts twice and "towl" never matches.',
+    "grounding": "The authors read angles as extrinsic zxy, turn the box into the aligned world and read its new "
+    "angles as intrinsic zxy, and give an answer that Python cannot read no overlap.",
+    "grounding_two_stage": "The authors take frame 0 where they cannot read one, read angles as extrinsic zxy, turn "
+    "the box into the aligned world and read its new angles as intrinsic zxy.",
     "captioning": "The authors report IoU 0.5 alone, leave METEOR out, and compare the answer with all that it holds, "
     "Markdown fences included.",
 }
@@ -61,7 +61,7 @@ def python_literal(text: str) -> Any | Unparsable:
 
 
 def numbers(value: Any, count: int) -> tuple[float, ...] | None:
-    """The first ``count`` numbers of a list as finite floats, or ``None``; more of them do not disturb their scripts."""
+    """The first ``count`` numbers of a list as finite floats, or ``None``; more of them do not disturb theirs."""
     if not isinstance(value, list | tuple) or len(value) < count:
         return None
     found = value[:count]

@@ -174,11 +174,11 @@ def _result(
 def _authors_answer(text: str, frames: int) -> grounding.GroundingAnswer | Unparsable:
     """VG-LLM's reading: the first line that mentions the box, as Python."""
     line = next((line for line in stripped(text).split("\n") if "bbox_3d" in line), "")
-    fields = python_literal(line.strip().strip(","))
+    fields: Any = python_literal(line.strip().strip(","))
     box = _authors_values(fields)
     if isinstance(box, Unparsable):
         return box
-    frame = fields["frame"] if "frame" in fields else None
+    frame = fields.get("frame")
     if not isinstance(frame, int) or not 0 <= frame < frames:
         return Unparsable("frame is no position in the view")
     return grounding.GroundingAnswer(frame=int(frame), values=box)

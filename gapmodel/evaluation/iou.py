@@ -95,7 +95,7 @@ def _usable(boxes: BoxArrays) -> NDArray[np.bool_]:
     center, size, rotation = boxes
     with np.errstate(invalid="ignore"):
         inside = (np.abs(center) < FAR).all(axis=-1) & (size > 0).all(axis=-1) & (size < FAR).all(axis=-1)
-    return inside & np.isfinite(rotation).all(axis=(-1, -2))
+    return np.asarray(inside & np.isfinite(rotation).all(axis=(-1, -2)))
 
 
 def _volumes(a: BoxArrays, b: BoxArrays) -> Array:

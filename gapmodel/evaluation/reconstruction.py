@@ -1,10 +1,10 @@
 """Stage 1 scores of whole scenes: what the answered points look like together (GAP-MLLM's Acc, Comp and Overall).
 
 All points of a scene are stacked. Accuracy is the mean distance from an answered point to the nearest true one,
-completeness the mean distance from a true point to the nearest answered one, overall their mean; all in metres, averaged
-over scenes. A second set follows after the similarity transform that brings the answers closest to their truths
-(Umeyama 1991): what is left is shape, without scale and pose. Note that the points of different views are each in the
-camera of their own view's first frame; the authors stack them all the same.
+completeness the mean distance from a true point to the nearest answered one, overall their mean; all in metres,
+averaged over scenes. A second set follows after the similarity transform that brings the answers closest to their
+truths (Umeyama 1991): what is left is shape, without scale and pose. Note that the points of different views are each
+in the camera of their own view's first frame; the authors stack them all the same.
 """
 
 from __future__ import annotations
