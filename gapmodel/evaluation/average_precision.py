@@ -49,8 +49,8 @@ def area(ranks: NDArray[np.int64], right: NDArray[np.bool_], total: int) -> floa
     """Area under the precision-recall curve of predictions (N,) with ranks (0 is best) of ``total`` true boxes."""
     if not len(ranks):
         return 0.0
-    hits = np.cumsum(np.bincount(ranks, weights=right))
-    predicted = np.cumsum(np.bincount(ranks))
+    _, place = np.unique(ranks, return_inverse=True)
+    hits, predicted = np.cumsum(np.bincount(place, weights=right)), np.cumsum(np.bincount(place))
     recall = np.concatenate([[0.0], hits / total])
     precision = np.maximum.accumulate((hits / predicted)[::-1])[::-1]
     return float(np.sum(np.diff(recall) * precision))

@@ -25,7 +25,7 @@ from gapdata.tasks.detection import DetectionAnswer, TextBox, parse
 from gapdata.tasks.detection_compat import parse_lines
 from gapmodel.evaluation.average_precision import average_precision
 from gapmodel.evaluation.compat import AUTHORS_LISTS, Compat, refused
-from gapmodel.evaluation.iou import paired_iou, stack_boxes, take
+from gapmodel.evaluation.iou import FAR, paired_iou, stack_boxes, take
 
 THRESHOLDS = (0.25, 0.5)
 LISTS = tuple(AUTHORS_LISTS)
@@ -216,7 +216,7 @@ def center_distances(predicted: Sequence[TextBox], true: Sequence[TextBox]) -> l
     distances = []
     for box in true:
         same = [other.values[:3] for other in predicted if normalised(other.label) == normalised(box.label)]
-        same = [center for center in same if np.isfinite(center).all()]
+        same = [center for center in same if np.isfinite(center).all() and max(np.abs(center)) < FAR]
         if same:
             distances.append(float(np.linalg.norm(np.subtract(same, box.values[:3]), axis=1).min()))
     return distances

@@ -15,6 +15,7 @@ from gapdata.annotations.categories import normalised
 from gapdata.tasks.chat import Unparsable
 from gapdata.tasks.pointmap import PointmapAnswer, parse
 from gapmodel.evaluation.compat import Compat, numbers, python_literal, stripped
+from gapmodel.evaluation.iou import FAR
 
 WITHIN = (0.05, 0.10, 0.25)
 """Distances in metres whose share of hits is reported."""
@@ -81,10 +82,11 @@ def read_whole(answer: str) -> PointmapAnswer | Unparsable:
 def point_errors(
     parsed: Sequence[PointmapAnswer | Unparsable], truths: Sequence[PointmapAnswer]
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Distances (N,) in metres, infinite where an answer could not be read."""
+    """Distances (N,) in metres, infinite where an answer could not be read; a number is taken for a thousand
+    kilometres at most, so that the mean stays one."""
     return np.array(
         [
-            float(np.linalg.norm(np.subtract(answer.point, truth.point)))
+            float(np.linalg.norm(np.clip(answer.point, -FAR, FAR) - truth.point))
             if isinstance(answer, PointmapAnswer)
             else np.inf
             for answer, truth in zip(parsed, truths, strict=True)

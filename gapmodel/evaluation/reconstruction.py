@@ -19,6 +19,7 @@ from gapdata.tasks.box_text import rounded
 from gapdata.tasks.pointmap import PointmapAnswer
 from gapmodel.evaluation import pointmap
 from gapmodel.evaluation.compat import Compat
+from gapmodel.evaluation.iou import FAR
 
 Points = NDArray[np.float64]  # (N, 3) metres
 
@@ -67,7 +68,7 @@ def score(
     by_scene: dict[str, list[tuple[Points | None, Points]]] = {}
     for scene, answer, truth in zip(scenes, answers, truths, strict=True):
         read = pointmap.read_whole(answer) if compat == "gap" and isinstance(answer, str) else pointmap.read(answer)
-        point = np.array(read.point) if isinstance(read, PointmapAnswer) else None
+        point = np.clip(read.point, -FAR, FAR) if isinstance(read, PointmapAnswer) else None
         true = np.array(rounded(truth.point) if compat == "gap" else truth.point)
         by_scene.setdefault(scene, []).append((point, true))
     found, unanswered = [], []
