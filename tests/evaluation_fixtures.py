@@ -96,7 +96,7 @@ def write_model(folder: Path, data: dict[str, object]) -> Path:
         fusion="gated",
         text={"vocab_size": len(tokenizer), **text},
         geometry={"width": 32, "heads": 2, "patch_size": 16},
-        vision={"hidden_size": 32, "intermediate_size": 64, "patch_size": 16, "temporal_patch_size": 1},
+        vision={"hidden_size": 48, "intermediate_size": 96, "patch_size": 16, "temporal_patch_size": 1},
     )
     model = GapForConditionalGeneration(config)
     processor = GapProcessor(tokenizer, ProcessorConfig(image_size=(64, 32), temporal_patch_size=1))

@@ -18,9 +18,9 @@ from gapdata.tasks import detection as detection_task
 from gapdata.tasks.detection import DetectionAnswer, TextBox
 from gapdata.tasks.pointmap import PointmapAnswer, answer_text
 from gapmodel.evaluation import detection, pointmap
+from gapmodel.evaluation.asking import spread
 from gapmodel.evaluation.iou import pairwise_iou
 from gapmodel.evaluation.report import as_dict, as_table
-from gapmodel.evaluation.asking import spread
 from gapmodel.evaluation.results import Evaluation, TaskResult
 
 

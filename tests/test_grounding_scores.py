@@ -112,8 +112,16 @@ def test_the_first_stage_is_read_by_both(text: str, ours: int | None, theirs: in
 
 @pytest.mark.parametrize(
     "text",
-    ["", "?", "{}", '{"frame": 0}', '{"frame": 0, "bbox_3d": [1, 2]}', '{"frame": 77, "bbox_3d": [0,0,3,1,1,1,0,0,0]}']
-    + ['{"frame": 0, "bbox_3d": [NaN,0,3,1,1,1,0,0,0]}', "__import__('os')  # bbox_3d"],
+    [
+        "",
+        "?",
+        "{}",
+        '{"frame": 0}',
+        '{"frame": 0, "bbox_3d": [1, 2]}',
+        '{"frame": 77, "bbox_3d": [0, 0, 3, 1, 1, 1, 0, 0, 0]}',
+        '{"frame": 0, "bbox_3d": [NaN, 0, 3, 1, 1, 1, 0, 0, 0]}',
+        "__import__('os')  # bbox_3d",
+    ],
 )
 def test_an_unreadable_answer_overlaps_nothing_and_says_why(text: str) -> None:
     record = rooms(1)[0]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
 
 from gapdata.geometry.boxes import OrientedBox, rotation_from_euler
-from gapmodel.evaluation.iou import PAIRS_AT_ONCE, intersection_volumes, pairwise_iou, paired_iou, stack_boxes, take
+from gapmodel.evaluation.iou import PAIRS_AT_ONCE, intersection_volumes, paired_iou, pairwise_iou, stack_boxes, take
 
 Vector = tuple[Fraction, Fraction, Fraction]
 Plane = tuple[Vector, Fraction]  # n . x <= d
@@ -98,10 +98,7 @@ def pyramid(apex: Vector, normal: Vector, face: list[Vector]) -> Fraction:
         ordered.append(following)
     base = minus(ordered[0], apex)
     return sum(
-        (
-            abs(dot(base, cross(minus(p, apex), minus(q, apex)))) / 6
-            for p, q in zip(ordered[1:-1], ordered[2:], strict=True)
-        ),
+        (abs(dot(base, cross(minus(p, apex), minus(q, apex)))) / 6 for p, q in pairwise(ordered[1:])),
         start=Fraction(0),
     )
 

@@ -25,7 +25,7 @@ from gapmodel.evaluation.run import answer_share, asked_tasks
 
 RETRIES = 2
 """Times that Ray starts a worker again that died."""
-LOOK_EVERY = 3.0
+LOOK_EVERY = 1.0
 """Seconds between two looks at what the other ranks have answered."""
 
 
