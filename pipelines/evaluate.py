@@ -1,60 +1,108 @@
 #!/usr/bin/env python3
-"""Ask a model the held-out questions of a build and print its scores beside those of answering without looking.
+"""Ask a model the held-out questions of a build and score its answers, our way and the authors'.
 
-python pipelines/evaluate.py --shards BUILD --model DIR [--split val] [--task pointmap|detection|all] [--limit N]
-[--json]
+python pipelines/evaluate.py --shards BUILD --model DIR [--split val] [--task pointmap,detection,...|all] [--limit N]
+[--out DIR] [--workers N] [--compat both|none|gap] [--json]
+
+Predictions and report are kept in --out; the same command goes on where it was stopped. Run it as it is, under
+`ray job submit`, or under torchrun.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import os
 from pathlib import Path
 
 from _entry import find_packages, run
 
 
-def main() -> None:
-    """Read the command line, evaluate, print."""
+def arguments() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description="Score a model on held-out scenes.", allow_abbrev=False)
-    parser.add_argument("--shards", type=Path, required=True, metavar="BUILD", help="a build of `gapdata build-shards`")
+    parser.add_argument("--shards", required=True, metavar="BUILD", help="a build of `gapdata build-shards`")
     parser.add_argument(
         "--model", type=Path, required=True, metavar="DIR", help="a model directory, or the run that wrote it"
     )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="where predictions and report go (default: evaluation/<split>-<fingerprint> beside the model)",
+    )
     parser.add_argument("--split", default="val", help="split of the records to ask about (default: val)")
-    parser.add_argument("--task", choices=("pointmap", "detection", "all"), default="all")
+    parser.add_argument(
+        "--task",
+        default="all",
+        metavar="NAMES",
+        help="pointmap, detection, grounding, grounding_two_stage, captioning, several with commas, or all that the "
+        "split has questions for (default)",
+    )
     parser.add_argument(
         "--limit", type=int, metavar="N", help="at most N questions of each task, spread over the scenes"
     )
     parser.add_argument(
         "--batch-size", type=int, default=32, metavar="N", help="questions answered at once (default: 32)"
     )
-    parser.add_argument("--predictions", type=Path, metavar="FILE", help="write the model's texts as JSON lines")
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes that answer, on Ray (default: this one alone)"
+    )
+    parser.add_argument(
+        "--compat",
+        choices=("both", "none", "gap"),
+        default="both",
+        help="show our scoring beside the authors' (default), ours alone (none), or theirs alone (gap)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap intervals (default: 0)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    arguments = parser.parse_args()
+    return parser.parse_args()
 
+
+def main() -> None:
+    """Read the command line, answer, score, print."""
+    options = arguments()
+
+    from gapdata.atomic import write_atomically
     from gapdata.shards.reader import ShardReader
-    from gapmodel.evaluation.report import as_dict, as_table
-    from gapmodel.evaluation.run import evaluate, model_data_recipe
-    from gapmodel.train import load_model, model_directory
+    from gapmodel.evaluation.asking import TASKS
+    from gapmodel.evaluation.predictions import settle
+    from gapmodel.evaluation.report import as_dict, as_markdown, as_table
+    from gapmodel.evaluation.run import asking_as_trained, belongings, model_data_recipe, score_directory
+    from gapmodel.evaluation.workers import Job, answer, answer_on_ray, torchrun_share, wait_for_all
+    from gapmodel.train import model_directory
 
-    directory = model_directory(arguments.model)
-    model, processor = load_model(directory)
-    results = evaluate(
-        model,
-        processor,
-        ShardReader(arguments.shards),
-        model_data_recipe(directory),
-        split=arguments.split,
-        tasks=("pointmap", "detection") if arguments.task == "all" else (arguments.task,),
-        limit=arguments.limit,
-        batch_size=arguments.batch_size,
+    reader = ShardReader(options.shards)
+    directory = model_directory(options.model).resolve()
+    askings = {task: asking_as_trained(model_data_recipe(directory, task), options.split) for task in TASKS}
+    belongs = belongings(directory, reader, askings.__getitem__)
+    name = hashlib.sha256(json.dumps(belongs, sort_keys=True).encode()).hexdigest()[:8]
+    out = (options.out or directory.parent / "evaluation" / f"{options.split}-{name}").resolve()
+    job = Job(
+        model=directory,
+        shards=str(options.shards) if "://" in options.shards else os.path.abspath(options.shards),
+        out=out,
+        askings=askings,
+        tasks=tuple(options.task.split(",")),
+        limit=options.limit,
+        batch_size=options.batch_size,
     )
-    if arguments.predictions:
-        lines = (json.dumps(prediction) for prediction in results.predictions)
-        arguments.predictions.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    print(json.dumps(as_dict(results)) if arguments.json else as_table(results, arguments.split))
+    questions = job.questions(reader)
+    settle(out, belongs)
+    share = torchrun_share()
+    if share is None and options.workers > 1:
+        answer_on_ray(job, options.workers)
+    else:
+        answer(job, share or (0, 1), int(os.environ.get("LOCAL_RANK", "0")))
+    if share is not None and share[0]:
+        return
+    wait_for_all(questions, out)
+    results = score_directory(reader, questions, out, options.seed)
+    write_atomically(out / "report.json", (json.dumps(as_dict(results), indent=2) + "\n").encode())
+    write_atomically(out / "report.md", as_markdown(results, options.compat).encode())
+    print(json.dumps(as_dict(results)) if options.json else f"{as_table(results, options.compat)}\n\nkept in {out}")
 
 
 if __name__ == "__main__":

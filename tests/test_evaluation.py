@@ -18,9 +18,10 @@ from gapdata.tasks import detection as detection_task
 from gapdata.tasks.detection import DetectionAnswer, TextBox
 from gapdata.tasks.pointmap import PointmapAnswer, answer_text
 from gapmodel.evaluation import detection, pointmap
+from gapmodel.evaluation.asking import spread
 from gapmodel.evaluation.iou import pairwise_iou
 from gapmodel.evaluation.report import as_dict, as_table
-from gapmodel.evaluation.run import Evaluation, spread
+from gapmodel.evaluation.results import Evaluation, TaskResult
 
 
 def random_boxes(count: int, seed: int) -> list[OrientedBox]:
@@ -198,9 +199,9 @@ def test_no_readable_answer_gives_no_figure() -> None:
     scores = pointmap.score(["?"], [PointmapAnswer(point=(0, 0, 1), label="bed")])
     assert math.isnan(scores.median_error)
     assert scores.label_accuracy == 0.0
-    results = Evaluation(pointmap=scores, pointmap_baseline=scores)
+    results = Evaluation(split="val", tasks={"pointmap": TaskResult(task="pointmap", ours=scores, baseline=scores)})
     assert json.loads(json.dumps(as_dict(results), allow_nan=False))["pointmap"]["median_error"] is None
-    assert "n/a" in as_table(results, "val")
+    assert "n/a" in as_table(results)
 
 
 def test_the_constant_point_is_the_median_and_the_most_frequent_label() -> None:

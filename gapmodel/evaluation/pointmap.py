@@ -1,4 +1,7 @@
-"""Stage 1 scores: how far the point is from the truth, and whether the label is right."""
+"""Stage 1 scores of single answers: how far the point is from the truth, and whether the label is right.
+
+What the points of a scene look like together is :mod:`gapmodel.evaluation.reconstruction`.
+"""
 
 from __future__ import annotations
 
@@ -8,50 +11,94 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gapdata.annotations.categories import normalised
+from gapdata.tasks.chat import Unparsable
 from gapdata.tasks.pointmap import PointmapAnswer, parse
+from gapmodel.evaluation.compat import Compat, numbers, python_literal, stripped
+from gapmodel.evaluation.iou import FAR
 
 WITHIN = (0.05, 0.10, 0.25)
 """Distances in metres whose share of hits is reported."""
+FARTHEST = 1.0
+"""Metres: the authors' score of an answer falls from 1 at the truth to 0 here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PointmapScores:
     """``median_error`` and ``mean_error`` are over the answers that could be read, in metres (NaN if none); the shares
-    count an answer that could not be read as wrong."""
+    and ``closeness`` count an answer that could not be read as wrong."""
 
     questions: int
     unparsable: int
+    reasons: dict[str, int]  # why
     median_error: float
     mean_error: float
     within: dict[str, float]  # "0.05" -> share
+    closeness: float  # mean of max(0, 1 - error / 1 m), the authors' logged score
     labelled: int
     label_accuracy: float
 
 
-def score(answers: Sequence[str | PointmapAnswer], truths: Sequence[PointmapAnswer]) -> PointmapScores:
+def score(
+    answers: Sequence[str | PointmapAnswer], truths: Sequence[PointmapAnswer], *, compat: Compat = "none"
+) -> PointmapScores:
     """Score model texts (or answers that are already parsed) against the truth of the same questions.
 
     The error of an answer is the Euclidean distance of its point; a label counts where the question has one, compared
-    without regard to case and surrounding space.
+    without regard to case and surrounding space. The authors' reading takes the first line that mentions the key, and
+    compares no labels.
     """
-    parsed = [parse(answer) if isinstance(answer, str) else answer for answer in answers]
-    read = [(answer, truth) for answer, truth in zip(parsed, truths, strict=True) if isinstance(answer, PointmapAnswer)]
-    errors = np.array([np.linalg.norm(np.subtract(answer.point, truth.point)) for answer, truth in read])
-    labelled = [truth.label for truth in truths if truth.label is not None]
-    right = sum(
-        truth.label is not None and answer.label is not None and _same(answer.label, truth.label)
-        for answer, truth in read
-    )
+    parsed = [read(answer, compat) for answer in answers]
+    found = point_errors(parsed, truths)
+    errors = found[np.isfinite(found)]
+    labelled = [truth.label for truth in truths if truth.label is not None and compat == "none"]
+    right = sum(label_is_right(answer, truth) for answer, truth in zip(parsed, truths, strict=True))
     total = max(len(truths), 1)
     return PointmapScores(
         questions=len(truths),
-        unparsable=len(truths) - len(read),
+        unparsable=sum(isinstance(answer, Unparsable) for answer in parsed),
+        reasons=dict(Counter(answer.reason for answer in parsed if isinstance(answer, Unparsable))),
         median_error=float(np.median(errors)) if len(errors) else float("nan"),
         mean_error=float(np.mean(errors)) if len(errors) else float("nan"),
         within={f"{limit:.2f}": float((errors < limit).sum()) / total for limit in WITHIN},
+        closeness=float(np.maximum(0.0, 1.0 - errors / FARTHEST).sum()) / total,
         labelled=len(labelled),
         label_accuracy=right / len(labelled) if labelled else float("nan"),
     )
+
+
+def read(answer: str | PointmapAnswer, compat: Compat = "none") -> PointmapAnswer | Unparsable:
+    """An answer's point and label."""
+    if not isinstance(answer, str):
+        return answer
+    return _first_line(answer) if compat == "gap" else parse(answer)
+
+
+def read_whole(answer: str) -> PointmapAnswer | Unparsable:
+    """The authors' reading for the points of a scene: the whole answer as one Python literal."""
+    return _point(python_literal(stripped(answer)))
+
+
+def point_errors(
+    parsed: Sequence[PointmapAnswer | Unparsable], truths: Sequence[PointmapAnswer]
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Distances (N,) in metres, infinite where an answer could not be read; a number is taken for a thousand
+    kilometres at most, so that the mean stays one."""
+    return np.array(
+        [
+            float(np.linalg.norm(np.clip(answer.point, -FAR, FAR) - truth.point))
+            if isinstance(answer, PointmapAnswer)
+            else np.inf
+            for answer, truth in zip(parsed, truths, strict=True)
+        ]
+    )
+
+
+def label_is_right(answer: PointmapAnswer | Unparsable, truth: PointmapAnswer) -> bool:
+    """Whether an answer names the label that its question has."""
+    if isinstance(answer, Unparsable) or answer.label is None or truth.label is None:
+        return False
+    return normalised(answer.label) == normalised(truth.label)
 
 
 def constant_baseline(training: Sequence[PointmapAnswer]) -> PointmapAnswer:
@@ -66,5 +113,18 @@ def constant_baseline(training: Sequence[PointmapAnswer]) -> PointmapAnswer:
     return PointmapAnswer(point=(float(point[0]), float(point[1]), float(point[2])), label=label)
 
 
-def _same(first: str, second: str) -> bool:
-    return first.strip().lower() == second.strip().lower()
+def _first_line(text: str) -> PointmapAnswer | Unparsable:
+    for line in stripped(text).split("\n"):
+        candidate = line.strip().strip(",")
+        if "pointmap" in candidate and not isinstance(value := python_literal(candidate), Unparsable):
+            return _point(value)
+    return Unparsable("no line that Python reads")
+
+
+def _point(value: object) -> PointmapAnswer | Unparsable:
+    if isinstance(value, Unparsable):
+        return value
+    point = numbers(value.get("pointmap"), 3) if isinstance(value, dict) else None
+    if point is None:
+        return Unparsable("pointmap is not three finite numbers")
+    return PointmapAnswer(point=(point[0], point[1], point[2]), label=None)

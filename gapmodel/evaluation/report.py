@@ -1,66 +1,150 @@
-"""Scores as a table for people and as plain types for programs."""
+"""Results as a table for a terminal, as Markdown, and as plain types for programs."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
+from gapmodel.evaluation.compat import WHY
 from gapmodel.evaluation.detection import Counts, DetectionScores
-from gapmodel.evaluation.run import Evaluation
+from gapmodel.evaluation.figures import Figure, figures
+from gapmodel.evaluation.results import Evaluation, TaskResult
+
+Columns = Literal["both", "none", "gap"]
+"""``both``: our scores and the authors'; ``none``: ours alone; ``gap``: the authors' alone."""
+
+TITLES = {
+    "pointmap": "pointmap",
+    "reconstruction": "reconstruction (points of a scene together)",
+    "detection": "detection",
+    "grounding": "grounding in one pass",
+    "grounding_two_stage": "grounding in two stages",
+    "captioning": "dense captioning",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Rows of text under a header; a row of one cell is a heading."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
 
 
 def as_dict(results: Evaluation) -> dict[str, Any]:
-    """Nested plain types; not-a-number becomes ``None``, so that the JSON is valid everywhere."""
-    fields = {name: getattr(results, name) for name in results.__slots__ if name != "predictions"}
-    return {name: _plain(value) for name, value in fields.items() if value is not None}
+    """Nested plain types: each task's scores under its name, the authors' under ``<task>_gap``, the constant answer's
+    under ``<task>_baseline``; not-a-number becomes ``None``, so that the JSON is valid everywhere."""
+    found: dict[str, Any] = {"split": results.split}
+    for name, task in results.tasks.items():
+        found[name] = _plain(task.ours)
+        found |= {} if task.gap is None else {f"{name}_gap": _plain(task.gap)}
+        found |= {} if task.baseline is None else {f"{name}_baseline": _plain(task.baseline)}
+    tasks = results.tasks.items()
+    found["intervals"] = {name: {k: list(v) for k, v in task.intervals.items()} for name, task in tasks}
+    found["left_out"] = {name: task.left_out for name, task in tasks}
+    found["notes"] = {name: _notes(task) for name, task in tasks}
+    return found
 
 
-def as_table(results: Evaluation, split: str) -> str:
-    """One line per figure: the model beside the constant answer."""
-    rows: list[tuple[str, str, str]] = []
-    point, constant = results.pointmap, results.pointmap_baseline
-    if point and constant:
-        rows += [
-            (f"pointmap, {point.questions} questions", "", ""),
-            ("  median point error", _metres(point.median_error), _metres(constant.median_error)),
-            ("  mean point error", _metres(point.mean_error), _metres(constant.mean_error)),
-            *(
-                (f"  within {limit} m", _share(point.within[limit]), _share(constant.within[limit]))
-                for limit in point.within
-            ),
-            ("  label accuracy", _share(point.label_accuracy), _share(constant.label_accuracy)),
-            ("  unreadable answers", str(point.unparsable), str(constant.unparsable)),
-        ]
-    boxes, fixed = results.detection, results.detection_baseline
-    if boxes and fixed:
-        rows += [
-            (f"detection, {boxes.views} views, {boxes.true} objects", "", ""),
-            *_detection_rows(boxes, fixed),
-            ("  objects named", _share(boxes.named), _share(fixed.named)),
-            ("  median centre error of these", _metres(boxes.median_center_error), _metres(fixed.median_center_error)),
-            ("  predicted boxes", str(boxes.predicted), str(fixed.predicted)),
-            ("  unreadable answers", str(boxes.unparsable), str(fixed.unparsable)),
-        ]
-    header = (f"split {split}", "model", "constant answer")
-    width = max(len(row[0]) for row in (*rows, header))
-    return "\n".join(f"{name:<{width}}  {ours:>10}  {theirs:>15}".rstrip() for name, ours, theirs in (header, *rows))
+def as_table(results: Evaluation, columns: Columns = "both") -> str:
+    """All tasks in one table, and the classes of detection in another."""
+    parts = [_text(summary(results, columns))]
+    for task in results.tasks.values():
+        if isinstance(task.ours, DetectionScores):
+            parts.append(_text(class_table(task, columns)))
+    parts += [f"{TITLES[task.task]}: {note}" for task in results.tasks.values() for note in _notes(task)]
+    return "\n\n".join(parts)
 
 
-def _detection_rows(boxes: DetectionScores, fixed: DetectionScores) -> list[tuple[str, str, str]]:
+def as_markdown(results: Evaluation, columns: Columns = "both") -> str:
+    """The same as a Markdown document."""
+    parts = [f"# Evaluation on split {results.split}", _markdown(summary(results, columns))]
+    for task in results.tasks.values():
+        if isinstance(task.ours, DetectionScores):
+            parts += ["## Detection by class", _markdown(class_table(task, columns))]
+    notes = [f"- {TITLES[task.task]}: {note}" for task in results.tasks.values() for note in _notes(task)]
+    return "\n\n".join([*parts, *(["## Notes", "\n".join(notes)] if notes else [])]) + "\n"
+
+
+def summary(results: Evaluation, columns: Columns = "both") -> Table:
+    """One row a figure, all tasks below each other."""
+    ours, gap = columns != "gap", columns != "none"
+    header = [f"split {results.split}", *(["ours", "95 % interval"] if ours else []), *(["authors'"] if gap else [])]
+    rows: list[tuple[str, ...]] = []
+    for task in results.tasks.values():
+        rows.append((TITLES[task.task],))
+        theirs = {} if task.gap is None else {figure.name: figure for figure in figures(task.gap)}
+        constant = {} if task.baseline is None else {figure.name: figure for figure in figures(task.baseline)}
+        for figure in figures(task.ours):
+            row = [f"  {figure.name}"]
+            if ours:
+                row += [figure.text(), _interval(figure, task)]
+            if gap:
+                row.append(theirs[figure.name].text() if figure.name in theirs else "n/a")
+            row.append(constant[figure.name].text() if figure.name in constant else "")
+            rows.append(tuple(row))
+        rows += [(f"  not asked: {reason}", str(count)) for reason, count in task.left_out.items()]
+    return Table(header=(*header, "constant answer"), rows=tuple(rows))
+
+
+def class_table(task: TaskResult, columns: Columns = "both") -> Table:
+    """Detection by class: precision, recall and F1 at both thresholds, with ours and the authors' F1."""
+    scores = task.gap if columns == "gap" else task.ours
+    assert isinstance(scores, DetectionScores)
+    theirs = task.gap if columns == "both" and isinstance(task.gap, DetectionScores) else None
+    header = ["class", "true", "predicted"]
+    for limit in scores.by_class:
+        header += [f"P {limit}", f"R {limit}", f"F1 {limit}", f"AP {limit}"]
+        header += [f"F1 {limit} authors'"] if theirs is not None else []
     rows = []
-    for limit, counts in boxes.overall.items():
-        other = fixed.overall[limit]
-        rows += [
-            (f"  precision at IoU {limit}", _share(counts.precision), _share(other.precision)),
-            (f"  recall at IoU {limit}", _share(counts.recall), _share(other.recall)),
-            (f"  F1 at IoU {limit}", _share(counts.f1), _share(other.f1)),
-            (
-                f"  F1 at IoU {limit}, mean of classes",
-                _share(boxes.macro[limit]["f1"]),
-                _share(fixed.macro[limit]["f1"]),
-            ),
-        ]
-    return rows
+    for label in sorted({name for counts in scores.by_class.values() for name in counts}):
+        first = next(iter(scores.by_class.values())).get(label, Counts())
+        row = [label, str(first.true_positives + first.false_negatives)]
+        row.append(str(first.true_positives + first.false_positives))
+        for limit, classes in scores.by_class.items():
+            counts = classes.get(label, Counts())
+            shares = (counts.precision, counts.recall, counts.f1, scores.ap_by_class[limit].get(label, math.nan))
+            row += [_percent(value) for value in shares]
+            if theirs is not None:
+                row.append(_percent(theirs.by_class[limit].get(label, Counts()).f1))
+        rows.append(tuple(row))
+    return Table(header=tuple(header), rows=tuple(rows))
+
+
+def _interval(figure: Figure, task: TaskResult) -> str:
+    found = task.intervals.get(figure.name)
+    return "" if found is None else " .. ".join(dataclasses.replace(figure, value=end).text() for end in found)
+
+
+def _notes(task: TaskResult) -> list[str]:
+    why = WHY.get({"reconstruction": "pointmap"}.get(task.task, task.task))
+    return [*([] if why is None or task.gap is None or task.task == "reconstruction" else [why]), *task.notes]
+
+
+def _text(table: Table) -> str:
+    cells = [table.header, *table.rows]
+    columns = range(len(table.header))
+    widths = [max((len(row[at]) for row in cells if len(row) > at and len(row) > 1), default=0) for at in columns]
+    lines = []
+    for row in cells:
+        padded = [row[0].ljust(widths[0]), *(cell.rjust(widths[at]) for at, cell in enumerate(row[1:], start=1))]
+        lines.append("  ".join(padded).rstrip())
+    return "\n".join(lines)
+
+
+def _markdown(table: Table) -> str:
+    lines = [_line(table.header), _line(["---", *["---:"] * (len(table.header) - 1)])]
+    for row in table.rows:
+        cells = [f"**{row[0]}**"] if len(row) == 1 else [row[0].strip(), *row[1:]]
+        lines.append(_line([*cells, *[""] * (len(table.header) - len(cells))]))
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _plain(value: Any) -> Any:
@@ -71,14 +155,12 @@ def _plain(value: Any) -> Any:
         return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, float) and value != value:
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
 
 
-def _metres(value: float) -> str:
-    return "n/a" if value != value else f"{value:.3f} m"
-
-
-def _share(value: float) -> str:
-    return "n/a" if value != value else f"{100 * value:.1f} %"
+def _percent(value: float) -> str:
+    return "n/a" if math.isnan(value) else f"{100 * value:.1f}"

@@ -1,54 +1,68 @@
-"""Ask a model the held-out questions of a build and score its answers."""
+"""Evaluate a model: ask what has no answer yet, then score all answers. In memory, or in a directory that resumes::
+
+OUT/asked.json                   what the predictions belong to
+OUT/predictions/part-000.jsonl   a line a question, one file a worker
+OUT/report.json  OUT/report.md   the scores
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
-import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
-
-from tqdm import tqdm
+from typing import Any
 
 from gapdata.errors import UsageError
-from gapdata.records.schema import Prompt, Record
-from gapdata.tasks import detection, pointmap
-from gapdata.tasks.chat import Question
-from gapdata.tasks.detection import DetectionAnswer, TextBox
-from gapdata.tasks.pointmap import PointmapAnswer
-from gapmodel.augment import decode
-from gapmodel.data import Records, chosen_records, detection_question, euler_convention, question_options
-from gapmodel.evaluation import detection as detection_scores
-from gapmodel.evaluation import pointmap as pointmap_scores
-from gapmodel.generate import generate_answers, in_batches
+from gapdata.records.schema import Record
+from gapmodel.data import Records, question_options
+from gapmodel.evaluation.answering import Answerer, missing
+from gapmodel.evaluation.asking import LANGUAGE_TASKS, TASKS, Asking, HeldOut, first_frames, held_out, positions, spread
+from gapmodel.evaluation.predictions import PredictionFile, fingerprint_of_files, read_predictions
+from gapmodel.evaluation.results import Evaluation, TaskResult
+from gapmodel.evaluation.scoring import score_task
 from gapmodel.modeling import GapForConditionalGeneration
-from gapmodel.packing import Example
 from gapmodel.processing import GapProcessor
 from gapmodel.recipe import DataRecipe
-from gapmodel.train import RECIPE_FILE
+from gapmodel.train import RECIPE_FILE, load_model
 
-Item = TypeVar("Item")
+MODEL_FILES = ("config.json", "*.safetensors", "gap_processor.json", "tokenizer.json")
+BASELINE_RECORDS = 2000
+"""Most training records that the constant answers are taken from."""
+TRAINED_AS = {"grounding_two_stage": "grounding_frame"}
+"""The training task whose options a task is asked with, where it has another name."""
 
-POINTMAP_TOKENS = 64
-DETECTION_TOKENS_PER_BOX = 75
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
-    """Scores of a model, of the answer that needs no looking, and the model's own texts by record key."""
-
-    pointmap: pointmap_scores.PointmapScores | None = None
-    pointmap_baseline: pointmap_scores.PointmapScores | None = None
-    detection: detection_scores.DetectionScores | None = None
-    detection_baseline: detection_scores.DetectionScores | None = None
-    predictions: tuple[dict[str, str], ...] = ()
+Askings = Callable[[str], Asking]
+"""How the questions of a task are put."""
 
 
-def model_data_recipe(directory: Path) -> DataRecipe:
-    """How the model at ``directory`` was asked during training: frames of a view, detection's convention and limits."""
-    fields = json.loads((directory / RECIPE_FILE).read_text(encoding="utf-8"))["data"]
-    return DataRecipe(**fields)
+def model_data_recipe(directory: Path, task: str | None = None) -> DataRecipe:
+    """How the model at ``directory`` was asked during training: frames of a view, detection's convention and limits.
+
+    Where it was trained on a mixture, the part that asks ``task`` counts, if there is one.
+    """
+    fields = json.loads((directory / RECIPE_FILE).read_text(encoding="utf-8"))
+    data = fields["data"]
+    for part in fields.get("mixture", {}).values():
+        if part.get("task", data.get("task")) == TRAINED_AS.get(task or "", task):
+            data = data | part
+            break
+    known = {field.name for field in dataclasses.fields(DataRecipe)}
+    return DataRecipe(**{name: value for name, value in data.items() if name in known})
+
+
+def asking_as_trained(recipe: DataRecipe, split: str) -> Asking:
+    """The held-out questions, put as in training: each mark alone, and the frames in their order."""
+    spoken = recipe.task not in ("pointmap", "detection")
+    return Asking(
+        split=split,
+        view="clip" if spoken else recipe.view,
+        language_view=recipe.view if spoken else "scene",
+        frames=recipe.frames,
+        options=replace(question_options(recipe), marks=1),
+    )
 
 
 def evaluate(
@@ -61,142 +75,135 @@ def evaluate(
     tasks: Sequence[str],
     limit: int | None = None,
     batch_size: int = 32,
+    seed: int = 0,
 ) -> Evaluation:
-    """Score ``model`` on the records of ``split``.
+    """Score ``model`` on the records of ``split``, in this process and in memory.
 
     Args:
         model: put into evaluation mode here.
         processor: the model's.
         reader: the build; its ``train`` split serves the baselines.
-        asked: frames, view and detection options as in training; its split and prompts are not used.
+        asked: frames, view and options as in training; its split and prompts are not used.
         split: the held-out split.
-        tasks: ``pointmap``, ``detection`` or both.
+        tasks: among :data:`gapmodel.evaluation.asking.TASKS`, or ``all``.
         limit: at most so many questions of each task, spread evenly over the records.
         batch_size: questions answered at once.
+        seed: of the bootstrap.
+
+    Raises:
+        UsageError: the split has nothing to ask for a task.
     """
     model.eval()
-    held_out, training = replace(asked, split=split), replace(asked, split="train")
-    results = Evaluation()
-    ask = _Asker(model=model, processor=processor, batch_size=batch_size)
-    if "pointmap" in tasks:
-        pairs = spread(stored_prompts(reader, held_out), limit)
-        if not pairs:
-            raise UsageError(f"no record of split {split} has a prompt", cure="evaluate on scenes with annotation")
-        truths = [_truth(prompt) for _, prompt in pairs]
-        texts = ask(
-            "pointmap",
-            [(record, pointmap.render(record, prompt)) for record, prompt in pairs],
-            lambda record: POINTMAP_TOKENS,
-        )
-        known = stored_prompts(reader, training) if _has(reader, training) else []
-        constant = pointmap_scores.constant_baseline([_truth(prompt) for _, prompt in known])
-        results = replace(
-            results,
-            pointmap=pointmap_scores.score(texts, truths),
-            pointmap_baseline=pointmap_scores.score([constant] * len(truths), truths),
-            predictions=_predictions("pointmap", [record for record, _ in pairs], texts),
-        )
-    if "detection" in tasks:
-        records = spread([_first_frames(reader[i], asked.frames) for i in chosen_records(reader, held_out)], limit)
-        true_boxes = [detection_truth(record, asked) for record in records]
-        longest = max((len(boxes) for boxes in true_boxes), default=0)
-        texts = ask(
-            "detection",
-            [(record, detection_question(record, asked)) for record in records],
-            lambda record: 16 + DETECTION_TOKENS_PER_BOX * (longest + 2),
-        )
-        known_boxes = []
-        if _has(reader, training):
-            known_boxes = [
-                detection_truth(_first_frames(reader[i], asked.frames), asked) for i in chosen_records(reader, training)
-            ]
-        baseline: DetectionAnswer = detection_scores.constant_baseline(known_boxes)
-        convention = euler_convention(asked)
-        results = replace(
-            results,
-            detection=detection_scores.score(texts, true_boxes, convention),
-            detection_baseline=detection_scores.score([baseline] * len(records), true_boxes, convention),
-            predictions=results.predictions + _predictions("detection", records, texts),
-        )
-    return results
+    asking = asking_as_trained(asked, split)
+    questions = asked_tasks(reader, lambda task: asking, tasks, limit)
+    answerer = Answerer(model=model, processor=processor, reader=reader, batch_size=batch_size)
+    for task in questions:
+        answerer.answer(task)
+    return score(reader, questions, answerer.texts, seed)
 
 
-def stored_prompts(reader: Records, recipe: DataRecipe) -> list[tuple[Record, Prompt]]:
-    """Every stored prompt of the recipe's records that lies in the frames that are used."""
-    records = (_first_frames(reader[index], recipe.frames) for index in chosen_records(reader, recipe))
-    return [(record, prompt) for record in records for prompt in record.prompts]
+def asked_tasks(reader: Records, askings: Askings, tasks: Sequence[str], limit: int | None = None) -> list[HeldOut]:
+    """The questions of several tasks; with ``all`` among them, of every task that the split has questions for.
+
+    Raises:
+        UsageError: the split has nothing to ask for a task that was named, or for any.
+    """
+    named = TASKS if "all" in tasks else tasks
+    found = [held_out(reader, askings(task), task, limit) for task in named]
+    empty = [task for task in found if not task.asked]
+    if empty and ("all" not in tasks or len(empty) == len(found)):
+        reasons = (
+            ", ".join(sorted({reason for task in empty for reason in task.left_out})) or "no such record or prompt"
+        )
+        raise UsageError(
+            f"split {empty[0].asking.split} has nothing to ask for {', '.join(task.task for task in empty)}: {reasons}",
+            cure="evaluate on scenes with annotation, or name other tasks",
+        )
+    return [task for task in found if task.asked]
 
 
-def detection_truth(record: Record, recipe: DataRecipe) -> list[TextBox]:
-    """The boxes that a detector should report, unrounded."""
-    options = question_options(recipe)
-    taxonomy, missing = options.taxonomy, options.missing_label
-    found = detection.targets(
-        record,
-        min_visible_pixels=options.min_visible_pixels,
-        max_objects=options.max_objects,
-        taxonomy=taxonomy,
-        missing_label=missing,
+def answer_share(
+    directory: Path,
+    reader: Records,
+    questions: Sequence[HeldOut],
+    out: Path,
+    *,
+    share: tuple[int, int] = (0, 1),
+    batch_size: int = 32,
+    device: str = "cpu",
+) -> None:
+    """Answer a worker's share of the questions that ``out`` has no answer to; no model is loaded where there is none.
+
+    Args:
+        directory: the model's.
+        reader: the build.
+        questions: all of them.
+        out: the evaluation's directory.
+        share: (rank, workers).
+        batch_size: questions answered at once.
+        device: where the model runs.
+
+    Raises:
+        UsageError: another process answers this worker's share.
+    """
+    if not missing(questions, read_predictions(out)):
+        return
+    with PredictionFile(out, share[0]) as file:
+        model, processor = load_model(directory)
+        answerer = Answerer(
+            model=model.eval().to(device),
+            processor=processor,
+            reader=reader,
+            batch_size=batch_size,
+            texts=read_predictions(out),
+            keeper=file,
+            share=share,
+        )
+        for task in questions:
+            answerer.answer(task)
+
+
+def score_directory(reader: Records, questions: Sequence[HeldOut], out: Path, seed: int = 0) -> Evaluation:
+    """Score the predictions in ``out``.
+
+    Raises:
+        UsageError: some questions have no answer yet.
+    """
+    texts = read_predictions(out)
+    lacking = missing(questions, texts)
+    if lacking:
+        raise UsageError(f"{lacking} questions have no answer yet", path=out, cure="run the same command again")
+    return score(reader, questions, texts, seed)
+
+
+def score(reader: Records, questions: Sequence[HeldOut], texts: Mapping[str, str], seed: int = 0) -> Evaluation:
+    """All tasks' results: a pure function of the records and the texts."""
+    results: dict[str, TaskResult] = {}
+    for task in questions:
+        for result in score_task(task, texts, seed=seed, training=known_records(reader, task)):
+            results[result.task] = result
+    predictions = tuple(
+        {"task": task.task, "id": item.id, "key": item.key, "text": texts[item.id]}
+        for task in questions
+        for item in task.asked
     )
-    return [
-        detection.text_box(item, euler_convention(recipe), taxonomy=taxonomy, missing_label=missing) for item in found
-    ]
+    split = questions[0].asking.split if questions else ""
+    return Evaluation(split=split, tasks=results, predictions=predictions)
 
 
-def spread(items: Sequence[Item], limit: int | None) -> list[Item]:
-    """At most ``limit`` of ``items``, evenly spaced, so that every scene is represented."""
-    if limit is None or limit >= len(items):
-        return list(items)
-    return [items[index * len(items) // limit] for index in range(limit)]
+def known_records(reader: Records, task: HeldOut) -> list[Record]:
+    """Training records for a constant answer; none for tasks that have no such answer."""
+    if task.task in LANGUAGE_TASKS:
+        return []
+    found = spread(positions(reader, replace(task.asking, split="train"), task.task), BASELINE_RECORDS)
+    return [first_frames(replace(reader[index], members={}), task.asking.frames) for index in found]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asker:
-    model: GapForConditionalGeneration
-    processor: GapProcessor
-    batch_size: int
-
-    def __call__(
-        self, task: str, asked: Sequence[tuple[Record, Question]], budget: Callable[[Record], int]
-    ) -> list[str]:
-        texts: list[str] = []
-        with tqdm(total=len(asked), desc=f"answering {task}", unit="question", mininterval=1.0, file=sys.stderr) as bar:
-            for batch in in_batches(asked, self.batch_size):
-                examples = [self._example(record, question) for record, question in batch]
-                longest = max(budget(record) for record, _ in batch)
-                texts += generate_answers(self.model, self.processor, examples, longest)
-                bar.update(len(batch))
-        return texts
-
-    def _example(self, record: Record, question: Question) -> Example:
-        images = list(decode(record, geometry=False).images)
-        return self.processor.encode(record.key, images, question, with_answer=False)
-
-
-def _first_frames(record: Record, frames: int) -> Record:
-    if not frames or frames >= len(record):
-        return record
-    return replace(
-        record,
-        frame_ids=record.frame_ids[:frames],
-        intrinsics=record.intrinsics[:frames],
-        camera_to_world=record.camera_to_world[:frames],
-        camera_to_first=record.camera_to_first[:frames],
-        objects=tuple(replace(item, visible_pixels=item.visible_pixels[:frames]) for item in record.objects),
-        prompts=tuple(prompt for prompt in record.prompts if prompt.frame < frames),
-    )
-
-
-def _truth(prompt: Prompt) -> PointmapAnswer:
-    return PointmapAnswer(point=prompt.point, label=prompt.label)
-
-
-def _predictions(task: str, records: Sequence[Record], texts: Sequence[str]) -> tuple[dict[str, str], ...]:
-    return tuple({"task": task, "key": record.key, "text": text} for record, text in zip(records, texts, strict=True))
-
-
-def _has(reader: Records, recipe: DataRecipe) -> bool:
-    try:
-        return bool(chosen_records(reader, recipe))
-    except UsageError:
-        return False
+def belongings(directory: Path, reader: Any, askings: Askings) -> dict[str, Any]:
+    """What predictions belong to: the bytes of the model, the records of the build, and the way of asking."""
+    plan = Path(str(reader.build)) / "plan.json"
+    build = json.loads(plan.read_text(encoding="utf-8")).get("fingerprint") if plan.is_file() else None
+    records = hashlib.sha256("\n".join(reader.keys).encode()).hexdigest()
+    asking = {task: dataclasses.asdict(askings(task)) for task in TASKS}
+    model = fingerprint_of_files(directory, MODEL_FILES)
+    return {"model": model, "build": build, "records": records, "asking": asking}

@@ -1,0 +1,133 @@
+"""Putting the questions to a model: in batches, a worker's share of them, and only those that have no answer yet."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from gapdata.records.codec import record_image
+from gapdata.tasks.chat import Unparsable
+from gapmodel.data import Records
+from gapmodel.evaluation.asking import Asked, HeldOut, around_views, second_id, second_stage
+from gapmodel.evaluation.grounding import chosen_frame
+from gapmodel.generate import generate_answers, in_batches
+from gapmodel.modeling import GapForConditionalGeneration
+from gapmodel.packing import Example, Frames
+from gapmodel.processing import GapProcessor
+
+
+class Keeper(Protocol):
+    """Where predictions go: a :class:`gapmodel.evaluation.predictions.PredictionFile`, or nowhere."""
+
+    def append(self, lines: Sequence[dict[str, str]], /) -> None: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Answerer:
+    """A model and what it has answered.
+
+    Args:
+        model: in evaluation mode, on its device.
+        processor: the model's.
+        reader: the build.
+        batch_size: questions answered at once.
+        texts: the answers so far, by question; grows.
+        keeper: also gets every new answer.
+        share: (rank, workers): the records of which every ``workers``-th one is this worker's.
+    """
+
+    model: GapForConditionalGeneration
+    processor: GapProcessor
+    reader: Records
+    batch_size: int = 32
+    texts: dict[str, str] = field(default_factory=dict)
+    keeper: Keeper | None = None
+    share: tuple[int, int] = (0, 1)
+    _images: tuple[int, list[NDArray[np.uint8]]] = (-1, [])
+    _looks: dict[tuple[int, ...], Frames] = field(default_factory=dict)
+
+    def answer(self, questions: HeldOut) -> None:
+        """Answer this worker's share of a task's questions, both stages where it has two."""
+        mine = shared(questions, self.share)
+        self._ask(questions.task, mine)
+        if questions.task == "grounding_two_stage":
+            self._ask(f"{questions.task}, second stage", second_questions(self.reader, questions, mine, self.texts))
+
+    def _ask(self, name: str, asked: Sequence[Asked]) -> None:
+        waiting = [item for item in asked if item.id not in self.texts]
+        with tqdm(total=len(asked), desc=f"answering {name}", unit="question", mininterval=1.0, file=sys.stderr) as bar:
+            bar.update(len(asked) - len(waiting))
+            for batch in in_batches(waiting, self.batch_size):
+                examples = [self._example(item) for item in batch]
+                found = generate_answers(self.model, self.processor, examples, max(item.tokens for item in batch))
+                lines = [
+                    {"id": item.id, "task": item.kind, "key": item.key, "text": text}
+                    for item, text in zip(batch, found, strict=True)
+                ]
+                if self.keeper is not None:
+                    self.keeper.append(lines)
+                self.texts |= {line["id"]: line["text"] for line in lines}
+                bar.update(len(batch))
+
+    def _example(self, item: Asked) -> Example:
+        # Questions about a view follow each other: it is decoded once, and prepared once where nothing is drawn on it.
+        if self._images[0] != item.index:
+            record = self.reader[item.index]
+            self._images = (item.index, [record_image(record, frame) for frame in range(len(record))])
+            self._looks = {}
+        images, marks = self._images[1], item.question.marks
+        shown = [images[frame] for frame in item.order] if item.order else images
+        if marks:
+            return self.processor.encode(item.key, shown, item.question, with_answer=False)
+        if item.order not in self._looks:
+            self._looks = {item.order: self.processor.look(shown)}
+        return self.processor.encode(item.key, self._looks[item.order], item.question, with_answer=False)
+
+
+def shared(questions: HeldOut, share: tuple[int, int]) -> list[Asked]:
+    """A worker's part of a task's questions: those about every ``workers``-th record, so that no view is decoded twice.
+
+    It depends on nothing but the questions and the share, so workers agree without talking to each other.
+    """
+    rank, workers = share
+    turn = {index: place % workers for place, index in enumerate(questions.records)}
+    return [item for item in questions.asked if turn[item.index] == rank]
+
+
+def second_questions(reader: Records, questions: HeldOut, asked: Sequence[Asked], texts: dict[str, str]) -> list[Asked]:
+    """The second stage of answered first ones: about the frame that we read, and about the one that the authors read
+    where that is another. Where no frame can be read both are asked about frame 0, the authors' choice."""
+    around = around_views(reader)
+    found: dict[str, Asked] = {}
+    for item in asked:
+        record = questions.records[item.index]
+        for frame in frames_to_ask(texts[item.id], len(record)):
+            second = second_stage(reader, around, item, record, frame, questions.asking)
+            found.setdefault(second.id, second)
+    return list(found.values())
+
+
+def frames_to_ask(text: str, frames: int) -> list[int]:
+    """The frames of which the second stage is asked, by the first stage's answer."""
+    read = [chosen_frame(text, frames), chosen_frame(text, frames, compat="gap")]
+    return sorted({0 if isinstance(frame, Unparsable) else frame for frame in read})
+
+
+def missing(questions: Sequence[HeldOut], texts: dict[str, str]) -> int:
+    """How many questions have no answer; a second stage counts as one."""
+    count = 0
+    for task in questions:
+        for item in task.asked:
+            text = texts.get(item.id)
+            if text is None:
+                count += 1
+            elif task.task == "grounding_two_stage":
+                frames = frames_to_ask(text, len(task.records[item.index]))
+                count += any(second_id(item, frame) not in texts for frame in frames)
+    return count

@@ -1,0 +1,280 @@
+"""The held-out questions: which ones a build holds, in which order, under which names, and what each belongs to.
+
+A question's id (``pointmap/<record key>/<prompt>``, ``grounding/<record key>/<description>``, ...) is a function of the
+build and of how it is asked, so predictions can be kept by id and an interrupted evaluation knows what is missing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from gapdata.errors import UsageError
+from gapdata.records.expressions import Expression, descriptions
+from gapdata.records.schema import Record
+from gapdata.tasks import captioning, detection, grounding, grounding_box, grounding_frame, pointmap
+from gapdata.tasks.chat import Question
+from gapdata.tasks.detection import TextBox
+from gapdata.tasks.questions import QuestionOptions, obstacle
+from gapdata.tasks.wordings import convention_of
+from gapmodel.data import Records
+
+Item = TypeVar("Item")
+
+TASKS = ("pointmap", "detection", "grounding", "grounding_two_stage", "captioning")
+"""What can be evaluated; the points of ``pointmap`` are also scored together, scene by scene."""
+LANGUAGE_TASKS = TASKS[2:]
+AROUND = 9
+"""Frames before and after the chosen one that a second stage sees, as in GAP-MLLM's inference."""
+TOKENS = {"pointmap": 64, "grounding": 160, "grounding_frame": 48, "grounding_box": 128, "captioning": 256}
+"""Longest answer of each kind of question; a detection answer's grows with the most boxes that a view has."""
+TOKENS_PER_BOX = 75
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """How the held-out questions are put."""
+
+    split: str = "val"
+    view: str = "clip"
+    """Kind of view that pointmap and detection are asked about."""
+    language_view: str = "scene"
+    """Kind of view that the rest is asked about; where the split has none, ``view``."""
+    frames: int = 0
+    """Pointmap and detection use the first so many frames of a view; 0 for all."""
+    options: QuestionOptions = field(default_factory=QuestionOptions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One question that is put to the model."""
+
+    id: str
+    kind: str  # a key of TOKENS, or "detection"
+    index: int  # of the record in the build
+    key: str  # the record's
+    number: int  # of the prompt or the description within the record
+    question: Question
+    tokens: int  # longest answer
+    order: tuple[int, ...] = ()  # frames of the record that are shown, in this order; empty for all
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """One task's questions, the records that they are about, and what is not asked about, by reason."""
+
+    task: str
+    asking: Asking
+    asked: tuple[Asked, ...]
+    records: dict[int, Record]  # by index, without their images
+    left_out: dict[str, int]
+    missed: tuple[tuple[int, int], ...] = ()  # captioning: (record, description) of objects without a proposal
+
+
+def held_out(reader: Records, asking: Asking, task: str, limit: int | None = None) -> HeldOut:
+    """The questions of one task, at most ``limit``, spread evenly; none where the split has nothing to ask.
+
+    Raises:
+        UsageError: the task is unknown.
+        ShardError: a record cannot be read or contradicts itself.
+    """
+    if task not in TASKS:
+        raise UsageError(f"task {task!r} is unknown", cure=f"choose from {', '.join(TASKS)}")
+    records = {index: _known(reader[index], asking, task) for index in positions(reader, asking, task)}
+    if task == "pointmap":
+        asked = [item for index, record in records.items() for item in _pointmap(index, record, asking)]
+        return _chosen(task, asking, asked, records, limit)
+    if task == "detection":
+        tokens = 16 + TOKENS_PER_BOX * (2 * max((len(truth(r, asking)) for r in records.values()), default=0) + 2)
+        asked = [_detection(index, record, asking, tokens) for index, record in records.items()]
+        return _chosen(task, asking, asked, records, limit)
+    return _language(task, records, asking, limit)
+
+
+def positions(reader: Records, asking: Asking, task: str) -> list[int]:
+    """Indices of the records that a task is asked about."""
+    kinds = (asking.language_view, asking.view) if task in LANGUAGE_TASKS else (asking.view,)
+    for kind in kinds:
+        if hasattr(reader, "select"):
+            found = list(reader.select(split=asking.split, view=kind))
+        else:
+            found = [i for i in range(len(reader)) if (reader[i].split, reader[i].view) == (asking.split, kind)]
+        if found:
+            return found
+    return []
+
+
+def truth(record: Record, asking: Asking) -> list[TextBox]:
+    """The boxes that a detector should report, unrounded."""
+    options = asking.options
+    found = detection.targets(
+        record,
+        min_visible_pixels=options.min_visible_pixels,
+        max_objects=options.max_objects,
+        taxonomy=options.taxonomy,
+        missing_label=options.missing_label,
+    )
+    convention = convention_of(options.wording, options.convention)
+    return [
+        detection.text_box(item, convention, taxonomy=options.taxonomy, missing_label=options.missing_label)
+        for item in found
+    ]
+
+
+def around_views(reader: Records) -> dict[str, int]:
+    """Indices of the build's views around a frame, by their keys."""
+    if hasattr(reader, "select") and hasattr(reader, "keys"):
+        return {reader.keys[index]: index for index in reader.select(view="around")}
+    return {reader[index].key: index for index in range(len(reader)) if reader[index].view == "around"}
+
+
+def second_stage(
+    reader: Records, around: dict[str, int], first: Asked, record: Record, frame: int, asking: Asking
+) -> Asked:
+    """The second of two grounding questions, about a view that begins with ``frame`` of the first one's record.
+
+    Where the build has the view around that frame (``<scene>-around-<frame id>``, :func:`around_views`) it is shown,
+    else the frames of the record itself: the chosen one, up to nine that follow and up to nine that precede it, nearest
+    first.
+    """
+    key = f"{record.scene_id}-around-{record.frame_ids[frame]:05d}"
+    expression = descriptions(record)[first.number]
+    index = around.get(key)
+    after, before = range(frame, len(record)), range(frame - 1, -1, -1)
+    order = () if index is not None else (*after[: AROUND + 1], *before[:AROUND])
+    frames = len(order) if index is None else len(reader[index])
+    return Asked(
+        id=second_id(first, frame),
+        kind="grounding_box",
+        index=first.index if index is None else index,
+        key=record.key if index is None else key,
+        number=first.number,
+        question=Question(text=grounding_box.question_text(frames, expression, asking.options.wording), answer=""),
+        tokens=TOKENS["grounding_box"],
+        order=order,
+    )
+
+
+def second_id(first: Asked, frame: int) -> str:
+    """The id of the second stage's question that follows a first one."""
+    return f"grounding_box/{first.key}/{first.number}/{frame}"
+
+
+def first_frames(record: Record, frames: int) -> Record:
+    """The view of the first ``frames`` frames; the whole one for 0."""
+    if not frames or frames >= len(record):
+        return record
+    return replace(
+        record,
+        frame_ids=record.frame_ids[:frames],
+        intrinsics=record.intrinsics[:frames],
+        camera_to_world=record.camera_to_world[:frames],
+        camera_to_first=record.camera_to_first[:frames],
+        objects=tuple(replace(item, visible_pixels=item.visible_pixels[:frames]) for item in record.objects),
+        prompts=tuple(prompt for prompt in record.prompts if prompt.frame < frames),
+    )
+
+
+def spread(items: Sequence[Item], limit: int | None) -> list[Item]:
+    """At most ``limit`` of ``items``, evenly spaced, so that every scene is represented."""
+    if limit is None or limit >= len(items):
+        return list(items)
+    return [items[index * len(items) // limit] for index in range(limit)]
+
+
+def _known(record: Record, asking: Asking, task: str) -> Record:
+    record = replace(record, members={})
+    return record if task in LANGUAGE_TASKS else first_frames(record, asking.frames)
+
+
+def _chosen(
+    task: str, asking: Asking, asked: Sequence[Asked], records: dict[int, Record], limit: int | None
+) -> HeldOut:
+    chosen = tuple(spread(asked, limit))
+    used = {item.index for item in chosen}
+    kept = {index: record for index, record in records.items() if index in used}
+    return HeldOut(task=task, asking=asking, asked=chosen, records=kept, left_out={})
+
+
+def _pointmap(index: int, record: Record, asking: Asking) -> list[Asked]:
+    options = asking.options
+    return [
+        Asked(
+            id=f"pointmap/{record.key}/{prompt.index}",
+            kind="pointmap",
+            index=index,
+            key=record.key,
+            number=number,
+            question=pointmap.render(record, prompt, taxonomy=options.taxonomy, missing_label=options.missing_label),
+            tokens=TOKENS["pointmap"],
+            order=tuple(range(len(record))),
+        )
+        for number, prompt in enumerate(record.prompts)
+    ]
+
+
+def _detection(index: int, record: Record, asking: Asking, tokens: int) -> Asked:
+    question = Question(text=detection.question_text(len(record), asking.options.wording), answer="")
+    return Asked(
+        id=f"detection/{record.key}",
+        kind="detection",
+        index=index,
+        key=record.key,
+        number=0,
+        question=question,
+        tokens=tokens,
+        order=tuple(range(len(record))),
+    )
+
+
+def _language(task: str, records: dict[int, Record], asking: Asking, limit: int | None) -> HeldOut:
+    left_out: Counter[str] = Counter()
+    kind = {"grounding_two_stage": "grounding_frame"}.get(task, task)
+    chosen: list[tuple[int, int]] = []
+    missed: list[tuple[int, int]] = []
+    met: set[tuple[str, int, str]] = set()
+    for index, record in records.items():
+        for number, expression in enumerate(descriptions(record)):
+            item = (record.scene_id, expression.object_id, expression.object_name)
+            if task == "captioning" and item in met:
+                continue
+            # The frame's box is asked for in the second stage: the truth must have one.
+            reason = obstacle(record, expression, "grounding" if kind == "grounding_frame" else kind, asking.options)
+            if reason is None:
+                chosen.append((index, number))
+            elif reason == "the object has no proposal":
+                missed.append((index, number))
+            else:
+                left_out[reason] += 1
+                continue
+            met.add(item)
+    asked = [
+        Asked(
+            id=f"{kind}/{records[index].key}/{number}",
+            kind=kind,
+            index=index,
+            key=records[index].key,
+            number=number,
+            question=_question(kind, records[index], descriptions(records[index])[number], asking.options),
+            tokens=TOKENS[kind],
+        )
+        for index, number in spread(chosen, limit)
+    ]
+    used = {item.index for item in asked} | {index for index, _ in missed}
+    return HeldOut(
+        task=task,
+        asking=asking,
+        asked=tuple(asked),
+        records={index: record for index, record in records.items() if index in used},
+        left_out=dict(sorted(left_out.items())),
+        missed=tuple(missed) if limit is None else (),
+    )
+
+
+def _question(kind: str, record: Record, expression: Expression, options: QuestionOptions) -> Question:
+    if kind == "captioning":
+        return captioning.render(record, expression, point=options.caption_point, boxes=options.boxes)
+    render = grounding_frame.question_text if kind == "grounding_frame" else grounding.question_text
+    return Question(text=render(len(record), expression, options.wording), answer="")

@@ -1,0 +1,88 @@
+"""What the authors' published scoring does otherwise, in one place: ``compat = "gap"`` reproduces it for every task.
+
+GAP-MLLM's inference scripts (and VG-LLM's, which they follow) score as they read: line by line or the whole answer as
+Python, which is evaluated. Here nothing is evaluated; literals alone are read, and what only evaluation could read is
+lost. Where their code stops with an error, the answer counts as wrong.
+"""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from typing import Any, Literal
+
+import numpy as np
+
+from gapdata.geometry.boxes import EulerConvention, OrientedBox, euler_from_rotation, rotation_from_euler
+from gapdata.tasks.chat import MAX_CHARACTERS, Unparsable
+
+Compat = Literal["none", "gap"]
+"""``none``: this project's scoring; ``gap``: the authors'."""
+
+SMALLEST_TRIANGLE = 1e-4
+"""m2: half a face. Their overlap (pytorch3d's ``box3d_overlap`` with its default eps) refuses a box with a smaller
+one, and their scripts count a refusal as no overlap."""
+MAX_BRACKETS = 64
+"""Most opening brackets of a text that is parsed as Python: an answer has three."""
+AUTHORS_LISTS = {"detection-8": "detection-8", "detection-20": "detection-20", "detection-31": "detection-31-authors"}
+"""Their class list for each of ours; the long one has two slips (:mod:`gapdata.annotations.categories`)."""
+
+WHY = {
+    "pointmap": "The authors leave out answers that Python cannot read, from the truth as well, and compare with the "
+    "truth rounded to centimetres.",
+    "detection": "The authors read answers line by line, want an overlap above (not at) the threshold, read all "
+    "angles as intrinsic zxy whatever the data means, give thin boxes no overlap, and average over lists in which a "
+    'class that does not occur counts as 0, "lamp" counts twice and "towl" never matches.',
+    "grounding": "The authors read angles as extrinsic zxy, turn the box into the aligned world and read its new "
+    "angles as intrinsic zxy, and give an answer that Python cannot read no overlap.",
+    "grounding_two_stage": "The authors take frame 0 where they cannot read one, read angles as extrinsic zxy, turn "
+    "the box into the aligned world and read its new angles as intrinsic zxy.",
+    "captioning": "The authors report IoU 0.5 alone, leave METEOR out, and compare the answer with all that it holds, "
+    "Markdown fences included.",
+}
+"""One sentence for each task: why the two columns differ."""
+
+
+def stripped(text: str) -> str:
+    """An answer as their scripts strip it before they read it."""
+    return text[:MAX_CHARACTERS].strip("\n").strip("`").strip("json").strip()
+
+
+def python_literal(text: str) -> Any | Unparsable:
+    """The value of a text that is one Python literal (their scripts evaluate it). Never raises."""
+    if sum(text.count(bracket) for bracket in "([{") > MAX_BRACKETS:
+        return Unparsable("no Python literal")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.literal_eval(text)
+    except (SyntaxError, ValueError, TypeError, OverflowError, RecursionError, MemoryError):
+        return Unparsable("no Python literal")
+
+
+def numbers(value: Any, count: int) -> tuple[float, ...] | None:
+    """The first ``count`` numbers of a list as finite floats, or ``None``; more of them do not disturb theirs."""
+    if not isinstance(value, list | tuple) or len(value) < count:
+        return None
+    found = value[:count]
+    if not all(isinstance(item, int | float) for item in found):
+        return None
+    try:
+        floats = tuple(float(item) for item in found)
+    except OverflowError:
+        return None
+    return floats if all(np.isfinite(item) for item in floats) else None
+
+
+def refused(box: OrientedBox) -> bool:
+    """Whether their overlap refuses a box: one of its faces is too small, or a number is none."""
+    if not (np.isfinite(box.size).all() and np.isfinite(box.center).all()):
+        return True
+    two_smallest = np.sort(np.abs(box.size))[:2]
+    return bool(two_smallest[0] * two_smallest[1] / 2 < SMALLEST_TRIANGLE)
+
+
+def reread(box: OrientedBox, written: EulerConvention, read: EulerConvention) -> OrientedBox:
+    """The box that comes out where angles are written in one convention and read in another."""
+    rotation = rotation_from_euler(euler_from_rotation(box.rotation, written), read)
+    return OrientedBox(center=box.center, size=box.size, rotation=rotation)

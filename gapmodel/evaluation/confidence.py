@@ -1,0 +1,88 @@
+"""Bootstrap confidence intervals over scenes (Efron 1979).
+
+Questions about one scene stand and fall together, so scenes are drawn, with replacement, not questions. The draws
+depend on the seed and the name of the figure alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.seeding import generator_for
+
+RESAMPLES = 1000
+LEVEL = 0.95
+Interval = tuple[float, float]
+Draws = NDArray[np.int64]  # (B, S): how often each scene was drawn
+
+
+def mean_interval(values: Sequence[float], scenes: Sequence[str], seed: int, name: str) -> Interval | None:
+    """The interval of the mean of ``values`` (N,), each of a scene; ``None`` with fewer than two scenes."""
+    names, where = _scenes(scenes)
+    if len(names) < 2:
+        return None
+    sums = np.bincount(where, weights=np.asarray(values, dtype=np.float64), minlength=len(names))
+    sizes = np.bincount(where, minlength=len(names))
+    draws = _draws(len(names), seed, name)
+    return _ends((draws @ sums) / (draws @ sizes))
+
+
+def median_interval(values: Sequence[float], scenes: Sequence[str], seed: int, name: str) -> Interval | None:
+    """The interval of the median of ``values`` (N,); ``None`` with fewer than two scenes."""
+    names, where = _scenes(scenes)
+    if len(names) < 2:
+        return None
+    order = np.argsort(values, kind="stable")
+    ordered, owner = np.asarray(values, dtype=np.float64)[order], where[order]
+    medians = []
+    for draw in _draws(len(names), seed, name):
+        upto = np.cumsum(draw[owner])
+        low, high = (int(np.searchsorted(upto, place)) for place in ((upto[-1] + 1) // 2, upto[-1] // 2 + 1))
+        medians.append((ordered[low] + ordered[high]) / 2)
+    return _ends(np.array(medians))
+
+
+def ratio_interval(
+    counts: NDArray[np.float64],
+    scenes: Sequence[str],
+    seed: int,
+    name: str,
+    figure: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+) -> Interval | None:
+    """The interval of a figure of summed counts, such as F1.
+
+    Args:
+        counts: (N, ...) counts of each view.
+        scenes: (N,) the views' scenes.
+        seed: of the draws.
+        name: the figure's.
+        figure: from sums (B, ...) to figures (B,).
+    """
+    names, where = _scenes(scenes)
+    if len(names) < 2:
+        return None
+    sums = np.zeros((len(names), *counts.shape[1:]))
+    np.add.at(sums, where, counts)
+    return _ends(figure(np.tensordot(_draws(len(names), seed, name).astype(np.float64), sums, axes=1)))
+
+
+def _scenes(scenes: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
+    # Sorted names, so that the order of the questions does not matter.
+    names = sorted(set(scenes))
+    position = {name: index for index, name in enumerate(names)}
+    return names, np.array([position[scene] for scene in scenes], dtype=np.int64)
+
+
+def _draws(scenes: int, seed: int, name: str) -> Draws:
+    return generator_for(seed, "bootstrap", name).multinomial(scenes, np.full(scenes, 1 / scenes), size=RESAMPLES)
+
+
+def _ends(figures: NDArray[np.float64]) -> Interval | None:
+    figures = figures[np.isfinite(figures)]
+    if not len(figures):
+        return None
+    low, high = np.quantile(figures, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)

@@ -1,0 +1,209 @@
+"""Grounding scores: the overlap of the described object's box with the true one, and whether the frame was well chosen.
+
+In one pass the answer names a frame and the box in that frame's camera. In two stages the first answer names the frame
+and the second, about a view that begins with it, the box in its camera. Either way the box is compared with the
+object's true box in that camera; overlap does not depend on the frame of reference, so this is the overlap in the
+aligned world, too. ``unique`` and ``multiple`` are ScanRefer's: whether the scene has another described object of the
+class.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gapdata.errors import ShardError
+from gapdata.geometry.boxes import EulerConvention, OrientedBox
+from gapdata.records.expressions import Expression
+from gapdata.records.schema import Record
+from gapdata.tasks import grounding, grounding_box, grounding_frame
+from gapdata.tasks.box_text import box_of
+from gapdata.tasks.chat import Unparsable
+from gapdata.tasks.targets import TargetBox, aligned_camera, camera_box, described
+from gapmodel.evaluation.compat import Compat, numbers, python_literal, refused, reread, stripped
+from gapmodel.evaluation.iou import pairwise_iou
+
+THRESHOLDS = (0.25, 0.5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroundingResult:
+    """What one answer is worth."""
+
+    scene: str
+    iou: float  # 0 where there is no readable box
+    unique: bool | None
+    best_frame: bool | None  # whether the chosen frame shows the most of the object; None where no frame was read
+    in_sight: bool | None  # whether it shows the object at all
+    reason: str | None = None  # why the answer could not be read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroundingScores:
+    """Shares of all questions; an answer that could not be read counts as wrong."""
+
+    questions: int
+    unparsable: int
+    reasons: dict[str, int]
+    mean_iou: float
+    accuracy: dict[str, float]  # "0.25" -> share with at least that IoU
+    unique: dict[str, float]  # the same over unique objects, and "questions"
+    multiple: dict[str, float]
+    best_frame: float
+    in_sight: float
+
+
+def one_pass(
+    record: Record,
+    expression: Expression,
+    text: str,
+    convention: EulerConvention,
+    *,
+    boxes: TargetBox = "aligned",
+    compat: Compat = "none",
+) -> GroundingResult:
+    """The worth of an answer that names a frame and a box in it.
+
+    Raises:
+        ShardError: the record does not list the object or has no such box; or, for the authors' scoring, the scan has
+            no aligned world.
+    """
+    read = _authors_answer(text, len(record)) if compat == "gap" else grounding.parse(text, len(record))
+    if isinstance(read, Unparsable):
+        return _result(record, expression, 0.0, None, read.reason)
+    iou = overlap(record, expression, read.frame, read.values, convention, boxes=boxes, compat=compat)
+    return _result(record, expression, iou, read.frame, None)
+
+
+def two_stage(
+    record: Record,
+    expression: Expression,
+    frame_text: str,
+    box_text: str,
+    convention: EulerConvention,
+    *,
+    boxes: TargetBox = "aligned",
+    compat: Compat = "none",
+) -> GroundingResult:
+    """The worth of two answers: which frame of ``record``, and the box in the camera of :func:`chosen_frame`'s frame.
+
+    Raises:
+        ShardError: as :func:`one_pass`.
+    """
+    frame = chosen_frame(frame_text, len(record), compat=compat)
+    if isinstance(frame, Unparsable):
+        return _result(record, expression, 0.0, None, f"first stage: {frame.reason}")
+    read = _authors_box(box_text) if compat == "gap" else grounding_box.parse(box_text)
+    if isinstance(read, Unparsable):
+        return _result(record, expression, 0.0, frame, f"second stage: {read.reason}")
+    iou = overlap(record, expression, frame, read.values, convention, boxes=boxes, compat=compat)
+    return _result(record, expression, iou, frame, None)
+
+
+def chosen_frame(text: str, frames: int, *, compat: Compat = "none") -> int | Unparsable:
+    """The frame that a first answer names; the authors take frame 0 where they cannot read one."""
+    if compat == "none":
+        return grounding_frame.parse(text, frames)
+    try:
+        fields = json.loads(stripped(text))
+    except (ValueError, RecursionError):
+        return 0
+    frame = fields.get("frame", 0) if isinstance(fields, dict) else None
+    inside = isinstance(frame, int) and not isinstance(frame, bool) and 0 <= frame < frames
+    return int(frame) if inside else Unparsable("frame is no position in the view")  # type: ignore[arg-type]
+
+
+def overlap(
+    record: Record,
+    expression: Expression,
+    frame: int,
+    values: Sequence[float],
+    convention: EulerConvention,
+    *,
+    boxes: TargetBox = "aligned",
+    compat: Compat = "none",
+) -> float:
+    """IoU of nine numbers in the camera of ``frame`` with the described object's true box."""
+    item = described(record, expression)
+    if compat == "none":
+        return float(pairwise_iou([box_of(values, convention)], [camera_box(record, item, frame, boxes)])[0, 0])
+    to_aligned = aligned_camera(record, frame)
+    if item.aligned_box is None:
+        raise ShardError(f"record {record.key}: object {item.object_id} has no aligned box", scene=record.scene_id)
+    moved = box_of(values, "extrinsic_zxy").transformed(to_aligned)
+    moved = reread(moved, "extrinsic_zxy", "intrinsic_zxy")
+    true = OrientedBox(center=np.array(item.aligned_box[:3]), size=np.array(item.aligned_box[3:]), rotation=np.eye(3))
+    return 0.0 if refused(moved) or refused(true) else float(pairwise_iou([moved], [true])[0, 0])
+
+
+def summarise(results: Sequence[GroundingResult]) -> GroundingScores:
+    """Shares over many answers; NaN over none."""
+    ious = np.array([item.iou for item in results])
+    return GroundingScores(
+        questions=len(results),
+        unparsable=sum(item.reason is not None for item in results),
+        reasons=dict(Counter(item.reason for item in results if item.reason is not None)),
+        mean_iou=_mean(ious),
+        accuracy=_accuracy(ious),
+        unique=_part([item.iou for item in results if item.unique is True]),
+        multiple=_part([item.iou for item in results if item.unique is False]),
+        best_frame=_mean([item.best_frame is True for item in results]),
+        in_sight=_mean([item.in_sight is True for item in results]),
+    )
+
+
+def _result(
+    record: Record, expression: Expression, iou: float, frame: int | None, reason: str | None
+) -> GroundingResult:
+    visible = described(record, expression).visible_pixels
+    return GroundingResult(
+        scene=record.scene_id,
+        iou=iou,
+        unique=expression.unique,
+        best_frame=None if frame is None else frame == visible.index(max(visible)),
+        in_sight=None if frame is None else visible[frame] > 0,
+        reason=reason,
+    )
+
+
+def _authors_answer(text: str, frames: int) -> grounding.GroundingAnswer | Unparsable:
+    """VG-LLM's reading: the first line that mentions the box, as Python."""
+    line = next((line for line in stripped(text).split("\n") if "bbox_3d" in line), "")
+    fields: Any = python_literal(line.strip().strip(","))
+    box = _authors_values(fields)
+    if isinstance(box, Unparsable):
+        return box
+    frame = fields.get("frame")
+    if not isinstance(frame, int) or not 0 <= frame < frames:
+        return Unparsable("frame is no position in the view")
+    return grounding.GroundingAnswer(frame=int(frame), values=box)
+
+
+def _authors_box(text: str) -> grounding_box.BoxAnswer | Unparsable:
+    """GAP-MLLM's reading: the whole answer as Python."""
+    box = _authors_values(python_literal(stripped(text)))
+    return box if isinstance(box, Unparsable) else grounding_box.BoxAnswer(values=box)
+
+
+def _authors_values(fields: Any) -> tuple[float, ...] | Unparsable:
+    if isinstance(fields, Unparsable):
+        return fields
+    values = numbers(fields.get("bbox_3d"), 9) if isinstance(fields, dict) else None
+    return Unparsable("bbox_3d is not nine finite numbers") if values is None else values
+
+
+def _part(ious: Sequence[float]) -> dict[str, float]:
+    return {"questions": float(len(ious)), **_accuracy(np.array(ious))}
+
+
+def _accuracy(ious: np.ndarray[Any, np.dtype[np.float64]]) -> dict[str, float]:
+    return {f"{limit:.2f}": _mean(ious >= limit) for limit in THRESHOLDS}
+
+
+def _mean(values: Any) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")

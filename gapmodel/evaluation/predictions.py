@@ -1,0 +1,131 @@
+"""Predictions on disk: one JSON line a question, whatever interrupts the evaluation.
+
+::
+
+    asked.json               the model, the build and the way of asking that the predictions belong to
+    predictions/part-003.jsonl   what worker 3 answered: {"id", "key", "text"}
+
+Every worker appends to a file of its own, each batch in one write that is on disk before the next one begins. A line
+that a kill cut off is ignored by readers and removed by the worker that goes on; a question is asked again only where
+no file has its line. The number of workers may change in between.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from gapdata.atomic import write_atomically
+from gapdata.errors import UsageError
+
+ASKED_FILE = "asked.json"
+FOLDER = "predictions"
+MAX_LINE = 2**20
+"""Longest line that is taken: an answer is a few thousand characters."""
+
+
+class PredictionFile:
+    """A worker's own file, open for appending; a context manager.
+
+    Args:
+        folder: the evaluation's.
+        rank: the worker's number.
+
+    Raises:
+        UsageError: another process is writing this worker's file.
+    """
+
+    def __init__(self, folder: Path, rank: int = 0) -> None:
+        self.path = folder / FOLDER / f"part-{rank:03d}.jsonl"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file: BinaryIO = open(self.path, "ab+")  # noqa: SIM115 - closed by the context manager
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            raise UsageError(
+                "another evaluation is writing here", path=self.path, cure="wait for it, or use another --out"
+            ) from error
+        self._remove_torn_line()
+
+    def __enter__(self) -> PredictionFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def append(self, lines: Iterable[Mapping[str, str]]) -> None:
+        """Write predictions; they are on disk when this returns."""
+        data = "".join(json.dumps(dict(line)) + "\n" for line in lines)
+        self._file.write(data.encode("ascii"))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def _remove_torn_line(self) -> None:
+        self._file.seek(0)
+        data = self._file.read()
+        self._file.truncate(data.rfind(b"\n") + 1)
+        self._file.seek(0, os.SEEK_END)
+
+
+def read_predictions(folder: Path) -> dict[str, str]:
+    """The text of every answered question, by its id; the first one where files disagree.
+
+    Raises:
+        UsageError: a whole line is no prediction.
+    """
+    texts: dict[str, str] = {}
+    for path in sorted((folder / FOLDER).glob("part-*.jsonl")):
+        with path.open("rb") as file:
+            for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), b""), start=1):
+                if not line.endswith(b"\n"):
+                    break
+                name, text = _fields(line, path, number)
+                texts.setdefault(name, text)
+    return texts
+
+
+def settle(folder: Path, asked: Mapping[str, Any]) -> None:
+    """Say in ``folder`` what its predictions belong to, or check that they belong to the same.
+
+    Raises:
+        UsageError: they belong to something else; the message names the difference.
+    """
+    path = folder / ASKED_FILE
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(asked, indent=2, sort_keys=True) + "\n"
+    if not path.is_file():
+        write_atomically(path, text.encode())
+        return
+    before = json.loads(path.read_text(encoding="utf-8"))
+    now = json.loads(text)
+    differences = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
+    if differences:
+        changes = ", ".join(f"{name} was {before.get(name)} and is {now.get(name)}" for name in differences)
+        raise UsageError(
+            f"holds predictions of another evaluation: {changes}", path=path, cure="use another --out, or delete this"
+        )
+
+
+def fingerprint_of_files(directory: Path, patterns: tuple[str, ...]) -> str:
+    """SHA-256 of the names and bytes of a directory's files that match, hexadecimal."""
+    digest = hashlib.sha256()
+    for path in sorted({found for pattern in patterns for found in directory.glob(pattern)}):
+        with path.open("rb") as file:
+            digest.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _fields(line: bytes, path: Path, number: int) -> tuple[str, str]:
+    try:
+        fields = json.loads(line)
+        return str(fields["id"]), str(fields["text"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"line {number} is no prediction", path=path, cure="delete the line: the question is asked again"
+        ) from error

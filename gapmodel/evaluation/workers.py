@@ -1,0 +1,113 @@
+"""Several processes that answer one evaluation's questions: Ray workers, or the ranks of torchrun.
+
+Each works through its share (:func:`gapmodel.evaluation.answering.shared`) and keeps what it answered, so a worker that
+dies is simply started again, and a later run may have another number of them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from gapdata.errors import UsageError
+from gapdata.shards.reader import ShardReader
+from gapmodel.evaluation.answering import missing
+from gapmodel.evaluation.asking import Asking, HeldOut
+from gapmodel.evaluation.predictions import read_predictions
+from gapmodel.evaluation.run import answer_share, asked_tasks
+
+RETRIES = 2
+"""Times that Ray starts a worker again that died."""
+LOOK_EVERY = 1.0
+"""Seconds between two looks at what the other ranks have answered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """All that a worker needs to know; small, because it travels to it."""
+
+    model: Path
+    shards: str
+    out: Path
+    askings: dict[str, Asking]
+    tasks: tuple[str, ...]
+    limit: int | None
+    batch_size: int
+
+    def questions(self, reader: ShardReader) -> list[HeldOut]:
+        """All questions, the same in every process."""
+        return asked_tasks(reader, self.askings.__getitem__, self.tasks, self.limit)
+
+
+def answer(job: Job, share: tuple[int, int], local_rank: int | None = None) -> None:
+    """Answer one share in this process, on the GPU of its number among the machine's where there is one."""
+    reader = ShardReader(job.shards)
+    device = device_of(share[0] if local_rank is None else local_rank)
+    questions = job.questions(reader)
+    answer_share(job.model, reader, questions, job.out, share=share, batch_size=job.batch_size, device=device)
+
+
+def answer_on_ray(job: Job, workers: int) -> None:
+    """Answer all shares in Ray workers, on a GPU each where the cluster has any.
+
+    The cluster is the one that ``RAY_ADDRESS`` names (a submitted job's own), else one of this machine.
+
+    Raises:
+        UsageError: the cluster cannot be reached, or a worker failed for a reason that is the user's to solve.
+    """
+    from gapdata.engine.ray_session import RaySession
+
+    with RaySession(workers):
+        import ray
+
+        gpus = 1 if ray.cluster_resources().get("GPU", 0) >= 1 else 0
+        task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(answer)
+        running = [task.remote(job, (rank, workers), 0 if gpus else None) for rank in range(workers)]
+        _follow(ray, running, job)
+
+
+def _follow(ray: Any, running: list[Any], job: Job) -> None:
+    reader = ShardReader(job.shards)
+    questions = job.questions(reader)
+    total = sum(len(task.asked) for task in questions)
+    with tqdm(total=total, desc="answering", unit="question", mininterval=1.0, file=sys.stderr) as bar:
+        while running:
+            done, running = ray.wait(running, timeout=LOOK_EVERY)
+            bar.update(total - missing(questions, read_predictions(job.out)) - bar.n)
+            for reference in done:
+                try:
+                    ray.get(reference)
+                except ray.exceptions.RayTaskError as error:
+                    cause = error.cause
+                    if isinstance(cause, UsageError):
+                        raise cause from None
+                    raise
+
+
+def torchrun_share() -> tuple[int, int] | None:
+    """(rank, ranks) where torchrun started this process, else ``None``."""
+    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
+        return None
+    return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+
+
+def wait_for_all(questions: Sequence[HeldOut], out: Path) -> None:
+    """Wait until the other ranks have answered their shares; torchrun ends all ranks where one fails."""
+    while missing(questions, read_predictions(out)):
+        time.sleep(LOOK_EVERY)
+
+
+def device_of(number: int) -> str:
+    """The GPU of a worker by its number, turn by turn; the CPU where there is none."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return "cpu"
+    return f"cuda:{number % torch.cuda.device_count()}"
