@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gapdata.prompts.instances import visible_pixels
-from gapdata.prompts.sampling import PromptSampling, sample_prompts
+from gapdata.prompts.sampling import InteriorPixels, PromptPixel, PromptSampling, sample_prompts
 from gapdata.seeding import generator_for
 
 SAMPLING = PromptSampling(per_view=12, per_object=3, border=3, spacing=10)
@@ -25,11 +25,16 @@ def scattered_masks(seed: int) -> tuple[np.ndarray, np.ndarray]:
     return masks, valid
 
 
+def sample(masks: np.ndarray, valid: np.ndarray, rng: np.random.Generator) -> list[PromptPixel]:
+    frames = [InteriorPixels(mask, usable, SAMPLING.border) for mask, usable in zip(masks, valid, strict=True)]
+    return sample_prompts(frames, range(int(masks.max())), SAMPLING, rng)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10_000))
 def test_prompts_keep_away_from_borders_holes_and_each_other(seed: int) -> None:
     masks, valid = scattered_masks(seed)
-    prompts = sample_prompts(masks, valid, SAMPLING, np.random.default_rng(seed))
+    prompts = sample(masks, valid, np.random.default_rng(seed))
     assert len(prompts) <= SAMPLING.per_view
     for prompt in prompts:
         u, v = prompt.pixel
@@ -48,7 +53,7 @@ def test_prompts_keep_away_from_borders_holes_and_each_other(seed: int) -> None:
 def test_a_wall_gets_no_more_prompts_than_a_chair(seed: int) -> None:
     masks = np.ones((1, 60, 80), dtype=np.uint16)
     masks[0, 10:30, 10:40] = 2
-    prompts = sample_prompts(masks, masks > 0, SAMPLING, np.random.default_rng(seed))
+    prompts = sample(masks, masks > 0, np.random.default_rng(seed))
     counts = Counter(prompt.object_id for prompt in prompts)
     assert counts[0] == 3
     assert counts[1] >= 1
@@ -56,15 +61,15 @@ def test_a_wall_gets_no_more_prompts_than_a_chair(seed: int) -> None:
 
 def test_equal_seeds_and_keys_give_equal_prompts_and_others_differ() -> None:
     masks, valid = scattered_masks(1)
-    draws = [sample_prompts(masks, valid, SAMPLING, generator_for(0, "prompts", key)) for key in ("a", "a", "b")]
+    draws = [sample(masks, valid, generator_for(0, "prompts", key)) for key in ("a", "a", "b")]
     assert draws[0] == draws[1]
     assert draws[0] != draws[2]
 
 
 def test_nothing_to_ask_about_gives_no_prompts() -> None:
     masks = np.zeros((1, 20, 20), dtype=np.uint16)
-    assert sample_prompts(masks, masks == 0, SAMPLING, np.random.default_rng(0)) == []
-    assert sample_prompts(masks + 1, masks > 0, SAMPLING, np.random.default_rng(0)) == []
+    assert sample(masks, masks == 0, np.random.default_rng(0)) == []
+    assert sample(masks + 1, masks > 0, np.random.default_rng(0)) == []
 
 
 def test_visible_pixels_count_every_object_in_every_frame() -> None:

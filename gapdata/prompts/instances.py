@@ -6,7 +6,7 @@ There are two routes, and a recipe chooses: :class:`InstanceRenderer` casts rays
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -83,6 +83,18 @@ class InstanceRenderer:
 def visible_pixels(masks: NDArray[np.uint16]) -> dict[int, tuple[int, ...]]:
     """Pixels that each object shows in each frame of (F, H, W) masks: object id -> (F,) counts; only objects that are
     seen."""
-    counts = np.stack([np.bincount(mask.ravel(), minlength=int(masks.max()) + 1) for mask in masks])
-    seen = np.flatnonzero(counts[:, 1:].any(axis=0))
-    return {int(object_id): tuple(int(count) for count in counts[:, object_id + 1]) for object_id in seen}
+    return seen_in_view([pixels_by_value(mask) for mask in masks])
+
+
+def pixels_by_value(mask: NDArray[np.uint16]) -> NDArray[np.int64]:
+    """(n,) how many pixels of a frame's mask have each value, up to the largest that occurs."""
+    return np.bincount(mask.ravel())
+
+
+def seen_in_view(counts: Sequence[NDArray[np.int64]]) -> dict[int, tuple[int, ...]]:
+    """:func:`visible_pixels` from each frame's :func:`pixels_by_value`."""
+    table = np.zeros((len(counts), max(map(len, counts))), dtype=np.int64)
+    for row, count in zip(table, counts, strict=True):
+        row[: len(count)] = count
+    seen = np.flatnonzero(table[:, 1:].any(axis=0))
+    return {object_id: tuple(table[:, object_id + 1].tolist()) for object_id in seen.tolist()}

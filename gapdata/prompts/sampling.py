@@ -7,6 +7,7 @@ uniformly would ask about little else.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,25 +40,61 @@ class PromptPixel:
     object_id: int
 
 
+class InteriorPixels:
+    """Where in one frame prompts may lie: pixels whose whole neighbourhood shows one object on valid depth.
+
+    Neighbouring views share frames, so this is made once per frame; the positions of an object are listed when they
+    are first asked for, since most are not.
+
+    Args:
+        mask: (H, W) uint16 object id + 1, 0 where none.
+        valid: (H, W) bool, where depth is valid.
+        border: pixels between an interior pixel and the edge of what it shows; outside the image nothing is shown.
+    """
+
+    def __init__(self, mask: NDArray[np.uint16], valid: NDArray[np.bool_], border: int) -> None:
+        import cv2
+
+        window = np.ones((2 * border + 1, 2 * border + 1), dtype=np.uint8)
+        outside = {"borderType": cv2.BORDER_CONSTANT, "borderValue": 0}
+        ids = mask * valid
+        lowest = cv2.erode(ids, window, **outside)
+        interior = lowest * (lowest == cv2.dilate(ids, window, **outside))
+        self.width = mask.shape[1]
+        self.object_ids: tuple[int, ...] = tuple((np.flatnonzero(np.bincount(interior.ravel())[1:])).tolist())
+        self._interior = interior.ravel()
+        self._places: dict[int, NDArray[np.intp]] = {}
+
+    def places(self, object_id: int) -> NDArray[np.intp]:
+        """(n,) positions of an object's interior pixels in raster order."""
+        if object_id not in self._places:
+            self._places[object_id] = np.flatnonzero(self._interior == object_id + 1)
+        return self._places[object_id]
+
+
 def sample_prompts(
-    masks: NDArray[np.uint16], valid: NDArray[np.bool_], sampling: PromptSampling, rng: np.random.Generator
+    frames: Sequence[InteriorPixels], listed: Collection[int], sampling: PromptSampling, rng: np.random.Generator
 ) -> list[PromptPixel]:
     """Choose prompts in rounds: each round visits the objects in a new random order and adds one prompt to each.
 
     Args:
-        masks: (F, H, W) uint16 object id + 1, 0 where none.
-        valid: (F, H, W) bool, where depth is valid.
+        frames: of the view, in its order.
+        listed: ids of the objects that may be asked about.
         sampling: how many, and how far apart.
         rng: seeded from the recipe and the view's key.
     """
-    candidates = _interior_pixels(masks, valid, sampling.border)
+    showing: dict[int, list[int]] = {}
+    for position, frame in enumerate(frames):
+        for object_id in frame.object_ids:
+            if object_id in listed:
+                showing.setdefault(object_id, []).append(position)
     chosen: list[PromptPixel] = []
-    open_objects = sorted(candidates)
+    open_objects = sorted(showing)
     for _ in range(sampling.per_object):
         for object_id in rng.permutation(open_objects).tolist():
             if len(chosen) >= sampling.per_view:
                 return chosen
-            prompt = _draw(candidates[object_id], masks.shape[2], object_id, chosen, sampling.spacing, rng)
+            prompt = _draw(frames, showing[object_id], object_id, chosen, sampling.spacing, rng)
             if prompt is None:
                 open_objects.remove(object_id)
             else:
@@ -66,19 +103,21 @@ def sample_prompts(
 
 
 def _draw(
-    candidates: list[tuple[int, NDArray[np.intp]]],
-    width: int,
+    frames: Sequence[InteriorPixels],
+    showing: Sequence[int],
     object_id: int,
     chosen: list[PromptPixel],
     spacing: int,
     rng: np.random.Generator,
 ) -> PromptPixel | None:
-    """One of an object's candidate pixels: a random frame first, so that a close-up does not take all prompts.
+    """One of an object's interior pixels: a random frame of those that show it first, so that a close-up does not take
+    all prompts.
 
     Trying a few random pixels nearly always succeeds; only then is every candidate held against every other prompt.
     """
-    for choice in rng.permutation(len(candidates)).tolist():
-        frame, places = candidates[choice]
+    for choice in rng.permutation(len(showing)).tolist():
+        frame = showing[choice]
+        places, width = frames[frame].places(object_id), frames[frame].width
         taken = np.array([other.pixel for other in chosen if other.frame == frame]).reshape(-1, 2)
         tries = _pixels(places[rng.integers(0, len(places), size=TRIES)], width)
         free = tries[_apart(tries, taken, spacing)]
@@ -103,26 +142,3 @@ def _apart(pixels: NDArray[np.intp], taken: NDArray[np.int64], spacing: int) -> 
     for other in taken:
         near |= (np.abs(pixels - other) < spacing).all(axis=1)
     return ~near
-
-
-def _interior_pixels(
-    masks: NDArray[np.uint16], valid: NDArray[np.bool_], border: int
-) -> dict[int, list[tuple[int, NDArray[np.intp]]]]:
-    """Candidate pixels by object id: for each frame that has some, their (n,) positions in raster order."""
-    import cv2
-
-    window = np.ones((2 * border + 1, 2 * border + 1), dtype=np.uint8)
-    found: dict[int, list[tuple[int, NDArray[np.intp]]]] = {}
-    for frame, (mask, has_depth) in enumerate(zip(masks, valid, strict=True)):
-        # Interior means that the whole neighbourhood has one id and valid depth; outside the image counts as id 0.
-        ids = mask * has_depth
-        outside = {"borderType": cv2.BORDER_CONSTANT, "borderValue": 0}
-        interior = (ids > 0) & (cv2.erode(ids, window, **outside) == ids) & (cv2.dilate(ids, window, **outside) == ids)
-        places = np.flatnonzero(interior)
-        labels = ids.ravel()[places]
-        order = np.argsort(labels, kind="stable")
-        counts = np.bincount(labels)
-        present = np.flatnonzero(counts)
-        for value, part in zip(present, np.split(places[order], np.cumsum(counts[present]))[:-1], strict=True):
-            found.setdefault(int(value) - 1, []).append((frame, part))
-    return found

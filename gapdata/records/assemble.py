@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gapdata.geometry.boxes import OrientedBox
 from gapdata.geometry.camera import Intrinsics, relative_poses, transform
 from gapdata.geometry.pointmap import first_frame_pointmap
-from gapdata.prompts.instances import visible_pixels
+from gapdata.prompts.instances import seen_in_view
 from gapdata.prompts.marks import mark_mask
 from gapdata.prompts.sampling import PromptPixel, PromptSampling, sample_prompts
 from gapdata.records.codec import MILLIMETRES_PER_METRE, encode_npy, encode_png, member_name
@@ -70,18 +70,17 @@ def assemble_record(
     camera_to_first = relative_poses(camera_to_world)
     depth = np.stack([frame.depth for frame in frames])
     cameras = [camera] * len(frames)
-    masks = [frame.instances for frame in frames if frame.instances is not None]
+    shown = [frame.objects for frame in frames if frame.objects is not None]
     view_objects: tuple[ViewObject, ...] = ()
     prompts: tuple[Prompt, ...] = ()
-    if objects is not None and len(masks) == len(frames):
-        stacked = np.stack(masks)
+    if objects is not None and len(shown) == len(frames):
+        seen = seen_in_view([item.pixels for item in shown])
         view_objects = _visible_objects(
-            objects, stacked, camera_to_world[0], scan.axis_alignment, settings.min_visible_pixels
+            objects, seen, camera_to_world[0], scan.axis_alignment, settings.min_visible_pixels
         )
         listed = {item.object_id: item.label for item in view_objects}
-        kept = np.zeros(int(stacked.max()) + 1, dtype=np.uint16)
-        kept[[object_id + 1 for object_id in listed]] = [object_id + 1 for object_id in listed]
-        pixels = sample_prompts(kept[stacked], depth > 0, settings.prompts, rng)
+        interiors = [item.interior(settings.prompts.border) for item in shown]
+        pixels = sample_prompts(interiors, listed, settings.prompts, rng)
         prompts = _answered(pixels, depth, camera, camera_to_first, listed)
     size = (camera.width, camera.height)
     pointmap = first_frame_pointmap(
@@ -114,14 +113,14 @@ def _is_about(item: Expression | Conversation, listed: Sequence[ViewObject]) -> 
 
 def _visible_objects(
     objects: SceneObjects,
-    masks: NDArray[np.uint16],
+    seen: Mapping[int, tuple[int, ...]],
     first_camera_to_world: NDArray[np.float64],
     axis_alignment: NDArray[np.float64] | None,
     min_pixels: int,
 ) -> tuple[ViewObject, ...]:
     world_to_first = np.linalg.inv(first_camera_to_world)
     found = []
-    for object_id, pixels in visible_pixels(masks).items():
+    for object_id, pixels in seen.items():
         if object_id not in objects.boxes or max(pixels) < min_pixels:
             continue
         box = objects.boxes[object_id].transformed(world_to_first)

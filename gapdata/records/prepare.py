@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from gapdata.frames.resize import plan_resize
 from gapdata.frames.sharpness import sharpness
 from gapdata.geometry.camera import Intrinsics, is_rigid
 from gapdata.geometry.registration import register_depth
-from gapdata.prompts.instances import InstanceMasks
+from gapdata.prompts.instances import InstanceMasks, pixels_by_value
+from gapdata.prompts.sampling import InteriorPixels
 from gapdata.records.codec import MILLIMETRES_PER_METRE, encode_jpeg, encode_png
 from gapdata.sources.base import Scan
 
@@ -30,6 +32,30 @@ class FrameSettings:
     min_valid_depth: float  # share of pixels
 
 
+class FrameObjects:
+    """What a frame shows of the scene's objects. Each figure is made when the first of its views asks for it.
+
+    Args:
+        mask: (H, W) uint16 object id + 1, 0 none.
+        depth: (H, W) uint16, 0 where invalid.
+    """
+
+    def __init__(self, mask: NDArray[np.uint16], depth: NDArray[np.uint16]) -> None:
+        self._mask, self._depth = mask, depth
+        self._interiors: dict[int, InteriorPixels] = {}
+
+    @cached_property
+    def pixels(self) -> NDArray[np.int64]:
+        """See :func:`gapdata.prompts.instances.pixels_by_value`."""
+        return pixels_by_value(self._mask)
+
+    def interior(self, border: int) -> InteriorPixels:
+        """See :class:`gapdata.prompts.sampling.InteriorPixels`."""
+        if border not in self._interiors:
+            self._interiors[border] = InteriorPixels(self._mask, self._depth > 0, border)
+        return self._interiors[border]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PreparedFrame:
     """A frame at training size."""
@@ -39,7 +65,7 @@ class PreparedFrame:
     depth_png: bytes
     instance_png: bytes | None
     depth: NDArray[np.uint16]  # (H, W) millimetres, registered, 0 invalid
-    instances: NDArray[np.uint16] | None  # (H, W) object id + 1, 0 none; None without annotation
+    objects: FrameObjects | None  # None without annotation
     sharpness: float  # see gapdata.frames.sharpness
 
     @property
@@ -55,7 +81,7 @@ class FramePreparer:
         scan: where frames come from.
         settings: how they are stored.
         masks: gives instance masks; ``None`` for a scan without annotation.
-        capacity: frames remembered; at 512x384 one takes about 1 MB.
+        capacity: frames remembered; at 512x384 one takes about 1 MB, with objects 2 MB.
     """
 
     def __init__(self, scan: Scan, settings: FrameSettings, masks: InstanceMasks | None, capacity: int = 48) -> None:
@@ -105,7 +131,7 @@ class FramePreparer:
             depth_png=encode_png(depth),
             instance_png=None if instances is None else encode_png(instances),
             depth=depth,
-            instances=instances,
+            objects=None if instances is None else FrameObjects(instances, depth),
             sharpness=sharpness(image),
         )
         _remember(self._recent, frame, prepared, self._capacity)
