@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from functools import cached_property
 from typing import Any
@@ -12,9 +11,9 @@ from numpy.typing import NDArray
 
 from gapdata.errors import GapDataError, SourceError
 from gapdata.geometry.camera import is_rigid
-from gapdata.object_store import ObjectPath
 from gapdata.sources.base import Annotation, SceneObject
 from gapdata.sources.mask_archive import ARCHIVE_SUFFIXES, MaskArchive, find_mask_archive
+from gapdata.sources.ply import Mesh, read_mesh
 from gapdata.storage import Location
 
 DUPLICATED_SCENE, FIRST_DUPLICATE = "scene0217_00", 31
@@ -190,24 +189,19 @@ def _read_objects(
     return tuple(objects[key] for key in sorted(objects)), notes, duplicates
 
 
-def _read_mesh(path: Location, scene_id: str) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.uint8]]:
+def _read_mesh(path: Location, scene_id: str) -> Mesh:
     """Vertices, faces and colours in file order: segment indices refer to it, so nothing may be merged or sorted."""
-    import trimesh
-
     if not path.exists():
         raise SourceError("is missing, though the scene has an aggregation", path=path, scene=scene_id)
     try:
-        content = io.BytesIO(path.read_bytes()) if isinstance(path, ObjectPath) else path
-        mesh = trimesh.load(content, file_type="ply", process=False, maintain_order=True, force="mesh")
+        vertices, faces, colors = read_mesh(path.read_bytes())
     except (ValueError, KeyError, IndexError, TypeError, EOFError, OSError) as error:
         raise SourceError(f"mesh cannot be read: {error}", path=path, scene=scene_id) from error
-    vertices = np.asarray(mesh.vertices, dtype=np.float32)
-    faces = np.asarray(mesh.faces, dtype=np.int32)
     if not len(vertices) or not len(faces) or not np.isfinite(vertices).all():
         raise SourceError("mesh is empty or has coordinates that are not finite", path=path, scene=scene_id)
     if faces.min() < 0 or faces.max() >= len(vertices):
         raise SourceError("mesh has a face that names a vertex which does not exist", path=path, scene=scene_id)
-    return vertices, faces, np.asarray(mesh.visual.vertex_colors, dtype=np.uint8)[:, :3]
+    return vertices, faces, colors
 
 
 def _field(path: Location, scene_id: str, name: str, kind: type) -> Any:

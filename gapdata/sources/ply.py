@@ -1,0 +1,98 @@
+"""Triangle meshes with vertex colours from PLY files.
+
+ScanNet's are binary, little-endian, with a vertex element of numbers and a face element of one list: these are read
+straight into arrays. Any other PLY is left to trimesh, whose import alone takes longer than reading a mesh.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+Mesh = tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.uint8]]
+"""Vertices (V, 3), faces (T, 3) and colours (V, 3) RGB, in file order."""
+
+NUMBERS = {
+    "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "<i2", "int16": "<i2", "ushort": "<u2",
+    "uint16": "<u2", "int": "<i4", "int32": "<i4", "uint": "<u4", "uint32": "<u4", "float": "<f4", "float32": "<f4",
+    "double": "<f8", "float64": "<f8",
+}  # fmt: skip
+LONGEST_HEADER = 1 << 16
+HEADER = re.compile(
+    rb"ply\r?\nformat binary_little_endian 1\.0\r?\n((?:[^\n]*\n)*?)end_header\r?\n",
+)
+
+
+def read_mesh(data: bytes) -> Mesh:
+    """The mesh in the bytes of a PLY file; nothing is merged, sorted or dropped, so that indices into it stay true.
+
+    Raises:
+        ValueError, KeyError, IndexError, TypeError, EOFError: this is no such file, or it is cut short.
+    """
+    plain = _plain_mesh(data)
+    return _any_mesh(data) if plain is None else plain
+
+
+def _plain_mesh(data: bytes) -> Mesh | None:
+    """``None`` where the file is not laid out as ScanNet's are."""
+    header = HEADER.match(data, 0, LONGEST_HEADER)
+    elements = None if header is None else _elements(header[1].decode("ascii", errors="replace"))
+    if header is None or elements is None:
+        return None
+    vertex_count, properties, face_count, index_type = elements
+    vertex = np.dtype(properties)
+    face = np.dtype([("count", "u1"), ("corners", index_type, (3,))])
+    start = header.end()
+    if len(data) != start + vertex_count * vertex.itemsize + face_count * face.itemsize:
+        return None
+    vertices = np.frombuffer(data, vertex, vertex_count, start)
+    faces = np.frombuffer(data, face, face_count, start + vertices.nbytes)
+    if (faces["count"] != 3).any():
+        return None
+    return (
+        np.stack([vertices[axis] for axis in "xyz"], axis=1).astype(np.float32),
+        faces["corners"].astype(np.int32),
+        np.stack([vertices[channel] for channel in ("red", "green", "blue")], axis=1),
+    )
+
+
+def _elements(header: str) -> tuple[int, list[tuple[str, str]], int, str] | None:
+    """Number of vertices, their properties with types, number of faces and the type of an index."""
+    lines = [
+        words for line in header.splitlines() if (words := line.split()) and words[0] not in ("comment", "obj_info")
+    ]
+    starts = [place for place, words in enumerate(lines) if words[0] == "element"]
+    if len(starts) != 2 or starts[0] != 0 or any(len(lines[place]) != 3 for place in starts):
+        return None
+    (_, vertex, vertex_count), (_, face, face_count) = (lines[place] for place in starts)
+    properties, lists = lines[1 : starts[1]], lines[starts[1] + 1 :]
+    if (vertex, face) != ("vertex", "face") or not (vertex_count.isdecimal() and face_count.isdecimal()):
+        return None
+    if any(len(words) != 3 or words[0] != "property" or words[1] not in NUMBERS for words in properties):
+        return None
+    types = {words[2]: NUMBERS[words[1]] for words in properties}
+    colored = all(types.get(channel) == "u1" for channel in ("red", "green", "blue"))
+    if len(types) != len(properties) or not colored or not {"x", "y", "z"} <= types.keys():
+        return None
+    if len(lists) != 1 or len(lists[0]) != 5 or lists[0][:2] != ["property", "list"]:
+        return None
+    _, _, count_type, index_type, name = lists[0]
+    if NUMBERS.get(count_type) != "u1" or NUMBERS.get(index_type) not in ("<i4", "<u4"):
+        return None
+    if name not in ("vertex_indices", "vertex_index"):
+        return None
+    return int(vertex_count), list(types.items()), int(face_count), NUMBERS[index_type]
+
+
+def _any_mesh(data: bytes) -> Mesh:
+    import trimesh
+
+    mesh = trimesh.load(io.BytesIO(data), file_type="ply", process=False, maintain_order=True, force="mesh")
+    return (
+        np.asarray(mesh.vertices, dtype=np.float32),
+        np.asarray(mesh.faces, dtype=np.int32),
+        np.asarray(mesh.visual.vertex_colors, dtype=np.uint8)[:, :3],
+    )
