@@ -17,7 +17,8 @@ from test_build_speed import run
 from gapdata.sources.sens import SensReader, SensWriter
 from gapdata.sources.synthetic import SynthesisOptions, synthesise_dataset
 
-SCENES, FRAMES, DISTINCT, PAIRS = 4, 900, 20, 3
+SCENES, FRAMES, DISTINCT, PAIRS = 4, 900, 29, 3
+"""29 has no divisor in common with the 30 frames between two of a clip: repeated frames come up in turn."""
 BESIDE = (".txt", "_vh_clean_2.ply", "_vh_clean_2.0.010000.segs.json")
 AGGREGATION = ".aggregation.json"
 
