@@ -30,7 +30,16 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 
 from gapdata.atomic import write_atomically
 from gapdata.errors import GapDataError, UsageError
-from gapmodel.checkpointing import Position, checkpoints, claim, identity, load_checkpoint, save_checkpoint, seed_step
+from gapmodel.checkpointing import (
+    RUN_FILE,
+    Position,
+    checkpoints,
+    claim,
+    identity,
+    load_checkpoint,
+    save_checkpoint,
+    seed_step,
+)
 from gapmodel.data import Records
 from gapmodel.dense import DenseHead
 from gapmodel.distributed import Ranks, shard
@@ -53,7 +62,7 @@ from gapmodel.recipe import TrainingRecipe
 from gapmodel.starting_point import class_names, first_model
 from gapmodel.throughput import Meter
 
-__all__ = ["MODEL_DIRECTORY", "RECIPE_FILE", "Outcome", "TrainingConfig", "TrainingError", "load_model"]
+__all__ = ["MODEL_DIRECTORY", "RECIPE_FILE", "RUN_FILE", "Outcome", "TrainingConfig", "TrainingError", "load_model"]
 __all__ += ["model_directory", "save_model", "train"]
 
 OUTCOME_FILE = "outcome.json"
@@ -77,7 +86,7 @@ class TrainingConfig:
     """A model directory, or the directory of the run that wrote it, to start from; its processor is kept."""
     bar: bool = True
     report: Callable[[dict[str, float]], None] = field(default=lambda figures: None)
-    """Called on every rank with the figures of a logged step."""
+    """Called on every rank after a checkpoint, with the figures of its step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +148,6 @@ def train(config: TrainingConfig, ranks: Ranks = ALONE) -> Outcome:
             figures |= {"lr": share * settings.learning_rate, **meter.rates(), "seconds": time.monotonic() - started}
             keys = [key for part in ranks.gathered(step.keys) for key in part] if run.name_questions else None
             log.step(number, figures, keys)
-            config.report(figures)
         if held_out is not None and (done % run.evaluate_every == 0 or done == steps):
             learner.eval()
             log.held_out(number, held_out.losses(learner, ranks), held_out.samples(learner, ranks))
@@ -147,6 +155,7 @@ def train(config: TrainingConfig, ranks: Ranks = ALONE) -> Outcome:
         if done == steps or (run.save_every and done % run.save_every == 0):
             position = Position(step=done, consumed=mixture.consumed(visits_after(done, mixture, settings)))
             save_checkpoint(out, learner, optimizer, position, ranks, keep=run.keep)
+            config.report(figures)
         if run.export_every and done % run.export_every == 0 and done < steps:
             export(learner, processor, recipe, out / "models" / f"step-{done:06d}", ranks)
     log.close()

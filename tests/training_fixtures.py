@@ -1,6 +1,6 @@
 """A small run for the tests of training, and a process that trains it: alone, or as one of several ranks.
 
-    python tests/training_fixtures.py OUT [key=value ...]
+python tests/training_fixtures.py OUT [key=value ...]
 """
 
 from __future__ import annotations
@@ -45,7 +45,13 @@ MIXED = replace(
     data=DataRecipe(min_visible_pixels=1),
     mixture={"marked": {"visits": 4}, "boxes": {"task": "detection"}},
     train=TrainRecipe(
-        steps=0, epochs=2, batch_size=3, learning_rate=2e-3, token_budget=480, micro_batch=1, freeze=("visual", "geometry")
+        steps=0,
+        epochs=2,
+        batch_size=3,
+        learning_rate=2e-3,
+        token_budget=480,
+        micro_batch=1,
+        freeze=("visual", "geometry"),
     ),
     run=RunRecipe(threads=1, save_every=3, name_questions=True, checkpoint_activations=True),
 )
