@@ -72,6 +72,7 @@ class StreamQuestions:
         processor: turns questions into model input.
         seed: of order and variations.
         labels: the classes of the dense targets (:mod:`gapmodel.dense`); ``None`` for none.
+        raw: whether pixels stay uint8 until they are on the model's device.
     """
 
     def __init__(
@@ -81,11 +82,14 @@ class StreamQuestions:
         processor: GapProcessor,
         seed: int,
         labels: Sequence[str] | None = None,
+        *,
+        raw: bool = True,
     ) -> None:
         self.stream = stream
         self.reader = reader
         self.processor = processor
         self.seed = seed
+        self.raw = raw
         self.classes = None if labels is None else {label: index for index, label in enumerate(labels)}
         self.samples_prompts = stream.data.task == "pointmap" and stream.data.prompts == "sampled"
         self.views: OrderedDict[int, View] = OrderedDict()
@@ -120,7 +124,7 @@ class StreamQuestions:
         examples = []
         for number, question in self._asked(view, visit, rng):
             if question.marks not in looks:
-                looks[question.marks] = self.processor.look(list(view.images), question.marks)
+                looks[question.marks] = self.processor.look(list(view.images), question.marks, raw=self.raw)
             config = self.processor.config
             targets = None if self.classes is None else dense_targets(view, question, config, self.classes)
             name = f"{key}/{self.stream.name}/{number}"

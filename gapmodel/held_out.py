@@ -29,7 +29,7 @@ class HeldOut:
         changed = {name: {**fields, **fixed} for name, fields in mixture.items()}
         self.recipe = replace(recipe, mixture=changed)
         self.processor = processor
-        self.streams, mixed = make_streams(self.recipe, builds, processor)
+        self.streams, mixed = make_streams(self.recipe, builds, processor, raw=False)
         self.orders = mixed.streams
 
     def losses(self, learner: Learner, ranks: Ranks) -> dict[str, float]:

@@ -18,7 +18,7 @@ from gapmodel.dense import DenseHead
 from gapmodel.generate import generate_answers
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.packing import IGNORED, Batch, Example
-from gapmodel.processing import GapProcessor
+from gapmodel.processing import GapProcessor, as_floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +53,9 @@ class Learner(nn.Module):
     def forward(self, batch: Batch) -> Losses:
         """The losses of a batch on the model's device."""
         model = self.model
-        inputs = {"use_cache": False, **batch.inputs}
+        inputs = {"use_cache": False, **as_floats(batch.inputs, model.config.vision_config.temporal_patch_size)}
         features = model.model.get_image_features(
-            inputs.pop("pixel_values"), inputs["image_grid_thw"], inputs.pop("geometry_images", None)
+            inputs.pop("pixel_values"), inputs["image_grid_thw"], inputs.pop("geometry_images")
         )
         following = torch.roll(batch.labels, -1, dims=1)
         following[:, -1] = IGNORED

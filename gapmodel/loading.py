@@ -133,7 +133,12 @@ def blank_batch(processor: GapProcessor) -> Batch:
 
 
 def make_streams(
-    recipe: TrainingRecipe, builds: Mapping[str, Records], processor: GapProcessor, labels: Sequence[str] | None = None
+    recipe: TrainingRecipe,
+    builds: Mapping[str, Records],
+    processor: GapProcessor,
+    labels: Sequence[str] | None = None,
+    *,
+    raw: bool = True,
 ) -> tuple[list[StreamQuestions], Mixture]:
     """The recipe's streams over the builds of their names.
 
@@ -148,5 +153,5 @@ def make_streams(
                 f"stream {stream.name!r} draws on the build {stream.build!r}; given: {given}",
                 cure=f"add --shards {stream.build or ''}{'=' if stream.build else ''}DIR",
             )
-        streams.append(StreamQuestions(stream, builds[stream.build], processor, recipe.seed, labels))
+        streams.append(StreamQuestions(stream, builds[stream.build], processor, recipe.seed, labels, raw=raw))
     return streams, Mixture([stream.order() for stream in streams])

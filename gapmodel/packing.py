@@ -33,8 +33,8 @@ IGNORED = -100
 class Frames:
     """The frames of a view as both encoders see them."""
 
-    pixel_values: NDArray[np.float32]  # (F * h * w, 3 * T * P * P), merge-block order
-    geometry_images: NDArray[np.float32]  # (F, 3, H, W) in [0, 1]
+    pixel_values: NDArray[Any]  # (F * h * w, 3 * T * P * P) float32, merge-block order; uint8 without the T where raw
+    geometry_images: NDArray[Any]  # (F, 3, H, W) float32 in [0, 1]; uint8 where raw
     grid: tuple[int, int]  # patches of a frame for the vision model, (rows, columns)
 
 

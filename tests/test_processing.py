@@ -18,7 +18,7 @@ from gapdata.tasks.chat import IMAGE, Mark, Question
 from gapmodel.augment import View, decode, mirror, sample_prompt, subview
 from gapmodel.dense import dense_targets
 from gapmodel.packing import IGNORED
-from gapmodel.processing import GapProcessor, ProcessorConfig, patchify
+from gapmodel.processing import GapProcessor, ProcessorConfig, as_floats, patchify, resample
 from gapmodel.tokenizer import SPECIAL, train_tokenizer
 
 CONFIG = ProcessorConfig(image_size=(128, 96), temporal_patch_size=1, mark_native_width=256.0)
@@ -217,3 +217,33 @@ def test_dense_targets_tell_what_each_token_shows() -> None:
     seen = int(view.instances[1][16, 16 + 32])
     expected = CLASSES.index(names[seen - 1]) if seen else -1
     assert targets["label"][per_frame + 1] == expected
+
+
+def test_raw_pixels_become_the_same_floats_on_the_device() -> None:
+    record = make_record(0)
+    question = pointmap.render(record, record.prompts[0])
+    images = [record_image(record, frame) for frame in range(2)]
+    for config in (CONFIG, ProcessorConfig(image_size=(96, 64), geometry_patch_size=14)):
+        processor = make_processor(config)
+        examples = [
+            processor.encode("k", processor.look(images, question.marks, raw=raw), question, with_answer=True)
+            for raw in (True, False)
+        ]
+        raw, floats = (processor.collate([example]).inputs for example in examples)
+        assert raw["pixel_values"].dtype == raw["geometry_images"].dtype == torch.uint8
+        ready = as_floats(raw, config.temporal_patch_size)
+        for name in ("pixel_values", "geometry_images"):
+            assert torch.equal(ready[name], floats[name])
+            assert as_floats(floats, config.temporal_patch_size)[name] is floats[name]
+
+
+def test_mild_shrinking_keeps_the_field_of_view() -> None:
+    """A ramp along x and y, which any interpolation has to give back, half a pixel's shift included."""
+    v, u = np.mgrid[:96, :128].astype(np.float64)
+    ramp = np.stack([1.5 * u, 2.0 * v, u + v], axis=-1).round().astype(np.uint8)
+    window = CONFIG.window(128, 96)
+    small = resample(ramp, window, (112, 84)).astype(np.float64)
+    rows, columns = np.mgrid[:84, :112]
+    expected_u, expected_v = ((each + 0.5) * 8 / 7 - 0.5 for each in (columns, rows))
+    expected = np.stack([1.5 * expected_u, 2.0 * expected_v, expected_u + expected_v], axis=-1)
+    assert np.abs(small - expected)[1:-1, 1:-1].max() <= 1.5

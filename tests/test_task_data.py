@@ -111,13 +111,13 @@ def test_numbered_marks_are_drawn_where_their_mask_is() -> None:
     record = make_record(2, prompts=6)
     images = [record_image(record, frame) for frame in range(len(record))]
     (question,) = questions(record, "pointmap", QuestionOptions(marks=6), np.random.default_rng(0))
-    marked = make_processor().frames(images, question)
-    plain = make_processor().frames(images, Question(text="", answer=""))
+    marked = make_processor().look(images, question.marks).geometry_images  # (F, 3, H, W)
+    plain = make_processor().look(images).geometry_images
     for frame in range(len(record)):
         pixels = {mark.number: mark.pixel for mark in question.marks if mark.frame == frame}
         assert pixels
         mask = marks_mask((128, 96), pixels, CONFIG.mark_native_width)
-        changed = (marked[frame] != plain[frame]).any(axis=-1)
+        changed = (marked[frame] != plain[frame]).any(axis=0)
         assert not (changed & (mask == 0)).any()
         assert np.count_nonzero(changed) > 0.9 * np.count_nonzero(mask)
 

@@ -26,7 +26,7 @@ from gapmodel.loading import Step, Steps, blank_batch, lay_out, make_streams
 from gapmodel.logbook import read_log
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.optimisation import build_optimizer, learning_rate_share, set_learning_rates
-from gapmodel.processing import GapProcessor
+from gapmodel.processing import GapProcessor, as_floats
 from gapmodel.recipe import DataRecipe, TrainingRecipe, TrainRecipe, read_training_recipe
 from gapmodel.starting_point import class_names, first_model
 from gapmodel.throughput import Arithmetic
@@ -122,7 +122,7 @@ def test_answer_only_losses_equal_those_of_the_whole_sequence(stage_one: Path) -
     (batch,) = first_step(RECIPE, processor).batches
     with torch.no_grad():
         ours = Learner(model)(batch).answer.mean()
-        logits = model(**batch.inputs).logits[:, :-1]
+        logits = model(**as_floats(batch.inputs, 1)).logits[:, :-1]
         whole = torch.nn.functional.cross_entropy(
             logits.flatten(0, 1), batch.labels[:, 1:].flatten(), ignore_index=-100
         )
@@ -194,7 +194,7 @@ def test_a_loss_that_is_not_finite_names_the_records_that_caused_it(stage_one: P
     model, processor = load_model(stage_one)
     settings = replace(RECIPE.train, micro_batch=1, visual_weight=0.0, asked_weight=0.0)
     step = first_step(replace(RECIPE, train=settings), processor)
-    step.batches[2].inputs["pixel_values"].fill_(float("nan"))
+    step.batches[2].inputs.update(pixel_values=as_floats(step.batches[2].inputs, 1)["pixel_values"] * np.nan)
     learner = Learner(model.train())
     before = {name: value.clone() for name, value in model.state_dict().items()}
     with pytest.raises(TrainingError, match=rf"the loss is nan on records {step.batches[2].keys[0]}; look at"):
