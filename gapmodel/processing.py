@@ -3,8 +3,8 @@
 Both encoders look at the same field of view: one window of the stored frame (centred, of the grid's aspect) is chosen
 for the grid that both share, and each encoder's image is resampled from that window alone, so patch (i, j) of one sees
 what patch (i, j) of the other sees. Resampling is Pillow's bicubic, which widens its filter when it shrinks (OpenCV's
-does not, and aliases) and takes windows with fractional borders. Marks are drawn on the stored frame first, so both
-encoders see them.
+does not, and aliases) and takes windows with fractional borders; where it shrinks next to nothing, OpenCV does. Marks
+are drawn on the stored frame first, so both encoders see them.
 
 A question is laid out as Qwen3-VL's chat template does; each frame's tokens are preceded by its time stamp. Labels
 cover the answer and the end of its turn: the first three tokens of that turn (``<|im_start|>``, ``assistant``, line
