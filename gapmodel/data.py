@@ -1,34 +1,37 @@
-"""Records to batches, in an order that is a pure function of (seed, number of questions consumed).
+"""Records to questions: what a visit of a record asks, the same whoever asks, on which worker and after how many
+restarts.
 
-One integer is the whole state: visit number ``n`` belongs to epoch ``n // len`` and asks the question at position ``n
-% len`` of that epoch's permutation, with variations drawn from (seed, n) alone. Any number of loader workers gives
-the same batches.
+A visit's questions and their variations are drawn from the seed, the record's key, the epoch and the visit's share
+alone (:mod:`gapmodel.mixture` says which record is visited when).
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol, cast
+from collections.abc import Sequence
+from typing import Protocol, cast
 
 import numpy as np
-from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
 
 from gapdata.errors import UsageError
 from gapdata.geometry.boxes import EulerConvention
 from gapdata.records.schema import Record
+from gapdata.seeding import generator_for
+from gapdata.shards.order import RecordOrder
+from gapdata.shards.reader import ShardReader
 from gapdata.tasks import pointmap
 from gapdata.tasks.captioning import CaptionPoint
-from gapdata.tasks.chat import Question
+from gapdata.tasks.chat import Mark, Question
 from gapdata.tasks.labels import MissingLabel
 from gapdata.tasks.questions import QuestionOptions, questions
 from gapdata.tasks.targets import TargetBox
 from gapdata.tasks.wordings import Wording, convention_of
 from gapmodel.augment import View, decode, mirror, sample_prompt, subview
-from gapmodel.packing import Batch, Example
-from gapmodel.processing import GapProcessor, ProcessorConfig
-from gapmodel.recipe import DataRecipe
+from gapmodel.dense import dense_targets
+from gapmodel.mixture import StreamOrder, Visit
+from gapmodel.packing import Example, Frames
+from gapmodel.processing import GapProcessor
+from gapmodel.recipe import DataRecipe, Stream
 
 CACHE_BYTES = 512 * 2**20
 """Decoded views kept per process: a small build is decoded once, a large one does not fill memory."""
@@ -60,94 +63,109 @@ def chosen_records(reader: Records, recipe: DataRecipe) -> list[int]:
     return found
 
 
-class Questions(Dataset[Example]):
-    """All questions of a build; item ``n`` is visit number ``n`` of training, so they never end.
+class StreamQuestions:
+    """The questions of one stream, visit by visit.
 
     Args:
+        stream: which questions.
         reader: where the records are.
         processor: turns questions into model input.
-        recipe: which questions.
         seed: of order and variations.
         labels: the classes of the dense targets (:mod:`gapmodel.dense`); ``None`` for none.
+        raw: whether pixels stay uint8 until they are on the model's device.
     """
 
     def __init__(
         self,
+        stream: Stream,
         reader: Records,
         processor: GapProcessor,
-        recipe: DataRecipe,
         seed: int,
         labels: Sequence[str] | None = None,
+        *,
+        raw: bool = True,
     ) -> None:
+        self.stream = stream
         self.reader = reader
         self.processor = processor
-        self.recipe = recipe
         self.seed = seed
+        self.raw = raw
         self.classes = None if labels is None else {label: index for index, label in enumerate(labels)}
-        self.needs_geometry = labels is not None or recipe.prompts == "sampled"
+        self.samples_prompts = stream.data.task == "pointmap" and stream.data.prompts == "sampled"
         self.views: OrderedDict[int, View] = OrderedDict()
-        self.items = [item for index in chosen_records(reader, recipe) for item in self._items(index)]
-        if not self.items:
-            raise UsageError(f"no record of split {recipe.split} has anything to ask for {recipe.task}")
 
-    def _items(self, index: int) -> list[tuple[int, int]]:
-        """(record, number of the question) pairs; for pointmaps the number is among the prompts of the used frames."""
-        record = self.reader[index]
-        if self.recipe.task == "detection":
-            return [(index, 0)]
-        if self.recipe.task != "pointmap":
-            # The number of these questions does not depend on the draw.
-            asked = questions(record, self.recipe.task, question_options(self.recipe), np.random.default_rng(0))
-            return [(index, number) for number in range(len(asked))]
-        if self.recipe.prompts == "sampled":
-            return [(index, number) for number in range(self.recipe.questions_per_view) if record.objects]
-        frames = self.recipe.frames or len(record)
-        kept = sum(prompt.frame < frames for prompt in record.prompts)
-        return [(index, number) for number in range(-(-kept // self.recipe.marks))]
+    def order(self) -> StreamOrder:
+        """In which order the records are visited.
 
-    def __len__(self) -> int:
-        """Questions in one epoch."""
-        return len(self.items)
+        Raises:
+            UsageError: the build has none of the stream's records.
+        """
+        data = self.stream.data
+        chosen = chosen_records(self.reader, data)
+        if isinstance(self.reader, ShardReader):
+            records = self.reader.order(seed=self.seed, split=data.split, view=data.view)
+        else:
+            records = RecordOrder(
+                shards=tuple((index,) for index in chosen), seed=self.seed, shards_per_group=len(chosen)
+            )
+        return StreamOrder(self.stream.name, records, data.visits, self.stream.weight)
 
-    def __getitem__(self, visit: int) -> Example:
-        """The question of visit number ``visit``, with its answer."""
-        epoch, position = divmod(visit, len(self.items))
-        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.items))
-        index, number = self.items[int(order[position])]
-        rng = np.random.default_rng([self.seed, epoch, position])
-        # Prompts are shared out among questions once an epoch, so that an epoch asks about each of them once.
-        sharing = np.random.default_rng([self.seed, epoch, index, 1])
-        view, question = self._varied(self._view(index), number, rng, sharing)
-        targets = None if self.classes is None else dense_targets(view, question, self.processor.config, self.classes)
-        return self.processor.encode(view.record.key, list(view.images), question, with_answer=True, targets=targets)
+    def examples(self, visit: Visit) -> list[Example]:
+        """The questions of a visit with their answers; those about the same pixels share their :class:`Frames`.
 
-    def _varied(
-        self, view: View, number: int, rng: np.random.Generator, sharing: np.random.Generator
-    ) -> tuple[View, Question]:
-        recipe = self.recipe
-        asked = recipe.task == "pointmap" and recipe.prompts == "stored"
-        frames = recipe.frames or len(view.record)
-        if recipe.reframe and not asked:
-            view = subview(view, rng.permutation(len(view.record))[:frames].tolist())
-        elif frames < len(view.record):
-            view = subview(view, range(frames))
-        if recipe.mirror and rng.random() < 0.5:
-            view = mirror(view)
-        options = question_options(recipe)
-        if recipe.task != "pointmap" or asked:
-            return view, questions(view.record, recipe.task, options, sharing)[number]
+        An example's key is ``<record>/<stream>/<number of the question>``. There is none where the record has fewer
+        questions than there are visits.
+        """
+        view = self._view(visit.record)
+        key = view.record.key
+        rng = generator_for(self.seed, "vary", self.stream.name, key, str(visit.epoch), str(visit.share))
+        view = self._varied(view, rng)
+        looks: dict[tuple[Mark, ...], Frames] = {}
+        examples = []
+        for number, question in self._asked(view, visit, rng):
+            if question.marks not in looks:
+                looks[question.marks] = self.processor.look(list(view.images), question.marks, raw=self.raw)
+            config = self.processor.config
+            targets = None if self.classes is None else dense_targets(view, question, config, self.classes)
+            name = f"{key}/{self.stream.name}/{number}"
+            frames = looks[question.marks]
+            examples.append(self.processor.encode(name, frames, question, with_answer=True, targets=targets))
+        return examples
+
+    def _asked(self, view: View, visit: Visit, rng: np.random.Generator) -> list[tuple[int, Question]]:
+        """The visit's share of the record's questions, with their numbers in this epoch."""
+        data, record = self.stream.data, view.record
+        options = question_options(data)
+        if self.samples_prompts:
+            numbers = range(visit.share, data.questions_per_view, data.visits) if record.objects else range(0)
+            return [(number, self._sampled(view, options, rng)) for number in numbers]
+        # Prompts are shared out among questions, and questions among visits, once an epoch: it asks each of them once.
+        sharing = generator_for(self.seed, "share", self.stream.name, record.key, str(visit.epoch))
+        asked = questions(record, data.task, options, sharing)
+        numbers = sharing.permutation(len(asked))[visit.share :: data.visits].tolist()
+        return [(number, asked[number]) for number in numbers]
+
+    def _sampled(self, view: View, options: QuestionOptions, rng: np.random.Generator) -> Question:
         prompt = sample_prompt(view, rng)
         if prompt is None:
             raise UsageError(f"record {view.record.key}: no pixel to ask about", cure="use data.prompts = 'stored'")
-        return view, pointmap.render(
-            view.record, prompt, taxonomy=options.taxonomy, missing_label=options.missing_label
-        )
+        return pointmap.render(view.record, prompt, taxonomy=options.taxonomy, missing_label=options.missing_label)
+
+    def _varied(self, view: View, rng: np.random.Generator) -> View:
+        data = self.stream.data
+        frames = data.frames or len(view.record)
+        stored = data.task == "pointmap" and not self.samples_prompts
+        if data.reframe and not stored:
+            view = subview(view, rng.permutation(len(view.record))[:frames].tolist())
+        elif frames < len(view.record):
+            view = subview(view, range(frames))
+        return mirror(view) if data.mirror and rng.random() < 0.5 else view
 
     def _view(self, index: int) -> View:
         if index in self.views:
             self.views.move_to_end(index)
             return self.views[index]
-        view = decode(self.reader[index], geometry=self.needs_geometry)
+        view = decode(self.reader[index], geometry=self.classes is not None or self.samples_prompts)
         self.views[index] = view
         size = view.images.nbytes + view.depth.nbytes + view.instances.nbytes
         while len(self.views) > max(1, CACHE_BYTES // size):
@@ -179,51 +197,3 @@ def question_options(recipe: DataRecipe) -> QuestionOptions:
 def detection_question(record: Record, recipe: DataRecipe) -> Question:
     """The recipe's detection question about a record."""
     return questions(record, "detection", question_options(recipe), np.random.default_rng(0))[0]
-
-
-def batches(
-    questions: Questions, batch_size: int, steps: int, *, consumed: int = 0, workers: int = 0
-) -> Iterator[Batch]:
-    """``steps`` batches that follow the first ``consumed`` questions."""
-    visits = range(consumed, consumed + steps * batch_size)
-    loader = DataLoader(
-        questions, batch_size, sampler=visits, collate_fn=questions.processor.collate, num_workers=workers
-    )
-    return iter(loader)
-
-
-def dense_targets(
-    view: View, question: Question, config: ProcessorConfig, classes: Mapping[str, int]
-) -> dict[str, NDArray[Any]]:
-    """What each visual token shows at its centre: ``point`` (T, 3) metres first camera or NaN, ``label`` (T,) class
-    or -1, ``mark`` (T,) 1 for a token that contains a marked pixel, and ``asked`` (1, 3) the point of the only marked
-    pixel, NaN where there is none or several."""
-    window = config.window(*view.record.image_size)
-    rows, columns = (side // config.merge_size for side in window.grid)
-    u = (window.left + (np.arange(columns) + 0.5) * window.width / columns).astype(np.int64)
-    v = (window.top + (np.arange(rows) + 0.5) * window.height / rows).astype(np.int64)
-    pixels = np.stack(np.meshgrid(u, v), axis=-1).reshape(-1, 2)  # (T / F, 2), raster order, as merged tokens come
-    table = np.full(int(view.instances.max()) + 2, -1, dtype=np.int64)
-    for item in view.record.objects:
-        if item.object_id + 1 < len(table):
-            table[item.object_id + 1] = classes.get(item.label, -1)
-    points, labels, marks = [], [], []
-    for frame in range(len(view.record)):
-        points.append(view.points(frame, pixels))
-        labels.append(table[view.instances[frame][pixels[:, 1], pixels[:, 0]]])
-        mark = np.zeros((rows, columns), dtype=np.float32)
-        for drawn in (drawn for drawn in question.marks if drawn.frame == frame):
-            column = int((drawn.pixel[0] + 0.5 - window.left) * columns / window.width)
-            row = int((drawn.pixel[1] + 0.5 - window.top) * rows / window.height)
-            if 0 <= row < rows and 0 <= column < columns:
-                mark[row, column] = 1.0
-        marks.append(mark.reshape(-1))
-    asked = np.full((1, 3), np.nan)
-    if question.mark is not None:
-        asked = view.points(question.mark.frame, np.array([question.mark.pixel]))
-    return {
-        "asked": asked.astype(np.float32),
-        "point": np.concatenate(points).astype(np.float32),
-        "label": np.concatenate(labels),
-        "mark": np.concatenate(marks),
-    }

@@ -7,8 +7,7 @@ little to learn to see and to look from. So while it trains
 * each fused visual token is also asked what it shows: its point in the first camera, its class, and whether the mark
   lies on it: the question of stage 1, put to every token at once;
 * each position of a stage 1 answer is also asked for the point that the question is about, as three numbers instead
-of digits,
-  which teaches the language model to look at the marked token.
+  of digits, which teaches the language model to look at the marked token.
 
 The heads are dropped afterwards and no answer is read from them; a recipe for pre-trained weights sets the loss's
 weight to 0.
@@ -17,10 +16,17 @@ weight to 0.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from gapdata.tasks.chat import Question
+from gapmodel.augment import View
+from gapmodel.processing import ProcessorConfig
 
 POINT_SCALE = 2.0
 """Metres per unit of the head's output: rooms give coordinates of about this size."""
@@ -70,3 +76,40 @@ def point_loss(predicted: Tensor, metres: Tensor) -> Tensor:
     known = torch.isfinite(metres).all(dim=-1)
     error = (predicted - torch.nan_to_num(metres) / POINT_SCALE).abs().sum(dim=-1)
     return (error * known).sum() / known.sum().clamp(min=1)
+
+
+def dense_targets(
+    view: View, question: Question, config: ProcessorConfig, classes: Mapping[str, int]
+) -> dict[str, NDArray[Any]]:
+    """What each visual token shows at its centre: ``point`` (T, 3) metres first camera or NaN, ``label`` (T,) class
+    or -1, ``mark`` (T,) 1 for a token that contains a marked pixel, and ``asked`` (1, 3) the point of the only marked
+    pixel, NaN where there is none or several."""
+    window = config.window(*view.record.image_size)
+    rows, columns = (side // config.merge_size for side in window.grid)
+    u = (window.left + (np.arange(columns) + 0.5) * window.width / columns).astype(np.int64)
+    v = (window.top + (np.arange(rows) + 0.5) * window.height / rows).astype(np.int64)
+    pixels = np.stack(np.meshgrid(u, v), axis=-1).reshape(-1, 2)  # (T / F, 2), raster order, as merged tokens come
+    table = np.full(int(view.instances.max()) + 2, -1, dtype=np.int64)
+    for item in view.record.objects:
+        if item.object_id + 1 < len(table):
+            table[item.object_id + 1] = classes.get(item.label, -1)
+    points, labels, marks = [], [], []
+    for frame in range(len(view.record)):
+        points.append(view.points(frame, pixels))
+        labels.append(table[view.instances[frame][pixels[:, 1], pixels[:, 0]]])
+        mark = np.zeros((rows, columns), dtype=np.float32)
+        for drawn in (drawn for drawn in question.marks if drawn.frame == frame):
+            column = int((drawn.pixel[0] + 0.5 - window.left) * columns / window.width)
+            row = int((drawn.pixel[1] + 0.5 - window.top) * rows / window.height)
+            if 0 <= row < rows and 0 <= column < columns:
+                mark[row, column] = 1.0
+        marks.append(mark.reshape(-1))
+    asked = np.full((1, 3), np.nan)
+    if question.mark is not None:
+        asked = view.points(question.mark.frame, np.array([question.mark.pixel]))
+    return {
+        "asked": asked.astype(np.float32),
+        "point": np.concatenate(points).astype(np.float32),
+        "label": np.concatenate(labels),
+        "mark": np.concatenate(marks),
+    }

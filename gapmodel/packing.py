@@ -33,8 +33,8 @@ IGNORED = -100
 class Frames:
     """The frames of a view as both encoders see them."""
 
-    pixel_values: NDArray[np.float32]  # (F * h * w, 3 * T * P * P), merge-block order
-    geometry_images: NDArray[np.float32]  # (F, 3, H, W) in [0, 1]
+    pixel_values: NDArray[Any]  # (F * h * w, 3 * T * P * P) float32, merge-block order; uint8 without the T where raw
+    geometry_images: NDArray[Any]  # (F, 3, H, W) float32 in [0, 1]; uint8 where raw
     grid: tuple[int, int]  # patches of a frame for the vision model, (rows, columns)
 
 
@@ -132,20 +132,9 @@ def pack(examples: Sequence[Example], budget: int, pad: int, *, share: bool = Tr
         UsageError: an example is longer than ``budget``, or has dense targets, which go with padded batches.
     """
     for example in examples:
-        if len(example.input_ids) > budget:
-            raise UsageError(
-                f"the question about {example.key} has {len(example.input_ids)} tokens, a row {budget}",
-                cure="raise the budget, or use fewer or smaller frames",
-            )
         if example.targets:
             raise UsageError(f"{example.key} has dense targets", cure="use collate for losses on visual tokens")
-    rows: list[list[_Block]] = []
-    for block in _blocks(examples, budget, share):
-        fitting = next((row for row in rows if sum(map(len, row)) + len(block) <= budget), None)
-        if fitting is None:
-            rows.append([block])
-        else:
-            fitting.append(block)
+    rows = _rows(examples, budget, share)
     blocks = [block for row in rows for block in row]
     shape = (len(rows), max(sum(map(len, row)) for row in rows))
     columns = {name: np.full(shape, fill) for name, fill in _fills(pad).items()}
@@ -184,6 +173,15 @@ def pack(examples: Sequence[Example], budget: int, pad: int, *, share: bool = Tr
     )
 
 
+def row_members(examples: Sequence[Example], budget: int, *, share: bool = True) -> list[list[Example]]:
+    """The examples of each row that :func:`pack` would make, so that a few rows can be packed at a time.
+
+    Raises:
+        UsageError: an example is longer than ``budget``.
+    """
+    return [[example for block in row for example in block.examples] for row in _rows(examples, budget, share)]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Block:
     """Examples that share their first ``prefix`` tokens; a single one shares nothing."""
@@ -193,6 +191,23 @@ class _Block:
 
     def __len__(self) -> int:
         return sum(len(example.input_ids) for example in self.examples) - self.prefix * (len(self.examples) - 1)
+
+
+def _rows(examples: Sequence[Example], budget: int, share: bool) -> list[list[_Block]]:
+    for example in examples:
+        if len(example.input_ids) > budget:
+            raise UsageError(
+                f"the question about {example.key} has {len(example.input_ids)} tokens, a row {budget}",
+                cure="raise the budget, or use fewer or smaller frames",
+            )
+    rows: list[list[_Block]] = []
+    for block in _blocks(examples, budget, share):
+        fitting = next((row for row in rows if sum(map(len, row)) + len(block) <= budget), None)
+        if fitting is None:
+            rows.append([block])
+        else:
+            fitting.append(block)
+    return rows
 
 
 def _blocks(examples: Sequence[Example], budget: int, share: bool) -> list[_Block]:

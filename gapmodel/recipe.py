@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
+from gapdata.errors import UsageError
 from gapdata.geometry.boxes import EulerConvention
 from gapdata.prompts.marks import MAX_MARKS
 from gapdata.tasks.captioning import CaptionPoint
@@ -15,7 +16,7 @@ from gapdata.tasks.labels import MissingLabel
 from gapdata.tasks.questions import TASKS
 from gapdata.tasks.targets import TargetBox
 from gapdata.tasks.wordings import WORDINGS
-from gapdata.toml_fields import read_toml, refuse_broken_rules
+from gapdata.toml_fields import from_mapping, read_toml, refuse_broken_rules
 from gapmodel.processing import ProcessorConfig
 
 CONVENTIONS = get_args(EulerConvention)
@@ -25,12 +26,21 @@ VARIED = ("pointmap", "detection")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRecipe:
-    """``[model]``: the ``tiny`` preset and what it changes; left out where a run starts from a checkpoint."""
+    """``[model]``: what a run that is given no ``--init`` starts from."""
 
+    preset: str = "tiny"
+    """``tiny`` has random weights and a tokenizer of its own; the public sizes start from Qwen3-VL and VGGT-1B."""
     fusion: str = "gated"
     text: dict = field(default_factory=dict)
+    """Fields of the preset's language model that are different; ``vision`` and ``geometry`` likewise."""
     vision: dict = field(default_factory=dict)
     geometry: dict = field(default_factory=dict)
+    qwen: str = ""
+    """Directory (or hub name) of Qwen3-VL, with its tokenizer; for the public sizes."""
+    geometry_weights: str = ""
+    """File or directory of VGGT-1B's weights; for the public sizes."""
+    random: bool = False
+    """Random weights for a public size: for measuring speed, where no weights are at hand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +56,9 @@ class DataRecipe:
     """``stored``: the record's own; ``sampled``: a new pixel at every visit (stage 1)."""
     questions_per_view: int = 8
     """Questions about a view in one epoch, with sampled prompts."""
+    visits: int = 1
+    """Times that a record is visited in an epoch. Each visit asks an equal share of the record's questions, and those
+    that are asked at one visit about the same pixels share one encoded view; more visits mix scenes better."""
     reframe: bool = False
     """Choose frames and their order anew at every visit; the first becomes the reference."""
     mirror: bool = False
@@ -69,12 +82,34 @@ class DataRecipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """One part of the mixture that a run is trained on: questions of one kind about the records of one build."""
+
+    name: str
+    weight: float
+    """How often an epoch goes through the stream's visits: 1 asks each question once, 0.5 half of them."""
+    build: str
+    """Which of the builds that the run is given; empty for the one without a name."""
+    data: DataRecipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainRecipe:
-    """``[train]``: how."""
+    """``[train]``: how the weights are changed."""
 
     steps: int = 1000
+    """0: as many as ``epochs`` take."""
+    epochs: int = 1
+    """Times that the mixture is gone through, where ``steps`` is 0."""
     batch_size: int = 16
+    """Visits (of a record, each with one or more questions) in one step, over all ranks together."""
+    token_budget: int = 0
+    """Most tokens of a packed row; 0 gives each question a row of its own, as losses on visual tokens need it."""
+    micro_batch: int = 0
+    """Rows that go through the model at once; gradients are accumulated over the others. 0: all rows of a rank."""
     learning_rate: float = 1e-3
+    fusion_learning_rate: float = 0.0
+    """Of the geometry mergers and gates; 0 takes ``learning_rate``."""
     final_learning_rate: float = 0.05
     """Share of the learning rate that the cosine ends at."""
     warmup: float = 0.03
@@ -88,12 +123,37 @@ class TrainRecipe:
     """Weight of the loss on what each visual token shows, which teaches random encoders (:mod:`gapmodel.dense`)."""
     asked_weight: float = 0.0
     """Weight of the loss on the asked point as numbers, which teaches a random language model where to look."""
-    save_every: int = 0
-    """Steps between checkpoints; the last step always writes one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecipe:
+    """``[run]``: what may change when a run goes on, because it does not change what is learnt."""
+
     workers: int = 0
-    """Processes that decode; 0 decodes in the training process."""
+    """Processes of each rank that read, decode and pack; 0 does it in the training process."""
     threads: int = 0
     """Threads of the arithmetic; 0 leaves torch's choice."""
+    checkpoint_activations: bool = False
+    """Compute each decoder layer again in the backward pass instead of keeping what it computed."""
+    save_every: int = 0
+    """Steps between checkpoints, from which a run that was interrupted goes on; 0 writes none but the last."""
+    keep: int = 2
+    """Checkpoints that are kept, the newest."""
+    export_every: int = 0
+    """Steps between model directories ``models/step-000100``; the last step always writes ``model``."""
+    evaluate_every: int = 0
+    """Steps between measurements of the loss on held-out questions; 0 for none."""
+    evaluate_split: str = "val"
+    evaluate_visits: int = 64
+    """Visits of each stream that are held-out questions."""
+    samples: int = 2
+    """Held-out questions whose generated answers are shown beside the true ones."""
+    sample_tokens: int = 64
+    """Where a sample answer is cut off."""
+    report_every: int = 1
+    """Steps between lines of the log."""
+    name_questions: bool = False
+    """Put the keys of a step's questions into its line of the log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +164,33 @@ class TrainingRecipe:
     model: ModelRecipe = ModelRecipe()
     processor: ProcessorConfig = field(default_factory=ProcessorConfig)
     data: DataRecipe = DataRecipe()
+    mixture: dict = field(default_factory=dict)
+    """``[mixture.NAME]``: fields that replace those of ``[data]``, and ``weight`` and ``build`` (:class:`Stream`).
+    Without any, ``[data]`` is the only stream, named by its task."""
     train: TrainRecipe = TrainRecipe()
+    run: RunRecipe = RunRecipe()
+
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        """What is mixed, in the order of the recipe.
+
+        Raises:
+            UsageError: a field of ``[mixture.NAME]`` is unknown or has the wrong type.
+        """
+        if not self.mixture:
+            return (Stream(name=self.data.task, weight=1.0, build="", data=self.data),)
+        return tuple(self._stream(name, fields) for name, fields in self.mixture.items())
+
+    def _stream(self, name: str, fields: Any) -> Stream:
+        where = f"mixture.{name}"
+        if not isinstance(fields, dict):
+            raise UsageError(f"recipe field {where!r} is a section", cure=f"write [{where}] and fields below it")
+        own = {key: value for key, value in fields.items() if key in ("weight", "build")}
+        asked = {key: value for key, value in fields.items() if key not in own}
+        data: DataRecipe = from_mapping(DataRecipe, dataclasses.asdict(self.data) | asked, prefix=f"{where}.")
+        defaults = {"name": name, "weight": 1.0, "build": "", "data": {}}
+        stream: Stream = from_mapping(Stream, defaults | own, prefix=f"{where}.")
+        return dataclasses.replace(stream, data=data)
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain types, as they would be read from TOML."""
@@ -118,31 +204,56 @@ def read_training_recipe(path: Path | None, overrides: Sequence[str] = ()) -> Tr
         UsageError: the file cannot be read, a field is unknown, or a value has the wrong type or is out of range.
     """
     recipe: TrainingRecipe = read_toml(TrainingRecipe, path, overrides)
+    for stream in recipe.streams:
+        _check_data(stream.data, f"mixture.{stream.name}" if recipe.mixture else "data", path)
     _check(recipe, path)
     return recipe
 
 
-def _check(recipe: TrainingRecipe, path: Path | None) -> None:
-    data, train = recipe.data, recipe.train
+def _check_data(data: DataRecipe, where: str, path: Path | None) -> None:
     checks = {
-        f"data.task must be one of {', '.join(TASKS)}": data.task in TASKS,
-        "data.prompts must be stored or sampled": data.prompts in ("stored", "sampled"),
-        f"data.wording must be one of {', '.join(WORDINGS)}": data.wording in WORDINGS,
-        "data.convention must be extrinsic_zxy, intrinsic_zxy or empty": data.convention in ("", *CONVENTIONS),
-        "data.missing_label must be label or drop": data.missing_label in get_args(MissingLabel),
-        "data.boxes must be aligned or oriented": data.boxes in get_args(TargetBox),
-        "data.caption_point must be truth or proposal": data.caption_point in get_args(CaptionPoint),
-        f"data.marks must lie in 1..{MAX_MARKS}, above 1 only with stored prompts": (
+        f"{where}.task must be one of {', '.join(TASKS)}": data.task in TASKS,
+        f"{where}.prompts must be stored or sampled": data.prompts in ("stored", "sampled"),
+        f"{where}.wording must be one of {', '.join(WORDINGS)}": data.wording in WORDINGS,
+        f"{where}.convention must be extrinsic_zxy, intrinsic_zxy or empty": data.convention in ("", *CONVENTIONS),
+        f"{where}.missing_label must be label or drop": data.missing_label in get_args(MissingLabel),
+        f"{where}.boxes must be aligned or oriented": data.boxes in get_args(TargetBox),
+        f"{where}.caption_point must be truth or proposal": data.caption_point in get_args(CaptionPoint),
+        f"{where}.marks must lie in 1..{MAX_MARKS}, above 1 only with stored prompts": (
             data.marks == 1 or (1 < data.marks <= MAX_MARKS and data.prompts == "stored")
         ),
-        f"data.frames, data.reframe and data.mirror are for {' and '.join(VARIED)} only: language does not follow": (
+        f"{where}.frames, .reframe and .mirror are for {' and '.join(VARIED)} only: language does not follow": (
             data.task in VARIED or not (data.frames or data.reframe or data.mirror)
         ),
-        "data.questions_per_view must be at least 1": data.questions_per_view >= 1,
-        "data.min_visible_pixels must be at least 1": data.min_visible_pixels >= 1,
-        "data.frames and data.max_objects must not be negative": min(data.frames, data.max_objects) >= 0,
-        "train.steps and train.batch_size must be at least 1": min(train.steps, train.batch_size) >= 1,
+        f"{where}.questions_per_view and .visits must be at least 1": min(data.questions_per_view, data.visits) >= 1,
+        f"{where}.min_visible_pixels must be at least 1": data.min_visible_pixels >= 1,
+        f"{where}.frames and .max_objects must not be negative": min(data.frames, data.max_objects) >= 0,
+    }
+    refuse_broken_rules(checks, path)
+
+
+def _check(recipe: TrainingRecipe, path: Path | None) -> None:
+    train, run = recipe.train, recipe.run
+    dense = bool(train.visual_weight or train.asked_weight)
+    counts = (run.workers, run.threads, run.save_every, run.export_every, run.evaluate_every, run.samples)
+    checks = {
+        "mixture.*.weight must be positive": all(stream.weight > 0 for stream in recipe.streams),
+        "train.steps must not be negative, train.epochs and train.batch_size be at least 1": (
+            train.steps >= 0 and min(train.epochs, train.batch_size) >= 1
+        ),
+        "train.token_budget and train.micro_batch must not be negative": min(train.token_budget, train.micro_batch)
+        >= 0,
+        "train.token_budget packs, which losses on visual tokens (visual_weight, asked_weight) do not allow": (
+            not (dense and train.token_budget)
+        ),
         "train.learning_rate and train.clip must be positive": min(train.learning_rate, train.clip) > 0,
+        "train.fusion_learning_rate must not be negative": train.fusion_learning_rate >= 0,
         "train.warmup must lie in 0..1": 0 <= train.warmup <= 1,
+        "run.workers, .threads, .save_every, .export_every, .evaluate_every and .samples must not be negative": (
+            min(counts) >= 0
+        ),
+        "run.keep, .report_every, .evaluate_visits and .sample_tokens must be at least 1": (
+            min(run.keep, run.report_every, run.evaluate_visits, run.sample_tokens) >= 1
+        ),
     }
     refuse_broken_rules(checks, path)

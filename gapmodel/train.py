@@ -1,11 +1,16 @@
-"""One plain training loop for both stages: a recipe, a build, and a model that is new or comes from an earlier stage.
+"""One plain training loop for both stages: a recipe, one or several builds, and a model to start from.
 
 A run's directory::
 
-    model/           config.json, model.safetensors, tokenizer, gap_processor.json, recipe.json: what
-    ``from_pretrained`` loads log.jsonl        one line a step: loss, its parts, learning rate, gradient norm, seconds
+    run.json       what the run is; another recipe or other data are refused
+    log.jsonl      one line a step: loss, its parts, learning rate, gradient norm, rates; held-out losses
+    samples.jsonl  held-out questions with the true answer and the model's
+    checkpoints/   from which the same command goes on (gapmodel/checkpointing.py)
+    model/         config.json, model.safetensors, tokenizer, gap_processor.json, recipe.json: what ``from_pretrained``
+                   loads, written at the end
 
-``model/`` is written next to its place and renamed, so that it is always whole.
+The same loop runs in one process, under torchrun and inside Ray Train, on CPUs and on GPUs. Nothing in it depends on
+how many processes there are: a step is the same questions, and its loss the mean over all their answers' tokens.
 """
 
 from __future__ import annotations
@@ -13,39 +18,75 @@ from __future__ import annotations
 import ctypes
 import json
 import math
-import os
-import shutil
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import Any, NoReturn
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-from tqdm import tqdm
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
+from gapdata.atomic import write_atomically
 from gapdata.errors import GapDataError, UsageError
-from gapdata.tasks.chat import IMAGE
-from gapdata.tasks.questions import questions
-from gapmodel.data import Questions, Records, batches, chosen_records, question_options
+from gapmodel.checkpointing import (
+    RUN_FILE,
+    Position,
+    checkpoints,
+    claim,
+    identity,
+    load_checkpoint,
+    save_checkpoint,
+    seed_step,
+)
+from gapmodel.data import Records
 from gapmodel.dense import DenseHead
-from gapmodel.modeling import GapForConditionalGeneration
-from gapmodel.packing import IGNORED, Batch
-from gapmodel.presets import preset
+from gapmodel.distributed import Ranks, shard
+from gapmodel.held_out import HeldOut
+from gapmodel.learner import Learner, Losses
+from gapmodel.loading import Step, Steps, blank_batch, load, make_streams, step_count, visits_after
+from gapmodel.logbook import Logbook, read_log
+from gapmodel.model_directory import (
+    MODEL_DIRECTORY,
+    RECIPE_FILE,
+    load_model,
+    model_directory,
+    save_model,
+    whole_model,
+)
+from gapmodel.optimisation import build_optimizer, clip_gradients, learning_rate_share, set_learning_rates
+from gapmodel.packing import Batch
 from gapmodel.processing import GapProcessor
-from gapmodel.recipe import VARIED, DataRecipe, TrainingRecipe
-from gapmodel.tokenizer import special_token_ids, train_tokenizer
+from gapmodel.recipe import TrainingRecipe
+from gapmodel.starting_point import class_names, first_model
+from gapmodel.throughput import Meter
 
-MODEL_DIRECTORY = "model"
-LOG_FILE = "log.jsonl"
-RECIPE_FILE = "recipe.json"
+__all__ = ["MODEL_DIRECTORY", "RECIPE_FILE", "RUN_FILE", "Outcome", "TrainingConfig", "TrainingError", "load_model"]
+__all__ += ["model_directory", "save_model", "train"]
+
+OUTCOME_FILE = "outcome.json"
+NAMED_KEYS = 8
+ALONE = Ranks()
 
 
 class TrainingError(GapDataError):
     """Training cannot go on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingConfig:
+    """What a run is given."""
+
+    recipe: TrainingRecipe
+    builds: Mapping[str, Records]
+    """The builds by name; the one without a name is ``""``."""
+    out: Path
+    init: Path | None = None
+    """A model directory, or the directory of the run that wrote it, to start from; its processor is kept."""
+    bar: bool = True
+    report: Callable[[dict[str, float]], None] = field(default=lambda figures: None)
+    """Called on every rank after a checkpoint, with the figures of its step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,237 +101,200 @@ class Outcome:
     seconds: float
 
 
-def train(reader: Records, recipe: TrainingRecipe, out: Path, *, init: Path | None = None) -> Outcome:
-    """Train on the questions of a build and write the model to ``out / "model"``.
-
-    Args:
-        reader: the build's records.
-        recipe: what to do.
-        out: the run's directory; made if it is missing.
-        init: a model directory (or the directory of the run that wrote it) to start from instead of random weights; its
-            processor is kept.
+def train(config: TrainingConfig, ranks: Ranks = ALONE) -> Outcome:
+    """Train, or go on where an interrupted run of the same recipe stopped, and write the model to ``out / "model"``.
 
     Raises:
-        UsageError: the build has no such records, or ``init`` holds no model.
-        TrainingError: a loss is not finite; the message names the records.
+        UsageError: a build lacks the recipe's records, ``init`` holds no model, or ``out`` holds another run.
+        TrainingError: a loss or a gradient is not finite; the message names the records.
     """
     started = time.monotonic()
-    settings = recipe.train
+    recipe, out = config.recipe, config.out
+    settings, run = recipe.train, recipe.run
+    if settings.batch_size < ranks.world_size:
+        raise UsageError(
+            f"train.batch_size {settings.batch_size} is less than a visit for each of {ranks.world_size} ranks",
+            cure="raise train.batch_size, or use fewer ranks",
+        )
     keep_freed_memory()
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
+    if run.threads:
+        torch.set_num_threads(run.threads)
+    _claim_together(config, ranks)
     torch.manual_seed(recipe.seed)
-    model, processor = new_model(reader, recipe) if init is None else load_model(init)
-    model.model.freeze(settings.freeze)
-    classes = class_names(reader, recipe.data) if settings.visual_weight or settings.asked_weight else None
-    questions = Questions(reader, processor, recipe.data, recipe.seed, classes)
-    head = None if classes is None else DenseHead(model.config.text_config.hidden_size, len(classes))
-    optimizer = build_optimizer(model, head, recipe)
+    learner, processor, labels = start(config)
+    learner.to(ranks.device)
+    meter = Meter(learner.model, ranks)
+    shard(learner, ranks)
+    optimizer = build_optimizer(learner, settings)
+    streams, mixture = make_streams(recipe, config.builds, processor, labels)
+    held_out = HeldOut(recipe, config.builds, processor) if run.evaluate_every else None
+    at, visits, steps = 0, 0, step_count(mixture, settings)
+    if saved := checkpoints(out):
+        position = load_checkpoint(saved[-1], learner, optimizer)
+        at, visits = position.step, mixture.visits_of(position.consumed)
 
-    out.mkdir(parents=True, exist_ok=True)
-    losses: list[float] = []
-    model.train()
-    with (out / LOG_FILE).open("w", encoding="utf-8") as log:
-        steps = batches(questions, settings.batch_size, settings.steps, workers=settings.workers)
-        bar = tqdm(steps, total=settings.steps, desc=recipe.data.task, unit="step", mininterval=1.0, file=sys.stderr)
-        for step, batch in enumerate(bar):
-            rate = learning_rate(step, recipe)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            figures = training_step(model, head, batch, optimizer, recipe)
-            losses.append(figures["answer"])
-            write_line(log, {"step": step, **figures, "lr": rate, "seconds": time.monotonic() - started})
-            bar.set_postfix(loss=f"{smoothed(losses):.3f}", refresh=False)
-            if settings.save_every and (step + 1) % settings.save_every == 0 and step + 1 < settings.steps:
-                save_model(model, processor, recipe, out / MODEL_DIRECTORY)
-    save_model(model, processor, recipe, out / MODEL_DIRECTORY)
-    tenth = max(1, len(losses) // 10)
-    return Outcome(
-        model_directory=out / MODEL_DIRECTORY,
-        steps=len(losses),
-        questions=len(losses) * settings.batch_size,
-        first_loss=sum(losses[:tenth]) / tenth,
-        last_loss=sum(losses[-tenth:]) / tenth,
-        seconds=time.monotonic() - started,
-    )
+    source = Steps(streams, mixture, settings, consumed=visits, rank=ranks.rank, world_size=ranks.world_size)
+    blank = blank_batch(processor) if ranks.world_size > 1 else None
+    log = Logbook(out, " + ".join(s.name for s in recipe.streams), at, steps, speaks=ranks.first, bar=config.bar)
+    learner.train()
+    for number, step in zip(range(at, steps), load(source, workers=run.workers) if at < steps else (), strict=False):
+        done = number + 1
+        seed_step(recipe.seed, number, ranks)
+        share = learning_rate_share(number, steps, settings)
+        set_learning_rates(optimizer, share)
+        figures = training_step(learner, step, optimizer, recipe, ranks, blank)
+        meter.add(step)
+        if done % run.report_every == 0 or done == steps:
+            figures |= {"lr": share * settings.learning_rate, **meter.rates(), "seconds": time.monotonic() - started}
+            keys = [key for part in ranks.gathered(step.keys) for key in part] if run.name_questions else None
+            log.step(number, figures, keys)
+        if held_out is not None and (done % run.evaluate_every == 0 or done == steps):
+            learner.eval()
+            log.held_out(number, held_out.losses(learner, ranks), held_out.samples(learner, ranks))
+            learner.train()
+        if done == steps or (run.save_every and done % run.save_every == 0):
+            position = Position(step=done, consumed=mixture.consumed(visits_after(done, mixture, settings)))
+            save_checkpoint(out, learner, optimizer, position, ranks, keep=run.keep)
+            config.report(figures)
+        if run.export_every and done % run.export_every == 0 and done < steps:
+            export(learner, processor, recipe, out / "models" / f"step-{done:06d}", ranks)
+    log.close()
+    if at < steps or not (out / MODEL_DIRECTORY).is_dir():
+        export(learner, processor, recipe, out / MODEL_DIRECTORY, ranks)
+    return _outcome(out, steps, time.monotonic() - started, ranks)
+
+
+def start(config: TrainingConfig) -> tuple[Learner, GapProcessor, list[str] | None]:
+    """The learner before its first step, its processor, and the classes of its dense losses if it has any."""
+    recipe, settings = config.recipe, config.recipe.train
+    if config.init is None:
+        model, processor = first_model(config.builds, recipe)
+    else:
+        model, processor = load_model(config.init)
+    model.model.freeze(settings.freeze)
+    if recipe.run.checkpoint_activations:
+        model.model.language_model.activation_checkpointing_enable()
+    labels = class_names(config.builds, recipe) if settings.visual_weight or settings.asked_weight else None
+    head = None if labels is None else DenseHead(model.config.text_config.hidden_size, len(labels))
+    return Learner(model, head), processor, labels
 
 
 def training_step(
-    model: GapForConditionalGeneration,
-    head: DenseHead | None,
-    batch: Batch,
+    learner: Learner,
+    step: Step,
     optimizer: torch.optim.Optimizer,
     recipe: TrainingRecipe,
+    ranks: Ranks = ALONE,
+    blank: Batch | None = None,
 ) -> dict[str, float]:
-    """One step; the losses and the gradient norm. Raises :class:`TrainingError` on a loss that is not finite."""
-    losses = batch_losses(model, head, batch.to(model.device))
-    weights = {"answer": 1.0, "visual": recipe.train.visual_weight, "asked": recipe.train.asked_weight}
-    loss = sum((weights[name] * value for name, value in losses.items()), torch.zeros(()))
-    if not math.isfinite(loss.item()):
-        raise TrainingError(
-            f"the loss is {loss.item()} on records {', '.join(sorted(set(batch.keys)))}",
-            cure="look at these records with `gapdata view`, or lower train.learning_rate",
-        )
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    norm = nn.utils.clip_grad_norm_(parameters, recipe.train.clip)
-    optimizer.step()
-    return {"loss": loss.item(), **{name: value.item() for name, value in losses.items()}, "grad_norm": norm.item()}
+    """One step over all ranks: the losses (means over all answers' tokens, and over questions) and the gradient norm.
 
-
-def batch_losses(model: GapForConditionalGeneration, head: DenseHead | None, batch: Batch) -> dict[str, Tensor]:
-    """``answer``, the mean cross-entropy of the answers' tokens; with a head also the dense ``visual`` and ``asked``.
-
-    Logits are computed at the answers' positions alone: a vocabulary of 151,936 makes all others the most expensive
-    part.
-    """
-    inputs = dict(batch.inputs)
-    features = model.model.get_image_features(
-        inputs.pop("pixel_values"), inputs["image_grid_thw"], inputs.pop("geometry_images", None)
-    )
-    following = torch.roll(batch.labels, -1, dims=1)
-    following[:, -1] = IGNORED
-    answered = following != IGNORED  # (B, S) positions that predict a token of an answer
-    hidden = model.model(**inputs, mm_encoder_outputs={"image": features}).last_hidden_state[answered]
-    answer = F.cross_entropy(model.lm_head(hidden).float(), following[answered])
-    if head is None:
-        return {"answer": answer}
-    return {
-        "answer": answer,
-        "visual": head.visual_loss(torch.cat(tuple(features.pooler_output)), batch.targets),
-        "asked": head.asked_loss(hidden, batch.questions[answered], batch.targets),
-    }
-
-
-def build_optimizer(model: nn.Module, head: nn.Module | None, recipe: TrainingRecipe) -> torch.optim.AdamW:
-    """AdamW over what is trained; weight decay for matrices only."""
-    modules = [model] if head is None else [model, head]
-    parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
-    return torch.optim.AdamW(
-        [
-            {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": recipe.train.weight_decay},
-            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-        ],
-        lr=recipe.train.learning_rate,
-        betas=(0.9, recipe.train.beta2),
-        fused=True,
-    )
-
-
-def learning_rate(step: int, recipe: TrainingRecipe) -> float:
-    """Linear warm-up, then a cosine down to ``final_learning_rate`` of the peak."""
-    settings = recipe.train
-    warmup = max(1, round(settings.warmup * settings.steps))
-    if step < warmup:
-        return settings.learning_rate * (step + 1) / warmup
-    progress = (step - warmup) / max(1, settings.steps - warmup)
-    share = settings.final_learning_rate + (1 - settings.final_learning_rate) * 0.5 * (1 + math.cos(math.pi * progress))
-    return settings.learning_rate * share
-
-
-def new_model(reader: Records, recipe: TrainingRecipe) -> tuple[GapForConditionalGeneration, GapProcessor]:
-    """The tiny preset with random weights, and a tokenizer for the tasks' words and the build's labels."""
-    from gapdata.tasks import detection, pointmap
-
-    labels = class_names(reader, recipe.data)
-    example = pointmap.PointmapAnswer(point=(0.25, -1.5, 2.75), label=None)
-    box = detection.TextBox(
-        label=labels[0] if labels else "object", values=(0.25, -1.5, 2.75, 1.0, 1.0, 1.0, -0.5, 0.5, 0.0)
-    )
-    texts = [
-        "user\n",
-        "assistant\n",
-        "<1.0 seconds>",
-        pointmap.WITH_LABEL,
-        pointmap.WITHOUT_LABEL,
-        pointmap.answer_text(example),
-        *(pointmap.answer_text(pointmap.PointmapAnswer(point=(0.25, -1.5, 2.75), label=label)) for label in labels),
-        detection.PROMPT,
-        detection.answer_text([box, box]),
-        *spoken_texts(reader, recipe.data),
-    ]
-    tokenizer = train_tokenizer(texts)
-    size, merge = recipe.processor, recipe.processor.merge_size
-    config = preset(
-        "tiny",
-        token_ids=special_token_ids(tokenizer),
-        fusion=recipe.model.fusion,
-        text={"vocab_size": len(tokenizer), **recipe.model.text},
-        geometry={"patch_size": size.geometry_patch_size, **recipe.model.geometry},
-        vision={
-            "patch_size": size.patch_size,
-            "temporal_patch_size": size.temporal_patch_size,
-            "spatial_merge_size": merge,
-            **recipe.model.vision,
-        },
-    )
-    return GapForConditionalGeneration(config), GapProcessor(tokenizer, recipe.processor)
-
-
-def spoken_texts(reader: Records, recipe: DataRecipe) -> list[str]:
-    """What is said in questions whose words are not fixed: descriptions, and other people's conversations."""
-    if recipe.task in VARIED:
-        return []
-    options, rng = question_options(recipe), np.random.default_rng(0)
-    asked = [
-        question
-        for index in chosen_records(reader, recipe)
-        for question in questions(reader[index], recipe.task, options, rng)
-    ]
-    return [text for question in asked for text in (*question.text.split(IMAGE), question.answer)]
-
-
-def class_names(reader: Records, recipe: DataRecipe) -> list[str]:
-    """All labels of the recipe's records, sorted."""
-    chosen = [reader[index] for index in chosen_records(reader, recipe)]
-    return sorted({item.label for record in chosen for item in record.objects})
-
-
-def model_directory(directory: Path) -> Path:
-    """The model directory that ``directory`` is, or the one inside a run's directory.
+    Gradients are those of the mean over all tokens of the step, however they are spread over ranks and micro-batches. A
+    rank that has fewer micro-batches than another computes ``blank`` meanwhile, because all gather weights together.
 
     Raises:
-        UsageError: there is no model.
+        TrainingError: a loss or a gradient is not finite; the weights have not been changed then.
     """
-    found = directory / MODEL_DIRECTORY if (directory / MODEL_DIRECTORY).is_dir() else directory
-    if not (found / "config.json").is_file():
-        raise UsageError("no model here", path=directory, cure="name a directory that pretrain.py or finetune.py wrote")
-    return found
+    weights = {"visual": recipe.train.visual_weight, "asked": recipe.train.asked_weight}
+    answered, questions = ranks.sum([step.answered, len(step.keys)])
+    (most,) = ranks.max([len(step.batches)])
+    sums = {name: torch.zeros((), device=ranks.device) for name in ("answer", *weights)}
+    seen: list[tuple[Batch, Losses]] = []
+    optimizer.zero_grad(set_to_none=True)
+    for index in range(int(most)):
+        batch = step.batches[index] if index < len(step.batches) else blank
+        if batch is None:
+            raise ValueError("a rank without work needs a blank batch")
+        with ranks.precision():
+            losses = learner(batch.to(ranks.device))
+        parts = {"answer": losses.answer.sum() / max(answered, 1.0)}
+        parts |= {name: loss * (len(batch.keys) / max(questions, 1.0)) for name, loss in losses.dense.items()}
+        loss = sum(
+            (weights.get(name, 1.0) * part for name, part in parts.items()), torch.zeros((), device=ranks.device)
+        )
+        # FSDP takes the mean over the ranks, and this is a part of a sum.
+        (loss * ranks.world_size).backward()
+        seen.append((batch, losses.detached()))
+        for name, part in parts.items():
+            sums[name] += part.detach()
+    norm = clip_gradients(optimizer, recipe.train.clip).item()
+    totals = dict(zip(sums, ranks.sum([value.item() for value in sums.values()]), strict=True))
+    total = sum(weights.get(name, 1.0) * value for name, value in totals.items())
+    if not (math.isfinite(total) and math.isfinite(norm)):
+        bad = [key for batch, losses in seen for key in losses.not_finite(batch)]
+        _refuse_not_finite(total, norm, bad, step, ranks)
+    optimizer.step()
+    shown = {name: value for name, value in totals.items() if name == "answer" or learner.head is not None}
+    return {"loss": total, **shown, "grad_norm": norm}
 
 
-def load_model(directory: Path) -> tuple[GapForConditionalGeneration, GapProcessor]:
-    """Read a model and its processor from a model directory or a run's directory."""
-    found = model_directory(directory)
-    return GapForConditionalGeneration.from_pretrained(str(found)), GapProcessor.from_pretrained(found)
-
-
-def save_model(
-    model: GapForConditionalGeneration, processor: GapProcessor, recipe: TrainingRecipe, directory: Path
+def export(
+    learner: Learner, processor: GapProcessor, recipe: TrainingRecipe, directory: Path, ranks: Ranks = ALONE
 ) -> None:
-    """Write a model directory whole: beside its place first, then renamed."""
-    temporary = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    model.save_pretrained(str(temporary))
-    processor.save_pretrained(temporary)
-    (temporary / RECIPE_FILE).write_text(json.dumps(recipe.to_dict(), indent=2) + "\n", encoding="utf-8")
-    previous = directory.with_name(f".{directory.name}.{os.getpid()}.old")
-    if directory.exists():
-        directory.rename(previous)
-    temporary.rename(directory)
-    shutil.rmtree(previous, ignore_errors=True)
+    """Write what ``from_pretrained`` loads; all ranks take part."""
+    model = learner.model
+    if ranks.world_size > 1:
+        options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+        weights: dict[str, Any] = get_model_state_dict(learner, options=options)
+        if ranks.first:
+            kept = {name: value for name, value in weights.items() if name.startswith("model.")}
+            model = whole_model(model, {name.removeprefix("model."): value for name, value in kept.items()})
+    if ranks.first:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        save_model(model, processor, recipe, directory)
+    ranks.wait()
 
 
-def write_line(log: TextIO, fields: dict[str, float]) -> None:
-    """One JSON line, readable while training goes on."""
-    log.write(json.dumps({name: round(value, 6) for name, value in fields.items()}) + "\n")
-    log.flush()
+def _refuse_not_finite(loss: float, norm: float, bad: Sequence[str], step: Step, ranks: Ranks) -> NoReturn:
+    what = f"the loss is {loss}" if not math.isfinite(loss) else f"the gradient's norm is {norm}"
+    # A gradient is everybody's: then all questions of the step are named.
+    mine = bad if not math.isfinite(loss) else step.keys
+    keys = sorted({key for part in ranks.gathered(list(mine)) for key in part})
+    more = f" and {len(keys) - NAMED_KEYS} more" if len(keys) > NAMED_KEYS else ""
+    raise TrainingError(
+        f"{what} on records {', '.join(keys[:NAMED_KEYS])}{more}",
+        cure="look at these records with `gapdata view`, or lower train.learning_rate",
+    )
 
 
-def smoothed(losses: list[float], window: int = 20) -> float:
-    """The mean of the last few losses."""
-    recent = losses[-window:]
-    return sum(recent) / len(recent)
+def _claim_together(config: TrainingConfig, ranks: Ranks) -> None:
+    """One rank looks whether ``out`` is this run's; all stop if it is not."""
+    problem: GapDataError | None = None
+    if ranks.first:
+        try:
+            init = None if config.init is None else model_directory(config.init)
+            claim(config.out, identity(config.recipe, config.builds, init))
+        except GapDataError as error:
+            problem = error
+    for found in ranks.gathered(problem):
+        if found is not None:
+            raise found
+
+
+def _outcome(out: Path, steps: int, seconds: float, ranks: Ranks) -> Outcome:
+    """What the log says, written down for whoever started the ranks."""
+    ranks.wait()
+    lines = [line for line in read_log(out) if "answer" in line]
+    losses = [line["answer"] for line in lines]
+    tenth = max(1, len(losses) // 10)
+    outcome = Outcome(
+        model_directory=out / MODEL_DIRECTORY,
+        steps=steps,
+        questions=int(sum(line["questions"] for line in lines)),
+        first_loss=sum(losses[:tenth]) / tenth,
+        last_loss=sum(losses[-tenth:]) / tenth,
+        seconds=seconds,
+    )
+    if ranks.first:
+        fields = {**asdict(outcome), "model_directory": str(outcome.model_directory)}
+        write_atomically(out / OUTCOME_FILE, json.dumps(fields).encode())
+    return outcome
+
+
+def read_outcome(out: Path) -> Outcome:
+    """What a finished run came to."""
+    fields = json.loads((out / OUTCOME_FILE).read_bytes())
+    return Outcome(**{**fields, "model_directory": Path(fields["model_directory"])})
 
 
 def keep_freed_memory() -> None:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shutil
 from pathlib import Path
+from typing import Any
 
 
 def parse_arguments(description: str, recipe: Path, *, needs_init: bool) -> argparse.Namespace:
     """Options of a training stage; ``recipe`` is the default."""
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
-    parser.add_argument("--shards", type=Path, required=True, metavar="BUILD", help="a build of `gapdata build-shards`")
+    parser.add_argument(
+        "--shards",
+        action="append",
+        required=True,
+        metavar="[NAME=]BUILD",
+        help="a build of `gapdata build-shards`; again with a name for each further one that the recipe mixes in",
+    )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="the run's directory; DIR/model is the model"
     )
@@ -30,6 +39,14 @@ def parse_arguments(description: str, recipe: Path, *, needs_init: bool) -> argp
         help="override a recipe field: train.learning_rate=1e-4",
     )
     parser.add_argument("--steps", type=int, metavar="N", help="short for --set train.steps=N")
+    parser.add_argument(
+        "--ranks",
+        type=int,
+        metavar="N",
+        help="processes of Ray Train (default: one for each GPU of the cluster or of this machine)",
+    )
+    parser.add_argument("--local", action="store_true", help="train in this process (or under torchrun), without Ray")
+    parser.add_argument("--overwrite", action="store_true", help="remove what --out holds instead of going on with it")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser.parse_args()
@@ -37,18 +54,93 @@ def parse_arguments(description: str, recipe: Path, *, needs_init: bool) -> argp
 
 def run_stage(arguments: argparse.Namespace) -> None:
     """Train as the arguments say and print where the model is."""
-    from gapdata.shards.reader import ShardReader
+    from gapdata.errors import UsageError
     from gapmodel.recipe import read_training_recipe
-    from gapmodel.train import train
+    from gapmodel.train import RUN_FILE
 
     steps = [] if arguments.steps is None else [f"train.steps={arguments.steps}"]
     recipe = read_training_recipe(arguments.recipe, [*arguments.set, *steps])
-    outcome = train(ShardReader(arguments.shards), recipe, arguments.out, init=arguments.init)
+    builds = named_builds(arguments.shards)
+    _refuse_relative_paths(arguments, builds)
+    first = os.environ.get("RANK", "0") == "0"
+    if arguments.overwrite and arguments.out.is_dir() and first:
+        if any(arguments.out.iterdir()) and not (arguments.out / RUN_FILE).is_file():
+            raise UsageError("holds no training run, so it is not removed", path=arguments.out, cure="change --out")
+        shutil.rmtree(arguments.out)
+    outcome = (
+        _train_here(arguments, recipe, builds) if _stays_here(arguments) else _train_on_ray(arguments, recipe, builds)
+    )
+    if not first:
+        return
     if arguments.json:
         fields = {name: getattr(outcome, name) for name in outcome.__slots__}
         print(json.dumps({**fields, "model_directory": str(outcome.model_directory)}))
         return
-    print(
-        f"{recipe.data.task}: {outcome.steps} steps, {outcome.questions} questions in {outcome.seconds:.0f} s; "
-        f"loss {outcome.first_loss:.3f} -> {outcome.last_loss:.3f}\nmodel: {outcome.model_directory}"
-    )
+    streams = " + ".join(stream.name for stream in recipe.streams)
+    losses = f"loss {outcome.first_loss:.3f} -> {outcome.last_loss:.3f}"
+    print(f"{streams}: {outcome.steps} steps, {outcome.questions} questions in {outcome.seconds:.0f} s; {losses}")
+    print(f"model: {outcome.model_directory}")
+
+
+def named_builds(given: list[str]) -> dict[str, str]:
+    """``NAME=BUILD`` and ``BUILD`` to places by name; the one without a name is ``""``.
+
+    Raises:
+        UsageError: a name is given twice.
+    """
+    from gapdata.errors import UsageError
+
+    builds: dict[str, str] = {}
+    for text in given:
+        name, separator, place = text.partition("=")
+        if not separator or not name.isidentifier():
+            name, place = "", text
+        if name in builds:
+            raise UsageError(f"--shards gives two builds the name {name!r}", cure="write --shards NAME=BUILD")
+        builds[name] = place
+    return builds
+
+
+def _stays_here(arguments: argparse.Namespace) -> bool:
+    """Whether this process trains itself: Ray for a single one would only add its half a minute of starting."""
+    if arguments.local or "WORLD_SIZE" in os.environ:
+        return True
+    if "RAY_ADDRESS" in os.environ:
+        return False
+    import torch
+
+    return (arguments.ranks or torch.cuda.device_count()) <= 1
+
+
+def _train_here(arguments: argparse.Namespace, recipe: Any, builds: dict[str, str]) -> Any:
+    from gapdata.shards.reader import ShardReader
+    from gapmodel.distributed import joined
+    from gapmodel.train import TrainingConfig, train
+
+    readers = {name: ShardReader(place) for name, place in builds.items()}
+    config = TrainingConfig(recipe=recipe, builds=readers, out=arguments.out, init=arguments.init)
+    with joined() as ranks:
+        return train(config, ranks)
+
+
+def _train_on_ray(arguments: argparse.Namespace, recipe: Any, builds: dict[str, str]) -> Any:
+    from gapmodel.ray_train import train_on_ray
+
+    return train_on_ray(recipe, builds, arguments.out, arguments.init, ranks=arguments.ranks)
+
+
+def _refuse_relative_paths(arguments: argparse.Namespace, builds: dict[str, str]) -> None:
+    """Ray runs a job in a copy of its working directory and removes the copy afterwards."""
+    from gapdata.errors import UsageError
+
+    if "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:
+        return
+    places = {"--out": str(arguments.out), "--init": str(arguments.init or "/")}
+    places |= {f"--shards {name}".strip(): place for name, place in builds.items()}
+    for option, place in places.items():
+        if "://" not in place and not Path(place).is_absolute():
+            raise UsageError(
+                f"{option} is relative to the job's temporary copy of the working directory",
+                path=place,
+                cure="give an absolute path that all nodes share",
+            )

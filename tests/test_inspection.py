@@ -19,7 +19,8 @@ from gapmodel.geometry.vggt import VGGT
 from gapmodel.inspection import Inspection, TokenAttention, inspect_record, inspection_sheet, token_attention
 from gapmodel.processing import ProcessorConfig
 from gapmodel.recipe import DataRecipe, ModelRecipe, TrainingRecipe
-from gapmodel.train import new_model, save_model
+from gapmodel.starting_point import first_model
+from gapmodel.train import save_model
 
 RECIPE = TrainingRecipe(
     model=ModelRecipe(
@@ -117,14 +118,14 @@ def test_the_sheet_has_a_row_for_every_level_and_layer_and_light_where_the_token
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    model, processor = new_model([RECORD], RECIPE)
+    model, processor = first_model({"": [RECORD]}, RECIPE)
     directory = tmp_path_factory.mktemp("run")
     save_model(model, processor, RECIPE, directory / "model")
     return directory
 
 
 def test_a_record_is_inspected_at_its_prompt_or_at_a_pixel() -> None:
-    model, processor = new_model([RECORD], RECIPE)
+    model, processor = first_model({"": [RECORD]}, RECIPE)
     found = inspect_record(model.eval(), processor, RECORD)
     asked = RECORD.prompts[0]
     assert found.patch == (asked.frame, asked.pixel[1] // 16, asked.pixel[0] // 16)

@@ -14,12 +14,12 @@ from gapdata.records.codec import record_image
 from gapdata.tasks import detection, pointmap
 from gapdata.tasks.chat import IMAGE, Question
 from gapmodel.generate import generate_answers
+from gapmodel.learner import Learner
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.packing import Batch, Example
 from gapmodel.presets import preset
 from gapmodel.processing import GapProcessor, ProcessorConfig
 from gapmodel.tokenizer import special_token_ids, train_tokenizer
-from gapmodel.train import batch_losses
 
 CONFIG = ProcessorConfig(image_size=(96, 64), temporal_patch_size=1, keep_aspect=True, geometry_patch_size=14)
 PROCESSOR = GapProcessor(
@@ -160,7 +160,7 @@ def test_a_packed_row_has_the_gradient_of_its_questions(model: GapForConditional
     gradients = []
     for batch in (PROCESSOR.collate(examples), PROCESSOR.pack(examples, 10_000)):
         model.zero_grad()
-        batch_losses(model, None, batch)["answer"].backward()
+        Learner(model)(batch).answer.mean().backward()
         gradients.append([parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None])
     model.zero_grad()
     assert len(gradients[0]) == len(gradients[1])

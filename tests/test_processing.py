@@ -16,10 +16,9 @@ from gapdata.records.codec import record_image
 from gapdata.tasks import detection, pointmap
 from gapdata.tasks.chat import IMAGE, Mark, Question
 from gapmodel.augment import View, decode, mirror, sample_prompt, subview
-from gapmodel.data import Questions, batches, dense_targets
+from gapmodel.dense import dense_targets
 from gapmodel.packing import IGNORED
-from gapmodel.processing import GapProcessor, ProcessorConfig, patchify
-from gapmodel.recipe import DataRecipe
+from gapmodel.processing import GapProcessor, ProcessorConfig, as_floats, patchify, resample
 from gapmodel.tokenizer import SPECIAL, train_tokenizer
 
 CONFIG = ProcessorConfig(image_size=(128, 96), temporal_patch_size=1, mark_native_width=256.0)
@@ -220,40 +219,31 @@ def test_dense_targets_tell_what_each_token_shows() -> None:
     assert targets["label"][per_frame + 1] == expected
 
 
-RECIPE = DataRecipe(prompts="sampled", questions_per_view=3, mirror=True, reframe=True)
+def test_raw_pixels_become_the_same_floats_on_the_device() -> None:
+    record = make_record(0)
+    question = pointmap.render(record, record.prompts[0])
+    images = [record_image(record, frame) for frame in range(2)]
+    for config in (CONFIG, ProcessorConfig(image_size=(96, 64), geometry_patch_size=14)):
+        processor = make_processor(config)
+        examples = [
+            processor.encode("k", processor.look(images, question.marks, raw=raw), question, with_answer=True)
+            for raw in (True, False)
+        ]
+        raw, floats = (processor.collate([example]).inputs for example in examples)
+        assert raw["pixel_values"].dtype == raw["geometry_images"].dtype == torch.uint8
+        ready = as_floats(raw, config.temporal_patch_size)
+        for name in ("pixel_values", "geometry_images"):
+            assert torch.equal(ready[name], floats[name])
+            assert as_floats(floats, config.temporal_patch_size)[name] is floats[name]
 
 
-def test_any_number_of_workers_gives_the_same_batches() -> None:
-    records = [make_record(seed) for seed in range(3)]
-    questions = Questions(records, make_processor(), RECIPE, seed=7)
-    here = list(batches(questions, 4, 3))
-    there = list(batches(questions, 4, 3, workers=2))
-    for one, other in zip(here, there, strict=True):
-        assert one.keys == other.keys
-        assert torch.equal(one.inputs["input_ids"], other.inputs["input_ids"])
-        assert torch.equal(one.inputs["pixel_values"], other.inputs["pixel_values"])
-
-
-def test_training_goes_on_at_the_very_next_question() -> None:
-    records = [make_record(seed) for seed in range(2)]
-    questions = Questions(records, make_processor(), RECIPE, seed=1)
-    whole = list(batches(questions, 2, 5))
-    rest = list(batches(Questions(records, make_processor(), RECIPE, seed=1), 2, 2, consumed=6))
-    for one, other in zip(whole[3:], rest, strict=True):
-        assert torch.equal(one.inputs["input_ids"], other.inputs["input_ids"])
-        assert torch.equal(one.inputs["geometry_images"], other.inputs["geometry_images"])
-
-
-def test_an_epoch_asks_every_stored_prompt_once() -> None:
-    records = [make_record(seed, prompts=4) for seed in range(3)]
-    questions = Questions(records, make_processor(), DataRecipe(), seed=3)
-    assert len(questions) == 12
-    decoded = [make_processor().decode(questions[n].input_ids[questions[n].labels != IGNORED]) for n in range(12)]
-    wanted = [pointmap.render(record, prompt).answer for record in records for prompt in record.prompts]
-    assert sorted(decoded) == sorted(wanted)
-    assert decoded != wanted
-
-
-def test_a_split_without_records_is_refused() -> None:
-    with pytest.raises(UsageError, match="the build has no clip records of split val"):
-        Questions([make_record(0)], make_processor(), DataRecipe(split="val"), seed=0)
+def test_mild_shrinking_keeps_the_field_of_view() -> None:
+    """A ramp along x and y, which any interpolation has to give back, half a pixel's shift included."""
+    v, u = np.mgrid[:96, :128].astype(np.float64)
+    ramp = np.stack([1.5 * u, 2.0 * v, u + v], axis=-1).round().astype(np.uint8)
+    window = CONFIG.window(128, 96)
+    small = resample(ramp, window, (112, 84)).astype(np.float64)
+    rows, columns = np.mgrid[:84, :112]
+    expected_u, expected_v = ((each + 0.5) * 8 / 7 - 0.5 for each in (columns, rows))
+    expected = np.stack([1.5 * expected_u, 2.0 * expected_v, expected_u + expected_v], axis=-1)
+    assert np.abs(small - expected)[1:-1, 1:-1].max() <= 1.5

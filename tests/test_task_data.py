@@ -21,10 +21,11 @@ from gapdata.tasks.pointmap import MarkedPoints
 from gapdata.tasks.questions import QuestionOptions, questions
 from gapdata.tasks.targets import camera_box
 from gapmodel.augment import decode, mirror, subview
-from gapmodel.data import Questions, dense_targets
+from gapmodel.data import StreamQuestions
+from gapmodel.dense import dense_targets
 from gapmodel.processing import IGNORED, Example
-from gapmodel.recipe import DataRecipe, TrainingRecipe, read_training_recipe
-from gapmodel.train import new_model
+from gapmodel.recipe import DataRecipe, Stream, TrainingRecipe, read_training_recipe
+from gapmodel.starting_point import first_model
 
 
 def told_record(seed: int) -> Record:
@@ -55,26 +56,36 @@ def answer_of(example: Example) -> str:
     return make_processor().decode(example.input_ids[example.labels != IGNORED])
 
 
+def epoch_of(records: list[Record], data: DataRecipe, epoch: int = 0) -> list[str]:
+    """The answers to all questions of an epoch."""
+    stream = Stream(name="it", weight=1.0, build="", data=data)
+    asked = StreamQuestions(stream, records, make_processor(), seed=3)
+    order = asked.order()
+    size = order.shares * len(records)
+    visits = [order.visit(0, number) for number in range(epoch * size, (epoch + 1) * size)]
+    return [answer_of(example) for visit in visits for example in asked.examples(visit)]
+
+
+@pytest.mark.parametrize("visits", [1, 3])
 @pytest.mark.parametrize(
     "task", ["grounding_frame", "grounding_box", "grounding", "captioning", "conversation", "detection", "pointmap"]
 )
-def test_an_epoch_asks_every_question_of_a_task_once(task: str) -> None:
+def test_an_epoch_asks_every_question_of_a_task_once(task: str, visits: int) -> None:
     records = [told_record(seed) for seed in range(2)]
-    recipe = DataRecipe(task=task, min_visible_pixels=1)
-    asked = Questions(records, make_processor(), recipe, seed=3)
     options = QuestionOptions()
     expected = [
         item.answer for record in records for item in questions(record, task, options, np.random.default_rng(0))
     ]
-    assert sorted(answer_of(asked[visit]) for visit in range(len(asked))) == sorted(expected)
+    for epoch in range(2):
+        asked = epoch_of(records, DataRecipe(task=task, min_visible_pixels=1, visits=visits), epoch)
+        assert sorted(asked) == sorted(expected)
 
 
 def test_an_epoch_with_several_marks_asks_about_every_prompt_once() -> None:
     records = [make_record(seed, prompts=7) for seed in range(2)]
-    asked = Questions(records, make_processor(), DataRecipe(marks=3), seed=3)
-    assert len(asked) == 6
     for epoch in range(2):
-        answers = [answer_of(asked[epoch * len(asked) + visit]) for visit in range(len(asked))]
+        answers = epoch_of(records, DataRecipe(marks=3, visits=2), epoch)
+        assert len(answers) == 6
         points = []
         for answer in answers:
             read = pointmap.parse_several(answer)
@@ -90,10 +101,9 @@ def test_an_epoch_with_several_marks_asks_about_every_prompt_once() -> None:
 def test_prompts_of_frames_that_are_not_used_are_not_asked_about() -> None:
     record = make_record(1, frames=3, prompts=12)
     record = replace(record, prompts=tuple(sorted(record.prompts, key=lambda prompt: -prompt.frame)))
-    asked = Questions([record], make_processor(), DataRecipe(frames=2), seed=0)
     used = [prompt for prompt in record.prompts if prompt.frame < 2]
     assert 0 < len(used) < len(record.prompts)
-    answers = sorted(answer_of(asked[visit]) for visit in range(len(asked)))
+    answers = sorted(epoch_of([record], DataRecipe(frames=2)))
     assert answers == sorted(pointmap.render(record, prompt).answer for prompt in used)
 
 
@@ -153,13 +163,11 @@ def test_a_sub_view_and_a_mirror_take_proposals_and_aligned_boxes_along() -> Non
 
 def test_a_new_model_knows_the_words_of_its_task() -> None:
     recipe = TrainingRecipe(data=DataRecipe(task="grounding_frame", min_visible_pixels=1))
-    _, processor = new_model([told_record(0)], recipe)
+    _, processor = first_model({"": [told_record(0)]}, recipe)
     assert len(processor.tokenizer("Localize")["input_ids"]) == 1
 
 
 @pytest.mark.parametrize("change", ["data.mirror=true", "data.reframe=true", "data.frames=2"])
 def test_variations_that_language_does_not_follow_are_refused(change: str) -> None:
-    with pytest.raises(
-        UsageError, match=r"data.frames, data.reframe and data.mirror are for pointmap and detection only"
-    ):
+    with pytest.raises(UsageError, match=r"data\.frames, \.reframe and \.mirror are for pointmap and detection only"):
         read_training_recipe(None, ["data.task=captioning", change])

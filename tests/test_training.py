@@ -9,88 +9,98 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from model_fixtures import make_record
+from conftest import REPOSITORY
+from training_fixtures import MIXED, RECIPE, RECORDS
 
 from gapdata.errors import UsageError
-from gapmodel.data import Questions, batches
 from gapmodel.dense import DenseHead
+from gapmodel.distributed import Ranks
 from gapmodel.evaluation.run import evaluate, model_data_recipe
+from gapmodel.learner import Learner
+from gapmodel.loading import Step, Steps, blank_batch, lay_out, make_streams
+from gapmodel.logbook import read_log
 from gapmodel.modeling import GapForConditionalGeneration
-from gapmodel.processing import GapProcessor, ProcessorConfig
-from gapmodel.recipe import DataRecipe, ModelRecipe, TrainingRecipe, TrainRecipe, read_training_recipe
-from gapmodel.train import (
-    TrainingError,
-    batch_losses,
-    build_optimizer,
-    class_names,
-    learning_rate,
-    load_model,
-    new_model,
-    train,
-)
+from gapmodel.optimisation import build_optimizer, learning_rate_share, set_learning_rates
+from gapmodel.processing import GapProcessor, as_floats
+from gapmodel.recipe import DataRecipe, TrainingRecipe, TrainRecipe, read_training_recipe
+from gapmodel.starting_point import class_names, first_model
+from gapmodel.throughput import Arithmetic
+from gapmodel.train import Outcome, TrainingConfig, TrainingError, load_model, train, training_step
 
-REPOSITORY = Path(__file__).parents[1]
-TEXT = {
-    "hidden_size": 64,
-    "intermediate_size": 128,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 2,
-    "num_hidden_layers": 4,
-}
-RECIPE = TrainingRecipe(
-    model=ModelRecipe(
-        text=TEXT, vision={"hidden_size": 48, "intermediate_size": 96}, geometry={"width": 32, "heads": 2}
-    ),
-    processor=ProcessorConfig(image_size=(64, 32), temporal_patch_size=1, mark_native_width=256.0),
-    data=DataRecipe(prompts="sampled", questions_per_view=4),
-    train=TrainRecipe(steps=30, batch_size=4, learning_rate=3e-3, visual_weight=0.5, asked_weight=0.5, threads=1),
-)
-RECORDS = [make_record(seed) for seed in range(3)] + [make_record(9, split="val")]
+
+def run(recipe: TrainingRecipe, out: Path, init: Path | None = None, **options: Any) -> Outcome:
+    return train(TrainingConfig(recipe=recipe, builds={"": RECORDS}, out=out, init=init, bar=False, **options))
+
+
+def first_step(recipe: TrainingRecipe, processor: GapProcessor) -> Step:
+    streams, mixture = make_streams(recipe, {"": RECORDS}, processor)
+    return next(iter(Steps(streams, mixture, recipe.train)))
 
 
 @pytest.fixture(scope="module")
 def stage_one(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("stage-one")
-    outcome = train(RECORDS, RECIPE, out)
+    recipe = replace(RECIPE, run=replace(RECIPE.run, evaluate_every=30, evaluate_visits=2))
+    outcome = run(recipe, out)
     assert outcome.last_loss < 0.6 * outcome.first_loss
     return out
 
 
 def test_a_run_leaves_a_model_a_log_and_its_recipe(stage_one: Path) -> None:
-    lines = [json.loads(line) for line in (stage_one / "log.jsonl").read_text().splitlines()]
+    lines = [line for line in read_log(stage_one) if "loss" in line]
     assert [line["step"] for line in lines] == list(range(30))
-    assert all(np.isfinite([line["loss"], line["grad_norm"], line["lr"]]).all() for line in lines)
-    assert {path.name for path in stage_one.iterdir()} == {"model", "log.jsonl"}
+    names = ("loss", "answer", "visual", "asked", "grad_norm", "lr", "records_per_second", "tokens_per_second")
+    assert all(np.isfinite([line[name] for name in names]).all() for line in lines)
+    files = {"model", "log.jsonl", "samples.jsonl", "run.json", "outcome.json", "checkpoints"}
+    assert {path.name for path in stage_one.iterdir()} - {"tensorboard"} == files
     assert isinstance(
         GapForConditionalGeneration.from_pretrained(str(stage_one / "model")), GapForConditionalGeneration
     )
     assert model_data_recipe(stage_one / "model") == RECIPE.data
 
 
-def test_equal_seeds_give_equal_runs(stage_one: Path, tmp_path: Path) -> None:
+def test_held_out_questions_are_measured_and_answered(stage_one: Path) -> None:
+    (line,) = [line for line in read_log(stage_one) if "held_out.pointmap" in line]
+    assert line["step"] == 29
+    assert np.isfinite(line["held_out.pointmap"])
+    samples = [json.loads(text) for text in (stage_one / "samples.jsonl").read_text().splitlines()]
+    assert len(samples) == 2
+    assert all(sample["key"].startswith(f"{RECORDS[3].key}/pointmap/") for sample in samples)
+    assert all('"pointmap": [' in sample["true"] and sample["model"] for sample in samples)
+
+
+def test_equal_seeds_give_equal_runs(tmp_path: Path) -> None:
     short = replace(RECIPE, train=replace(RECIPE.train, steps=4, warmup=0.0, final_learning_rate=1.0))
     losses = []
     for name in ("one", "two"):
-        train(RECORDS, short, tmp_path / name)
-        losses.append([json.loads(line)["loss"] for line in (tmp_path / name / "log.jsonl").read_text().splitlines()])
+        run(short, tmp_path / name)
+        losses.append([line["loss"] for line in read_log(tmp_path / name)])
     assert losses[0] == losses[1]
 
 
 def test_stage_two_starts_from_stage_one(stage_one: Path, tmp_path: Path) -> None:
-    recipe = replace(
-        RECIPE,
-        data=DataRecipe(task="detection"),
-        train=replace(RECIPE.train, steps=2, learning_rate=1e-9, weight_decay=0.0),
-    )
-    train(RECORDS, recipe, tmp_path, init=stage_one)
+    settings = replace(RECIPE.train, steps=2, learning_rate=1e-9, weight_decay=0.0)
+    recipe = replace(RECIPE, data=DataRecipe(task="detection"), train=settings)
+    run(recipe, tmp_path, init=stage_one)
     before, after = load_model(stage_one)[0].state_dict(), load_model(tmp_path)[0].state_dict()
     assert before.keys() == after.keys()
     for name, value in before.items():
         torch.testing.assert_close(after[name], value, rtol=0, atol=1e-6)
+    (tmp_path / "checkpoints").rename(tmp_path / "elsewhere")
+    with pytest.raises(UsageError, match=r"init was \w+ and is None"):
+        run(recipe, tmp_path)
+
+
+def test_models_of_several_steps_are_exported(tmp_path: Path) -> None:
+    settings = replace(MIXED.train, steps=3)
+    run(replace(MIXED, train=settings, run=replace(MIXED.run, export_every=2)), tmp_path)
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["step-000002"]
+    assert isinstance(load_model(tmp_path / "models" / "step-000002")[0], GapForConditionalGeneration)
 
 
 def test_a_trained_model_can_be_evaluated_on_held_out_scenes(stage_one: Path) -> None:
@@ -109,32 +119,109 @@ def test_a_trained_model_can_be_evaluated_on_held_out_scenes(stage_one: Path) ->
 
 def test_answer_only_losses_equal_those_of_the_whole_sequence(stage_one: Path) -> None:
     model, processor = load_model(stage_one)
-    batch = next(batches(Questions(RECORDS, processor, RECIPE.data, seed=5), 3, 1))
+    (batch,) = first_step(RECIPE, processor).batches
     with torch.no_grad():
-        ours = batch_losses(model, None, batch)["answer"]
-        logits = model(**batch.inputs).logits[:, :-1]
+        ours = Learner(model)(batch).answer.mean()
+        logits = model(**as_floats(batch.inputs, 1)).logits[:, :-1]
         whole = torch.nn.functional.cross_entropy(
             logits.flatten(0, 1), batch.labels[:, 1:].flatten(), ignore_index=-100
         )
     torch.testing.assert_close(ours, whole, rtol=0, atol=1e-5)
 
 
-def test_frozen_parts_have_no_optimizer_state() -> None:
-    recipe = replace(RECIPE, train=replace(RECIPE.train, freeze=("visual", "geometry")))
-    model, _ = new_model(RECORDS, recipe)
-    model.model.freeze(recipe.train.freeze)
-    optimizer = build_optimizer(model, None, recipe)
-    managed = {id(p) for group in optimizer.param_groups for p in group["params"]}
+def test_micro_batches_and_blank_ones_have_the_gradient_of_the_whole_step(stage_one: Path) -> None:
+    """Answers of unequal lengths: the mean is over tokens, not over micro-batches."""
+    model, processor = load_model(stage_one)
+    learner, gradients = Learner(model.train()), []
+    recipe = replace(RECIPE, mixture=MIXED.mixture, train=TrainRecipe(batch_size=5, clip=1e9))
+    for rows, packed in ((0, 0), (1, 0), (2, 480)):
+        step = first_step(
+            replace(recipe, train=replace(recipe.train, micro_batch=rows, token_budget=packed)), processor
+        )
+        if rows == 1:
+            step = replace(step, batches=(*step.batches, blank_batch(processor)))
+        optimizer = torch.optim.SGD(learner.parameters(), lr=0.0)
+        figures = training_step(learner, step, optimizer, recipe)
+        gradients.append([p.grad.clone() for p in learner.parameters() if p.grad is not None])
+        assert len(step.batches) > 1 or not rows
+        assert figures["loss"] == pytest.approx(figures["answer"])
+    for other in gradients[1:]:
+        for one, two in zip(gradients[0], other, strict=True):
+            torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-5)
+
+
+def test_recomputed_activations_change_no_gradient(stage_one: Path) -> None:
+    model, processor = load_model(stage_one)
+    (batch,) = first_step(RECIPE, processor).batches
+    gradients = []
+    for recomputed in (False, True):
+        if recomputed:
+            model.model.language_model.activation_checkpointing_enable()
+        model.zero_grad()
+        Learner(model).train()(batch).answer.mean().backward()
+        gradients.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
+    assert all(layer.gradient_checkpointing for layer in model.model.language_model.layers)
+    for one, two in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-6)
+
+
+def test_a_step_without_any_question_is_harmless(stage_one: Path) -> None:
+    model, processor = load_model(stage_one)
+    learner = Learner(model, DenseHead(64, 3)).train()
+    step = Step(batches=(blank_batch(processor),), visits=0, answered=0, tokens=0)
+    optimizer = build_optimizer(learner, RECIPE.train)
+    assert training_step(learner, step, optimizer, RECIPE)["loss"] == 0.0
+    assert all(p.grad is not None and not p.grad.any() for p in learner.head.parameters())
+    assert lay_out([], processor, RECIPE.train, visits=2).batches == ()
+
+
+def test_frozen_parts_have_no_optimizer_state_and_fusion_its_own_learning_rate() -> None:
+    settings = replace(RECIPE.train, freeze=("visual", "geometry"), learning_rate=0.5, fusion_learning_rate=2.0)
+    model, _ = first_model({"": RECORDS}, RECIPE)
+    model.model.freeze(settings.freeze)
+    optimizer = build_optimizer(Learner(model), settings)
+    set_learning_rates(optimizer, 0.1)
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     frozen = {id(p) for part in ("visual", "geometry") for p in model.model.get_submodule(part).parameters()}
-    assert not managed & frozen
-    assert managed | frozen == {id(p) for p in model.parameters()}
+    assert not rates.keys() & frozen
+    assert rates.keys() | frozen == {id(p) for p in model.parameters()}
+    fusion = {id(p) for p in model.model.fusion.parameters()}
+    assert {rates[each] for each in fusion} == {0.2}
+    assert {rates[each] for each in rates.keys() - fusion} == {0.05}
 
 
-def test_a_loss_that_is_not_finite_names_the_records(tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_names_the_records_that_caused_it(stage_one: Path) -> None:
+    model, processor = load_model(stage_one)
+    settings = replace(RECIPE.train, micro_batch=1, visual_weight=0.0, asked_weight=0.0)
+    step = first_step(replace(RECIPE, train=settings), processor)
+    step.batches[2].inputs.update(pixel_values=as_floats(step.batches[2].inputs, 1)["pixel_values"] * np.nan)
+    learner = Learner(model.train())
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(TrainingError, match=rf"the loss is nan on records {step.batches[2].keys[0]}; look at"):
+        training_step(learner, step, build_optimizer(learner, settings), RECIPE)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_a_run_that_diverges_ends(tmp_path: Path) -> None:
     recipe = replace(RECIPE, train=replace(RECIPE.train, learning_rate=1e30, clip=1e30, warmup=0.0, steps=20))
-    with pytest.raises(TrainingError, match=r"the loss is (nan|inf) on records room\d{4}-clip-00000"):
-        train(RECORDS, recipe, tmp_path)
+    with pytest.raises(TrainingError, match=r"is (nan|inf) on records room\d{4}-clip-00000/pointmap/\d"):
+        run(recipe, tmp_path)
     assert not (tmp_path / "model").exists()
+
+
+def test_the_arithmetic_of_a_step_counts_trained_weights_three_times(stage_one: Path) -> None:
+    model, processor = load_model(stage_one)
+    step = first_step(RECIPE, processor)
+    trained = Arithmetic(model)(step)
+    model.model.freeze(("visual", "geometry", "language_model", "fusion"))
+    model.lm_head.requires_grad_(False)
+    assert trained == pytest.approx(3 * Arithmetic(model)(step))
+
+
+def test_fewer_visits_than_ranks_are_refused(tmp_path: Path) -> None:
+    config = TrainingConfig(recipe=RECIPE, builds={"": RECORDS}, out=tmp_path)
+    with pytest.raises(UsageError, match=r"train\.batch_size 4 is less than a visit for each of 5 ranks"):
+        train(config, Ranks(world_size=5))
 
 
 def test_the_dense_loss_ignores_what_is_not_known() -> None:
@@ -154,25 +241,43 @@ def test_the_dense_loss_ignores_what_is_not_known() -> None:
 
 
 def test_the_learning_rate_rises_and_falls() -> None:
-    recipe = replace(
-        RECIPE, train=replace(RECIPE.train, steps=100, warmup=0.1, learning_rate=1.0, final_learning_rate=0.1)
-    )
-    rates = [learning_rate(step, recipe) for step in range(100)]
-    assert rates[:10] == pytest.approx(np.linspace(0.1, 1.0, 10))
-    assert all(a >= b for a, b in itertools.pairwise(rates[10:]))
-    assert rates[-1] == pytest.approx(0.1, abs=1e-3)
+    settings = replace(RECIPE.train, warmup=0.1, final_learning_rate=0.1)
+    shares = [learning_rate_share(step, 100, settings) for step in range(100)]
+    assert shares[:10] == pytest.approx(np.linspace(0.1, 1.0, 10))
+    assert all(a >= b for a, b in itertools.pairwise(shares[10:]))
+    assert shares[-1] == pytest.approx(0.1, abs=1e-3)
 
 
 def test_class_names_are_those_of_the_chosen_split() -> None:
-    names = class_names(RECORDS, RECIPE.data)
+    names = class_names({"": RECORDS}, RECIPE)
     assert names == sorted({item.label for record in RECORDS[:3] for item in record.objects})
 
 
-@pytest.mark.parametrize("name", ["tiny-pretrain.toml", "tiny-finetune.toml"])
+@pytest.mark.parametrize(
+    "name", ["tiny-pretrain.toml", "tiny-finetune.toml", "train-pretrain.toml", "train-finetune.toml"]
+)
 def test_the_recipes_that_are_shipped_can_be_read(name: str) -> None:
     recipe = read_training_recipe(REPOSITORY / "manifests" / name, ["train.steps=7"])
     assert recipe.train.steps == 7
     assert TrainingRecipe(**{f: getattr(recipe, f) for f in recipe.__slots__}) == recipe
+
+
+@pytest.mark.parametrize("name", ["train-pretrain.toml", "train-finetune.toml"])
+def test_the_full_recipes_have_the_papers_settings(name: str) -> None:
+    recipe = read_training_recipe(REPOSITORY / "manifests" / name)
+    settings = recipe.train
+    assert (settings.learning_rate, settings.fusion_learning_rate) == (5e-6, 1e-5)
+    assert (settings.warmup, settings.weight_decay, settings.final_learning_rate) == (0.03, 0.01, 0.0)
+    assert (settings.steps, settings.epochs, settings.freeze) == (0, 1, ("visual", "geometry"))
+    tasks = {"pretrain": {"pointmap"}, "finetune": {"detection", "grounding_frame", "grounding_box", "captioning"}}
+    assert {stream.data.task for stream in recipe.streams} == tasks[name.removesuffix(".toml").removeprefix("train-")]
+    assert all(s.data.frames == 4 for s in recipe.streams if s.data.view == "clip")
+
+
+def test_a_public_preset_says_which_weights_it_needs(tmp_path: Path) -> None:
+    recipe = read_training_recipe(REPOSITORY / "manifests" / "train-pretrain.toml", ["run.evaluate_every=0"])
+    with pytest.raises(UsageError, match=r"preset '2b' starts from public weights; give --set model\.qwen=DIR"):
+        run(recipe, tmp_path)
 
 
 def test_a_field_that_does_not_exist_is_refused_by_name(tmp_path: Path) -> None:
@@ -188,7 +293,11 @@ def test_a_field_that_does_not_exist_is_refused_by_name(tmp_path: Path) -> None:
         ("data.task=singing", "data.task must be one of pointmap, detection"),
         ("data.wording=vgllm", "data.wording must be one of consistent, gap, vgllm_v1, vgllm_v2"),
         ("data.marks=10", r"data.marks must lie in 1\.\.9, above 1 only with stored prompts"),
-        ("train.steps=0", "train.steps and train.batch_size must be at least 1"),
+        ("train.steps=-1", "train.steps must not be negative, train.epochs and train.batch_size be at least 1"),
+        ("mixture.boxes.task=singing", "mixture.boxes.task must be one of pointmap, detection"),
+        ("mixture.boxes.tasks=detection", r"recipe has no field 'mixture\.boxes\.tasks'"),
+        ("mixture.boxes.weight=0", r"mixture\.\*\.weight must be positive"),
+        ("mixture.boxes=detection", r"recipe field 'mixture\.boxes' is a section; write \[mixture\.boxes\]"),
         ("train.steps=many", "'train.steps' is 'many', expected int"),
         ("train.steps", "has no '='"),
     ],

@@ -34,13 +34,15 @@ class RaySession:
 
     Args:
         workers: cores of a local Ray; all by default.
+        gpus: GPUs of a local Ray; ``None`` for all, building shards needs none.
 
     Raises:
         UsageError: (on entering) the cluster cannot be reached.
     """
 
-    def __init__(self, workers: int | None = None) -> None:
+    def __init__(self, workers: int | None = None, gpus: int | None = 0) -> None:
         self._workers = workers
+        self._gpus = gpus
         self._owned = False
         self.description = ""
 
@@ -80,7 +82,7 @@ class RaySession:
                 ray.init(
                     address="local",
                     num_cpus=self._workers or available_cores(),
-                    num_gpus=0,
+                    num_gpus=self._gpus,
                     include_dashboard=False,
                     object_store_memory=OBJECT_STORE_BYTES,
                     **quiet,

@@ -10,12 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.errors import UsageError
 from gapdata.seeding import generator_for
+
+
+class Order(Protocol):
+    """What :func:`rank_batches` slices: an endless sequence of positions, with the length of its epoch."""
+
+    def __len__(self) -> int: ...
+
+    def positions(self, start: int, count: int) -> NDArray[np.int64]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +62,7 @@ class RecordOrder:
 
 
 def rank_batches(
-    order: RecordOrder,
+    order: Order,
     *,
     batch_size: int,
     consumed: int = 0,

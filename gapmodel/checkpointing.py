@@ -1,0 +1,204 @@
+"""Checkpoints of a run: sharded, atomic, and refused where the run has become another one.
+
+::
+
+    run.json                  what the run is: recipe, builds, starting model; written first
+    checkpoints/
+      step-000200/            appears whole, by a rename
+        state.json            step, and the visits consumed of each stream
+        __0_0.distcp ...      a part from each rank: weights that are trained, and the optimizer's moments
+
+A checkpoint can be read by any number of ranks (:mod:`torch.distributed.checkpoint`). It needs neither the schedule
+nor the state of random generators: both follow from the step (:func:`seed_step`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed.checkpoint as dcp
+from torch import Tensor
+
+from gapdata.atomic import write_atomically
+from gapdata.errors import ShardError, UsageError
+from gapdata.seeding import generator_for
+from gapdata.shards.reader import ShardReader
+from gapmodel.data import Records
+from gapmodel.distributed import Ranks
+from gapmodel.learner import Learner
+from gapmodel.recipe import TrainingRecipe
+
+RUN_FILE = "run.json"
+STATE_FILE = "state.json"
+FOLDER = "checkpoints"
+MOMENTS = ("exp_avg", "exp_avg_sq")
+NAMED_DIFFERENCES = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """How far a run is."""
+
+    step: int
+    consumed: dict[str, int]  # visits of each stream
+
+
+def identity(recipe: TrainingRecipe, builds: Mapping[str, Records], init: Path | None) -> dict[str, Any]:
+    """What decides the result of a run, as plain values. ``[run]`` does not, and may change."""
+    fields = {name: value for name, value in recipe.to_dict().items() if name != "run"}
+    sources = {name or "shards": _build_digest(reader) for name, reader in builds.items()}
+    return json.loads(json.dumps({**fields, "builds": sources, "init": None if init is None else _digest(init)}))
+
+
+def claim(out: Path, wanted: Mapping[str, Any]) -> None:
+    """Make ``out`` the directory of this run, or find that it is already.
+
+    Raises:
+        UsageError: it holds another run; the differences are named.
+    """
+    path = out / RUN_FILE
+    if not path.exists():
+        out.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps(wanted, indent=1).encode())
+        return
+    try:
+        existing = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise UsageError(f"cannot be read: {error}", path=path, cure="train into a new --out directory") from error
+    before, after = _flat(existing), _flat(wanted)
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    if not names:
+        return
+    changes = [f"{name} was {before.get(name, 'absent')} and is {after.get(name, 'absent')}" for name in names]
+    more = f" and {len(changes) - NAMED_DIFFERENCES} more" if len(changes) > NAMED_DIFFERENCES else ""
+    raise UsageError(
+        f"holds a run of another recipe or other data: {', '.join(changes[:NAMED_DIFFERENCES])}{more}",
+        path=out,
+        cure="train into a new --out directory, or start over with --overwrite",
+    )
+
+
+def seed_step(seed: int, step: int, ranks: Ranks) -> None:
+    """Set torch's generators to what they are at a step, whether or not the run was interrupted before."""
+    torch.manual_seed(int(generator_for(seed, "step", str(step), str(ranks.rank)).integers(2**62)))
+
+
+def save_checkpoint(
+    out: Path, learner: Learner, optimizer: torch.optim.Optimizer, position: Position, ranks: Ranks, *, keep: int
+) -> None:
+    """Write a checkpoint whole and remove the oldest beyond ``keep``; all ranks take part."""
+    folder = out / FOLDER
+    final = folder / f"step-{position.step:06d}"
+    temporary = folder / f".{final.name}.tmp"
+    if ranks.first:
+        folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.glob(".step-*.tmp"):
+            shutil.rmtree(leftover)
+    ranks.wait()
+    _quietly(dcp.save, _tensors(learner, optimizer), checkpoint_id=temporary)
+    if ranks.first:
+        state = {"step": position.step, "consumed": position.consumed}
+        write_atomically(temporary / STATE_FILE, json.dumps(state).encode())
+        shutil.rmtree(final, ignore_errors=True)
+        temporary.rename(final)
+        _flush(folder)
+        for old in checkpoints(out)[:-keep]:
+            shutil.rmtree(old)
+    ranks.wait()
+
+
+def load_checkpoint(path: Path, learner: Learner, optimizer: torch.optim.Optimizer) -> Position:
+    """Read a checkpoint into a learner and its optimizer, in place.
+
+    Raises:
+        ShardError: the checkpoint is damaged.
+    """
+    try:
+        state = json.loads((path / STATE_FILE).read_bytes())
+        position = Position(step=int(state["step"]), consumed={str(k): int(v) for k, v in state["consumed"].items()})
+        _quietly(dcp.load, _tensors(learner, optimizer), checkpoint_id=path)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, dcp.api.CheckpointException) as error:
+        reason = str(error).partition("\n")[0]
+        raise ShardError(
+            f"cannot be read: {reason}", path=path, cure="delete it to go on from an earlier one"
+        ) from error
+    return position
+
+
+def checkpoints(out: Path) -> list[Path]:
+    """The checkpoints of a run, oldest first."""
+    found = [path for path in (out / FOLDER).glob("step-*") if re.fullmatch(r"step-\d{6,}", path.name)]
+    return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
+
+
+def _tensors(learner: Learner, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What is trained and the optimizer's state of it, by name; a state that is not there yet is made."""
+    tensors: dict[str, Tensor] = {}
+    for name, parameter in learner.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        state = optimizer.state[parameter]
+        if not state:
+            state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
+            state |= {moment: torch.zeros_like(parameter.detach()) for moment in MOMENTS}
+        tensors[f"weights.{name}"] = parameter.detach()
+        tensors |= {f"{moment}.{name}": state[moment] for moment in (*MOMENTS, "step")}
+    return tensors
+
+
+def _build_digest(reader: Records) -> str:
+    if not isinstance(reader, ShardReader):
+        return hashlib.sha256("\n".join(reader[index].key for index in range(len(reader))).encode()).hexdigest()
+    # Where a build lies may change, what it holds may not.
+    digest = hashlib.sha256("\n".join(reader.keys).encode())
+    plan = reader.build / "plan.json"
+    if plan.is_file():
+        digest.update(str(json.loads(plan.read_bytes()).get("fingerprint")).encode())
+    return digest.hexdigest()
+
+
+def _digest(model: Path) -> str:
+    """SHA-256 over a model directory's files."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in model.iterdir() if path.is_file()):
+        digest.update(f"{path.name}\0".encode())
+        with open(path, "rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _flush(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _quietly(work: Any, *arguments: Any, **options: Any) -> None:
+    # Saving from a single process is meant; torch warns that it was not asked to be distributed.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        work(*arguments, **options)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    return dict(_items(values, prefix))
+
+
+def _items(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _items(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

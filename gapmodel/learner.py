@@ -1,0 +1,79 @@
+"""The model as training sees it: a batch in, the losses of its questions out.
+
+All that a step computes happens in one module's forward pass, which is what FSDP needs to gather its weights. Logits
+are computed at the answers' positions alone (what ``logits_to_keep`` does for rows whose answers lie side by side): a
+vocabulary of 151,936 makes all others the most expensive part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gapmodel.dense import DenseHead
+from gapmodel.generate import generate_answers
+from gapmodel.modeling import GapForConditionalGeneration
+from gapmodel.packing import IGNORED, Batch, Example
+from gapmodel.processing import GapProcessor, as_floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Losses:
+    """The losses of a batch."""
+
+    answer: Tensor  # (n,) cross-entropy of each token of the answers
+    questions: Tensor  # (n,) the question, as a position in the batch's keys, that each belongs to
+    dense: dict[str, Tensor] = field(default_factory=dict)  # means over the batch: "visual", "asked"
+
+    def detached(self) -> Losses:
+        """The same without the graph."""
+        dense = {name: value.detach() for name, value in self.dense.items()}
+        return Losses(answer=self.answer.detach(), questions=self.questions, dense=dense)
+
+    def not_finite(self, batch: Batch) -> list[str]:
+        """The keys of the questions whose losses are not finite; all of them where a dense loss is not."""
+        if not all(bool(torch.isfinite(value)) for value in self.dense.values()):
+            return sorted(set(batch.keys))
+        bad = self.questions[~torch.isfinite(self.answer)]
+        return sorted({batch.keys[index] for index in bad.unique().tolist()})
+
+
+class Learner(nn.Module):
+    """A model, and the head of the dense losses where there is one."""
+
+    def __init__(self, model: GapForConditionalGeneration, head: DenseHead | None = None) -> None:
+        super().__init__()
+        self.model = model
+        self.head = head
+
+    def forward(self, batch: Batch) -> Losses:
+        """The losses of a batch on the model's device."""
+        model = self.model
+        inputs = {"use_cache": False, **as_floats(batch.inputs, model.config.vision_config.temporal_patch_size)}
+        features = model.model.get_image_features(
+            inputs.pop("pixel_values"), inputs["image_grid_thw"], inputs.pop("geometry_images")
+        )
+        following = torch.roll(batch.labels, -1, dims=1)
+        following[:, -1] = IGNORED
+        answered = following != IGNORED  # (B, S) positions that predict a token of an answer
+        hidden = model.model(**inputs, mm_encoder_outputs={"image": features}).last_hidden_state[answered]
+        answer = F.cross_entropy(model.lm_head(hidden).float(), following[answered], reduction="none")
+        questions = batch.questions[answered]
+        if self.head is None or not (batch.targets or self.training):
+            return Losses(answer=answer, questions=questions)
+        tokens = torch.cat(tuple(features.pooler_output))
+        if batch.targets:
+            visual = self.head.visual_loss(tokens, batch.targets)
+            asked = self.head.asked_loss(hidden, questions, batch.targets)
+        else:
+            # A blank batch: ranks reduce the gradients of the same weights, so there have to be some, of nothing.
+            visual, asked = self.head.visual(tokens).sum() * 0.0, self.head.asked(hidden).sum() * 0.0
+        return Losses(answer=answer, questions=questions, dense={"visual": visual, "asked": asked})
+
+    def write(self, processor: GapProcessor, examples: Sequence[Example], max_new_tokens: int) -> list[str]:
+        """The model's own answers (:func:`gapmodel.generate.generate_answers`)."""
+        return generate_answers(self.model, processor, examples, max_new_tokens)

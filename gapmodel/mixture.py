@@ -1,0 +1,127 @@
+"""In which order the records of several streams are visited: a pure function of the seed, one integer per stream the
+state.
+
+A *visit* is one look at one record, at which a share of its questions is asked. Within a stream visits follow
+:class:`gapdata.shards.order.RecordOrder`; one epoch of a stream is ``visits`` rounds of that order, so that each record
+is seen once before any is seen again. Streams are interleaved evenly: the k-th visit of a stream that has r visits in
+an epoch of the mixture is due at the time (k + 1/2) / r, and visits are served in the order of their times. How many
+visits of each stream are among the first n is therefore known without going through them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.errors import UsageError
+from gapdata.shards.order import RecordOrder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """The ``share``-th of the shares of a record's questions, in an epoch of its stream."""
+
+    stream: int
+    record: int  # position in the build
+    epoch: int
+    share: int
+
+
+class StreamOrder:
+    """The endless sequence of a stream's visits.
+
+    Args:
+        name: the stream's.
+        records: the order in which a round goes through the records.
+        shares: rounds in an epoch of the stream; each asks a share of every record's questions.
+        weight: how often an epoch of the mixture goes through an epoch of the stream.
+    """
+
+    def __init__(self, name: str, records: RecordOrder, shares: int, weight: float = 1.0) -> None:
+        self.name = name
+        self.records = records
+        self.shares = shares
+        self.rate = weight * shares * len(records)
+        """Visits in an epoch of the mixture."""
+        self._rounds: dict[int, NDArray[np.int64]] = {}
+
+    def visit(self, stream: int, number: int) -> Visit:
+        """The visit with this number, as a visit of the ``stream``-th stream."""
+        round_number, position = divmod(number, len(self.records))
+        if round_number not in self._rounds:
+            # A batch may lie across the border of two rounds.
+            self._rounds = {old: order for old, order in self._rounds.items() if old == round_number - 1}
+            self._rounds[round_number] = self.records.epoch(round_number)
+        epoch, share = divmod(round_number, self.shares)
+        return Visit(stream=stream, record=int(self._rounds[round_number][position]), epoch=epoch, share=share)
+
+
+class Mixture:
+    """All streams as one endless sequence of visits.
+
+    :meth:`positions` makes it an order that :func:`gapdata.shards.order.rank_batches` slices: what it serves are the
+    numbers of visits in the whole sequence, which :meth:`visit` resolves.
+    """
+
+    def __init__(self, streams: Sequence[StreamOrder]) -> None:
+        empty = [stream.name for stream in streams if not len(stream.records)]
+        if not streams or empty:
+            raise UsageError(f"the streams {', '.join(empty)} have no records", cure="choose another split or view")
+        self.streams = tuple(streams)
+        self._total = sum(stream.rate for stream in streams)
+        self._known: tuple[int, list[int]] = (0, [0] * len(streams))
+
+    def __len__(self) -> int:
+        """Visits in an epoch of the mixture."""
+        return max(1, round(self._total))
+
+    def positions(self, start: int, count: int) -> NDArray[np.int64]:
+        """The numbers of ``count`` visits from the ``start``-th on."""
+        return np.arange(start, start + count)
+
+    def consumed(self, visits: int) -> dict[str, int]:
+        """How many of the first ``visits`` belong to each stream: the state of a run."""
+        return dict(zip((stream.name for stream in self.streams), self._counts(visits), strict=True))
+
+    def visits_of(self, consumed: Mapping[str, int]) -> int:
+        """The number of visits that :meth:`consumed` was asked about.
+
+        Raises:
+            UsageError: no number of visits leads to that state.
+        """
+        visits = sum(consumed.values())
+        if self.consumed(visits) != dict(consumed):
+            raise UsageError(
+                f"the data position {dict(consumed)} is none of this mixture, which after {visits} visits is at"
+                f" {self.consumed(visits)}",
+                cure="go on with the recipe and the builds that the run was started with",
+            )
+        return visits
+
+    def visit(self, number: int) -> Visit:
+        """The visit with this number in the whole sequence."""
+        before = self._counts(number)
+        stream = self._next(before)
+        return self.streams[stream].visit(stream, before[stream])
+
+    def _counts(self, visits: int) -> list[int]:
+        """Visits of each stream among the first ``visits``."""
+        at, counts = self._known
+        if not at <= visits <= at + 4096:
+            # All visits due up to a time that is early enough, then one by one.
+            time = max(0.0, (visits - 2 * len(self.streams)) / self._total)
+            counts = [max(0, math.ceil(stream.rate * time - 0.5)) for stream in self.streams]
+            at = sum(counts)
+        counts = list(counts)
+        for _ in range(visits - at):
+            counts[self._next(counts)] += 1
+        self._known = (visits, counts)
+        return counts
+
+    def _next(self, counts: Sequence[int]) -> int:
+        due = [(count + 0.5) / stream.rate for count, stream in zip(counts, self.streams, strict=True)]
+        return due.index(min(due))

@@ -1,0 +1,162 @@
+"""The training loop on a Ray cluster: one worker of Ray Train for each rank.
+
+Ray starts the ranks and joins them into a process group. When one dies (a lost node, no memory left) all are started
+again, at most :data:`MAX_RESTARTS` times, and go on from the run's own last checkpoint; what a rank raises on purpose
+ends the run at once. All nodes need to see the builds, the starting model and the run's directory at the same paths.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from gapdata.engine.ray_session import RaySession
+from gapdata.errors import GapDataError, UsageError
+from gapdata.shards.reader import ShardReader
+from gapdata.storage import absolute, location
+from gapdata.toml_fields import from_mapping
+from gapmodel.distributed import joined
+from gapmodel.logbook import LOG_FILE
+from gapmodel.recipe import TrainingRecipe
+from gapmodel.train import Outcome, TrainingConfig, TrainingError, read_outcome, train
+
+MAX_RESTARTS = 3
+SECONDS_BETWEEN_LINES = 30.0
+"""What the driver says of a run that goes on elsewhere."""
+
+
+def train_on_ray(
+    recipe: TrainingRecipe, builds: Mapping[str, str], out: Path, init: Path | None, *, ranks: int | None
+) -> Outcome:
+    """Train with one rank on each GPU of the cluster, or with as many as are asked for.
+
+    Args:
+        recipe: what to do.
+        builds: where the builds lie, by name.
+        out: the run's directory.
+        init: what to start from.
+        ranks: how many; ``None`` takes all GPUs, or one CPU where there is none.
+
+    Raises:
+        UsageError: Ray Train is not installed, or the cluster cannot be reached.
+        GapDataError: what a rank raised.
+    """
+    if find_spec("pandas") is None:
+        raise UsageError("Ray Train needs pandas, which is not installed", cure="run `pip install 'ray[train]'`")
+    settings = {
+        "recipe": recipe.to_dict(),
+        "builds": {name: str(absolute(location(place))) for name, place in builds.items()},
+        "out": str(out.absolute()),
+        "init": None if init is None else str(init.absolute()),
+    }
+    with RaySession(ranks, gpus=None) as session:
+        import ray
+
+        gpus = int(ray.cluster_resources().get("GPU", 0))
+        count = ranks or max(1, gpus)
+        print(f"training with {count} ranks {session.description}", file=sys.stderr, flush=True)
+        with _followed(out):
+            _fit(settings, count, use_gpu=gpus >= count)
+    return read_outcome(out)
+
+
+def _fit(settings: dict[str, Any], count: int, *, use_gpu: bool) -> None:
+    """Start the ranks, and start them again where one dies."""
+    from ray.train import FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
+    from ray.train.torch import TorchTrainer
+
+    storage = Path(settings["out"]) / "ray"
+    for attempt in range(MAX_RESTARTS + 1):
+        trainer = TorchTrainer(
+            rank_loop,
+            train_loop_config=settings,
+            scaling_config=ScalingConfig(num_workers=count, use_gpu=use_gpu),
+            # A name of its own: Ray would take up an earlier run of the same name.
+            run_config=RunConfig(
+                name=f"train-{secrets.token_hex(4)}",
+                storage_path=str(storage),
+                failure_config=FailureConfig(max_failures=0),
+            ),
+        )
+        try:
+            trainer.fit()
+        except WorkerGroupError as error:
+            failures = list(error.worker_failures.values())
+            meant = next((failure for failure in failures if isinstance(failure, GapDataError)), None)
+            if meant is not None:
+                raise meant from error
+            reason = str(failures[0]).strip().rpartition("\n")[2] if failures else str(error)
+            if attempt == MAX_RESTARTS:
+                raise TrainingError(
+                    f"its ranks died {attempt + 1} times, the last time of: {reason}",
+                    path=settings["out"],
+                    cure="the same command goes on from the last checkpoint",
+                ) from error
+            restarts = f"{attempt + 1} of {MAX_RESTARTS}"
+            print(f"a rank died ({reason}); going on from the last checkpoint ({restarts})", file=sys.stderr)
+        else:
+            break
+    shutil.rmtree(storage, ignore_errors=True)
+
+
+def rank_loop(settings: dict[str, Any]) -> None:
+    """What each worker of Ray Train runs."""
+    import ray.train
+
+    config = TrainingConfig(
+        recipe=from_mapping(TrainingRecipe, settings["recipe"]),
+        builds={name: ShardReader(place) for name, place in settings["builds"].items()},
+        out=Path(settings["out"]),
+        init=None if settings["init"] is None else Path(settings["init"]),
+        bar=False,
+        report=ray.train.report,
+    )
+    with joined() as ranks:
+        train(config, ranks)
+
+
+@contextmanager
+def _followed(out: Path) -> Iterator[None]:
+    """Say now and then how far the run is, as its log tells."""
+    stop = threading.Event()
+
+    def follow() -> None:
+        said = -1
+        while not stop.wait(SECONDS_BETWEEN_LINES):
+            line = last_line(out / LOG_FILE)
+            if line is not None and line["step"] > said:
+                said = line["step"]
+                shown = {name: line[name] for name in ("loss", "lr", "records_per_second", "mfu") if name in line}
+                text = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in shown.items())
+                print(f"step {said}: {text}", file=sys.stderr, flush=True)
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def last_line(log: Path, most: int = 65536) -> dict[str, Any] | None:
+    """The last whole line of a log that is being written, without reading all of it; ``None`` where there is none."""
+    if not log.is_file():
+        return None
+    with open(log, "rb") as file:
+        file.seek(max(0, log.stat().st_size - most))
+        lines = file.read().split(b"\n")[:-1]
+    for line in reversed(lines):
+        try:
+            return json.loads(line)
+        except ValueError:
+            continue
+    return None

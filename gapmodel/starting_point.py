@@ -1,0 +1,113 @@
+"""What a run starts from when it is given no earlier one: random weights of the tiny preset, or public checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from gapdata.errors import UsageError
+from gapdata.records.schema import Record, record_from_json
+from gapdata.shards.reader import ShardReader
+from gapdata.tasks import detection, pointmap
+from gapdata.tasks.chat import IMAGE
+from gapdata.tasks.questions import questions
+from gapmodel.data import Records, chosen_records, question_options
+from gapmodel.modeling import GapConfig, GapForConditionalGeneration
+from gapmodel.presets import QWEN_TOKENS, preset
+from gapmodel.processing import GapProcessor
+from gapmodel.recipe import VARIED, DataRecipe, TrainingRecipe
+from gapmodel.tokenizer import load_tokenizer, special_token_ids, train_tokenizer
+
+Builds = Mapping[str, Records]
+
+
+def first_model(builds: Builds, recipe: TrainingRecipe) -> tuple[GapForConditionalGeneration, GapProcessor]:
+    """The recipe's model before its first step, and its processor.
+
+    Raises:
+        UsageError: the preset is unknown, or a public one lacks the weights to start from.
+    """
+    if recipe.model.preset == "tiny" or recipe.model.random:
+        return _random_model(builds, recipe)
+    chosen = recipe.model
+    if not chosen.qwen or not chosen.geometry_weights:
+        raise UsageError(
+            f"preset {chosen.preset!r} starts from public weights",
+            cure="give --set model.qwen=DIR (Qwen3-VL) and --set model.geometry_weights=FILE (VGGT-1B), or --init",
+        )
+    described = _config(recipe, QWEN_TOKENS, {})
+    model = GapForConditionalGeneration.from_base(
+        chosen.qwen,
+        described.geometry or {},
+        fusion=chosen.fusion,
+        merger_dim=described.merger_dim,
+        geometry_weights=chosen.geometry_weights,
+        dtype=torch.float32,
+    )
+    return model, GapProcessor(load_tokenizer(chosen.qwen), recipe.processor)
+
+
+def _random_model(builds: Builds, recipe: TrainingRecipe) -> tuple[GapForConditionalGeneration, GapProcessor]:
+    """Random weights, and a tokenizer for the tasks' words and the builds' labels."""
+    labels = class_names(builds, recipe)
+    box = detection.TextBox(
+        label=labels[0] if labels else "object", values=(0.25, -1.5, 2.75, 1.0, 1.0, 1.0, -0.5, 0.5, 0.0)
+    )
+    answers = [pointmap.PointmapAnswer(point=(0.25, -1.5, 2.75), label=label) for label in (None, *labels)]
+    texts = [
+        *("user\n", "assistant\n", "<1.0 seconds>", pointmap.WITH_LABEL, pointmap.WITHOUT_LABEL, detection.PROMPT),
+        *(pointmap.answer_text(answer) for answer in answers),
+        detection.answer_text([box, box]),
+        *(text for stream in recipe.streams for text in spoken_texts(builds[stream.build], stream.data)),
+    ]
+    tokenizer = train_tokenizer(texts)
+    words = {"vocab_size": len(tokenizer)} if recipe.model.preset == "tiny" else {}
+    config = _config(recipe, special_token_ids(tokenizer), words)
+    return GapForConditionalGeneration(config), GapProcessor(tokenizer, recipe.processor)
+
+
+def _config(recipe: TrainingRecipe, token_ids: Mapping[str, int], text: Mapping[str, Any]) -> GapConfig:
+    size, vision = recipe.processor, dict(recipe.model.vision)
+    geometry = dict(recipe.model.geometry)
+    if recipe.model.preset == "tiny":
+        geometry = {"patch_size": size.geometry_patch_size} | geometry
+        sizes = {"patch_size": size.patch_size, "temporal_patch_size": size.temporal_patch_size}
+        vision = {**sizes, "spatial_merge_size": size.merge_size} | vision
+    return preset(
+        recipe.model.preset,
+        token_ids=token_ids,
+        fusion=recipe.model.fusion,
+        text={**text, **recipe.model.text},
+        geometry=geometry,
+        vision=vision,
+    )
+
+
+def spoken_texts(reader: Records, data: DataRecipe) -> list[str]:
+    """What is said in questions whose words are not fixed: descriptions, and other people's conversations."""
+    if data.task in VARIED:
+        return []
+    options, rng = question_options(data), np.random.default_rng(0)
+    asked = [item for record in _facts(reader, data) for item in questions(record, data.task, options, rng)]
+    return [text for question in asked for text in (*question.text.split(IMAGE), question.answer)]
+
+
+def class_names(builds: Builds, recipe: TrainingRecipe) -> list[str]:
+    """All labels of the recipe's records, sorted."""
+    found: set[str] = set()
+    for build, split, view in sorted({(s.build, s.data.split, s.data.view) for s in recipe.streams}):
+        for record in _facts(builds[build], DataRecipe(split=split, view=view)):
+            found |= {item.label for item in record.objects}
+    return sorted(found)
+
+
+def _facts(reader: Records, data: DataRecipe) -> Iterator[Record]:
+    """The recipe's records without their images."""
+    for index in chosen_records(reader, data):
+        if isinstance(reader, ShardReader):
+            yield record_from_json(bytes(reader.members(index)["json"]), {})
+        else:
+            yield reader[index]
