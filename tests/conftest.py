@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from ray_fixtures import head
 
 from gapdata.geometry.camera import Intrinsics
+
+__all__ = ["head"]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -9,19 +9,17 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY
 from test_ray import _submit
-from test_ray import head as ray_head
 
 from gapmodel.logbook import read_log
 from gapmodel.ray_train import last_line
 from gapmodel.train import load_model
-
-head = ray_head  # the same head, started for this module
 
 SMALLER = [
     "processor.image_size=[64,32]",
     "model.text.num_hidden_layers=2",
     "model.text.hidden_size=64",
     "model.text.intermediate_size=128",
+    "data.split=unknown",
     "train.batch_size=4",
     "run.save_every=2",
     "run.threads=1",
