@@ -112,7 +112,7 @@ def test_a_question_is_what_the_chat_template_writes(ranks: Path, system: str) -
         {"type": "image"},
         {"type": "text", "text": "<0.0 seconds>"},
         {"type": "image"},
-        {"type": "text", "text": "\nhello world?"},
+        {"type": "text", "text": "hello world?"},  # the published loaders drop the break after a placeholder
     ]
     turns = [{"role": "system", "content": system}] if system else []
     turns += [{"role": "user", "content": content}]
