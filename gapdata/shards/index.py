@@ -14,6 +14,8 @@ from gapdata.object_store import ObjectPath
 from gapdata.storage import Location
 
 INDEX_NAME = "index.parquet"
+BLOCK_SIZE = 1 << 20
+"""Bytes of JSON that are parsed at once; a row must fit."""
 
 
 def read_commit(path: Location) -> dict[str, Any]:
@@ -50,10 +52,18 @@ def index_rows(commits: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _table(commits: Sequence[dict[str, Any]]) -> Any:
-    import pyarrow as pa
+    # Not Table.from_pylist: where pandas is installed that imports it, half a second for each process of a build.
+    import pyarrow.json as arrow_json
 
     rows = [_row(commit["shard"], record) for commit in commits for record in commit["records"]]
-    return pa.Table.from_pylist(rows, schema=_schema())
+    if not rows:
+        return _schema().empty_table()
+    lines = [json.dumps(row, allow_nan=False).encode() for row in rows]
+    return arrow_json.read_json(
+        io.BytesIO(b"\n".join(lines)),
+        read_options=arrow_json.ReadOptions(use_threads=False, block_size=max(BLOCK_SIZE, 2 * max(map(len, lines)))),
+        parse_options=arrow_json.ParseOptions(explicit_schema=_schema(), unexpected_field_behavior="error"),
+    )
 
 
 def read_index(build: Location) -> Any:
