@@ -150,10 +150,12 @@ class FramePreparer:
         raw = self._scan.depth(frame)
         metres = raw.astype(np.float32) / np.float32(self._scan.depth_units_per_metre)
         registered = register_depth(metres, self._scan.depth_intrinsics, self.camera, self._scan.depth_to_color)
-        cv2.threshold(registered, self._settings.far, 0, cv2.THRESH_TOZERO_INV, dst=registered)
-        # A product of small integers takes half the time of choosing among floats.
-        millimetres = np.rint(registered * np.float32(MILLIMETRES_PER_METRE)).astype(np.uint16)
-        millimetres *= registered >= self._settings.near
+        # Weighted addition to nothing is OpenCV's one pass to scale, round and saturate; and a product of small integers
+        # takes half the time of choosing among floats.
+        millimetres = np.asarray(
+            cv2.addWeighted(registered, MILLIMETRES_PER_METRE, registered, 0, 0, dtype=cv2.CV_16U), dtype=np.uint16
+        )
+        millimetres *= (registered >= self._settings.near) & (registered <= self._settings.far)
         _remember(self._depths, frame, millimetres, self._capacity)
         return millimetres
 
