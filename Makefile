@@ -25,7 +25,7 @@ demo: setup
 	@$(BIN)/python pipelines/demo.py --size $(SIZE) --out $(DEMO)
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 lint: setup
 	$(BIN)/ruff check .

@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Each of the workers has a core; two that spin on both of them are many times slower than one.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -15,6 +19,17 @@ from gapdata.geometry.camera import Intrinsics
 __all__ = ["head"]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Under pytest-xdist a file's tests share a worker, because they share what the file's fixtures made, and all that
+    submit jobs share one, because they share a Ray head; the latter start first, because they take longest."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        group = "ray" if item.path.name.startswith("test_ray") else item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: not item.path.name.startswith("test_ray"))
 
 
 @pytest.fixture(scope="session")
