@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,9 +97,8 @@ class SceneOutcome:
 class LanguageLedger:
     """Which descriptions and conversations of a scene found a record, and why the others did not."""
 
-    def __init__(self, outcome: SceneOutcome, dropped: Mapping[str, int]) -> None:
+    def __init__(self, outcome: SceneOutcome) -> None:
         self._outcome = outcome
-        outcome.dropped_descriptions.update(dropped)
         self._waiting: dict[tuple[int, str], str] = {}
         self._seen_objects: set[int] = set()
 

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gapdata.annotations.proposals import read_masks
 from gapdata.annotations.scene_annotations import SceneAnnotations
@@ -98,7 +99,7 @@ class SceneBuilder:
         self._sightings: Sightings | None = None
         annotation = scan.annotation()
         self._objects = None if annotation is None else self._read_objects(annotation)
-        self._ledger = LanguageLedger(outcome, {})
+        self._ledger = LanguageLedger(outcome)
         self._masks = None if annotation is None else self._read_language(annotation)
         frames = recipe.frames
         settings = FrameSettings(
@@ -149,19 +150,22 @@ class SceneBuilder:
             note(outcome.dropped_views, "scan_too_short_for_any_view")
 
     def _views(self) -> list[View]:
-        views = plan_views(
-            self._scene.scene_id,
-            self._usable,
-            self._recipe,
-            self._annotations,
-            evaluation=self._scene.split != "train",
-            sightings=self._sightings,
-        )
+        views = self._planned(self._usable)
         made = {view.key for view in views}
         unshown = len([key for key in self._scene.keys if key not in made])
         if unshown:
             note(self._outcome.dropped_views, "no_frame_shows_the_described_object", unshown)
         return views
+
+    def _planned(self, usable: NDArray[np.bool_]) -> list[View]:
+        return plan_views(
+            self._scene.scene_id,
+            usable,
+            self._recipe,
+            self._annotations,
+            evaluation=self._scene.split != "train",
+            sightings=self._sightings,
+        )
 
     def _build(self, view: View, expressions: Iterable[Expression | Conversation]) -> Record | None:
         """One record, or ``None`` after saying why there is none."""
@@ -224,8 +228,7 @@ class SceneBuilder:
         if view.kind == "around":
             first = view.frame_ids[0]
             return None if first in found else around_view(self._scene.scene_id, remaining, self._recipe, first)
-        others = plan_views(self._scene.scene_id, remaining, self._recipe, self._annotations, sightings=self._sightings)
-        return next((other for other in others if other.key == view.key), None)
+        return next((other for other in self._planned(remaining) if other.key == view.key), None)
 
     def _read_objects(self, annotation: Annotation) -> SceneObjects:
         outcome, given = self._outcome, self._annotations
@@ -250,7 +253,7 @@ class SceneBuilder:
         given, recipe = self._annotations, self._recipe
         assert self._objects is not None
         self._expressions, dropped = scene_expressions(given.descriptions, self._objects, annotation.duplicates)
-        self._ledger = LanguageLedger(self._outcome, dropped)
+        self._outcome.dropped_descriptions.update(dropped)
         if given.boxes is not None and given.axis_alignment is not None:
             matched, partners, notes = with_embodiedscan(self._objects, given.boxes, given.axis_alignment)
             if recipe.scene_views.per_description and given.visible is not None:

@@ -150,7 +150,7 @@ class FramePreparer:
         raw = self._scan.depth(frame)
         metres = raw.astype(np.float32) / np.float32(self._scan.depth_units_per_metre)
         registered = register_depth(metres, self._scan.depth_intrinsics, self.camera, self._scan.depth_to_color)
-        # Weighted addition to nothing is OpenCV's one pass to scale, round and saturate; and a product of small integers
+        # Weighted addition to nothing is OpenCV's one pass to scale, round and saturate; a product of small integers
         # takes half the time of choosing among floats.
         millimetres = np.asarray(
             cv2.addWeighted(registered, MILLIMETRES_PER_METRE, registered, 0, 0, dtype=cv2.CV_16U), dtype=np.uint16
