@@ -46,7 +46,7 @@ def first_to_true_room(record: Record) -> np.ndarray:
 def own_view(record: Record, frame: int) -> Viewpoint:
     """The virtual camera that stands where a frame was taken."""
     pose = np.linalg.inv(record.camera_to_first[frame])
-    return Viewpoint(title="own", camera=record.camera(frame), first_to_view=pose)
+    return Viewpoint(title="own", camera=record.camera(frame), shown_to_view=pose)
 
 
 def test_the_cloud_holds_every_valid_pixel_where_the_pointmap_puts_it(record: Record) -> None:
@@ -136,7 +136,7 @@ def test_surfaces_seen_from_behind_are_left_out_only_when_asked(record: Record) 
     cloud = fuse(record)
     behind = np.diag([-1.0, 1.0, -1.0, 1.0])
     behind[2, 3] = 9.0  # looks back at the scene from beyond the far wall
-    view = Viewpoint(title="back", camera=record.camera(0), first_to_view=behind)
+    view = Viewpoint(title="back", camera=record.camera(0), shown_to_view=behind)
     culled = np.isfinite(render_splats(cloud, view).depth).mean()
     assert culled < 0.5 * np.isfinite(render_splats(cloud, view, cull=False).depth).mean()
 
@@ -243,7 +243,7 @@ def test_the_renderer_variable_is_checked(record: Record, tmp_path: Path, monkey
 def test_both_renderers_show_the_same_surfaces(record: Record) -> None:
     cloud = fuse(record)
     camera = Intrinsics(fx=230.0, fy=230.0, cx=127.5, cy=95.5, width=256, height=192)
-    views = {"own": Viewpoint(title="own", camera=camera, first_to_view=np.eye(4))}
+    views = {"own": Viewpoint(title="own", camera=camera, shown_to_view=np.eye(4))}
     try:
         render_offscreen(cloud, views)
     except OffscreenFailure as failure:
