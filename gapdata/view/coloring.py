@@ -11,17 +11,10 @@ from numpy.typing import NDArray
 from gapdata.records.codec import member_name, record_depth, record_image, record_instances
 from gapdata.records.schema import Record
 from gapdata.view.cloud import PointCloud, fuse_frame, joined, with_error
+from gapdata.view.modes import MEANING
 from gapdata.view.palette import Color, depth_colors, frame_color, frame_colors, instance_colors
 from gapdata.view.surfaces import camera_normals, pixel_validity
 
-MODES = ("rgb", "error", "instance", "validity", "frame")
-MEANING = {
-    "rgb": "colour of the frames",
-    "error": "disagreement with the other frames of the view",
-    "instance": "annotated objects",
-    "validity": "what each pixel's depth is worth",
-    "frame": "which frame saw it",
-}
 FULL_ERROR = 0.05
 """Metres at which the error's colour scale ends; fixed, so that records compare. Beyond it no pose is good."""
 UNSEEN: Color = (92, 96, 104)  # no other frame sees it
@@ -41,11 +34,11 @@ class Legend:
 
 
 def point_colors(cloud: PointCloud, mode: str, order: Sequence[int]) -> NDArray[np.uint8]:
-    """(N, 3) uint8 RGB of a cloud in one of :data:`MODES`.
+    """(N, 3) uint8 RGB of a cloud in one of :data:`gapdata.view.modes.MODES`.
 
     Args:
         cloud: with its error measured, for ``error``.
-        mode: one of :data:`MODES`.
+        mode: one of :data:`gapdata.view.modes.MODES`.
         order: all values of ``cloud.frames``, ascending; a frame's colour is by its place here.
     """
     if mode == "error":

@@ -23,13 +23,14 @@ from gapdata.view.viewpoint import viewpoints
 
 WIDTH = 2000
 MARGIN = 28
+INNER = WIDTH - 2 * MARGIN
 GUTTER = 14
 HEADER = 84
 NOTE = 24
 MAX_NOTES = 8
 MAX_POINTS = 1_200_000
 """More samples than a sheet's pixels can show; larger views are subsampled on their pixel grids."""
-PANEL_WIDTH = (WIDTH - 2 * MARGIN - GUTTER) // 2
+PANEL_WIDTH = (INNER - GUTTER) // 2
 HEIGHTS = (700, 560)
 
 
@@ -40,15 +41,14 @@ def exhibit_sheet(
 
     Args:
         exhibit: what is shown; its cloud should have at most ``MAX_POINTS`` points.
-        parts: what follows below the panels (:func:`gapdata.view.strips.record_parts`), each ``INNER`` pixels wide.
+        parts: what follows below the panels, strips and tables, each ``INNER`` pixels wide.
         mode: the colour mode.
         renderer: ``software``, ``open3d`` or ``auto``; None asks :func:`gapdata.view.render.chosen_renderer`.
 
     Raises:
         UsageError: the demanded renderer does not work here.
     """
-    inner = WIDTH - 2 * MARGIN
-    rows = [_header(exhibit, mode, inner), _notes(exhibit, inner)]
+    rows = [_header(exhibit, mode, INNER), _notes(exhibit, INNER)]
     rows += _panels(exhibit, mode, renderer or chosen_renderer())
     rows = [row for row in (*rows, *parts) if len(row)]
     height = 2 * MARGIN + sum(len(row) for row in rows) + GUTTER * (len(rows) - 1)
