@@ -148,7 +148,7 @@ def _boxes(record: Record, reply: Reply, asking: Asking) -> Answers | Unparsable
     for place, (item, box) in enumerate(zip(answer.boxes, boxes, strict=True)):
         label = printable(item.label)
         same = [index for index, name in enumerate(names) if name == normalised(item.label)]
-        error, truth = f"no {label} in sight", "-"
+        error, truth = "unmatched, no such object in sight", "-"
         if same:
             gaps = [float(np.linalg.norm(np.clip(box.center, -1e9, 1e9) - true[index].center)) for index in same]
             best = max(range(len(same)), key=lambda at: (overlap[place, same[at]], -gaps[at]))

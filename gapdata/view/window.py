@@ -1,37 +1,46 @@
-"""The interactive window, on Open3D's renderer: it shows what :mod:`gapdata.view.navigation` says, and nothing else.
-
-Where a machine's graphics driver is too old, Open3D's renderer may end its process without a word. So the window lives
-in a process of its own; whatever happens there, this one says what to use instead.
-"""
+"""The interactive window: Open3D's, driven by keys. It draws what :mod:`gapdata.view.navigation` says, and decides
+nothing itself."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.errors import GapDataError, UsageError
-from gapdata.view.cloud import PointCloud
-from gapdata.view.coloring import Legend, legend, point_colors
+from gapdata.geometry.camera import Intrinsics
+from gapdata.view.coloring import error_colors, legend, point_colors
 from gapdata.view.exhibit import Exhibit
-from gapdata.view.navigation import HELP, LEFT, RIGHT, WindowState, pressed, shown_pieces, window_title
-from gapdata.view.palette import Color
-from gapdata.view.pieces import Label, Lines, Picture, Piece
+from gapdata.view.navigation import (
+    GROUP_KEYS,
+    HELP,
+    LEFT,
+    MODE_KEYS,
+    RIGHT,
+    WindowState,
+    pressed,
+    shown_pieces,
+    window_title,
+)
+from gapdata.view.palette import MUTED, TEXT, Color
+from gapdata.view.pieces import Ball, Label, Lines, Picture, Piece
+from gapdata.view.plates import LINE, NEAR, Atlas, Plate, Swatches, atlas_of, label_plate, plate_corners, text_plate
 from gapdata.view.shapes import axis_segments
-from gapdata.view.solids import Solid, sphere
+from gapdata.view.solids import Solid, bars, sphere
 from gapdata.view.viewing import Viewing, ViewRequest
 from gapdata.view.viewpoint import Viewpoint, viewpoints
 
-MAX_POINTS = 3_000_000
-SIZE = (1440, 900)
-BACKGROUND = (0.11, 0.12, 0.15, 1.0)
+MAX_POINTS = 4_000_000
+SIZE = (1320, 820)
+BACKGROUND = (0.11, 0.12, 0.15)
 POINT_SIZE = 2.5
 CURE = "use --save x.png (or x.ply, x.glb) to write a file instead"
-CLOUD = "cloud"
+CODES = {RIGHT: 262, LEFT: 263}
+"""GLFW's codes of the keys that are no characters."""
 
 
 def has_display() -> bool:
@@ -42,38 +51,18 @@ def has_display() -> bool:
 
 
 def show(request: ViewRequest) -> int:
-    """Open a window, return its exit status when it is closed.
+    """Open a window and return the exit status when it is closed.
 
     Raises:
-        UsageError: there is no display, the request cannot be met, or Open3D's window ended by itself.
+        UsageError: there is no display, the request cannot be met, or Open3D cannot open a window.
         ShardError: the build is damaged.
     """
     if not has_display():
         raise UsageError("there is no display to open a window on", cure=CURE)
-    Viewing(request)  # what is wrong with the request is said here
+    window = ExhibitWindow(Viewing(request), request.mode)
     print(HELP, file=sys.stderr)
-    process = multiprocessing.get_context("spawn").Process(target=_open, args=(request,), daemon=True)
-    process.start()
-    try:
-        process.join()
-    finally:
-        process.terminate()
-    status = process.exitcode or 0
-    if status < 0:
-        raise UsageError(f"Open3D's window ended by signal {-status}; its graphics driver may be missing", cure=CURE)
-    return status
-
-
-def _open(request: ViewRequest) -> None:
-    """The window's process."""
-    # Open3D's renderer reports on itself to standard output.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    try:
-        window = ExhibitWindow(Viewing(request), request.mode)
-        window.run()
-    except GapDataError as error:
-        print(f"gapdata: {error}", file=sys.stderr)
-        raise SystemExit(error.exit_status) from error
+    window.run()
+    return 0
 
 
 class ExhibitWindow:
@@ -82,181 +71,157 @@ class ExhibitWindow:
     Args:
         viewing: the records or scenes.
         mode: the colour mode that is shown first.
+        visible: a hidden window draws all the same.
 
     Raises:
         UsageError: Open3D cannot open a window on this display.
         ShardError: the first record is damaged.
     """
 
-    def __init__(self, viewing: Viewing, mode: str) -> None:
+    def __init__(self, viewing: Viewing, mode: str, *, visible: bool = True) -> None:
         import open3d as o3d
 
-        self._viewing = viewing
+        self.viewing = viewing
         self.state = WindowState(position=viewing.start, mode=mode)
-        self._exhibit = viewing.exhibit(viewing.start, mode=mode, max_points=MAX_POINTS)
-        self._drawn: dict[str, Piece] = {}
-        self._labels: dict[str, Any] = {}
-        o3d.utility.set_verbosity_level(o3d.utility.VerbosityLevel.Error)
-        gui = o3d.visualization.gui
-        self._application = gui.Application.instance
-        try:
-            self._application.initialize()
-            self.window = self._application.create_window("gapdata view", *SIZE)
-        except RuntimeError as error:
-            raise UsageError(f"Open3D cannot open a window on this display: {error}", cure=CURE) from error
-        self.widget = gui.SceneWidget()
-        self.widget.scene = o3d.visualization.rendering.Open3DScene(self.window.renderer)
-        self.widget.scene.set_background(np.array(BACKGROUND, dtype=np.float32))
-        self.widget.scene.view.set_post_processing(False)
-        self._head, self._foot = gui.Label(""), gui.Label(HELP)
-        for part in (self.widget, self._head, self._foot):
-            self.window.add_child(part)
-        self.window.set_on_layout(self._lay_out)
-        self.window.set_on_key(self._on_key)
-        self._draw()
+        self.exhibit = viewing.exhibit(viewing.start, mode=mode, max_points=MAX_POINTS)
+        self.visualizer = o3d.visualization.VisualizerWithKeyCallback()
+        if not self.visualizer.create_window(self.title, *SIZE, visible=visible):
+            raise UsageError("Open3D cannot open a window on this display", cure=CURE)
+        self._geometries: list[Any] = []
+        self._points: Any = None
+        self._atlas: Atlas | None = None
+        self._plates: Any = None
+        self._placed: NDArray[np.float64] | None = None
+        options = self.visualizer.get_render_option()
+        options.background_color = np.array(BACKGROUND)
+        options.point_size = POINT_SIZE
+        self.draw()
         self.reset()
+        for key in (*MODE_KEYS, *GROUP_KEYS, *CODES, "r"):
+            self.visualizer.register_key_callback(CODES.get(key) or ord(key.upper()), self._callback(key))
+        self.visualizer.register_animation_callback(lambda _: self.place_plates())
+
+    @property
+    def title(self) -> str:
+        """Which record is shown, which of how many, and the colour mode."""
+        return window_title(self.state, self.viewing.names[self.state.position], len(self.viewing))
 
     def run(self) -> None:
         """Hand control to the user until the window is closed."""
-        self._application.run()
+        self.visualizer.run()
+        self.visualizer.destroy_window()
 
     def press(self, key: str) -> None:
         """What a key does: ``left``, ``right``, or a character in lower case."""
-        if key == "q":
-            self.window.close()
-            return
         if key == "r":
             self.reset()
             return
-        before, self.state = self.state, pressed(self.state, key, len(self._viewing))
+        before, self.state = self.state, pressed(self.state, key, len(self.viewing))
         moved = before.position != self.state.position
-        if moved or (self.state.mode == "error" and not np.isfinite(self._exhibit.cloud.error).any()):
+        measured = self.state.mode != "error" or bool(np.isfinite(self.exhibit.cloud.error).any())
+        if moved or not measured:
             try:
-                self._exhibit = self._viewing.exhibit(self.state.position, mode=self.state.mode, max_points=MAX_POINTS)
+                self.exhibit = self.viewing.exhibit(self.state.position, mode=self.state.mode, max_points=MAX_POINTS)
             except GapDataError as error:
                 print(f"gapdata: {error}", file=sys.stderr)
                 self.state = before
                 return
         if self.state != before:
-            self._draw()
+            print(self.title, file=sys.stderr)
+            self.draw()
         if moved:
             self.reset()
 
     def reset(self) -> None:
         """Look from behind the first camera, or into the scene from a corner."""
-        view = first_view(self._exhibit, SIZE)
-        low, high = _bounds(self._exhibit.cloud)
-        center = (low + high) / 2
         import open3d as o3d
 
-        box = o3d.geometry.AxisAlignedBoundingBox(low - 5.0, high + 5.0)
-        self.widget.setup_camera(55.0, box, center.astype(np.float32))
-        pose = np.linalg.inv(view.shown_to_view)
-        distance = max(float((view.shown_to_view[:3, :3] @ center + view.shown_to_view[:3, 3])[2]), 0.5)
-        target = pose[:3, 3] + distance * pose[:3, 2]
-        self.widget.look_at(
-            target.astype(np.float32), pose[:3, 3].astype(np.float32), (-pose[:3, 1]).astype(np.float32)
-        )
-        self.widget.center_of_rotation = target.astype(np.float32)
+        control = self.visualizer.get_view_control()
+        parameters = control.convert_to_pinhole_camera_parameters()
+        size = (parameters.intrinsic.width, parameters.intrinsic.height)
+        view = first_view(self.exhibit, size)
+        parameters.intrinsic = o3d.camera.PinholeCameraIntrinsic(*size, view.camera.matrix)
+        parameters.extrinsic = view.shown_to_view
+        control.convert_from_pinhole_camera_parameters(parameters, True)
+        control.set_constant_z_near(NEAR)
+        control.set_constant_z_far(20.0 * self.exhibit.extent + 20.0)
+        self._placed = None
+        self.place_plates()
 
-    def _draw(self) -> None:
-        """Bring the window in line with the state: only what differs is touched."""
-        name = self._viewing.names[self.state.position]
-        self.window.title = window_title(self.state, name, len(self._viewing))
-        wanted = shown_pieces(self._exhibit, self.state)
-        for gone in [drawn for drawn, piece in self._drawn.items() if wanted.get(drawn) is not piece]:
-            self._remove(gone)
-        self._draw_cloud()
-        for piece_name, piece in wanted.items():
-            if piece_name not in self._drawn:
-                self._add(piece_name, piece)
-        self._head.text = head_text(self._exhibit, legend(self.state.mode, self._exhibit.frame_ids), self.state.mode)
-        self.window.set_needs_layout()
-        self.window.post_redraw()
-
-    def _draw_cloud(self) -> None:
+    def draw(self) -> None:
+        """Bring the window in line with the state; the view stays as it is."""
         import open3d as o3d
 
-        cloud = self._exhibit.cloud
-        if self.widget.scene.has_geometry(CLOUD):
-            self.widget.scene.remove_geometry(CLOUD)
-        if not len(cloud):
-            return
-        colors = point_colors(cloud, self.state.mode, self._exhibit.frame_values)
-        geometry = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(cloud.points.astype(np.float64)))
-        geometry.colors = o3d.utility.Vector3dVector(colors / 255.0)
-        self.widget.scene.add_geometry(CLOUD, geometry, self._material("defaultUnlit", POINT_SIZE))
+        for geometry in self._geometries:
+            self.visualizer.remove_geometry(geometry, reset_bounding_box=False)
+        cloud, pieces = self.exhibit.cloud, shown_pieces(self.exhibit, self.state)
+        self._geometries = []
+        if len(cloud):
+            colors = point_colors(cloud, self.state.mode, self.exhibit.frame_values)
+            points = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(cloud.points.astype(np.float64)))
+            points.colors = o3d.utility.Vector3dVector(colors / 255.0)
+            self._geometries.append(points)
+        self._geometries += piece_geometries(list(pieces.values()))
+        labels = [label_plate(piece) for piece in pieces.values() if isinstance(piece, Label)]
+        self._atlas = atlas_of([*self._corner_texts(), *labels])
+        self._plates = _textured(np.zeros((len(self._atlas.plates), 4, 3)), self._atlas.texture, self._atlas.image)
+        self._geometries.append(self._plates)
+        self._placed = None
+        first = self._points is None
+        self._points = self._geometries[0]
+        for geometry in self._geometries:
+            self.visualizer.add_geometry(geometry, reset_bounding_box=first)
+        self.place_plates()
 
-    def _add(self, name: str, piece: Piece) -> None:
-        if isinstance(piece, Label):
-            label = self.widget.add_3d_label(piece.at.astype(np.float32), piece.text)
-            label.color = _gui_color(piece.color)
-            self._labels[name] = label
-        elif isinstance(piece, Lines):
-            material = self._material("unlitLine", 1.0)
-            material.line_width = piece.pixels * self.window.scaling
-            self.widget.scene.add_geometry(name, _line_set(piece), material)
-        elif isinstance(piece, Picture):
-            import open3d as o3d
-
-            material = self._material("defaultUnlit", 1.0)
-            material.albedo_img = o3d.geometry.Image(np.ascontiguousarray(piece.image))
-            self.widget.scene.add_geometry(name, _rectangle(piece.corners), material)
-        else:
-            self.widget.scene.add_geometry(name, _mesh(sphere(piece)), self._material("defaultLit", 1.0))
-        self._drawn[name] = piece
-
-    def _remove(self, name: str) -> None:
-        if name in self._labels:
-            self.widget.remove_3d_label(self._labels.pop(name))
-        else:
-            self.widget.scene.remove_geometry(name)
-        del self._drawn[name]
-
-    def _material(self, shader: str, point_size: float) -> Any:
+    def place_plates(self) -> bool:
+        """Turn all words towards the viewer; whether that changed the picture."""
         import open3d as o3d
 
-        material = o3d.visualization.rendering.MaterialRecord()
-        material.shader = shader
-        material.point_size = point_size * self.window.scaling
-        return material
-
-    def _lay_out(self, context: Any) -> None:
-        frame = self.window.content_rect
-        self.widget.frame = frame
-        rectangle = type(frame)
-        margin = round(10 * self.window.scaling)
-        for part, from_below in ((self._head, False), (self._foot, True)):
-            size = part.calc_preferred_size(context, type(part).Constraints())
-            top = frame.get_bottom() - size.height - margin if from_below else frame.y + margin
-            part.frame = rectangle(frame.x + margin, top, min(size.width, frame.width - 2 * margin), size.height)
-
-    def _on_key(self, event: Any) -> bool:
-        import open3d as o3d
-
-        gui = o3d.visualization.gui
-        if event.type != gui.KeyEvent.Type.DOWN:
+        parameters = self.visualizer.get_view_control().convert_to_pinhole_camera_parameters()
+        own, pose = parameters.intrinsic, np.asarray(parameters.extrinsic)
+        camera = Intrinsics.from_matrix(np.asarray(own.intrinsic_matrix), width=own.width, height=own.height)
+        view = np.append(pose.ravel(), [camera.fx, camera.width, camera.height])
+        if self._atlas is None or (self._placed is not None and np.array_equal(self._placed, view)):
             return False
-        names = {int(gui.KeyName.LEFT): LEFT, int(gui.KeyName.RIGHT): RIGHT, int(gui.KeyName.ESCAPE): "q"}
-        code = int(event.key)
-        key = names.get(code) or (chr(code).lower() if 32 <= code < 127 else "")
-        if not key:
-            return False
-        self.press(key)
+        corners = plate_corners(self._atlas.plates, camera, pose)
+        self._plates.vertices = o3d.utility.Vector3dVector(corners.reshape(-1, 3))
+        self.visualizer.update_geometry(self._plates)
+        self._placed = view
         return True
 
+    def _corner_texts(self) -> list[Plate]:
+        lines = head_lines(self.exhibit, self.title, self.state.mode)
+        head = [text_plate(text, color, (8, 8 + LINE * row), more) for row, (text, color, more) in enumerate(lines)]
+        return [*head, text_plate(HELP, MUTED, (8, -8))]
 
-def head_text(exhibit: Exhibit, meaning: Legend, mode: str) -> str:
-    """What the window says at its top: the record, the frame of reference, what the colours mean, and the notes."""
-    entries = [text for text, _ in meaning.entries]
+    def _callback(self, key: str) -> Callable[[Any], bool]:
+        """A key as Open3D calls it: with the visualizer, and True asks for a new picture."""
+
+        def called(_: Any) -> bool:
+            self.press(key)
+            return True
+
+        return called
+
+
+def head_lines(exhibit: Exhibit, title: str, mode: str) -> list[tuple[str, Color, Swatches]]:
+    """What the window says at its top: the title, the facts, what the colours mean, and the notes."""
+    meaning = legend(mode, exhibit.frame_ids)
+    swatches = list(meaning.entries)
     if meaning.scale is not None:
-        entries.insert(0, f"blue 0 to red {meaning.scale * 100:g} cm and more")
-    colors = f"{mode}: {meaning.text}" + (f" ({', '.join(entries)})" if entries else "")
-    return "\n".join([f"{exhibit.title}   {'   '.join(exhibit.facts)}", exhibit.reference, colors, *exhibit.notes[:6]])
+        steps = np.array([0.0, 0.4, 1.0], dtype=np.float32) * np.float32(meaning.scale)
+        for step, (red, green, blue) in zip(steps, error_colors(steps).tolist(), strict=True):
+            swatches.append((f"{step * 100:.0f} cm{' and more' if step >= meaning.scale else ''}", (red, green, blue)))
+    lines: list[tuple[str, Color, Swatches]] = [
+        (title, TEXT, ()),
+        ("   ".join((*exhibit.facts, exhibit.reference)), MUTED, ()),
+        (f"{mode}: {meaning.text}", TEXT, tuple(swatches)),
+    ]
+    return lines + [(note, MUTED, ()) for note in exhibit.notes[:6]]
 
 
 def first_view(exhibit: Exhibit, size: tuple[int, int]) -> Viewpoint:
-    """Where the window looks from at first: the largest picture of a sheet."""
+    """Where the window looks from at first: as the first picture of a sheet does."""
     first = exhibit.cameras[0].camera if exhibit.in_camera else None
     centres = np.stack([item.to_shown[:3, 3] for item in exhibit.cameras])
     extras = np.concatenate([centres, axis_segments(exhibit.frustum_depth)[:, 1] if exhibit.in_camera else centres])
@@ -266,47 +231,46 @@ def first_view(exhibit: Exhibit, size: tuple[int, int]) -> Viewpoint:
     return views["behind"]
 
 
-def _bounds(cloud: PointCloud) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    if not len(cloud):
-        return -np.ones(3), np.ones(3)
-    low, high = np.percentile(cloud.points[:: max(1, len(cloud) // 20_000)], [1, 99], axis=0)
-    return low.astype(np.float64), high.astype(np.float64)
+def piece_geometries(pieces: list[Piece]) -> list[Any]:
+    """Open3D's geometries of all pieces but labels: lines in one mesh, balls in one, and each picture in its own."""
+    flat = [bars(piece.segments, piece.radius, piece.color) for piece in pieces if isinstance(piece, Lines)]
+    round_ones = [sphere(piece) for piece in pieces if isinstance(piece, Ball)]
+    found = []
+    if flat:
+        found.append(_mesh(flat))
+    if round_ones:
+        found.append(_mesh(round_ones))
+        found[-1].compute_vertex_normals()
+    texture = np.array([[[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]])
+    found += [_textured(piece.corners[None], texture, piece.image) for piece in pieces if isinstance(piece, Picture)]
+    return found
 
 
-def _gui_color(color: Color) -> Any:
+def _mesh(solids: list[Solid]) -> Any:
+    """Solids as one mesh, without normals: the window draws it in flat colours."""
     import open3d as o3d
 
-    return o3d.visualization.gui.Color(*(value / 255.0 for value in color))
-
-
-def _line_set(piece: Lines) -> Any:
-    import open3d as o3d
-
-    ends = o3d.utility.Vector3dVector(piece.segments.reshape(-1, 3))
-    pairs = o3d.utility.Vector2iVector(np.arange(2 * len(piece.segments), dtype=np.int32).reshape(-1, 2))
-    lines = o3d.geometry.LineSet(ends, pairs)
-    lines.paint_uniform_color(np.array(piece.color) / 255.0)
-    return lines
-
-
-def _mesh(solid: Solid) -> Any:
-    import open3d as o3d
-
+    first = np.cumsum([0, *(len(solid.vertices) for solid in solids)])
+    triangles = np.concatenate([solid.triangles + start for solid, start in zip(solids, first[:-1], strict=True)])
     mesh = o3d.geometry.TriangleMesh(
-        o3d.utility.Vector3dVector(solid.vertices), o3d.utility.Vector3iVector(solid.triangles.astype(np.int32))
+        o3d.utility.Vector3dVector(np.concatenate([solid.vertices for solid in solids])),
+        o3d.utility.Vector3iVector(triangles.astype(np.int32)),
     )
-    mesh.vertex_colors = o3d.utility.Vector3dVector(solid.colors / 255.0)
-    mesh.compute_vertex_normals()
+    colors = np.concatenate([solid.colors for solid in solids])
+    mesh.vertex_colors = o3d.utility.Vector3dVector(colors / 255.0)
     return mesh
 
 
-def _rectangle(corners: NDArray[np.float64]) -> Any:
-    """A textured rectangle, to be seen from both sides."""
+def _textured(corners: NDArray[np.float64], texture: NDArray[np.float64], image: NDArray[np.uint8]) -> Any:
+    """Rectangles (N, 4, 3) with places (N, 4, 2) in an image, to be seen from both sides."""
     import open3d as o3d
 
-    triangles = np.array([[0, 1, 2], [0, 2, 3], [2, 1, 0], [3, 2, 0]], dtype=np.int32)
-    plane = o3d.geometry.TriangleMesh(o3d.utility.Vector3dVector(corners), o3d.utility.Vector3iVector(triangles))
-    texture = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
-    plane.triangle_uvs = o3d.utility.Vector2dVector(texture[triangles.reshape(-1)])
-    plane.triangle_material_ids = o3d.utility.IntVector([0] * len(triangles))
-    return plane
+    faces = np.array([[0, 1, 2], [0, 2, 3], [2, 1, 0], [3, 2, 0]])
+    triangles = (faces[None] + 4 * np.arange(len(corners))[:, None, None]).reshape(-1, 3)
+    mesh = o3d.geometry.TriangleMesh(
+        o3d.utility.Vector3dVector(corners.reshape(-1, 3)), o3d.utility.Vector3iVector(triangles.astype(np.int32))
+    )
+    mesh.triangle_uvs = o3d.utility.Vector2dVector(texture.reshape(-1, 2)[triangles.reshape(-1)])
+    mesh.triangle_material_ids = o3d.utility.IntVector([0] * len(triangles))
+    mesh.textures = [o3d.geometry.Image(np.ascontiguousarray(image))]
+    return mesh
