@@ -57,9 +57,10 @@ def show(request: ViewRequest) -> int:
         UsageError: there is no display, the request cannot be met, or Open3D cannot open a window.
         ShardError: the build is damaged.
     """
+    viewing = Viewing(request)
     if not has_display():
         raise UsageError("there is no display to open a window on", cure=CURE)
-    window = ExhibitWindow(Viewing(request), request.mode)
+    window = ExhibitWindow(viewing, request.mode)
     print(HELP, file=sys.stderr)
     window.run()
     return 0
