@@ -20,9 +20,9 @@ from gapdata.view.cloud import fuse
 from gapdata.view.coloring import point_colors
 from gapdata.view.exhibit import Exhibit, record_exhibit
 from gapdata.view.glb import save_glb
-from gapdata.view.pieces import Ball
+from gapdata.view.pieces import Ball, Label
 from gapdata.view.ply import save_ply
-from gapdata.view.solids import bars, sphere
+from gapdata.view.solids import bars, solid_of, sphere
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +144,19 @@ def test_a_frustum_carries_its_image_the_right_way_up(exhibit: Exhibit, model: t
     image = cv2.resize(camera.image, size, interpolation=cv2.INTER_AREA).astype(int)
     column, row = (np.clip(np.rint(pixels[:, axis]).astype(int), 0, size[axis] - 1) for axis in (0, 1))
     assert np.median(np.abs(255 * colors ** (1 / 2.2) - image[row, column])) < 6
+
+
+def test_a_label_reads_from_left_to_right_from_either_side() -> None:
+    axes = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]])  # right, forward, up
+    solid = solid_of(Label(text="L", at=np.zeros(3), color=(250, 250, 250)), axes, 10.0)
+    half = len(solid.vertices) // 2
+    ink = solid.colors.mean(axis=1) < 120
+    for side, away in ((slice(None, half), -1.0), (slice(half, None), 1.0)):
+        points = solid.vertices[side][ink[side]]
+        to_the_right = points[:, 0] * -away  # as one sees it who stands on that side
+        assert (np.sign(solid.vertices[side][:, 1]) == away).all()
+        low = points[:, 2] < np.percentile(points[:, 2], 15)  # the foot of an L points to the right
+        assert to_the_right[low].mean() > to_the_right.mean()
 
 
 @settings(max_examples=40, deadline=None)

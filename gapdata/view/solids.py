@@ -15,6 +15,8 @@ LETTERS = 15
 """Pixels of a label's letters; a plate has a vertex for each of its pixels."""
 PLATE = 0.022
 """Height of a label's plate as a share of the exhibit's extent."""
+APART = 2e-4
+"""Half the distance of a plate's two sides, as a share of the extent."""
 PICTURE_WIDTH = 72
 """Vertices across a picture: colours between them are interpolated, so this is its resolution."""
 
@@ -94,15 +96,22 @@ def _picture(piece: Picture) -> Solid:
 
 
 def _plate(piece: Label, axes: NDArray[np.float64], scale: float) -> Solid:
-    """A plate with the text, its lower edge's middle at the label's place."""
+    """A plate with the text, its lower edge's middle at the label's place, and one behind it to be read from there."""
     text = piece.text or "?"
     image = np.zeros((LETTERS + 8, text_width(text, LETTERS, 600) + 10, 3), dtype=np.uint8)
     image[:] = piece.color
     put_text(image, text, (5, LETTERS + 1), LETTERS, ink_on(piece.color), 600)
     height = PLATE * scale
     across, up = axes[0] * height * image.shape[1] / image.shape[0], axes[2] * height
-    left = piece.at - across / 2
-    return _colored_grid(np.stack([left + up, left + up + across, left + across, left]), image)
+    apart = axes[1] * APART * scale
+    left, right = piece.at - across / 2, piece.at + across / 2
+    front = _colored_grid(np.stack([left + up, right + up, right, left]) - apart, image)
+    back = _colored_grid(np.stack([right + up, left + up, left, right]) + apart, image)
+    return Solid(
+        vertices=np.concatenate([front.vertices, back.vertices]),
+        triangles=np.concatenate([front.triangles, back.triangles + len(front.vertices)]),
+        colors=np.concatenate([front.colors, back.colors]),
+    )
 
 
 def _colored_grid(corners: NDArray[np.float64], image: NDArray[np.uint8]) -> Solid:
