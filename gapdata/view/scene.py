@@ -29,8 +29,9 @@ from gapdata.view.predictions import Predictions
 VOXEL = 0.01
 """Metres; doubled as often as the limit of points demands."""
 MAX_POINTS = 1_500_000
-POINTS_AT_ONCE = 3_000_000
-"""Of a record's new frames: more are subsampled on their pixel grids."""
+FRAMES_AT_ONCE = 8
+POINTS_AT_ONCE = 2_000_000
+"""Of so many frames: more are subsampled on their pixel grids."""
 MAX_CAMERAS = 40
 MAX_ROWS = 60
 
@@ -164,21 +165,23 @@ class _SceneCloud:
         self, record: Record, frames: list[int], first_to_shown: NDArray[np.float64], *, mode: str, drop_flying: bool
     ) -> None:
         """Fuse some frames of a record, thin them, and thin everything when it has become too much."""
-        stride = pixel_stride(record, len(frames), POINTS_AT_ONCE)
-        part = joined([fuse_frame(record, frame, stride, drop_flying=drop_flying) for frame in frames])
-        if mode == "error":
-            part = with_error(record, part)
         ids = np.array(record.frame_ids, dtype=np.uint32)
-        part = replace(
-            part,
-            points=transform(first_to_shown, part.points.astype(np.float64)).astype(np.float32),
-            normals=(part.normals @ first_to_shown[:3, :3].T).astype(np.float32),
-            frames=ids[part.frames],
-        )
-        self._parts.append(self._thinned(part))
+        for start in range(0, len(frames), FRAMES_AT_ONCE):
+            few = frames[start : start + FRAMES_AT_ONCE]
+            stride = pixel_stride(record, len(few), POINTS_AT_ONCE)
+            part = joined([fuse_frame(record, frame, stride, drop_flying=drop_flying) for frame in few])
+            if mode == "error":
+                part = with_error(record, part)
+            part = replace(
+                part,
+                points=transform(first_to_shown, part.points.astype(np.float64)).astype(np.float32),
+                normals=(part.normals @ first_to_shown[:3, :3].T).astype(np.float32),
+                frames=ids[part.frames],
+            )
+            self._parts.append(self._thinned(part))
+            if sum(len(item) for item in self._parts) > 2 * self._max_points:
+                self._settle()
         self.seen |= {record.frame_ids[frame] for frame in frames}
-        if sum(len(item) for item in self._parts) > 2 * self._max_points:
-            self._settle()
 
     def cloud(self) -> PointCloud:
         """Everything that was added, one point per voxel, within the limit."""
