@@ -27,8 +27,8 @@ from gapdata.view.palette import frame_color
 from gapdata.view.predictions import Predictions
 
 VOXEL = 0.01
-"""Metres; doubled as often as the limit of points demands."""
-MAX_POINTS = 1_500_000
+"""Metres; made half as large again as often as the limit of points demands."""
+MAX_POINTS = 1_200_000
 FRAMES_AT_ONCE = 8
 POINTS_AT_ONCE = 2_000_000
 """Of so many frames: more are subsampled on their pixel grids."""
@@ -112,7 +112,7 @@ def _exhibit(first: Record, views: int, fused: _SceneCloud, marks: _SceneMarks) 
         facts=(
             f"{first.source} {first.split}",
             f"{views} views, {len(frames)} frames{drawn}",
-            f"{len(cloud):,} points, one per {fused.voxel * 100:g} cm",
+            f"{len(cloud):,} points, one per {fused.voxel * 100:.3g} cm",
             f"{sum(not item.predicted for item in marks.boxes.values())} objects",
             f"{sum(not item.predicted for item in marks.points)} prompts",
         ),
@@ -153,7 +153,7 @@ def _best_diagonal(cloud: PointCloud) -> NDArray[np.float64]:
 
 
 class _SceneCloud:
-    """Grows by records; holds at most about twice ``max_points`` points at a time."""
+    """Grows by records; holds at most half as many points again as ``max_points``, and those of a few frames."""
 
     def __init__(self, *, max_points: int) -> None:
         self.seen: set[int] = set()
@@ -179,7 +179,7 @@ class _SceneCloud:
                 frames=ids[part.frames],
             )
             self._parts.append(self._thinned(part))
-            if sum(len(item) for item in self._parts) > 2 * self._max_points:
+            if sum(len(item) for item in self._parts) > 1.5 * self._max_points:
                 self._settle()
         self.seen |= {record.frame_ids[frame] for frame in frames}
 
@@ -191,7 +191,7 @@ class _SceneCloud:
     def _settle(self) -> None:
         whole = self._thinned(joined(self._parts))
         while len(whole) > self._max_points:
-            self.voxel *= 2
+            self.voxel *= 1.5
             whole = self._thinned(whole)
         self._parts = [whole]
 
