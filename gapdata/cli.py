@@ -210,10 +210,9 @@ def _add_verify(commands: Any) -> None:
 
 
 def _add_view(commands: Any) -> None:
-    parser = _command(commands, "view", _view, "Show a record's pointmap with its prompts, in a window or as a file.")
-    parser.add_argument("build", type=place, metavar="BUILD")
-    parser.add_argument("--key", metavar="KEY", help="the record (default: the first clip)")
-    parser.add_argument("--save", type=Path, metavar="FILE", help="write x.png or x.ply instead of opening a window")
+    from gapdata.view import command
+
+    command.add_arguments(_command(commands, "view", command.run, command.HELP))
 
 
 def _add_report(commands: Any) -> None:
@@ -342,23 +341,6 @@ def _verify(options: argparse.Namespace) -> int:
         )
     _print(verdict.to_dict(), format_verdict(options.build, verdict), options.json)
     return DAMAGED if verdict.defects else 0
-
-
-def _view(options: argparse.Namespace) -> int:
-    from gapdata import view
-    from gapdata.shards.reader import ShardReader
-
-    reader = ShardReader(options.build)
-    if not len(reader):
-        raise UsageError("holds no record", path=options.build)
-    first = next(iter(reader.select(view="clip")), 0)
-    record = reader[first] if options.key is None else reader.record(options.key)
-    if options.save is None:
-        view.show(record)
-    else:
-        view.save(record, options.save)
-        print(options.save)
-    return 0
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -11,11 +11,11 @@ from task_fixtures import golden_sample
 
 from gapdata.annotations.categories import category_list
 from gapdata.geometry.boxes import EulerConvention, OrientedBox, rotation_from_euler
+from gapdata.geometry.overlap import pairwise_iou
 from gapdata.tasks.detection import DetectionAnswer, TextBox, answer_text
 from gapdata.tasks.detection_compat import WRONG
 from gapmodel.evaluation import detection
 from gapmodel.evaluation.compat import Compat, refused
-from gapmodel.evaluation.iou import pairwise_iou
 
 LABELS = ("chair", "couch", "sofa", "lamp", "zebra")
 

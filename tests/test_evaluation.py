@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from model_fixtures import make_record
 
 from gapdata.geometry.boxes import OrientedBox, rotation_from_euler
+from gapdata.geometry.overlap import pairwise_iou
 from gapdata.tasks import detection as detection_task
 from gapdata.tasks.detection import DetectionAnswer, TextBox
 from gapdata.tasks.pointmap import PointmapAnswer, answer_text
 from gapmodel.evaluation import detection, pointmap
 from gapmodel.evaluation.asking import spread
-from gapmodel.evaluation.iou import pairwise_iou
 from gapmodel.evaluation.report import as_dict, as_table
 from gapmodel.evaluation.results import Evaluation, TaskResult
 

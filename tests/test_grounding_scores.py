@@ -10,6 +10,7 @@ import pytest
 from task_fixtures import random_record
 
 from gapdata.geometry.boxes import OrientedBox, rotation_from_euler
+from gapdata.geometry.overlap import pairwise_iou
 from gapdata.records.expressions import descriptions
 from gapdata.records.schema import Record
 from gapdata.tasks import grounding as task
@@ -18,7 +19,6 @@ from gapdata.tasks.box_text import nine_numbers
 from gapdata.tasks.grounding import best_frame
 from gapdata.tasks.targets import aligned_camera, camera_box, described
 from gapmodel.evaluation import grounding
-from gapmodel.evaluation.iou import pairwise_iou
 
 
 def rooms(count: int = 12) -> list[Record]:

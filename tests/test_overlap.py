@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gapdata.geometry.boxes import OrientedBox, rotation_from_euler
-from gapmodel.evaluation.iou import PAIRS_AT_ONCE, intersection_volumes, paired_iou, pairwise_iou, stack_boxes, take
+from gapdata.geometry.overlap import PAIRS_AT_ONCE, intersection_volumes, paired_iou, pairwise_iou, stack_boxes, take
 
 Vector = tuple[Fraction, Fraction, Fraction]
 Plane = tuple[Vector, Fraction]  # n . x <= d

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from itertools import pairwise
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,17 +14,20 @@ from gapdata.errors import ShardError, UsageError
 from gapdata.geometry.camera import Intrinsics, transform
 from gapdata.records.codec import record_pointmap
 from gapdata.records.schema import Record
-from gapdata.view import save, show
-from gapdata.view.cloud import PointCloud, continued_pixels, fuse
+from gapdata.view.cloud import fuse
+from gapdata.view.exhibit import record_exhibit, room_grid
+from gapdata.view.marks import record_boxes
 from gapdata.view.offscreen import OffscreenFailure, render_offscreen
+from gapdata.view.palette import prompt_color
 from gapdata.view.render import render_views
 from gapdata.view.room import room_frame
 from gapdata.view.shapes import box_segments, frustum_segments
-from gapdata.view.sheet import record_sheet
+from gapdata.view.sheet import INNER, exhibit_sheet
 from gapdata.view.splat import SUPERSAMPLING, render_splats
-from gapdata.view.strips import chosen_frames
+from gapdata.view.strips import chosen_frames, frame_strip
+from gapdata.view.surfaces import continued_pixels
+from gapdata.view.tables import prompt_table
 from gapdata.view.viewpoint import Viewpoint, viewpoints
-from gapdata.view.window import COLOR_MODES, RecordWindow, drawn_groups, point_colors
 
 SMALL = (128, 96)
 
@@ -43,10 +44,16 @@ def first_to_true_room(record: Record) -> np.ndarray:
     return aligned @ record.camera_to_world[0]
 
 
+def sheet_of(record: Record) -> np.ndarray:
+    exhibit = record_exhibit(record, max_points=60_000, drop_flying=True)
+    parts = [frame_strip(record, INNER), prompt_table(record, INNER)]
+    return exhibit_sheet(exhibit, parts, renderer="software")
+
+
 def own_view(record: Record, frame: int) -> Viewpoint:
     """The virtual camera that stands where a frame was taken."""
     pose = np.linalg.inv(record.camera_to_first[frame])
-    return Viewpoint(title="own", camera=record.camera(frame), first_to_view=pose)
+    return Viewpoint(title="own", camera=record.camera(frame), shown_to_view=pose)
 
 
 def test_the_cloud_holds_every_valid_pixel_where_the_pointmap_puts_it(record: Record) -> None:
@@ -136,7 +143,7 @@ def test_surfaces_seen_from_behind_are_left_out_only_when_asked(record: Record) 
     cloud = fuse(record)
     behind = np.diag([-1.0, 1.0, -1.0, 1.0])
     behind[2, 3] = 9.0  # looks back at the scene from beyond the far wall
-    view = Viewpoint(title="back", camera=record.camera(0), first_to_view=behind)
+    view = Viewpoint(title="back", camera=record.camera(0), shown_to_view=behind)
     culled = np.isfinite(render_splats(cloud, view).depth).mean()
     assert culled < 0.5 * np.isfinite(render_splats(cloud, view, cull=False).depth).mean()
 
@@ -144,8 +151,9 @@ def test_surfaces_seen_from_behind_are_left_out_only_when_asked(record: Record) 
 def test_every_viewpoint_has_the_whole_cloud_and_the_cameras_in_its_picture(record: Record) -> None:
     cloud = fuse(record)
     extras = record.camera_to_first[:, :3, 3]
-    sizes = {"behind": (400, 300), "above": (300, 200), "side": (300, 200)}
-    for name, view in viewpoints(cloud, room_frame(record, cloud), extras, sizes).items():
+    sizes = {"behind": (400, 300), "above": (300, 200), "side": (300, 200), "opposite": (300, 200)}
+    room = room_frame(record, cloud)
+    for name, view in viewpoints(cloud, room, room[:3, 2], extras, extras[:1], sizes, None).items():
         pixels, z = view.project(np.concatenate([cloud.points.astype(np.float64), extras]))
         inside = ((pixels >= -0.5) & (pixels < np.array(sizes[name]) - 0.5)).all(axis=-1) & (z > 0)
         assert inside.mean() > 0.99, name
@@ -157,8 +165,8 @@ def test_frustums_and_boxes_outline_what_they_stand_for(record: Record) -> None:
     pixels, z = own_view(record, 1).project(segments[4:])
     assert np.allclose(z, 0.3)
     assert sorted({round(value, 6) for value in pixels[..., 0].ravel()}) == [-0.5, 255.5]
-    for item in record.objects:
-        edges = box_segments(item)
+    for item, shown in zip(record.objects, record_boxes(record), strict=True):
+        edges = box_segments(shown.box)
         lengths = np.sort(np.linalg.norm(edges[:, 1] - edges[:, 0], axis=1))
         assert np.allclose(lengths, np.sort(np.repeat(item.size, 4)))
         inside = fuse(record).points[fuse(record).instances == item.object_id + 1]
@@ -166,18 +174,25 @@ def test_frustums_and_boxes_outline_what_they_stand_for(record: Record) -> None:
         assert local.max() < 0.51
 
 
-def test_the_sheet_shows_surfaces_marks_and_depth_and_is_deterministic(record: Record) -> None:
-    sheet = record_sheet(record, renderer="software")
+def test_the_sheet_shows_surfaces_and_is_deterministic(record: Record) -> None:
+    sheet = sheet_of(record)
     assert sheet.shape[1:] == (2000, 3)
     assert 1200 < sheet.shape[0] < 2600
-    assert np.array_equal(sheet, record_sheet(record, renderer="software"))
-    panel = sheet[112:972, 28:1268].astype(int)
-    colorful = (panel.max(axis=-1) - panel.min(axis=-1) > 30).mean()
-    assert colorful > 0.15
-    red = (sheet[..., 0] > 245) & (sheet[..., 1] < 60) & (sheet[..., 2] < 60)
-    assert red[972:].sum() > 500
-    unmarked = record_sheet(dataclasses.replace(record, prompts=()), renderer="software")
-    assert len(unmarked) < len(sheet)
+    assert np.array_equal(sheet, sheet_of(record))
+    panel = sheet[140:800, 28:980].astype(int)
+    assert (panel.max(axis=-1) - panel.min(axis=-1) > 30).mean() > 0.15
+
+
+def test_every_prompt_has_one_colour_in_the_cloud_in_its_frame_and_in_the_table(record: Record) -> None:
+    colors = [prompt_color(index) for index in range(1, 40)]
+    assert len(set(colors)) == len(colors)
+    strip, table = frame_strip(record, INNER), prompt_table(record, INNER)
+    shown = {point.number: point.color for point in record_exhibit(record, max_points=5_000).points}
+    for prompt in record.prompts:
+        color = prompt_color(prompt.index)
+        assert shown[prompt.index] == color
+        for picture in (strip, table):
+            assert (picture == color).all(axis=-1).sum() > 60, prompt.index
 
 
 def test_a_sheet_of_many_frames_shows_the_first_and_those_with_prompts() -> None:
@@ -185,65 +200,52 @@ def test_a_sheet_of_many_frames_shows_the_first_and_those_with_prompts() -> None
     shown = chosen_frames(scene)
     assert len(shown) == 10
     assert {0, *(prompt.frame for prompt in scene.prompts)} <= set(shown)
-    assert record_sheet(scene, renderer="software").shape[1] == 2000
+    assert sheet_of(scene).shape[1] == 2000
 
 
-def test_a_record_without_depth_or_prompts_or_objects_still_gives_a_sheet(tmp_path: Path) -> None:
+def test_a_record_without_depth_or_prompts_or_objects_still_gives_a_sheet() -> None:
     bare = room_record(1, SMALL)
     empty = cv2.imencode(".png", np.zeros((SMALL[1], SMALL[0]), dtype=np.uint16))[1].tobytes()
     members = {"00.jpg": bare.members["00.jpg"], "00.depth.png": empty}
-    bare = dataclasses.replace(bare, prompts=(), objects=(), members=members)
-    save(bare, tmp_path / "bare.png")
-    assert cv2.imread(str(tmp_path / "bare.png")).shape[1] == 2000
+    assert sheet_of(dataclasses.replace(bare, prompts=(), objects=(), members=members)).shape[1] == 2000
 
 
-def test_a_ply_holds_the_cloud_for_open3d_and_trimesh_alike(record: Record, tmp_path: Path) -> None:
-    import open3d as o3d
-    import trimesh
-
-    save(record, tmp_path / "cloud.ply")
-    cloud = fuse(record)
-    read = o3d.io.read_point_cloud(str(tmp_path / "cloud.ply"))
-    assert np.allclose(np.asarray(read.points), cloud.points, atol=1e-6)
-    assert np.array_equal(np.rint(np.asarray(read.colors) * 255).astype(np.uint8), cloud.colors)
-    assert np.allclose(np.asarray(read.normals), cloud.normals, atol=1e-6)
-    other = trimesh.load(tmp_path / "cloud.ply")
-    assert np.allclose(other.vertices, cloud.points, atol=1e-6)
-    extra = o3d.t.io.read_point_cloud(str(tmp_path / "cloud.ply")).point
-    assert np.array_equal(extra["instance"].numpy().ravel(), cloud.instances)
-    assert os.listdir(tmp_path) == ["cloud.ply"]
-
-
-def test_saving_refuses_what_it_cannot_write_and_says_what_to_do(record: Record, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"cannot save a view as \.jpg; name a \.png or \.ply file"):
-        save(record, tmp_path / "x.jpg")
-    with pytest.raises(UsageError, match="its directory does not exist; create it first"):
-        save(record, tmp_path / "nowhere" / "x.png")
-    (tmp_path / "folder.png").mkdir()
-    with pytest.raises(UsageError, match="cannot be written"):
-        save(record, tmp_path / "folder.png")
-    assert os.listdir(tmp_path) == ["folder.png"]
+def test_the_room_is_drawn_from_the_axis_alignment_alone(record: Record) -> None:
+    bare = record_exhibit(record, max_points=20_000)
+    assert room_grid(bare) is None
+    assert bare.notes == ("no axis alignment: the room's axes are not drawn",)
+    shown = record_exhibit(room_record(4, SMALL, aligned=True))
+    grid = room_grid(shown)
+    assert grid is not None
+    assert shown.notes == ()
+    to_room = first_to_true_room(room_record(4, SMALL))
+    lines = transform(to_room, grid.lines)
+    assert np.allclose(lines[..., 2], 0.0, atol=0.02)
+    along = np.abs(lines[:, 1] - lines[:, 0])
+    assert np.allclose(along.min(axis=1), 0.0, atol=1e-9)
+    assert np.allclose(lines[..., :2], np.rint(lines[..., :2]), atol=1e-9)
+    for axis, (_, _, segment) in enumerate(grid.axes):
+        ends = transform(to_room, segment[0])
+        assert np.allclose(ends[1] - ends[0], np.eye(3)[axis], atol=1e-9)
 
 
-def test_a_damaged_member_is_named_and_leaves_no_file(record: Record, tmp_path: Path) -> None:
-    damaged = dataclasses.replace(record, members={**record.members, "01.jpg": b"not an image"})
-    for name in ("x.png", "x.ply"):
-        with pytest.raises(ShardError, match=r"01\.jpg"):
-            save(damaged, tmp_path / name)
-    assert os.listdir(tmp_path) == []
-
-
-def test_the_renderer_variable_is_checked(record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_renderer_variable_is_checked(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GAPDATA_RENDERER", "blender")
     with pytest.raises(UsageError, match="GAPDATA_RENDERER is 'blender'; set it to one of software, open3d, auto"):
-        save(record, tmp_path / "x.png")
+        exhibit_sheet(record_exhibit(record, max_points=1_000), [])
+
+
+def test_a_damaged_member_is_named(record: Record) -> None:
+    damaged = dataclasses.replace(record, members={**record.members, "01.jpg": b"not an image"})
+    with pytest.raises(ShardError, match=r"01\.jpg"):
+        record_exhibit(damaged)
 
 
 @pytest.mark.slow
 def test_both_renderers_show_the_same_surfaces(record: Record) -> None:
     cloud = fuse(record)
     camera = Intrinsics(fx=230.0, fy=230.0, cx=127.5, cy=95.5, width=256, height=192)
-    views = {"own": Viewpoint(title="own", camera=camera, first_to_view=np.eye(4))}
+    views = {"own": Viewpoint(title="own", camera=camera, shown_to_view=np.eye(4))}
     try:
         render_offscreen(cloud, views)
     except OffscreenFailure as failure:
@@ -272,50 +274,3 @@ def test_a_missing_graphics_driver_falls_back_or_is_named(record: Record, monkey
         render_views(cloud, views, "open3d")
     fallback, software = (render_views(cloud, views, name)["own"][0] for name in ("auto", "software"))
     assert np.array_equal(fallback, software)
-
-
-def test_a_window_without_a_display_says_what_to_use_instead(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.platform", "linux")
-    monkeypatch.delenv("DISPLAY", raising=False)
-    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    with pytest.raises(UsageError, match=r"no display to open a window on; use --save x\.png"):
-        show(record)
-
-
-def test_each_colour_mode_tells_what_its_name_says(record: Record) -> None:
-    cloud: PointCloud = fuse(record, max_points=20_000)
-    colors = {mode: point_colors(cloud, mode, len(record)) for mode in COLOR_MODES}
-    assert np.array_equal(colors["rgb"], cloud.colors)
-    assert len(np.unique(colors["frame"], axis=0)) == len(record)
-    near, far = cloud.points[:, 2].argmin(), cloud.points[:, 2].argmax()
-    assert colors["depth"][near][0] > colors["depth"][near][2]  # red
-    assert colors["depth"][far][2] > colors["depth"][far][0]  # blue
-    assert all(value.shape == (len(cloud), 3) for value in colors.values())
-
-
-def test_the_window_draws_every_camera_box_and_prompt(record: Record) -> None:
-    groups = drawn_groups(record, 0.3, 4.0)
-    assert len(groups["cameras"]) == 3 + 2 * len(record)
-    assert len(groups["boxes"]) == 2 * len(record.objects)
-    balls = groups["prompts"][::2]
-    for ball, prompt in zip(balls, record.prompts, strict=True):
-        assert np.allclose(ball.get_center(), prompt.point, atol=1e-6)
-
-
-@pytest.mark.skipif(not os.environ.get("DISPLAY"), reason="needs a display")
-def test_a_window_opens_and_its_keys_change_the_picture(record: Record) -> None:
-    window = RecordWindow.opened(record, visible=False)
-
-    def picture() -> np.ndarray:
-        window.visualizer.poll_events()
-        window.visualizer.update_renderer()
-        return np.asarray(window.visualizer.capture_screen_float_buffer(True))
-
-    try:
-        pictures = [picture()]
-        for act in (window.next_colors, lambda: window.toggle("cameras"), lambda: window.toggle("boxes")):
-            act()
-            pictures.append(picture())
-        assert all(np.abs(a - b).max() > 0.1 for a, b in pairwise(pictures))
-    finally:
-        window.visualizer.destroy_window()

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
+from gapdata.geometry.boxes import OrientedBox
 from gapdata.geometry.camera import Intrinsics, relative_poses, transform
 from gapdata.records.codec import encode_jpeg, encode_png, member_name
 from gapdata.records.schema import Prompt, Record, ViewObject
+from gapdata.shards.index import write_index
+from gapdata.shards.writer import ShardWriter
 
 ROOM = np.array([[-2.6, -2.0, 0.0], [2.6, 3.0, 2.6]])  # lower and upper corner, metres, z up
 FURNITURE = (  # label, centre, full size, colour
@@ -70,6 +77,59 @@ def room_record(
         prompts=_prompts(camera, camera_to_first, depths, masks),
         members=members,
     )
+
+
+def part_of(record: Record, frames: Sequence[int], key: str) -> Record:
+    """Another view of the same scan: some of the frames, in the camera of the first of them."""
+    to_first = np.linalg.inv(record.camera_to_first[frames[0]])
+    return replace(
+        record,
+        key=key,
+        frame_ids=tuple(record.frame_ids[frame] for frame in frames),
+        intrinsics=record.intrinsics[list(frames)],
+        camera_to_world=record.camera_to_world[list(frames)],
+        camera_to_first=relative_poses(record.camera_to_world[list(frames)]),
+        objects=tuple(_moved(item, to_first, frames) for item in record.objects),
+        prompts=tuple(
+            replace(
+                prompt, frame=frames.index(prompt.frame), point=_triple(transform(to_first, np.array(prompt.point)))
+            )
+            for prompt in record.prompts
+            if prompt.frame in frames
+        ),
+        members={
+            member_name(place, name.split(".", 1)[1]): data
+            for place, frame in enumerate(frames)
+            for name, data in record.members.items()
+            if name.startswith(f"{frame:02d}.")
+        },
+    )
+
+
+def write_build(folder: Path, records: Sequence[Record]) -> Path:
+    """A build of one shard."""
+    folder.mkdir()
+    with ShardWriter(folder / "shard-000000.tar") as writer:
+        for record in records:
+            writer.write(record)
+    write_index(folder, [{"shard": "shard-000000", "records": writer.records}])
+    return folder
+
+
+def _moved(item: ViewObject, matrix: NDArray[np.float64], frames: Sequence[int]) -> ViewObject:
+    box = OrientedBox(center=np.array(item.center), size=np.array(item.size), rotation=np.array(item.rotation))
+    box = box.transformed(matrix)
+    return replace(
+        item,
+        center=_triple(box.center),
+        rotation=tuple(_triple(row) for row in box.rotation),
+        visible_pixels=tuple(item.visible_pixels[frame] for frame in frames),
+    )
+
+
+def _triple(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    x, y, z = (float(value) for value in values)
+    return x, y, z
 
 
 def _pose(share: float, orbit: float) -> NDArray[np.float64]:

@@ -102,8 +102,8 @@ def compare_surfaces(first: Surface, second: Surface, first_to_second: NDArray[n
     Returns:
         The agreement; its figures other than ``overlap`` are 0 where fewer than ``MIN_SAMPLES`` samples are visible.
     """
-    forward = _seen_from(first, second, first_to_second)
-    backward = _seen_from(second, first, np.asarray(np.linalg.inv(first_to_second), dtype=np.float64))
+    _, forward = _seen_from(first, second, first_to_second)
+    _, backward = _seen_from(second, first, np.asarray(np.linalg.inv(first_to_second), dtype=np.float64))
     visible = len(forward.residuals) + len(backward.residuals)
     overlap = visible / max(first.points.shape[1] + second.points.shape[1], 1)
     if visible < MIN_SAMPLES:
@@ -129,6 +129,24 @@ def compare_surfaces(first: Surface, second: Surface, first_to_second: NDArray[n
     )
 
 
+def surface_distances(samples: Surface, other: Surface, to_other: NDArray[np.float64]) -> NDArray[np.float32]:
+    """How far each sample of one frame is from the surface that another frame has there, point to plane.
+
+    Args:
+        samples: n samples with normals, of a grid or of every pixel.
+        other: the frame that looks; of it only depth and camera are used.
+        to_other: (4, 4) rigid, from the camera of the samples to the other one.
+
+    Returns:
+        (n,) metres, not negative; NaN where the other frame does not see the sample: outside its image, without depth
+        there, or hidden behind a nearer surface.
+    """
+    distances = np.full(samples.points.shape[1], np.nan, dtype=np.float32)
+    chosen, seen = _seen_from(samples, other, to_other)
+    distances[chosen] = np.abs(seen.residuals)
+    return distances
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Seen:
     """Samples of one frame that another frame sees, in one camera."""
@@ -150,7 +168,8 @@ class _Seen:
         )
 
 
-def _seen_from(samples: Surface, other: Surface, to_other: NDArray[np.float64]) -> _Seen:
+def _seen_from(samples: Surface, other: Surface, to_other: NDArray[np.float64]) -> tuple[NDArray[np.intp], _Seen]:
+    """Which samples the other frame sees, and what it makes of them."""
     camera = other.camera
     rotation, translation = _single(to_other)
     points = rotation @ samples.points + translation
@@ -169,13 +188,14 @@ def _seen_from(samples: Surface, other: Surface, to_other: NDArray[np.float64]) 
     gap = depth - points[2]
     x = (u - np.float32(camera.cx)) / np.float32(camera.fx) * depth - points[0]
     y = (v - np.float32(camera.cy)) / np.float32(camera.fy) * depth - points[1]
-    return _Seen(
+    seen = _Seen(
         points=points,
         normals=normals,
         residuals=x * normals[0] + y * normals[1] + gap * normals[2],
         depths=points[2],
         in_front=gap > np.float32(OCCLUSION_RATIO) * points[2],
     )
+    return chosen, seen
 
 
 def _misalignment(samples: _Seen) -> float:

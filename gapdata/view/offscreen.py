@@ -40,7 +40,7 @@ def render_offscreen(cloud: PointCloud, views: dict[str, Viewpoint]) -> dict[str
     arrays: dict[str, Any] = {f"cloud.{item.name}": getattr(cloud, item.name) for item in fields(cloud)}
     for name, view in views.items():
         camera = view.camera.resized(view.camera.width * SUPERSAMPLING, view.camera.height * SUPERSAMPLING)
-        arrays[f"pose.{name}"] = view.first_to_view
+        arrays[f"pose.{name}"] = view.shown_to_view
         arrays[f"camera.{name}"] = np.array([camera.fx, camera.fy, camera.cx, camera.cy, camera.width, camera.height])
     with tempfile.TemporaryDirectory(prefix="gapdata-view-") as folder:
         given, drawn = Path(folder) / "given.npz", Path(folder) / "drawn.npz"
@@ -109,19 +109,19 @@ def _camera(values: NDArray[np.float64]) -> Intrinsics:
     return Intrinsics(fx=fx, fy=fy, cx=cx, cy=cy, width=int(width), height=int(height))
 
 
-def _front(cloud: PointCloud, first_to_view: NDArray[np.float64]) -> PointCloud:
+def _front(cloud: PointCloud, shown_to_view: NDArray[np.float64]) -> PointCloud:
     """The samples whose surface faces the viewer."""
-    centre = -first_to_view[:3, :3].T @ first_to_view[:3, 3]
+    centre = -shown_to_view[:3, :3].T @ shown_to_view[:3, 3]
     toward = centre.astype(np.float32) - cloud.points
     facing = np.einsum("nc,nc->n", cloud.normals, toward) / np.maximum(np.linalg.norm(toward, axis=1), 1e-6)
     return cloud.select(facing > FACING_AWAY)
 
 
-def _point_size(cloud: PointCloud, first_to_view: NDArray[np.float64], focal: float) -> float:
+def _point_size(cloud: PointCloud, shown_to_view: NDArray[np.float64], focal: float) -> float:
     """Pixels that cover nine tenths of the sample spacings: Open3D has one size for all points."""
     if not len(cloud):
         return 1.0
-    z = cloud.points @ first_to_view[2, :3] + first_to_view[2, 3]
+    z = cloud.points @ shown_to_view[2, :3] + shown_to_view[2, 3]
     return float(np.clip(np.percentile(cloud.spacing * focal / np.maximum(z, 0.1), 90), 1.0, 12.0))
 
 

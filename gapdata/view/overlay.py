@@ -35,7 +35,7 @@ class Overlay:
     taken: list[Rectangle] = field(default_factory=list)
 
     def lines(self, segments: NDArray[np.float64], color: Color, thickness: int = 2, hidden: float = 0.22) -> None:
-        """Draw (S, 2, 3) segments of the first camera's frame; the parts behind the cloud with opacity ``hidden``."""
+        """Draw (S, 2, 3) segments of the shown frame; the parts behind the cloud with opacity ``hidden``."""
         import cv2
 
         for start, end in segments:
@@ -52,23 +52,69 @@ class Overlay:
                     self._faint_line(a, b, color, thickness, hidden)
 
     def ball(self, point: NDArray[np.floating], color: Color, radius: int) -> tuple[int, int] | None:
-        """A shaded ball, drawn as a ring where the cloud hides it; its pixel, or None outside the picture."""
+        """A shaded ball, with a dark core where the cloud hides it; its pixel, or None outside the picture."""
         import cv2
 
-        pixel, z = self.view.project(np.asarray(point, dtype=np.float64))
-        if not (np.isfinite(pixel).all() and z > NEAR and self._inside(pixel)):
+        placed = self._place(point, radius)
+        if placed is None:
             return None
-        at = _subpixel(pixel)
-        x, y = round(float(pixel[0])), round(float(pixel[1]))
-        self.taken.append((x - radius, y - radius, x + radius, y + radius))
+        (x, y), at, hidden = placed
         cv2.circle(self.image, at, (radius + 2) * 16, (255, 255, 255), -1, cv2.LINE_AA, 4)
+        cv2.circle(self.image, at, (radius + 1) * 16, (24, 25, 30), -1, cv2.LINE_AA, 4)
         cv2.circle(self.image, at, radius * 16, color, -1, cv2.LINE_AA, 4)
-        if bool(self._hidden(pixel[None], np.array([z]))[0]):
-            cv2.circle(self.image, at, radius * 9, (70, 20, 24), -1, cv2.LINE_AA, 4)
+        if hidden:
+            cv2.circle(self.image, at, radius * 8, (24, 25, 30), -1, cv2.LINE_AA, 4)
         else:
             shine = (at[0] - radius * 5, at[1] - radius * 5)
-            cv2.circle(self.image, shine, radius * 4, (255, 190, 190), -1, cv2.LINE_AA, 4)
+            light = tuple(round(value + 0.6 * (255 - value)) for value in color)
+            cv2.circle(self.image, shine, radius * 4, light, -1, cv2.LINE_AA, 4)
         return x, y
+
+    def diamond(self, point: NDArray[np.floating], color: Color, edge: Color, radius: int) -> tuple[int, int] | None:
+        """A model's answer: a square on its corner with an edge of its own; its pixel, or None outside the picture."""
+        import cv2
+
+        placed = self._place(point, radius)
+        if placed is None:
+            return None
+        (x, y), at, _ = placed
+        for size, paint in ((radius + 5, edge), (radius + 1, (24, 25, 30)), (radius, color)):
+            reach = size * 16
+            corners = [[at[0], at[1] - reach], [at[0] + reach, at[1]], [at[0], at[1] + reach], [at[0] - reach, at[1]]]
+            cv2.fillPoly(self.image, [np.array(corners, dtype=np.int32)], paint, cv2.LINE_AA, 4)
+        return x, y
+
+    def picture(self, corners: NDArray[np.float64], image: NDArray[np.uint8], hidden: float = 0.25) -> None:
+        """An image on the rectangle whose corners (4, 3) go clockwise from its top left; what the cloud hides of it
+        with opacity ``hidden``. Nothing is drawn where a corner lies behind the viewer."""
+        import cv2
+
+        pixels, z = self.view.project(corners)
+        if z.min() < NEAR or not np.isfinite(pixels).all():
+            return
+        low = np.maximum(np.floor(pixels.min(axis=0)).astype(int), 0)
+        high = np.minimum(np.ceil(pixels.max(axis=0)).astype(int) + 1, self.image.shape[1::-1])
+        width, height = (high - low).tolist()
+        if width < 2 or height < 2:
+            return
+        source = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * image.shape[1::-1] - 0.5
+        local = (pixels - low).astype(np.float32)
+        shrunk = image
+        while min(shrunk.shape[:2]) > 2 * max(width, height):
+            shrunk = np.asarray(cv2.resize(shrunk, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
+            source = (source + 0.5) / 2 - 0.5
+        matrix = cv2.getPerspectiveTransform(source.astype(np.float32), local)
+        drawn = cv2.warpPerspective(shrunk, matrix, (width, height), flags=cv2.INTER_LINEAR)
+        cover = np.zeros((height, width), dtype=np.uint8)
+        cv2.fillConvexPoly(cover, np.rint(local * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
+        # Inverse depth is linear in the pixel on a plane.
+        plane, *_ = np.linalg.lstsq(np.column_stack([local, np.ones(4)]), 1.0 / z, rcond=None)
+        v, u = np.mgrid[:height, :width]
+        distance = 1.0 / np.maximum(u * plane[0] + v * plane[1] + plane[2], 1e-6)
+        window = np.s_[low[1] : high[1], low[0] : high[0]]
+        behind = distance > self.depth[window] + HIDDEN_MARGIN
+        share = (cover / 255.0 * np.where(behind, hidden, 1.0))[..., None]
+        self.image[window] = np.rint(self.image[window] * (1 - share) + drawn * share).astype(np.uint8)
 
     def label(self, anchor: tuple[int, int], text: str, size: int, color: Color, weight: int = 500) -> None:
         """A plate with ``text`` near ``anchor`` where it covers no other label and no ball, with a leader line."""
@@ -92,6 +138,16 @@ class Overlay:
         if not (np.isfinite(pixel).all() and z > NEAR and self._inside(pixel)):
             return None
         return round(float(pixel[0])), round(float(pixel[1]))
+
+    def _place(self, point: NDArray[np.floating], radius: int) -> tuple[tuple[int, int], tuple[int, int], bool] | None:
+        """Where a point is drawn, in pixels and in OpenCV's fixed point, and whether the cloud hides it; labels keep
+        clear of it."""
+        pixel, z = self.view.project(np.asarray(point, dtype=np.float64))
+        if not (np.isfinite(pixel).all() and z > NEAR and self._inside(pixel)):
+            return None
+        x, y = round(float(pixel[0])), round(float(pixel[1]))
+        self.taken.append((x - radius, y - radius, x + radius, y + radius))
+        return (x, y), _subpixel(pixel), bool(self._hidden(pixel[None], np.array([z]))[0])
 
     def _inside(self, pixel: NDArray[np.float64]) -> bool:
         return bool(0 <= pixel[0] < self.image.shape[1] and 0 <= pixel[1] < self.image.shape[0])

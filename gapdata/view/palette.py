@@ -1,4 +1,4 @@
-"""Colours that tell frames, objects and depths apart. RGB throughout."""
+"""Colours that tell frames, objects, prompts and depths apart. RGB throughout."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import colorsys
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gapdata.prompts.marks import COLORS
 
 Color = tuple[int, int, int]
 
@@ -15,6 +17,8 @@ PANEL_BOTTOM = (27, 30, 36)
 TEXT: Color = (236, 239, 244)
 MUTED: Color = (158, 166, 180)
 PROMPT: Color = (255, 48, 48)  # the mark's own red
+PREDICTED: Color = (255, 64, 214)  # a model's answers, whatever they are about
+ROOM: Color = (205, 205, 190)  # the grid of the axis-aligned room
 AXES: tuple[Color, Color, Color] = ((255, 84, 84), (96, 220, 112), (90, 150, 255))  # x, y, z
 GOLDEN_RATIO = 0.618033988749895
 
@@ -30,6 +34,19 @@ def object_color(object_id: int) -> Color:
     return _rgb((object_id * GOLDEN_RATIO + 0.11) % 1.0, 0.62, 0.98)
 
 
+def prompt_color(index: int) -> Color:
+    """The colour of prompt 1, 2, ...: of the first nine those in which a question with several marks draws them, then
+    steps of the golden ratio."""
+    if 1 <= index <= len(COLORS):
+        return COLORS[index - 1]
+    return _rgb((index * GOLDEN_RATIO + 0.37) % 1.0, (0.9, 0.5)[index % 2], (1.0, 0.85)[index // 2 % 2])
+
+
+def ink_on(color: Color) -> Color:
+    """Black or white, whichever stands out from ``color`` (luma of Rec. 601)."""
+    return (12, 13, 16) if 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] > 125 else (255, 255, 255)
+
+
 def instance_colors(instances: NDArray[np.uint16]) -> NDArray[np.uint8]:
     """(...,) object id + 1 (0 = none, grey) to (..., 3) uint8."""
     table = np.full((int(instances.max(initial=0)) + 1, 3), 110, dtype=np.uint8)
@@ -38,7 +55,7 @@ def instance_colors(instances: NDArray[np.uint16]) -> NDArray[np.uint8]:
     return table[instances]
 
 
-def frame_colors(frames: NDArray[np.uint16], count: int) -> NDArray[np.uint8]:
+def frame_colors(frames: NDArray[np.integer], count: int) -> NDArray[np.uint8]:
     """(...,) frame positions to (..., 3) uint8."""
     return np.array([frame_color(frame, count) for frame in range(max(count, 1))], dtype=np.uint8)[frames]
 

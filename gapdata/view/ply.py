@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from gapdata.atomic import atomic_file
-from gapdata.records.schema import Record
-from gapdata.view.cloud import fuse
+from gapdata.view.coloring import point_colors
+from gapdata.view.exhibit import Exhibit
 
 VERTEX = np.dtype(
     [
@@ -22,34 +22,33 @@ VERTEX = np.dtype(
 _PLY_TYPES = {"<f4": "float", "|u1": "uchar", "<i4": "int"}
 
 
-def save_ply(
-    record: Record, path: str | PathLike[str], *, max_points: int | None = None, voxel: float | None = None
-) -> int:
-    """Write every valid pixel of a record as a point in metres, camera of the first frame (x right, y down, z forward).
+def save_ply(exhibit: Exhibit, path: str | PathLike[str], mode: str = "rgb") -> int:
+    """Write an exhibit's cloud, in metres and in the exhibit's frame of reference, which a comment names.
 
-    A vertex carries position, normal (towards the camera that saw it), colour, ``frame`` (position within the view) and
-    ``instance`` (object id + 1, 0 where none). Nothing is left out unless ``max_points`` or ``voxel`` (metres) thin it.
+    A vertex carries position, normal (towards the camera that saw it), the colour of the mode, ``frame`` (position
+    within the view; of a whole scene the raw frame id) and ``instance`` (object id + 1, 0 where none).
 
     Returns:
         the number of points.
 
     Raises:
-        ShardError: a member is missing or damaged.
         OSError: the file cannot be written.
     """
-    cloud = fuse(record, max_points=max_points, voxel=voxel)
+    cloud = exhibit.cloud
+    colors = point_colors(cloud, mode, exhibit.frame_values)
     vertices = np.empty(len(cloud), dtype=VERTEX)
     for column, name in enumerate(("x", "y", "z")):
         vertices[name] = cloud.points[:, column]
         vertices[f"n{name}"] = cloud.normals[:, column]
     for column, name in enumerate(("red", "green", "blue")):
-        vertices[name] = cloud.colors[:, column]
+        vertices[name] = colors[:, column]
     vertices["frame"], vertices["instance"] = cloud.frames, cloud.instances
     properties = [f"property {_PLY_TYPES[VERTEX[name].str]} {name}" for name in VERTEX.names or ()]
+    comment = " ".join(f"{exhibit.title}: {exhibit.reference}; colours: {mode}".split())
     header = [
         "ply",
         "format binary_little_endian 1.0",
-        f"comment {record.key.encode('ascii', 'replace').decode()}: metres, camera of frame {record.frame_ids[0]}",
+        f"comment {comment.encode('ascii', 'replace').decode()}",
         f"element vertex {len(vertices)}",
         *properties,
         "end_header\n",

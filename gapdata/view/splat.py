@@ -44,7 +44,7 @@ def render_splats(cloud: PointCloud, view: Viewpoint, *, cull: bool = True) -> R
         cull: leave out surfaces that are seen from behind.
     """
     camera = view.camera.resized(view.camera.width * SUPERSAMPLING, view.camera.height * SUPERSAMPLING)
-    rotation, offset = view.first_to_view[:3, :3].astype(np.float32), view.first_to_view[:3, 3].astype(np.float32)
+    rotation, offset = view.shown_to_view[:3, :3].astype(np.float32), view.shown_to_view[:3, 3].astype(np.float32)
     points, normals = cloud.points @ rotation.T + offset, cloud.normals @ rotation.T
     z = points[:, 2]
     toward = -np.einsum("nc,nc->n", normals, points)  # plane offset, metres; positive where seen from the front

@@ -1,4 +1,4 @@
-"""The flat parts of a sheet: the frames with their marks, their depth with a scale in metres, the table of prompts."""
+"""The flat parts of a sheet: the frames with their marks, what the colour mode says of each, and the scale of it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from numpy.typing import NDArray
 
 from gapdata.prompts.marks import draw_mark
 from gapdata.records.codec import record_depth, record_image
-from gapdata.records.schema import Prompt, Record
-from gapdata.view.palette import MUTED, PROMPT, SHEET, TEXT, depth_colors, frame_color
+from gapdata.records.schema import Record
+from gapdata.view.coloring import Legend, error_colors, frame_maps
+from gapdata.view.marks import ShownCamera
+from gapdata.view.palette import MUTED, SHEET, TEXT, depth_colors, frame_color, ink_on, prompt_color
 from gapdata.view.text import fitted_text, put_text, text_width
 
 GAP = 12
@@ -16,8 +18,7 @@ SCALE_WIDTH = 84
 ROW = 5
 """Frames side by side."""
 MAX_ROWS = 2
-TABLE_COLUMNS = 3
-MAX_TABLE_ROWS = 8
+LEGEND_BAR = 160
 
 
 def chosen_frames(record: Record) -> list[int]:
@@ -31,8 +32,12 @@ def chosen_frames(record: Record) -> list[int]:
     return sorted(list(wanted)[:room])
 
 
-def frame_strip(record: Record, width: int) -> NDArray[np.uint8]:
-    """Frames with their marks over their depth, one colour scale for all, (H, width, 3) uint8 RGB."""
+def frame_strip(record: Record, width: int, mode: str = "rgb") -> NDArray[np.uint8]:
+    """Frames with their marks over what the mode says of them (their depth, on one scale), (H, width, 3) uint8 RGB.
+
+    Raises:
+        ShardError: a member is missing or damaged.
+    """
     import cv2
 
     frames = chosen_frames(record)
@@ -42,20 +47,43 @@ def frame_strip(record: Record, width: int) -> NDArray[np.uint8]:
     high = round(cell * record.image_size[1] / record.image_size[0])
     depths = {frame: record_depth(record, frame) for frame in frames}
     nearest, farthest = depth_range(list(depths.values()))
+    below_photographs = frame_maps(record, frames, mode, nearest, farthest)
     sheet = np.full((len(rows) * (2 * high + 2 * GAP + 26) - GAP, width, 3), SHEET, dtype=np.uint8)
     for line, row in enumerate(rows):
         top = line * (2 * high + 2 * GAP + 26) + 26
+        below = top + high + GAP // 2
         for column, frame in enumerate(row):
             left = column * (cell + GAP)
-            color = cv2.resize(_marked(record, frame), (cell, high), interpolation=cv2.INTER_AREA)
+            color = cv2.resize(marked_image(record, frame), (cell, high), interpolation=cv2.INTER_AREA)
             sheet[top : top + high, left : left + cell] = color
             _number_prompts(sheet[top : top + high, left : left + cell], record, frame)
-            tinted = depth_colors(depths[frame], nearest, farthest)
-            below = top + high + GAP // 2
-            tinted = cv2.resize(tinted, (cell, high), interpolation=cv2.INTER_AREA)
-            sheet[below : below + high, left : left + cell] = tinted
+            smooth = cv2.INTER_AREA if mode in ("rgb", "frame", "instance") else cv2.INTER_NEAREST
+            sheet[below : below + high, left : left + cell] = cv2.resize(
+                below_photographs[frame], (cell, high), interpolation=smooth
+            )
             _caption(sheet, record, frame, depths[frame], (left, top - 8), cell)
-        _draw_depth_scale(sheet, (columns * (cell + GAP) + 4, top + high + GAP // 2), high, nearest, farthest)
+        if mode in ("rgb", "frame"):
+            _draw_depth_scale(sheet, (columns * (cell + GAP) + 4, below), high, nearest, farthest)
+    return sheet
+
+
+def camera_strip(cameras: tuple[ShownCamera, ...], width: int) -> NDArray[np.uint8]:
+    """The images of an even spread of cameras, (H, width, 3) uint8 RGB."""
+    import cv2
+
+    count = min(len(cameras), ROW * MAX_ROWS)
+    shown = [cameras[place] for place in np.linspace(0, len(cameras) - 1, count).round().astype(int)]
+    columns = max(min(count, ROW), 3)
+    cell = (width - (columns - 1) * GAP) // columns
+    high = max(round(cell * item.image.shape[0] / item.image.shape[1]) for item in shown)
+    lines = -(-len(shown) // columns)
+    sheet = np.full((lines * (high + 26 + GAP) - GAP, width, 3), SHEET, dtype=np.uint8)
+    for place, item in enumerate(shown):
+        left, top = (place % columns) * (cell + GAP), (place // columns) * (high + 26 + GAP) + 26
+        own = round(cell * item.image.shape[0] / item.image.shape[1])
+        sheet[top : top + own, left : left + cell] = cv2.resize(item.image, (cell, own), interpolation=cv2.INTER_LINEAR)
+        sheet[top - 19 : top - 7, left : left + 12] = item.color
+        put_text(sheet, item.caption, (left + 19, top - 8), 15, TEXT, 600)
     return sheet
 
 
@@ -68,31 +96,36 @@ def depth_range(depths: list[NDArray[np.float32]]) -> tuple[float, float]:
     return float(low), float(max(high, low + 0.1))
 
 
-def _marked(record: Record, frame: int) -> NDArray[np.uint8]:
-    """The frame with its marks as a model sees them."""
+def marked_image(record: Record, frame: int) -> NDArray[np.uint8]:
+    """A frame with the crosses of its prompts, each in its prompt's own colour, (H, W, 3) uint8 RGB.
+
+    Raises:
+        ShardError: the image is missing or damaged.
+    """
     image = record_image(record, frame)
     for prompt in record.prompts:
         if prompt.frame == frame:
-            image = draw_mark(image, prompt.pixel)
+            image = draw_mark(image, prompt.pixel, color=prompt_color(prompt.index))
     return image
 
 
 def _number_prompts(cell: NDArray[np.uint8], record: Record, frame: int) -> None:
-    """A ring around each mark, which is small at training size, and its number beside it."""
+    """A ring around each mark, which is small at training size, and its number beside it, in the prompt's colour."""
     import cv2
 
     scale = cell.shape[1] / record.image_size[0]
     for prompt in record.prompts:
         if prompt.frame != frame:
             continue
+        color = prompt_color(prompt.index)
         x, y = (round((value + 0.5) * scale - 0.5) for value in prompt.pixel)
-        cv2.circle(cell, (x, y), 13, (255, 255, 255), 3, cv2.LINE_AA)
-        cv2.circle(cell, (x, y), 13, PROMPT, 1, cv2.LINE_AA)
+        cv2.circle(cell, (x, y), 13, ink_on(color), 5, cv2.LINE_AA)
+        cv2.circle(cell, (x, y), 13, color, 3, cv2.LINE_AA)
         text = str(prompt.index)
         wide = text_width(text, 15, 700) + 10
         left, top = min(x + 14, cell.shape[1] - wide), max(y - 28, 0)
-        cell[top : top + 20, left : left + wide] = PROMPT
-        put_text(cell, text, (left + 5, top + 15), 15, (255, 255, 255), 700)
+        cell[top : top + 20, left : left + wide] = color
+        put_text(cell, text, (left + 5, top + 15), 15, ink_on(color), 700)
 
 
 def _caption(
@@ -123,42 +156,20 @@ def _draw_depth_scale(
         put_text(sheet, f"{value:.2f} m", (left + 22, top + 12 + round(share * (height - 14))), 13, MUTED)
 
 
-def prompt_table(record: Record, width: int) -> NDArray[np.uint8]:
-    """Every prompt in words: number, label, frame, pixel, point; empty height 0 without prompts."""
-    import cv2
-
-    shown = record.prompts[: TABLE_COLUMNS * MAX_TABLE_ROWS]
-    lines = -(-len(shown) // TABLE_COLUMNS)
-    if not lines:
-        return np.zeros((0, width, 3), dtype=np.uint8)
-    more = len(record.prompts) - len(shown)
-    sheet = np.full((30 + 28 * lines + (24 if more else 0), width, 3), SHEET, dtype=np.uint8)
-    put_text(
-        sheet,
-        "Prompts: what is marked, and where it is in metres in the camera of the first frame",
-        (0, 18),
-        16,
-        TEXT,
-        600,
-    )
-    cell = width // TABLE_COLUMNS
-    for position, prompt in enumerate(shown):
-        x, y = (position % TABLE_COLUMNS) * cell, 30 + (position // TABLE_COLUMNS) * 28
-        cv2.circle(sheet, (x + 11, y + 13), 11, PROMPT, -1, cv2.LINE_AA)
-        number = str(prompt.index)
-        put_text(sheet, number, (x + 11 - text_width(number, 13, 700) // 2, y + 18), 13, (255, 255, 255), 700)
-        _write_prompt(sheet, record, prompt, (x + 32, y + 18), cell - 44)
-    if more:
-        put_text(sheet, f"and {more} more", (0, sheet.shape[0] - 8), 14, MUTED)
-    return sheet
-
-
-def _write_prompt(sheet: NDArray[np.uint8], record: Record, prompt: Prompt, at: tuple[int, int], width: int) -> None:
-    x, y = at
-    where = "({:.2f}, {:.2f}, {:.2f}) m".format(*prompt.point)
-    source = f"frame {record.frame_ids[prompt.frame]}, pixel ({prompt.pixel[0]}, {prompt.pixel[1]})"
-    label = fitted_text(prompt.label or "(no label)", 15, max(width - text_width(where + source, 15) - 40, 60), 600)
-    put_text(sheet, label, (x, y), 15, TEXT, 600)
-    x += text_width(label, 15, 600) + 14
-    put_text(sheet, where, (x, y), 15, TEXT)
-    put_text(sheet, source, (x + text_width(where, 15) + 14, y), 14, MUTED)
+def draw_legend(image: NDArray[np.uint8], legend: Legend, mode: str, right_end: tuple[int, int]) -> None:
+    """What the colours mean, on one line whose right end and baseline are given."""
+    x, y = right_end
+    if legend.scale is not None:
+        for text, at in ((f"{legend.scale * 100:g} cm and more", x), ("0", x - 130 - LEGEND_BAR)):
+            put_text(image, text, (at - text_width(text, 15), y), 15, MUTED)
+        bar = np.linspace(0.0, legend.scale, LEGEND_BAR, dtype=np.float32)[None].repeat(14, axis=0)
+        left = x - 122 - LEGEND_BAR
+        image[y - 12 : y + 2, left : left + LEGEND_BAR] = error_colors(bar)
+        x = left - 36
+    for text, color in reversed(legend.entries):
+        x -= text_width(text, 15) + 4
+        put_text(image, text, (x, y), 15, MUTED)
+        image[y - 11 : y + 1, x - 18 : x - 6] = color
+        x -= 34
+    text = f"{mode}: {legend.text}"
+    put_text(image, text, (x - text_width(text, 15, 600), y), 15, TEXT, 600)

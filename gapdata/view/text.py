@@ -60,3 +60,10 @@ def fitted_text(text: str, size: int, width: int, weight: int = 400) -> str:
         else:
             high = middle - 1
     return text[:low] + "..."
+
+
+def printable(text: str, limit: int = 40) -> str:
+    """``text`` on one line, at most ``limit`` characters, without what a font cannot draw: it may be a model's."""
+    clean = "".join(letter if letter.isprintable() else " " for letter in text[: 4 * limit])
+    clean = " ".join(clean.encode("utf-8", "replace").decode("utf-8").split())
+    return clean if len(clean) <= limit and len(text) <= 4 * limit else clean[: limit - 3] + "..."

@@ -22,49 +22,77 @@ class Viewpoint:
 
     title: str
     camera: Intrinsics
-    first_to_view: NDArray[np.float64]  # (4, 4)
+    shown_to_view: NDArray[np.float64]  # (4, 4)
 
     def project(self, points: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Points (..., 3) in the first camera to pixels (..., 2), NaN behind the view, and z-depth (...) in metres."""
-        local = transform(self.first_to_view, points)
+        """Points (..., 3) of the shown frame to pixels (..., 2), NaN behind the view, and z-depth (...) in metres."""
+        local = transform(self.shown_to_view, points)
         return self.camera.project(local), local[..., 2]
 
 
 def viewpoints(
     cloud: PointCloud,
-    first_to_room: NDArray[np.float64],
+    shown_to_room: NDArray[np.float64],
+    forward: NDArray[np.float64],
     extras: NDArray[np.float64],
+    floor: NDArray[np.float64],
     sizes: dict[str, tuple[int, int]],
+    first: Intrinsics | None,
 ) -> dict[str, Viewpoint]:
-    """The named views ``behind``, ``above`` and ``side``.
+    """The named views ``behind``, ``side``, ``above`` and ``first`` (or ``opposite``).
 
     Args:
         cloud: what is shown.
-        first_to_room: (4, 4) from :func:`gapdata.view.room.room_frame`.
-        extras: (K, 3) further points that must be in the picture (camera centres), metres, first camera.
+        shown_to_room: (4, 4) z up, such as :func:`gapdata.view.room.room_frame` gives it.
+        forward: (3,) in the room, the direction that ``behind`` looks in.
+        extras: (K, 3) further points that must be in the picture (camera centres), metres, shown frame.
+        floor: (K, 3) points that must be in every picture but ``behind``, which is the closest one.
         sizes: (width, height) in pixels by view name.
+        first: the camera at the origin of the shown frame, where there is one: then ``first`` looks through it, else
+            ``opposite`` looks against ``forward``.
     """
     shown = cloud.points[:: max(1, len(cloud) // 20_000)].astype(np.float64)
-    forward = first_to_room[:3, 2]
     heading = float(np.arctan2(forward[1], forward[0]))
-    side = _better_side(cloud, first_to_room, heading)
-    # The plan keeps the room's walls upright on the page, turned by quarters so that the first camera looks upward.
+    side = _better_side(cloud, shown_to_room, heading)
+    # The plan keeps the room's walls upright on the page, turned by quarters so that ``forward`` is about upward.
     quarter = np.round((heading - np.pi / 2) / (np.pi / 2)) * (np.pi / 2) + np.pi / 2
+    behind = "From behind the first camera" if first is not None else "From a corner"
     poses = {
-        "behind": ("From behind the first camera", heading - side * 0.30, -0.45, PERSPECTIVE),
+        "behind": (behind, heading - side * 0.30, -0.45 if first is not None else -0.6, PERSPECTIVE),
+        "side": ("From the side", heading + side * 1.15, -0.5, PERSPECTIVE),
         "above": ("From above", float(quarter), -np.pi / 2, PLAN),
-        "side": ("From the side", heading + side * 1.15, -0.35, PERSPECTIVE),
+        "opposite": ("From the opposite corner", heading + np.pi - side * 0.30, -0.6, PERSPECTIVE),
     }
     views = {}
-    for name, (title, yaw, pitch, field) in poses.items():
-        rotation = _look(yaw, pitch) @ first_to_room[:3, :3]
-        views[name] = _fitted(title, rotation, field, sizes[name], shown, extras)
+    for name, size in sizes.items():
+        if name == "first" and first is not None:
+            views[name] = _through(first, size)
+        else:
+            title, yaw, pitch, field = poses[name]
+            included = extras if name == "behind" else np.concatenate([extras, floor])
+            rotation = _look(yaw, pitch) @ shown_to_room[:3, :3]
+            views[name] = _fitted(title, rotation, field, size, shown, included)
     return views
 
 
-def _better_side(cloud: PointCloud, first_to_room: NDArray[np.float64], heading: float) -> float:
+def _through(camera: Intrinsics, size: tuple[int, int]) -> Viewpoint:
+    """What the first camera sees, with as much beside it as the picture has room for."""
+    width, height = size
+    scale = 0.84 * min(width / camera.width, height / camera.height)
+    wide = Intrinsics(
+        fx=camera.fx * scale,
+        fy=camera.fy * scale,
+        cx=(width - 1) / 2 + (camera.cx - (camera.width - 1) / 2) * scale,
+        cy=(height - 1) / 2 + (camera.cy - (camera.height - 1) / 2) * scale,
+        width=width,
+        height=height,
+    )
+    return Viewpoint(title="Through the first camera", camera=wide, shown_to_view=np.eye(4))
+
+
+def _better_side(cloud: PointCloud, shown_to_room: NDArray[np.float64], heading: float) -> float:
     """+1 where turning the view counter-clockwise meets more surfaces from the front, else -1."""
-    normals = cloud.normals[:: max(1, len(cloud) // 20_000)] @ first_to_room[:3, :3].T
+    normals = cloud.normals[:: max(1, len(cloud) // 20_000)] @ shown_to_room[:3, :3].T
     seen = [
         float(np.clip(-(normals @ _direction(heading + turn * np.pi / 2, -0.35)), 0, None).sum())
         for turn in (1.0, -1.0)
@@ -114,4 +142,4 @@ def _fitted(
     pose[:3, :3] = rotation
     pose[:3, 3] = -centre
     camera = Intrinsics(fx=focal, fy=focal, cx=(width - 1) / 2, cy=(height - 1) / 2, width=width, height=height)
-    return Viewpoint(title=title, camera=camera, first_to_view=pose)
+    return Viewpoint(title=title, camera=camera, shown_to_view=pose)

@@ -1,45 +1,46 @@
-"""An interactive window on a record: Open3D's classic visualizer with keys for colours, cameras, boxes and prompts."""
+"""The interactive window: Open3D's, driven by keys. It draws what :mod:`gapdata.view.navigation` says, and decides
+nothing itself."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.errors import UsageError
-from gapdata.records.codec import record_image
-from gapdata.records.schema import Record
-from gapdata.view.cloud import PointCloud, fuse
-from gapdata.view.palette import (
-    AXES,
-    PROMPT,
-    Color,
-    depth_colors,
-    frame_color,
-    frame_colors,
-    instance_colors,
-    object_color,
+from gapdata.errors import GapDataError, UsageError
+from gapdata.geometry.camera import Intrinsics
+from gapdata.view.coloring import error_colors, legend, point_colors
+from gapdata.view.exhibit import Exhibit
+from gapdata.view.navigation import (
+    GROUP_KEYS,
+    HELP,
+    LEFT,
+    MODE_KEYS,
+    RIGHT,
+    WindowState,
+    pressed,
+    shown_pieces,
+    window_title,
 )
-from gapdata.view.shapes import (
-    axis_segments,
-    box_segments,
-    extent,
-    frustum_corners,
-    frustum_depth,
-    frustum_segments,
-    shown_objects,
-)
+from gapdata.view.palette import MUTED, TEXT, Color
+from gapdata.view.pieces import Ball, Label, Lines, Picture, Piece
+from gapdata.view.plates import LINE, NEAR, Atlas, Plate, Swatches, atlas_of, label_plate, plate_corners, text_plate
+from gapdata.view.shapes import axis_segments
+from gapdata.view.solids import Solid, bars, sphere
+from gapdata.view.viewing import Viewing, ViewRequest
+from gapdata.view.viewpoint import Viewpoint, viewpoints
 
 MAX_POINTS = 4_000_000
-MAX_BOXES = 60
-COLOR_MODES = ("rgb", "frame", "instance", "depth")
-KEYS = """C next colours (RGB, frame, instance, depth)   F cameras   B boxes   P prompts   R reset the view   Q close"""
-CURE = "use --save x.png (or x.ply) to write a file instead"
+SIZE = (1320, 820)
+BACKGROUND = (0.11, 0.12, 0.15)
+POINT_SIZE = 2.5
+CURE = "use --save x.png (or x.ply, x.glb) to write a file instead"
+CODES = {RIGHT: 262, LEFT: 263}
+"""GLFW's codes of the keys that are no characters."""
 
 
 def has_display() -> bool:
@@ -49,201 +50,228 @@ def has_display() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def show(record: Record) -> None:
-    """Open a window and return when it is closed.
+def show(request: ViewRequest) -> int:
+    """Open a window and return the exit status when it is closed.
 
     Raises:
-        UsageError: there is no display, or the window cannot be opened on it.
-        ShardError: a member of the record is missing or damaged.
+        UsageError: there is no display, the request cannot be met, or Open3D cannot open a window.
+        ShardError: the build is damaged.
     """
-    window = RecordWindow.opened(record)
-    print(KEYS, file=sys.stderr)
+    viewing = Viewing(request)
+    if not has_display():
+        raise UsageError("there is no display to open a window on", cure=CURE)
+    window = ExhibitWindow(viewing, request.mode)
+    print(HELP, file=sys.stderr)
     window.run()
+    return 0
 
 
-def point_colors(cloud: PointCloud, mode: str, frames: int) -> NDArray[np.uint8]:
-    """(N, 3) uint8 RGB of a cloud in one of ``COLOR_MODES``; depth is measured from the first camera."""
-    if mode == "rgb":
-        return cloud.colors
-    if mode == "frame":
-        return frame_colors(cloud.frames, frames)
-    if mode == "instance":
-        # A share of the true colour keeps the surfaces readable within one object.
-        return (0.7 * instance_colors(cloud.instances) + 0.3 * cloud.colors).astype(np.uint8)
-    z = cloud.points[:, 2]
-    low, high = np.percentile(z, [1, 99]) if len(z) else (0.0, 1.0)
-    return depth_colors(np.maximum(z, 1e-3)[None], float(low), float(high))[0]
+class ExhibitWindow:
+    """An open window on what can be stepped through.
 
+    Args:
+        viewing: the records or scenes.
+        mode: the colour mode that is shown first.
+        visible: a hidden window draws all the same.
 
-@dataclass(kw_only=True, eq=False)
-class RecordWindow:
-    """An open window: what is drawn in it and which of that is shown."""
+    Raises:
+        UsageError: Open3D cannot open a window on this display.
+        ShardError: the first record is damaged.
+    """
 
-    visualizer: Any  # open3d.visualization.VisualizerWithKeyCallback
-    cloud: PointCloud
-    frames: int
-    points: Any  # open3d.geometry.PointCloud
-    groups: dict[str, list[Any]]
-    shown: set[str] = field(default_factory=set)
-    mode: str = "rgb"
-
-    @classmethod
-    def opened(cls, record: Record, *, visible: bool = True) -> RecordWindow:
-        """Fuse a record and open a window on it; errors as :func:`show` describes."""
-        if not has_display():
-            raise UsageError("there is no display to open a window on", cure=CURE)
+    def __init__(self, viewing: Viewing, mode: str, *, visible: bool = True) -> None:
         import open3d as o3d
 
-        cloud = fuse(record, max_points=MAX_POINTS)
-        visualizer = o3d.visualization.VisualizerWithKeyCallback()
-        if not visualizer.create_window(f"gapdata: {record.key}", 1440, 900, visible=visible):
+        self.viewing = viewing
+        self.state = WindowState(position=viewing.start, mode=mode)
+        self.exhibit = viewing.exhibit(viewing.start, mode=mode, max_points=MAX_POINTS)
+        self.visualizer = o3d.visualization.VisualizerWithKeyCallback()
+        if not self.visualizer.create_window(self.title, *SIZE, visible=visible):
             raise UsageError("Open3D cannot open a window on this display", cure=CURE)
-        points = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(cloud.points.astype(np.float64)))
-        window = cls(
-            visualizer=visualizer,
-            cloud=cloud,
-            frames=len(record),
-            points=points,
-            groups=drawn_groups(record, frustum_depth(cloud), extent(cloud)),
-        )
-        window.colored("rgb", update=False)
-        visualizer.add_geometry(points)
-        for name in window.groups:
-            window.toggle(name)
-        visualizer.get_render_option().background_color = np.array([0.11, 0.12, 0.15])
-        visualizer.get_render_option().point_size = 2.0
-        window.reset()
-        for key, action in (
-            ("C", window.next_colors),
-            ("F", lambda: window.toggle("cameras")),
-            ("B", lambda: window.toggle("boxes")),
-            ("P", lambda: window.toggle("prompts")),
-            ("R", window.reset),
-        ):
-            visualizer.register_key_callback(ord(key), _callback(action))
-        return window
+        self._geometries: list[Any] = []
+        self._points: Any = None
+        self._atlas: Atlas | None = None
+        self._plates: Any = None
+        self._placed: NDArray[np.float64] | None = None
+        options = self.visualizer.get_render_option()
+        options.background_color = np.array(BACKGROUND)
+        options.point_size = POINT_SIZE
+        self.draw()
+        self.reset()
+        for key in (*MODE_KEYS, *GROUP_KEYS, *CODES, "r"):
+            self.visualizer.register_key_callback(CODES.get(key) or ord(key.upper()), self._callback(key))
+        self.visualizer.register_animation_callback(lambda _: self.place_plates())
+
+    @property
+    def title(self) -> str:
+        """Which record is shown, which of how many, and the colour mode."""
+        return window_title(self.state, self.viewing.names[self.state.position], len(self.viewing))
 
     def run(self) -> None:
         """Hand control to the user until the window is closed."""
         self.visualizer.run()
         self.visualizer.destroy_window()
 
-    def next_colors(self) -> None:
-        """Step to the next colour mode."""
-        self.colored(COLOR_MODES[(COLOR_MODES.index(self.mode) + 1) % len(COLOR_MODES)])
-
-    def colored(self, mode: str, *, update: bool = True) -> None:
-        """Colour the points by one of ``COLOR_MODES``."""
-        import open3d as o3d
-
-        self.mode = mode
-        self.points.colors = o3d.utility.Vector3dVector(point_colors(self.cloud, mode, self.frames) / 255.0)
-        if update:
-            self.visualizer.update_geometry(self.points)
-
-    def toggle(self, name: str) -> None:
-        """Show or hide ``cameras``, ``boxes`` or ``prompts``."""
-        for geometry in self.groups[name]:
-            if name in self.shown:
-                self.visualizer.remove_geometry(geometry, reset_bounding_box=False)
-            else:
-                self.visualizer.add_geometry(geometry, reset_bounding_box=False)
-        self.shown ^= {name}
+    def press(self, key: str) -> None:
+        """What a key does: ``left``, ``right``, or a character in lower case."""
+        if key == "r":
+            self.reset()
+            return
+        before, self.state = self.state, pressed(self.state, key, len(self.viewing))
+        moved = before.position != self.state.position
+        measured = self.state.mode != "error" or bool(np.isfinite(self.exhibit.cloud.error).any())
+        if moved or not measured:
+            try:
+                self.exhibit = self.viewing.exhibit(self.state.position, mode=self.state.mode, max_points=MAX_POINTS)
+            except GapDataError as error:
+                print(f"gapdata: {error}", file=sys.stderr)
+                self.state = before
+                return
+        if self.state != before:
+            print(self.title, file=sys.stderr)
+            self.draw()
+        if moved:
+            self.reset()
 
     def reset(self) -> None:
-        """Look as the first camera does, from a little behind and above it."""
+        """Look from behind the first camera, or into the scene from a corner."""
+        import open3d as o3d
+
         control = self.visualizer.get_view_control()
-        empty = np.array([0.0, 0.0, 1.0])
-        control.set_lookat(np.median(self.cloud.points, axis=0).astype(np.float64) if len(self.cloud) else empty)
-        control.set_front([0.25, -0.45, -0.85])
-        control.set_up([0.0, -1.0, 0.0])
-        control.set_zoom(0.55)
+        parameters = control.convert_to_pinhole_camera_parameters()
+        size = (parameters.intrinsic.width, parameters.intrinsic.height)
+        view = first_view(self.exhibit, size)
+        parameters.intrinsic = o3d.camera.PinholeCameraIntrinsic(*size, view.camera.matrix)
+        parameters.extrinsic = view.shown_to_view
+        control.convert_from_pinhole_camera_parameters(parameters, True)
+        control.set_constant_z_near(NEAR)
+        control.set_constant_z_far(20.0 * self.exhibit.extent + 20.0)
+        self._placed = None
+        self.place_plates()
 
+    def draw(self) -> None:
+        """Bring the window in line with the state; the view stays as it is."""
+        import open3d as o3d
 
-def _callback(action: Callable[[], None]) -> Callable[[Any], bool]:
-    """An action as Open3D calls it: with the visualizer, and True asks for a new picture."""
+        for geometry in self._geometries:
+            self.visualizer.remove_geometry(geometry, reset_bounding_box=False)
+        cloud, pieces = self.exhibit.cloud, shown_pieces(self.exhibit, self.state)
+        self._geometries = []
+        if len(cloud):
+            colors = point_colors(cloud, self.state.mode, self.exhibit.frame_values)
+            points = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(cloud.points.astype(np.float64)))
+            points.colors = o3d.utility.Vector3dVector(colors / 255.0)
+            self._geometries.append(points)
+        self._geometries += piece_geometries(list(pieces.values()))
+        labels = [label_plate(piece) for piece in pieces.values() if isinstance(piece, Label)]
+        self._atlas = atlas_of([*self._corner_texts(), *labels])
+        self._plates = _textured(np.zeros((len(self._atlas.plates), 4, 3)), self._atlas.texture, self._atlas.image)
+        self._geometries.append(self._plates)
+        self._placed = None
+        first = self._points is None
+        self._points = self._geometries[0]
+        for geometry in self._geometries:
+            self.visualizer.add_geometry(geometry, reset_bounding_box=first)
+        self.place_plates()
 
-    def called(_: Any) -> bool:
-        action()
+    def place_plates(self) -> bool:
+        """Turn all words towards the viewer; whether that changed the picture."""
+        import open3d as o3d
+
+        parameters = self.visualizer.get_view_control().convert_to_pinhole_camera_parameters()
+        own, pose = parameters.intrinsic, np.asarray(parameters.extrinsic)
+        camera = Intrinsics.from_matrix(np.asarray(own.intrinsic_matrix), width=own.width, height=own.height)
+        view = np.append(pose.ravel(), [camera.fx, camera.width, camera.height])
+        if self._atlas is None or (self._placed is not None and np.array_equal(self._placed, view)):
+            return False
+        corners = plate_corners(self._atlas.plates, camera, pose)
+        self._plates.vertices = o3d.utility.Vector3dVector(corners.reshape(-1, 3))
+        self.visualizer.update_geometry(self._plates)
+        self._placed = view
         return True
 
-    return called
+    def _corner_texts(self) -> list[Plate]:
+        lines = head_lines(self.exhibit, self.title, self.state.mode)
+        head = [text_plate(text, color, (8, 8 + LINE * row), more) for row, (text, color, more) in enumerate(lines)]
+        return [*head, text_plate(HELP, MUTED, (8, -8))]
+
+    def _callback(self, key: str) -> Callable[[Any], bool]:
+        """A key as Open3D calls it: with the visualizer, and True asks for a new picture."""
+
+        def called(_: Any) -> bool:
+            self.press(key)
+            return True
+
+        return called
 
 
-def drawn_groups(record: Record, depth: float, scale: float) -> dict[str, list[Any]]:
-    """Open3D geometries beside the points, by the name that a key toggles.
-
-    Args:
-        record: a record with its members.
-        depth: of the frustums, metres.
-        scale: the cloud's extent, metres; prompts and texts are sized by it.
-    """
-    cameras = [_lines(axis_segments(1.2 * depth)[axis : axis + 1], AXES[axis]) for axis in range(3)]
-    for frame in range(len(record)):
-        camera, pose = record.camera(frame), record.camera_to_first[frame]
-        cameras.append(_lines(frustum_segments(camera, pose, depth), frame_color(frame, len(record))))
-        cameras.append(_image_plane(frustum_corners(camera, pose, depth), record_image(record, frame)))
-    boxes, prompts = [], []
-    for item in shown_objects(record.objects, MAX_BOXES):
-        boxes.append(_lines(box_segments(item), object_color(item.object_id)))
-        corners = box_segments(item).reshape(-1, 3)
-        top = np.array([item.center[0], corners[:, 1].min() - 0.02 * scale, item.center[2]])
-        boxes.append(_words(item.label, top, 0.014 * scale, object_color(item.object_id)))
-    for prompt in record.prompts:
-        prompts.append(_ball(np.array(prompt.point), 0.007 * scale))
-        # Up and towards the first camera, so that no surface swallows the letters.
-        above = np.array(prompt.point) - [0.0, 0.015 * scale, 0.04 * scale]
-        prompts.append(_words(f"{prompt.index} {prompt.label or ''}".strip(), above, 0.014 * scale, (255, 255, 255)))
-    return {"cameras": cameras, "boxes": boxes, "prompts": prompts}
+def head_lines(exhibit: Exhibit, title: str, mode: str) -> list[tuple[str, Color, Swatches]]:
+    """What the window says at its top: the title, the facts, what the colours mean, and the notes."""
+    meaning = legend(mode, exhibit.frame_ids)
+    swatches = list(meaning.entries)
+    if meaning.scale is not None:
+        steps = np.array([0.0, 0.4, 1.0], dtype=np.float32) * np.float32(meaning.scale)
+        for step, (red, green, blue) in zip(steps, error_colors(steps).tolist(), strict=True):
+            swatches.append((f"{step * 100:.0f} cm{' and more' if step >= meaning.scale else ''}", (red, green, blue)))
+    lines: list[tuple[str, Color, Swatches]] = [
+        (title, TEXT, ()),
+        ("   ".join((*exhibit.facts, exhibit.reference)), MUTED, ()),
+        (f"{mode}: {meaning.text}", TEXT, tuple(swatches)),
+    ]
+    return lines + [(note, MUTED, ()) for note in exhibit.notes[:6]]
 
 
-def _lines(segments: NDArray[np.float64], color: Color) -> Any:
+def first_view(exhibit: Exhibit, size: tuple[int, int]) -> Viewpoint:
+    """Where the window looks from at first: as the first picture of a sheet does."""
+    first = exhibit.cameras[0].camera if exhibit.in_camera else None
+    centres = np.stack([item.to_shown[:3, 3] for item in exhibit.cameras])
+    extras = np.concatenate([centres, axis_segments(exhibit.frustum_depth)[:, 1] if exhibit.in_camera else centres])
+    views = viewpoints(
+        exhibit.cloud, exhibit.shown_to_room, exhibit.forward, extras, np.zeros((0, 3)), {"behind": size}, first
+    )
+    return views["behind"]
+
+
+def piece_geometries(pieces: list[Piece]) -> list[Any]:
+    """Open3D's geometries of all pieces but labels: lines in one mesh, balls in one, and each picture in its own."""
+    flat = [bars(piece.segments, piece.radius, piece.color) for piece in pieces if isinstance(piece, Lines)]
+    round_ones = [sphere(piece) for piece in pieces if isinstance(piece, Ball)]
+    found = []
+    if flat:
+        found.append(_mesh(flat))
+    if round_ones:
+        found.append(_mesh(round_ones))
+        found[-1].compute_vertex_normals()
+    texture = np.array([[[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]])
+    found += [_textured(piece.corners[None], texture, piece.image) for piece in pieces if isinstance(piece, Picture)]
+    return found
+
+
+def _mesh(solids: list[Solid]) -> Any:
+    """Solids as one mesh, without normals: the window draws it in flat colours."""
     import open3d as o3d
 
-    ends = o3d.utility.Vector3dVector(segments.reshape(-1, 3))
-    pairs = o3d.utility.Vector2iVector(np.arange(2 * len(segments), dtype=np.int32).reshape(-1, 2))
-    lines = o3d.geometry.LineSet(ends, pairs)
-    lines.paint_uniform_color(np.array(color) / 255.0)
-    return lines
+    first = np.cumsum([0, *(len(solid.vertices) for solid in solids)])
+    triangles = np.concatenate([solid.triangles + start for solid, start in zip(solids, first[:-1], strict=True)])
+    mesh = o3d.geometry.TriangleMesh(
+        o3d.utility.Vector3dVector(np.concatenate([solid.vertices for solid in solids])),
+        o3d.utility.Vector3iVector(triangles.astype(np.int32)),
+    )
+    colors = np.concatenate([solid.colors for solid in solids])
+    mesh.vertex_colors = o3d.utility.Vector3dVector(colors / 255.0)
+    return mesh
 
 
-def _image_plane(corners: NDArray[np.float64], image: NDArray[np.uint8]) -> Any:
-    """A frame as a textured rectangle, to be seen from both sides."""
-    import cv2
+def _textured(corners: NDArray[np.float64], texture: NDArray[np.float64], image: NDArray[np.uint8]) -> Any:
+    """Rectangles (N, 4, 3) with places (N, 4, 2) in an image, to be seen from both sides."""
     import open3d as o3d
 
-    triangles = np.array([[0, 1, 2], [0, 2, 3], [2, 1, 0], [3, 2, 0]], dtype=np.int32)
-    plane = o3d.geometry.TriangleMesh(o3d.utility.Vector3dVector(corners), o3d.utility.Vector3iVector(triangles))
-    texture = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
-    plane.triangle_uvs = o3d.utility.Vector2dVector(texture[triangles.reshape(-1)])
-    plane.triangle_material_ids = o3d.utility.IntVector([0] * len(triangles))
-    size = (256, round(256 * image.shape[0] / image.shape[1]))
-    small: Any = np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
-    plane.textures = [o3d.geometry.Image(small)]
-    return plane
-
-
-def _ball(center: NDArray[np.float64], radius: float) -> Any:
-    import open3d as o3d
-
-    ball = o3d.geometry.TriangleMesh.create_sphere(radius, 16)
-    ball.translate(center)
-    ball.compute_vertex_normals()
-    ball.paint_uniform_color(np.array(PROMPT) / 255.0)
-    return ball
-
-
-def _words(text: str, at: NDArray[np.float64], height: float, color: Color) -> Any:
-    """Flat letters that face the first camera, their left end at ``at``."""
-    import open3d as o3d
-
-    letters = o3d.t.geometry.TriangleMesh.create_text(text or "?", depth=1.0).to_legacy()
-    vertices = np.asarray(letters.vertices)
-    # Letters stand in x (right) and y (up); the first camera's y points down.
-    unit = height / max(float(np.ptp(vertices[:, 1])), 1e-6)
-    placed = vertices * [unit, -unit, unit] + at
-    triangles = np.asarray(letters.triangles)
-    both = o3d.utility.Vector3iVector(np.concatenate([triangles, triangles[:, ::-1]]))
-    mesh = o3d.geometry.TriangleMesh(o3d.utility.Vector3dVector(placed), both)
-    mesh.paint_uniform_color(np.array(color) / 255.0)
+    faces = np.array([[0, 1, 2], [0, 2, 3], [2, 1, 0], [3, 2, 0]])
+    triangles = (faces[None] + 4 * np.arange(len(corners))[:, None, None]).reshape(-1, 3)
+    mesh = o3d.geometry.TriangleMesh(
+        o3d.utility.Vector3dVector(corners.reshape(-1, 3)), o3d.utility.Vector3iVector(triangles.astype(np.int32))
+    )
+    mesh.triangle_uvs = o3d.utility.Vector2dVector(texture.reshape(-1, 2)[triangles.reshape(-1)])
+    mesh.triangle_material_ids = o3d.utility.IntVector([0] * len(triangles))
+    mesh.textures = [o3d.geometry.Image(np.ascontiguousarray(image))]
     return mesh

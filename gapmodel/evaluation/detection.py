@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from gapdata.annotations.categories import EvaluationList, category_list, evaluation_class, normalised
 from gapdata.geometry.boxes import EulerConvention, OrientedBox
+from gapdata.geometry.overlap import FAR, paired_iou, stack_boxes, take
 from gapdata.tasks.box_text import box_of
 from gapdata.tasks.chat import Unparsable
 from gapdata.tasks.detection import DetectionAnswer, TextBox, parse
 from gapdata.tasks.detection_compat import parse_lines
 from gapmodel.evaluation.average_precision import average_precision
 from gapmodel.evaluation.compat import AUTHORS_LISTS, Compat, refused
-from gapmodel.evaluation.iou import FAR, paired_iou, stack_boxes, take
 
 THRESHOLDS = (0.25, 0.5)
 LISTS = tuple(AUTHORS_LISTS)

@@ -19,6 +19,7 @@ import numpy as np
 
 from gapdata.errors import ShardError
 from gapdata.geometry.boxes import EulerConvention, OrientedBox
+from gapdata.geometry.overlap import pairwise_iou
 from gapdata.records.expressions import Expression
 from gapdata.records.schema import Record
 from gapdata.tasks import grounding, grounding_box, grounding_frame
@@ -26,7 +27,6 @@ from gapdata.tasks.box_text import box_of
 from gapdata.tasks.chat import Unparsable
 from gapdata.tasks.targets import TargetBox, aligned_camera, camera_box, described
 from gapmodel.evaluation.compat import Compat, numbers, python_literal, refused, reread, stripped
-from gapmodel.evaluation.iou import pairwise_iou
 
 THRESHOLDS = (0.25, 0.5)
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from gapdata.annotations.categories import normalised
+from gapdata.geometry.overlap import FAR
 from gapdata.tasks.chat import Unparsable
 from gapdata.tasks.pointmap import PointmapAnswer, parse
 from gapmodel.evaluation.compat import Compat, numbers, python_literal, stripped
-from gapmodel.evaluation.iou import FAR
 
 WITHIN = (0.05, 0.10, 0.25)
 """Distances in metres whose share of hits is reported."""

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gapdata.geometry.overlap import FAR
 from gapdata.tasks.box_text import rounded
 from gapdata.tasks.pointmap import PointmapAnswer
 from gapmodel.evaluation import pointmap
 from gapmodel.evaluation.compat import Compat
-from gapmodel.evaluation.iou import FAR
 
 Points = NDArray[np.float64]  # (N, 3) metres
 
