@@ -19,7 +19,7 @@ from gapdata.tasks.chat import Question
 from gapdata.tasks.detection import TextBox
 from gapdata.tasks.questions import QuestionOptions, obstacle
 from gapdata.tasks.wordings import convention_of
-from gapmodel.data import Records
+from gapmodel.data import Records, without_images
 
 Item = TypeVar("Item")
 
@@ -82,7 +82,7 @@ def held_out(reader: Records, asking: Asking, task: str, limit: int | None = Non
     """
     if task not in TASKS:
         raise UsageError(f"task {task!r} is unknown", cure=f"choose from {', '.join(TASKS)}")
-    records = {index: _known(reader[index], asking, task) for index in positions(reader, asking, task)}
+    records = {index: _known(without_images(reader, index), asking, task) for index in positions(reader, asking, task)}
     if task == "pointmap":
         asked = [item for index, record in records.items() for item in _pointmap(index, record, asking)]
         return _chosen(task, asking, asked, records, limit)
@@ -144,7 +144,7 @@ def second_stage(
     index = around.get(key)
     after, before = range(frame, len(record)), range(frame - 1, -1, -1)
     order = () if index is not None else (*after[: AROUND + 1], *before[:AROUND])
-    frames = len(order) if index is None else len(reader[index])
+    frames = len(order) if index is None else len(without_images(reader, index))
     return Asked(
         id=second_id(first, frame),
         kind="grounding_box",
@@ -185,7 +185,6 @@ def spread(items: Sequence[Item], limit: int | None) -> list[Item]:
 
 
 def _known(record: Record, asking: Asking, task: str) -> Record:
-    record = replace(record, members={})
     return record if task in LANGUAGE_TASKS else first_frames(record, asking.frames)
 
 
