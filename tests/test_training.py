@@ -103,9 +103,7 @@ def test_every_task_is_measured_and_what_is_left_out_is_counted(
     assert sum(reasons.values()) == 2
     said = capsys.readouterr().err
     assert "marked: 2 records; 1 of them with nothing to ask about\n" in said
-    told_of = (
-        f"captions: 1 records; 2 of {len(expressions)} descriptions left out: 2 because the object has no proposal"
-    )
+    told_of = f"captions: 1 record; 2 of {len(expressions)} descriptions left out: 2 because the object has no proposal"
     assert f"{told_of}\n" in said
 
     (losses,) = [line for line in read_log(tmp_path) if "held_out.marked" in line]

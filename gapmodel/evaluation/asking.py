@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from gapdata.engine.views import around_key
 from gapdata.errors import UsageError
 from gapdata.records.expressions import Expression, descriptions
 from gapdata.records.schema import Record
@@ -139,7 +140,7 @@ def second_stage(
     else the frames of the record itself: the chosen one, up to nine that follow and up to nine that precede it, nearest
     first.
     """
-    key = f"{record.scene_id}-around-{record.frame_ids[frame]:05d}"
+    key = around_key(record.scene_id, record.frame_ids[frame])
     expression = descriptions(record)[first.number]
     index = around.get(key)
     after, before = range(frame, len(record)), range(frame - 1, -1, -1)
