@@ -50,6 +50,27 @@ class Window:
     height: float
     grid: tuple[int, int]  # patches, (rows, columns)
 
+    def patch_at(self, pixel: tuple[int, int]) -> tuple[int, int]:
+        """Row and column of the patch that sees a pixel (u, v).
+
+        Raises:
+            UsageError: none does.
+        """
+        rows, columns = self.grid
+        row = (pixel[1] + 0.5 - self.top) * rows / self.height
+        column = (pixel[0] + 0.5 - self.left) * columns / self.width
+        if not (0 <= row < rows and 0 <= column < columns):
+            raise UsageError(f"pixel {pixel} is outside of what the model sees", cure="choose another --token")
+        return int(row), int(column)
+
+
+def centred_window(width: int, height: int, grid: tuple[int, int]) -> Window:
+    """The largest part of a frame of ``width`` x ``height`` pixels that has the aspect of a grid, in its middle."""
+    rows, columns = grid
+    seen_width, seen_height = min(width, height * columns / rows), min(height, width * rows / columns)
+    left, top = (width - seen_width) / 2, (height - seen_height) / 2
+    return Window(left=left, top=top, width=seen_width, height=seen_height, grid=grid)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessorConfig:
@@ -94,14 +115,7 @@ class ProcessorConfig:
             shapes = [(r, max(1, min(area // r, round(r * aspect)))) for r in range(1, area + 1)]
             best = max(shapes, key=lambda s: s[0] * s[1] * min(s[0] * aspect / s[1], s[1] / (s[0] * aspect)))
             rows, columns = best[0] * merge, best[1] * merge
-        seen_width, seen_height = min(width, height * columns / rows), min(height, width * rows / columns)
-        return Window(
-            left=(width - seen_width) / 2,
-            top=(height - seen_height) / 2,
-            width=seen_width,
-            height=seen_height,
-            grid=(rows, columns),
-        )
+        return centred_window(width, height, (rows, columns))
 
 
 class GapProcessor:
