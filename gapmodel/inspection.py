@@ -24,11 +24,12 @@ from gapdata.records.codec import record_image
 from gapdata.records.schema import Record
 from gapdata.tasks.chat import IMAGE, Question
 from gapdata.view.maps import cell_size, color_scale, fitted, greyed, heat_map, map_row, map_sheet, outline, thinned
+from gapmodel.field_of_view import centred_window
 from gapmodel.geometry.base import GeometryEncoder
 from gapmodel.geometry.blocks import Attention, Rotary
 from gapmodel.geometry.vggt import VGGT
 from gapmodel.modeling import GapForConditionalGeneration
-from gapmodel.processing import GapProcessor, centred_window
+from gapmodel.processing import GapProcessor
 
 MAX_FRAMES, MAX_LAYERS = 8, 12
 """More are thinned evenly; the frame of the chosen patch stays."""

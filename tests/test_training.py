@@ -25,12 +25,13 @@ from gapmodel.data import question_options
 from gapmodel.dense import DenseHead
 from gapmodel.distributed import Ranks
 from gapmodel.evaluation.run import evaluate, model_data_recipe
+from gapmodel.field_of_view import as_floats
 from gapmodel.learner import Learner
 from gapmodel.loading import Step, Steps, blank_batch, lay_out, make_streams
 from gapmodel.logbook import read_log
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.optimisation import build_optimizer, learning_rate_share, set_learning_rates
-from gapmodel.processing import GapProcessor, as_floats
+from gapmodel.processing import GapProcessor
 from gapmodel.recipe import DataRecipe, RunRecipe, TrainingRecipe, TrainRecipe, read_training_recipe
 from gapmodel.starting_point import class_names, first_model
 from gapmodel.throughput import Arithmetic
