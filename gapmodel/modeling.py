@@ -264,6 +264,7 @@ class GapForConditionalGeneration(EncoderByReference, GapPreTrainedModel, Qwen3V
             **{name: value for name, value in stock.to_dict().items() if name not in own},
             text_config=stock.text_config,
             vision_config=stock.vision_config,
+            attn_implementation=stock._attn_implementation,
             geometry=dict(described),
             fusion=fusion if isinstance(fusion, str) else dict(fusion),
             merger_dim=merger_dim,

@@ -86,6 +86,16 @@ def test_a_loaded_model_and_an_encoder_instance_are_taken_as_they_are(stock: Qwe
     assert not any(parameter.is_meta for parameter in model.parameters())
 
 
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_the_attention_that_the_stock_model_is_loaded_with_stays(
+    stock: Qwen3VLForConditionalGeneration, tmp_path: Path, attention: str
+) -> None:
+    stock.save_pretrained(str(tmp_path))
+    model = GapForConditionalGeneration.from_base(tmp_path, GEOMETRY, attn_implementation=attention)
+    configs = (model.config, model.model.language_model.config, model.model.visual.config)
+    assert [config._attn_implementation for config in configs] == [attention] * 3
+
+
 def test_a_configuration_gives_random_weights(stock: Qwen3VLForConditionalGeneration) -> None:
     model = GapForConditionalGeneration.from_base(stock.config, GEOMETRY).eval()
     assert isinstance(model.config, GapConfig)
