@@ -17,13 +17,14 @@ import json
 import pickle
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers.initialization import no_init_weights
 
@@ -50,9 +51,6 @@ GAP_MLLM_NAMES = (
     (r"^(model\.fusion\.\d+\.fuse)\.gate_projection\.0\.", r"\1.gate."),
 )
 """The authors' names into ours, substituted one after another: DeepStack's three levels come first, then the last."""
-
-Entry = tuple[str, tuple[int, ...], Callable[[], Tensor]]
-"""A tensor of a file before it is read: name, shape, how to read it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,12 +181,11 @@ def load_weights(
     """
     state = module.state_dict(keep_vars=True)
     first = {id(tensor): name for name, tensor in reversed(state.items())}
-    found: dict[str, Entry] = {}
+    found: dict[str, tuple[str, Tensor]] = {}
     missing = {first[id(tensor)]: None for tensor in state.values()}
     left_aside: Counter[str] = Counter()
     repeated, unexpected, unfitting = 0, [], []
-    for entry in _entries(Path(path)):
-        name, shape, read = entry
+    for name, tensor in _tensors(Path(path)):
         if ignored and (head := re.match(rf"({ignored})\.", name)):
             left_aside[head[1]] += 1
             continue
@@ -200,11 +197,11 @@ def load_weights(
             continue
         own = first[id(state[own])]
         missing.pop(own, None)
-        if shape != tuple(state[own].shape):
-            unfitting.append(f"{name} is {list(shape)}, not {list(state[own].shape)}")
+        if tensor.shape != state[own].shape:
+            unfitting.append(f"{name} is {list(tensor.shape)}, not {list(state[own].shape)}")
         elif own not in found:
-            found[own] = entry
-        elif torch.equal(found[own][2](), read()):
+            found[own] = name, tensor
+        elif torch.equal(found[own][1], tensor):
             repeated += 1
         else:
             unfitting.append(f"{name} differs from {found[own][0]}, the same tensor")
@@ -221,13 +218,13 @@ def load_weights(
         cure = "configure the model as the file was made, or load what fits with strict=False"
         raise UsageError(f"does not fit {type(module).__name__}: {report.problems}", path=path, cure=cure)
     with torch.no_grad():
-        for name, (_, _, read) in found.items():
-            state[name].copy_(read())
+        for name, (_, tensor) in found.items():
+            state[name].copy_(tensor)
     return report
 
 
-def _entries(path: Path) -> Iterator[Entry]:
-    """The tensors of all files that ``path`` stands for, none of them read yet."""
+def _tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
+    """The tensors of all files that ``path`` stands for, by name; mapped into memory and read when they are copied."""
     if path.is_dir():
         inside = [path / name for name in (*INDEXES, *FILES) if (path / name).is_file()]
         if not inside:
@@ -236,7 +233,7 @@ def _entries(path: Path) -> Iterator[Entry]:
     for file in _shards(path) if path.suffix == ".json" else [path]:
         if not file.is_file():
             raise UsageError("does not exist", path=file, cure="name the weights, or the directory that holds them")
-        yield from _safetensors(file) if file.suffix == ".safetensors" else _archive(file)
+        yield from (_safetensors(file) if file.suffix == ".safetensors" else _archive(file)).items()
 
 
 def _shards(index: Path) -> list[Path]:
@@ -250,18 +247,14 @@ def _shards(index: Path) -> list[Path]:
     return [index.parent / name for name in sorted(set(places.values()))]
 
 
-def _safetensors(file: Path) -> Iterator[Entry]:
-    from safetensors import SafetensorError, safe_open
-
+def _safetensors(file: Path) -> dict[str, Tensor]:
     try:
-        opened = safe_open(str(file), "pt")
+        return load_file(file)
     except SafetensorError as error:
         raise UsageError(f"is no whole safetensors file: {error}", path=file, cure="get a sound copy") from error
-    for name in opened.keys():  # noqa: SIM118
-        yield name, tuple(opened.get_slice(name).get_shape()), partial(opened.get_tensor, name)
 
 
-def _archive(file: Path) -> Iterator[Entry]:
+def _archive(file: Path) -> dict[str, Tensor]:
     try:
         state = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
@@ -269,8 +262,7 @@ def _archive(file: Path) -> Iterator[Entry]:
         raise UsageError(f"is no archive of tensors: {reason}", path=file, cure="get a sound copy") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise UsageError("holds something else than tensors by name", path=file, cure="name a file of weights")
-    for name, tensor in state.items():
-        yield name, tuple(tensor.shape), partial(Tensor.detach, tensor)
+    return state
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol, cast
 
 import numpy as np
 
 from gapdata.errors import UsageError
 from gapdata.geometry.boxes import EulerConvention
-from gapdata.records.schema import Record
+from gapdata.records.schema import Record, record_from_json
 from gapdata.seeding import generator_for
 from gapdata.shards.order import RecordOrder
 from gapdata.shards.reader import ShardReader
@@ -61,6 +62,13 @@ def chosen_records(reader: Records, recipe: DataRecipe) -> list[int]:
             f"the build has no {recipe.view} records of split {recipe.split}", cure="check --shards and the recipe"
         )
     return found
+
+
+def without_images(reader: Records, index: int) -> Record:
+    """A record without its members; of a shard nothing but its JSON is read."""
+    if isinstance(reader, ShardReader):
+        return record_from_json(bytes(reader.members(index, ("json",))["json"]))
+    return replace(reader[index], members={})
 
 
 class StreamQuestions:

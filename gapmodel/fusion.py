@@ -138,13 +138,9 @@ class CrossAttention(nn.Module):
 
     def __init__(self, hidden_size: int, heads: int = 8) -> None:
         super().__init__()
-        self.heads = heads
         self.norm_visual = nn.LayerNorm(hidden_size)
         self.norm_geometry = nn.LayerNorm(hidden_size)
-        self.query = nn.Linear(hidden_size, hidden_size)
-        self.key = nn.Linear(hidden_size, hidden_size)
-        self.value = nn.Linear(hidden_size, hidden_size)
-        self.out = nn.Linear(hidden_size, hidden_size)
+        self.attention = nn.MultiheadAttention(hidden_size, heads)
         self.norm_mlp = nn.LayerNorm(hidden_size)
         self.mlp = nn.Sequential(
             nn.Linear(hidden_size, 4 * hidden_size), nn.GELU(), nn.Linear(4 * hidden_size, hidden_size)
@@ -154,16 +150,11 @@ class CrossAttention(nn.Module):
         """Fuse (T, D) with (T, D), image by image."""
         places = {grid: grid_positions(*grid, visual.shape[-1]) for grid in set(grids)}
         place = torch.cat([places[grid] for grid in grids]).to(visual)
-        g = self.norm_geometry(geometry)
-        projected = (self.query(self.norm_visual(visual) + place), self.key(g + place), self.value(g))
+        v, g = self.norm_visual(visual), self.norm_geometry(geometry)
         lengths = [rows * columns for rows, columns in grids]
-        images = zip(*(part.split(lengths) for part in projected), strict=True)
-        x = visual + self.out(torch.cat([self._attend(*image) for image in images]))
+        images = zip(*(tokens.split(lengths) for tokens in (v + place, g + place, g)), strict=True)
+        x = visual + torch.cat([self.attention(*image, need_weights=False)[0] for image in images])
         return x + self.mlp(self.norm_mlp(x)), None
-
-    def _attend(self, *projected: Tensor) -> Tensor:
-        q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(0, 1) for part in projected)  # (heads, t, D / heads)
-        return F.scaled_dot_product_attention(q[None], k[None], v[None])[0].transpose(0, 1).flatten(1)
 
 
 def grid_positions(rows: int, columns: int, dim: int) -> Tensor:

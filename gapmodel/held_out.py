@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import islice, zip_longest
 
 import torch
 
@@ -33,27 +34,33 @@ class HeldOut:
         self.orders = mixed.streams
 
     def losses(self, learner: Learner, ranks: Ranks) -> dict[str, float]:
-        """Mean loss of an answer's token, by stream; all ranks share the work and get the same figures."""
-        return {stream.name: self._loss(index, learner, ranks) for index, stream in enumerate(self.orders)}
+        """Mean loss of an answer's token, by stream; all ranks share the work and get the same figures.
+
+        A stream whose held-out records hold no question has none.
+        """
+        found = {stream.name: self._loss(index, learner, ranks) for index, stream in enumerate(self.orders)}
+        return {name: loss for name, loss in found.items() if loss is not None}
 
     def samples(self, learner: Learner, ranks: Ranks) -> list[dict[str, str]]:
-        """A few questions with the true answer and the model's own; all ranks take part and get the same."""
+        """A few questions with the true answer and the model's own; all ranks take part and get the same.
+
+        The streams take turns; each shows the first questions of the first visits that have any.
+        """
         run = self.recipe.run
+        turns = zip_longest(*(self._first_questions(index) for index in range(len(self.streams))))
         shown: list[dict[str, str]] = []
-        for number in range(run.samples):
-            found = self._examples(number % len(self.streams), [number // len(self.streams)])[:1]
-            if not found:
-                continue
-            asked = [_without_answer(example) for example in found]
+        for example in islice((example for turn in turns for example in turn if example is not None), run.samples):
             with torch.no_grad(), ranks.precision():
-                texts = learner.write(self.processor, asked, run.sample_tokens)
-            shown += [
-                {"key": example.key, "true": self._truth(example), "model": text}
-                for example, text in zip(found, texts, strict=True)
-            ]
+                (text,) = learner.write(self.processor, [_without_answer(example)], run.sample_tokens)
+            shown.append({"key": example.key, "true": self._truth(example), "model": text})
         return shown
 
-    def _loss(self, index: int, learner: Learner, ranks: Ranks) -> float:
+    def _first_questions(self, index: int) -> Iterator[Example]:
+        """The first question of each held-out visit of a stream that has one."""
+        for visit in range(self._count(index)):
+            yield from self._examples(index, [visit])[:1]
+
+    def _loss(self, index: int, learner: Learner, ranks: Ranks) -> float | None:
         mine = range(ranks.rank, self._count(index), ranks.world_size)
         total, answered = 0.0, 0
         for start in range(0, -(-self._count(index) // ranks.world_size), self.recipe.train.batch_size):
@@ -67,7 +74,7 @@ class HeldOut:
                 total += losses.answer.double().sum().item()
             answered += step.answered
         total, count = ranks.sum([total, answered])
-        return total / max(count, 1)
+        return total / count if count else None
 
     def _count(self, index: int) -> int:
         order = self.orders[index]

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,21 +23,16 @@ from gapdata.errors import UsageError
 from gapdata.records.codec import record_image
 from gapdata.records.schema import Record
 from gapdata.tasks.chat import IMAGE, Question
-from gapdata.view.palette import MUTED, PROMPT, SHEET, TEXT
-from gapdata.view.text import fitted_text, put_text
+from gapdata.view.maps import cell_size, color_scale, fitted, greyed, heat_map, map_row, map_sheet, outline, thinned
+from gapmodel.field_of_view import centred_window
 from gapmodel.geometry.base import GeometryEncoder
-from gapmodel.geometry.blocks import Attention, Block, Rotary
+from gapmodel.geometry.blocks import Attention, Rotary
 from gapmodel.geometry.vggt import VGGT
+from gapmodel.modeling import GapForConditionalGeneration
+from gapmodel.processing import GapProcessor
 
-if TYPE_CHECKING:
-    from gapmodel.modeling import GapForConditionalGeneration
-    from gapmodel.processing import GapProcessor
-
-MARGIN, GAP, LABEL, CAPTION = 28, 8, 230, 24
 MAX_FRAMES, MAX_LAYERS = 8, 12
 """More are thinned evenly; the frame of the chosen patch stays."""
-MAX_WIDTH = 1640
-"""Of all cells of a row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,23 +84,17 @@ def token_attention(encoder: GeometryEncoder, images: Tensor, patch: tuple[int, 
     special = encoder.camera_token.shape[2] + encoder.register_token.shape[2]
     tokens = special + rows * columns
     place = special + row * columns + column
-    captured: tuple[list[Tensor], list[Tensor]] = [], []
+    in_frames: list[Tensor] = []
+    in_views: list[Tensor] = []
 
     def capture(shares: list[Tensor], item: int, token: int, layer: Attention, inputs: tuple[Tensor, Rotary]) -> None:
-        q, k, _ = layer.queries_keys_values(
-            *inputs
-        )  # frame blocks: (F, heads, T, head_dim); global: (1, heads, F * T, ..)
+        q, k, _ = layer.queries_keys_values(*inputs)
         shares.append(attention_shares(q[item], k[item], token).cpu())
 
-    handles = [
-        block.attn.register_forward_pre_hook(partial(capture, shares, item, token))
-        for blocks, shares, item, token in (
-            (encoder.frame_blocks, captured[0], frame, place),
-            (encoder.global_blocks, captured[1], 0, frame * tokens + place),
-        )
-        for block in blocks
-        if isinstance(block, Block)
-    ]
+    look_in_frame = partial(capture, in_frames, frame, place)  # q and k (F, heads, T, head_dim)
+    look_in_view = partial(capture, in_views, 0, frame * tokens + place)  # (1, heads, F * T, head_dim)
+    handles = [block.get_submodule("attn").register_forward_pre_hook(look_in_frame) for block in encoder.frame_blocks]
+    handles += [block.get_submodule("attn").register_forward_pre_hook(look_in_view) for block in encoder.global_blocks]
     try:
         encoder(images[None])
     finally:
@@ -118,7 +106,7 @@ def token_attention(encoder: GeometryEncoder, images: Tensor, patch: tuple[int, 
             frame=in_frame[special:].reshape(rows, columns).numpy(),
             view=in_view.reshape(frames, tokens)[:, special:].reshape(frames, rows, columns).numpy(),
         )
-        for index, (in_frame, in_view) in enumerate(zip(*captured, strict=True))
+        for index, (in_frame, in_view) in enumerate(zip(in_frames, in_views, strict=True))
     ]
 
 
@@ -164,7 +152,7 @@ def inspect_record(
     if pixel is None:
         pixel = asked.pixel if asked else (record.image_size[0] // 2, record.image_size[1] // 2)
         frame = asked.frame if asked else frame
-    patch = (frame or 0, *_patch_of(pixel, record.image_size, (rows, columns)))
+    patch = (frame or 0, *centred_window(*record.image_size, (rows, columns)).patch_at(pixel))
     if not 0 <= patch[0] < len(record):
         raise UsageError(
             f"record {record.key} has no frame {patch[0]}", cure=f"choose --frame from 0 to {len(record) - 1}"
@@ -180,116 +168,33 @@ def inspect_record(
     )
 
 
-def _patch_of(pixel: tuple[int, int], size: tuple[int, int], grid: tuple[int, int]) -> tuple[int, int]:
-    """Row and column of the patch that sees a pixel (u, v) of an image of ``size``, centrally cropped to the grid."""
-    (width, height), (rows, columns) = size, grid
-    seen_width, seen_height = min(width, height * columns / rows), min(height, width * rows / columns)
-    column = (pixel[0] + 0.5 - (width - seen_width) / 2) * columns / seen_width
-    row = (pixel[1] + 0.5 - (height - seen_height) / 2) * rows / seen_height
-    if not (0 <= row < rows and 0 <= column < columns):
-        raise UsageError(
-            f"pixel {pixel} is outside of what the model sees of {width} x {height}",
-            cure="choose another --token",
-        )
-    return int(row), int(column)
-
-
 def inspection_sheet(found: Inspection) -> NDArray[np.uint8]:
     """The picture, (H, W, 3) uint8 RGB: the frames, a row of gate maps for each level, of attention for each layer."""
-    frames = _thinned(len(found.images), MAX_FRAMES, found.patch[0])
-    layers = [found.attention[i] for i in _thinned(len(found.attention), MAX_LAYERS, len(found.attention) - 1)]
-    width = min(300, (MAX_WIDTH + GAP) // (len(frames) + 1) - GAP)
-    cell = (width, round(width * found.images.shape[1] / found.images.shape[2]))
-    grey = [_grey(image, cell) for image in found.images]
-    own = found.patch[0]
+    frames = thinned(len(found.images), MAX_FRAMES, found.patch[0])
+    layers = thinned(len(found.attention), MAX_LAYERS, len(found.attention) - 1)
+    size = cell_size(len(frames) + 1, found.images.shape[1] / found.images.shape[2])
+    pictures = {index: fitted(found.images[index], size) for index in frames}
+    grey = {index: greyed(picture) for index, picture in pictures.items()}
+    own, row, column = found.patch
+    mark = partial(outline, place=(row, column), grid=found.attention[0].frame.shape)
 
-    pictures = [_fitted(found.images[index], cell) for index in frames]
-    _outline(pictures[frames.index(own)], found, cell)
-    rows = [_row("", "", [*pictures, None], [*(f"frame {found.frame_ids[i]}" for i in frames), ""])]
+    mark(pictures[own])
+    rows = [map_row("", "", [*pictures.values(), None], [*(f"frame {found.frame_ids[i]}" for i in frames), ""])]
     values = np.concatenate([gate.ravel() for gate in found.gates.values()]) if found.gates else np.zeros(1)
     low, high = (float(value) for value in np.percentile(values, [1, 99]))
     for name, gate in found.gates.items():
-        maps = [_heat(gate[index], low, high, grey[index], "VIRIDIS") for index in frames]
+        maps = [heat_map(gate[index], low, high, grey[index], "VIRIDIS") for index in frames]
         means = [f"mean {gate[index].mean():.3f}" for index in frames]
-        rows.append(_row(*name, [*maps, _ramp(cell, low, high)], [*means, "scale of all gates"]))
-    for layer in layers:
-        top = max(float(np.percentile(layer.view, 99.8)), 1e-9)
-        maps = [_heat(layer.view[index], 0.0, top, grey[index], "INFERNO") for index in frames]
-        inside = _heat(layer.frame, 0.0, max(float(np.percentile(layer.frame, 99.8)), 1e-9), grey[own], "INFERNO")
+        scale = color_scale(size, low, high, "VIRIDIS")
+        rows.append(map_row(*name, [*maps, scale], [*means, "scale of all gates"]))
+    for layer in (found.attention[index] for index in layers):
+        in_view, in_frame = (max(float(np.percentile(part, 99.8)), 1e-9) for part in (layer.view, layer.frame))
+        maps = [heat_map(layer.view[index], 0.0, in_view, grey[index], "INFERNO") for index in frames]
+        inside = heat_map(layer.frame, 0.0, in_frame, grey[own], "INFERNO")
         for picture in (maps[frames.index(own)], inside):
-            _outline(picture, found, cell)
+            mark(picture)
         shares = [f"{100 * layer.view[index].sum():.1f} %" for index in frames]
         special = f"special tokens {100 * (1 - layer.view.sum()):.1f} %"
         texts = [*shares, f"within the frame {100 * layer.frame.sum():.1f} %"]
-        rows.append(_row(f"attention, layer {layer.layer}", special, [*maps, inside], texts))
-    note = "" if found.gates else "    (this fusion has no gates)"
-    header = np.full((58, rows[0].shape[1], 3), SHEET, dtype=np.uint8)
-    put_text(header, fitted_text(found.title + note, 24, header.shape[1], 700), (0, 28), 24, TEXT, 700)
-    inner = np.concatenate([header, *rows])
-    sheet = np.full((inner.shape[0] + 2 * MARGIN, inner.shape[1] + 2 * MARGIN, 3), SHEET, dtype=np.uint8)
-    sheet[MARGIN:-MARGIN, MARGIN:-MARGIN] = inner
-    return sheet
-
-
-def _row(name: str, detail: str, cells: Sequence[NDArray[Any] | None], captions: Sequence[str]) -> NDArray[np.uint8]:
-    """A label and pictures side by side, each with a caption above it."""
-    shape = next(cell.shape for cell in cells if cell is not None)
-    row = np.full((shape[0] + CAPTION + GAP, LABEL + len(cells) * (shape[1] + GAP), 3), SHEET, dtype=np.uint8)
-    put_text(row, fitted_text(name, 16, LABEL - 12, 600), (0, CAPTION + 18), 16, TEXT, 600)
-    put_text(row, fitted_text(detail, 14, LABEL - 12), (0, CAPTION + 42), 14, MUTED)
-    for index, (cell, caption) in enumerate(zip(cells, captions, strict=True)):
-        left = LABEL + index * (shape[1] + GAP)
-        put_text(row, fitted_text(caption, 14, shape[1]), (left, CAPTION - 7), 14, MUTED)
-        if cell is not None:
-            row[CAPTION : CAPTION + shape[0], left : left + shape[1]] = cell
-    return row
-
-
-def _heat(values: NDArray[Any], low: float, high: float, grey: NDArray[Any], colours: str) -> NDArray[np.uint8]:
-    """A map over its frame in grey: one block of colour for each token."""
-    import cv2
-
-    level = np.clip((values - low) / max(high - low, 1e-9), 0, 1)
-    size = grey.shape[1::-1]
-    blocks = cv2.resize(np.rint(255 * level).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-    tinted = cv2.cvtColor(cv2.applyColorMap(blocks, getattr(cv2, f"COLORMAP_{colours}")), cv2.COLOR_BGR2RGB)
-    return cv2.addWeighted(tinted, 0.72, grey, 0.28, 0)
-
-
-def _ramp(cell: tuple[int, int], low: float, high: float) -> NDArray[np.uint8]:
-    """The scale of the gate maps."""
-    picture = np.full((cell[1], cell[0], 3), SHEET, dtype=np.uint8)
-    ramp = np.linspace(high, low, cell[1])[:, None].repeat(20, axis=1)
-    picture[:, :20] = _heat(ramp, low, high, np.full((cell[1], 20, 3), 128, np.uint8), "VIRIDIS")
-    for value, y in ((high, 13), ((low + high) / 2, cell[1] // 2 + 5), (low, cell[1] - 3)):
-        put_text(picture, f"{value:.3f}", (28, y), 14, TEXT)
-    return picture
-
-
-def _outline(picture: NDArray[np.uint8], found: Inspection, cell: tuple[int, int]) -> None:
-    """A frame inside the chosen patch."""
-    import cv2
-
-    rows, columns = found.attention[0].frame.shape
-    _, row, column = found.patch
-    left, top = column * cell[0] // columns, row * cell[1] // rows
-    size = (cell[0] // columns, cell[1] // rows)
-    for inset, thickness, color in ((1, 3, (255, 255, 255)), (1, 1, PROMPT)):
-        corner = (left + size[0] - 1 - inset, top + size[1] - 1 - inset)
-        cv2.rectangle(picture, (left + inset, top + inset), corner, color, thickness)
-
-
-def _fitted(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    import cv2
-
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if image.shape[1] > size[0] else cv2.INTER_CUBIC)
-
-
-def _grey(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    return np.repeat(_fitted(image, size).mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
-
-
-def _thinned(count: int, most: int, kept: int) -> list[int]:
-    """At most ``most`` of ``count`` positions, evenly spread, ``kept`` among them."""
-    chosen = dict.fromkeys([kept, *np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()])
-    return sorted(list(chosen)[:most])
+        rows.append(map_row(f"attention, layer {layer.layer}", special, [*maps, inside], texts))
+    return map_sheet(found.title if found.gates else f"{found.title}    (this fusion has no gates)", rows)

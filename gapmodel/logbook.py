@@ -10,6 +10,7 @@ import json
 import math
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 from tqdm import tqdm
 
 from gapdata.atomic import write_atomically
+from gapmodel.census import StreamCensus
 
 LOG_FILE = "log.jsonl"
 SAMPLES_FILE = "samples.jsonl"
@@ -39,6 +41,7 @@ class Logbook:
         self.speaks = speaks
         self.recent: list[float] = []
         self.out = out
+        self._opening: dict[str, Any] = {}
         self._board: Any = None
         if not speaks:
             return
@@ -54,11 +57,19 @@ class Logbook:
             total=steps, initial=start, desc=title, unit="step", mininterval=1.0, file=sys.stderr, disable=not shown
         )
 
+    def begin(self, streams: Mapping[str, StreamCensus]) -> None:
+        """Say what each stream draws on and what it leaves out; the first step's line has it too, as ``streams``."""
+        self._opening = {"streams": {name: asdict(found) for name, found in streams.items()}}
+        for name, found in streams.items():
+            self._bar.write(f"{name}: {found}", file=sys.stderr)
+
     def step(self, step: int, figures: Mapping[str, float], keys: list[str] | None = None) -> None:
         """Note the figures of a step; ``answer`` and ``lr`` and, where they are there, rates go onto the bar."""
         if not self.speaks:
             return
-        line: dict[str, Any] = {"step": step, **{name: _rounded(value) for name, value in figures.items()}}
+        rounded = {name: _rounded(value) for name, value in figures.items()}
+        line: dict[str, Any] = {"step": step, **rounded, **self._opening}
+        self._opening = {}
         self._write(LOG_FILE, line if keys is None else {**line, "keys": keys})
         if self._board is not None:
             for name, value in figures.items():

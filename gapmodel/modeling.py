@@ -110,27 +110,25 @@ class GapModel(GapPreTrainedModel, Qwen3VLModel):
         hidden = vision.out_hidden_size
         sizes = (self.geometry.dim, config.merger_dim or hidden, hidden, vision.spatial_merge_size)
         self.fusion = nn.ModuleList(FusionLevel(strategy, *sizes) for strategy in self.streams.values())
-        self.frozen_parts: tuple[str, ...] = ()
         self.post_init()
 
     def freeze(self, parts: Sequence[str]) -> None:
-        """Take ``parts`` (of :data:`PARTS`) out of training: no gradients, evaluation mode whatever :meth:`train` says.
+        """Take ``parts`` (of :data:`PARTS`) out of training, and the others into it.
 
         Raises:
             UsageError: a part does not exist.
         """
         if unknown := sorted(set(parts) - set(PARTS)):
             raise UsageError(f"unknown model parts {', '.join(unknown)}", cure=f"choose from {', '.join(PARTS)}")
-        self.frozen_parts = tuple(parts)
         for part in PARTS:
             self.get_submodule(part).requires_grad_(part not in parts)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> GapModel:
-        """Switch to training mode, except for the frozen parts."""
+        """Switch mode; a part in which nothing is trained stays in evaluation mode."""
         super().train(mode)
-        for part in getattr(self, "frozen_parts", ()):
-            self.get_submodule(part).eval()
+        for part in map(self.get_submodule, PARTS):
+            part.train(mode and any(parameter.requires_grad for parameter in part.parameters()))
         return self
 
     def geometry_patches(self, images: Tensor | Sequence[Tensor]) -> list[Tensor]:
@@ -266,6 +264,7 @@ class GapForConditionalGeneration(EncoderByReference, GapPreTrainedModel, Qwen3V
             **{name: value for name, value in stock.to_dict().items() if name not in own},
             text_config=stock.text_config,
             vision_config=stock.vision_config,
+            attn_implementation=stock._attn_implementation,
             geometry=dict(described),
             fusion=fusion if isinstance(fusion, str) else dict(fusion),
             merger_dim=merger_dim,

@@ -1,10 +1,6 @@
 """Frames and questions to tensors, without torchvision.
 
-Both encoders look at the same field of view: one window of the stored frame (centred, of the grid's aspect) is chosen
-for the grid that both share, and each encoder's image is resampled from that window alone, so patch (i, j) of one sees
-what patch (i, j) of the other sees. Resampling is Pillow's bicubic, which widens its filter when it shrinks (OpenCV's
-does not, and aliases) and takes windows with fractional borders; where it shrinks next to nothing, OpenCV does. Marks
-are drawn on the stored frame first, so both encoders see them.
+Marks are drawn on the stored frames, which both encoders then see through one window (:mod:`gapmodel.field_of_view`).
 
 A question is laid out as Qwen3-VL's chat template does; each frame's tokens are preceded by its time stamp. Labels
 cover the answer and the end of its turn: the first three tokens of that turn (``<|im_start|>``, ``assistant``, line
@@ -27,28 +23,12 @@ from transformers import PreTrainedTokenizerBase
 from gapdata.errors import UsageError
 from gapdata.prompts.marks import NATIVE_WIDTH, draw_marks
 from gapdata.tasks.chat import IMAGE, Mark, Question
+from gapmodel.field_of_view import MEAN, STD, Window, centred_window, paper_frames, patchify, resample, scaled
 from gapmodel.packing import IGNORED, Batch, Example, Frames, pack, pad_left
 from gapmodel.tokenizer import SPECIAL, load_tokenizer, special_token_ids
 
-MEAN = STD = 0.5
-"""Qwen3-VL's image normalisation, all channels."""
 FILE = "gap_processor.json"
-MILD = 1.15
-"""Shrinking by less needs no wider filter: 512 pixels for 16-pixel patches to 448 for 14-pixel ones is 1.14."""
-PAPER_WIDTH, PAPER_MULTIPLE = 518, 14
-"""The authors' frames are resized to this width, and to a height that is a multiple of VGGT's patch."""
 AUTHORS_SYSTEM_PROMPT = "You are a helpful assistant."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """The part of a stored frame that both encoders see, in pixel extents (pixel 0 covers 0 to 1), and its grid."""
-
-    left: float
-    top: float
-    width: float
-    height: float
-    grid: tuple[int, int]  # patches, (rows, columns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,14 +74,7 @@ class ProcessorConfig:
             shapes = [(r, max(1, min(area // r, round(r * aspect)))) for r in range(1, area + 1)]
             best = max(shapes, key=lambda s: s[0] * s[1] * min(s[0] * aspect / s[1], s[1] / (s[0] * aspect)))
             rows, columns = best[0] * merge, best[1] * merge
-        seen_width, seen_height = min(width, height * columns / rows), min(height, width * rows / columns)
-        return Window(
-            left=(width - seen_width) / 2,
-            top=(height - seen_height) / 2,
-            width=seen_width,
-            height=seen_height,
-            grid=(rows, columns),
-        )
+        return centred_window(width, height, (rows, columns))
 
 
 class GapProcessor:
@@ -141,8 +114,8 @@ class GapProcessor:
         """Both encoders' input for the frames of one view: stored frames (H, W, 3) uint8 RGB, all of one size.
 
         Questions that share their pixels should share the result: :func:`gapmodel.packing.pack` sees by that which
-        questions can share a visual prefix. With ``raw`` the pixels stay uint8, an eighth of the bytes, until
-        :func:`as_floats` on the model's device (``paper_preprocessing`` gives floats all the same).
+        questions can share a visual prefix. With ``raw`` the pixels stay uint8, an eighth of the bytes, until they are
+        on the device (:func:`gapmodel.field_of_view.as_floats`); ``paper_preprocessing`` gives floats all the same.
         """
         native = self.config.mark_native_width
         marked = []
@@ -245,92 +218,3 @@ class GapProcessor:
         for token in SPECIAL.values():
             text = text.replace(token, "")
         return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-
-
-def resample(
-    image: NDArray[np.uint8], window: Window, size: tuple[int, int], *, always_pillow: bool = False
-) -> NDArray[np.uint8]:
-    """``window`` of (H, W, 3) uint8 as an image of ``size`` (width, height).
-
-    Shrinking by at most :data:`MILD` from a window of whole pixels is OpenCV's, bilinear, which is how the authors
-    resize for VGGT: a tenth of the time, and within 0.7 grey levels on average of Pillow's even on noise.
-    """
-    from PIL import Image
-
-    box = (window.left, window.top, window.left + window.width, window.top + window.height)
-    if box == (0, 0, *size):
-        return image
-    if (
-        not always_pillow
-        and all(float(edge).is_integer() for edge in box)
-        and all(1 <= seen / wanted <= MILD for seen, wanted in zip((window.width, window.height), size, strict=True))
-    ):
-        import cv2
-
-        left, top, right, bottom = map(int, box)
-        return cv2.resize(image[top:bottom, left:right], size, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC, box=box))
-
-
-def scaled(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """uint8 images (F, H, W, 3) to float32 in [0, 1]."""
-    return images.astype(np.float32) / 255.0
-
-
-def as_floats(inputs: Mapping[str, Any], temporal: int) -> dict[str, Any]:
-    """Model input whose pixels are uint8 (:meth:`GapProcessor.look` with ``raw``) as floats, on the device where it is.
-
-    The same numbers as without ``raw``; others pass unchanged.
-
-    Args:
-        inputs: a batch's.
-        temporal: times that each still frame is repeated in a patch.
-    """
-    import torch
-
-    def unit(pixels: Any) -> Any:
-        return pixels.float() / 255.0 if pixels.dtype == torch.uint8 else pixels
-
-    patches, geometry = inputs["pixel_values"], inputs["geometry_images"]
-    if patches.dtype == torch.uint8:
-        patches = ((unit(patches) - MEAN) / STD).reshape(len(patches), 3, 1, -1).expand(-1, -1, temporal, -1).flatten(1)
-    geometry = [unit(view) for view in geometry] if isinstance(geometry, list) else unit(geometry)
-    return {**inputs, "pixel_values": patches, "geometry_images": geometry}
-
-
-def paper_frames(
-    images: Sequence[NDArray[np.uint8]], patch: int, merge: int, geometry_patch: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The authors' two views of each frame, (F, H, W, 3) float32 in [0, 1] for Qwen and for VGGT.
-
-    Frames are resized to 518 x a multiple of 14; Qwen's side loses what exceeds whole blocks on the right and at the
-    bottom, while VGGT's side is the whole frame, interpolated (bilinearly, without a wider filter) to as many patches
-    as fit 16 pixels. The two fields of view therefore differ by up to two percent.
-    """
-    import torch
-    import torch.nn.functional as F
-
-    height, width = images[0].shape[:2]
-    rows = round(height * (PAPER_WIDTH / width) / PAPER_MULTIPLE) * PAPER_MULTIPLE
-    whole = Window(left=0, top=0, width=width, height=height, grid=(0, 0))
-    frames = scaled(np.stack([resample(image, whole, (PAPER_WIDTH, rows), always_pillow=True) for image in images]))
-    start = max(0, rows - PAPER_WIDTH) // 2
-    frames = frames[:, start : start + PAPER_WIDTH]
-    height, width = frames.shape[1:3]
-    block = patch * merge
-    target = (height // patch * geometry_patch, width // patch * geometry_patch)
-    geometry = F.interpolate(torch.from_numpy(frames).movedim(-1, 1), size=target, mode="bilinear", align_corners=False)
-    return frames[:, : height // block * block, : width // block * block], geometry.movedim(1, -1).numpy()
-
-
-def patchify(pixels: NDArray[Any], patch: int, merge: int, temporal: int) -> NDArray[Any]:
-    """Frames (F, H, W, 3) to Qwen's patches, (F * h * w, 3 * temporal * patch * patch) in merge-block order.
-
-    Each still frame is repeated ``temporal`` times, as Qwen's image processor does.
-    """
-    frames, height, width, channels = pixels.shape
-    rows, columns = height // (patch * merge), width // (patch * merge)
-    blocks = pixels.reshape(frames, rows, merge, patch, columns, merge, patch, channels)
-    blocks = blocks.transpose(0, 1, 4, 2, 5, 7, 3, 6)  # (F, rows, columns, merge, merge, C, patch, patch)
-    repeated = np.broadcast_to(blocks[:, :, :, :, :, :, None], (*blocks.shape[:6], temporal, patch, patch))
-    return np.ascontiguousarray(repeated.reshape(-1, channels * temporal * patch * patch))

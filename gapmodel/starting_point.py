@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
 from gapdata.errors import UsageError
-from gapdata.records.schema import Record, record_from_json
-from gapdata.shards.reader import ShardReader
 from gapdata.tasks import detection, pointmap
 from gapdata.tasks.chat import IMAGE
 from gapdata.tasks.questions import questions
-from gapmodel.data import Records, chosen_records, question_options
+from gapmodel.data import Records, chosen_records, question_options, without_images
 from gapmodel.modeling import GapConfig, GapForConditionalGeneration
 from gapmodel.presets import QWEN_TOKENS, preset
 from gapmodel.processing import GapProcessor
@@ -91,7 +89,8 @@ def spoken_texts(reader: Records, data: DataRecipe) -> list[str]:
     if data.task in VARIED:
         return []
     options, rng = question_options(data), np.random.default_rng(0)
-    asked = [item for record in _facts(reader, data) for item in questions(record, data.task, options, rng)]
+    records = (without_images(reader, index) for index in chosen_records(reader, data))
+    asked = [item for record in records for item in questions(record, data.task, options, rng)]
     return [text for question in asked for text in (*question.text.split(IMAGE), question.answer)]
 
 
@@ -99,15 +98,6 @@ def class_names(builds: Builds, recipe: TrainingRecipe) -> list[str]:
     """All labels of the recipe's records, sorted."""
     found: set[str] = set()
     for build, split, view in sorted({(s.build, s.data.split, s.data.view) for s in recipe.streams}):
-        for record in _facts(builds[build], DataRecipe(split=split, view=view)):
-            found |= {item.label for item in record.objects}
+        for index in chosen_records(builds[build], DataRecipe(split=split, view=view)):
+            found |= {item.label for item in without_images(builds[build], index).objects}
     return sorted(found)
-
-
-def _facts(reader: Records, data: DataRecipe) -> Iterator[Record]:
-    """The recipe's records without their images."""
-    for index in chosen_records(reader, data):
-        if isinstance(reader, ShardReader):
-            yield record_from_json(bytes(reader.members(index)["json"]), {})
-        else:
-            yield reader[index]

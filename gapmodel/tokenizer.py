@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen2Tokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen2Tokenizer
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from gapdata.errors import UsageError
@@ -28,16 +28,13 @@ SPECIAL = {
     "video": "<|video_pad|>",
 }
 """Qwen3-VL's special tokens by role."""
-_BRACKETED = "object_ref_start object_ref_end box_start box_end quad_start quad_end vision_start vision_end vision_pad"
-CONTROL = [SPECIAL["pad"], "<|im_start|>", "<|im_end|>", *(f"<|{name}|>" for name in _BRACKETED.split())]
-CONTROL += ["<|image_pad|>", "<|video_pad|>"]
-PLAIN = "<tool_call> </tool_call> <|fim_prefix|> <|fim_middle|> <|fim_suffix|> <|fim_pad|> <|repo_name|> <|file_sep|> "
-PLAIN += "<tool_response> </tool_response> <think> </think>"
+CONTROL = [SPECIAL["pad"], SPECIAL["start"], SPECIAL["end"]]
+CONTROL += [f"<|{part}_{end}|>" for part in ("object_ref", "box", "quad", "vision") for end in ("start", "end")]
+CONTROL += ["<|vision_pad|>", SPECIAL["image"], SPECIAL["video"]]
+_INFILLING = ("fim_prefix", "fim_middle", "fim_suffix", "fim_pad", "repo_name", "file_sep")
+PLAIN = ["<tool_call>", "</tool_call>", *(f"<|{name}|>" for name in _INFILLING)]
+PLAIN += ["<tool_response>", "</tool_response>", "<think>", "</think>"]
 """The 26 tokens that Qwen3-VL adds after the ranks, in order: control tokens, then those that decoding keeps."""
-SPLIT = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-"""Qwen's pre-tokenisation (the pattern in its public tokenizer.json)."""
 MAX_VOCABULARY = 4096
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n"
@@ -62,7 +59,7 @@ def load_tokenizer(directory: str | Path) -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained(str(directory), padding_side="left")
 
 
-def qwen_tokenizer(ranks: str | Path | None = None) -> PreTrainedTokenizerFast:
+def qwen_tokenizer(ranks: str | Path | None = None) -> Qwen2Tokenizer:
     """Qwen3-VL's tokenizer from the rank file ``qwen.tiktoken``.
 
     Args:
@@ -95,7 +92,7 @@ def qwen_tokenizer(ranks: str | Path | None = None) -> PreTrainedTokenizerFast:
         clean_up_tokenization_spaces=False,
     )
     tokenizer.add_tokens(CONTROL, special_tokens=True)
-    tokenizer.add_tokens(PLAIN.split())
+    tokenizer.add_tokens(PLAIN)
     tokenizer.eos_token = SPECIAL["end"]  # given earlier, it would have been added first and got another id
     return tokenizer
 
@@ -121,37 +118,21 @@ def rank_merges(table: Mapping[bytes, int]) -> list[tuple[bytes, bytes]]:
     return merges
 
 
-def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
+def train_tokenizer(texts: Iterable[str]) -> Qwen2Tokenizer:
     """A tokenizer in which every word of ``texts`` is one token, as far as :data:`MAX_VOCABULARY` goes.
 
     The result is a function of the set of texts alone.
     """
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(SPLIT), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=MAX_VOCABULARY,
+    untrained = Qwen2Tokenizer(padding_side="left", chat_template=CHAT_TEMPLATE, clean_up_tokenization_spaces=False)
+    tokenizer = untrained.train_new_from_iterator(
+        sorted(set(texts)),
+        MAX_VOCABULARY,
+        new_special_tokens=list(SPECIAL.values()),
         min_frequency=1,
-        special_tokens=list(SPECIAL.values()),
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(sorted(set(texts)), trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token=SPECIAL["pad"],
-        eos_token=SPECIAL["end"],
-        padding_side="left",
-        chat_template=CHAT_TEMPLATE,
-        clean_up_tokenization_spaces=False,
-    )
+    tokenizer.eos_token = SPECIAL["end"]
+    return tokenizer
 
 
 def special_token_ids(tokenizer: PreTrainedTokenizerBase) -> Mapping[str, int]:

@@ -3,7 +3,8 @@
 A run's directory::
 
     run.json       what the run is; another recipe or other data are refused
-    log.jsonl      one line a step: loss, its parts, learning rate, gradient norm, rates; held-out losses
+    log.jsonl      one line a step: loss, its parts, learning rate, gradient norm, rates; held-out losses; with the
+                   first one what each stream draws on and what it leaves out
     samples.jsonl  held-out questions with the true answer and the model's
     checkpoints/   from which the same command goes on (gapmodel/checkpointing.py)
     model/         config.json, model.safetensors, tokenizer, gap_processor.json, recipe.json: what ``from_pretrained``
@@ -30,6 +31,7 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 
 from gapdata.atomic import write_atomically
 from gapdata.errors import GapDataError, UsageError
+from gapmodel.census import census
 from gapmodel.checkpointing import (
     RUN_FILE,
     Position,
@@ -136,6 +138,8 @@ def train(config: TrainingConfig, ranks: Ranks = ALONE) -> Outcome:
     source = Steps(streams, mixture, settings, consumed=visits, rank=ranks.rank, world_size=ranks.world_size)
     blank = blank_batch(processor) if ranks.world_size > 1 else None
     log = Logbook(out, " + ".join(s.name for s in recipe.streams), at, steps, speaks=ranks.first, bar=config.bar)
+    if at == 0 and ranks.first:
+        log.begin(census(streams))
     learner.train()
     for number, step in zip(range(at, steps), load(source, workers=run.workers) if at < steps else (), strict=False):
         done = number + 1

@@ -11,12 +11,17 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from numpy.typing import NDArray
 from ray_fixtures import head
 
 from gapdata.geometry.camera import Intrinsics
 
 __all__ = ["head"]
+
+# How long an example takes says something about the machine's load, nothing about the product.
+settings.register_profile("any load", deadline=None)
+settings.load_profile("any load")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -50,6 +50,36 @@ def test_a_second_prediction_of_a_box_is_wrong_even_where_another_box_is_free() 
     assert average_precision(overlaps, 0.95) == 0.0
 
 
+views = st.tuples(st.integers(0, 4), st.integers(0, 3)).flatmap(
+    lambda shape: st.lists(
+        st.lists(st.sampled_from([0.0, 0.2, 0.25, 0.3, 0.9]), min_size=shape[1], max_size=shape[1]),
+        min_size=shape[0],
+        max_size=shape[0],
+    ).map(lambda rows: np.array(rows, dtype=float).reshape(shape))
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(views, max_size=5))
+def test_matching_and_area_agree_with_the_definition_on_any_overlaps(overlaps: list[np.ndarray]) -> None:
+    """Views without predictions or true boxes, duplicates, boxes that overlap nothing: one prediction at a time."""
+    ranks, right = [], []
+    for overlap in overlaps:
+        taken: set[int] = set()
+        for place, row in enumerate(overlap.tolist()):
+            best = row.index(max(row)) if row else -1
+            hit = best >= 0 and row[best] >= 0.25 and best not in taken
+            taken |= {best} if hit else set()
+            ranks.append(place)
+            right.append(hit)
+    total = sum(overlap.shape[1] for overlap in overlaps)
+    found = average_precision(overlaps, 0.25)
+    if total:
+        assert found == pytest.approx(slow_area(ranks, right, total), abs=1e-12)
+    else:
+        assert math.isnan(found)
+
+
 def test_nothing_true_has_no_precision_and_nothing_predicted_has_none_either() -> None:
     assert math.isnan(average_precision([np.zeros((3, 0))], 0.5))
     assert math.isnan(average_precision([], 0.5))

@@ -81,13 +81,14 @@ def test_cross_attention_mixes_the_geometry_of_one_image_and_is_the_textbook_for
     assert torch.equal(changed[:2], fused[:2])
     assert not torch.isclose(changed[2:], fused[2:]).all(dim=1).any()
     place = grid_positions(1, 2, WIDTH).double()
-    query = fuse.query(fuse.norm_visual(v[:2]) + place)
-    key, value = fuse.key(fuse.norm_geometry(g[:2]) + place), fuse.value(fuse.norm_geometry(g[:2]))
+    weights, biases = fuse.attention.in_proj_weight.chunk(3), fuse.attention.in_proj_bias.chunk(3)
+    sides = (fuse.norm_visual(v[:2]) + place, fuse.norm_geometry(g[:2]) + place, fuse.norm_geometry(g[:2]))
+    query, key, value = (side @ w.T + b for side, w, b in zip(sides, weights, biases, strict=True))
     heads = []
     for half in (slice(0, WIDTH // 2), slice(WIDTH // 2, WIDTH)):
         scores = query[:, half] @ key[:, half].T / (WIDTH // 2) ** 0.5
         heads.append(scores.softmax(dim=-1) @ value[:, half])
-    x = v[:2] + fuse.out(torch.cat(heads, dim=-1))
+    x = v[:2] + fuse.attention.out_proj(torch.cat(heads, dim=-1))
     torch.testing.assert_close(fused[:2], x + fuse.mlp(fuse.norm_mlp(x)))
 
 

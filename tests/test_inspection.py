@@ -133,7 +133,7 @@ def test_a_record_is_inspected_at_its_prompt_or_at_a_pixel() -> None:
     assert all(gate.shape == (2, 3, 4) and 0 < gate.mean() < 1 for gate in found.gates.values())
     assert [item.layer for item in found.attention] == [0, 1, 2, 3]
     assert inspect_record(model, processor, RECORD, pixel=(127, 0), frame=1).patch == (1, 0, 7)
-    with pytest.raises(UsageError, match=r"pixel \(128, 0\) is outside of what the model sees of 128 x 96"):
+    with pytest.raises(UsageError, match=r"pixel \(128, 0\) is outside of what the model sees; choose"):
         inspect_record(model, processor, RECORD, pixel=(128, 0))
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 
 import pytest
 import torch
+from evaluation_fixtures import write_build
 from hypothesis import given
 from hypothesis import strategies as st
 from model_fixtures import make_record
@@ -16,6 +18,9 @@ from test_task_data import told_record
 
 from gapdata.errors import UsageError
 from gapdata.shards.order import RecordOrder, rank_batches
+from gapdata.shards.reader import ShardReader
+from gapmodel.census import census
+from gapmodel.data import without_images
 from gapmodel.loading import Step, Steps, load, make_streams, step_count, visits_after
 from gapmodel.mixture import Mixture, StreamOrder, Visit
 from gapmodel.recipe import DataRecipe, TrainingRecipe, TrainRecipe
@@ -180,6 +185,22 @@ def test_streams_draw_on_the_builds_of_their_names() -> None:
     assert {key.rpartition("/")[0] for key in step.keys} == {"room0000-clip-00000/near", "room0008-clip-00000/far"}
     with pytest.raises(UsageError, match=r"stream 'far' draws on the build 'other'; given: ''; add --shards other=DIR"):
         make_streams(recipe, {"": RECORDS}, PROCESSOR)
+
+
+def test_a_build_is_counted_like_the_records_it_holds_and_read_without_its_images(tmp_path: Path) -> None:
+    records = [*RECORDS, replace(RECORDS[0], key="nothing-clip-00000", prompts=(), objects=())]
+    reader = ShardReader(write_build(tmp_path / "build", records))
+    for index, record in enumerate(records):
+        found = without_images(reader, index)
+        assert not found.members
+        assert found.to_json() == without_images(records, index).to_json() == record.to_json()
+    for prompts in ("stored", "sampled"):
+        recipe = replace(RECIPE, data=replace(RECIPE.data, prompts=prompts, visits=1, min_visible_pixels=3000))
+        here, there = (census(make_streams(recipe, {"": source}, PROCESSOR)[0]) for source in (reader, records))
+        assert here == there
+        assert here["marked"].empty == 1
+        lost = here["described"].left_out
+        assert 0 < lost["no frame shows enough of the object"] < here["described"].descriptions
 
 
 def test_a_split_without_records_is_refused() -> None:

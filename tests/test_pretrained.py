@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from conftest import REPOSITORY
 from safetensors.torch import load_file, save_file
 from test_modeling import PATCH, make_inputs, make_model, perturb
 from transformers import AutoModelForImageTextToText
@@ -80,6 +84,16 @@ def test_a_loaded_model_and_an_encoder_instance_are_taken_as_they_are(stock: Qwe
     assert model.model.fusion[0].merger.mlp[0].out_features == 24
     assert torch.isfinite(logits(model, **make_inputs([[10]]))).all()
     assert not any(parameter.is_meta for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_the_attention_that_the_stock_model_is_loaded_with_stays(
+    stock: Qwen3VLForConditionalGeneration, tmp_path: Path, attention: str
+) -> None:
+    stock.save_pretrained(str(tmp_path))
+    model = GapForConditionalGeneration.from_base(tmp_path, GEOMETRY, attn_implementation=attention)
+    configs = (model.config, model.model.language_model.config, model.model.visual.config)
+    assert [config._attn_implementation for config in configs] == [attention] * 3
 
 
 def test_a_configuration_gives_random_weights(stock: Qwen3VLForConditionalGeneration) -> None:
@@ -164,6 +178,29 @@ def test_activation_checkpointing_changes_no_gradient() -> None:
         gradients.append([parameter.grad.clone() for parameter in model.parameters()])
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_bfloat16_weights_agree_with_float32_also_beside_a_float32_encoder() -> None:
+    """In a process of its own, where oneDNN keeps off instructions that some virtual processors announce and lack."""
+    code = (
+        "import sys, torch; sys.path.insert(0, 'tests')\n"
+        "from test_modeling import make_inputs, make_model\n"
+        "torch.set_grad_enabled(False)\n"
+        "model, inputs = make_model(), make_inputs([[10]])\n"
+        "exact = model(**inputs).logits\n"
+        "model.to(torch.bfloat16)\n"
+        "for encoder in (torch.bfloat16, torch.float32):\n"
+        "    model.model.geometry.to(encoder)\n"
+        "    logits = model(**inputs).logits\n"
+        "    assert logits.dtype == torch.bfloat16\n"
+        "    assert (logits.float() - exact).norm() < 0.03 * exact.norm(), encoder\n"
+    )
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX512_CORE"}
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
 
 
 def test_a_device_map_keeps_encoder_and_fusion_levels_whole() -> None:

@@ -17,8 +17,9 @@ from gapdata.tasks import detection, pointmap
 from gapdata.tasks.chat import IMAGE, Mark, Question
 from gapmodel.augment import View, decode, mirror, sample_prompt, subview
 from gapmodel.dense import dense_targets
+from gapmodel.field_of_view import as_floats, patchify, resample
 from gapmodel.packing import IGNORED
-from gapmodel.processing import GapProcessor, ProcessorConfig, as_floats, patchify, resample
+from gapmodel.processing import GapProcessor, ProcessorConfig
 from gapmodel.tokenizer import SPECIAL, train_tokenizer
 
 CONFIG = ProcessorConfig(image_size=(128, 96), temporal_patch_size=1, mark_native_width=256.0)

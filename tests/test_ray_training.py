@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -32,9 +33,10 @@ def options(shards: Path, out: Path, *more: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_submitted_jobs_train_both_stages_with_two_ranks(
+def test_submitted_jobs_train_both_stages_and_refuse_another_recipe(
     head: dict[str, str], inline_build: Path, tmp_path: Path
 ) -> None:
+    """Two ranks, then one; the second stage and the refusal run beside each other, a CPU each."""
     pytest.importorskip("pandas", reason="Ray Train needs it: pip install 'ray[train]'")
     one, two = tmp_path / "one", tmp_path / "two"
     given = options(inline_build, one, "--steps", "4", "--ranks", "2")
@@ -46,20 +48,20 @@ def test_submitted_jobs_train_both_stages_with_two_ranks(
     parts = {path.name for path in (one / "checkpoints" / "step-000004").glob("*.distcp")}
     assert len(parts) == 2
 
-    given = options(inline_build, two, "--init", str(one), "--steps", "2", "--ranks", "2", "--json")
-    result = _submit(head, "python", "pipelines/finetune.py", *given)
+    second = options(inline_build, two, "--init", str(one), "--steps", "2", "--ranks", "1", "--json")
+    longer = options(inline_build, one, "--steps", "9", "--ranks", "1")
+    with ThreadPoolExecutor() as pool:
+        stage_two = pool.submit(_submit, head, "python", "pipelines/finetune.py", *second)
+        refused = pool.submit(_submit, head, "python", "pipelines/pretrain.py", *longer).result()
+        result = stage_two.result()
     assert result.returncode == 0, result.stdout + result.stderr
     outcome = json.loads(next(line for line in result.stdout.splitlines() if line.startswith("{")))
     assert outcome["steps"] == 2
     assert outcome["model_directory"] == str(two / "model")
     assert load_model(two)[0].config.text_config.num_hidden_layers == 2
-
-    result = _submit(
-        head, "python", "pipelines/pretrain.py", *options(inline_build, one, "--steps", "9", "--ranks", "2")
-    )
-    assert result.returncode == 1
-    assert "holds a run of another recipe or other data: train.steps was 4 and is 9" in result.stdout
-    assert "Traceback" not in result.stdout
+    assert refused.returncode == 1
+    assert "holds a run of another recipe or other data: train.steps was 4 and is 9" in refused.stdout
+    assert "Traceback" not in refused.stdout
 
 
 @pytest.fixture

@@ -131,6 +131,33 @@ def test_an_unreadable_answer_is_worth_nothing_and_counted_by_reason() -> None:
     assert isinstance(pointmap.read_whole("?"), Unparsable)
 
 
+def test_scores_agree_with_a_plain_computation_over_answers_of_every_kind() -> None:
+    """Random points and labels, answers that are repeated, unreadable, or not finite."""
+    rng = np.random.default_rng(8)
+    labels = ("bed", "chair", None)
+    truths = [point(*rng.uniform(-3, 3, 3), label=labels[rng.integers(3)]) for _ in range(200)]
+    kinds = ["right", "near", "near", "not finite", "nothing", "twice"]
+    texts, errors, named = [], [], []
+    for truth in truths:
+        kind = kinds[rng.integers(len(kinds))]
+        noise = rng.normal(0, 0.15, 3) * (kind == "near")
+        guess = point(*(np.array(truth.point) + noise).round(2), label=labels[rng.integers(3)] or "sofa")
+        text = {"not finite": '{"label": "bed", "pointmap": [NaN, 0, 1]}', "nothing": ""}.get(kind, answer_text(guess))
+        texts.append(text * 2 if kind == "twice" else text)
+        read = kind not in ("not finite", "nothing")
+        errors.append(math.dist(guess.point, truth.point) if read else math.inf)
+        named += [read and guess.label == truth.label] if truth.label else []
+    scores = pointmap.score(texts, truths)
+    finite = sorted(error for error in errors if error < math.inf)
+    half = len(finite) // 2
+    assert scores.unparsable == len(errors) - len(finite) > 0
+    assert scores.median_error == pytest.approx((finite[half] + finite[-half - 1]) / 2)
+    assert scores.mean_error == pytest.approx(sum(finite) / len(finite))
+    for limit in (0.05, 0.10, 0.25):
+        assert scores.within[f"{limit:.2f}"] == pytest.approx(sum(error < limit for error in errors) / len(errors))
+    assert (scores.labelled, scores.label_accuracy) == (len(named), pytest.approx(sum(named) / len(named)))
+
+
 def test_an_enormous_number_is_a_wrong_answer_not_a_broken_score() -> None:
     scores = pointmap.score(['{"pointmap": [1e300, 0, 0]}'], [point(0, 0, 1)])
     assert scores.unparsable == 0

@@ -15,19 +15,24 @@ import numpy as np
 import pytest
 import torch
 from conftest import REPOSITORY
+from evaluation_fixtures import make_records
 from training_fixtures import MIXED, RECIPE, RECORDS
 
 from gapdata.errors import UsageError
+from gapdata.records.expressions import descriptions
+from gapdata.tasks.questions import left_out
+from gapmodel.data import question_options
 from gapmodel.dense import DenseHead
 from gapmodel.distributed import Ranks
 from gapmodel.evaluation.run import evaluate, model_data_recipe
+from gapmodel.field_of_view import as_floats
 from gapmodel.learner import Learner
 from gapmodel.loading import Step, Steps, blank_batch, lay_out, make_streams
 from gapmodel.logbook import read_log
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.optimisation import build_optimizer, learning_rate_share, set_learning_rates
-from gapmodel.processing import GapProcessor, as_floats
-from gapmodel.recipe import DataRecipe, TrainingRecipe, TrainRecipe, read_training_recipe
+from gapmodel.processing import GapProcessor
+from gapmodel.recipe import DataRecipe, RunRecipe, TrainingRecipe, TrainRecipe, read_training_recipe
 from gapmodel.starting_point import class_names, first_model
 from gapmodel.throughput import Arithmetic
 from gapmodel.train import Outcome, TrainingConfig, TrainingError, load_model, train, training_step
@@ -72,6 +77,41 @@ def test_held_out_questions_are_measured_and_answered(stage_one: Path) -> None:
     assert len(samples) == 2
     assert all(sample["key"].startswith(f"{RECORDS[3].key}/pointmap/") for sample in samples)
     assert all('"pointmap": [' in sample["true"] and sample["model"] for sample in samples)
+
+
+def test_every_task_is_measured_and_what_is_left_out_is_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both rooms' scene views; in neither has the detector found the first object."""
+    told = {task: {"task": task, "view": "scene"} for task in ("grounding", "grounding_frame", "grounding_box")}
+    told |= {"captions": {"task": "captioning", "view": "scene", "caption_point": "proposal"}}
+    recipe = replace(
+        MIXED,
+        mixture={"marked": {}, "boxes": {"task": "detection"}, **told},
+        train=replace(MIXED.train, steps=2, token_budget=600),
+        run=RunRecipe(threads=1, evaluate_every=2, evaluate_visits=1, samples=7, sample_tokens=4),
+    )
+    records = make_records()[:4]
+    empty = replace(records[0], key="empty-clip-0", prompts=())
+    train(TrainingConfig(recipe=recipe, builds={"": [*records, empty]}, out=tmp_path, bar=False))
+    (opening,) = [line["streams"] for line in read_log(tmp_path) if "streams" in line]
+    assert set(opening) == set(recipe.mixture)
+    assert opening["marked"] == {"records": 2, "empty": 1, "descriptions": 0, "left_out": {}}
+    reasons = opening["captions"]["left_out"]
+    expressions = descriptions(records[1])
+    assert opening["captions"]["descriptions"] == len(expressions)
+    assert reasons == left_out(records[1], "captioning", question_options(recipe.streams[-1].data))
+    assert sum(reasons.values()) == 2
+    said = capsys.readouterr().err
+    assert "marked: 2 records; 1 of them with nothing to ask about\n" in said
+    told_of = f"captions: 1 record; 2 of {len(expressions)} descriptions left out: 2 because the object has no proposal"
+    assert f"{told_of}\n" in said
+
+    (losses,) = [line for line in read_log(tmp_path) if "held_out.marked" in line]
+    assert np.isfinite([losses[f"held_out.{name}"] for name in recipe.mixture]).all()
+    samples = [json.loads(text) for text in (tmp_path / "samples.jsonl").read_text().splitlines()]
+    assert [sample["key"].split("/")[1] for sample in samples[:6]] == list(recipe.mixture)
+    assert all(sample["true"] for sample in samples)
 
 
 def test_equal_seeds_give_equal_runs(tmp_path: Path) -> None:

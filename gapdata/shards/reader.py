@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gapdata.errors import ShardError, UsageError
 from gapdata.object_store import ObjectPath
@@ -35,6 +36,7 @@ class ShardReader:
         self._splits: list[str] = table.column("split").to_pylist()
         self._views: list[str] = table.column("view").to_pylist()
         self._places = _Places(table.column("members").combine_chunks(), self.build / INDEX_NAME)
+        self._counts = {name: table.column(name).to_numpy() for name in ("prompts", "objects")}
         self._position = {key: index for index, key in enumerate(self.keys)}
         self._files: dict[str, RangedFile] = {}
 
@@ -61,6 +63,10 @@ class ShardReader:
         ...)."""
         pairs = enumerate(zip(self._splits, self._views, strict=True))
         return [index for index, (a, b) in pairs if split in (None, a) and view in (None, b)]
+
+    def counts(self, name: str) -> NDArray[np.int32]:
+        """How many ``prompts`` or ``objects`` each record has, (records,), as the index tells."""
+        return self._counts[name]
 
     def order(
         self, *, seed: int, split: str | None = None, view: str | None = None, shards_per_group: int = 8

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from gapdata.engine.views import around_key
 from gapdata.errors import UsageError
 from gapdata.records.expressions import Expression, descriptions
 from gapdata.records.schema import Record
@@ -19,7 +20,7 @@ from gapdata.tasks.chat import Question
 from gapdata.tasks.detection import TextBox
 from gapdata.tasks.questions import QuestionOptions, obstacle
 from gapdata.tasks.wordings import convention_of
-from gapmodel.data import Records
+from gapmodel.data import Records, without_images
 
 Item = TypeVar("Item")
 
@@ -82,7 +83,7 @@ def held_out(reader: Records, asking: Asking, task: str, limit: int | None = Non
     """
     if task not in TASKS:
         raise UsageError(f"task {task!r} is unknown", cure=f"choose from {', '.join(TASKS)}")
-    records = {index: _known(reader[index], asking, task) for index in positions(reader, asking, task)}
+    records = {index: _known(without_images(reader, index), asking, task) for index in positions(reader, asking, task)}
     if task == "pointmap":
         asked = [item for index, record in records.items() for item in _pointmap(index, record, asking)]
         return _chosen(task, asking, asked, records, limit)
@@ -139,12 +140,12 @@ def second_stage(
     else the frames of the record itself: the chosen one, up to nine that follow and up to nine that precede it, nearest
     first.
     """
-    key = f"{record.scene_id}-around-{record.frame_ids[frame]:05d}"
+    key = around_key(record.scene_id, record.frame_ids[frame])
     expression = descriptions(record)[first.number]
     index = around.get(key)
     after, before = range(frame, len(record)), range(frame - 1, -1, -1)
     order = () if index is not None else (*after[: AROUND + 1], *before[:AROUND])
-    frames = len(order) if index is None else len(reader[index])
+    frames = len(order) if index is None else len(without_images(reader, index))
     return Asked(
         id=second_id(first, frame),
         kind="grounding_box",
@@ -185,7 +186,6 @@ def spread(items: Sequence[Item], limit: int | None) -> list[Item]:
 
 
 def _known(record: Record, asking: Asking, task: str) -> Record:
-    record = replace(record, members={})
     return record if task in LANGUAGE_TASKS else first_frames(record, asking.frames)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from gapdata.errors import UsageError
 from gapdata.records.schema import Record
-from gapmodel.data import Records, question_options
+from gapmodel.data import Records, question_options, without_images
 from gapmodel.evaluation.answering import Answerer, missing
 from gapmodel.evaluation.asking import LANGUAGE_TASKS, TASKS, Asking, HeldOut, first_frames, held_out, positions, spread
 from gapmodel.evaluation.predictions import PredictionFile, fingerprint_of_files, read_predictions
@@ -196,7 +196,7 @@ def known_records(reader: Records, task: HeldOut) -> list[Record]:
     if task.task in LANGUAGE_TASKS:
         return []
     found = spread(positions(reader, replace(task.asking, split="train"), task.task), BASELINE_RECORDS)
-    return [first_frames(replace(reader[index], members={}), task.asking.frames) for index in found]
+    return [first_frames(without_images(reader, index), task.asking.frames) for index in found]
 
 
 def belongings(directory: Path, reader: Any, askings: Askings) -> dict[str, Any]:

@@ -1,0 +1,60 @@
+"""What a run asks nothing about, counted by stream and reason before its first step: nothing is left out silently."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gapdata.records.expressions import descriptions
+from gapdata.shards.reader import ShardReader
+from gapdata.tasks.questions import left_out
+from gapmodel.data import StreamQuestions, chosen_records, question_options, without_images
+from gapmodel.recipe import VARIED
+
+UNDESCRIBED = (*VARIED, "conversation")
+"""Tasks whose questions are not about descriptions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamCensus:
+    """One stream's records, and what in them no question is about."""
+
+    records: int
+    empty: int  # records of pointmap streams without a prompt, or without an object to draw one from
+    descriptions: int  # of tasks that ask about descriptions
+    left_out: Mapping[str, int]  # descriptions by the reason why they are not asked about
+
+    def __str__(self) -> str:
+        """One line for whoever starts the run."""
+        parts = [f"{self.records:,} record{'' if self.records == 1 else 's'}"]
+        if self.empty:
+            parts.append(f"{self.empty:,} of them with nothing to ask about")
+        if self.left_out:
+            reasons = ", ".join(f"{count:,} because {reason}" for reason, count in self.left_out.items())
+            parts.append(f"{sum(self.left_out.values()):,} of {self.descriptions:,} descriptions left out: {reasons}")
+        return "; ".join(parts)
+
+
+def census(streams: Sequence[StreamQuestions]) -> dict[str, StreamCensus]:
+    """Count what each stream draws on. Where it asks about descriptions the JSON of its records is read, all of it."""
+    return {stream.stream.name: _census(stream) for stream in streams}
+
+
+def _census(stream: StreamQuestions) -> StreamCensus:
+    data, reader = stream.stream.data, stream.reader
+    chosen = chosen_records(reader, data)
+    lost: Counter[str] = Counter()
+    told = empty = 0
+    if data.task not in UNDESCRIBED:
+        for index in chosen:
+            record = without_images(reader, index)
+            told += len(descriptions(record))
+            lost.update(left_out(record, data.task, question_options(data)))
+    elif data.task == "pointmap":
+        asked_about = "objects" if stream.samples_prompts else "prompts"
+        if isinstance(reader, ShardReader):
+            empty = int((reader.counts(asked_about)[chosen] == 0).sum())
+        else:
+            empty = sum(not getattr(reader[index], asked_about) for index in chosen)
+    return StreamCensus(records=len(chosen), empty=empty, descriptions=told, left_out=dict(sorted(lost.items())))
