@@ -414,9 +414,9 @@ def build_folder(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], 
 
 def recipes(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
     """Recipes of both packages, as files and as ``--set``."""
-    import gapmodel.recipe
     from gapdata.annotations.categories import manifests_folder
     from gapdata.engine.recipe import read_recipe
+    from gapmodel.recipe import read_training_recipe
 
     known = [path.read_bytes() for path in sorted(manifests_folder().glob("*.toml"))]
     path = scratch / "recipe.toml"
@@ -430,7 +430,7 @@ def recipes(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
         path.write_bytes(data)
         overrides = [f"{pick(rng, words)}={pick(rng, values)}"] if rng.random() < 0.5 else []
         attempt(lambda: read_recipe(path if rng.random() < 0.7 else None, overrides))
-        attempt(lambda: gapmodel.recipe.read_recipe(path, overrides))
+        attempt(lambda: read_training_recipe(path, overrides))
         return len(data)
 
     return case
