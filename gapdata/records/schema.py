@@ -21,6 +21,7 @@ from gapdata.geometry.camera import Intrinsics
 from gapdata.sources.images import MAX_PIXELS
 
 SCHEMA = 1
+MAX_METRES = 1e9
 MAX_INTEGER = 2**31 - 1
 """Of ids, pixels and counts."""
 VIEW_KINDS = ("clip", "scene", "around")
@@ -243,6 +244,12 @@ def _integer(value: Any) -> int:
     return number
 
 
+def _is_pose(matrices: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which of (..., 4, 4) can be a pose at all: finite, of a determinant about 1. How exactly they are, verify checks."""
+    finite = np.isfinite(matrices).all(axis=(-2, -1)) & (np.abs(matrices) < MAX_METRES).all(axis=(-2, -1))
+    return np.asarray(finite & (np.abs(np.linalg.det(np.where(finite[..., None, None], matrices, 0.0)) - 1) < 0.5))
+
+
 def _check_shapes(record: Record) -> None:
     count, (width, height) = len(record.frame_ids), record.image_size
     if not count or min(width, height) < 1 or width * height > MAX_PIXELS:
@@ -252,10 +259,15 @@ def _check_shapes(record: Record) -> None:
         actual = getattr(record, name).shape
         if actual != shape:
             raise ShardError(f"record {record.key}: {name} has shape {actual}, expected {shape}")
+    for name in ("camera_to_world", "camera_to_first"):
+        for frame in np.flatnonzero(~_is_pose(getattr(record, name))):
+            raise ShardError(f"record {record.key}: {name} of frame {frame} is not rigid")
     if record.axis_alignment is not None and record.axis_alignment.shape != (4, 4):
         raise ShardError(
             f"record {record.key}: axis_alignment has shape {record.axis_alignment.shape}, expected (4, 4)"
         )
+    if record.axis_alignment is not None and not _is_pose(record.axis_alignment):
+        raise ShardError(f"record {record.key}: axis_alignment is not rigid")
     if record.view not in VIEW_KINDS:
         raise ShardError(f"record {record.key}: view is {record.view!r}, expected one of {', '.join(VIEW_KINDS)}")
     if any(not 0 <= prompt.frame < count for prompt in record.prompts):

@@ -120,11 +120,12 @@ def _parquet(build: Location, coded: list[str] | None) -> Iterator[Any]:
         )
     try:
         source = pa.BufferReader(path.read_bytes()) if isinstance(path, ObjectPath) else path
+        with pq.ParquetFile(source) as file:
+            _check_columns(file.schema_arrow, path)
         # Without a buffer a piece of a column is read as a whole, however small the batches are.
         with pq.ParquetFile(source, read_dictionary=coded, buffer_size=READ_BUFFER) as file:
-            _check_columns(pq.ParquetFile(source).schema_arrow if coded else file.schema_arrow, path)
             yield file
-    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+    except (pa.ArrowException, KeyError, OSError, ValueError, MemoryError) as error:
         raise ShardError(f"cannot be read: {error}", path=path, cure="run build-shards again") from error
 
 

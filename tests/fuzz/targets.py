@@ -36,6 +36,10 @@ class Target:
     """From the seeds and an empty scratch folder to a function that runs one case."""
 
 
+REFUSED: list[str] = []
+"""What the readers of the present case refused."""
+
+
 @contextmanager
 def replaced(path: Path, data: bytes) -> Iterator[None]:
     """Another content of a file for a while; the file itself, which may have other names, keeps its own."""
@@ -63,7 +67,14 @@ def attempt(read: Callable[[], Any]) -> None:
     try:
         read()
     except GapDataError as error:
-        str(error)
+        check_message(error)
+        REFUSED.append(type(error).__name__)
+
+
+def check_message(error: GapDataError) -> None:
+    """An error's text is one line of bounded length."""
+    text = str(error)
+    assert "\n" not in text and len(text) < 3000, f"the message has {len(text)} characters: {text[:300]!r}"
 
 
 def sens(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
