@@ -120,7 +120,7 @@ def _replacement(node: Any, root: Any, rng: np.random.Generator, extra: Sequence
     if chance < 0.15:
         return _anywhere(root, rng)
     if chance < 0.25 and isinstance(node, (int, float)) and not isinstance(node, bool):
-        return pick(rng, (-node, node * 1000, node + 1, float(node), str(node), [node]))
+        return pick(rng, (-node, node * 1000, node + 1, str(node)[:400], [node]))
     if chance < 0.35 and isinstance(node, str):
         return pick(rng, (node[: len(node) // 2], node * 50, node + "\n" + node, node.upper(), [node]))
     return pick(rng, (*HOSTILE, *extra))

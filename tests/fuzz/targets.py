@@ -323,6 +323,23 @@ def record(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
     return case
 
 
+def forged_tar(tar: bytes, rng: np.random.Generator) -> bytes:
+    """A tar whose headers are damaged in one or two fields, with checksums that are right again."""
+    changed = bytearray(tar)
+    headers = [at for at in range(0, len(tar), 512) if tar[at + 257 : at + 262] == b"ustar"]
+    fields = ((0, 100), (100, 8), (124, 12), (136, 12), (156, 1), (157, 100), (257, 8), (345, 155))
+    values = (b"../../x\0", b"/etc/passwd\0", b"77777777777\0", b"\x80" + b"\xff" * 11, b"\xff" * 12, b"x", b"g", b"L", b"K")
+    values += (b"S", b"1", b"5", b"6", b"\0", b"-1\0", b"00000000000\0", b"\xc3\x28\0", b"00000001000\0")
+    for _ in range(int(rng.integers(1, 3))):
+        at, (start, size) = pick(rng, headers), pick(rng, fields)
+        value = pick(rng, values)[:size]
+        changed[at + start : at + start + len(value)] = value
+        if rng.random() < 0.8:
+            changed[at + 148 : at + 156] = b" " * 8
+            changed[at + 148 : at + 156] = b"%06o\0 " % sum(changed[at : at + 512])
+    return bytes(changed)
+
+
 def shards(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
     """A build's index and tars, through the reader that training uses."""
     import pyarrow as pa
@@ -367,6 +384,8 @@ def shards(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
     def case(rng: np.random.Generator) -> int:
         path = pick(rng, tuple(files))
         data = damaged(files[path], rng, tars)
+        if path.suffix == ".tar" and rng.random() < 0.5:
+            data = forged_tar(files[path], rng)
         if path.name == INDEX_NAME and rng.random() < 0.7:
             data = moved(rng) if rng.random() < 0.6 else forged(rng)
         with replaced(path, data):
@@ -410,6 +429,8 @@ def build_folder(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], 
     def case(rng: np.random.Generator) -> int:
         path = pick(rng, tuple(trees)) if rng.random() < 0.85 else pick(rng, tuple(files))
         data = damaged_json(trees[path], rng) if path in trees else damaged(files[path], rng)
+        if path.suffix == ".tar" and rng.random() < 0.7:
+            data = forged_tar(files[path], rng)
         with replaced(path, data):
             attempt(lambda: format_status(build, build_status(build)))
             attempt(lambda: format_report(read_report(build)))
