@@ -21,7 +21,8 @@ from gapdata.geometry.camera import Intrinsics
 from gapdata.sources.images import MAX_PIXELS
 
 SCHEMA = 1
-MAX_METRES = 1e9
+MAX_NUMBER = 1e9
+"""Of a camera: metres, or pixels."""
 MAX_INTEGER = 2**31 - 1
 """Of ids, pixels and counts."""
 VIEW_KINDS = ("clip", "scene", "around")
@@ -246,7 +247,7 @@ def _integer(value: Any) -> int:
 
 def _is_pose(matrices: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which of (..., 4, 4) can be a pose at all: finite, of a determinant about 1. How exactly they are, verify checks."""
-    finite = np.isfinite(matrices).all(axis=(-2, -1)) & (np.abs(matrices) < MAX_METRES).all(axis=(-2, -1))
+    finite = np.isfinite(matrices).all(axis=(-2, -1)) & (np.abs(matrices) < MAX_NUMBER).all(axis=(-2, -1))
     return np.asarray(finite & (np.abs(np.linalg.det(np.where(finite[..., None, None], matrices, 0.0)) - 1) < 0.5))
 
 
@@ -259,6 +260,8 @@ def _check_shapes(record: Record) -> None:
         actual = getattr(record, name).shape
         if actual != shape:
             raise ShardError(f"record {record.key}: {name} has shape {actual}, expected {shape}")
+    if not ((np.abs(record.intrinsics) < MAX_NUMBER).all() and (record.intrinsics[:, :2] > 0).all()):
+        raise ShardError(f"record {record.key}: intrinsics are implausible")
     for name in ("camera_to_world", "camera_to_first"):
         for frame in np.flatnonzero(~_is_pose(getattr(record, name))):
             raise ShardError(f"record {record.key}: {name} of frame {frame} is not rigid")

@@ -50,6 +50,9 @@ def read_commit(path: Location) -> dict[str, Any]:
     problem = misfit(commit, COMMIT)
     if problem is None and any(len(place) != 2 for entry in commit["records"] for place in entry["members"].values()):
         problem = "the place of a member is no offset and size"
+    if problem is None and commit["shard"] != path.name.removesuffix(".json"):
+        # The tar is opened by this name.
+        problem = f"it commits {commit['shard'][:100]!r}"
     if problem is not None:
         raise ShardError(f"is malformed: {problem}", path=path, cure=cure)
     return dict(commit)
