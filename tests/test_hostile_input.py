@@ -41,7 +41,7 @@ from gapdata.engine.report import read_report
 from gapdata.engine.status import build_status
 from gapdata.engine.verify import verify_build
 from gapdata.errors import AnnotationError, GapDataError, ShardError, SourceError, UsageError
-from gapdata.records.codec import encode_jpeg, encode_png, record_depth, record_image, stored_pointmap
+from gapdata.records.codec import encode_jpeg, encode_png, record_depth, record_image, record_prompt_mask, stored_pointmap
 from gapdata.records.schema import record_from_json
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.mask_archive import MaskArchive
@@ -136,6 +136,19 @@ def test_a_jpeg_or_png_bomb_is_refused_before_it_is_decoded() -> None:
         claimed = jpeg_claiming(9000, 9000) if name == "00.jpg" else png_claiming(9000, 9000)
         agreeing = replace(record, image_size=(9000, 9000), members={name: claimed})
         refused(ShardError, f"member {name} is no image", lambda read=read, item=agreeing: read(item))  # type: ignore[misc]
+
+
+def test_a_png_whose_chunk_claims_a_gigabyte_is_refused() -> None:
+    """The decoder takes as much memory as a chunk claims before it looks whether its bytes are there."""
+    data = bytearray(make_record().members["01.prompt.png"])
+    data[33:37] = struct.pack(">I", 1 << 30)
+    record = make_record(members={"01.prompt.png": bytes(data)})
+    refused(ShardError, r"member 01\.prompt\.png is no image", lambda: record_prompt_mask(record, 1))
+
+
+def test_a_frame_without_prompts_takes_no_memory_for_a_size_that_nothing_else_has() -> None:
+    record = make_record(image_size=(9000, 9000))
+    refused(ShardError, "9000x9000 is no size of its images", lambda: record_prompt_mask(record, 0))
 
 
 def test_an_image_in_a_format_that_records_never_have_is_not_decoded() -> None:
@@ -262,10 +275,11 @@ def place(name: str, value: int | None) -> Callable[[list[dict[str, Any]]], None
     [
         (place("offset", -1), "places a member where no tar has one"),
         (place("offset", -(2**63)), "places a member where no tar has one"),
-        (place("offset", 2**62), "places a member where no tar has one"),
-        (place("offset", 2**59), "spreads a record over more than 4 GB"),
-        (place("size", -5), "places a member where no tar has one"),
-        (place("size", 2**40), "spreads a record over more than 4 GB"),
+        (place("offset", 2**62), "has a record of more than 4 GB"),
+        (lambda rows: [member.update(offset=2**62) for member in rows[0]["members"]], "where no tar has one"),
+        (place("offset", 2**59), "has a record of more than 4 GB"),
+        (place("size", -5), "or a member of a negative size"),
+        (place("size", 2**40), "has a record of more than 4 GB"),
         (place("size", 2**31), r"is truncated: \d+ of 2147\d+ bytes"),
         (place("size", None), "lacks the place of a member"),
         (lambda rows: rows[0].update(members=[]), "lists a record without members"),

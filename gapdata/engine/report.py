@@ -123,7 +123,10 @@ def format_report(report: dict[str, Any]) -> str:
 def _added(counts: Any) -> dict[str, int]:
     total: Counter[str] = Counter()
     for item in counts:
-        total.update(item)
+        for name, count in item.items():
+            if type(name) is not str or type(count) is not int:
+                raise TypeError(f"a count by name is {count!r:.100}")
+            total[name] += count
     return dict(sorted(total.items()))
 
 

@@ -91,6 +91,10 @@ def record_prompt_mask(record: Record, frame: int) -> NDArray[np.uint16]:
     prompts."""
     name = member_name(frame, "prompt.png")
     if name not in record.members:
+        largest = max(map(len, record.members.values()), default=0)
+        if not could_hold(largest, record.image_size):
+            width, height = record.image_size
+            raise ShardError(f"record {record.key}: {width}x{height} is no size of its images, which are smaller")
         return np.zeros((record.image_size[1], record.image_size[0]), dtype=np.uint16)
     return _decode_mask(record, name).astype(np.uint16)
 
@@ -148,7 +152,7 @@ def _decode(record: Record, name: str, flags: int) -> NDArray[Any]:
         wanted = "{}x{}".format(*record.image_size)
         raise ShardError(f"record {record.key}: member {name} is {size[0]}x{size[1]}, expected {wanted}")
     image = None
-    if size is not None and could_hold(data, size):
+    if size is not None and could_hold(len(data), size):
         try:
             image = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
         except cv2.error:

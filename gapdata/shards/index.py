@@ -91,7 +91,10 @@ def read_index(build: Location) -> Any:
         ShardError: the index is damaged.
     """
     with _parquet(build, None) as file:
-        return file.read()
+        table = file.read()
+        # Arrow believes what the file says about texts and dictionaries until it is asked to look.
+        table.validate(full=True)
+        return table
 
 
 def index_batches(build: Location, columns: Sequence[str], coded: Sequence[str]) -> Iterator[Any]:
@@ -100,7 +103,8 @@ def index_batches(build: Location, columns: Sequence[str], coded: Sequence[str])
     Args:
         build: where the index is.
         columns: which.
-        coded: paths of the text columns that come as dictionary arrays.
+        coded: paths of the text columns that come as dictionary arrays; their texts and numbers are as the file has
+            them, unchecked.
 
     Raises:
         UsageError: the directory holds no finished build.

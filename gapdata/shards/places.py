@@ -39,14 +39,21 @@ class Names:
         self._codes: dict[str, int] = {}
 
     def codes(self, column: Any) -> NDArray[Any]:
-        """The numbers of the texts of a dictionary array without nulls, (n,) of the smallest unsigned dtype."""
-        texts = column.dictionary.to_pylist()
+        """The numbers of the texts of a dictionary array without nulls, (n,) of the smallest unsigned dtype.
+
+        Raises:
+            ValueError: the array is damaged.
+        """
+        texts, indices = column.dictionary.to_pylist(), column.indices.to_numpy()
+        # A negative number is a huge one without its sign.
+        if len(indices) and indices.view(np.uint32).max() >= len(texts):
+            raise ValueError("a text is missing from its dictionary")
         for text in texts:
             if text not in self._codes:
                 self._codes[text] = len(self.texts)
                 self.texts.append(text)
         codes = np.array([self._codes[text] for text in texts], dtype=np.min_scalar_type(len(self.texts)))
-        return np.asarray(codes[column.indices.to_numpy()])
+        return np.asarray(codes[indices])
 
     def code(self, text: str) -> int:
         """The number of a text, -1 where it did not turn up."""
@@ -87,9 +94,13 @@ class RecordPlaces:
         for batch in index_batches(build, COLUMNS, CODED):
             if any(batch.column(name).null_count for name in COLUMNS):
                 raise self._wrong("lacks the key, shard, split, view or members of a record")
-            self._pieces.append(self._piece(batch.column("key"), batch.column("members")))
-            for name, names in columns.items():
-                parts[name].append(names.codes(batch.column(name)))
+            try:
+                batch.column("key").validate(full=True)
+                self._pieces.append(self._piece(batch.column("key"), batch.column("members")))
+                for name, names in columns.items():
+                    parts[name].append(names.codes(batch.column(name)))
+            except ValueError as error:
+                raise self._wrong(f"is damaged: {error}") from error
         pa.default_memory_pool().release_unused()
         self._ends = list(accumulate(len(piece.start) for piece in self._pieces))
         codes = {name: np.concatenate(found) if found else np.empty(0, np.uint8) for name, found in parts.items()}
@@ -161,12 +172,14 @@ class RecordPlaces:
         if not (count > 0).all():
             raise self._wrong("lists a record without members")
         at, bytes_of = offset.to_numpy(), size.to_numpy()
-        if at.min() < BLOCK or at.max() > MAX_OFFSET or bytes_of.min() < 0:
+        lowest = np.minimum.reduceat(at, first[:-1])
+        if lowest.min() < BLOCK or lowest.max() > MAX_OFFSET:
             raise self._wrong("places a member where no tar has one")
-        start = np.minimum.reduceat(at, first[:-1]) - BLOCK
+        start = lowest - BLOCK
         relative = at - np.repeat(start, count)
-        if max(relative.max(), bytes_of.max()) > MAX_RECORD_BYTES:
-            raise self._wrong("spreads a record over more than 4 GB")
+        # A negative size is a huge one without its sign.
+        if relative.max() > MAX_RECORD_BYTES or bytes_of.view(np.uint64).max() > MAX_RECORD_BYTES:
+            raise self._wrong("has a record of more than 4 GB, or a member of a negative size")
         return _Piece(
             keys=keys,
             first=first.astype(np.int32),
