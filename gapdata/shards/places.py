@@ -37,6 +37,8 @@ class Names:
     def __init__(self) -> None:
         self.texts: list[str] = []
         self._codes: dict[str, int] = {}
+        self._last: Any = None  # the dictionary that came last, and its codes: pieces of one column share it
+        self._last_codes = np.empty(0, dtype=np.uint8)
 
     def codes(self, column: Any) -> NDArray[Any]:
         """The numbers of the texts of a dictionary array without nulls, (n,) of the smallest unsigned dtype.
@@ -44,16 +46,20 @@ class Names:
         Raises:
             ValueError: the array is damaged.
         """
-        texts, indices = column.dictionary.to_pylist(), column.indices.to_numpy()
+        if self._last is None or not column.dictionary.equals(self._last):
+            self._last, self._last_codes = column.dictionary, self._numbered(column.dictionary.to_pylist())
+        indices = column.indices.to_numpy()
         # A negative number is a huge one without its sign.
-        if len(indices) and indices.view(np.uint32).max() >= len(texts):
+        if len(indices) and indices.view(np.uint32).max() >= len(self._last_codes):
             raise ValueError("a text is missing from its dictionary")
+        return self._last_codes[indices]
+
+    def _numbered(self, texts: list[str]) -> NDArray[Any]:
         for text in texts:
             if text not in self._codes:
                 self._codes[text] = len(self.texts)
                 self.texts.append(text)
-        codes = np.array([self._codes[text] for text in texts], dtype=np.min_scalar_type(len(self.texts)))
-        return np.asarray(codes[indices])
+        return np.array([self._codes[text] for text in texts], dtype=np.min_scalar_type(len(self.texts)))
 
     def code(self, text: str) -> int:
         """The number of a text, -1 where it did not turn up."""
@@ -172,7 +178,9 @@ class RecordPlaces:
         if not (count > 0).all():
             raise self._wrong("lists a record without members")
         at, bytes_of = offset.to_numpy(), size.to_numpy()
-        lowest = np.minimum.reduceat(at, first[:-1])
+        lowest = at[first[:-1]]
+        if (at < np.repeat(lowest, count)).any():  # never so in a build of ours: a record's JSON comes first
+            lowest = np.minimum.reduceat(at, first[:-1])
         if lowest.min() < BLOCK or lowest.max() > MAX_OFFSET:
             raise self._wrong("places a member where no tar has one")
         start = lowest - BLOCK
