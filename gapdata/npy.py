@@ -1,5 +1,5 @@
-"""The header of NumPy's ``.npy``, read without evaluating it: numpy's own reader parses the text as Python, takes object
-and structured dtypes, and allocates what the shape claims before it looks at the size of the file."""
+"""The header of NumPy's ``.npy``, read without evaluating it: numpy's own reader parses the text as Python, takes
+object and structured dtypes, and allocates what the shape claims before it looks at the size of the file."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _HEADER = re.compile(
 
 
 def read_header(file: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], int]:
-    """Dtype, shape (at most four sides) and size in bytes of the header (NumPy's format 1 to 3); the file is then at the
-    first value.
+    """Dtype, shape (at most four sides) and size in bytes of the header (NumPy's format 1 to 3); the file is then at
+    the first value.
 
     Raises:
         ValueError: it is not the header of an array of numbers; the text says what it is.

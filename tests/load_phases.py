@@ -1,7 +1,7 @@
 """A build, its check, its report and an epoch of training in one process, with what the process holds on the way.
 
-``python tests/load_phases.py WARM_UP DATA OUT`` goes through all phases with the first dataset, so that all is imported,
-and then measures them with the second one.
+``python tests/load_phases.py WARM_UP DATA OUT`` goes through all phases with the first dataset, so that all is
+imported, and then measures them with the second one.
 """
 
 from __future__ import annotations

@@ -41,7 +41,14 @@ from gapdata.engine.report import read_report
 from gapdata.engine.status import build_status
 from gapdata.engine.verify import verify_build
 from gapdata.errors import AnnotationError, GapDataError, ShardError, SourceError, UsageError
-from gapdata.records.codec import encode_jpeg, encode_png, record_depth, record_image, record_prompt_mask, stored_pointmap
+from gapdata.records.codec import (
+    encode_jpeg,
+    encode_png,
+    record_depth,
+    record_image,
+    record_prompt_mask,
+    stored_pointmap,
+)
 from gapdata.records.schema import record_from_json
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.mask_archive import MaskArchive
@@ -82,7 +89,12 @@ def test_thousands_of_damaged_files_are_read_or_refused(small_dataset: Path, tmp
         "outcome = run_campaign(Path(sys.argv[3]), 3000)\n"
         "print(outcome.text()); sys.exit(bool(outcome.findings) or outcome.cases != 3000)"
     )
-    folders = [str(REPOSITORY / "tests" / "fuzz"), str(REPOSITORY / "tests"), str(tmp_path / "seeds"), str(small_dataset)]
+    folders = [
+        str(REPOSITORY / "tests" / "fuzz"),
+        str(REPOSITORY / "tests"),
+        str(tmp_path / "seeds"),
+        str(small_dataset),
+    ]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     result = subprocess.run([sys.executable, "-c", code, *folders], capture_output=True, text=True, env=environment)
     assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-3000:]
@@ -426,9 +438,7 @@ def test_a_commit_record_that_does_not_add_up_is_built_again(build: Path, small_
         (lambda f: f.update(quarantined=[{}]), r"quarantined\[0\] lacks scene_id, key"),
     ],
 )
-def test_a_report_of_another_shape_is_named(
-    build: Path, change: Callable[[dict[str, Any]], Any], problem: str
-) -> None:
+def test_a_report_of_another_shape_is_named(build: Path, change: Callable[[dict[str, Any]], Any], problem: str) -> None:
     edit(build / "report.json", change)
     refused(ShardError, rf"report\.json: is malformed: {problem}", lambda: read_report(build))
 

@@ -24,6 +24,7 @@ FEW_FILES, OPEN_FILES, READING = 16, 80, ("report", "training")
 """A reader of shards keeps 64 of them open; building and checking need the files of one scene or shard."""
 PAGE_BYTES = 6_000_000
 
+
 @pytest.fixture(scope="module")
 def measured(small_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a process measured that went through all phases."""
@@ -41,7 +42,10 @@ def measured(small_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> d
     result = subprocess.run(words, capture_output=True, text=True, env=environment)
     assert result.returncode == 0, result.stderr[-3000:]
     found: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
-    print(f"\n{found['scenes']} scenes, {found['records']} records, {found['shards']} shards, page {found['page']:,} bytes")
+    print(
+        f"\n{found['scenes']} scenes, {found['records']} records, {found['shards']} shards, "
+        f"page of {found['page']:,} bytes"
+    )
     for name, phase in found["phases"].items():
         memory, files = (phase[what] for what in ("memory", "files"))
         print(

@@ -67,7 +67,15 @@ def run_campaign(seeds: Path, cases: int, seed: int = 0, only: str = "", targets
 
 
 def _one_child(
-    seeds: Path, scratch: Path, cases: int, seed: int, resume: int, only: str, targets: str, outcome: Outcome, seen: set[str]
+    seeds: Path,
+    scratch: Path,
+    cases: int,
+    seed: int,
+    resume: int,
+    only: str,
+    targets: str,
+    outcome: Outcome,
+    seen: set[str],
 ) -> tuple[int, str | None]:
     """Run a child to its end; if that comes early, the number at which it did and how."""
     with tempfile.NamedTemporaryFile() as board, tempfile.TemporaryFile() as trace:

@@ -18,6 +18,7 @@ import sys
 import time
 import traceback
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -91,10 +92,8 @@ def _warm_up(run: dict[str, Any]) -> None:
 
     for name, case in run.items():
         for number in range(3):
-            try:
+            with suppress(Exception):
                 case(generator_for(0, "warm", name, str(number)))
-            except Exception:  # noqa: BLE001, S110 - it is only to warm up
-                pass
 
 
 def _watched(case: Any, name: str, seed: int, number: int, output: Any) -> bool:
@@ -115,7 +114,11 @@ def _watched(case: Any, name: str, seed: int, number: int, output: Any) -> bool:
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is the finding
         text = "".join(traceback.format_exception(error))
         place = traceback.extract_tb(error.__traceback__)[-1]
-        own = [frame for frame in traceback.extract_tb(error.__traceback__) if "/gapdata/" in frame.filename or "/gapmodel/" in frame.filename]
+        own = [
+            frame
+            for frame in traceback.extract_tb(error.__traceback__)
+            if "/gapdata/" in frame.filename or "/gapmodel/" in frame.filename
+        ]
         last = own[-1] if own else place
         kind = f"{name} {type(error).__name__} {last.filename}:{last.lineno}"
         _report(output, kind, f"{name}:{number}: {type(error).__name__}\n{text[-2500:]}")

@@ -133,7 +133,12 @@ def _annotations(folder: Path) -> None:
     gathered = gather([folder / name for name in (*named, "scannet_val_pred_box.json")])
     (folder / "annotations.json").write_bytes(gathered.scenes[SCENE].to_json())
     columns = ("id", "raw_category", "category", "nyu40id", "nyu40class")
-    rows = [columns, ("1", "wall", "wall", "1", "wall"), ("2", "office chair", "chair", "5", "chair"), ("363", "furnace")]
+    rows = [
+        columns,
+        ("1", "wall", "wall", "1", "wall"),
+        ("2", "office chair", "chair", "5", "chair"),
+        ("363", "furnace"),
+    ]
     (folder / "labels.tsv").write_text("\r\n".join("\t".join(row) for row in rows), newline="")
 
 
@@ -145,10 +150,19 @@ def npz_members() -> dict[str, bytes]:
 def forged_npy(rng: np.random.Generator) -> bytes:
     """An ``.npy`` whose header claims what its bytes are not."""
     descr = ("<f8", "<i4", "|O", "<U9", "|V8", "|S3", "<f4", "[('a', 'O')]", "<m8[s]", "|b1", "<c16")
-    shape = ("()", "(3,)", "(-1,)", "(1099511627776,)", "(2, 3)", "(0,)", "(4611686018427387904, 4)", "('x',)", "(1.5,)")
-    text = "{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}".format(
-        descr[int(rng.integers(len(descr)))], shape[int(rng.integers(len(shape)))]
+    shape = (
+        "()",
+        "(3,)",
+        "(-1,)",
+        "(1099511627776,)",
+        "(2, 3)",
+        "(0,)",
+        "(4611686018427387904, 4)",
+        "('x',)",
+        "(1.5,)",
     )
+    kind, sides = descr[int(rng.integers(len(descr)))], shape[int(rng.integers(len(shape)))]
+    text = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {sides}, }}"
     header = text.encode().ljust(117) + b"\n"
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + rng.bytes(int(rng.integers(40)))
 
@@ -162,7 +176,14 @@ def _record(folder: Path) -> None:
         proposal={"center": [0, 0, 1], "size": [1, 1, 1], "rotation": np.eye(3).tolist(), "iou": 0.5},
     )  # fmt: skip
     prompt = Prompt(index=1, frame=1, pixel=(3, 4), point=(0.0, 1.0, 2.0), object_id=3, label="chair")
-    said = {"kind": "description", "object_id": 3, "ann_id": "0", "object_name": "chair", "text": "a chair", "unique": True}
+    said = {
+        "kind": "description",
+        "object_id": 3,
+        "ann_id": "0",
+        "object_name": "chair",
+        "text": "a chair",
+        "unique": True,
+    }
     talk = {"kind": "conversation", "task": "det", "question": "q", "answer": "a", "mark": [0, 1.0, 2.0]}
     record = make_record(
         objects=(item,),
@@ -205,5 +226,3 @@ def forged_zip_member(name: str, data: bytes) -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(name, data)
     return buffer.getvalue()
-
-

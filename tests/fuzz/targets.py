@@ -74,7 +74,8 @@ def attempt(read: Callable[[], Any]) -> None:
 def check_message(error: GapDataError) -> None:
     """An error's text is one line of bounded length."""
     text = str(error)
-    assert "\n" not in text and len(text) < 3000, f"the message has {len(text)} characters: {text[:300]!r}"
+    assert "\n" not in text, f"the message has several lines: {text[:300]!r}"
+    assert len(text) < 3000, f"the message has {len(text)} characters: {text[:300]!r}"
 
 
 def sens(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
@@ -145,7 +146,9 @@ def annotation_files(seeds: Path, scratch: Path) -> Callable[[np.random.Generato
         return damaged_json(tree, rng)
 
     def case(rng: np.random.Generator) -> int:
-        make, name = pick(rng, ((pickled, "x_val.pkl"), (masks, "scene0000_00.mask.npz"), (text, "x.json")) + ((text, "x.json"),) * 2)
+        make, name = pick(
+            rng, ((pickled, "x_val.pkl"), (masks, "scene0000_00.mask.npz"), (text, "x.json")) + ((text, "x.json"),) * 2
+        )
         path, data = scratch / name, make(rng)
         path.write_bytes(data)
 
@@ -328,7 +331,17 @@ def forged_tar(tar: bytes, rng: np.random.Generator) -> bytes:
     changed = bytearray(tar)
     headers = [at for at in range(0, len(tar), 512) if tar[at + 257 : at + 262] == b"ustar"]
     fields = ((0, 100), (100, 8), (124, 12), (136, 12), (156, 1), (157, 100), (257, 8), (345, 155))
-    values = (b"../../x\0", b"/etc/passwd\0", b"77777777777\0", b"\x80" + b"\xff" * 11, b"\xff" * 12, b"x", b"g", b"L", b"K")
+    values = (
+        b"../../x\0",
+        b"/etc/passwd\0",
+        b"77777777777\0",
+        b"\x80" + b"\xff" * 11,
+        b"\xff" * 12,
+        b"x",
+        b"g",
+        b"L",
+        b"K",
+    )
     values += (b"S", b"1", b"5", b"6", b"\0", b"-1\0", b"00000000000\0", b"\xc3\x28\0", b"00000001000\0")
     for _ in range(int(rng.integers(1, 3))):
         at, (start, size) = pick(rng, headers), pick(rng, fields)
@@ -370,7 +383,9 @@ def shards(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
         for _ in range(int(rng.integers(1, 4))):
             row = pick(rng, changed)
             if rng.random() < 0.3:
-                row[pick(rng, ("shard", "key", "split", "view"))] = pick(rng, (None, "", "../x", "/etc/passwd", "a\0b", "é" * 200))
+                row[pick(rng, ("shard", "key", "split", "view"))] = pick(
+                    rng, (None, "", "../x", "/etc/passwd", "a\0b", "é" * 200)
+                )
             elif row["members"]:
                 member = pick(rng, row["members"])
                 name = pick(rng, ("offset", "size", "name"))
@@ -452,7 +467,17 @@ def recipes(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
 
     known = [path.read_bytes() for path in sorted(manifests_folder().glob("*.toml"))]
     path = scratch / "recipe.toml"
-    words = ("seed", "frames.image_size", "clips.frames", "quality.min_overlap", "shards", "x.y", "prompts.border", ".", "")
+    words = (
+        "seed",
+        "frames.image_size",
+        "clips.frames",
+        "quality.min_overlap",
+        "shards",
+        "x.y",
+        "prompts.border",
+        ".",
+        "",
+    )
     values = ("1", "-1", "1e400", "[1]", "[64, 48]", "true", "nan", "'x'", "{a=1}", "99999999999999999999", "[[[[", "=")
 
     def case(rng: np.random.Generator) -> int:
@@ -511,7 +536,19 @@ def answers(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
         pointmap.several_answer_text({1: pointmap.PointmapAnswer(point=(1.0, 2.0, 3.0), label=None)}),
         "A brown chair.",
     )
-    marks = ("[" * 5000, "{" * 5000, "(" * 300, "-" * 4000, "\\" * 999, '"' * 99, "\ud800", "\0", "9" * 5000, "1e999999", "²٣")
+    marks = (
+        "[" * 5000,
+        "{" * 5000,
+        "(" * 300,
+        "-" * 4000,
+        "\\" * 999,
+        '"' * 99,
+        "\ud800",
+        "\0",
+        "9" * 5000,
+        "1e999999",
+        "²٣",
+    )
     parsers = (
         *(detection.parse, detection_compat.parse_lines, captioning.parse, pointmap.parse, pointmap.parse_several),
         *(grounding_box.parse, grounding.parse, grounding_frame.parse),
@@ -537,7 +574,14 @@ TARGETS: Mapping[str, Target] = {
     make.__name__: Target(name=make.__name__, share=share, make=make)
     for make, share in (
         *((sens, 15), (annotation_files, 25), (scene_json, 6), (mask_archive, 8), (scene_folder, 10)),
-        *((frame_folder, 5), (record, 10), (shards, 8), (build_folder, 3), (recipes, 3), (predictions, 2), (answers, 5)),
+        *(
+            (frame_folder, 5),
+            (record, 10),
+            (shards, 8),
+            (build_folder, 3),
+            (recipes, 3),
+            (predictions, 2),
+            (answers, 5),
+        ),
     )
 }
-
