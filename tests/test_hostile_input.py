@@ -86,8 +86,8 @@ def test_thousands_of_damaged_files_are_read_or_refused(small_dataset: Path, tmp
         "import sys; sys.path[:0] = sys.argv[1:3]\n"
         "from pathlib import Path; from campaign import run_campaign; from seeds import write_seeds\n"
         "write_seeds(Path(sys.argv[3]), Path(sys.argv[4]))\n"
-        "outcome = run_campaign(Path(sys.argv[3]), 3000)\n"
-        "print(outcome.text()); sys.exit(bool(outcome.findings) or outcome.cases != 3000)"
+        "outcome = run_campaign(Path(sys.argv[3]), 2500)\n"
+        "print(outcome.text()); sys.exit(bool(outcome.findings) or outcome.cases != 2500)"
     )
     folders = [
         str(REPOSITORY / "tests" / "fuzz"),

@@ -94,8 +94,9 @@ def test_the_index_of_a_million_records_is_light(build: Path) -> None:
         f"\nindex of {found['records']:,} records, {size / 1e6:.0f} MB: loaded in {found['load']:.2f} s CPU "
         f"(at most {LOAD_SECONDS}), process {found['imported'] / 2**20:.0f} MiB before, "
         f"{found['loaded'] / 2**20:.0f} after, "
-        f"{found['peak'] / 2**20:.0f} after all that follows (at most {PEAK_BYTES / 1e6:.0f} MB); select {found['select']:.2f} s, "
-        f"order {found['order']:.2f} s, first batch of an epoch {found['epoch']:.2f} s, "
+        f"{found['peak'] / 2**20:.0f} after all that follows (at most {PEAK_BYTES / 1e6:.0f} MB); "
+        f"select {found['select']:.2f} s, order {found['order']:.2f} s, first batch of an epoch "
+        f"{found['epoch']:.2f} s, "
         f"further ones {1e3 * found['batch']:.2f} ms, a record's span {1e6 * found['span']:.1f} us"
     )
     assert found["load"] < LOAD_SECONDS
