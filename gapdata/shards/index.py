@@ -15,7 +15,6 @@ from gapdata.json_shape import misfit
 from gapdata.object_store import ObjectPath
 from gapdata.storage import Location
 
-INDEX_NAME = "index.parquet"
 BATCH_ROWS = 1 << 12
 READ_BUFFER = 1 << 20  # bytes
 
@@ -34,6 +33,8 @@ COMMIT: dict[str, Any] = {
     ],
 }
 """The shape of a commit record, as far as shards go; what a scene's outcome holds is the engine's."""
+
+INDEX_NAME = "index.parquet"
 
 
 def read_commit(path: Location) -> dict[str, Any]:
