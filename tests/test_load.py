@@ -18,8 +18,8 @@ from conftest import REPOSITORY
 
 SCENES = int(os.environ.get("SCENES", "72"))
 GROWTH = 24 << 20
-"""Bytes that a phase may hold more in its last quarter than in its first. Of 300 scenes a build holds 15 MiB more at its
-end, where index and report are compiled from all commit records; all else is below 2 MiB."""
+"""Bytes that a phase may hold more in its last quarter than in its first. After 300 scenes a build holds 15 MiB more,
+because index and report are compiled from all commit records; the other phases less than 2."""
 FEW_FILES, OPEN_FILES, READING = 16, 80, ("report", "training")
 """A reader of shards keeps 64 of them open; building and checking need the files of one scene or shard."""
 PAGE_BYTES = 6_000_000
