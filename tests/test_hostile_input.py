@@ -100,6 +100,41 @@ def test_thousands_of_damaged_files_are_read_or_refused(small_dataset: Path, tmp
     assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-3000:]
 
 
+BROKEN = """
+import os, sys, time
+sys.path[:0] = sys.argv.pop(1).split(os.pathsep)
+import child
+from targets import Target
+def crashes(rng): os.abort()
+def hangs(rng):
+    while True: pass
+def hoards(rng): return len(bytearray(b"x") * (300 << 20)) >> 28
+def raises(rng): raise KeyError("foreign")
+made = (crashes, hangs, hoards, raises)
+child.TARGETS = {case.__name__: Target(name=case.__name__, share=1, make=lambda a, b, c=case: c) for case in made}
+child.CPU_SECONDS, child._warm_up = 0.5, lambda run: None
+child.main()
+"""
+
+
+def test_the_campaign_names_the_case_that_crashes_hangs_takes_memory_or_raises(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text(BROKEN.replace("sys.argv.pop(1)", repr(str(REPOSITORY / "tests" / "fuzz"))))
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from campaign import run_campaign\n"
+        "print(run_campaign(Path(), 4, child=Path(sys.argv[2])).text())"
+    )
+    words = [sys.executable, "-c", code, str(REPOSITORY / "tests" / "fuzz"), str(tmp_path / "broken.py")]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    found = subprocess.run(words, capture_output=True, text=True, env=environment).stdout
+    for name, what in (
+        ("crashes", "the process dies by SIGABRT"),
+        ("hangs", "the process dies by SIGPROF"),
+        ("hoards", " MiB for 1 bytes of input"),
+        ("raises", "KeyError"),
+    ):
+        assert any(line.startswith(f"{name}:") and line.endswith(what) for line in found.splitlines()), found
+
+
 def changed(path: Path, offset: int, data: bytes) -> Path:
     """The file with some bytes written over."""
     content = bytearray(path.read_bytes())

@@ -27,6 +27,8 @@ HERE = Path(__file__).resolve().parent
 WALL_SECONDS = 120.0
 """A case that has not ended after so long waits for something."""
 MAX_RESTARTS = 200
+BOARD = struct.Struct("<q24s")
+"""The number of the case that a child is at, and its target."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,13 +53,16 @@ class Outcome:
         return "\n".join([*lines, *self.findings])
 
 
-def run_campaign(seeds: Path, cases: int, seed: int = 0, only: str = "", targets: str = "") -> Outcome:
+def run_campaign(
+    seeds: Path, cases: int, seed: int = 0, only: str = "", targets: str = "", child: Path = HERE / "child.py"
+) -> Outcome:
     """Run so many cases over the seeds of :func:`seeds.write_seeds`, in one child process at a time."""
     outcome, seen = Outcome(), set[str]()
     with tempfile.TemporaryDirectory() as scratch:
         resume = 0
         for _ in range(MAX_RESTARTS):
-            at, problem = _one_child(seeds, Path(scratch), cases, seed, resume, only, targets, outcome, seen)
+            words = [str(seeds), tempfile.mkdtemp(dir=scratch), str(cases), str(seed), str(resume), only, targets]
+            at, problem = _one_child([sys.executable, str(child), *words], outcome, seen)
             if problem is None:
                 return outcome
             outcome.findings.append(problem)
@@ -66,35 +71,22 @@ def run_campaign(seeds: Path, cases: int, seed: int = 0, only: str = "", targets
     return outcome
 
 
-def _one_child(
-    seeds: Path,
-    scratch: Path,
-    cases: int,
-    seed: int,
-    resume: int,
-    only: str,
-    targets: str,
-    outcome: Outcome,
-    seen: set[str],
-) -> tuple[int, str | None]:
+def _one_child(words: list[str], outcome: Outcome, seen: set[str]) -> tuple[int, str | None]:
     """Run a child to its end; if that comes early, the number at which it did and how."""
     with tempfile.NamedTemporaryFile() as board, tempfile.TemporaryFile() as trace:
-        board.write(bytes(16))
+        board.write(bytes(BOARD.size))
         board.flush()
-        work = tempfile.mkdtemp(dir=scratch)
-        words = [sys.executable, str(HERE / "child.py"), str(seeds), work, board.name]
-        words += [str(number) for number in (cases, seed, resume)] + [only, targets]
         environment = {**os.environ, "ARROW_DEFAULT_MEMORY_POOL": "system", "OMP_NUM_THREADS": "1"}
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=trace, env=environment)
-        with mmap.mmap(board.fileno(), 16) as progress:
+        process = subprocess.Popen([*words, board.name], stdout=subprocess.PIPE, stderr=trace, env=environment)
+        with mmap.mmap(board.fileno(), BOARD.size) as progress:
             stuck = _follow(process, progress, outcome, seen)
-            at = struct.unpack_from("<q", progress)[0]
+            at, name = BOARD.unpack(progress[: BOARD.size])
         if process.wait() == 0:
             return at, None
         trace.seek(0)
         tail = trace.read().decode(errors="replace")[-3000:]
         died = "hangs" if stuck else "dies by " + _signal_name(process.returncode)
-        return at, f"case {at}: the process {died}\n{tail}"
+        return at, f"{name.rstrip(bytes(1)).decode()}:{at}: the process {died}\n{tail}"
 
 
 def _signal_name(status: int) -> str:
@@ -103,10 +95,10 @@ def _signal_name(status: int) -> str:
 
 def _follow(process: subprocess.Popen[bytes], progress: mmap.mmap, outcome: Outcome, seen: set[str]) -> bool:
     """Read what the child reports until it ends; kill it where it makes no progress."""
-    last, since = bytes(16), time.monotonic()
+    last, since = b"", time.monotonic()
     for line in _lines(process):
         if line is None:
-            now = progress[:16]
+            now = progress[: BOARD.size]
             if now != last:
                 last, since = now, time.monotonic()
             elif time.monotonic() - since > WALL_SECONDS:

@@ -1,4 +1,4 @@
-"""The process in which cases run: ``child.py SEEDS SCRATCH BOARD CASES SEED RESUME ONLY TARGETS``.
+"""The process in which cases run: ``child.py SEEDS SCRATCH CASES SEED RESUME ONLY TARGETS BOARD``.
 
 Before each case its number goes to the board, a file that the parent maps. Each case has a limit of CPU time, after
 which the kernel ends the process; address space is limited, so that an allocation by a file's claim fails; and what
@@ -13,7 +13,6 @@ import mmap
 import os
 import resource
 import signal
-import struct
 import sys
 import time
 import traceback
@@ -27,6 +26,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent.parent)]
 
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
+from campaign import BOARD  # noqa: E402
 from targets import REFUSED, TARGETS, check_message  # noqa: E402
 
 from gapdata.errors import GapDataError  # noqa: E402
@@ -41,9 +41,9 @@ MEMORY_FLOOR, MEMORY_PER_BYTE = 48 << 20, 24
 
 def main() -> None:
     """Run the cases from RESUME on."""
-    seeds, scratch, board = (Path(word) for word in sys.argv[1:4])
-    cases, seed, resume = (int(word) for word in sys.argv[4:7])
-    only, names = sys.argv[7:9]
+    seeds, scratch = (Path(word) for word in sys.argv[1:3])
+    cases, seed, resume = (int(word) for word in sys.argv[3:6])
+    only, names, board = sys.argv[6:9]
     output = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     warnings.simplefilter("ignore")
@@ -55,7 +55,7 @@ def main() -> None:
         run[name] = TARGETS[name].make(seeds, scratch / name)
     faulthandler.enable()
     faulthandler.register(signal.SIGPROF, all_threads=False, chain=True)
-    with open(board, "r+b") as file, mmap.mmap(file.fileno(), 16) as progress:
+    with open(board, "r+b") as file, mmap.mmap(file.fileno(), BOARD.size) as progress:
         if only:
             name, _, number = only.partition(":")
             _watched(run[name], name, seed, int(number), output)
@@ -68,7 +68,7 @@ def main() -> None:
         for number, name in enumerate(_schedule(chosen, cases)):
             if number < resume:
                 continue
-            struct.pack_into("<q", progress, 0, number)
+            progress[: BOARD.size] = BOARD.pack(number, name.encode())
             taken = _watched(run[name], name, seed, number, output)
             counts = ran.setdefault(name, [0, 0])
             counts[0], counts[1] = counts[0] + 1, counts[1] + taken
