@@ -104,7 +104,7 @@ BROKEN = """
 import os, sys, time
 sys.path[:0] = sys.argv.pop(1).split(os.pathsep)
 import child
-from targets import Target
+from cases import Target
 def crashes(rng): os.abort()
 def hangs(rng):
     while True: pass

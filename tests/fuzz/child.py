@@ -27,7 +27,8 @@ sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent.parent)]
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 from campaign import BOARD  # noqa: E402
-from targets import REFUSED, TARGETS, check_message  # noqa: E402
+from cases import REFUSED, check_message  # noqa: E402
+from targets import TARGETS  # noqa: E402
 
 from gapdata.errors import GapDataError  # noqa: E402
 from gapdata.seeding import generator_for  # noqa: E402
