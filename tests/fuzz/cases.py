@@ -18,7 +18,7 @@ from gapdata.errors import GapDataError
 class Target:
     """One kind of input.
 
-    ``read`` runs one case in a scratch folder that the target has for itself and returns the bytes of its input;
+    What ``make`` gives runs one case in a scratch folder of the target's own and returns the bytes of its input;
     ``share`` is its part of all cases.
     """
 
