@@ -28,7 +28,8 @@ SHARD_NAME = re.compile(r"[A-Za-z0-9_-]{1,200}")
 """A shard's name is part of a path, so it has neither dots nor slashes."""
 MAX_OFFSET = 1 << 60
 MAX_RECORD_BYTES = 2**32 - 1
-COLUMNS = ("key", "shard", "split", "view", "members")
+COUNTS = ("prompts", "objects")
+COLUMNS = ("key", "shard", "split", "view", *COUNTS, "members")
 CODED = ("shard", "split", "view", "members.list.element.name")
 
 
@@ -84,6 +85,7 @@ class RecordPlaces:
 
     Attributes:
         shard_names: the shards; ``shard`` (N,) holds each record's number in them.
+        counts: by name of :data:`COUNTS`, how many of them each record has, (N,) int32.
 
     Raises:
         UsageError: the place holds no finished build.
@@ -96,22 +98,26 @@ class RecordPlaces:
         self.path = build / INDEX_NAME
         columns = {name: Names() for name in ("shard", "split", "view")}
         parts: dict[str, list[NDArray[Any]]] = {name: [] for name in columns}
+        numbers: dict[str, list[NDArray[np.int32]]] = {name: [np.empty(0, np.int32)] for name in COUNTS}
         self._members = Names()
         self._pieces: list[_Piece] = []
         for batch in index_batches(build, COLUMNS, CODED):
             if any(batch.column(name).null_count for name in COLUMNS):
-                raise self._wrong("lacks the key, shard, split, view or members of a record")
+                raise self._wrong("lacks the key, shard, split, view, counts or members of a record")
             try:
                 batch.column("key").validate(full=True)
                 self._pieces.append(self._piece(batch.column("key"), batch.column("members")))
                 for name, names in columns.items():
                     parts[name].append(names.codes(batch.column(name)))
+                for name, found in numbers.items():
+                    found.append(batch.column(name).to_numpy())
             except ValueError as error:
                 raise self._wrong(f"is damaged: {error}") from error
         pa.default_memory_pool().release_unused()
         self._ends = list(accumulate(len(piece.start) for piece in self._pieces))
         codes = {name: np.concatenate(found) if found else np.empty(0, np.uint8) for name, found in parts.items()}
         self.shard_names, self.shard = columns["shard"].texts, codes["shard"]
+        self.counts = {name: np.concatenate(found) for name, found in numbers.items()}
         self._filters = {name: (columns[name], codes[name]) for name in ("split", "view")}
         wrong = next((name for name in self.shard_names if not SHARD_NAME.fullmatch(name)), None)
         if wrong is not None:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gapdata.errors import ShardError, UsageError
 from gapdata.object_store import ObjectPath
@@ -58,6 +59,10 @@ class ShardReader:
         """Positions of the records of a split (``train``, ``val``, ...) and of a kind of view (``clip``, ``scene``,
         ...)."""
         return self._places.selected(split=split, view=view).tolist()
+
+    def counts(self, name: str) -> NDArray[np.int32]:
+        """How many ``prompts`` or ``objects`` each record has, (records,), as the index tells."""
+        return self._places.counts[name]
 
     def order(
         self, *, seed: int, split: str | None = None, view: str | None = None, shards_per_group: int = 8
