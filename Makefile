@@ -5,8 +5,9 @@ BIN    := $(VENV)/bin
 DEMO   ?= outputs/demo
 # SIZE=small is the smallest demo that still exercises every step; SIZE=full is what `make demo` shows.
 SIZE   ?= full
+CASES  ?= 100000
 
-.PHONY: setup demo test lint format bench clean
+.PHONY: setup demo test lint format bench fuzz load clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.ready
@@ -38,6 +39,14 @@ format: setup
 
 bench: setup
 	$(BIN)/python -m pytest tests/benchmarks --override-ini addopts= -q -s -p no:dash
+
+# CASES damaged files, each of which must be read or refused by name; a quarter of an hour.
+fuzz: setup
+	$(BIN)/python tests/fuzz/campaign.py --cases $(CASES)
+
+# Three hundred scenes built, verified, reported on and trained from, without growth; several minutes.
+load: setup
+	SCENES=300 $(BIN)/python -m pytest tests/test_load.py --override-ini addopts= -q -s -p no:dash
 
 clean:
 	rm -rf outputs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -7,7 +7,12 @@ damage in a source is quarantined and the rest goes on, a mistake in the request
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
+
+MAX_PROBLEM = 1000
+"""Characters of a problem that are kept: what is wrong may be a value out of a hostile file."""
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 
 class GapDataError(Exception):
@@ -32,7 +37,7 @@ class GapDataError(Exception):
         frame: int | None = None,
         cure: str | None = None,
     ) -> None:
-        self.problem = problem
+        self.problem = _one_line(problem)
         self.path = None if path is None else str(path)
         self.scene = scene
         self.frame = frame
@@ -50,6 +55,13 @@ class GapDataError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         """Survive the trip from a worker process to the driver with every field."""
         return _restore, (type(self), self.problem, self.path, self.scene, self.frame, self.cure)
+
+
+def _one_line(text: str) -> str:
+    """A problem that can be printed: values and other libraries' messages bring line breaks, terminal codes, lone
+    surrogates and megabytes."""
+    line = _UNPRINTABLE.sub(" ", text if len(text) <= MAX_PROBLEM else f"{text[:MAX_PROBLEM]}...")
+    return line.strip() if line != text else text
 
 
 def _restore(

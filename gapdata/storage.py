@@ -7,8 +7,10 @@ imports pyarrow for a local path.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import stat
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -62,9 +64,14 @@ class LocalFile:
     """
 
     def __init__(self, path: Path, *, scattered: bool = False) -> None:
-        self._descriptor = os.open(path, os.O_RDONLY)
+        # Without O_NONBLOCK, a named pipe in the place of a file would be waited for without end.
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         try:
-            self.size = os.fstat(self._descriptor).st_size
+            status = os.fstat(self._descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                kind = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL
+                raise OSError(kind, "Is a directory" if kind == errno.EISDIR else "Is no regular file", str(path))
+            self.size = status.st_size
             if scattered and hasattr(os, "posix_fadvise"):
                 os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_RANDOM)
         except BaseException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import tomllib
 import types
 from collections.abc import Mapping, Sequence
@@ -24,14 +25,14 @@ def read_toml(kind: type[Any], path: Path | None, overrides: Sequence[str] = ())
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise UsageError(f"recipe cannot be read: {error.strerror}", path=path) from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise UsageError(f"recipe is not valid TOML: {error}", path=path) from error
     for override in overrides:
         _apply_override(values, override)
     return from_mapping(kind, values, path)
 
 
-def refuse_broken_rules(rules: Mapping[str, bool], path: Path | None) -> None:
+def refuse_broken_rules(rules: Mapping[str, bool], path: object) -> None:
     """Raise :class:`UsageError` with the first rule that does not hold."""
     for rule, holds in rules.items():
         if not holds:
@@ -66,7 +67,7 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
         raise UsageError(f"--set {override!r} has no '='", cure="write --set section.field=value")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         value = text
     *sections, field = name.strip().split(".")
     for section in sections:
@@ -86,7 +87,8 @@ def _coerced(value: Any, hint: Any, where: str, path: object) -> Any:
             if len(kinds) == len(value):
                 return tuple(_coerced(item, kind, where, path) for item, kind in zip(value, kinds, strict=True))
         elif option is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-            return float(value)
+            if abs(value) <= sys.float_info.max:
+                return float(value)
         elif option is type(None) and value is None:
             return None
         elif isinstance(option, type) and type(value) is option:

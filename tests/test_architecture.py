@@ -14,6 +14,8 @@ ORDER = [
     "errors",
     "seeding",
     "toml_fields",
+    "json_shape",
+    "npy",
     "object_store",
     "storage",
     "argument_types",

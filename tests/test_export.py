@@ -348,7 +348,7 @@ def first_clip(shards: Path) -> Record:
         ({"frame_ids": (-1, 3)}, "-1 is no raw index"),
         ({"frame_ids": (0, 10**9)}, "1000000000 is no raw index"),
         ({"split": "../train"}, "is of a split '../train'"),
-        ({"camera_to_world": np.full((2, 4, 4), -np.inf)}, "a camera is not finite"),
+        ({"camera_to_world": np.full((2, 4, 4), -np.inf)}, "camera_to_world of frame 0 is not rigid"),
         ({"image_size": (128, 96)}, "an image is no complete one of the record's size"),
         ({"members": {}}, "member 00.jpg is missing"),
     ],

@@ -80,7 +80,9 @@ def make_record(seed: int = 0, **fields: object) -> Record:
 
 @given(st.lists(objects, max_size=3).map(tuple), st.lists(prompts, max_size=3).map(tuple), st.booleans())
 def test_a_record_survives_json(found: tuple[ViewObject, ...], asked: tuple[Prompt, ...], aligned: bool) -> None:
-    record = make_record(objects=found, prompts=asked, axis_alignment=np.eye(4) * 0.5 if aligned else None)
+    record = make_record(
+        objects=found, prompts=asked, axis_alignment=np.diag([-1.0, -1.0, 1.0, 1.0]) if aligned else None
+    )
     again = record_from_json(record.to_json())
     assert again.objects == found
     assert again.prompts == asked

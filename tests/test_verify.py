@@ -180,7 +180,7 @@ def test_a_cut_tar_is_found_with_and_without_checksums(build: Path, cut: int) ->
         (edit_json(lambda f: f["intrinsics"][1].__setitem__(0, -5.0)), "intrinsics are implausible"),
         (edit_json(lambda f: f["intrinsics"][1].__setitem__(0, 1e999)), "intrinsics are implausible"),
         (edit_json(lambda f: f["prompts"][0]["point"].__setitem__(0, 9.0)), "prompt 1: its point projects to"),
-        (edit_json(lambda f: f["prompts"][0].update(index=1e999)), "cannot be checked: OverflowError"),
+        (edit_json(lambda f: f["prompts"][0].update(index=1e999)), "does not follow schema 1: OverflowError"),
         (edit_json(lambda f: f["prompts"][0].update(pixel=[500, 3])), "pixel [500, 3] is outside the image"),
         (edit_json(lambda f: f["prompts"][0].update(label="unicorn")), "'unicorn', which is not listed so"),
         (edit_json(lambda f: f["objects"].pop(0)), "which is not listed"),

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import io
 import math
-import re
 import struct
 import zipfile
 import zlib
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.errors import AnnotationError
+from gapdata.npy import read_header
 
-MAX_HEADER = 4096
 BLOCK = 16 << 20
 
-_HEADER = re.compile(
-    r"\{'descr': '(?P<dtype>[<>|=]?(?:[biuf]\d|S\d{1,3}|\?))', 'fortran_order': (?:True|False), "
-    r"'shape': \((?P<shape>|\d{1,20},|\d{1,20}(?:, \d{1,20}){1,3}),?\), ?\}\s*"
-)
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -81,7 +76,7 @@ class Npz:
         entry = self._entries[name]
         try:
             with self._archive.open(entry) as file:
-                dtype, shape, start = _read_header(file)
+                dtype, shape, start = read_header(file)
         except _DAMAGE as error:
             raise self._damaged(f"member {name} is damaged: {error}") from error
         member = Member(name=name, dtype=dtype, shape=shape, start=start)
@@ -115,19 +110,3 @@ class Npz:
 
     def _damaged(self, problem: str) -> AnnotationError:
         return AnnotationError(problem, path=self.path, cure="download the file again")
-
-
-def _read_header(file: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], int]:
-    """Dtype, shape and size of the header (NumPy's format 1 to 3). numpy's own reader evaluates the text."""
-    magic = file.read(8)
-    if len(magic) != 8 or magic[:6] != b"\x93NUMPY" or magic[6] not in (1, 2, 3):
-        raise ValueError("it is no .npy")
-    width = 2 if magic[6] == 1 else 4
-    length = int.from_bytes(file.read(width), "little")
-    if length > MAX_HEADER:
-        raise ValueError(f"its header has {length} bytes")
-    match = _HEADER.fullmatch(file.read(length).decode("latin-1"))
-    if match is None:
-        raise ValueError("its header is not that of an array of numbers")
-    shape = tuple(int(side) for side in re.findall(r"\d+", match["shape"]))
-    return np.dtype(match["dtype"]), shape, 8 + width + length

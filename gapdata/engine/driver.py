@@ -29,7 +29,7 @@ from gapdata.engine.plan import (
 )
 from gapdata.engine.progress import Progress
 from gapdata.engine.recipe import Recipe
-from gapdata.engine.report import REPORT_NAME, compile_report, write_report
+from gapdata.engine.report import REPORT_NAME, compile_report, counts_up, write_report
 from gapdata.engine.retry import Retry, plan_retry
 from gapdata.engine.scene_builder import ANNOTATIONS_FOLDER
 from gapdata.engine.stopping import StopSignals
@@ -244,7 +244,7 @@ def is_committed(out: Location, plan: Plan, shard: ShardPlan) -> bool:
         commit = read_commit(path)
     except ShardError:
         return False
-    if commit.get("fingerprint") != shard_fingerprint(plan.source, plan.recipe, shard):
+    if commit.get("fingerprint") != shard_fingerprint(plan.source, plan.recipe, shard) or not counts_up([commit]):
         return False
     tar = out / f"{shard.name}.tar"
     return not commit["records"] or (tar.is_file() and tar.stat().st_size == commit["tar_bytes"])

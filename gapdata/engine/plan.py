@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from gapdata.annotations.scene_annotations import SceneAnnotations
 from gapdata.atomic import write_atomically
-from gapdata.engine.recipe import Recipe
+from gapdata.engine.recipe import Recipe, check_ranges
 from gapdata.engine.views import expected_around, plan_views
 from gapdata.errors import SourceError, UsageError
 from gapdata.geometry.camera import is_rigid
@@ -23,6 +24,9 @@ ENGINE_VERSION = 7
 """Raised whenever the same sources and recipe would give other bytes than before."""
 PLAN_NAME = "plan.json"
 NAMED_DIFFERENCES = 4
+SHARD_NAME = re.compile(r"shard-\d{6,9}")
+SCENE_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
+"""Names that a plan may hold: files are opened, and commit records removed, by them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,13 +148,15 @@ def read_plan(build: Location) -> Plan:
         fields = json.loads(path.read_bytes())
         if fields["engine"] == ENGINE_VERSION:
             shards = tuple(from_mapping(ShardPlan, _with_scenes(shard), path) for shard in fields["shards"])
-            recipe = from_mapping(Recipe, fields["recipe"], path)
-            return Plan(engine=fields["engine"], source=fields["source"], recipe=recipe, shards=shards)
+            recipe: Recipe = from_mapping(Recipe, fields["recipe"], path)
+            check_ranges(recipe, path)
+            _check_names(shards)
+            return Plan(engine=fields["engine"], source=str(fields["source"]), recipe=recipe, shards=shards)
     except FileNotFoundError as error:
         raise UsageError(
             "holds no build (no plan.json)", path=build, cure="run `gapdata build-shards` first"
         ) from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(
             f"plan cannot be read: {error!r}", path=path, cure="build into a new --out directory"
         ) from error
@@ -233,6 +239,19 @@ def split_of(dataset: Dataset, recipe: Recipe, annotations: SceneAnnotations) ->
             if item.split is not None:
                 return item.split, item.source
     return dataset.split(annotations.scene_id), ""
+
+
+def _check_names(shards: Sequence[ShardPlan]) -> None:
+    names = [shard.name for shard in shards]
+    scenes = [scene.scene_id for shard in shards for scene in shard.scenes]
+    for kind, pattern, found in (("shard", SHARD_NAME, names), ("scene", SCENE_ID, scenes)):
+        wrong = next((name for name in found if not pattern.fullmatch(name)), None)
+        if wrong is not None:
+            raise ValueError(f"{wrong[:100]!r} is no name of a {kind}")
+        if len(set(found)) != len(found):
+            raise ValueError(f"it names a {kind} twice")
+    if any(min(scene.frame_count, scene.view_frames, scene.around) < 0 for shard in shards for scene in shard.scenes):
+        raise ValueError("a scene has a negative number of frames")
 
 
 def _with_scenes(shard: Mapping[str, Any]) -> dict[str, Any]:

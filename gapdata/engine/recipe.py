@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gapdata.storage import Location
 from gapdata.toml_fields import read_toml, refuse_broken_rules
 
 
@@ -180,11 +181,16 @@ def read_recipe(path: Path | None, overrides: Sequence[str] = ()) -> Recipe:
         UsageError: the file cannot be read, a field is unknown, or a value has the wrong type or is out of range.
     """
     recipe: Recipe = read_toml(Recipe, path, overrides)
-    _check_ranges(recipe, path)
+    check_ranges(recipe, path)
     return recipe
 
 
-def _check_ranges(recipe: Recipe, path: Path | None) -> None:
+def check_ranges(recipe: Recipe, path: Location | None) -> None:
+    """Refuse a recipe whose values contradict each other or cannot be built with.
+
+    Raises:
+        UsageError: a value is out of range.
+    """
     width, height = recipe.frames.image_size
     checks = {
         "frames.image_size must be two multiples of 16 from 32 to 8192": all(

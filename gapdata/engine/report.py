@@ -10,9 +10,17 @@ from typing import Any
 from gapdata.atomic import write_atomically
 from gapdata.engine.losses import format_losses, table_of_losses
 from gapdata.errors import ShardError, UsageError
+from gapdata.json_shape import misfit
 from gapdata.storage import Location
 
 REPORT_NAME = "report.json"
+LOSS = {"reason": str, "what": str, "count": int, "scenes": int, "first": str}
+QUARANTINED = {
+    **{"scene_id": str, "key": (str, None), "frame": (int, None)},
+    **{"path": (str, None), "problem": str, "cure": (str, None)},
+}
+SHAPES: dict[str, Any] = {"losses": [LOSS], "quarantined": [QUARANTINED]}
+"""Of the fields of a report; all others are counts, or counts by name."""
 SHOWN_QUARANTINED = 20
 
 
@@ -44,6 +52,15 @@ def compile_report(commits: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def counts_up(commits: Sequence[dict[str, Any]]) -> bool:
+    """Whether a report can be compiled from commit records: one that was damaged may hold anything."""
+    try:
+        compile_report(commits)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return False
+    return True
+
+
 def write_report(build: Location, report: dict[str, Any]) -> None:
     """Write ``report.json``."""
     write_atomically(build / REPORT_NAME, json.dumps(report, indent=1).encode())
@@ -58,13 +75,18 @@ def read_report(build: Location) -> dict[str, Any]:
     """
     path = build / REPORT_NAME
     try:
-        return dict(json.loads(path.read_bytes()))
+        report = json.loads(path.read_bytes())
     except FileNotFoundError as error:
         raise UsageError(
             "holds no finished build (no report.json)", path=build, cure="run build-shards again"
         ) from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ShardError(f"cannot be read: {error}", path=path, cure="run build-shards again") from error
+    counts = {name: int if value == 0 else {str: int} for name, value in compile_report([]).items()}
+    problem = misfit(report, {"fingerprint": str, **counts, **SHAPES})
+    if problem is not None:
+        raise ShardError(f"is malformed: {problem}", path=path, cure="run build-shards again")
+    return dict(report)
 
 
 def format_report(report: dict[str, Any]) -> str:
@@ -101,7 +123,10 @@ def format_report(report: dict[str, Any]) -> str:
 def _added(counts: Any) -> dict[str, int]:
     total: Counter[str] = Counter()
     for item in counts:
-        total.update(item)
+        for name, count in item.items():
+            if type(name) is not str or type(count) is not int:
+                raise TypeError(f"a count by name is {count!r:.100}")
+            total[name] += count
     return dict(sorted(total.items()))
 
 

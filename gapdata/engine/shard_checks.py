@@ -120,7 +120,7 @@ def _layout_problems(file: BinaryIO, expected: list[tuple[str, int, int]]) -> It
                     yield f"holds {_named(*found)} where {_named(*expected[position])} was committed"
                     return
                 position += 1
-    except (tarfile.TarError, OSError, ValueError, EOFError, OverflowError) as error:
+    except (tarfile.TarError, OSError, ValueError, EOFError, LookupError, OverflowError, MemoryError) as error:
         yield f"is no whole tar after {position} members: {error}"
         return
     if position < len(expected):

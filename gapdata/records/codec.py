@@ -7,6 +7,7 @@ record's key; ``pointmap.npy`` belongs to the whole view.
 from __future__ import annotations
 
 import io
+import math
 import struct
 from typing import Any
 
@@ -17,15 +18,14 @@ from numpy.typing import NDArray
 from gapdata.errors import ShardError
 from gapdata.geometry.camera import Intrinsics
 from gapdata.geometry.pointmap import first_frame_pointmap
+from gapdata.npy import read_header
 from gapdata.records.schema import Record
-from gapdata.sources.images import PNG_SIGNATURE
+from gapdata.sources.images import PNG_SIGNATURE, could_hold, encoded_image_size
 
 MILLIMETRES_PER_METRE = 1000.0
 PNG_FILTER_UP = 2
 PNG_LEVEL = 1
 """ISA-L's levels end at 3; above 1 depth takes longer and is no smaller."""
-MAX_PIXELS = 100_000_000
-"""Largest image that is decoded: a member that claims more is damaged or hostile."""
 
 
 def member_name(frame: int, suffix: str) -> str:
@@ -91,6 +91,10 @@ def record_prompt_mask(record: Record, frame: int) -> NDArray[np.uint16]:
     prompts."""
     name = member_name(frame, "prompt.png")
     if name not in record.members:
+        largest = max(map(len, record.members.values()), default=0)
+        if not could_hold(largest, record.image_size):
+            width, height = record.image_size
+            raise ShardError(f"record {record.key}: {width}x{height} is no size of its images, which are smaller")
         return np.zeros((record.image_size[1], record.image_size[0]), dtype=np.uint16)
     return _decode_mask(record, name).astype(np.uint16)
 
@@ -111,17 +115,16 @@ def stored_pointmap(record: Record) -> NDArray[np.float32]:
     data = _member(record, "pointmap.npy")
     width, height = record.image_size
     try:
-        array = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+        dtype, shape, start = read_header(io.BytesIO(data))
+    except ValueError as error:
         raise ShardError(f"record {record.key}: pointmap.npy cannot be read: {error}") from error
-    if (
-        array.ndim != 4
-        or array.shape[0] != len(record)
-        or array.shape[3] != 3
-        or array.size > 3 * len(record) * width * height
-    ):
-        raise ShardError(f"record {record.key}: pointmap.npy has shape {array.shape}")
-    return array.astype(np.float32, copy=False)
+    fits = len(shape) == 4 and shape[0] == len(record) and 0 < shape[1] <= height and 0 < shape[2] <= width
+    if not fits or shape[3] != 3:
+        raise ShardError(f"record {record.key}: pointmap.npy has shape {shape}")
+    if dtype != np.float32 or len(data) - start != 4 * math.prod(shape):
+        problem = f"claims {shape} values of {dtype} in {len(data) - start} bytes"
+        raise ShardError(f"record {record.key}: pointmap.npy {problem}")
+    return np.frombuffer(data, dtype=dtype, offset=start).reshape(shape).astype(np.float32)
 
 
 def _member(record: Record, name: str) -> bytes:
@@ -142,15 +145,18 @@ def _decode_mask(record: Record, name: str) -> NDArray[np.uint16]:
 def _decode(record: Record, name: str, flags: int) -> NDArray[Any]:
     import cv2
 
-    data = np.frombuffer(_member(record, name), dtype=np.uint8)
-    width, height = record.image_size
-    if width * height > MAX_PIXELS:
-        raise ShardError(f"record {record.key}: image size {width}x{height} is implausible")
-    image = cv2.imdecode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None
-    if image is None:
+    data = _member(record, name)
+    # What an image claims is compared before anything is decoded, and only what can be compared is decoded.
+    size = encoded_image_size(data)
+    if size is not None and size != record.image_size:
+        wanted = "{}x{}".format(*record.image_size)
+        raise ShardError(f"record {record.key}: member {name} is {size[0]}x{size[1]}, expected {wanted}")
+    image = None
+    if size is not None and could_hold(len(data), size):
+        try:
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+        except cv2.error:
+            image = None
+    if image is None or image.shape[1::-1] != size:
         raise ShardError(f"record {record.key}: member {name} is no image", cure="run `gapdata verify` on the build")
-    if image.shape[:2] != (height, width):
-        raise ShardError(
-            f"record {record.key}: member {name} is {image.shape[1]}x{image.shape[0]}, expected {width}x{height}"
-        )
     return image

@@ -8,6 +8,7 @@ these keep their names.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,8 +18,13 @@ from numpy.typing import NDArray
 
 from gapdata.errors import ShardError
 from gapdata.geometry.camera import Intrinsics
+from gapdata.sources.images import MAX_PIXELS
 
 SCHEMA = 1
+MAX_NUMBER = 1e9
+"""Of a camera: metres, or pixels."""
+MAX_INTEGER = 2**31 - 1
+"""Of ids, pixels and counts."""
 VIEW_KINDS = ("clip", "scene", "around")
 
 
@@ -155,7 +161,7 @@ def record_from_json(data: bytes, members: Mapping[str, bytes] | None = None) ->
                 f"record has schema {fields['schema']}, this version reads {SCHEMA}", cure="upgrade gapmllm"
             )
         record = _record_from_fields(fields, members or {})
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError, AttributeError, RecursionError) as error:
         raise ShardError(f"record JSON does not follow schema {SCHEMA}: {type(error).__name__} {error}") from error
     _check_shapes(record)
     return record
@@ -170,16 +176,16 @@ def _record_from_fields(fields: Mapping[str, Any], members: Mapping[str, bytes])
         split=str(fields["split"]),
         split_origin=str(fields.get("split_origin", "")),
         view=str(fields["view"]),
-        frame_ids=tuple(int(index) for index in fields["frame_ids"]),
-        image_size=(int(fields["image_size"][0]), int(fields["image_size"][1])),
+        frame_ids=tuple(_integer(index) for index in fields["frame_ids"]),
+        image_size=(_integer(fields["image_size"][0]), _integer(fields["image_size"][1])),
         intrinsics=np.array(fields["intrinsics"], dtype=np.float64),
         camera_to_world=np.array(fields["camera_to_world"], dtype=np.float64),
         camera_to_first=np.array(fields["camera_to_first"], dtype=np.float64),
         axis_alignment=None if alignment is None else np.array(alignment, dtype=np.float64),
         objects=tuple(_object_from_fields(item) for item in fields["objects"]),
         prompts=tuple(_prompt_from_fields(item) for item in fields["prompts"]),
-        expressions=tuple(fields["expressions"]),
-        quality=fields["quality"],
+        expressions=tuple(dict(item) for item in fields["expressions"]),
+        quality=dict(fields["quality"]),
         members=members,
     )
 
@@ -187,14 +193,14 @@ def _record_from_fields(fields: Mapping[str, Any], members: Mapping[str, bytes])
 def _object_from_fields(item: Mapping[str, Any]) -> ViewObject:
     aligned, proposal = item.get("aligned_box"), item.get("proposal")
     return ViewObject(
-        object_id=int(item["object_id"]),
+        object_id=_integer(item["object_id"]),
         label=str(item["label"]),
         labels={str(name): str(label) for name, label in item["labels"].items()},
         center=_triple(item["center"]),
         size=_triple(item["size"]),
         rotation=tuple(_triple(row) for row in item["rotation"]),
-        visible_pixels=tuple(int(count) for count in item["visible_pixels"]),
-        aligned_box=None if aligned is None else tuple(float(value) for value in aligned),
+        visible_pixels=tuple(_integer(count) for count in item["visible_pixels"]),
+        aligned_box=None if aligned is None else tuple(_finite(value) for value in aligned),
         proposal=None if proposal is None else _proposal_from_fields(proposal),
     )
 
@@ -204,38 +210,67 @@ def _proposal_from_fields(item: Mapping[str, Any]) -> dict[str, Any]:
         "center": list(_triple(item["center"])),
         "size": list(_triple(item["size"])),
         "rotation": [list(_triple(row)) for row in item["rotation"]],
-        "iou": float(item["iou"]),
+        "iou": _finite(item["iou"]),
     }
 
 
 def _prompt_from_fields(item: Mapping[str, Any]) -> Prompt:
     u, v = item["pixel"]
     return Prompt(
-        index=int(item["index"]),
-        frame=int(item["frame"]),
-        pixel=(int(u), int(v)),
+        index=_integer(item["index"]),
+        frame=_integer(item["frame"]),
+        pixel=(_integer(u), _integer(v)),
         point=_triple(item["point"]),
-        object_id=None if item["object_id"] is None else int(item["object_id"]),
+        object_id=None if item["object_id"] is None else _integer(item["object_id"]),
         label=None if item["label"] is None else str(item["label"]),
     )
 
 
 def _triple(values: Any) -> tuple[float, float, float]:
     x, y, z = values
-    return float(x), float(y), float(z)
+    return _finite(x), _finite(y), _finite(z)
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError("a number is not finite")
+    return number
+
+
+def _integer(value: Any) -> int:
+    number = int(value)
+    if abs(number) > MAX_INTEGER:
+        raise ValueError(f"an integer is beyond {MAX_INTEGER}")
+    return number
+
+
+def _is_pose(matrices: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which of (..., 4, 4) can be a pose at all: finite, of a determinant about 1. Verify looks more closely."""
+    finite = np.asarray((np.abs(matrices) < MAX_NUMBER).all(axis=(-2, -1)))
+    return np.asarray(finite & (np.abs(np.linalg.det(np.where(finite[..., None, None], matrices, 0.0)) - 1) < 0.5))
 
 
 def _check_shapes(record: Record) -> None:
-    count = len(record.frame_ids)
+    count, (width, height) = len(record.frame_ids), record.image_size
+    if not count or min(width, height) < 1 or width * height > MAX_PIXELS:
+        raise ShardError(f"record {record.key}: {count} frames of {width}x{height} are no view")
     expected = {"intrinsics": (count, 4), "camera_to_world": (count, 4, 4), "camera_to_first": (count, 4, 4)}
     for name, shape in expected.items():
         actual = getattr(record, name).shape
         if actual != shape:
             raise ShardError(f"record {record.key}: {name} has shape {actual}, expected {shape}")
+    if not ((np.abs(record.intrinsics) < MAX_NUMBER).all() and (record.intrinsics[:, :2] > 0).all()):
+        raise ShardError(f"record {record.key}: intrinsics are implausible")
+    for name in ("camera_to_world", "camera_to_first"):
+        for frame in np.flatnonzero(~_is_pose(getattr(record, name))):
+            raise ShardError(f"record {record.key}: {name} of frame {frame} is not rigid")
     if record.axis_alignment is not None and record.axis_alignment.shape != (4, 4):
         raise ShardError(
             f"record {record.key}: axis_alignment has shape {record.axis_alignment.shape}, expected (4, 4)"
         )
+    if record.axis_alignment is not None and not _is_pose(record.axis_alignment):
+        raise ShardError(f"record {record.key}: axis_alignment is not rigid")
     if record.view not in VIEW_KINDS:
         raise ShardError(f"record {record.key}: view is {record.view!r}, expected one of {', '.join(VIEW_KINDS)}")
     if any(not 0 <= prompt.frame < count for prompt in record.prompts):

@@ -5,13 +5,34 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from gapdata.atomic import write_atomically
 from gapdata.errors import ShardError, UsageError
+from gapdata.json_shape import misfit
 from gapdata.object_store import ObjectPath
 from gapdata.storage import Location
+
+BATCH_ROWS = 1 << 12
+READ_BUFFER = 1 << 20  # bytes
+
+COMMIT: dict[str, Any] = {
+    "shard": str,
+    "split": str,
+    "tar_bytes": int,
+    "sha256": str,
+    "scenes": [{"scene_id": str, "quarantined": [{}]}],
+    "records": [
+        {
+            **{"key": str, "scene_id": str, "split": str, "view": str},
+            **{"frame_ids": [int], "prompts": int, "objects": int, "quality": {}},
+            "members": {str: [int]},
+        }
+    ],
+}
+"""The shape of a commit record, as far as shards go; what a scene's outcome holds is the engine's."""
 
 INDEX_NAME = "index.parquet"
 BLOCK_SIZE = 1 << 20
@@ -24,13 +45,20 @@ def read_commit(path: Location) -> dict[str, Any]:
     Raises:
         ShardError: the file is no commit record.
     """
+    cure = "delete it and run build-shards again"
     try:
         commit = json.loads(path.read_bytes())
-        if isinstance(commit["records"], list) and isinstance(commit["sha256"], str):
-            return dict(commit)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        pass
-    raise ShardError("is no shard commit record", path=path, cure="delete it and run build-shards again")
+    except (ValueError, RecursionError) as error:
+        raise ShardError("is no shard commit record", path=path, cure=cure) from error
+    problem = misfit(commit, COMMIT)
+    if problem is None and any(len(place) != 2 for entry in commit["records"] for place in entry["members"].values()):
+        problem = "the place of a member is no offset and size"
+    if problem is None and commit["shard"] != path.name.removesuffix(".json"):
+        # The tar is opened by this name.
+        problem = f"it commits {commit['shard'][:100]!r}"
+    if problem is not None:
+        raise ShardError(f"is malformed: {problem}", path=path, cure=cure)
+    return dict(commit)
 
 
 def write_index(build: Location, commits: Sequence[dict[str, Any]]) -> None:
@@ -73,6 +101,33 @@ def read_index(build: Location) -> Any:
         UsageError: the directory holds no finished build.
         ShardError: the index is damaged.
     """
+    with _parquet(build, None) as file:
+        table = file.read()
+        # Arrow believes what the file says about texts and dictionaries until it is asked to look.
+        table.validate(full=True)
+        return table
+
+
+def index_batches(build: Location, columns: Sequence[str], coded: Sequence[str]) -> Iterator[Any]:
+    """Some columns of the index in pieces, as ``pyarrow`` record batches: a long index never lies in memory as a whole.
+
+    Args:
+        build: where the index is.
+        columns: which.
+        coded: paths of the text columns that come as dictionary arrays; their texts and numbers are as the file has
+            them, unchecked.
+
+    Raises:
+        UsageError: the directory holds no finished build.
+        ShardError: the index is damaged.
+    """
+    with _parquet(build, list(coded)) as file:
+        yield from file.iter_batches(BATCH_ROWS, columns=list(columns), use_threads=False)
+
+
+@contextmanager
+def _parquet(build: Location, coded: list[str] | None) -> Iterator[Any]:
+    """The index as an open ``pyarrow.parquet.ParquetFile`` whose columns have the right types."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -82,13 +137,26 @@ def read_index(build: Location) -> Any:
             "holds no finished build (no index.parquet)", path=build, cure="run `gapdata build-shards` first"
         )
     try:
-        table = pq.read_table(pa.BufferReader(path.read_bytes()) if isinstance(path, ObjectPath) else path)
-    except (pa.ArrowInvalid, OSError) as error:
+        source = pa.BufferReader(path.read_bytes()) if isinstance(path, ObjectPath) else path
+        with pq.ParquetFile(source) as file:
+            _check_columns(file.schema_arrow, path)
+        # Without a buffer a piece of a column is read as a whole, however small the batches are.
+        with pq.ParquetFile(source, read_dictionary=coded, buffer_size=READ_BUFFER) as file:
+            yield file
+    except (pa.ArrowException, KeyError, OSError, ValueError, MemoryError) as error:
         raise ShardError(f"cannot be read: {error}", path=path, cure="run build-shards again") from error
-    missing = set(_schema().names) - set(table.column_names)
+
+
+def _check_columns(found: Any, path: Location) -> None:
+    wanted = _schema()
+    missing = set(wanted.names) - set(found.names)
     if missing:
         raise ShardError(f"lacks the columns {', '.join(sorted(missing))}", path=path, cure="run build-shards again")
-    return table
+    for field in wanted:
+        kind = found.field(field.name).type
+        if kind != field.type:
+            problem = f"has {kind} in the column {field.name}, expected {field.type}"
+            raise ShardError(problem, path=path, cure="run build-shards again")
 
 
 def _schema() -> Any:

@@ -39,6 +39,10 @@ class RecordOrder:
     seed: int
     shards_per_group: int = 8
 
+    def __hash__(self) -> int:
+        """Of the size only: the hash of a million positions would be computed anew for every batch."""
+        return hash((len(self.shards), self.seed, self.shards_per_group))
+
     def __len__(self) -> int:
         """Records of an epoch."""
         return sum(len(shard) for shard in self.shards)
@@ -104,13 +108,19 @@ def rank_batches(
 
 
 def order_of(
-    positions: Sequence[int], shard_names: Sequence[str], *, seed: int, shards_per_group: int = 8
+    positions: Sequence[int] | NDArray[np.int64],
+    shard_names: Sequence[str] | NDArray[np.integer],
+    *,
+    seed: int,
+    shards_per_group: int = 8,
 ) -> RecordOrder:
-    """The order of some records, given the shard of each record of the build."""
-    by_shard: dict[str, list[int]] = {}
-    for position in positions:
-        by_shard.setdefault(shard_names[position], []).append(position)
-    shards = tuple(tuple(by_shard[name]) for name in sorted(by_shard))
+    """The order of some records, given the shard of each record of the build, by name or by a number that sorts like
+    the names."""
+    chosen = np.asarray(positions, dtype=np.int64)
+    ranks = np.unique(np.asarray(shard_names)[chosen], return_inverse=True)[1]
+    sorted_by_shard, sizes = chosen[np.argsort(ranks, kind="stable")], np.bincount(ranks)
+    parts = np.split(sorted_by_shard, np.cumsum(sizes)[:-1]) if len(chosen) else []
+    shards = tuple(tuple(part.tolist()) for part in parts)
     return RecordOrder(shards=shards, seed=seed, shards_per_group=shards_per_group)
 
 

@@ -32,7 +32,14 @@ from gapdata.sources.camera_files import (
     parse_pose,
     parse_trajectory,
 )
-from gapdata.sources.images import decode_color, decode_depth, encoded_depth_size, encoded_image_size, is_color_jpeg
+from gapdata.sources.images import (
+    MAX_PIXELS,
+    decode_color,
+    decode_depth,
+    encoded_depth_size,
+    encoded_image_size,
+    is_color_jpeg,
+)
 from gapdata.sources.layouts import MAX_FRAME_ID, Layout, list_frames
 from gapdata.sources.mask_archive import MaskArchive
 from gapdata.sources.sens import MAX_IMAGE_SIDE
@@ -252,7 +259,7 @@ class ExtractedScan:
                 except ValueError as error:
                     first = first or self._damage(str(error), path, frame)
                     continue
-                if not all(0 < side <= MAX_IMAGE_SIDE for side in size):
+                if not all(0 < side <= MAX_IMAGE_SIDE for side in size) or size[0] * size[1] > MAX_PIXELS:
                     raise self._damage(f"claims to be {size[0]}x{size[1]}", path, frame)
                 sizes.append(size)
                 break

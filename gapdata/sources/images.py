@@ -15,6 +15,13 @@ START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 END_OF_IMAGE = b"\xff\xd9"
 PGM_HEADER = re.compile(rb"P5\s+(?:#[^\n]*\n\s*)*(\d{1,6})\s+(?:#[^\n]*\n\s*)*(\d{1,6})\s+(?:#[^\n]*\n\s*)*(\d{1,6})\s")
 PGM_HEADER_BYTES = 1024
+MAX_PIXELS = 100_000_000
+"""Of an image that is decoded: a header that claims more is damaged or hostile."""
+LEAST_SHARE = 1 / 1100
+"""Of its pixels' bytes, the least that an encoded image can have: Deflate shrinks to 1/1032 (RFC 1951: two bits for 258
+bytes), a JPEG of subsampled colour with one bit a block to 1/1024."""
+SMALL_IMAGE = 1 << 20
+"""Bytes of pixels that are not worth refusing."""
 TRAILER_BYTES = 1024
 """Some encoders pad after the end-of-image marker; it must stand within this many bytes of the end."""
 
@@ -26,9 +33,15 @@ def encoded_image_size(data: bytes) -> tuple[int, int] | None:
     here.
     """
     if data.startswith(PNG_SIGNATURE):
-        return struct.unpack(">II", data[16:24]) if len(data) >= 24 and data[-8:-4] == b"IEND" else None
+        return struct.unpack(">II", data[16:24]) if _ends_as_its_chunks_say(data) else None
     frame = _jpeg_frame(data)
     return None if frame is None else frame[:2]
+
+
+def could_hold(count: int, size: tuple[int, int]) -> bool:
+    """Whether so few bytes can be a whole image of (width, height): a bomb claims pixels that it does not have."""
+    pixels = size[0] * size[1]
+    return pixels <= SMALL_IMAGE or count >= pixels * LEAST_SHARE
 
 
 def is_color_jpeg(data: bytes) -> bool:
@@ -66,6 +79,9 @@ def decode_color(data: bytes, reduction: int = 1) -> NDArray[np.uint8] | None:
     """
     import cv2
 
+    size = encoded_image_size(data)
+    if size is None or not could_hold(len(data), size):
+        return None
     scaled_by_decoder = reduction > 1 and not data.startswith(PNG_SIGNATURE)
     modes = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
     mode = modes[reduction] if scaled_by_decoder else cv2.IMREAD_COLOR
@@ -132,6 +148,15 @@ def decode_depth(data: bytes, size: tuple[int, int]) -> NDArray[np.uint16]:
     if image is None or image.dtype != np.uint16 or image.shape != (size[1], size[0]):
         raise ValueError("PNG cannot be decoded")
     return image
+
+
+def _ends_as_its_chunks_say(data: bytes) -> bool:
+    """Whether the chunks of a PNG follow each other up to an end chunk at its very end. A decoder takes memory for as
+    many bytes as a chunk claims, before it looks whether they are there."""
+    position = len(PNG_SIGNATURE)
+    while position + 12 <= len(data):
+        position += 12 + int.from_bytes(data[position : position + 4], "big")
+    return position == len(data) >= 33 and data[-8:-4] == b"IEND"
 
 
 def _chunks_are_sound(data: bytes) -> bool:

@@ -30,6 +30,8 @@ READ_AHEAD = 1 << 16
 PNG_OVERHEAD = 1 << 16
 """Bytes that an 8-bit PNG may have beyond two for each pixel."""
 CURE = "download it again"
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError, LookupError, struct.error)
+"""What zipfile raises on damage; NotImplementedError, of a later version of the format, is a RuntimeError."""
 
 
 class MaskArchive:
@@ -55,7 +57,7 @@ class MaskArchive:
         try:
             self._zip = zipfile.ZipFile(io.BufferedReader(_RangedStream(self._file), READ_AHEAD))
             self._members = self._index()
-        except (zipfile.BadZipFile, zipfile.LargeZipFile, ValueError, struct.error, OSError, EOFError) as error:
+        except (*DAMAGE, zipfile.LargeZipFile) as error:
             self._file.close()
             raise self._damage(f"is no readable zip: {error}") from error
         except BaseException:
@@ -100,7 +102,7 @@ class MaskArchive:
         try:
             with self._zip.open(info) as member:
                 data = member.read(limit)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError, struct.error) as error:
+        except DAMAGE as error:
             raise self._damage(f"{info.filename} cannot be read: {error or 'it is cut off'}", frame) from error
         return self._decode(data, info.filename, frame, size)
 

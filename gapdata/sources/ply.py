@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 
 import numpy as np
 from numpy.typing import NDArray
 
+UNREADABLE = (
+    *(ArithmeticError, AttributeError, EOFError, ImportError, LookupError, MemoryError, NameError, OSError),
+    *(RuntimeError, struct.error, SyntaxError, TypeError, ValueError),
+)
+"""What trimesh, which has no error of its own, makes of a damaged file."""
 Mesh = tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.uint8]]
 """Vertices (V, 3), faces (T, 3) and colours (V, 3) RGB, in file order."""
 
@@ -30,7 +36,7 @@ def read_mesh(data: bytes) -> Mesh:
     """The mesh in the bytes of a PLY file; nothing is merged, sorted or dropped, so that indices into it stay true.
 
     Raises:
-        ValueError, KeyError, IndexError, TypeError, EOFError: this is no such file, or it is cut short.
+        ValueError: this is no such file, or it is cut short.
     """
     plain = _plain_mesh(data)
     return _any_mesh(data) if plain is None else plain
@@ -90,9 +96,12 @@ def _elements(header: str) -> tuple[int, list[tuple[str, str]], int, str] | None
 def _any_mesh(data: bytes) -> Mesh:
     import trimesh
 
-    mesh = trimesh.load(io.BytesIO(data), file_type="ply", process=False, maintain_order=True, force="mesh")
-    return (
-        np.asarray(mesh.vertices, dtype=np.float32),
-        np.asarray(mesh.faces, dtype=np.int32),
-        np.asarray(mesh.visual.vertex_colors, dtype=np.uint8)[:, :3],
-    )
+    try:
+        mesh = trimesh.load(io.BytesIO(data), file_type="ply", process=False, maintain_order=True, force="mesh")
+        return (
+            np.asarray(mesh.vertices, dtype=np.float32),
+            np.asarray(mesh.faces, dtype=np.int32),
+            np.asarray(mesh.visual.vertex_colors, dtype=np.uint8)[:, :3],
+        )
+    except UNREADABLE as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error

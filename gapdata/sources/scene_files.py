@@ -195,7 +195,7 @@ def _read_mesh(path: Location, scene_id: str) -> Mesh:
         raise SourceError("is missing, though the scene has an aggregation", path=path, scene=scene_id)
     try:
         vertices, faces, colors = read_mesh(path.read_bytes())
-    except (ValueError, KeyError, IndexError, TypeError, EOFError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise SourceError(f"mesh cannot be read: {error}", path=path, scene=scene_id) from error
     if not len(vertices) or not len(faces) or not np.isfinite(vertices).all():
         raise SourceError("mesh is empty or has coordinates that are not finite", path=path, scene=scene_id)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from gapdata.errors import SourceError
 from gapdata.geometry.camera import Intrinsics, is_rigid
 from gapdata.object_store import ObjectFile, ObjectPath
-from gapdata.sources.images import decode_color, encoded_image_size, reduce_image
+from gapdata.sources.images import MAX_PIXELS, decode_color, encoded_image_size, reduce_image
 from gapdata.sources.remote_sens import FramePayloads, fetch_headers
 from gapdata.storage import location, open_ranged
 
@@ -200,7 +200,8 @@ class SensReader:
             raise self._damage(f"has colour compression type {color_type}, known are {_listing(COLOR_COMPRESSIONS)}")
         if depth_type not in DEPTH_COMPRESSIONS:
             raise self._damage(f"has depth compression type {depth_type}, known are {_listing(DEPTH_COMPRESSIONS)}")
-        if not all(0 < side <= MAX_IMAGE_SIDE for side in sides):
+        pixels = max(sides[0] * sides[1], sides[2] * sides[3])
+        if not all(0 < side <= MAX_IMAGE_SIDE for side in sides) or pixels > MAX_PIXELS:
             raise self._damage(f"has image sizes {sides[0]}x{sides[1]} and {sides[2]}x{sides[3]}")
         if not (np.isfinite(self.depth_units_per_metre) and self.depth_units_per_metre > 0):
             raise self._damage(f"has depth shift {self.depth_units_per_metre:g}, expected units per metre such as 1000")

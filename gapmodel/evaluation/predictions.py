@@ -102,7 +102,12 @@ def settle(folder: Path, asked: Mapping[str, Any]) -> None:
     if not path.is_file():
         write_atomically(path, text.encode())
         return
-    before = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        before = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"cannot be read: {error}", path=path, cure="use another --out, or delete this") from error
+    if not isinstance(before, dict):
+        raise UsageError("says nothing about an evaluation", path=path, cure="use another --out, or delete this")
     now = json.loads(text)
     differences = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
     if differences:
@@ -125,7 +130,7 @@ def _fields(line: bytes, path: Path, number: int) -> tuple[str, str]:
     try:
         fields = json.loads(line)
         return str(fields["id"]), str(fields["text"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(
             f"line {number} is no prediction", path=path, cure="delete the line: the question is asked again"
         ) from error

@@ -1,0 +1,41 @@
+"""The header of NumPy's ``.npy``, read without evaluating it: numpy's own reader parses the text as Python, takes
+object and structured dtypes, and allocates what the shape claims before it looks at the size of the file."""
+
+from __future__ import annotations
+
+import re
+from typing import IO, Any
+
+import numpy as np
+
+MAX_HEADER = 4096
+
+_HEADER = re.compile(
+    r"\{'descr': '(?P<dtype>[<>|=]?(?:[biuf]\d|S\d{1,3}|\?))', 'fortran_order': (?:True|False), "
+    r"'shape': \((?P<shape>|\d{1,20},|\d{1,20}(?:, \d{1,20}){1,3}),?\), ?\}\s*"
+)
+
+
+def read_header(file: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], int]:
+    """Dtype, shape (at most four sides) and size in bytes of the header (NumPy's format 1 to 3); the file is then at
+    the first value.
+
+    Raises:
+        ValueError: it is not the header of an array of numbers; the text says what it is.
+    """
+    magic = file.read(8)
+    if len(magic) != 8 or magic[:6] != b"\x93NUMPY" or magic[6] not in (1, 2, 3):
+        raise ValueError("it is no .npy")
+    width = 2 if magic[6] == 1 else 4
+    length = int.from_bytes(file.read(width), "little")
+    if length > MAX_HEADER:
+        raise ValueError(f"its header has {length} bytes")
+    match = _HEADER.fullmatch(file.read(length).decode("latin-1"))
+    if match is None:
+        raise ValueError("its header is not that of an array of numbers")
+    shape = tuple(int(side) for side in re.findall(r"\d+", match["shape"]))
+    try:
+        dtype = np.dtype(match["dtype"])
+    except TypeError as error:
+        raise ValueError("its header names no dtype") from error
+    return dtype, shape, 8 + width + length

@@ -1,0 +1,29 @@
+"""What is fuzzed: for each kind of input, how a case damages a sound file and what then reads it.
+
+A reader may refuse what it is given with an error of :mod:`gapdata.errors`, or take it; anything else is a finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from build_targets import build_folder, record, shards
+from cases import Target
+from source_targets import annotation_files, frame_folder, mask_archive, scene_folder, scene_json, sens
+from text_targets import answers, predictions, recipes
+
+TARGETS: Mapping[str, Target] = {
+    make.__name__: Target(name=make.__name__, share=share, make=make)
+    for make, share in (
+        *((sens, 15), (annotation_files, 25), (scene_json, 6), (mask_archive, 8), (scene_folder, 10)),
+        *(
+            (frame_folder, 5),
+            (record, 10),
+            (shards, 8),
+            (build_folder, 3),
+            (recipes, 3),
+            (predictions, 2),
+            (answers, 5),
+        ),
+    )
+}
