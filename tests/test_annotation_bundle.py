@@ -108,11 +108,19 @@ def test_the_first_file_counts_where_two_say_the_same(tmp_path: Path) -> None:
     assert "1 left out: description of two files" in found.report.lines()
 
 
+def test_an_empty_list_says_nothing_and_is_reported(tmp_path: Path) -> None:
+    path = tmp_path / "scannet_det_val_4frames.json"
+    path.write_text("[]")
+    gathered = gather([path])
+    assert not gathered.scenes
+    assert gathered.report.lines() == [f"{path}: nothing, val split by its name: 0 of 0 items taken, for 0 scenes"]
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
         (b"", "is empty"),
-        (b"[]", "is no annotation file of a known kind; known are EmbodiedScan's .pkl"),
+        (b"[{}]", "is no annotation file of a known kind; known are EmbodiedScan's .pkl"),
         (b'[{"scan_id": "scannet/scene0000_00", "text": "x"}]', "is no annotation file of a known kind"),
         (b"\x80\x05cos\nsystem\n.", "asks for 'os.system'"),
         (b"PK\x03\x04", "names no scene"),

@@ -7,6 +7,7 @@ are in its name, and nowhere else.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from gapdata.annotations.conversation import Conversation
 from gapdata.annotations.embodiedscan import EmbodiedScene, read_embodiedscan
-from gapdata.annotations.files import absolute_text, open_annotation
+from gapdata.annotations.files import absolute_text, claimed_split, open_annotation
 from gapdata.annotations.gap_json import read_conversations
 from gapdata.annotations.json_items import json_items
 from gapdata.annotations.proposals import MASK_SUFFIX, MASKS_KIND, read_masks, read_proposals
@@ -28,7 +29,7 @@ from gapdata.errors import AnnotationError, UsageError
 from gapdata.geometry.boxes import EulerConvention
 from gapdata.storage import Location, location
 
-FileKind = Literal["embodiedscan", "descriptions", "proposals", "masks", "conversations"]
+FileKind = Literal["embodiedscan", "descriptions", "proposals", "masks", "conversations", "nothing"]
 
 SNIFFED_ITEMS = 20
 """A file is told by the first of so many items that is recognised."""
@@ -88,7 +89,7 @@ def gather(
 
 
 def recognise(path: Location) -> FileKind:
-    """The kind of a file, by its content.
+    """The kind of a file, by its content; ``nothing`` for an empty list, which any of them may be.
 
     Raises:
         AnnotationError: it cannot be read or is none of those that are known.
@@ -101,7 +102,10 @@ def recognise(path: Location) -> FileKind:
         return "masks"
     if not head:
         raise AnnotationError("is empty", path=path, cure="download it again")
-    for _, item in zip(range(SNIFFED_ITEMS), json_items(path), strict=False):
+    sniffed = list(itertools.islice(json_items(path), SNIFFED_ITEMS))
+    if not sniffed:
+        return "nothing"
+    for item in sniffed:
         kind = _kind_of_item(item)
         if kind is not None:
             return kind
@@ -179,6 +183,8 @@ class _Gathering:
             self._first("proposals_of_two_files", self.proposals, proposed.scenes)
         elif kind == "masks":
             self._read_masks(path)
+        elif kind == "nothing":
+            self._note(path, Tally().report(path=path, kind="nothing", split=claimed_split(path)), ())
         else:
             talked = read_conversations(path, self.wanted, euler=self.euler)
             self._note(path, talked.report, talked.scenes)
