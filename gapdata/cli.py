@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from gapdata import __version__
 from gapdata.argument_types import duration, place, positive, size
+from gapdata.completion import add_completion
 from gapdata.errors import GapDataError, UsageError
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_view(commands)
     _add_report(commands)
     _add_export(commands)
+    add_completion(commands, parser)
     return parser
 
 

@@ -10,16 +10,20 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from gapdata.errors import UsageError
+from gapdata.recipe_files import recipe_file
 
 
 def read_toml(kind: type[Any], path: Path | None, overrides: Sequence[str] = ()) -> Any:
     """Read a file (or start from the defaults), apply ``section.field=value`` overrides and build ``kind`` from it.
+
+    ``path`` may also be the name of a recipe that comes along (:func:`gapdata.recipe_files.recipe_file`).
 
     Raises:
         UsageError: the file cannot be read, a field is unknown, or a value has the wrong type.
     """
     values: dict[str, Any] = {}
     if path is not None:
+        path = recipe_file(path)
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:

@@ -13,6 +13,7 @@ from conftest import REPOSITORY
 ORDER = [
     "errors",
     "seeding",
+    "recipe_files",
     "toml_fields",
     "object_store",
     "storage",
@@ -31,6 +32,7 @@ ORDER = [
     "inspection",
     "view",
     "report",
+    "completion",
     "cli",
 ]
 """Rooms of gapdata from the top of the house to its bottom."""

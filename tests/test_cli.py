@@ -126,7 +126,10 @@ def test_an_unknown_scene_split_or_executor_is_named(
         (["--scenes", "scene0009_00"], "has no scene scene0009_00; it has 1 others"),
         (["--split", "train"], "has no scene of split 'train'; its scenes are of: unknown"),
         (["--executor", "abacus"], "executor 'abacus' is unknown; choose from inline, local, ray"),
-        (["--recipe", "missing.toml"], "missing.toml: recipe cannot be read: No such file or directory"),
+        (
+            ["--recipe", "missing.toml"],
+            "missing.toml: recipe does not exist; name a TOML file, or one that comes along: demo, ",
+        ),
     ):
         assert main([*base, *arguments]) == 2
         assert message in capsys.readouterr().err
