@@ -1,4 +1,4 @@
-"""Shell completion: a script for bash or zsh, written from the argparse tree, so that it knows every command and option.
+"""Shell completion: a script for bash or zsh, written from the argparse tree, so it knows every command and option.
 
 ::
 
@@ -52,7 +52,7 @@ def _summaries(parser: argparse.ArgumentParser) -> dict[str, str]:
 
 
 def _values(action: argparse.Action) -> list[str] | None:
-    """What may follow an option, or stand at a place: its choices, none that could be listed, or ``None`` for a path."""
+    """What may follow an option, or stand at a place: its choices, nothing that can be listed, ``None`` for a path."""
     if action.choices is not None:
         return [str(choice) for choice in action.choices]
     if action.type in PATH_TYPES:
@@ -62,19 +62,17 @@ def _values(action: argparse.Action) -> list[str] | None:
 
 
 def _bash(parser: argparse.ArgumentParser) -> str:
-    commands = _commands(parser)
+    tree = _commands(parser).items()
     name = re.sub(r"\W", "_", parser.prog)
-    cases = [line for command, own in commands.items() for line in _bash_cases(command, own)]
-    options = [
-        f'        "{command}") options="{" ".join(name for action in own._actions for name in action.option_strings)}" ;;'
-        for command, own in commands.items()
-    ]
+    cases = [line for command, own in tree for line in _bash_cases(command, own)]
+    known = {command: [name for action in own._actions for name in action.option_strings] for command, own in tree}
+    options = [f'        "{command}") options="{" ".join(names)}" ;;' for command, names in known.items()]
     places = {
         command: [value for action in own._actions if not action.option_strings for value in _values(action) or []]
-        for command, own in commands.items()
+        for command, own in tree
     }
     words = [f'        "{command}") words="{" ".join(values)}" ;;' for command, values in places.items() if values]
-    known = "|".join(command for command in commands if command)
+    commands = "|".join(command for command in known if command)
     return "\n".join(
         [
             f"# bash completion of {parser.prog}: no match leaves the word to the shell, which completes file names.",
@@ -86,7 +84,7 @@ def _bash(parser: argparse.ArgumentParser) -> str:
             '    if [ "$current" = "=" ]; then current=""; '
             'elif [ "$previous" = "=" ]; then previous="${COMP_WORDS[COMP_CWORD-2]}"; fi',
             '    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do',
-            f'        case "$word" in {known}) command="$word"; break ;; esac',
+            f'        case "$word" in {commands}) command="$word"; break ;; esac',
             "    done",
             '    case "$command $previous" in',
             *cases,

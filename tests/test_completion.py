@@ -1,4 +1,4 @@
-"""Completion in real shells: a line with tabs in it is typed into a terminal, and what the shell then runs is compared."""
+"""Completion in real shells: a line with tabs in it is typed into a terminal, and what the shell then runs counts."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import pytest
 from conftest import REPOSITORY
 
 SETTINGS = {
-    "bash": "PS1='ready> '; bind 'set enable-bracketed-paste off'; source {script}",
-    "zsh": "PS1='ready> '; unsetopt zle_bracketed_paste 2>/dev/null; autoload -U compinit; compinit -u -D; source {script}",
+    "bash": "bind 'set enable-bracketed-paste off'; source {script}",
+    "zsh": "unset zle_bracketed_paste; autoload -U compinit; compinit -u -D; source {script}",
 }
 START = {"bash": ["bash", "--norc", "--noprofile", "-i"], "zsh": ["zsh", "-f", "-i"]}
 Typed = Callable[[str], list[str]]

@@ -1,4 +1,4 @@
-"""What pip installs: a wheel builds without a warning, holds all that the commands need, and works far from a checkout."""
+"""What pip installs: a wheel that builds without a warning, has all that commands need, and works without a checkout."""
 
 from __future__ import annotations
 
