@@ -33,13 +33,15 @@ def recipe_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in manifests_folder().glob("*.toml")))
 
 
-def recipe_file(recipe: Path) -> Path:
+def recipe_file(recipe: Path | None) -> Path | None:
     """The file that ``recipe`` is or names: a file counts before a recipe that comes along under that name.
+
+    ``None``, the defaults, stays ``None``.
 
     Raises:
         UsageError: there is neither.
     """
-    if recipe.exists():
+    if recipe is None or recipe.exists():
         return recipe
     known = recipe_names()
     alone = recipe.parent == Path() or recipe.parent == Path("manifests")

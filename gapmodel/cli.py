@@ -6,11 +6,12 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from gapdata import __version__
 from gapdata.completion import add_completion
-from gapdata.errors import GapDataError, UsageError
+from gapdata.errors import GapDataError, UsageError, describe_refusal
 from gapdata.storage import location
 
 
@@ -24,6 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"gapmodel: {error}", file=sys.stderr)
         return error.exit_status
+    except OSError as error:
+        if options.debug:
+            raise
+        print(f"gapmodel: {describe_refusal(error)}", file=sys.stderr)
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -49,6 +55,9 @@ def _parser() -> argparse.ArgumentParser:
 def _inspect(options: argparse.Namespace) -> int:
     if options.save.suffix.lower() != ".png" or not options.save.parent.is_dir():
         raise UsageError("is no .png file in an existing directory", path=options.save, cure="change --save")
+    for package in ("torch", "transformers"):
+        if find_spec(package) is None:
+            raise UsageError(f"{package} is not installed", cure="run `pip install 'gapmllm[train]'`")
     import cv2
     import torch
 

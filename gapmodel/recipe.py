@@ -11,6 +11,7 @@ from typing import Any, get_args
 from gapdata.errors import UsageError
 from gapdata.geometry.boxes import EulerConvention
 from gapdata.prompts.marks import MAX_MARKS
+from gapdata.recipe_files import recipe_file
 from gapdata.tasks.captioning import CaptionPoint
 from gapdata.tasks.labels import MissingLabel
 from gapdata.tasks.questions import TASKS
@@ -36,7 +37,7 @@ class ModelRecipe:
     vision: dict = field(default_factory=dict)
     geometry: dict = field(default_factory=dict)
     qwen: str = ""
-    """Directory (or hub name) of Qwen3-VL, with its tokenizer; for the public sizes."""
+    """Directory of Qwen3-VL with its tokenizer, as `hf download` writes it; for the public sizes."""
     geometry_weights: str = ""
     """File or directory of VGGT-1B's weights; for the public sizes."""
     random: bool = False
@@ -200,9 +201,12 @@ class TrainingRecipe:
 def read_training_recipe(path: Path | None, overrides: Sequence[str] = ()) -> TrainingRecipe:
     """Read a recipe file (or take the defaults) and apply ``key=value`` overrides such as ``train.steps=10``.
 
+    ``path`` may also be the name of a recipe that comes along, as in :func:`gapdata.recipe_files.recipe_file`.
+
     Raises:
         UsageError: the file cannot be read, a field is unknown, or a value has the wrong type or is out of range.
     """
+    path = recipe_file(path)
     recipe: TrainingRecipe = read_toml(TrainingRecipe, path, overrides)
     for stream in recipe.streams:
         _check_data(stream.data, f"mixture.{stream.name}" if recipe.mixture else "data", path)

@@ -31,7 +31,6 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 from gapdata.atomic import write_atomically
 from gapdata.errors import GapDataError, UsageError
 from gapmodel.checkpointing import (
-    RUN_FILE,
     Position,
     checkpoints,
     claim,
@@ -50,6 +49,7 @@ from gapmodel.logbook import Logbook, read_log
 from gapmodel.model_directory import (
     MODEL_DIRECTORY,
     RECIPE_FILE,
+    RUN_FILE,
     load_model,
     model_directory,
     save_model,

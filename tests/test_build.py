@@ -302,12 +302,12 @@ def test_a_running_build_locks_its_directory(dataset: Path, tmp_path: Path, caps
     [
         (
             "clips.stepp=3",
-            "recipe has no field 'clips.stepp'; known here: enabled, frames, interval, max_per_evaluation_scan",
+            "recipe has no field 'clips.stepp'; did you mean clips.step\\? known here: enabled, frames, interval,",
         ),
         ("clips=3", "recipe field 'clips' is a section"),
-        ("clips.step=1.5", "recipe field 'clips.step' is 1.5, expected int"),
+        ("clips.step=1.5", "recipe field 'clips.step' is 1.5, expected a whole number"),
         ("frames.image_size=[500,384]", "frames.image_size must be two multiples of 16"),
-        ("frames.image_size=[512]", r"recipe field 'frames.image_size' is \[512\], expected tuple"),
+        ("frames.image_size=[512]", r"recipe field 'frames.image_size' is \[512\], expected a list of 2 numbers"),
         ("prompts.per_view=256", "prompts.per_view must lie in 0..255"),
         ("seed", "--set 'seed' has no '='; write --set section.field=value"),
     ],

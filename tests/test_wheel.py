@@ -1,4 +1,4 @@
-"""What pip installs: a wheel that builds without a warning, has all that commands need, and works without a checkout."""
+"""What pip installs: a wheel that builds without a warning, has all that commands need, and needs no checkout."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gapdata.recipe_files import recipe_file
 from gapdata.toml_fields import read_toml, refuse_broken_rules
 
 
@@ -176,9 +177,12 @@ class Recipe:
 def read_recipe(path: Path | None, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe file (or take the defaults) and apply ``key=value`` overrides such as ``clips.step=10``.
 
+    ``path`` may also be the name of a recipe that comes along, as in :func:`gapdata.recipe_files.recipe_file`.
+
     Raises:
         UsageError: the file cannot be read, a field is unknown, or a value has the wrong type or is out of range.
     """
+    path = recipe_file(path)
     recipe: Recipe = read_toml(Recipe, path, overrides)
     _check_ranges(recipe, path)
     return recipe
