@@ -6,7 +6,7 @@ DEMO   ?= outputs/demo
 # SIZE=small is the smallest demo that still exercises every step; SIZE=full is what `make demo` shows.
 SIZE   ?= full
 
-.PHONY: setup demo test lint format bench clean
+.PHONY: setup demo test lint format bench picture clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.ready
@@ -38,6 +38,9 @@ format: setup
 
 bench: setup
 	$(BIN)/python -m pytest tests/benchmarks --override-ini addopts= -q -s -p no:dash
+
+picture: setup
+	$(BIN)/python tests/make_picture.py
 
 clean:
 	rm -rf outputs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

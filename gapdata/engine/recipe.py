@@ -20,6 +20,7 @@ class FrameRecipe:
     image_size: tuple[int, int] = (512, 384)
     """Width and height of stored images in pixels; both multiples of 32 for Qwen3-VL's merged 16-pixel patches."""
     jpeg_quality: int = 92
+    """Of stored images, 1 to 100; a frame that already has their size keeps its own JPEG."""
     pointmap_stride: int = 8
     """The stored pointmap keeps one pixel in ``stride`` x ``stride``; the full one is derived from depth and
     cameras."""
@@ -36,7 +37,9 @@ class ClipRecipe:
     """``[clips]``: consecutive frames at 1 fps."""
 
     enabled: bool = True
+    """Whether there are clips."""
     frames: int = 4
+    """Frames of a clip."""
     interval: int = 30
     """Raw frames between two frames of a clip: 30 at 30 Hz is one second."""
     step: int = 30
@@ -54,9 +57,11 @@ class SceneViewRecipe:
     """``[scene_views]``: frames spread evenly over a whole scan."""
 
     enabled: bool = True
+    """Whether there are scene views."""
     frames: int = 32
+    """Frames of a view; a shorter scan gives fewer."""
     grid: int = 1
-    """Only every so-manieth raw frame is a candidate (VG-LLM: 10)."""
+    """Every n-th raw frame is a candidate (VG-LLM: 10)."""
     rotate: bool = False
     """Start at a random candidate and go on from the first one after the last (VG-LLM's training views)."""
     per_description: int = 0
@@ -71,9 +76,11 @@ class AroundRecipe:
     """``[around]``: for grounding's second stage, the frame that shows a described object best, with its neighbours."""
 
     enabled: bool = False
+    """Whether there are such views; they need scene views, and descriptions of objects."""
     reach: int = 90
     """Raw frames on either side; those after the chosen frame come first, then those before it, nearest first."""
     interval: int = 10
+    """Raw frames between two neighbours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +126,9 @@ class PromptRecipe:
     """``[prompts]``: marked pixels."""
 
     per_view: int = 16
+    """Most marked pixels of a view; 0 for none."""
     per_object: int = 2
+    """Most of them on one object."""
     border: int = 4
     """Pixels of the stored image between a prompt and the border of its object, of valid depth, or of the image."""
     spacing: int = 24
@@ -151,6 +160,7 @@ class ShardRecipe:
     """``[shards]``: how records are spread over files."""
 
     scenes_per_shard: int = 4
+    """Whole scenes in one tar; fewer spread over more workers, more make fewer files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ and otherwise follow the frames' order. What VGGT predicts from these features (
 here: the fusion reads the features themselves.
 
 Parameter names are those of the file of facebook/VGGT-1B without its prefix ``aggregator.``: 1210 tensors with 909.1
-million values at the default sizes (:func:`gapmodel.checkpoints.load_vggt` reads the file).
+million values at the default sizes (:func:`gapmodel.checkpoints.load_geometry` reads the file).
 """
 
 from __future__ import annotations
