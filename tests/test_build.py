@@ -11,31 +11,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from build_fixtures import build
 from scannet_fixtures import COLOR, DEPTH, write_scene
 
-from gapdata.cli import main
 from gapdata.geometry.camera import transform
 from gapdata.records.codec import record_depth, record_instances, record_prompt_mask
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.sens import SensReader, SensWriter
-
-RECIPE = [
-    "frames.image_size=[128,96]",
-    "clips.frames=2",
-    "clips.interval=3",
-    "clips.step=2",
-    "clips.max_shift=1",
-    "scene_views.frames=4",
-    "prompts.spacing=8",
-    "shards.scenes_per_shard=1",
-]
-
-
-def build(root: Path, out: Path, *arguments: str, settings: list[str] = RECIPE) -> int:
-    overrides = [part for setting in settings for part in ("--set", setting)]
-    return main(
-        ["build-shards", "--scannet", str(root), "--out", str(out), *overrides, "--executor", "inline", *arguments]
-    )
 
 
 def contents(out: Path) -> dict[str, bytes]:
