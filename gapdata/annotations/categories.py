@@ -60,14 +60,6 @@ def embodiedscan_name(label: str) -> str | None:
     return category_table("aliases").get(name)
 
 
-def same_category(one: str, other: str) -> bool:
-    """Whether two labels, of whatever taxonomies, name one category: sofa and couch, trash can and bin."""
-    if normalised(one) == normalised(other):
-        return True
-    name = embodiedscan_name(one)
-    return name is not None and name == embodiedscan_name(other)
-
-
 def evaluation_class(label: str, evaluation: EvaluationList) -> str | None:
     """The class of an evaluation list that a label of any taxonomy falls into, ``None`` where it falls into none.
 

@@ -23,7 +23,6 @@ def advice(
         annotations: what was read of other people's files.
     """
     lines = []
-    annotated = [scene_id for scene_id in scene_ids if dataset.annotated(scene_id)]
     if isinstance(dataset, ScanNetDataset):
         if annotations.splits is None and all(dataset.split(scene_id) == "unknown" for scene_id in scene_ids):
             names = ", ".join(SPLIT_FILES.values())
@@ -31,7 +30,7 @@ def advice(
                 f"note: none of {names} in or above {dataset.root} names these scenes, so their split is 'unknown'; "
                 "training and evaluation look for train and val unless told otherwise"
             )
-        if annotated and not dataset.label_map.rows:
+        if not dataset.label_map.rows and any(map(dataset.annotated, scene_ids)):
             lines.append(
                 f"note: no {LABEL_MAP_NAME} in or above {dataset.root}, so objects keep their raw names alone; "
                 "the evaluation lists need it"
