@@ -44,6 +44,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--scannet", "scannet", "--scenes", "scene0000_01"], f"among its 1 scenes: {SCENE}"),
         (["--scannet", "scannet", "--set", "clip.step=10"], "has no field 'clip'; did you mean clips? known here: "),
         (["--scannet", "scannet", "--set", "clips.enabled=yes"], "'clips.enabled' is 'yes', expected true or false"),
+        (["--scannet", "scannet", "--set", "clips.interval=6"], "(clips.max_shift is 3, clips.interval is 6)"),
         (["--scannet", "scannet", "--recipe", "train-pretrain"], "; or is this a recipe for another command?"),
         (["--scannet", "scannet", "--recipe", "manifest/demo.toml"], "or one that comes along: demo, gap-json, "),
         (["--scannet", "scannet", "--annotations", "no.json"], "no.json: does not exist; give an annotation file"),

@@ -4,8 +4,10 @@ here."""
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -248,4 +250,11 @@ def _check_ranges(recipe: Recipe, path: Path | None) -> None:
         or recipe.scene_views.enabled
         or recipe.annotations.conversations,
     }
-    refuse_broken_rules(checks, path)
+    refuse_broken_rules({rule if holds else _with_values(rule, recipe): holds for rule, holds in checks.items()}, path)
+
+
+def _with_values(rule: str, recipe: Recipe) -> str:
+    """A rule and what the fields that it names are: they may be defaults that nobody has written."""
+    names = dict.fromkeys(re.findall(r"[a-z_]+\.[a-z_]+", rule))
+    values = (f"{name} is {attrgetter(name)(recipe)!r}" for name in names)
+    return f"{rule} ({', '.join(values)})"
