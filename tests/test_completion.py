@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,7 @@ def test_the_script_is_sound_and_names_every_option(program: str, shell: str) ->
             assert option in text, f"{command} {option}"
 
 
+@lru_cache
 def helped(*words: str) -> str:
     command = [sys.executable, "-m", *words, "--help"]
     return subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY).stdout

@@ -30,7 +30,15 @@ SMALLER = {
     "finetune.py": ["train.steps=2"],
 }
 """What makes a command quick enough for a test, as recipe fields."""
-FULL_SIZE = ["processor.image_size=[128,96]", "train.batch_size=2", "run.workers=0", "run.evaluate_every=0", SMALL_VGGT]
+FULL_SIZE = ["processor.image_size=[128,96]", "train.steps=1", "train.batch_size=2", "run.workers=0"]
+FULL_SIZE += ["run.evaluate_every=0", SMALL_VGGT]
+    "processor.image_size=[128,96]",
+    "train.steps=1",
+    "train.batch_size=2",
+    "run.workers=0",
+    "run.evaluate_every=0",
+    SMALL_VGGT,
+]
 """And what makes the recipes for public weights quick."""
 QUICK = {
     "synth": ["--scenes", "1", "--frames", "2", "--color-size", "64x48", "--depth-size", "64x48"],

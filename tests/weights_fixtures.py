@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 from transformers.models.qwen3_vl import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
+from gapdata import tasks
 from gapmodel.geometry import build_geometry_encoder
 from gapmodel.presets import preset
 from gapmodel.tokenizer import special_token_ids, train_tokenizer
@@ -20,7 +21,9 @@ SMALL_VGGT = 'model.geometry={embed_dim=32,depth=4,num_heads=2,levels=[0,1,2,3],
 def write_qwen(folder: Path) -> None:
     """A directory like Qwen/Qwen3-VL-2B-Instruct's: configuration, weights and tokenizer."""
     torch.manual_seed(0)
-    tokenizer = train_tokenizer([string.printable])
+    # The modules of the tasks hold all their wordings.
+    wordings = [path.read_text() for path in sorted(Path(tasks.__file__).parent.glob("*.py"))]
+    tokenizer = train_tokenizer([string.printable, *wordings])
     ids = special_token_ids(tokenizer)
     small = preset("tiny", token_ids=ids, text={"vocab_size": len(tokenizer)}, vision={"temporal_patch_size": 2})
     fields = {name: getattr(small, name) for name in Qwen3VLConfig().to_dict() if name.endswith(("_id", "embeddings"))}
