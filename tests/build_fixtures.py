@@ -39,3 +39,8 @@ def contents(out: Path) -> dict[str, bytes]:
     """Every file that a finished build holds, by its path."""
     files = (path for path in sorted(out.rglob("*")) if path.is_file() and path.name != ".lock")
     return {str(path.relative_to(out)): path.read_bytes() for path in files}
+
+
+def without_notes(errors: str) -> str:
+    """What a command says, but for what small data sets lack and it notes: split files and a label map."""
+    return "".join(line for line in errors.splitlines(keepends=True) if not line.startswith("gapdata: note: "))
