@@ -7,7 +7,7 @@ DEMO   ?= outputs/demo
 SIZE   ?= full
 CASES  ?= 100000
 
-.PHONY: setup demo test lint format bench fuzz load clean
+.PHONY: setup demo test lint format bench fuzz load picture clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.ready
@@ -47,6 +47,9 @@ fuzz: setup
 # Three hundred scenes built, verified, reported on and trained from, without growth; several minutes.
 load: setup
 	SCENES=300 $(BIN)/python -m pytest tests/test_load.py --override-ini addopts= -q -s -p no:dash
+
+picture: setup
+	$(BIN)/python tests/make_picture.py
 
 clean:
 	rm -rf outputs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from gapdata import __version__
 from gapdata.argument_types import duration, place, positive, size
-from gapdata.errors import GapDataError, UsageError
+from gapdata.completion import add_completion
+from gapdata.errors import GapDataError, UsageError, describe_refusal
 
 if TYPE_CHECKING:
     from gapdata.sources.base import Dataset
@@ -44,8 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if options.debug:
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"gapdata: {where}{error.strerror or error}", file=sys.stderr)
+        print(f"gapdata: {describe_refusal(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("gapdata: interrupted; the same command goes on where this one stopped", file=sys.stderr)
@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_view(commands)
     _add_report(commands)
     _add_export(commands)
+    add_completion(commands, parser)
     return parser
 
 
@@ -234,6 +235,7 @@ def _add_export(commands: Any) -> None:
 
 
 def _build_shards(options: argparse.Namespace) -> int:
+    from gapdata.engine.advice import advice
     from gapdata.engine.driver import BuildRequest, choose_scenes, plan_build, run_build
     from gapdata.engine.estimate import describe_plan, missing_inputs
     from gapdata.engine.executors import make_executor
@@ -246,11 +248,11 @@ def _build_shards(options: argparse.Namespace) -> int:
     executor = make_executor(options.executor, options.workers)
     recipe = read_recipe(options.recipe, options.set)
     dataset = _open_dataset(options)
-    scenes = tuple(name for name in options.scenes.split(",") if name)
+    scenes = tuple(name.strip() for name in options.scenes.split(",") if name.strip())
     annotations = gather_annotations(dataset, recipe, options.annotations)
-    for line in annotations.lines:
-        print(f"gapdata: {line}", file=sys.stderr)
     chosen = choose_scenes(dataset, split=options.split, scenes=scenes, limit=options.limit, splits=annotations.splits)
+    for line in (*annotations.lines, *advice(dataset, recipe, chosen, annotations)):
+        print(f"gapdata: {line}", file=sys.stderr)
     request = BuildRequest(
         dataset=dataset,
         out=absolute(options.out),

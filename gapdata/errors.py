@@ -7,6 +7,7 @@ damage in a source is quarantined and the rest goes on, a mistake in the request
 
 from __future__ import annotations
 
+import errno
 import re
 from typing import ClassVar
 
@@ -84,7 +85,9 @@ class SourceError(GapDataError):
 
 class AnnotationError(SourceError):
     """An annotation file is damaged, hostile, or of a kind that is not known. Damaged items of a sound file are no
-    errors: they are left out, counted and named in the file's report."""
+    errors: they are left out, counted and named in the file's report. The request named it, so the request stops."""
+
+    exit_status = 2
 
 
 class ShardError(GapDataError):
@@ -103,3 +106,25 @@ class Terminated(GapDataError):
     """SIGTERM ended the program in order."""
 
     exit_status = 143
+
+
+OTHER_PLACE = "name a place where you may read and write"
+REFUSALS = {
+    errno.ENOSPC: "free some space and run the same command again, which goes on where it stopped",
+    errno.EDQUOT: "free some space and run the same command again, which goes on where it stopped",
+    errno.EACCES: OTHER_PLACE,
+    errno.EPERM: OTHER_PLACE,
+    errno.EROFS: OTHER_PLACE,
+    errno.ENOENT: "check the name, and that the folder above it exists",
+    errno.ENOTDIR: "a file is where a folder should be: name another place",
+    errno.EEXIST: "a file is where a folder should be: name another place",
+    errno.EMFILE: "allow more open files with `ulimit -n`, or use fewer workers",
+}
+"""What to do about what the system refuses."""
+
+
+def describe_refusal(error: OSError) -> str:
+    """What the system refused, where, and what to do about it, in one line."""
+    where = f"{error.filename}: " if error.filename else ""
+    cure = f"; {REFUSALS[error.errno]}" if error.errno in REFUSALS else ""
+    return f"{where}{error.strerror or error}{cure}"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import sys
 import tomllib
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -47,9 +48,7 @@ def from_mapping(kind: type[Any], values: Mapping[str, Any], path: object = None
     for name, value in values.items():
         where = f"{prefix}{name}"
         if name not in known:
-            raise UsageError(
-                f"recipe has no field {where!r}", path=path, cure=f"known here: {', '.join(sorted(known))}"
-            )
+            raise _unknown(name, known, path, prefix)
         if dataclasses.is_dataclass(hints[name]):
             if not isinstance(value, Mapping):
                 raise UsageError(
@@ -93,7 +92,25 @@ def _coerced(value: Any, hint: Any, where: str, path: object) -> Any:
             return None
         elif isinstance(option, type) and type(value) is option:
             return value
-    wanted = " or ".join(
-        getattr(option, "__name__", str(option)) if get_origin(option) is None else str(option) for option in options
-    )
+    wanted = " or ".join(_said(option) for option in options)
     raise UsageError(f"recipe field {where!r} is {value!r}, expected {wanted}", path=path)
+
+
+def _unknown(name: str, known: Collection[str], path: object, prefix: str) -> UsageError:
+    near = difflib.get_close_matches(name, known, n=1)
+    meant = f"did you mean {prefix}{near[0]}? " if near else ""
+    other = "" if prefix or near or path is None else "; or is this a recipe for another command?"
+    return UsageError(
+        f"recipe has no field {prefix + name!r}",
+        path=path,
+        cure=f"{meant}known here: {', '.join(sorted(known))}{other}",
+    )
+
+
+def _said(hint: Any) -> str:
+    """A type as a person would say it."""
+    if get_origin(hint) is tuple:
+        kinds = get_args(hint)
+        return "a list of texts" if kinds[-1] is Ellipsis else f"a list of {len(kinds)} numbers such as [512, 384]"
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text", dict: "a section"}
+    return words.get(hint, getattr(hint, "__name__", str(hint)))

@@ -36,11 +36,16 @@ from gapdata.shards.reader import ShardReader
 from gapmodel.data import Records
 from gapmodel.distributed import Ranks
 from gapmodel.learner import Learner
+from gapmodel.logbook import LOG_FILE
+from gapmodel.model_directory import MODEL_DIRECTORY, RUN_FILE
 from gapmodel.recipe import TrainingRecipe
 
-RUN_FILE = "run.json"
 STATE_FILE = "state.json"
 FOLDER = "checkpoints"
+TRACES = (FOLDER, LOG_FILE, MODEL_DIRECTORY)
+"""What a run leaves as soon as it has made a step."""
+BESIDE = {"ray"}
+"""What may lie in a run's directory before the run: Ray Train's own notes."""
 MOMENTS = ("exp_avg", "exp_avg_sq")
 NAMED_DIFFERENCES = 8
 
@@ -61,13 +66,15 @@ def identity(recipe: TrainingRecipe, builds: Mapping[str, Records], init: Path |
 
 
 def claim(out: Path, wanted: Mapping[str, Any]) -> None:
-    """Make ``out`` the directory of this run, or find that it is already.
+    """Make ``out`` the directory of this run, or find that it is already; a run that made no step leaves it free.
 
     Raises:
-        UsageError: it holds another run; the differences are named.
+        UsageError: it holds another run, whose differences are named, or something that is no run.
     """
     path = out / RUN_FILE
-    if not path.exists():
+    if not path.exists() and out.is_dir() and (strangers := {entry.name for entry in out.iterdir()} - BESIDE):
+        raise UsageError(f"holds no run but {min(strangers)}", path=out, cure="train into a new --out directory")
+    if not path.exists() or not any((out / name).exists() for name in TRACES):
         out.mkdir(parents=True, exist_ok=True)
         write_atomically(path, json.dumps(wanted, indent=1).encode())
         return

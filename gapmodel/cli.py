@@ -6,15 +6,35 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
-from gapdata.errors import GapDataError, UsageError
+from gapdata import __version__
+from gapdata.completion import add_completion
+from gapdata.errors import GapDataError, UsageError, describe_refusal
 from gapdata.storage import location
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except GapDataError as error:
+        if options.debug:
+            raise
+        print(f"gapmodel: {error}", file=sys.stderr)
+        return error.exit_status
+    except OSError as error:
+        if options.debug:
+            raise
+        print(f"gapmodel: {describe_refusal(error)}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gapmodel", description="Look inside a trained model.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"gapmodel {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     text = "Draw, for one record, the gate map of every level and what a patch attends to in the geometry encoder."
     inspect = commands.add_parser("inspect", help=text, description=text, allow_abbrev=False)
@@ -27,19 +47,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     inspect.add_argument("--frame", type=int, metavar="I", help="that pixel's frame, counted in the view from 0")
     inspect.add_argument("--save", type=Path, required=True, metavar="X.png", help="where the picture goes")
     inspect.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    options = parser.parse_args(arguments)
-    try:
-        return _inspect(options)
-    except GapDataError as error:
-        if options.debug:
-            raise
-        print(f"gapmodel: {error}", file=sys.stderr)
-        return error.exit_status
+    inspect.set_defaults(run=_inspect)
+    add_completion(commands, parser)
+    return parser
 
 
 def _inspect(options: argparse.Namespace) -> int:
     if options.save.suffix.lower() != ".png" or not options.save.parent.is_dir():
         raise UsageError("is no .png file in an existing directory", path=options.save, cure="change --save")
+    for package in ("torch", "transformers"):
+        if find_spec(package) is None:
+            raise UsageError(f"{package} is not installed", cure="run `pip install 'gapmllm[train]'`")
     import cv2
     import torch
 

@@ -37,6 +37,8 @@ from gapmodel.recipe import DataRecipe, Stream
 CACHE_BYTES = 512 * 2**20
 """Decoded views kept per process: a small build is decoded once, a large one does not fill memory."""
 
+SPLITS, VIEWS = ("train", "val", "test", "unknown"), ("clip", "scene", "around")
+
 
 class Records(Protocol):
     """A shard reader, or a plain list of records."""
@@ -59,7 +61,8 @@ def chosen_records(reader: Records, recipe: DataRecipe) -> list[int]:
         found = [i for i in range(len(reader)) if (reader[i].split, reader[i].view) == wanted]
     if not found:
         raise UsageError(
-            f"the build has no {recipe.view} records of split {recipe.split}", cure="check --shards and the recipe"
+            f"the build has no {recipe.view} records of split {recipe.split}; it has {_contents(reader)}",
+            cure="build them, or ask for others with data.split and data.view",
         )
     return found
 
@@ -69,6 +72,15 @@ def without_images(reader: Records, index: int) -> Record:
     if isinstance(reader, ShardReader):
         return record_from_json(bytes(reader.members(index, ("json",))["json"]))
     return replace(reader[index], members={})
+
+
+def _contents(reader: Records) -> str:
+    """How many records of which split and view there are, for a message."""
+    if not hasattr(reader, "select"):
+        return f"{len(reader)} others"
+    kinds = [(split, view) for split in SPLITS for view in VIEWS]
+    counts = {kind: len(reader.select(split=kind[0], view=kind[1])) for kind in kinds}
+    return ", ".join(f"{counts[kind]} {kind[1]} ({kind[0]})" for kind in kinds if counts[kind]) or "none"
 
 
 class StreamQuestions:

@@ -18,6 +18,7 @@ from gapmodel.recipe import TrainingRecipe
 
 MODEL_DIRECTORY = "model"
 RECIPE_FILE = "recipe.json"
+RUN_FILE = "run.json"
 
 
 def model_directory(directory: Path) -> Path:
@@ -27,6 +28,12 @@ def model_directory(directory: Path) -> Path:
         UsageError: there is no model.
     """
     found = directory / MODEL_DIRECTORY if (directory / MODEL_DIRECTORY).is_dir() else directory
+    if not (found / "config.json").is_file() and (directory / RUN_FILE).is_file():
+        raise UsageError(
+            "this run has not written its model yet",
+            path=directory,
+            cure="the command that started it goes on where it stopped; the model is written at its end",
+        )
     if not (found / "config.json").is_file():
         raise UsageError("no model here", path=directory, cure="name a directory that pretrain.py or finetune.py wrote")
     return found

@@ -42,9 +42,13 @@ class ProcessorConfig:
     paper_preprocessing: bool = False
     """The authors' training preprocessing, for checkpoints made with it; ``image_size`` does not count then."""
     patch_size: int = 16
+    """Side in pixels of the vision tower's patches."""
     merge_size: int = 2
+    """Patches along each side of a visual token."""
     temporal_patch_size: int = 2
+    """Times that the vision tower wants each still repeated."""
     geometry_patch_size: int = 16
+    """Side in pixels of the geometry encoder's patches, which gets its own image of the same patch grid."""
     mark_native_width: float = NATIVE_WIDTH
     """Image width at which the mark has its native size (:mod:`gapdata.prompts.marks`); smaller draws it larger."""
     timestamps: bool = True

@@ -11,6 +11,7 @@ from typing import Any, get_args
 from gapdata.errors import UsageError
 from gapdata.geometry.boxes import EulerConvention
 from gapdata.prompts.marks import MAX_MARKS
+from gapdata.recipe_files import recipe_file
 from gapdata.tasks.captioning import CaptionPoint
 from gapdata.tasks.labels import MissingLabel
 from gapdata.tasks.questions import TASKS
@@ -31,12 +32,15 @@ class ModelRecipe:
     preset: str = "tiny"
     """``tiny`` has random weights and a tokenizer of its own; the public sizes start from Qwen3-VL and VGGT-1B."""
     fusion: str = "gated"
+    """The strategy of every level (:mod:`gapmodel.fusion`)."""
     text: dict = field(default_factory=dict)
-    """Fields of the preset's language model that are different; ``vision`` and ``geometry`` likewise."""
+    """Fields of the preset's language model that are different."""
     vision: dict = field(default_factory=dict)
+    """The same for its vision tower."""
     geometry: dict = field(default_factory=dict)
+    """The same for the geometry encoder."""
     qwen: str = ""
-    """Directory (or hub name) of Qwen3-VL, with its tokenizer; for the public sizes."""
+    """Directory of Qwen3-VL with its tokenizer, as `hf download` writes it; for the public sizes."""
     geometry_weights: str = ""
     """File or directory of VGGT-1B's weights; for the public sizes."""
     random: bool = False
@@ -48,8 +52,12 @@ class DataRecipe:
     """``[data]``: which questions are asked about which records."""
 
     task: str = "pointmap"
+    """``pointmap``, ``detection``, ``grounding``, ``grounding_frame``, ``grounding_box``, ``captioning`` or
+    ``conversation``."""
     split: str = "train"
+    """Whose records."""
     view: str = "clip"
+    """``clip``, ``scene`` or ``around``."""
     frames: int = 0
     """Frames of a view that are used: the first so many, or random ones with ``reframe``; 0 takes all, in order."""
     prompts: str = "stored"
@@ -64,6 +72,7 @@ class DataRecipe:
     mirror: bool = False
     """Show every other visit mirrored."""
     wording: str = "consistent"
+    """Whose texts: ``consistent``, ``gap``, ``vgllm_v1`` or ``vgllm_v2`` (:mod:`gapdata.tasks.wordings`)."""
     convention: str = ""
     """Meaning of a box's three angles; empty takes the wording's own (:mod:`gapdata.tasks.wordings`)."""
     taxonomy: str = ""
@@ -77,6 +86,7 @@ class DataRecipe:
     caption_point: str = "truth"
     """Captioning points at the centre of the true box, or of the best ``proposal``."""
     min_visible_pixels: int = 50
+    """Detection asks for objects that show at least so many pixels in one frame."""
     max_objects: int = 0
     """Detection asks for at most so many objects, the most visible ones; 0 for all."""
 
@@ -108,6 +118,7 @@ class TrainRecipe:
     micro_batch: int = 0
     """Rows that go through the model at once; gradients are accumulated over the others. 0: all rows of a rank."""
     learning_rate: float = 1e-3
+    """At its highest, after the warm-up."""
     fusion_learning_rate: float = 0.0
     """Of the geometry mergers and gates; 0 takes ``learning_rate``."""
     final_learning_rate: float = 0.05
@@ -115,10 +126,13 @@ class TrainRecipe:
     warmup: float = 0.03
     """Share of the steps over which the learning rate rises."""
     weight_decay: float = 0.01
+    """Of AdamW."""
     clip: float = 1.0
     """Largest gradient norm."""
     beta2: float = 0.99
+    """Of AdamW."""
     freeze: tuple[str, ...] = ()
+    """Parts that are not trained: of ``visual``, ``language_model``, ``geometry`` and ``fusion``."""
     visual_weight: float = 0.0
     """Weight of the loss on what each visual token shows, which teaches random encoders (:mod:`gapmodel.dense`)."""
     asked_weight: float = 0.0
@@ -144,6 +158,7 @@ class RunRecipe:
     evaluate_every: int = 0
     """Steps between measurements of the loss on held-out questions; 0 for none."""
     evaluate_split: str = "val"
+    """Whose questions those are."""
     evaluate_visits: int = 64
     """Visits of each stream that are held-out questions."""
     samples: int = 2
@@ -200,9 +215,12 @@ class TrainingRecipe:
 def read_training_recipe(path: Path | None, overrides: Sequence[str] = ()) -> TrainingRecipe:
     """Read a recipe file (or take the defaults) and apply ``key=value`` overrides such as ``train.steps=10``.
 
+    ``path`` may also be the name of a recipe that comes along, as in :func:`gapdata.recipe_files.recipe_file`.
+
     Raises:
         UsageError: the file cannot be read, a field is unknown, or a value has the wrong type or is out of range.
     """
+    path = recipe_file(path)
     recipe: TrainingRecipe = read_toml(TrainingRecipe, path, overrides)
     for stream in recipe.streams:
         _check_data(stream.data, f"mixture.{stream.name}" if recipe.mixture else "data", path)

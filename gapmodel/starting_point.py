@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,12 @@ def first_model(builds: Builds, recipe: TrainingRecipe) -> tuple[GapForCondition
         raise UsageError(
             f"preset {chosen.preset!r} starts from public weights",
             cure="give --set model.qwen=DIR (Qwen3-VL) and --set model.geometry_weights=FILE (VGGT-1B), or --init",
+        )
+    if not Path(chosen.qwen).is_dir():
+        raise UsageError(
+            "is no directory with Qwen3-VL in it",
+            path=chosen.qwen,
+            cure="download it first: `hf download Qwen/Qwen3-VL-2B-Instruct --local-dir DIR`, and give DIR",
         )
     described = _config(recipe, QWEN_TOKENS, {})
     model = GapForConditionalGeneration.from_base(

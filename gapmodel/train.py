@@ -33,7 +33,6 @@ from gapdata.atomic import write_atomically
 from gapdata.errors import GapDataError, UsageError
 from gapmodel.census import census
 from gapmodel.checkpointing import (
-    RUN_FILE,
     Position,
     checkpoints,
     claim,
@@ -52,6 +51,7 @@ from gapmodel.logbook import Logbook, read_log
 from gapmodel.model_directory import (
     MODEL_DIRECTORY,
     RECIPE_FILE,
+    RUN_FILE,
     load_model,
     model_directory,
     save_model,

@@ -29,7 +29,7 @@ def find_packages(needs: tuple[str, ...] = ("torch", "transformers")) -> None:
 
 def run(main: Callable[[], None]) -> None:
     """Run an entry point; an error that is the user's to solve becomes one line and an exit status."""
-    from gapdata.errors import GapDataError
+    from gapdata.errors import REFUSALS, GapDataError, describe_refusal
 
     try:
         main()
@@ -38,5 +38,9 @@ def run(main: Callable[[], None]) -> None:
             raise
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
+    except OSError as error:
+        if "--debug" in sys.argv or error.errno not in REFUSALS:
+            raise
+        sys.exit(f"{Path(sys.argv[0]).name}: {describe_refusal(error)}")
     except KeyboardInterrupt:
         sys.exit(130)

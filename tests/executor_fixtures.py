@@ -15,24 +15,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from build_fixtures import SETTINGS, contents, overrides
+
 from gapdata.engine.build import ShardTask, build_shard
 from gapdata.engine.driver import BuildRequest, choose_scenes
 from gapdata.engine.recipe import read_recipe
 from gapdata.shards.index import read_commit
 from gapdata.sources.scannet import ScanNetDataset
 
+__all__ = ["contents"]
+
 SCENES = 4
 VICTIM = "shard-000001"
-SETTINGS = [
-    "frames.image_size=[128,96]",
-    "clips.frames=2",
-    "clips.interval=3",
-    "clips.step=2",
-    "clips.max_shift=1",
-    "scene_views.frames=4",
-    "prompts.spacing=8",
-    "shards.scenes_per_shard=1",
-]
 Frames = Callable[[int], None]
 
 
@@ -45,14 +39,8 @@ def request_for(dataset: Path, out: Path, deadline: float | None = None) -> Buil
 
 
 def command(dataset: Path, out: Path, *arguments: str) -> list[str]:
-    overrides = [part for setting in SETTINGS for part in ("--set", setting)]
-    build = ["build-shards", "--scannet", str(dataset), "--out", str(out), *overrides]
+    build = ["build-shards", "--scannet", str(dataset), "--out", str(out), *overrides()]
     return [sys.executable, "-m", "gapdata", *build, *arguments]
-
-
-def contents(out: Path) -> dict[str, bytes]:
-    """Everything that a finished build holds."""
-    return {path.name: path.read_bytes() for path in sorted(out.iterdir()) if path.is_file() and path.name != ".lock"}
 
 
 def lacking_victim(shards: Path, out: Path) -> Path:

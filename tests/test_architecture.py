@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from conftest import REPOSITORY
 ORDER = [
     "errors",
     "seeding",
+    "recipe_files",
     "toml_fields",
     "json_shape",
     "npy",
@@ -33,6 +35,7 @@ ORDER = [
     "inspection",
     "view",
     "report",
+    "completion",
     "cli",
 ]
 """Rooms of gapdata from the top of the house to its bottom."""
@@ -99,3 +102,24 @@ def test_the_help_of_the_command_line_imports_nothing_heavy() -> None:
     loaded = set(ast.literal_eval(result.stderr))
     assert loaded & (HEAVY | TRAINING_ONLY | {"numpy"}) == set()
     assert "build-shards" in result.stdout
+
+
+@pytest.mark.parametrize("package", ["gapdata", "gapmodel"])
+def test_what_a_docstring_refers_to_exists(package: str) -> None:
+    missing = {
+        f"{path.relative_to(REPOSITORY)}: {name}"
+        for path in modules(package)
+        for name in re.findall(r":\w+:`~?((?:gapdata|gapmodel)[\w.]*)`", path.read_text())
+        if not refers(name.split("."))
+    }
+    assert missing == set()
+
+
+def refers(parts: list[str]) -> bool:
+    """Whether a dotted name is a module, or one whose names occur in the module that it begins with."""
+    for count in range(len(parts), 0, -1):
+        module = REPOSITORY.joinpath(*parts[:count])
+        for path in (module.with_suffix(".py"), module / "__init__.py"):
+            if path.is_file():
+                return all(re.search(rf"\b{name}\b", path.read_text()) for name in parts[count:])
+    return False

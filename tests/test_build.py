@@ -11,31 +11,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from build_fixtures import build
 from scannet_fixtures import COLOR, DEPTH, write_scene
 
-from gapdata.cli import main
 from gapdata.geometry.camera import transform
 from gapdata.records.codec import record_depth, record_instances, record_prompt_mask
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.sens import SensReader, SensWriter
-
-RECIPE = [
-    "frames.image_size=[128,96]",
-    "clips.frames=2",
-    "clips.interval=3",
-    "clips.step=2",
-    "clips.max_shift=1",
-    "scene_views.frames=4",
-    "prompts.spacing=8",
-    "shards.scenes_per_shard=1",
-]
-
-
-def build(root: Path, out: Path, *arguments: str, settings: list[str] = RECIPE) -> int:
-    overrides = [part for setting in settings for part in ("--set", setting)]
-    return main(
-        ["build-shards", "--scannet", str(root), "--out", str(out), *overrides, "--executor", "inline", *arguments]
-    )
 
 
 def contents(out: Path) -> dict[str, bytes]:
@@ -302,12 +284,12 @@ def test_a_running_build_locks_its_directory(dataset: Path, tmp_path: Path, caps
     [
         (
             "clips.stepp=3",
-            "recipe has no field 'clips.stepp'; known here: enabled, frames, interval, max_per_evaluation_scan",
+            "recipe has no field 'clips.stepp'; did you mean clips.step\\? known here: enabled, frames, interval,",
         ),
         ("clips=3", "recipe field 'clips' is a section"),
-        ("clips.step=1.5", "recipe field 'clips.step' is 1.5, expected int"),
+        ("clips.step=1.5", "recipe field 'clips.step' is 1.5, expected a whole number"),
         ("frames.image_size=[500,384]", "frames.image_size must be two multiples of 16"),
-        ("frames.image_size=[512]", r"recipe field 'frames.image_size' is \[512\], expected tuple"),
+        ("frames.image_size=[512]", r"recipe field 'frames.image_size' is \[512\], expected a list of 2 numbers"),
         ("prompts.per_view=256", "prompts.per_view must lie in 0..255"),
         ("seed", "--set 'seed' has no '='; write --set section.field=value"),
     ],

@@ -123,10 +123,13 @@ def test_an_unknown_scene_split_or_executor_is_named(
 ) -> None:
     base = ["build-shards", "--scannet", str(dataset), "--out", str(tmp_path / "out"), "--executor", "inline"]
     for arguments, message in (
-        (["--scenes", "scene0009_00"], "has no scene scene0009_00; it has 1 others"),
+        (["--scenes", "scene0009_00"], "has no scene scene0009_00; among its 1 scenes: scene0000_00"),
         (["--split", "train"], "has no scene of split 'train'; its scenes are of: unknown"),
         (["--executor", "abacus"], "executor 'abacus' is unknown; choose from inline, local, ray"),
-        (["--recipe", "missing.toml"], "missing.toml: recipe cannot be read: No such file or directory"),
+        (
+            ["--recipe", "missing.toml"],
+            "missing.toml: recipe does not exist; name a TOML file, or one that comes along: demo, ",
+        ),
     ):
         assert main([*base, *arguments]) == 2
         assert message in capsys.readouterr().err
@@ -137,4 +140,4 @@ def test_a_full_disk_is_an_error_that_names_the_file(dataset: Path, capsys: pyte
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
     assert main(["build-shards", "--scannet", str(dataset), "--out", "/dev/full/x", "--executor", "inline"]) == 1
-    assert "/dev/full/x: Not a directory" in capsys.readouterr().err
+    assert "/dev/full/x: Not a directory; a file is where a folder should be" in capsys.readouterr().err

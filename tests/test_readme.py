@@ -1,4 +1,4 @@
-"""The README's commands work as written, in its order, on a data set that lies where it says."""
+"""The commands and the code of all README pages work as written, in their order, on data that lies where they say."""
 
 from __future__ import annotations
 
@@ -9,42 +9,64 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
 from conftest import REPOSITORY
+from recipe_tables import PAGE, page_with_tables
+from weights_fixtures import SMALL_VGGT, write_qwen, write_vggt
 
+from gapdata.recipe_files import recipe_names
 from gapdata.sources.synthetic import SynthesisOptions, synthesise_dataset
 
-README = (REPOSITORY / "README.md").read_text()
-SMALLER = {
-    "build-shards": [
-        "--set",
-        "frames.image_size=[256,192]",
-        "--set",
-        "clips.interval=12",
-        "--set",
-        "scene_views.frames=4",
-    ],
-    "synth": ["--scenes", "1", "--frames", "2", "--color-size", "64x48", "--depth-size", "64x48"],
-    "pretrain.py": ["--steps", "2"],
-    "finetune.py": ["--steps", "2"],
-    "evaluate.py": ["--limit", "2"],
+PAGES = {
+    name: (REPOSITORY / name).read_text()
+    for name in ("README.md", "gapdata/README.md", "manifests/README.md", "gapmodel/README.md")
 }
-"""What makes a command quick enough for a test; the last value of an option counts."""
+ELSEWHERE = ("make ", "pip ", "ray ", "hf ", "python download-scannet.py ")
+"""CI itself runs `make`, which installs; test_ray.py submits jobs to a real head; nothing is downloaded in a test."""
+SMALLER = {
+    "build-shards": ["frames.image_size=[256,192]", "clips.interval=12", "scene_views.frames=4"],
+    "pretrain.py": ["train.steps=2"],
+    "finetune.py": ["train.steps=2"],
+}
+"""What makes a command quick enough for a test, as recipe fields."""
+FULL_SIZE = ["processor.image_size=[128,96]", "train.steps=1", "train.batch_size=2", "run.workers=0"]
+FULL_SIZE += ["run.evaluate_every=0", SMALL_VGGT]
+"""And what makes the recipes for public weights quick."""
+QUICK = {
+    "synth": ["--scenes", "1", "--frames", "2", "--color-size", "64x48", "--depth-size", "64x48"],
+    "evaluate.py": ["--limit", "1"],
+    "report": ["--views", "2"],
+}
+"""The same as options; the last value of an option counts."""
 
 
-def commands() -> list[str]:
-    blocks = re.findall(r"```console\n(.*?)```", README, flags=re.DOTALL)
+def commands(page: str) -> list[str]:
+    blocks = re.findall(r"```console\n(.*?)```", page, flags=re.DOTALL)
     lines = [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
-    # CI itself runs `make`, which installs; a job on a real Ray head is submitted in test_ray.py.
-    return [line for line in lines if not line.startswith(("make ", "pip ", "ray "))]
+    return [line for line in lines if not line.startswith(ELSEWHERE)]
+
+
+def quick(line: str) -> list[str]:
+    """A command as it stands, and after it what makes it quick."""
+    words = shlex.split(line)
+    name = words[1] if words[0] in ("gapdata", "gapmodel") else Path(words[1]).name
+    fields = [*SMALLER.get(name, []), *(FULL_SIZE if "train-" in line else [])]
+    # The build of the first walk runs on Ray, as written; starting one for each further build takes minutes.
+    in_place = ["--executor", "inline"] if name == "build-shards" and "shards" not in words else []
+    # A model that has learnt nothing talks until it is cut off, so it is asked for what is cut off first.
+    short = ["--task", "captioning"] if name == "evaluate.py" and "runs/full2" in words else []
+    return [*words, *QUICK.get(name, []), *short, *(part for field in fields for part in ("--set", field)), *in_place]
 
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a data set named ``scannet`` and what a clone of the repository holds."""
+    """A folder with a data set named ``scannet``, public weights in small, and what a clone of the repository holds."""
     folder = tmp_path_factory.mktemp("readme")
     options = SynthesisOptions(scenes=3, frames=91, color_size=(162, 121), depth_size=(80, 60), annotations=True)
     synthesise_dataset(folder / "scannet", options, workers=1)
+    write_qwen(folder / "weights" / "Qwen3-VL-2B-Instruct")
+    write_vggt(folder / "weights" / "VGGT-1B")
     for name in ("pipelines", "manifests"):
         (folder / name).symlink_to(REPOSITORY / name)
     return folder
@@ -57,40 +79,54 @@ def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_every_command_of_the_readme_runs(workplace: Path) -> None:
-    assert len(commands()) >= 9
-    for line in commands():
-        words = shlex.split(line)
-        name = words[1] if words[0] == "gapdata" else Path(words[1]).name
-        where = workplace
-        if name == "synth":
-            where = workplace / "elsewhere"
-            where.mkdir()
-        # The build of the first walk runs on Ray, as written; starting one for each further build takes minutes.
-        in_place = ["--executor", "inline"] if "--recipe" in words and "shards" not in words else []
-        result = run([*words, *SMALLER.get(name, []), *in_place], where)
-        assert result.returncode == 0, f"$ {line}\n{result.stdout}\n{result.stderr}"
+def test_every_command_and_all_code_of_the_pages_run(workplace: Path) -> None:
+    done: set[str] = set()
+    (workplace / "elsewhere").mkdir()
+    for name, page in PAGES.items():
+        assert len(commands(page)) >= 4, name
+        for line in commands(page):
+            if line not in done:
+                done.add(line)
+                where = workplace / "elsewhere" if line.startswith("gapdata synth") else workplace
+                result = run(quick(line), where)
+                assert result.returncode == 0, f"{name}: $ {line}\n{result.stdout}\n{result.stderr}"
+        blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+        result = run([sys.executable, "-c", "\n\n".join(blocks)], workplace) if blocks else None
+        assert result is None or result.returncode == 0, f"{name}: {result.stderr}"
     assert (workplace / "view.png").stat().st_size > 10_000
-    reading, *others = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    for code in (f"{reading}\nassert points.shape[1:] == (*image.shape[:2], 3)", *others):
-        result = run([sys.executable, "-c", code], workplace)
-        assert result.returncode == 0, result.stderr
+    for folder, page in (("shards", "gapdata/README.md"), ("runs/stage1", "gapmodel/README.md")):
+        assert drawn(page, folder) - {"failed"} <= {path.name for path in (workplace / folder).iterdir()}
 
 
-def test_the_readme_shows_a_build_as_it_is(workplace: Path) -> None:
-    shown = re.findall(r"^  (\S+) {2,}", README.split("A build looks like this")[1].split("```")[1], flags=re.MULTILINE)
-    out = workplace / "tree"
-    overrides = ["--set", "frames.image_size=[64,48]", "--set", "clips.enabled=false", "--set", "scene_views.frames=2"]
-    (workplace / "scannet" / "scans" / "scene0099_00").mkdir()
-    result = run(
-        ["gapdata", "build-shards", "--scannet", "scannet", "--out", str(out), *overrides, "--executor", "inline"],
-        workplace,
-    )
-    (workplace / "scannet" / "scans" / "scene0099_00").rmdir()
-    assert result.returncode == 3, result.stderr
-    assert {name.rstrip("/") for name in shown} <= {path.name for path in out.iterdir()}
+def drawn(page: str, folder: str) -> set[str]:
+    """The names in a page's drawing of a folder."""
+    tree = PAGES[page].split(f"```\n{folder}/\n")[1].split("```")[0]
+    return {name.rstrip("/") for name in re.findall(r"^  (\S+) {2,}", tree, flags=re.MULTILINE)}
 
 
-def test_recipes_and_paths_named_in_the_readme_exist() -> None:
-    for path in re.findall(r"`((?:manifests|pipelines)/[\w.-]+)`", README):
-        assert (REPOSITORY / path).exists(), path
+def test_recipes_paths_and_links_of_the_pages_exist() -> None:
+    for name, page in PAGES.items():
+        folder = (REPOSITORY / name).parent
+        for path in re.findall(r"\]\(([^)#:]+)\)", page):
+            assert (folder / path).exists(), f"{name}: {path}"
+        for path in re.findall(r"(?:manifests|pipelines|tests|gapdata|gapmodel)/[\w/-]+\.(?:toml|py)", page):
+            assert (REPOSITORY / path).is_file(), f"{name}: {path}"
+    for recipe in (REPOSITORY / "manifests").glob("*.toml"):
+        for path in re.findall(r"manifests/[\w-]+\.toml", recipe.read_text()):
+            assert (REPOSITORY / path).is_file(), f"{recipe.name}: {path}"
+
+
+def test_the_page_of_the_recipes_names_each_of_them() -> None:
+    assert [name for name in recipe_names() if f"`{name}`" not in PAGES["manifests/README.md"]] == []
+
+
+def test_the_tables_of_recipe_fields_say_what_the_code_says() -> None:
+    page = PAGE.read_text()
+    assert page == page_with_tables(page), "run `python tests/recipe_tables.py`"
+    assert "|  |" not in page, "a field has no docstring"
+
+
+def test_the_picture_is_a_picture_and_small_enough_for_a_page() -> None:
+    path = REPOSITORY / "gapdata" / "README.jpg"
+    assert path.stat().st_size < 200_000
+    assert cv2.imread(str(path)).shape[1] >= 800

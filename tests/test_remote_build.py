@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from build_fixtures import build, contents, overrides, without_notes
 from s3_fixtures import BUCKET, DENIED, Request, Store, kill_at, s3_server
 from scannet_fixtures import write_scene
 
@@ -22,32 +23,6 @@ from gapdata.shards.reader import ShardReader
 from gapdata.sources.scannet import ScanNetDataset
 from gapdata.sources.sens import SensReader
 from gapdata.storage import location
-
-SETTINGS = [
-    "frames.image_size=[128,96]",
-    "clips.frames=2",
-    "clips.interval=3",
-    "clips.step=2",
-    "clips.max_shift=1",
-    "scene_views.frames=4",
-    "prompts.spacing=8",
-    "shards.scenes_per_shard=1",
-]
-
-
-def build(source: object, out: object, *arguments: str) -> int:
-    overrides = [part for setting in SETTINGS for part in ("--set", setting)]
-    return main(
-        ["build-shards", "--scannet", str(source), "--out", str(out), *overrides, "--executor", "inline", *arguments]
-    )
-
-
-def on_disk(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and path.name != ".lock"
-    }
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +74,7 @@ def test_local_work_never_loads_arrows_file_systems(dataset: Path) -> None:
 # Scans
 
 
-def test_a_scan_in_a_store_equals_the_one_on_disk(store: Store, dataset: Path, remote_dataset: str) -> None:
+def test_a_scan_in_a_store_equals_the_one_contents(store: Store, dataset: Path, remote_dataset: str) -> None:
     local, remote = ScanNetDataset.open(dataset), ScanNetDataset.open(remote_dataset)
     assert remote.scene_ids == local.scene_ids
     assert remote.splits == local.splits
@@ -126,10 +101,10 @@ def test_a_scan_in_a_store_equals_the_one_on_disk(store: Store, dataset: Path, r
 def test_a_build_in_a_store_equals_the_local_one_byte_for_byte(
     store: Store, local_build: Path, remote_build: str
 ) -> None:
-    assert store.folder("build") == on_disk(local_build)
+    assert store.folder("build") == contents(local_build)
 
 
-def test_the_report_of_a_build_in_a_store_equals_that_of_its_copy_on_disk(
+def test_the_report_of_a_build_in_a_store_equals_that_of_its_copy_contents(
     remote_build: str, local_build: Path, tmp_path: Path
 ) -> None:
     copy = tmp_path / "build"
@@ -144,7 +119,7 @@ def test_either_side_may_be_local(
 ) -> None:
     assert build(dataset, f"s3://{BUCKET}/uploaded") == 0
     assert build(remote_dataset, tmp_path / "downloaded") == 0
-    assert store.folder("uploaded") == on_disk(tmp_path / "downloaded") == on_disk(local_build)
+    assert store.folder("uploaded") == contents(tmp_path / "downloaded") == contents(local_build)
 
 
 def test_a_build_goes_on_where_it_stopped(store: Store, local_build: Path, remote_dataset: str) -> None:
@@ -158,7 +133,7 @@ def test_a_build_goes_on_where_it_stopped(store: Store, local_build: Path, remot
     assert written == {f"/{BUCKET}/resumed/{name}" for name in names}
     order = [request.path for request in store.requests if request.method == "PUT"]
     assert order.index(f"/{BUCKET}/resumed/{names[0]}") < order.index(f"/{BUCKET}/resumed/{names[1]}")
-    assert {name: data for name, data in store.folder("resumed").items() if name != ".lock"} == on_disk(local_build)
+    assert {name: data for name, data in store.folder("resumed").items() if name != ".lock"} == contents(local_build)
 
 
 @pytest.mark.slow
@@ -170,7 +145,6 @@ def test_a_build_that_is_killed_goes_on_to_the_same_bytes(
 ) -> None:
     prefix = f"killed-at-{name}"
     out = f"s3://{BUCKET}/{prefix}"
-    overrides = [part for setting in SETTINGS for part in ("--set", setting)]
     command = [
         "-m",
         "gapdata",
@@ -179,16 +153,16 @@ def test_a_build_that_is_killed_goes_on_to_the_same_bytes(
         remote_dataset,
         "--out",
         out,
-        *overrides,
+        *overrides(),
         "--executor",
         "inline",
     ]
     kill_at(store, command, lambda request: request.method == "PUT" and request.path.endswith(f"{prefix}/{name}"))
     left = store.folder(prefix)
-    assert set(left) <= set(on_disk(local_build))  # the server may finish a request that it had received
-    assert all(data == on_disk(local_build)[kept] for kept, data in left.items())
+    assert set(left) <= set(contents(local_build))  # the server may finish a request that it had received
+    assert all(data == contents(local_build)[kept] for kept, data in left.items())
     assert build(remote_dataset, out) == 0
-    assert store.folder(prefix) == on_disk(local_build)
+    assert store.folder(prefix) == contents(local_build)
 
 
 def test_a_cut_tar_is_built_again_and_overwriting_starts_over(
@@ -198,7 +172,7 @@ def test_a_cut_tar_is_built_again_and_overwriting_starts_over(
     store.delete("again/.lock")
     store.write("again/shard-000000.tar", b"cut")
     assert build(remote_dataset, out) == 0
-    assert store.folder("again") == on_disk(local_build)
+    assert store.folder("again") == contents(local_build)
     assert build(remote_dataset, out, "--set", "seed=9") == 2
     assert f"gapdata: {out}: holds a build of another recipe or other sources: seed was 0 and is 9" in (
         capsys.readouterr().err
@@ -267,7 +241,7 @@ def test_an_output_that_may_not_be_written_stops_the_build_with_one_line(
         lambda request: ("403 Forbidden", DENIED) if request.method == "PUT" and ".tar" in request.path else None
     ):
         assert build(remote_dataset, f"s3://{BUCKET}/readonly") == 1
-    *progress, error = capsys.readouterr().err.splitlines()
+    *progress, error = without_notes(capsys.readouterr().err).splitlines()
     assert progress == ["building 2 shards in this process"]
     assert f"gapdata: s3://{BUCKET}/readonly/shard-000000.tar: access is denied; check the credentials" in error
     assert set(store.folder("readonly")) == {"plan.json"}
@@ -293,7 +267,7 @@ def test_a_store_that_cannot_be_reached_is_one_line(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     for arguments in (["build-shards", "--scannet", str(dataset), "--out", "s3://lab/x"], ["inspect", "s3://lab/x"]):
         assert main(arguments) == 1
-        error = capsys.readouterr().err
+        error = without_notes(capsys.readouterr().err)
         assert error.count("\n") == 1
         assert "gapdata: s3://lab" in error
         assert "the store cannot be reached; check the network and AWS_ENDPOINT_URL" in error

@@ -4,33 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
+import build_fixtures
 import pytest
+from build_fixtures import APART, contents
 from scannet_fixtures import write_scene
 
 from gapdata.cli import main
 
-SETTINGS = [
-    "frames.image_size=[128,96]",
-    "clips.frames=2",
-    "clips.interval=3",
-    "clips.step=3",
-    "clips.max_shift=1",
-    "prompts.spacing=8",
-    "shards.scenes_per_shard=1",
-]
-
-
-def build(root: Path, out: Path, *arguments: str) -> int:
-    overrides = [part for setting in SETTINGS for part in ("--set", setting)]
-    return main(
-        ["build-shards", "--scannet", str(root), "--out", str(out), *overrides, "--executor", "inline", *arguments]
-    )
-
-
-def contents(out: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(out.iterdir()) if path.is_file() and path.name != ".lock"}
+build = partial(build_fixtures.build, settings=APART)
 
 
 @pytest.fixture(scope="module")

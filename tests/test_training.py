@@ -338,7 +338,7 @@ def test_a_field_that_does_not_exist_is_refused_by_name(tmp_path: Path) -> None:
         ("mixture.boxes.tasks=detection", r"recipe has no field 'mixture\.boxes\.tasks'"),
         ("mixture.boxes.weight=0", r"mixture\.\*\.weight must be positive"),
         ("mixture.boxes=detection", r"recipe field 'mixture\.boxes' is a section; write \[mixture\.boxes\]"),
-        ("train.steps=many", "'train.steps' is 'many', expected int"),
+        ("train.steps=many", "'train.steps' is 'many', expected a whole number"),
         ("train.steps", "has no '='"),
     ],
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -47,7 +46,6 @@ def build(root: Path, options: SynthesisOptions, size: tuple[int, int]) -> Path:
     return root / "out"
 
 
-@lru_cache(maxsize=2)
 def truths(record: Record, options: SynthesisOptions) -> list[Truth]:
     """What each stored frame's camera truly sees."""
     scene = build_scene(options.seed, scene_index(record.scene_id))

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import build_fixtures
 import cv2
 import numpy as np
 import pytest
+from build_fixtures import APART
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scannet_fixtures import write_scene
@@ -22,14 +24,6 @@ from gapdata.cli import main
 from gapdata.engine.verify import verify_build
 from gapdata.shards.index import write_index
 
-SETTINGS = [
-    "frames.image_size=[128,96]",
-    "clips.frames=2",
-    "clips.interval=3",
-    "clips.step=3",
-    "clips.max_shift=1",
-    "prompts.spacing=8",
-]
 KEY = "scene0000_00-clip-00000"
 TAR = "shard-000000.tar"
 
@@ -39,22 +33,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("verify")
     for index in range(2):
         write_scene(root / "in" / f"scene000{index}_00", frames=8)
-    overrides = [part for setting in [*SETTINGS, "shards.scenes_per_shard=1"] for part in ("--set", setting)]
-    assert (
-        main(
-            [
-                "build-shards",
-                "--scannet",
-                str(root / "in"),
-                "--out",
-                str(root / "out"),
-                *overrides,
-                "--executor",
-                "inline",
-            ]
-        )
-        == 0
-    )
+    assert build_fixtures.build(root / "in", root / "out", settings=APART) == 0
     return root / "out"
 
 

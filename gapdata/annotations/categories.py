@@ -1,17 +1,17 @@
 """Category lists: what ``manifests/categories/`` holds, read once, and classes of evaluation lists.
 
 A list is a text file of one name a line, or of tab-separated columns; ``#`` begins a comment, which names the list's
-source. ``gapdata/manifests`` is a link to ``manifests/`` in a checkout and a folder of its own in an installed wheel.
+source.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import Literal, get_args
 
 from gapdata.errors import UsageError
+from gapdata.recipe_files import manifests_folder
 
 EvaluationList = Literal["detection-8", "detection-20", "detection-31", "detection-31-authors"]
 """The detection evaluation's lists. ``detection-31`` is the long one without its two slips (30 classes);
@@ -19,22 +19,6 @@ EvaluationList = Literal["detection-8", "detection-20", "detection-31", "detecti
 OTHERS = "others"
 OTHER_FURNITURE = 39
 """The nyu40 id that stands for all ids outside ScanNet's 20 in M3DRef-CLIP's, Video-3D-LLM's and VG-LLM's partition."""
-
-
-@lru_cache(maxsize=1)
-def manifests_folder() -> Path:
-    """Where recipes and category lists lie.
-
-    Raises:
-        UsageError: nowhere; the package was copied without its data.
-    """
-    package = Path(__file__).resolve().parent.parent
-    for folder in (package / "manifests", package.parent / "manifests"):
-        if (folder / "categories").is_dir():
-            return folder
-    raise UsageError(
-        "has no manifests/categories", path=package, cure="install gapmllm again, or run from its checkout"
-    )
 
 
 @lru_cache(maxsize=32)
@@ -74,14 +58,6 @@ def embodiedscan_name(label: str) -> str | None:
     if name in category_list("embodiedscan"):
         return name
     return category_table("aliases").get(name)
-
-
-def same_category(one: str, other: str) -> bool:
-    """Whether two labels, of whatever taxonomies, name one category: sofa and couch, trash can and bin."""
-    if normalised(one) == normalised(other):
-        return True
-    name = embodiedscan_name(one)
-    return name is not None and name == embodiedscan_name(other)
 
 
 def evaluation_class(label: str, evaluation: EvaluationList) -> str | None:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 from gapdata.annotations.scene_annotations import SceneAnnotations
@@ -75,8 +76,11 @@ def choose_scenes(
     """
     missing = [scene for scene in scenes if scene not in dataset.scene_ids]
     if missing:
+        shown = get_close_matches(missing[0], dataset.scene_ids, n=3) or list(dataset.scene_ids[:3])
         raise UsageError(
-            f"has no scene {', '.join(missing)}", path=dataset.root, cure=f"it has {len(dataset.scene_ids)} others"
+            f"has no scene {', '.join(missing)}",
+            path=dataset.root,
+            cure=f"among its {len(dataset.scene_ids)} scenes: {', '.join(shown)}",
         )
     known_splits = {scene: dataset.split(scene) for scene in dataset.scene_ids} if splits is None else splits
     chosen = [scene for scene in sorted(known_splits) if not scenes or scene in scenes]

@@ -4,11 +4,14 @@ here."""
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from gapdata.recipe_files import recipe_file
 from gapdata.storage import Location
 from gapdata.toml_fields import read_toml, refuse_broken_rules
 
@@ -20,6 +23,7 @@ class FrameRecipe:
     image_size: tuple[int, int] = (512, 384)
     """Width and height of stored images in pixels; both multiples of 32 for Qwen3-VL's merged 16-pixel patches."""
     jpeg_quality: int = 92
+    """Of stored images, 1 to 100; a frame that already has their size keeps its own JPEG."""
     pointmap_stride: int = 8
     """The stored pointmap keeps one pixel in ``stride`` x ``stride``; the full one is derived from depth and
     cameras."""
@@ -36,7 +40,9 @@ class ClipRecipe:
     """``[clips]``: consecutive frames at 1 fps."""
 
     enabled: bool = True
+    """Whether there are clips."""
     frames: int = 4
+    """Frames of a clip."""
     interval: int = 30
     """Raw frames between two frames of a clip: 30 at 30 Hz is one second."""
     step: int = 30
@@ -54,9 +60,11 @@ class SceneViewRecipe:
     """``[scene_views]``: frames spread evenly over a whole scan."""
 
     enabled: bool = True
+    """Whether there are scene views."""
     frames: int = 32
+    """Frames of a view; a shorter scan gives fewer."""
     grid: int = 1
-    """Only every so-manieth raw frame is a candidate (VG-LLM: 10)."""
+    """Every n-th raw frame is a candidate (VG-LLM: 10)."""
     rotate: bool = False
     """Start at a random candidate and go on from the first one after the last (VG-LLM's training views)."""
     per_description: int = 0
@@ -71,9 +79,11 @@ class AroundRecipe:
     """``[around]``: for grounding's second stage, the frame that shows a described object best, with its neighbours."""
 
     enabled: bool = False
+    """Whether there are such views; they need scene views, and descriptions of objects."""
     reach: int = 90
     """Raw frames on either side; those after the chosen frame come first, then those before it, nearest first."""
     interval: int = 10
+    """Raw frames between two neighbours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +129,9 @@ class PromptRecipe:
     """``[prompts]``: marked pixels."""
 
     per_view: int = 16
+    """Most marked pixels of a view; 0 for none."""
     per_object: int = 2
+    """Most of them on one object."""
     border: int = 4
     """Pixels of the stored image between a prompt and the border of its object, of valid depth, or of the image."""
     spacing: int = 24
@@ -151,6 +163,7 @@ class ShardRecipe:
     """``[shards]``: how records are spread over files."""
 
     scenes_per_shard: int = 4
+    """Whole scenes in one tar; fewer spread over more workers, more make fewer files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,9 +190,12 @@ class Recipe:
 def read_recipe(path: Path | None, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe file (or take the defaults) and apply ``key=value`` overrides such as ``clips.step=10``.
 
+    ``path`` may also be the name of a recipe that comes along, as in :func:`gapdata.recipe_files.recipe_file`.
+
     Raises:
         UsageError: the file cannot be read, a field is unknown, or a value has the wrong type or is out of range.
     """
+    path = recipe_file(path)
     recipe: Recipe = read_toml(Recipe, path, overrides)
     check_ranges(recipe, path)
     return recipe
@@ -240,4 +256,11 @@ def check_ranges(recipe: Recipe, path: Location | None) -> None:
         or recipe.scene_views.enabled
         or recipe.annotations.conversations,
     }
-    refuse_broken_rules(checks, path)
+    refuse_broken_rules({rule if holds else _with_values(rule, recipe): holds for rule, holds in checks.items()}, path)
+
+
+def _with_values(rule: str, recipe: Recipe) -> str:
+    """A rule and what the fields that it names are: they may be defaults that nobody has written."""
+    names = dict.fromkeys(re.findall(r"[a-z_]+\.[a-z_]+", rule))
+    values = (f"{name} is {attrgetter(name)(recipe)!r}" for name in names)
+    return f"{rule} ({', '.join(values)})"

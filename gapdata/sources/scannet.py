@@ -63,7 +63,8 @@ class ScanNetDataset:
         """
         root = location(root)
         if not root.is_dir():
-            raise UsageError("is no directory", path=root, cure="give the folder of the ScanNet download")
+            cure = "give the folder of the ScanNet download"
+            raise UsageError("is a file" if root.exists() else "is no directory", path=root, cure=cure)
         parents = [folder for name in (*SCAN_FOLDERS, *FRAME_FOLDERS) if (folder := root / name).is_dir()] or [root]
         found: dict[str, list[Location]] = {}
         for parent in parents:
@@ -72,11 +73,7 @@ class ScanNetDataset:
                     found.setdefault(folder.name, []).append(folder)
         directories = {scene: places[0] for scene, places in sorted(found.items())}
         if not directories:
-            raise UsageError(
-                "holds no ScanNet scene",
-                path=root,
-                cure="expected folders such as scans/scene0000_00 with scene0000_00.sens inside",
-            )
+            raise UsageError("holds no ScanNet scene", path=root, cure=_where_scenes_are(root))
         label_file = _first_existing(root / LABEL_MAP_NAME, root.parent / LABEL_MAP_NAME)
         return cls(
             root=root,
@@ -252,6 +249,18 @@ class ScanNetScan:
     def annotation(self) -> Annotation | None:
         """See :meth:`SceneFiles.annotation`."""
         return self.files.annotation()
+
+
+def _where_scenes_are(root: Location) -> str:
+    """What to do about a folder that is none of a data set: the folders above and below it are looked at."""
+    if SCENE_ID.fullmatch(root.name):
+        return f"it is a scene itself: give the folder that holds it, with --scenes {root.name}"
+    if (root / "plan.json").exists():
+        return "it is a build: give the folder of the scans that builds are made from"
+    below = [folder for folder in subfolders(root) if any((folder / name).is_dir() for name in SCAN_FOLDERS)]
+    if below:
+        return f"did you mean {below[0]}?"
+    return "expected folders such as scans/scene0000_00 with scene0000_00.sens inside"
 
 
 def _read_splits(root: Location, directories: Mapping[str, Location]) -> dict[str, str]:

@@ -25,15 +25,19 @@ WRONG = (math.nan,) * 9
 """Stands for a box that is not nine numbers: it overlaps nothing, so it counts as a false alarm, as theirs does."""
 
 
+def stripped(text: str) -> str:
+    """An answer as their scripts strip it before they read it."""
+    return text[:MAX_CHARACTERS].strip("\n").strip("`").strip("json").strip()
+
+
 def parse_lines(text: str) -> DetectionAnswer:
     """The entries that the authors' evaluation would read, in order. Never raises.
 
     ``rejected`` counts the kept lines that give no entry. An entry whose box is not nine finite numbers stays, with
     NaN for its values, because theirs counts it as a false alarm.
     """
-    stripped = text[:MAX_CHARACTERS].strip("\n").strip("`").strip("json").strip()
     boxes, rejected = [], 0
-    for line in stripped.split("\n"):
+    for line in stripped(text).split("\n"):
         candidate = line.strip().strip(",")
         if "bbox_3d" not in candidate and "label" not in candidate:
             continue

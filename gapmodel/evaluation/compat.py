@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gapdata.geometry.boxes import EulerConvention, OrientedBox, euler_from_rotation, rotation_from_euler
-from gapdata.tasks.chat import MAX_CHARACTERS, Unparsable
+from gapdata.tasks.chat import Unparsable
 
 Compat = Literal["none", "gap"]
 """``none``: this project's scoring; ``gap``: the authors'."""
@@ -41,11 +41,6 @@ WHY = {
     "Markdown fences included.",
 }
 """One sentence for each task: why the two columns differ."""
-
-
-def stripped(text: str) -> str:
-    """An answer as their scripts strip it before they read it."""
-    return text[:MAX_CHARACTERS].strip("\n").strip("`").strip("json").strip()
 
 
 def python_literal(text: str) -> Any | Unparsable:

@@ -25,8 +25,9 @@ from gapdata.records.schema import Record
 from gapdata.tasks import grounding, grounding_box, grounding_frame
 from gapdata.tasks.box_text import box_of
 from gapdata.tasks.chat import Unparsable
+from gapdata.tasks.detection_compat import stripped
 from gapdata.tasks.targets import TargetBox, aligned_camera, camera_box, described
-from gapmodel.evaluation.compat import Compat, numbers, python_literal, refused, reread, stripped
+from gapmodel.evaluation.compat import Compat, numbers, python_literal, refused, reread
 
 THRESHOLDS = (0.25, 0.5)
 

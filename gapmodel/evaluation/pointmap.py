@@ -14,8 +14,9 @@ import numpy as np
 from gapdata.annotations.categories import normalised
 from gapdata.geometry.overlap import FAR
 from gapdata.tasks.chat import Unparsable
+from gapdata.tasks.detection_compat import stripped
 from gapdata.tasks.pointmap import PointmapAnswer, parse
-from gapmodel.evaluation.compat import Compat, numbers, python_literal, stripped
+from gapmodel.evaluation.compat import Compat, numbers, python_literal
 
 WITHIN = (0.05, 0.10, 0.25)
 """Distances in metres whose share of hits is reported."""

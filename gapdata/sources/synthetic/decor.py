@@ -24,8 +24,6 @@ from gapdata.sources.synthetic.shapes import (
 from gapdata.sources.synthetic.storage import vase
 from gapdata.sources.synthetic.style import Model, Style
 
-LAMP_LIGHT = (1.0, 0.86, 0.66)
-
 
 def _shade(style: Style, rng: Generator, radius: float, height: float, lit: bool) -> Mesh:
     cloth = style.glow((0.98, 0.90, 0.74), 1.7) if lit else style.linen()
