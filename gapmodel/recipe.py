@@ -30,7 +30,8 @@ class ModelRecipe:
 
     preset: str = "tiny"
     """``tiny`` has random weights and a tokenizer of its own; the public sizes start from Qwen3-VL and VGGT-1B."""
-    fusion: str = "gated"
+    fusion: str | dict = "gated"
+    """One strategy for all levels, or a strategy for each visual stream (:func:`gapmodel.fusion.fusion_streams`)."""
     text: dict = field(default_factory=dict)
     """Fields of the preset's language model that are different; ``vision`` and ``geometry`` likewise."""
     vision: dict = field(default_factory=dict)
@@ -204,10 +205,19 @@ def read_training_recipe(path: Path | None, overrides: Sequence[str] = ()) -> Tr
         UsageError: the file cannot be read, a field is unknown, or a value has the wrong type or is out of range.
     """
     recipe: TrainingRecipe = read_toml(TrainingRecipe, path, overrides)
+    check_training_recipe(recipe, path)
+    return recipe
+
+
+def check_training_recipe(recipe: TrainingRecipe, path: Path | None = None) -> None:
+    """Refuse values that are out of range.
+
+    Raises:
+        UsageError: one is; the message names the rule.
+    """
     for stream in recipe.streams:
         _check_data(stream.data, f"mixture.{stream.name}" if recipe.mixture else "data", path)
     _check(recipe, path)
-    return recipe
 
 
 def _check_data(data: DataRecipe, where: str, path: Path | None) -> None:

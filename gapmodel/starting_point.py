@@ -13,6 +13,7 @@ from gapdata.records.schema import Record, record_from_json
 from gapdata.shards.reader import ShardReader
 from gapdata.tasks import detection, pointmap
 from gapdata.tasks.chat import IMAGE
+from gapdata.tasks.labels import object_label
 from gapdata.tasks.questions import questions
 from gapmodel.data import Records, chosen_records, question_options
 from gapmodel.modeling import GapConfig, GapForConditionalGeneration
@@ -52,7 +53,7 @@ def first_model(builds: Builds, recipe: TrainingRecipe) -> tuple[GapForCondition
 
 def _random_model(builds: Builds, recipe: TrainingRecipe) -> tuple[GapForConditionalGeneration, GapProcessor]:
     """Random weights, and a tokenizer for the tasks' words and the builds' labels."""
-    labels = class_names(builds, recipe)
+    labels = sorted({*class_names(builds, recipe), *spoken_labels(builds, recipe)})
     box = detection.TextBox(
         label=labels[0] if labels else "object", values=(0.25, -1.5, 2.75, 1.0, 1.0, 1.0, -0.5, 0.5, 0.0)
     )
@@ -93,6 +94,17 @@ def spoken_texts(reader: Records, data: DataRecipe) -> list[str]:
     options, rng = question_options(data), np.random.default_rng(0)
     asked = [item for record in _facts(reader, data) for item in questions(record, data.task, options, rng)]
     return [text for question in asked for text in (*question.text.split(IMAGE), question.answer)]
+
+
+def spoken_labels(builds: Builds, recipe: TrainingRecipe) -> list[str]:
+    """What the objects are called in answers, where a stream names them by a taxonomy; sorted."""
+    found: set[str | None] = set()
+    for stream in recipe.streams:
+        if stream.data.taxonomy:
+            options = question_options(stream.data)
+            for record in _facts(builds[stream.build], stream.data):
+                found |= {object_label(item, options.taxonomy, options.missing_label) for item in record.objects}
+    return sorted(label for label in found if label is not None)
 
 
 def class_names(builds: Builds, recipe: TrainingRecipe) -> list[str]:
