@@ -2,9 +2,9 @@
 
 Two arms of one seed start from the same weights and see the same questions in the same order, so their difference is
 taken seed by seed. Student's t test with one side and a level of 5 % asks whether the mean difference could as well be
-0: it *holds* where it is too large for that, is *reversed* where it is too small, and *undecided* in between. With three
-seeds the mean has to exceed 1.7 times the standard deviation of the differences (2.92 / sqrt 3), so only a large and
-steady effect can be told from none; and the spread is over the seeds of these towers and these scenes alone.
+0: it *holds* where it is too large for that, is *reversed* where it is too small, and *undecided* in between. With
+three seeds the mean has to exceed 1.7 times the standard deviation of the differences (2.92 / sqrt 3), so only a large
+and steady effect can be told from none; and the spread is over the seeds of these towers and these scenes alone.
 """
 
 from __future__ import annotations

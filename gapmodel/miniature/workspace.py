@@ -3,7 +3,7 @@
 OUT/
   run.json               the recipe; another one is refused
   scans/                 synthetic scans in ScanNet's file formats
-  shards/                builds: train, scarce (a part of train's scenes) and test (scenes that nothing else has seen)
+  shards/                builds: train, scarce (a part of train's scenes), test (scenes that nothing else sees)
   towers/                the frozen towers' weights
   starts/                the models that a seed's runs start from: gated and naive
   runs/seed-0/stage1/    a training run (gapmodel/train.py); runs/seed-0/a/ and so on
