@@ -60,7 +60,7 @@ def run(f1: float) -> dict[str, Any]:
         "unparsable": 1,
         "loss": 0.9,
     }
-    without = {"zeroed": {**scores, "f1@0.25": f1 / 2, "loss": 1.1}, "strange": {**scores, "f1@0.25": 0.0, "loss": 1.3}}
+    without = {"zeroed": {**scores, "f1@0.25": f1 / 2, "loss": 1.1}, "strange": {"loss": 1.3}}
     return {
         "scores": {**scores, "constant": {**scores, "f1@0.25": 0.01}},
         "without_geometry": without,

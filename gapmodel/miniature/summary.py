@@ -30,7 +30,6 @@ ROWS: tuple[tuple[str, Callable[[Mapping[str, Any]], float], str], ...] = (
     ("unreadable answers", lambda run: run["scores"]["unparsable"], "count"),
     ("cross-entropy of the true answers", lambda run: run["scores"]["loss"], "ratio"),
     ("F1, geometry zeroed", lambda run: run["without_geometry"]["zeroed"][F1], "share"),
-    ("F1, another window's geometry", lambda run: run["without_geometry"]["strange"][F1], "share"),
     ("cross-entropy, geometry zeroed", lambda run: run["without_geometry"]["zeroed"]["loss"], "ratio"),
     ("cross-entropy, another window's geometry", lambda run: run["without_geometry"]["strange"]["loss"], "ratio"),
     ("steps of stage 1", lambda run: run["stage1_steps"], "count"),
@@ -140,15 +139,21 @@ def conclusions(summary: Summary) -> list[str]:
         "Differences are in points of F1, paired by seed; the words follow from Student's t test (one side, 5 %).",
     ]
     losses = [_geometry_sentence(name, runs) for name, runs in summary.results.items() if runs]
-    return [*lines, "", "What is lost without the window's own geometry (another window's instead):", *losses]
+    return [*lines, "", "What is lost where the geometry is taken away:", *losses]
 
 
 def _geometry_sentence(name: str, runs: Mapping[int, Mapping[str, Any]]) -> str:
-    strange = [run["without_geometry"]["strange"] for run in runs.values()]
+    zeroed, strange = ([run["without_geometry"][how] for run in runs.values()] for how in ("zeroed", "strange"))
     own = [run["scores"] for run in runs.values()]
-    f1 = np.mean([100 * (one[F1] - other[F1]) for one, other in zip(own, strange, strict=True)])
-    loss = np.mean([other["loss"] - one["loss"] for one, other in zip(own, strange, strict=True)])
-    return f"- {name}: {f1:.1f} points of F1; cross-entropy rises by {loss:.3f}"
+    f1 = np.mean([100 * (other[F1] - one[F1]) for one, other in zip(own, zeroed, strict=True)])
+    rises = [
+        np.mean([other["loss"] - one["loss"] for one, other in zip(own, others, strict=True)])
+        for others in (zeroed, strange)
+    ]
+    return (
+        f"- {name}: {f1:+.1f} points of F1 with zeros; cross-entropy {rises[0]:+.3f} with zeros and "
+        f"{rises[1]:+.3f} with another window's geometry"
+    )
 
 
 def _stage1_lines(summary: Summary) -> list[str]:
