@@ -4,9 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DEMO   ?= outputs/demo
 # SIZE=small is the smallest demo that still exercises every step; SIZE=full is what `make demo` shows.
+# `make reproduce` knows full, quick and gpu (manifests/miniature*.toml); interrupted, it goes on where it was.
 SIZE   ?= full
 
-.PHONY: setup demo test lint format bench clean
+.PHONY: setup demo reproduce test lint format bench clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.ready
@@ -23,6 +24,9 @@ $(VENV)/.ready: pyproject.toml constraints.txt .ci/system-libraries
 
 demo: setup
 	@$(BIN)/python pipelines/demo.py --size $(SIZE) --out $(DEMO)
+
+reproduce: setup
+	@$(BIN)/python pipelines/reproduce.py --size $(SIZE)
 
 test: setup
 	$(BIN)/python -m pytest

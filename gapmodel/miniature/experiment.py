@@ -94,7 +94,7 @@ def make_shards(workspace: Workspace) -> dict[str, Any]:
         out = workspace.out / "shards" / build
         _gapdata(
             *("build-shards", "--scannet", workspace.out / "scans", "--out", out, "--recipe", recipe),
-            *("--scenes", ",".join(names), "--workers", workspace.recipe.jobs),
+            *("--scenes", ",".join(names), "--executor", "local", "--workers", workspace.recipe.jobs),
         )
         reader = workspace.reader(build)
         found[build] = {"scenes": len(names), "windows": {s: len(reader.select(split=s)) for s in ("train", "val")}}

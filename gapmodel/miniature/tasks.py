@@ -74,9 +74,13 @@ def run_tasks(workspace: Workspace, tasks: Sequence[Task], *, jobs: int, say: Ca
                 result = workspace.result(task.name) or {}
                 cost = f"{result['seconds']:.0f} s, {result['cpu_seconds']:.0f} s of CPU"
                 say(f"[{len(finished)}/{len(tasks)}] {task.name}: {cost}")
-    finally:
+        for connection in workers:
+            connection.send(None)
+    except BaseException:
         for process in workers.values():
             process.terminate()
+        raise
+    finally:
         for process in workers.values():
             process.join()
 
@@ -85,7 +89,8 @@ def _start_worker(workspace: Workspace) -> tuple[Connection, Any]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     # Set before the worker starts, because libraries read it when they are loaded.
-    os.environ["OMP_NUM_THREADS"] = str(workspace.recipe.threads)
+    if workspace.recipe.threads:
+        os.environ["OMP_NUM_THREADS"] = str(workspace.recipe.threads)
     process = context.Process(target=_serve, args=(theirs, workspace))
     process.start()
     theirs.close()
@@ -106,18 +111,17 @@ def _outcome(task: Task, connection: Connection) -> str:
 
 
 def _serve(connection: Connection, workspace: Workspace) -> None:
-    """A worker: does the tasks that it is sent, one after another."""
+    """A worker: does the tasks that it is sent, one after another, until it is sent ``None``."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import torch
+    from transformers.utils import logging
 
-    torch.set_num_threads(workspace.recipe.threads)
-    while True:
-        try:
-            task: Task = connection.recv()
-        except EOFError:
-            return
+    logging.disable_progress_bar()
+    if workspace.recipe.threads:
+        torch.set_num_threads(workspace.recipe.threads)
+    while (task := connection.recv()) is not None:
         connection.send(_done(workspace, task))
 
 
