@@ -36,16 +36,16 @@ from gapmodel.processing import ProcessorConfig
 from gapmodel.recipe import DataRecipe, ModelRecipe, TrainingRecipe, TrainRecipe
 from gapmodel.starting_point import first_model
 
+SMALL = small_recipe()
 
+
+@settings(deadline=None)
 @given(
     steps=st.tuples(st.integers(1, 5000), st.integers(1, 5000)),
     costs=st.tuples(st.floats(1e6, 1e12), st.floats(1e6, 1e12)),
 )
 def test_arms_spend_what_is_claimed(steps: tuple[int, int], costs: tuple[float, float]) -> None:
-    recipe = small_recipe()
-    recipe = replace(
-        recipe, stage1=replace(recipe.stage1, steps=steps[0]), stage2=replace(recipe.stage2, steps=steps[1])
-    )
+    recipe = replace(SMALL, stage1=replace(SMALL.stage1, steps=steps[0]), stage2=replace(SMALL.stage2, steps=steps[1]))
     stage1, stage2 = (StepCost(operations=cost, tokens=1.0) for cost in costs)
     spent = {name: budget(arm, recipe, stage1, stage2) for name, arm in arms(recipe.scarce).items()}
     assert {spent[name].stage2_steps for name in ("a", "b", "c", "c-scarce")} == {steps[1]}
