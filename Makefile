@@ -4,10 +4,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DEMO   ?= outputs/demo
 # SIZE=small is the smallest demo that still exercises every step; SIZE=full is what `make demo` shows.
+# `make reproduce` knows full, quick and gpu (manifests/miniature*.toml); interrupted, it goes on where it was.
 SIZE   ?= full
 CASES  ?= 100000
 
-.PHONY: setup demo test lint format bench fuzz load picture clean
+.PHONY: setup demo reproduce test lint format bench fuzz load picture clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.ready
@@ -24,6 +25,9 @@ $(VENV)/.ready: pyproject.toml constraints.txt .ci/system-libraries
 
 demo: setup
 	@$(BIN)/python pipelines/demo.py --size $(SIZE) --out $(DEMO)
+
+reproduce: setup
+	@$(BIN)/python pipelines/reproduce.py --size $(SIZE)
 
 test: setup
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup

@@ -14,23 +14,43 @@ from typing import Any, get_args, get_origin, get_type_hints
 from gapdata.errors import UsageError
 
 
-def read_toml(kind: type[Any], path: Path | None, overrides: Sequence[str] = ()) -> Any:
+def read_toml(kind: type[Any], path: Path | None, overrides: Sequence[str] = (), *, base: Path | None = None) -> Any:
     """Read a file (or start from the defaults), apply ``section.field=value`` overrides and build ``kind`` from it.
 
+    Args:
+        kind: the dataclass of the whole recipe.
+        path: the file; ``None`` for the defaults.
+        overrides: as given on a command line.
+        base: a file whose fields count where ``path`` has none.
+
     Raises:
-        UsageError: the file cannot be read, a field is unknown, or a value has the wrong type.
+        UsageError: a file cannot be read, a field is unknown, or a value has the wrong type.
     """
     values: dict[str, Any] = {}
-    if path is not None:
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UsageError(f"recipe cannot be read: {error.strerror}", path=path) from error
-        except (ValueError, RecursionError) as error:
-            raise UsageError(f"recipe is not valid TOML: {error}", path=path) from error
+    for part in (base, path):
+        if part is not None:
+            values = _merged(values, _parsed(part))
     for override in overrides:
         _apply_override(values, override)
     return from_mapping(kind, values, path)
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"recipe cannot be read: {error.strerror}", path=path) from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"recipe is not valid TOML: {error}", path=path) from error
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with the fields of ``changes``, section by section."""
+    found = dict(base)
+    for name, value in changes.items():
+        before = found.get(name)
+        found[name] = _merged(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
+    return found
 
 
 def refuse_broken_rules(rules: Mapping[str, bool], path: object) -> None:

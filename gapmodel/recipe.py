@@ -31,8 +31,8 @@ class ModelRecipe:
 
     preset: str = "tiny"
     """``tiny`` has random weights and a tokenizer of its own; the public sizes start from Qwen3-VL and VGGT-1B."""
-    fusion: str = "gated"
-    """The strategy of every level (:mod:`gapmodel.fusion`)."""
+    fusion: str | dict = "gated"
+    """One strategy for all levels, or a strategy for each visual stream (:func:`gapmodel.fusion.fusion_streams`)."""
     text: dict = field(default_factory=dict)
     """Fields of the preset's language model that are different."""
     vision: dict = field(default_factory=dict)
@@ -222,10 +222,19 @@ def read_training_recipe(path: Path | None, overrides: Sequence[str] = ()) -> Tr
     """
     path = recipe_file(path)
     recipe: TrainingRecipe = read_toml(TrainingRecipe, path, overrides)
+    check_training_recipe(recipe, path)
+    return recipe
+
+
+def check_training_recipe(recipe: TrainingRecipe, path: Path | None = None) -> None:
+    """Refuse values that are out of range.
+
+    Raises:
+        UsageError: one is; the message names the rule.
+    """
     for stream in recipe.streams:
         _check_data(stream.data, f"mixture.{stream.name}" if recipe.mixture else "data", path)
     _check(recipe, path)
-    return recipe
 
 
 def _check_data(data: DataRecipe, where: str, path: Path | None) -> None:

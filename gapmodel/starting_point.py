@@ -12,6 +12,7 @@ import torch
 from gapdata.errors import UsageError
 from gapdata.tasks import detection, pointmap
 from gapdata.tasks.chat import IMAGE
+from gapdata.tasks.labels import object_label
 from gapdata.tasks.questions import questions
 from gapmodel.data import Records, chosen_records, question_options, without_images
 from gapmodel.modeling import GapConfig, GapForConditionalGeneration
@@ -57,7 +58,7 @@ def first_model(builds: Builds, recipe: TrainingRecipe) -> tuple[GapForCondition
 
 def _random_model(builds: Builds, recipe: TrainingRecipe) -> tuple[GapForConditionalGeneration, GapProcessor]:
     """Random weights, and a tokenizer for the tasks' words and the builds' labels."""
-    labels = class_names(builds, recipe)
+    labels = sorted({*class_names(builds, recipe), *spoken_labels(builds, recipe)})
     box = detection.TextBox(
         label=labels[0] if labels else "object", values=(0.25, -1.5, 2.75, 1.0, 1.0, 1.0, -0.5, 0.5, 0.0)
     )
@@ -99,6 +100,19 @@ def spoken_texts(reader: Records, data: DataRecipe) -> list[str]:
     records = (without_images(reader, index) for index in chosen_records(reader, data))
     asked = [item for record in records for item in questions(record, data.task, options, rng)]
     return [text for question in asked for text in (*question.text.split(IMAGE), question.answer)]
+
+
+def spoken_labels(builds: Builds, recipe: TrainingRecipe) -> list[str]:
+    """What the objects are called in answers, where a stream names them by a taxonomy; sorted."""
+    found: set[str | None] = set()
+    for stream in recipe.streams:
+        if stream.data.taxonomy:
+            options = question_options(stream.data)
+            reader = builds[stream.build]
+            for index in chosen_records(reader, stream.data):
+                record = without_images(reader, index)
+                found |= {object_label(item, options.taxonomy, options.missing_label) for item in record.objects}
+    return sorted(label for label in found if label is not None)
 
 
 def class_names(builds: Builds, recipe: TrainingRecipe) -> list[str]:

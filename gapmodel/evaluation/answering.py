@@ -40,6 +40,7 @@ class Answerer:
         texts: the answers so far, by question; grows.
         keeper: also gets every new answer.
         share: (rank, workers): the records of which every ``workers``-th one is this worker's.
+        bar: whether a bar is wanted.
     """
 
     model: GapForConditionalGeneration
@@ -49,6 +50,7 @@ class Answerer:
     texts: dict[str, str] = field(default_factory=dict)
     keeper: Keeper | None = None
     share: tuple[int, int] = (0, 1)
+    bar: bool = True
     _images: tuple[int, list[NDArray[np.uint8]]] = (-1, [])
     _looks: dict[tuple[int, ...], Frames] = field(default_factory=dict)
 
@@ -61,7 +63,10 @@ class Answerer:
 
     def _ask(self, name: str, asked: Sequence[Asked]) -> None:
         waiting = [item for item in asked if item.id not in self.texts]
-        with tqdm(total=len(asked), desc=f"answering {name}", unit="question", mininterval=1.0, file=sys.stderr) as bar:
+        title = f"answering {name}"
+        with tqdm(
+            total=len(asked), desc=title, unit="question", mininterval=1.0, file=sys.stderr, disable=not self.bar
+        ) as bar:
             bar.update(len(asked) - len(waiting))
             for batch in in_batches(waiting, self.batch_size):
                 examples = [self._example(item) for item in batch]

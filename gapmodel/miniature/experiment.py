@@ -1,0 +1,262 @@
+"""What is done, in which order: the tasks of the miniature."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+import time
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gapdata.annotations.categories import manifests_folder
+from gapdata.atomic import write_atomically
+from gapdata.errors import GapDataError
+from gapdata.seeding import generator_for
+from gapmodel.checkpointing import checkpoints
+from gapmodel.distributed import joined
+from gapmodel.loading import Steps, make_streams
+from gapmodel.logbook import read_log
+from gapmodel.miniature.arms import Arm, StepCost, arms, budget, stage_recipe, starting_recipe
+from gapmodel.miniature.measure import Missing, answer_loss, best_checkpoint, detect, locate, without_geometry
+from gapmodel.miniature.tasks import Task
+from gapmodel.miniature.towers import GeometryTower, VisionTower, load_tower, train_tower
+from gapmodel.miniature.views import label_names
+from gapmodel.miniature.workspace import Workspace
+from gapmodel.model_directory import MODEL_DIRECTORY, load_model, save_model
+from gapmodel.recipe import TrainingRecipe
+from gapmodel.starting_point import first_model
+from gapmodel.throughput import Arithmetic
+from gapmodel.train import TrainingConfig, keep_freed_memory, train
+
+QUARANTINED = 3
+COUNTED_STEPS = 8
+"""Steps of each stage that the cost of one is taken from."""
+MISSING: tuple[Missing, ...] = ("zeroed", "strange")
+
+
+def tasks(workspace: Workspace) -> list[Task]:
+    """Everything, seed by seed: what is finished at any time can be compared."""
+    recipe = workspace.recipe
+    found = [
+        Task(name="scans", needs=(), work=make_scans),
+        Task(name="shards", needs=("scans",), work=make_shards),
+        Task(name="geometry", needs=("shards",), work=teach_tower, arguments=("geometry",)),
+        Task(name="vision", needs=("shards",), work=teach_tower, arguments=("vision",)),
+        Task(name="starts", needs=("geometry", "vision"), work=make_starts),
+        Task(name="cost", needs=("starts",), work=count_costs),
+    ]
+    for seed in recipe.seeds:
+        stage1 = f"seed-{seed}/stage1"
+        found.append(Task(name=stage1, needs=("starts",), work=run_stage1, arguments=(seed,), after=forget_stage1))
+        found += [
+            Task(
+                name=f"seed-{seed}/{arm.name}",
+                needs=("cost", stage1) if arm.stage1 else ("cost",),
+                work=run_arm,
+                arguments=(seed, arm),
+                after=forget_checkpoints,
+            )
+            for arm in arms(recipe.scarce).values()
+        ]
+    return found
+
+
+def make_scans(workspace: Workspace) -> dict[str, Any]:
+    """Synthetic scans, by the command that a user would type."""
+    scans, out = workspace.recipe.scans, workspace.out / "scans"
+    width = {name: "x".join(map(str, getattr(scans, name))) for name in ("color_size", "depth_size")}
+    _gapdata(
+        *("synth", out, "--scenes", scans.scenes, "--frames", scans.frames, "--seed", workspace.recipe.scan_seed),
+        *("--color-size", width["color_size"], "--depth-size", width["depth_size"]),
+        *("--workers", workspace.recipe.jobs, "--overwrite"),
+    )
+    return {"scenes": scans.scenes, "frames": scans.scenes * scans.frames}
+
+
+def make_shards(workspace: Workspace) -> dict[str, Any]:
+    """Three builds of the same scans: what is trained on, a scarce part of it, and what nothing has seen."""
+    scenes = workspace.scenes
+    recipe = manifests_folder() / workspace.recipe.scans.build
+    members = {
+        "train": (*scenes.training, *scenes.choosing),
+        "scarce": (*scenes.scarce, *scenes.choosing),
+        "test": scenes.test,
+    }
+    found = {}
+    for build, names in members.items():
+        out = workspace.out / "shards" / build
+        _gapdata(
+            *("build-shards", "--scannet", workspace.out / "scans", "--out", out, "--recipe", recipe),
+            *("--scenes", ",".join(names), "--executor", "local", "--workers", workspace.recipe.jobs),
+        )
+        reader = workspace.reader(build)
+        found[build] = {"scenes": len(names), "windows": {s: len(reader.select(split=s)) for s in ("train", "val")}}
+    return {"builds": found}
+
+
+def teach_tower(workspace: Workspace, name: str) -> dict[str, Any]:
+    """One of the two towers."""
+    recipe, reader = workspace.recipe, workspace.reader("train")
+    keep_freed_memory()
+    torch.manual_seed(recipe.scan_seed)
+    data = recipe.stage1.data
+    model, processor = first_model({"": reader}, starting_recipe(recipe, recipe.scan_seed))
+    out = workspace.out / "towers"
+    out.mkdir(exist_ok=True)
+    settings = recipe.geometry if name == "geometry" else recipe.vision
+    tower: GeometryTower | VisionTower
+    if name == "geometry":
+        tower = GeometryTower(model.model, processor, settings.cells)
+    else:
+        classes = label_names((reader[index] for index in reader.select(split="train")), data)
+        tower = VisionTower(model.model, processor, data, classes, settings.cells)
+    with joined() as ranks:
+        return train_tower(tower, reader, data, settings, recipe.train, out, seed=recipe.scan_seed, device=ranks.device)
+
+
+def make_starts(workspace: Workspace) -> dict[str, Any]:
+    """What each seed's runs start from: its random language model and fusion around the towers."""
+    recipe, reader = workspace.recipe, workspace.reader("train")
+    parameters = {}
+    for seed in recipe.seeds:
+        for naive in (False, True):
+            described = starting_recipe(recipe, seed, naive=naive)
+            torch.manual_seed(int(generator_for(seed, "start").integers(2**62)))
+            model, processor = first_model({"": reader}, described)
+            load_tower(model.model.visual, workspace.out / "towers" / "vision.safetensors")
+            load_tower(model.model.geometry, workspace.out / "towers" / "geometry.safetensors")
+            path = workspace.start(seed, naive=naive)
+            path.parent.mkdir(exist_ok=True)
+            save_model(model, processor, described, path)
+            parts = ("visual", "geometry", "fusion", "language_model")
+            counts = {part: sum(p.numel() for p in model.model.get_submodule(part).parameters()) for part in parts}
+            parameters["naive" if naive else "gated"] = counts
+    return {"parameters": parameters}
+
+
+def count_costs(workspace: Workspace) -> dict[str, Any]:
+    """What a step of each stage takes: arithmetic and tokens, counted, so they are the same on any machine."""
+    recipe, reader = workspace.recipe, workspace.reader("train")
+    model, processor = load_model(workspace.start(recipe.seeds[0], naive=False))
+    model.model.freeze(("visual", "geometry"))
+    count = Arithmetic(model)
+    found = {}
+    for name, stage in (("stage1", recipe.stage1), ("stage2", recipe.stage2)):
+        training = stage_recipe(recipe, stage, stage.steps, recipe.seeds[0])
+        streams, mixture = make_streams(training, {"": reader}, processor)
+        steps = list(islice(Steps(streams, mixture, training.train), COUNTED_STEPS))
+        found[name] = {
+            "operations": sum(count(step) for step in steps) / len(steps),
+            "tokens": sum(step.tokens for step in steps) / len(steps),
+        }
+    return found
+
+
+def step_costs(workspace: Workspace) -> tuple[StepCost, StepCost]:
+    """What :func:`count_costs` found, of stage 1 and stage 2."""
+    found = workspace.result("cost") or {}
+    stage1, stage2 = (StepCost(**found[name]) for name in ("stage1", "stage2"))
+    return stage1, stage2
+
+
+def run_stage1(workspace: Workspace, seed: int) -> dict[str, Any]:
+    """Stage 1 of a seed, and its point error by step; at the end also without geometry."""
+    recipe, out = workspace.recipe, workspace.run(seed, "stage1")
+    training = stage_recipe(recipe, recipe.stage1, recipe.stage1.steps, seed)
+    cpu = _train(workspace, training, "train", out, workspace.start(seed, naive=False))
+    test, known = workspace.reader("test"), workspace.reader("train")
+    curve = []
+    with joined() as ranks:
+        for steps, directory in sorted(_models(out, recipe.stage1.steps).items()):
+            model, processor = load_model(directory)
+            model.to(ranks.device)
+            asked = (model, processor, test, known, recipe.stage1.data, recipe.measure)
+            curve.append({"steps": steps, **locate(*asked)})
+        missing = {}
+        for how in MISSING:
+            with without_geometry(model, how):
+                missing[how] = locate(*asked)
+    return {"training_cpu_seconds": cpu, "steps": recipe.stage1.steps, "curve": curve, "without_geometry": missing}
+
+
+def run_arm(workspace: Workspace, seed: int, arm: Arm) -> dict[str, Any]:
+    """Stage 2 of an arm, its best checkpoint, and that one's scores with and without geometry."""
+    recipe, out = workspace.recipe, workspace.run(seed, arm.name)
+    spent = budget(arm, recipe, *step_costs(workspace))
+    training = stage_recipe(recipe, recipe.stage2, spent.stage2_steps, seed)
+    start = workspace.run(seed, "stage1") if arm.stage1 else workspace.start(seed, naive=arm.naive)
+    cpu = _train(workspace, training, "scarce" if arm.scarce else "train", out, start)
+    best, losses = best_checkpoint(read_log(out), recipe.stage2.data.task)
+    test, known = workspace.reader("test"), workspace.reader("train")
+    with joined() as ranks:
+        model, processor = load_model(_models(out, spent.stage2_steps)[best])
+        model.to(ranks.device)
+        asked = (model, processor, test, known, recipe.stage2.data, recipe.measure)
+        compared = (model, processor, test, training, recipe.measure.windows, ranks.device)
+        scores = {**detect(*asked), "loss": answer_loss(*compared)}
+        with without_geometry(model, "zeroed"):
+            zeroed = {**detect(*asked), "loss": answer_loss(*compared)}
+        with without_geometry(model, "strange"):
+            strange = {"loss": answer_loss(*compared)}
+    return {
+        "training_cpu_seconds": cpu,
+        "stage1_steps": spent.stage1_steps,
+        "stage2_steps": spent.stage2_steps,
+        "operations": spent.operations,
+        "tokens": spent.tokens,
+        "chosen": best,
+        "choosing_losses": losses,
+        "last_training_loss": json.loads((out / "outcome.json").read_bytes())["last_loss"],
+        "scores": scores,
+        "without_geometry": {"zeroed": zeroed, "strange": strange},
+    }
+
+
+def forget_stage1(workspace: Workspace, seed: int) -> None:
+    """Remove stage 1's measured models; the last one is what stage 2 starts from."""
+    shutil.rmtree(workspace.run(seed, "stage1") / "models", ignore_errors=True)
+
+
+def forget_checkpoints(workspace: Workspace, seed: int, arm: Arm) -> None:
+    """Remove the models that were not chosen."""
+    chosen = (workspace.result(f"seed-{seed}/{arm.name}") or {}).get("chosen")
+    for path in (workspace.run(seed, arm.name) / "models").glob("step-*"):
+        if path.name != f"step-{chosen:06d}":
+            shutil.rmtree(path)
+
+
+def _train(workspace: Workspace, recipe: TrainingRecipe, build: str, out: Path, start: Path) -> float:
+    """Train, or go on; the CPU seconds of all steps, those before an interruption taken to have cost the same."""
+    noted, steps = out / "cpu.json", recipe.train.steps
+    saved = checkpoints(out)
+    at = int(saved[-1].name.removeprefix("step-")) if saved else 0
+    used = time.process_time()
+    with joined() as ranks:
+        config = TrainingConfig(recipe=recipe, builds={"": workspace.reader(build)}, out=out, init=start, bar=False)
+        train(config, ranks)
+    if at < steps:
+        write_atomically(noted, json.dumps((time.process_time() - used) * steps / (steps - at)).encode())
+    return float(json.loads(noted.read_bytes())) if noted.is_file() else math.nan
+
+
+def _models(out: Path, steps: int) -> dict[int, Path]:
+    """A run's models by the steps that they have made."""
+    found = {int(path.name.removeprefix("step-")): path for path in (out / "models").glob("step-*")}
+    return {**found, steps: out / MODEL_DIRECTORY}
+
+
+def _gapdata(*words: object) -> None:
+    """A ``gapdata`` command; views that were quarantined (status 3) are no failure of it, and are in its report."""
+    command = [sys.executable, "-m", "gapdata", *map(str, words)]
+    root = str(Path(__file__).resolve().parent.parent.parent)
+    path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
+    status = subprocess.run(command, check=False, env={**os.environ, "PYTHONPATH": path}).returncode
+    if status not in (0, QUARANTINED):
+        raise GapDataError(f"`gapdata {words[0]}` ended with status {status}", cure="see what it said above")

@@ -1,0 +1,165 @@
+"""What a run of the miniature came to, measured on held-out scenes: scores, and whether geometry plays a part in them.
+
+A model that uses its geometry does worse without it. Two ways of taking it away: *zeroed*, the encoder's features are
+all 0, which no model has seen; *strange*, each window gets another window's features, which look as they always do but
+say nothing about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from gapdata.shards.reader import ShardReader
+from gapmodel.distributed import Ranks
+from gapmodel.evaluation import detection, pointmap
+from gapmodel.evaluation.answering import Answerer
+from gapmodel.evaluation.asking import TOKENS_PER_BOX, HeldOut, held_out
+from gapmodel.evaluation.detection import DetectionScores
+from gapmodel.evaluation.pointmap import PointmapScores
+from gapmodel.evaluation.run import asking_as_trained, known_records
+from gapmodel.evaluation.scoring import score_task
+from gapmodel.held_out import HeldOut as HeldOutLoss
+from gapmodel.learner import Learner
+from gapmodel.miniature.recipe import MeasureRecipe
+from gapmodel.modeling import GapForConditionalGeneration
+from gapmodel.processing import GapProcessor
+from gapmodel.recipe import DataRecipe, TrainingRecipe
+
+Missing = Literal["zeroed", "strange"]
+SPLIT = "val"
+
+
+class WithoutGeometry(nn.Module):
+    """Stands in for a geometry encoder whose features are taken away."""
+
+    def __init__(self, encoder: nn.Module, missing: Missing) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.missing = missing
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """The encoder's levels, (B, F, h, w, D) each, all 0 or the next view's of the batch."""
+        levels = self.encoder(images)
+        if self.missing == "zeroed":
+            return [torch.zeros_like(level) for level in levels]
+        return [level.roll(1, dims=0) for level in levels]
+
+
+@contextmanager
+def without_geometry(model: GapForConditionalGeneration, missing: Missing) -> Iterator[None]:
+    """Within the block the model gets no (or another view's) geometry."""
+    parts: Any = model.model
+    encoder = parts.geometry
+    parts.geometry = WithoutGeometry(encoder, missing)
+    try:
+        yield
+    finally:
+        parts.geometry = encoder
+
+
+def detect(
+    model: GapForConditionalGeneration,
+    processor: GapProcessor,
+    reader: ShardReader,
+    training: ShardReader,
+    data: DataRecipe,
+    recipe: MeasureRecipe,
+) -> dict[str, Any]:
+    """Detection scores on held-out windows, beside the constant answer's that ``training``'s records give.
+
+    An answer ends after one box more than there can be: a model that does not stop is not waited for.
+    """
+    asking = asking_as_trained(data, SPLIT)
+    questions = held_out(reader, asking, "detection", recipe.windows)
+    if data.max_objects:
+        longest = TOKENS_PER_BOX * (data.max_objects + 1)
+        questions = replace(questions, asked=tuple(replace(item, tokens=longest) for item in questions.asked))
+    texts = _answers(model, processor, reader, questions, recipe.batch_size)
+    (result,) = score_task(questions, texts, training=known_records(training, questions))
+    ours = _detection_figures(cast("DetectionScores", result.ours))
+    constant = _detection_figures(cast("DetectionScores", result.baseline))
+    return {**ours, "constant": constant, "intervals": {name: list(span) for name, span in result.intervals.items()}}
+
+
+def locate(
+    model: GapForConditionalGeneration,
+    processor: GapProcessor,
+    reader: ShardReader,
+    training: ShardReader,
+    data: DataRecipe,
+    recipe: MeasureRecipe,
+) -> dict[str, Any]:
+    """Point errors and label accuracy at held-out marks, beside the constant answer's."""
+    questions = held_out(reader, asking_as_trained(data, SPLIT), "pointmap", recipe.prompts)
+    texts = _answers(model, processor, reader, questions, recipe.batch_size)
+    result = score_task(questions, texts, training=known_records(training, questions))[0]
+    ours = _pointmap_figures(cast("PointmapScores", result.ours))
+    return {**ours, "constant": _pointmap_figures(cast("PointmapScores", result.baseline))}
+
+
+def answer_loss(
+    model: GapForConditionalGeneration,
+    processor: GapProcessor,
+    reader: ShardReader,
+    recipe: TrainingRecipe,
+    questions: int,
+    device: torch.device,
+) -> float:
+    """Mean cross-entropy of a token of the true answers to held-out questions."""
+    recipe = replace(recipe, run=replace(recipe.run, evaluate_split=SPLIT, evaluate_visits=questions))
+    learner = Learner(model).eval()
+    (loss,) = HeldOutLoss(recipe, {"": reader}, processor).losses(learner, Ranks(device=device)).values()
+    return loss
+
+
+def _answers(
+    model: GapForConditionalGeneration, processor: GapProcessor, reader: ShardReader, questions: HeldOut, batch: int
+) -> dict[str, str]:
+    answerer = Answerer(model=model.eval(), processor=processor, reader=reader, batch_size=batch, bar=False)
+    answerer.answer(questions)
+    return answerer.texts
+
+
+def _detection_figures(scores: DetectionScores) -> dict[str, float]:
+    figures: dict[str, float] = {
+        "windows": scores.views,
+        "true": scores.true,
+        "predicted": scores.predicted,
+        "unparsable": scores.unparsable,
+        "named": scores.named,
+        "center_error": scores.median_center_error,
+    }
+    for limit in (f"{limit:.2f}" for limit in detection.THRESHOLDS):
+        counts = scores.overall[limit]
+        figures |= {f"{name}@{limit}": getattr(counts, name) for name in ("precision", "recall", "f1")}
+        figures[f"class_f1@{limit}"] = scores.macro[limit]["f1"]
+    return figures
+
+
+def _pointmap_figures(scores: PointmapScores) -> dict[str, float]:
+    near = {f"within_{limit:.2f}": share for limit, share in zip(pointmap.WITHIN, scores.within.values(), strict=True)}
+    return {
+        "questions": scores.questions,
+        "unparsable": scores.unparsable,
+        "median_error": scores.median_error,
+        "mean_error": scores.mean_error,
+        "label_accuracy": scores.label_accuracy,
+        **near,
+    }
+
+
+def best_checkpoint(log: Sequence[dict[str, Any]], task: str) -> tuple[int, list[tuple[int, float]]]:
+    """The number of steps after which the loss on the choosing scenes was least, and all (steps, loss).
+
+    Args:
+        log: the lines of a run's log (:func:`gapmodel.logbook.read_log`).
+        task: the stream's name.
+    """
+    losses = [(line["step"] + 1, line[f"held_out.{task}"]) for line in log if f"held_out.{task}" in line]
+    return min(losses, key=lambda item: item[1])[0], losses

@@ -1,0 +1,224 @@
+"""Results to a table, and to sentences that follow from it: nothing here is said that a figure does not say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gapmodel.miniature.arms import arms
+from gapmodel.miniature.recipe import MiniatureRecipe
+from gapmodel.miniature.verdict import Comparison, compare, together
+from gapmodel.miniature.workspace import Workspace
+
+F1 = "f1@0.25"
+Results = Mapping[str, Mapping[int, Mapping[str, Any]]]
+"""Arm -> seed -> what its run came to."""
+
+ROWS: tuple[tuple[str, Callable[[Mapping[str, Any]], float], str], ...] = (
+    ("F1 at IoU 0.25", lambda run: run["scores"][F1], "share"),
+    ("precision at IoU 0.25", lambda run: run["scores"]["precision@0.25"], "share"),
+    ("recall at IoU 0.25", lambda run: run["scores"]["recall@0.25"], "share"),
+    ("F1 at IoU 0.25, mean of classes", lambda run: run["scores"]["class_f1@0.25"], "share"),
+    ("F1 at IoU 0.5", lambda run: run["scores"]["f1@0.50"], "share"),
+    ("objects named", lambda run: run["scores"]["named"], "share"),
+    ("median centre error of these", lambda run: run["scores"]["center_error"], "metres"),
+    ("boxes predicted for each true one", lambda run: run["scores"]["predicted"] / run["scores"]["true"], "ratio"),
+    ("unreadable answers", lambda run: run["scores"]["unparsable"], "count"),
+    ("cross-entropy of the true answers", lambda run: run["scores"]["loss"], "ratio"),
+    ("F1, geometry zeroed", lambda run: run["without_geometry"]["zeroed"][F1], "share"),
+    ("cross-entropy, geometry zeroed", lambda run: run["without_geometry"]["zeroed"]["loss"], "ratio"),
+    ("cross-entropy, another window's geometry", lambda run: run["without_geometry"]["strange"]["loss"], "ratio"),
+    ("steps of stage 1", lambda run: run["stage1_steps"], "count"),
+    ("steps of stage 2", lambda run: run["stage2_steps"], "count"),
+    ("step chosen", lambda run: run["chosen"], "count"),
+    ("million tokens, both stages", lambda run: run["tokens"] / 1e6, "ratio"),
+    ("10^15 operations, both stages", lambda run: run["operations"] / 1e15, "ratio"),
+    ("CPU seconds, both stages", lambda run: run["total_cpu_seconds"], "count"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """All that is reported; ``comparisons`` by claim."""
+
+    results: Results
+    stage1: Mapping[int, Mapping[str, Any]]
+    towers: Mapping[str, Mapping[str, Any]]
+    comparisons: Mapping[str, tuple[Comparison, ...]]
+    missing: tuple[str, ...]
+
+
+def summarise(workspace: Workspace) -> Summary:
+    """What the finished tasks say; those that are not finished are named."""
+    recipe, missing = workspace.recipe, []
+    results: dict[str, dict[int, Mapping[str, Any]]] = {}
+    stage1 = {seed: found for seed in recipe.seeds if (found := workspace.result(f"seed-{seed}/stage1")) is not None}
+    for name, arm in arms(recipe.scarce).items():
+        results[name] = {}
+        for seed in recipe.seeds:
+            found = workspace.result(f"seed-{seed}/{name}")
+            if found is None:
+                missing.append(f"seed-{seed}/{name}")
+                continue
+            before = stage1[seed]["training_cpu_seconds"] if arm.stage1 else 0.0
+            results[name][seed] = {**found, "total_cpu_seconds": found["training_cpu_seconds"] + before}
+    towers = {name: workspace.result(name) or {} for name in ("vision", "geometry")}
+    scores = {name: {seed: run["scores"][F1] for seed, run in runs.items()} for name, runs in results.items()}
+    claims = {
+        "ordering": (compare("c", "b", scores), compare("b", "a", scores)),
+        "compute": (compare("c", "d", scores),),
+        "scarce": (compare("c-scarce", "d-scarce", scores),),
+    }
+    return Summary(results=results, stage1=stage1, towers=towers, comparisons=claims, missing=tuple(missing))
+
+
+def as_dict(summary: Summary) -> dict[str, Any]:
+    """Plain types; what is no number becomes ``None``, so that the JSON is valid everywhere."""
+    comparisons = {
+        claim: [
+            {
+                "better": item.better,
+                "worse": item.worse,
+                "differences": item.differences,
+                "mean": item.mean,
+                "spread": item.spread,
+                "verdict": item.verdict,
+            }
+            for item in items
+        ]
+        for claim, items in summary.comparisons.items()
+    }
+    return _plain(
+        {
+            "results": summary.results,
+            "stage1": summary.stage1,
+            "towers": summary.towers,
+            "comparisons": comparisons,
+            "missing": summary.missing,
+        }
+    )
+
+
+def as_markdown(summary: Summary, recipe: MiniatureRecipe) -> str:
+    """The table, and what follows from it in words."""
+    known = {name: arm for name, arm in arms(recipe.scarce).items() if summary.results[name]}
+    lines = ["# The paper's claim in miniature", "", *conclusions(summary), ""]
+    if summary.missing:
+        lines += [f"Not finished: {', '.join(summary.missing)}.", ""]
+    lines += ["## Arms", "", *(f"- **{name}**: {arm.title}" for name, arm in known.items()), ""]
+    lines += ["Mean over seeds ± standard deviation, on held-out scenes.", ""]
+    lines += [f"| | {' | '.join(known)} | constant answer |", "|---|" + "--:|" * (len(known) + 1)]
+    for title, read, unit in ROWS:
+        cells = [_cell([read(run) for run in summary.results[name].values()], unit) for name in known]
+        lines.append(f"| {title} | {' | '.join(cells)} | {_constant(summary, title, read, unit)} |")
+    lines += ["", *_stage1_lines(summary), *_tower_lines(summary)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def conclusions(summary: Summary) -> list[str]:
+    """The claims, one sentence each; computed."""
+    ordering, (compute,), (scarce,) = (summary.comparisons[name] for name in ("ordering", "compute", "scarce"))
+    said = {
+        "holds": "holds",
+        "reversed": "does not hold",
+        "undecided": "cannot be told from chance with these seeds",
+    }
+    lines = [
+        f"The paper's ordering c > b > a (F1 at IoU 0.25, equal stage 2) **{said[together(ordering)]}**.",
+        *(f"- {item.text()}" for item in ordering),
+        "",
+        f"That c is better than d, which spends c's whole arithmetic on stage 2, **{said[compute.verdict]}**.",
+        f"- {compute.text()}",
+        "",
+        f"The same with scarce annotation **{said[scarce.verdict]}**.",
+        f"- {scarce.text()}",
+        "",
+        "Differences are in points of F1, paired by seed; the words follow from Student's t test (one side, 5 %).",
+    ]
+    losses = [_geometry_sentence(name, runs) for name, runs in summary.results.items() if runs]
+    return [*lines, "", "What is lost where the geometry is taken away:", *losses]
+
+
+def _geometry_sentence(name: str, runs: Mapping[int, Mapping[str, Any]]) -> str:
+    zeroed, strange = ([run["without_geometry"][how] for run in runs.values()] for how in ("zeroed", "strange"))
+    own = [run["scores"] for run in runs.values()]
+    f1 = np.mean([100 * (other[F1] - one[F1]) for one, other in zip(own, zeroed, strict=True)])
+    rises = [
+        np.mean([other["loss"] - one["loss"] for one, other in zip(own, others, strict=True)])
+        for others in (zeroed, strange)
+    ]
+    return (
+        f"- {name}: {f1:+.1f} points of F1 with zeros; cross-entropy {rises[0]:+.3f} with zeros and "
+        f"{rises[1]:+.3f} with another window's geometry"
+    )
+
+
+def _stage1_lines(summary: Summary) -> list[str]:
+    if not summary.stage1:
+        return []
+    runs = list(summary.stage1.values())
+    lines = ["## Stage 1", "", "| steps | median point error | label accuracy |", "|--:|--:|--:|"]
+    lines.append(_point_row("constant answer", [run["curve"][-1]["constant"] for run in runs]))
+    for position, point in enumerate(runs[0]["curve"]):
+        lines.append(_point_row(str(point["steps"]), [run["curve"][position] for run in runs]))
+    titles = {"zeroed": "at the end, geometry zeroed", "strange": "at the end, another window's geometry"}
+    for how, title in titles.items():
+        lines.append(_point_row(title, [run["without_geometry"][how] for run in runs]))
+    return [*lines, ""]
+
+
+def _point_row(title: str, points: Sequence[Mapping[str, float]]) -> str:
+    error = _cell([point["median_error"] for point in points], "metres")
+    return f"| {title} | {error} | {_cell([point['label_accuracy'] for point in points], 'share')} |"
+
+
+def _tower_lines(summary: Summary) -> list[str]:
+    vision, geometry = summary.towers["vision"], summary.towers["geometry"]
+    if not vision or not geometry:
+        return []
+    return [
+        "## Towers",
+        "",
+        f"- vision: {vision['cells_right']:.1%} of held-out cells classed rightly (always the commonest class: "
+        f"{vision['commonest_class']:.1%}), {vision['marks_found']:.1%} of marks found",
+        f"- geometry: median error of held-out pixels {geometry['first_frame']:.2f} m in the first frame and "
+        f"{geometry['other_frames']:.2f} m in the other (the same answer for all: "
+        f"{geometry['constant_first_frame']:.2f} m and {geometry['constant_other_frames']:.2f} m)",
+    ]
+
+
+def _constant(summary: Summary, title: str, read: Callable[[Mapping[str, Any]], float], unit: str) -> str:
+    run = next((run for runs in summary.results.values() for run in runs.values()), None)
+    if run is None or "geometry" in title:
+        return ""
+    try:
+        return _cell([read({"scores": run["scores"]["constant"]})], unit)
+    except KeyError:
+        return ""
+
+
+def _cell(values: Sequence[float], unit: str) -> str:
+    finite = [value for value in values if value is not None and math.isfinite(value)]
+    if not finite:
+        return "n/a"
+    mean, spread = float(np.mean(finite)), float(np.std(finite, ddof=1)) if len(finite) > 1 else None
+    scale, digits, ending = {
+        "share": (100.0, 1, " %"),
+        "metres": (1.0, 2, " m"),
+        "ratio": (1.0, 2, ""),
+        "count": (1.0, 0, ""),
+    }[unit]
+    around = "" if spread is None else f" ± {scale * spread:.{digits}f}"
+    return f"{scale * mean:.{digits}f}{around}{ending}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,242 @@
+"""The two towers, taught before the experiment begins and frozen then.
+
+GAP-MLLM's vision tower and VGGT have seen the world before its stage 1; random ones have not. Theirs stand in:
+
+* the vision tower learns what each part of a frame shows (its category) and where a mark lies: flat pictures;
+* the geometry encoder learns VGGT's task, the point of every pixel in the first frame's camera, read from all levels
+  that it offers as VGGT's own heads do, and never a category.
+
+Every stream that the vision tower gives (final tokens and DeepStack levels) has a head and a loss of its own: the
+language model will read them all, and their mergers are frozen too. Heads are dropped afterwards. All arms and seeds
+share the two towers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gapdata.atomic import atomic_file, write_atomically
+from gapdata.seeding import generator_for
+from gapdata.shards.reader import ShardReader
+from gapdata.tasks.chat import Mark
+from gapmodel.augment import View
+from gapmodel.dense import POINT_SCALE, point_loss
+from gapmodel.generate import in_batches
+from gapmodel.miniature.recipe import TowerRecipe
+from gapmodel.miniature.views import Cells, fixed_views, label_targets, point_targets, training_views
+from gapmodel.modeling import GapModel
+from gapmodel.optimisation import learning_rate_share
+from gapmodel.processing import GapProcessor
+from gapmodel.recipe import DataRecipe, TrainRecipe
+
+Batch = dict[str, Tensor]
+
+
+class VisionTower(nn.Module):
+    """Qwen3-VL's vision model of a configuration, and for each of its streams a head: categories, and the mark."""
+
+    name = "vision"
+
+    def __init__(
+        self, model: GapModel, processor: GapProcessor, data: DataRecipe, classes: Sequence[str], cells: int
+    ) -> None:
+        super().__init__()
+        self.tower = model.visual
+        self.processor, self.data = processor, data
+        self.classes = {label: index for index, label in enumerate(classes)}
+        config = processor.config
+        self.cells = Cells(
+            blocks=(config.grid[0] // config.merge_size, config.grid[1] // config.merge_size), side=cells
+        )
+        width, streams = model.config.vision_config.out_hidden_size, 1 + len(self.tower.deepstack_visual_indexes)
+        outputs = self.cells.per_block * (len(classes) + 1)
+        self.heads = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(width), nn.Linear(width, outputs)) for _ in range(streams)
+        )
+
+    def batch(self, numbered: Sequence[tuple[int, View]], seed: int) -> Batch:
+        """Views with a mark on a random pixel, their cells' classes (B, F * T, cells) and the mark's cell (B,)."""
+        config, patches, grids, labels, marked = self.processor.config, [], [], [], []
+        for number, view in numbered:
+            rng, size = generator_for(seed, "mark", str(number)), view.record.image_size
+            frame = int(rng.integers(len(view.record)))
+            pixel = (int(rng.integers(size[0])), int(rng.integers(size[1])))
+            look = self.processor.look(list(view.images), (Mark(frame=frame, pixel=pixel),))
+            patches.append(look.pixel_values)
+            grids += [(1, *look.grid)] * len(view.record)
+            found = label_targets(view, self.cells.pixels(config, size), self.classes, self.data)
+            labels.append(found.reshape(-1, self.cells.per_block))
+            tokens = self.cells.blocks[0] * self.cells.blocks[1]
+            marked.append(frame * tokens * self.cells.per_block + self.cells.holding(config, size, pixel))
+        return {
+            "pixel_values": torch.from_numpy(np.concatenate(patches)),
+            "grid_thw": torch.tensor(grids),
+            "labels": torch.from_numpy(np.stack(labels)),
+            "marked": torch.tensor(marked),
+        }
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Cross-entropy of the cells' classes and of the cell that is marked, mean over the streams."""
+        losses = []
+        for classes, mark in self.answers(batch):
+            known = F.cross_entropy(classes.flatten(0, -2), batch["labels"].flatten(), ignore_index=-1)
+            losses.append(known + F.cross_entropy(mark, batch["marked"]))
+        return torch.stack(losses).mean()
+
+    def answers(self, batch: Batch) -> list[tuple[Tensor, Tensor]]:
+        """For each stream, the final one last: class logits (B, F * T, cells, C) and mark logits (B, F * T * cells)."""
+        output = self.tower(batch["pixel_values"], grid_thw=batch["grid_thw"])
+        streams = [*output.deepstack_features, output.pooler_output]
+        shape = (len(batch["marked"]), -1, self.cells.per_block, len(self.classes) + 1)
+        outputs = [head(tokens).reshape(shape) for head, tokens in zip(self.heads, streams, strict=True)]
+        return [(answer[..., :-1], answer[..., -1].flatten(1)) for answer in outputs]
+
+    def measure(self, batches: Sequence[Batch], known: Sequence[Batch]) -> dict[str, float]:
+        """Of the final tokens: share of cells classed rightly, of the class that is commonest in ``known`` (training
+        views), and of marks found."""
+        counts = sum(torch.bincount(b["labels"].flatten() + 1, minlength=len(self.classes) + 1) for b in known)
+        commonest = int(torch.as_tensor(counts)[1:].argmax())
+        right, blind, cells, found = 0, 0, 0, 0
+        for batch in batches:
+            classes, mark = self.answers(batch)[-1]
+            labels = batch["labels"]
+            right += int(((classes.argmax(dim=-1) == labels) & (labels >= 0)).sum())
+            blind += int((labels == commonest).sum())
+            cells += int((labels >= 0).sum())
+            found += int((mark.argmax(dim=-1) == batch["marked"]).sum())
+        views = sum(len(batch["marked"]) for batch in batches)
+        return {
+            "cells_right": right / max(cells, 1),
+            "commonest_class": blind / max(cells, 1),
+            "marks_found": found / max(views, 1),
+        }
+
+
+class GeometryTower(nn.Module):
+    """The geometry encoder of a configuration, and a head that reads each patch's points from all its levels."""
+
+    name = "geometry"
+
+    def __init__(self, model: GapModel, processor: GapProcessor, cells: int) -> None:
+        super().__init__()
+        self.tower = model.geometry
+        self.processor = processor
+        self.cells = Cells(blocks=processor.config.grid, side=cells)
+        width = len(self.tower.levels) * self.tower.dim
+        self.head = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, 256), nn.GELU(), nn.Linear(256, 3 * self.cells.per_block)
+        )
+
+    def batch(self, numbered: Sequence[tuple[int, View]], seed: int) -> Batch:
+        """Views (B, F, 3, H, W) and their cells' points (B, F, patches, cells, 3) metres."""
+        config = self.processor.config
+        images = [self.processor.look(list(view.images)).geometry_images for _, view in numbered]
+        points = [point_targets(view, self.cells.pixels(config, view.record.image_size)) for _, view in numbered]
+        return {"images": torch.from_numpy(np.stack(images)), "points": torch.from_numpy(np.stack(points))}
+
+    def loss(self, batch: Batch) -> Tensor:
+        """L1 distance of the points (:func:`gapmodel.dense.point_loss`)."""
+        return point_loss(self.answers(batch) / POINT_SCALE, batch["points"])
+
+    def answers(self, batch: Batch) -> Tensor:
+        """(B, F, patches, cells, 3) metres."""
+        levels = torch.cat(self.tower(batch["images"]), dim=-1)
+        return self.head(levels).reshape(batch["points"].shape) * POINT_SCALE
+
+    def measure(self, batches: Sequence[Batch], known: Sequence[Batch]) -> dict[str, float]:
+        """Median distance in metres, in the first frame and in the others, and of the answer that is the same for
+        every view: the median point of each cell of each frame in ``known`` (training views)."""
+        answers = torch.cat([self.answers(batch) for batch in batches])
+        points = torch.cat([batch["points"] for batch in batches])
+        constant = torch.cat([batch["points"] for batch in known]).nanmedian(dim=0, keepdim=True).values
+        errors, blind = (answers - points).norm(dim=-1), (constant - points).norm(dim=-1)
+        return {
+            "first_frame": float(errors[:, :1].nanmedian()),
+            "other_frames": float(errors[:, 1:].nanmedian()) if points.shape[1] > 1 else float("nan"),
+            "constant_first_frame": float(blind[:, :1].nanmedian()),
+            "constant_other_frames": float(blind[:, 1:].nanmedian()) if points.shape[1] > 1 else float("nan"),
+        }
+
+
+def train_tower(
+    tower: VisionTower | GeometryTower,
+    reader: ShardReader,
+    data: DataRecipe,
+    recipe: TowerRecipe,
+    schedule: TrainRecipe,
+    out: Path,
+    *,
+    seed: int,
+    device: torch.device,
+) -> dict[str, Any]:
+    """Train a tower, or go on where it was interrupted, write its weights and measure it on held-out scenes.
+
+    Args:
+        tower: with its head.
+        reader: the build; its split ``val`` is what the tower is measured on.
+        data: view and frames.
+        recipe: steps, batch size, learning rate.
+        schedule: warm-up, final learning rate, clipping, weight decay: those of the experiment.
+        out: ``out/<name>.safetensors`` gets the weights, ``out/<name>.ckpt`` is the checkpoint.
+        seed: of the views' order and variations.
+        device: where to compute.
+
+    Returns:
+        ``losses`` (mean of each hundredth of the run) and the tower's figures on held-out views.
+    """
+    from safetensors.torch import save
+
+    tower.to(device).train()
+    optimizer = torch.optim.AdamW(
+        tower.parameters(), lr=recipe.learning_rate, betas=(0.9, schedule.beta2), weight_decay=schedule.weight_decay
+    )
+    saved, losses = out / f"{tower.name}.ckpt", list[float]()
+    if saved.is_file():
+        state = torch.load(saved, map_location=device, weights_only=True)
+        tower.load_state_dict(state["tower"])
+        optimizer.load_state_dict(state["optimizer"])
+        losses = state["losses"]
+    views = training_views(reader, data, seed, len(losses) * recipe.batch_size)
+    for step in range(len(losses), recipe.steps):
+        batch = _moved(tower.batch([next(views) for _ in range(recipe.batch_size)], seed), device)
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.learning_rate * learning_rate_share(step, recipe.steps, schedule)
+        optimizer.zero_grad(set_to_none=True)
+        loss = tower.loss(batch)
+        loss.backward()
+        nn.utils.clip_grad_norm_(tower.parameters(), schedule.clip)
+        optimizer.step()
+        losses.append(loss.item())
+        if (step + 1) % recipe.save_every == 0 or step + 1 == recipe.steps:
+            state = {"tower": tower.state_dict(), "optimizer": optimizer.state_dict(), "losses": losses}
+            with atomic_file(saved) as file:
+                torch.save(state, file)
+    tower.eval()
+    measured = []
+    for split in ("val", "train"):
+        chosen = list(enumerate(fixed_views(reader, data, split, recipe.measured)))
+        measured.append([_moved(tower.batch(part, seed), device) for part in in_batches(chosen, recipe.batch_size)])
+    with torch.no_grad():
+        figures = tower.measure(*measured)
+    weights = {name: value.detach().cpu().contiguous() for name, value in tower.tower.state_dict().items()}
+    write_atomically(out / f"{tower.name}.safetensors", save(weights))
+    parts = np.array_split(losses, min(100, len(losses)))
+    return {"losses": [float(part.mean()) for part in parts], **figures}
+
+
+def load_tower(module: nn.Module, path: Path) -> None:
+    """Put the weights of a trained tower into a model's."""
+    from safetensors.torch import load
+
+    module.load_state_dict(load(path.read_bytes()))
+
+
+def _moved(batch: Batch, device: torch.device) -> Batch:
+    return {name: value.to(device) for name, value in batch.items()}

@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+"""The paper's claim in miniature, from nothing: scans, towers, both stages in several arms and seeds, table and plot.
+
+python pipelines/reproduce.py [--size full|quick|gpu] [--out outputs/reproduce] [--set key=value] [--jobs N]
+
+Interrupted, the same command goes on where it was. `--table` prints what the finished runs say meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from _entry import REPOSITORY, find_packages, run
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Reproduce the paper's claim in miniature.", allow_abbrev=False)
+    parser.add_argument(
+        "--size",
+        choices=("full", "quick", "gpu"),
+        default="full",
+        help="manifests/miniature.toml (default), or what differs from it in miniature-quick.toml, miniature-gpu.toml",
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: outputs/reproduce-SIZE")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a recipe field: seeds=[0,1,2,3,4]"
+    )
+    parser.add_argument("--jobs", type=int, metavar="N", help="runs side by side (default: the recipe's)")
+    parser.add_argument("--table", action="store_true", help="only write the table and the plot of what is finished")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Do what is not done yet, then table and plot."""
+    options = arguments()
+
+    from gapdata.atomic import write_atomically
+    from gapmodel.miniature.experiment import tasks
+    from gapmodel.miniature.plot import draw
+    from gapmodel.miniature.recipe import read_miniature
+    from gapmodel.miniature.summary import as_dict, as_markdown, summarise
+    from gapmodel.miniature.tasks import run_tasks
+    from gapmodel.miniature.workspace import Workspace
+
+    jobs = [] if options.jobs is None else [f"jobs={options.jobs}"]
+    recipe = read_miniature(options.size, [*options.set, *jobs])
+    out = options.out or REPOSITORY / "outputs" / f"reproduce-{options.size}"
+    workspace = Workspace(out=out.resolve(), recipe=recipe)
+    workspace.claim()
+    if not options.table:
+        run_tasks(workspace, tasks(workspace), jobs=recipe.jobs)
+    summary = summarise(workspace)
+    table = as_markdown(summary, recipe)
+    write_atomically(workspace.out / "table.json", (json.dumps(as_dict(summary), indent=1) + "\n").encode())
+    write_atomically(workspace.out / "table.md", table.encode())
+    write_atomically(workspace.out / "plot.png", draw(summary))
+    print(f"\n{table}\ntable and plot: {workspace.out / 'table.md'}, {workspace.out / 'plot.png'}")
+
+
+if __name__ == "__main__":
+    find_packages()
+    run(main)

@@ -1,0 +1,311 @@
+"""The miniature of the paper's claim: equal budgets, a verdict that follows from the figures, and the whole of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from conftest import REPOSITORY
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from miniature_fixtures import STEADY, pretend, small_recipe
+from training_fixtures import RECORDS, TEXT
+
+from gapdata.errors import GapDataError, UsageError
+from gapdata.shards.reader import ShardReader
+from gapmodel.miniature.arms import StepCost, arms, budget, stage_recipe, starting_recipe
+from gapmodel.miniature.measure import WithoutGeometry
+from gapmodel.miniature.plot import BLUE_PALE, ORANGE_PALE, RIGHT_PANEL, draw
+from gapmodel.miniature.recipe import SIZES, TowerRecipe, read_miniature
+from gapmodel.miniature.summary import as_dict, as_markdown, conclusions, summarise
+from gapmodel.miniature.tasks import Task, run_tasks
+from gapmodel.miniature.towers import GeometryTower, VisionTower, load_tower, train_tower
+from gapmodel.miniature.verdict import Comparison, compare, together
+from gapmodel.miniature.views import Cells, fixed_views, label_names
+from gapmodel.miniature.workspace import Workspace
+from gapmodel.processing import ProcessorConfig
+from gapmodel.recipe import DataRecipe, ModelRecipe, TrainingRecipe, TrainRecipe
+from gapmodel.starting_point import first_model
+
+SMALL = small_recipe()
+
+
+@settings(deadline=None)
+@given(
+    steps=st.tuples(st.integers(1, 5000), st.integers(1, 5000)),
+    costs=st.tuples(st.floats(1e6, 1e12), st.floats(1e6, 1e12)),
+)
+def test_arms_spend_what_is_claimed(steps: tuple[int, int], costs: tuple[float, float]) -> None:
+    recipe = replace(SMALL, stage1=replace(SMALL.stage1, steps=steps[0]), stage2=replace(SMALL.stage2, steps=steps[1]))
+    stage1, stage2 = (StepCost(operations=cost, tokens=1.0) for cost in costs)
+    spent = {name: budget(arm, recipe, stage1, stage2) for name, arm in arms(recipe.scarce).items()}
+    assert {spent[name].stage2_steps for name in ("a", "b", "c", "c-scarce")} == {steps[1]}
+    assert {name for name, each in spent.items() if each.stage1_steps} == {"c", "c-scarce"}
+    for one, other in (("c", "d"), ("c-scarce", "d-scarce")):
+        excess = spent[other].operations - spent[one].operations
+        assert -1e-6 * spent[one].operations <= excess <= stage2.operations * (1 + 1e-6)
+
+
+def test_stage_2_runs_of_a_seed_differ_in_nothing_but_their_length() -> None:
+    recipe = small_recipe()
+    short, long = (stage_recipe(recipe, recipe.stage2, steps, seed=1) for steps in (40, 97))
+    assert replace(long, train=replace(long.train, steps=40), run=short.run) == short
+    assert short.train.freeze == ("visual", "geometry")
+    for run, steps in ((short, 40), (long, 97)):
+        assert -(-steps // run.run.export_every) <= recipe.stage2.checkpoints
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_size_can_be_read_and_its_models_be_built(size: str) -> None:
+    recipe = read_miniature(size)
+    for naive in (False, True):
+        with torch.device("meta"):
+            model, _ = first_model({"": RECORDS}, starting_recipe(recipe, 0, naive=naive))
+        assert len(model.model.fusion) == (1 if naive else len(recipe.model.geometry["levels"]))
+
+
+def test_a_size_that_leaves_nothing_to_measure_on_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"scans\.choosing must leave held-out scenes"):
+        read_miniature("quick", ["scans.choosing=4"])
+
+
+@pytest.mark.parametrize(
+    ("differences", "verdict"),
+    [
+        ((0.05, 0.06, 0.04), "holds"),
+        ((-0.05, -0.06, -0.04), "reversed"),
+        ((0.08, 0.01, -0.02), "undecided"),
+        ((0.03, 0.03, 0.03), "holds"),
+        ((0.0, 0.0, 0.0), "undecided"),
+        ((0.5,), "undecided"),
+        ((), "undecided"),
+    ],
+)
+def test_a_verdict_follows_from_the_paired_differences(differences: tuple[float, ...], verdict: str) -> None:
+    assert Comparison(better="c", worse="b", differences=differences).verdict == verdict
+
+
+def test_a_chain_holds_with_all_its_links_and_breaks_with_one() -> None:
+    holds, open_, reversed_ = (
+        Comparison(better="c", worse="b", differences=each) for each in ((0.1, 0.1), (0.1, -0.1), (-0.1, -0.1))
+    )
+    assert together([holds, holds]) == "holds"
+    assert together([holds, open_]) == "undecided"
+    assert together([open_, reversed_]) == "reversed"
+
+
+def test_only_seeds_that_both_arms_have_are_compared() -> None:
+    found = compare("c", "b", {"c": {0: 0.3, 1: 0.2, 2: 0.1}, "b": {0: 0.1, 2: 0.2}})
+    assert found.differences == pytest.approx((0.2, -0.1))
+
+
+def test_what_is_said_follows_from_the_figures(tmp_path: Path) -> None:
+    steady = {name: [value, value + 0.021, value - 0.013] for name, value in STEADY.items()}
+    said = conclusions(summarise(pretend(tmp_path / "holds", steady)))
+    assert said[0] == "The paper's ordering c > b > a (F1 at IoU 0.25, equal stage 2) **holds**."
+    assert any("spends c's whole arithmetic on stage 2, **holds**" in line for line in said)
+    beaten = {**steady, "d": [value + 0.1 for value in steady["d"]], "a": [0.10, 0.19, 0.12]}
+    said = conclusions(summarise(pretend(tmp_path / "beaten", beaten)))
+    assert said[0].endswith("**cannot be told from chance with these seeds**.")
+    assert any("spends c's whole arithmetic on stage 2, **does not hold**" in line for line in said)
+
+
+def test_the_table_shows_every_arm_and_names_what_is_not_finished(tmp_path: Path) -> None:
+    workspace = pretend(tmp_path, {"a": [0.1, 0.12], "b": [0.2]})
+    summary = summarise(workspace)
+    table = as_markdown(summary, workspace.recipe)
+    assert "| F1 at IoU 0.25 | 11.0 ± 1.4 % | 20.0 % | 1.0 % |" in table
+    assert "Not finished: seed-2/a, seed-1/b, seed-2/b, seed-0/c" in table
+    assert "b > a: undecided, only 1 seed (+10.0)" in table
+    assert json.loads(json.dumps(as_dict(summary), allow_nan=False))["comparisons"]["ordering"][1]["better"] == "b"
+
+
+def test_the_plot_has_a_bar_for_every_arm_as_high_as_its_mean(tmp_path: Path) -> None:
+    workspace = pretend(tmp_path, {name: [value] * 3 for name, value in STEADY.items()})
+    image = cv2.imdecode(np.frombuffer(draw(summarise(workspace)), np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
+    left, top, width, height = RIGHT_PANEL
+    panel = image[top : top + height, left : left + width]
+    for colour in (ORANGE_PALE, BLUE_PALE):
+        covered = (panel == colour).all(axis=-1).sum(axis=0)
+        starts = np.flatnonzero((covered[1:] > 0) & (covered[:-1] == 0))
+        assert len(starts) == len(STEADY)
+        heights = np.array([covered[start + 1 : start + 5].max() for start in starts])
+        np.testing.assert_allclose(heights / heights[0], np.array([*STEADY.values()]) / STEADY["a"], rtol=0.05)
+    blue = (image[:, :left] == BLUE_PALE).all(axis=-1).sum()
+    assert blue > 100
+
+
+def test_a_plot_of_nothing_says_so(tmp_path: Path) -> None:
+    workspace = Workspace(out=tmp_path, recipe=small_recipe())
+    workspace.claim()
+    assert cv2.imdecode(np.frombuffer(draw(summarise(workspace)), np.uint8), cv2.IMREAD_COLOR).shape[2] == 3
+
+
+def test_another_recipe_is_refused_with_the_difference_and_more_jobs_are_not(tmp_path: Path) -> None:
+    recipe = small_recipe()
+    Workspace(out=tmp_path, recipe=recipe).claim()
+    Workspace(out=tmp_path, recipe=replace(recipe, jobs=7)).claim()
+    with pytest.raises(UsageError, match="scarce was 4 and is 2"):
+        Workspace(out=tmp_path, recipe=replace(recipe, scarce=2)).claim()
+
+
+def test_scenes_are_never_for_two_things() -> None:
+    scenes = Workspace(out=Path("nowhere"), recipe=read_miniature("full")).scenes
+    every = [*scenes.training, *scenes.choosing, *scenes.test]
+    assert len(every) == len(set(every)) == read_miniature("full").scans.scenes
+    assert set(scenes.scarce) < set(scenes.training)
+    assert len(scenes.training) == 4 * len(scenes.scarce)
+
+
+def note(workspace: Workspace, name: str) -> dict[str, Any]:
+    """A task that notes that it was done, and fails while a file says so."""
+    if (workspace.out / f"break-{name}").exists():
+        raise GapDataError(f"{name} is broken", cure="mend it")
+    with (workspace.out / "done").open("a") as file:
+        file.write(f"{name}\n")
+    return {"name": name}
+
+
+def test_tasks_follow_their_needs_and_an_interrupted_experiment_repeats_none(tmp_path: Path) -> None:
+    workspace = Workspace(out=tmp_path, recipe=small_recipe())
+    workspace.claim()
+    needs = {"last": ("second",), "first": (), "second": ("first",)}
+    todo = [Task(name=name, needs=before, work=note, arguments=(name,)) for name, before in needs.items()]
+    (tmp_path / "break-second").touch()
+    with pytest.raises(GapDataError, match="second is broken; mend it"):
+        run_tasks(workspace, todo, jobs=1, say=lambda line: None)
+    assert (tmp_path / "done").read_text().split() == ["first"]
+    (tmp_path / "break-second").unlink()
+    said: list[str] = []
+    run_tasks(workspace, todo, jobs=1, say=said.append)
+    assert (tmp_path / "done").read_text().split() == ["first", "second", "last"]
+    assert said[0] == "1 of 3 tasks are finished already"
+    assert workspace.result("last") is not None
+
+
+def test_cells_divide_a_frame_block_by_block() -> None:
+    config = ProcessorConfig(image_size=(128, 96))
+    cells = Cells(blocks=config.grid, side=4)
+    pixels = cells.pixels(config, (128, 96))
+    assert pixels.shape == (48, 16, 2)
+    assert len({tuple(pixel) for pixel in pixels.reshape(-1, 2).tolist()}) == 48 * 16
+    np.testing.assert_array_equal(pixels[9] // 16, np.full((16, 2), 1))  # second block of the second row
+    for number, pixel in enumerate(pixels.reshape(-1, 2).tolist()):
+        assert cells.holding(config, (128, 96), tuple(pixel)) == number
+
+
+TOWERS = TrainingRecipe(
+    model=ModelRecipe(
+        text=TEXT,
+        vision={"hidden_size": 48, "intermediate_size": 96, "depth": 2, "deepstack_visual_indexes": [0]},
+        geometry={"width": 48, "depth": 2, "heads": 2, "levels": [0, 1]},
+    ),
+    processor=ProcessorConfig(image_size=(128, 96), temporal_patch_size=1, mark_native_width=160.0),
+    data=DataRecipe(frames=2),
+)
+SHORT = TowerRecipe(steps=80, batch_size=4, learning_rate=4e-3, cells=2, save_every=40, measured=8)
+SCHEDULE = TrainRecipe(warmup=0.05)
+CPU = torch.device("cpu")
+
+
+def make_tower(reader: ShardReader, name: str) -> GeometryTower | VisionTower:
+    torch.manual_seed(0)
+    model, processor = first_model({"": reader}, TOWERS)
+    if name == "geometry":
+        return GeometryTower(model.model, processor, SHORT.cells)
+    classes = label_names(iter(reader), TOWERS.data)
+    return VisionTower(model.model, processor, TOWERS.data, classes, SHORT.cells)
+
+
+def test_the_geometry_tower_learns_and_goes_on_where_it_was(inline_build: Path, tmp_path: Path) -> None:
+    reader = ShardReader(inline_build)
+    whole = make_tower(reader, "geometry")
+    start = {name: value.clone() for name, value in whole.tower.state_dict().items()}
+    figures = learn(whole, reader, SHORT, tmp_path)
+    views = list(enumerate(fixed_views(reader, TOWERS.data, "train", 8)))
+    with torch.no_grad():
+        known = whole.batch(views, 0)
+        found = whole.measure([known], [known])
+    assert found["first_frame"] < 0.8 * found["constant_first_frame"]
+    assert figures["losses"][-1] < 0.7 * figures["losses"][0]
+
+    other = make_tower(reader, "geometry")
+    load_tower(other.tower, tmp_path / "geometry.safetensors")
+    assert all(torch.equal(value, whole.tower.state_dict()[name]) for name, value in other.tower.state_dict().items())
+    assert any(not torch.equal(value, start[name]) for name, value in other.tower.state_dict().items())
+    assert learn(make_tower(reader, "geometry"), reader, SHORT, tmp_path)["losses"] == figures["losses"]
+
+
+def test_the_vision_tower_learns(inline_build: Path, tmp_path: Path) -> None:
+    reader = ShardReader(inline_build)
+    tower = make_tower(reader, "vision")
+    figures = learn(tower, reader, SHORT, tmp_path)
+    assert figures["losses"][-1] < 0.6 * figures["losses"][0]
+    views = list(enumerate(fixed_views(reader, TOWERS.data, "train", 8)))
+    with torch.no_grad():
+        known = tower.batch(views, 0)
+        found = tower.measure([known], [known])
+    assert found["cells_right"] > found["commonest_class"]
+
+
+def learn(tower: GeometryTower | VisionTower, reader: ShardReader, recipe: TowerRecipe, out: Path) -> dict[str, Any]:
+    """Train on the training scenes of the small build; its held-out ones are measured on."""
+    return train_tower(tower, reader, TOWERS.data, recipe, SCHEDULE, out, seed=0, device=CPU)
+
+
+@settings(max_examples=10, deadline=None)
+@given(views=st.integers(2, 4))
+def test_geometry_is_taken_away_as_its_name_says(views: int) -> None:
+    class Encoder(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+            return [images.mean(dim=2)[..., None] + level for level in range(2)]
+
+    images = torch.rand(views, 2, 3, 4, 4)
+    own = Encoder()(images)
+    for level, zeroed, strange in zip(
+        own, *(WithoutGeometry(Encoder(), how)(images) for how in ("zeroed", "strange")), strict=True
+    ):
+        assert not zeroed.any()
+        assert zeroed.shape == level.shape
+        torch.testing.assert_close(strange[1:], level[:-1])
+
+
+SMALLEST = (
+    "scans.scenes=8 scans.frames=40 scans.color_size=[64,48] scans.depth_size=[32,24] vision.steps=2 geometry.steps=2 "
+    "vision.batch_size=2 geometry.batch_size=2 vision.measured=2 geometry.measured=2 train.batch_size=2 stage1.steps=2 "
+    "stage1.checkpoints=2 stage2.steps=2 stage2.checkpoints=2 measure.windows=2 measure.prompts=2 measure.choosing=2 "
+    "scarce=3"
+)
+
+
+@pytest.mark.slow
+def test_the_whole_of_it_from_nothing_to_a_table_and_a_plot_and_again(tmp_path: Path) -> None:
+    changes = [part for change in SMALLEST.split() for part in ("--set", change)]
+    command = [sys.executable, str(REPOSITORY / "pipelines" / "reproduce.py"), "--size", "quick", *changes]
+    command += ["--out", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "[13/13]" in done.stdout
+    assert "c > b: undecided, only 1 seed" in (tmp_path / "table.md").read_text()
+    found = json.loads((tmp_path / "table.json").read_text())
+    assert found["missing"] == []
+    runs = {name: seeds["0"] for name, seeds in found["results"].items()}
+    assert {runs[name]["stage2_steps"] for name in ("a", "b", "c", "c-scarce")} == {2}
+    assert runs["d"]["operations"] >= runs["c"]["operations"]
+    assert runs["c"]["total_cpu_seconds"] > runs["b"]["total_cpu_seconds"] > 0
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "results").iterdir()}
+    again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert again.returncode == 0, again.stderr
+    assert "13 of 13 tasks are finished already" in again.stdout
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "results").iterdir()}
