@@ -44,7 +44,7 @@ class HeldOut:
             found = self._examples(number % len(self.streams), [number // len(self.streams)])[:1]
             if not found:
                 continue
-            asked = [_without_answer(example) for example in found]
+            asked = [without_answer(example) for example in found]
             with torch.no_grad(), ranks.precision():
                 texts = learner.write(self.processor, asked, run.sample_tokens)
             shown += [
@@ -81,7 +81,8 @@ class HeldOut:
         return self.processor.decode(example.input_ids[example.labels != IGNORED].tolist())
 
 
-def _without_answer(example: Example) -> Example:
+def without_answer(example: Example) -> Example:
+    """A question that was encoded with its answer, up to where the answer begins."""
     prompt = int((example.labels == IGNORED).sum())
     return replace(
         example, input_ids=example.input_ids[:prompt], labels=example.labels[:prompt], visual=example.visual[:prompt]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,11 +16,14 @@ import numpy as np
 import pytest
 import torch
 from conftest import REPOSITORY
+from executor_fixtures import request_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from miniature_fixtures import STEADY, pretend, small_recipe
 from training_fixtures import RECORDS, TEXT
 
+from gapdata.engine.driver import run_build
+from gapdata.engine.executors import InlineExecutor
 from gapdata.errors import GapDataError, UsageError
 from gapdata.shards.reader import ShardReader
 from gapmodel.miniature.arms import StepCost, arms, budget, stage_recipe, starting_recipe
@@ -217,6 +221,18 @@ SCHEDULE = TrainRecipe(warmup=0.05)
 CPU = torch.device("cpu")
 
 
+@pytest.fixture(scope="module")
+def reader(small_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> ShardReader:
+    """A build of three minute scenes to train on and one that is held out."""
+    root = tmp_path_factory.mktemp("split")
+    shutil.copytree(small_dataset, root / "data")
+    names = sorted(path.name for path in (root / "data" / "scans").iterdir())
+    for split, members in (("train", names[:-1]), ("val", names[-1:])):
+        (root / "data" / f"scannetv2_{split}.txt").write_text("".join(f"{name}\n" for name in members))
+    run_build(request_for(root / "data", root / "shards"), InlineExecutor())
+    return ShardReader(root / "shards")
+
+
 def make_tower(reader: ShardReader, name: str) -> GeometryTower | VisionTower:
     torch.manual_seed(0)
     model, processor = first_model({"": reader}, TOWERS)
@@ -226,8 +242,7 @@ def make_tower(reader: ShardReader, name: str) -> GeometryTower | VisionTower:
     return VisionTower(model.model, processor, TOWERS.data, classes, SHORT.cells)
 
 
-def test_the_geometry_tower_learns_and_goes_on_where_it_was(inline_build: Path, tmp_path: Path) -> None:
-    reader = ShardReader(inline_build)
+def test_the_geometry_tower_learns_and_goes_on_where_it_was(reader: ShardReader, tmp_path: Path) -> None:
     whole = make_tower(reader, "geometry")
     start = {name: value.clone() for name, value in whole.tower.state_dict().items()}
     figures = learn(whole, reader, SHORT, tmp_path)
@@ -245,8 +260,7 @@ def test_the_geometry_tower_learns_and_goes_on_where_it_was(inline_build: Path, 
     assert learn(make_tower(reader, "geometry"), reader, SHORT, tmp_path)["losses"] == figures["losses"]
 
 
-def test_the_vision_tower_learns(inline_build: Path, tmp_path: Path) -> None:
-    reader = ShardReader(inline_build)
+def test_the_vision_tower_learns(reader: ShardReader, tmp_path: Path) -> None:
     tower = make_tower(reader, "vision")
     figures = learn(tower, reader, SHORT, tmp_path)
     assert figures["losses"][-1] < 0.6 * figures["losses"][0]
