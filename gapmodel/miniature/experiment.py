@@ -24,7 +24,15 @@ from gapmodel.distributed import joined
 from gapmodel.loading import Steps, make_streams
 from gapmodel.logbook import read_log
 from gapmodel.miniature.arms import Arm, StepCost, arms, budget, stage_recipe, starting_recipe
-from gapmodel.miniature.measure import answer_loss, best_checkpoint, detect, exact_answers, locate, without_geometry
+from gapmodel.miniature.measure import (
+    Missing,
+    answer_loss,
+    best_checkpoint,
+    detect,
+    exact_answers,
+    locate,
+    without_geometry,
+)
 from gapmodel.miniature.tasks import Task
 from gapmodel.miniature.towers import GeometryTower, VisionTower, load_tower, train_tower
 from gapmodel.miniature.views import label_names
@@ -38,7 +46,7 @@ from gapmodel.train import TrainingConfig, keep_freed_memory, train
 QUARANTINED = 3
 COUNTED_STEPS = 8
 """Steps of each stage that the cost of one is taken from."""
-MISSING = ("zeroed", "strange")
+MISSING: tuple[Missing, ...] = ("zeroed", "strange")
 
 
 def tasks(workspace: Workspace) -> list[Task]:

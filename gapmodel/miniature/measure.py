@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, Literal, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gapdata.shards.reader import ShardReader
 from gapmodel.distributed import Ranks
@@ -39,31 +39,21 @@ Missing = Literal["zeroed", "strange"]
 SPLIT = "val"
 
 
-class WithoutGeometry(nn.Module):
-    """Stands in for a geometry encoder whose features are taken away."""
-
-    def __init__(self, encoder: nn.Module, missing: Missing) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.missing = missing
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """The encoder's levels, (B, F, h, w, D) each, all 0 or the next view's of the batch."""
-        levels = self.encoder(images)
-        if self.missing == "zeroed":
-            return [torch.zeros_like(level) for level in levels]
-        return [level.roll(1, dims=0) for level in levels]
+def taken_away(levels: Sequence[Tensor], missing: Missing) -> list[Tensor]:
+    """A geometry encoder's levels, (B, F, h, w, D) each, all 0 or those of the next view of the batch."""
+    if missing == "zeroed":
+        return [torch.zeros_like(level) for level in levels]
+    return [level.roll(1, dims=0) for level in levels]
 
 
 @contextmanager
 def without_geometry(model: GapForConditionalGeneration, missing: Missing) -> Iterator[None]:
     """Within the block the model gets no (or another view's) geometry."""
-    encoder = model.model.geometry
-    model.model.geometry = WithoutGeometry(encoder, missing)
+    hook = model.model.geometry.register_forward_hook(lambda encoder, images, levels: taken_away(levels, missing))
     try:
         yield
     finally:
-        model.model.geometry = encoder
+        hook.remove()
 
 
 def detect(

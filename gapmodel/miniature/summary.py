@@ -65,7 +65,9 @@ class Summary:
 
 def summarise(workspace: Workspace) -> Summary:
     """What the finished tasks say; those that are not finished are named."""
-    recipe, results, missing = workspace.recipe, {}, []
+    recipe = workspace.recipe
+    results: dict[str, dict[int, dict[str, Any]]] = {}
+    missing: list[str] = []
     stage1 = {seed: found for seed in recipe.seeds if (found := workspace.result(f"seed-{seed}/stage1")) is not None}
     for name, arm in arms(recipe.scarce).items():
         results[name] = {}

@@ -67,8 +67,8 @@ def run_tasks(workspace: Workspace, tasks: Sequence[Task], *, jobs: int, say: Ca
                     waiting.remove(ready)
                     busy[connection] = ready
                     connection.send(ready)
-            for connection in wait(list(busy)):
-                assert isinstance(connection, Connection)
+            told = wait(list(busy))
+            for connection in [each for each in busy if each in told]:
                 task = busy.pop(connection)
                 finished.add(_outcome(task, connection))
                 result = workspace.result(task.name) or {}
