@@ -20,7 +20,7 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,8 +65,13 @@ def identity(recipe: TrainingRecipe, builds: Mapping[str, Records], init: Path |
     return json.loads(json.dumps({**fields, "builds": sources, "init": None if init is None else _digest(init)}))
 
 
-def claim(out: Path, wanted: Mapping[str, Any]) -> None:
+def claim(out: Path, wanted: Mapping[str, Any], traces: Collection[str] = TRACES) -> None:
     """Make ``out`` the directory of this run, or find that it is already; a run that made no step leaves it free.
+
+    Args:
+        out: the directory.
+        wanted: what the run is, in JSON's types.
+        traces: what a run that has done something leaves in ``out``.
 
     Raises:
         UsageError: it holds another run, whose differences are named, or something that is no run.
@@ -74,7 +79,7 @@ def claim(out: Path, wanted: Mapping[str, Any]) -> None:
     path = out / RUN_FILE
     if not path.exists() and out.is_dir() and (strangers := {entry.name for entry in out.iterdir()} - BESIDE):
         raise UsageError(f"holds no run but {min(strangers)}", path=out, cure="train into a new --out directory")
-    if not path.exists() or not any((out / name).exists() for name in TRACES):
+    if not path.exists() or not any((out / name).exists() for name in traces):
         out.mkdir(parents=True, exist_ok=True)
         write_atomically(path, json.dumps(wanted, indent=1).encode())
         return

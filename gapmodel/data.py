@@ -169,7 +169,8 @@ class StreamQuestions:
         prompt = sample_prompt(view, rng)
         if prompt is None:
             raise UsageError(f"record {view.record.key}: no pixel to ask about", cure="use data.prompts = 'stored'")
-        return pointmap.render(view.record, prompt, taxonomy=options.taxonomy, missing_label=options.missing_label)
+        render = pointmap.render if self.stream.data.points else pointmap.render_label
+        return render(view.record, prompt, taxonomy=options.taxonomy, missing_label=options.missing_label)
 
     def _varied(self, view: View, rng: np.random.Generator) -> View:
         data = self.stream.data

@@ -51,7 +51,7 @@ class HeldOut:
         shown: list[dict[str, str]] = []
         for example in islice((example for turn in turns for example in turn if example is not None), run.samples):
             with torch.no_grad(), ranks.precision():
-                (text,) = learner.write(self.processor, [_without_answer(example)], run.sample_tokens)
+                (text,) = learner.write(self.processor, [without_answer(example)], run.sample_tokens)
             shown.append({"key": example.key, "true": self._truth(example), "model": text})
         return shown
 
@@ -88,7 +88,8 @@ class HeldOut:
         return self.processor.decode(example.input_ids[example.labels != IGNORED].tolist())
 
 
-def _without_answer(example: Example) -> Example:
+def without_answer(example: Example) -> Example:
+    """A question that was encoded with its answer, up to where the answer begins."""
     prompt = int((example.labels == IGNORED).sum())
     return replace(
         example, input_ids=example.input_ids[:prompt], labels=example.labels[:prompt], visual=example.visual[:prompt]

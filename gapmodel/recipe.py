@@ -81,6 +81,8 @@ class DataRecipe:
     """Where the taxonomy has no name: ``label`` uses the record's own, ``drop`` leaves the object out."""
     marks: int = 1
     """Pixels that one pointmap question marks."""
+    points: bool = True
+    """Whether sampled prompts ask where the marked pixel is; without it they ask what it shows alone."""
     boxes: str = "aligned"
     """Grounding's box: ``aligned`` (ScanRefer's) or ``oriented`` (the record's own)."""
     caption_point: str = "truth"
@@ -244,6 +246,9 @@ def _check_data(data: DataRecipe, where: str, path: Path | None) -> None:
         f"{where}.wording must be one of {', '.join(WORDINGS)}": data.wording in WORDINGS,
         f"{where}.convention must be extrinsic_zxy, intrinsic_zxy or empty": data.convention in ("", *CONVENTIONS),
         f"{where}.missing_label must be label or drop": data.missing_label in get_args(MissingLabel),
+        f"{where}.points may be false for sampled prompts only": (
+            data.points or (data.task == "pointmap" and data.prompts == "sampled")
+        ),
         f"{where}.boxes must be aligned or oriented": data.boxes in get_args(TargetBox),
         f"{where}.caption_point must be truth or proposal": data.caption_point in get_args(CaptionPoint),
         f"{where}.marks must lie in 1..{MAX_MARKS}, above 1 only with stored prompts": (

@@ -64,7 +64,8 @@ def _random_model(builds: Builds, recipe: TrainingRecipe) -> tuple[GapForConditi
     )
     answers = [pointmap.PointmapAnswer(point=(0.25, -1.5, 2.75), label=label) for label in (None, *labels)]
     texts = [
-        *("user\n", "assistant\n", "<1.0 seconds>", pointmap.WITH_LABEL, pointmap.WITHOUT_LABEL, detection.PROMPT),
+        *("user\n", "assistant\n", "<1.0 seconds>", pointmap.WITH_LABEL, pointmap.WITHOUT_LABEL, pointmap.LABEL_ALONE),
+        detection.PROMPT,
         *(pointmap.answer_text(answer) for answer in answers),
         detection.answer_text([box, box]),
         *(text for stream in recipe.streams for text in spoken_texts(builds[stream.build], stream.data)),

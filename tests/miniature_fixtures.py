@@ -27,6 +27,7 @@ def pretend(
     workspace.claim()
     tower = {"cells_right": 0.9, "commonest_class": 0.4, "marks_found": 1.0}
     workspace.keep("vision", tower)
+    workspace.keep("language", {"right": 0.6, "commonest": 0.2})
     names = ("first_frame", "other_frames", "constant_first_frame", "constant_other_frames")
     workspace.keep("geometry", dict(zip(names, (0.3, 0.5, 1.0, 1.2), strict=True)))
     for place, seed in enumerate(seeds):

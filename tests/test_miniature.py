@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,15 +16,18 @@ import numpy as np
 import pytest
 import torch
 from conftest import REPOSITORY
+from executor_fixtures import request_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from miniature_fixtures import STEADY, pretend, small_recipe
 from training_fixtures import RECORDS, TEXT
 
+from gapdata.engine.driver import run_build
+from gapdata.engine.executors import InlineExecutor
 from gapdata.errors import GapDataError, UsageError
 from gapdata.shards.reader import ShardReader
 from gapmodel.miniature.arms import StepCost, arms, budget, stage_recipe, starting_recipe
-from gapmodel.miniature.measure import WithoutGeometry
+from gapmodel.miniature.measure import without_geometry
 from gapmodel.miniature.plot import BLUE_PALE, ORANGE_PALE, RIGHT_PANEL, draw
 from gapmodel.miniature.recipe import SIZES, TowerRecipe, read_miniature
 from gapmodel.miniature.summary import as_dict, as_markdown, conclusions, summarise
@@ -217,6 +221,18 @@ SCHEDULE = TrainRecipe(warmup=0.05)
 CPU = torch.device("cpu")
 
 
+@pytest.fixture(scope="module")
+def reader(small_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> ShardReader:
+    """A build of three minute scenes to train on and one that is held out."""
+    root = tmp_path_factory.mktemp("split")
+    shutil.copytree(small_dataset, root / "data")
+    names = sorted(path.name for path in (root / "data" / "scans").iterdir())
+    for split, members in (("train", names[:-1]), ("val", names[-1:])):
+        (root / "data" / f"scannetv2_{split}.txt").write_text("".join(f"{name}\n" for name in members))
+    run_build(request_for(root / "data", root / "shards"), InlineExecutor())
+    return ShardReader(root / "shards")
+
+
 def make_tower(reader: ShardReader, name: str) -> GeometryTower | VisionTower:
     torch.manual_seed(0)
     model, processor = first_model({"": reader}, TOWERS)
@@ -226,8 +242,7 @@ def make_tower(reader: ShardReader, name: str) -> GeometryTower | VisionTower:
     return VisionTower(model.model, processor, TOWERS.data, classes, SHORT.cells)
 
 
-def test_the_geometry_tower_learns_and_goes_on_where_it_was(inline_build: Path, tmp_path: Path) -> None:
-    reader = ShardReader(inline_build)
+def test_the_geometry_tower_learns_and_goes_on_where_it_was(reader: ShardReader, tmp_path: Path) -> None:
     whole = make_tower(reader, "geometry")
     start = {name: value.clone() for name, value in whole.tower.state_dict().items()}
     figures = learn(whole, reader, SHORT, tmp_path)
@@ -235,7 +250,9 @@ def test_the_geometry_tower_learns_and_goes_on_where_it_was(inline_build: Path, 
     with torch.no_grad():
         known = whole.batch(views, 0)
         found = whole.measure([known], [known])
-    assert found["first_frame"] < 0.8 * found["constant_first_frame"]
+    points = known["points"][:, 0].reshape(-1, 3)
+    one_answer = (points - points.nanmedian(dim=0).values).norm(dim=-1).nanmedian()
+    assert found["first_frame"] < 0.8 * one_answer
     assert figures["losses"][-1] < 0.7 * figures["losses"][0]
 
     other = make_tower(reader, "geometry")
@@ -245,16 +262,13 @@ def test_the_geometry_tower_learns_and_goes_on_where_it_was(inline_build: Path, 
     assert learn(make_tower(reader, "geometry"), reader, SHORT, tmp_path)["losses"] == figures["losses"]
 
 
-def test_the_vision_tower_learns(inline_build: Path, tmp_path: Path) -> None:
-    reader = ShardReader(inline_build)
+def test_the_vision_tower_learns(reader: ShardReader, tmp_path: Path) -> None:
     tower = make_tower(reader, "vision")
     figures = learn(tower, reader, SHORT, tmp_path)
-    assert figures["losses"][-1] < 0.6 * figures["losses"][0]
-    views = list(enumerate(fixed_views(reader, TOWERS.data, "train", 8)))
-    with torch.no_grad():
-        known = tower.batch(views, 0)
-        found = tower.measure([known], [known])
-    assert found["cells_right"] > found["commonest_class"]
+    labels = tower.batch(list(enumerate(fixed_views(reader, TOWERS.data, "train", 8))), 0)["labels"]
+    shares = np.bincount(labels[labels >= 0].numpy()) / int((labels >= 0).sum())
+    constant = -sum(share * np.log(share) for share in shares if share) + np.log(labels[0].numel())
+    assert figures["losses"][-1] < 0.8 * constant
 
 
 def learn(tower: GeometryTower | VisionTower, reader: ShardReader, recipe: TowerRecipe, out: Path) -> dict[str, Any]:
@@ -262,28 +276,26 @@ def learn(tower: GeometryTower | VisionTower, reader: ShardReader, recipe: Tower
     return train_tower(tower, reader, TOWERS.data, recipe, SCHEDULE, out, seed=0, device=CPU)
 
 
-@settings(max_examples=10, deadline=None)
-@given(views=st.integers(2, 4))
-def test_geometry_is_taken_away_as_its_name_says(views: int) -> None:
-    class Encoder(torch.nn.Module):
-        def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
-            return [images.mean(dim=2)[..., None] + level for level in range(2)]
-
-    images = torch.rand(views, 2, 3, 4, 4)
-    own = Encoder()(images)
-    for level, zeroed, strange in zip(
-        own, *(WithoutGeometry(Encoder(), how)(images) for how in ("zeroed", "strange")), strict=True
-    ):
-        assert not zeroed.any()
-        assert zeroed.shape == level.shape
-        torch.testing.assert_close(strange[1:], level[:-1])
+def test_geometry_is_taken_away_as_its_name_says_and_only_within_the_block() -> None:
+    torch.manual_seed(0)
+    model, _ = first_model({"": RECORDS}, TOWERS)
+    images = torch.rand(3, 2, 3, 64, 64)
+    encoder = model.model.geometry.eval()
+    own = encoder(images)
+    with without_geometry(model, "zeroed"):
+        assert not any(level.any() for level in encoder(images))
+    with without_geometry(model, "strange"):
+        for level, strange in zip(own, encoder(images), strict=True):
+            torch.testing.assert_close(strange[1:], level[:-1])
+    for level, again in zip(own, encoder(images), strict=True):
+        torch.testing.assert_close(again, level)
 
 
 SMALLEST = (
     "scans.scenes=8 scans.frames=40 scans.color_size=[64,48] scans.depth_size=[32,24] vision.steps=2 geometry.steps=2 "
-    "vision.batch_size=2 geometry.batch_size=2 vision.measured=2 geometry.measured=2 train.batch_size=2 stage1.steps=2 "
-    "stage1.checkpoints=2 stage2.steps=2 stage2.checkpoints=2 measure.windows=2 measure.prompts=2 measure.choosing=2 "
-    "scarce=3"
+    "vision.batch_size=2 geometry.batch_size=2 vision.measured=2 geometry.measured=2 train.batch_size=2 "
+    "language.steps=2 stage1.steps=2 stage1.checkpoints=2 stage2.steps=2 stage2.checkpoints=2 measure.windows=2 "
+    "measure.prompts=2 measure.choosing=2 scarce=3"
 )
 
 
@@ -295,7 +307,7 @@ def test_the_whole_of_it_from_nothing_to_a_table_and_a_plot_and_again(tmp_path: 
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
-    assert "[13/13]" in done.stdout
+    assert "[14/14]" in done.stdout
     assert "c > b: undecided, only 1 seed" in (tmp_path / "table.md").read_text()
     found = json.loads((tmp_path / "table.json").read_text())
     assert found["missing"] == []
@@ -307,5 +319,5 @@ def test_the_whole_of_it_from_nothing_to_a_table_and_a_plot_and_again(tmp_path: 
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "results").iterdir()}
     again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert again.returncode == 0, again.stderr
-    assert "13 of 13 tasks are finished already" in again.stdout
+    assert "14 of 14 tasks are finished already" in again.stdout
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "results").iterdir()}

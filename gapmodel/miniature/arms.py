@@ -87,29 +87,40 @@ def budget(arm: Arm, recipe: MiniatureRecipe, stage1: StepCost, stage2: StepCost
     )
 
 
-def starting_recipe(recipe: MiniatureRecipe, seed: int, *, naive: bool = False) -> TrainingRecipe:
-    """What the model before its first step is made from: both stages' words, and the arm's fusion."""
+BLIND = {"final": "gated_residual"}
+"""The fusion with which the language model is taught: frozen at its start it lets no geometry through."""
+
+
+def starting_recipe(recipe: MiniatureRecipe, seed: int, *, naive: bool = False, blind: bool = False) -> TrainingRecipe:
+    """What the model before its first step is made from: all stages' words, and the arm's fusion.
+
+    ``blind`` is the model in which the language model is taught, before there are arms.
+    """
     model = recipe.model
-    if naive:
+    if naive or blind:
         last = max(model.geometry["levels"])
-        model = replace(model, fusion={"final": recipe.naive_fusion}, geometry={**model.geometry, "levels": [last]})
+        fusion = BLIND if blind else {"final": recipe.naive_fusion}
+        model = replace(model, fusion=fusion, geometry={**model.geometry, "levels": [last]})
     return TrainingRecipe(
         seed=seed,
         model=model,
         processor=recipe.processor,
-        mixture={name: _fields(stage) for name, stage in (("stage1", recipe.stage1), ("stage2", recipe.stage2))},
+        mixture={name: _fields(getattr(recipe, name)) for name in ("language", "stage1", "stage2")},
     )
 
 
-def stage_recipe(recipe: MiniatureRecipe, stage: StageRecipe, steps: int, seed: int) -> TrainingRecipe:
+def stage_recipe(
+    recipe: MiniatureRecipe, stage: StageRecipe, steps: int, seed: int, *, blind: bool = False
+) -> TrainingRecipe:
     """The training run of a stage: its checkpoints are equally many however many steps there are."""
+    frozen = ("visual", "geometry", "fusion") if blind else ("visual", "geometry")
     every = math.ceil(steps / stage.checkpoints)
     return TrainingRecipe(
         seed=seed,
         model=recipe.model,
         processor=recipe.processor,
         data=stage.data,
-        train=replace(recipe.train, steps=steps, freeze=("visual", "geometry")),
+        train=replace(recipe.train, steps=steps, freeze=frozen),
         run=RunRecipe(
             threads=recipe.threads,
             workers=recipe.workers,

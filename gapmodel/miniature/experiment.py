@@ -24,7 +24,15 @@ from gapmodel.distributed import joined
 from gapmodel.loading import Steps, make_streams
 from gapmodel.logbook import read_log
 from gapmodel.miniature.arms import Arm, StepCost, arms, budget, stage_recipe, starting_recipe
-from gapmodel.miniature.measure import Missing, answer_loss, best_checkpoint, detect, locate, without_geometry
+from gapmodel.miniature.measure import (
+    Missing,
+    answer_loss,
+    best_checkpoint,
+    detect,
+    exact_answers,
+    locate,
+    without_geometry,
+)
 from gapmodel.miniature.tasks import Task
 from gapmodel.miniature.towers import GeometryTower, VisionTower, load_tower, train_tower
 from gapmodel.miniature.views import label_names
@@ -47,9 +55,10 @@ def tasks(workspace: Workspace) -> list[Task]:
     found = [
         Task(name="scans", needs=(), work=make_scans),
         Task(name="shards", needs=("scans",), work=make_shards),
-        Task(name="geometry", needs=("shards",), work=teach_tower, arguments=("geometry",)),
         Task(name="vision", needs=("shards",), work=teach_tower, arguments=("vision",)),
-        Task(name="starts", needs=("geometry", "vision"), work=make_starts),
+        Task(name="geometry", needs=("shards",), work=teach_tower, arguments=("geometry",)),
+        Task(name="language", needs=("vision",), work=teach_language, after=forget_language),
+        Task(name="starts", needs=("geometry", "language"), work=make_starts),
         Task(name="cost", needs=("starts",), work=count_costs),
     ]
     for seed in recipe.seeds:
@@ -121,10 +130,33 @@ def teach_tower(workspace: Workspace, name: str) -> dict[str, Any]:
         return train_tower(tower, reader, data, settings, recipe.train, out, seed=recipe.scan_seed, device=ranks.device)
 
 
+def teach_language(workspace: Workspace) -> dict[str, Any]:
+    """The language model's first lessons: what is at a mark, read from vision, geometry shut out. One for all arms."""
+    recipe, reader, out = workspace.recipe, workspace.reader("train"), workspace.language
+    seed, stage = recipe.scan_seed, recipe.language
+    described = starting_recipe(recipe, seed, blind=True)
+    start = workspace.out / "starts" / "blind"
+    if not start.is_dir():
+        torch.manual_seed(int(generator_for(seed, "start").integers(2**62)))
+        model, processor = first_model({"": reader}, described)
+        load_tower(model.model.visual, workspace.out / "towers" / "vision.safetensors")
+        start.parent.mkdir(exist_ok=True)
+        save_model(model, processor, described, start)
+    training = stage_recipe(recipe, stage, stage.steps, seed, blind=True)
+    cpu = _train(workspace, training, "train", out, start)
+    _, losses = best_checkpoint(read_log(out), stage.data.task)
+    with joined() as ranks:
+        model, processor = load_model(out)
+        model.to(ranks.device)
+        accuracy = exact_answers(model, processor, workspace.reader("test"), training, recipe.measure)
+    return {"training_cpu_seconds": cpu, "steps": stage.steps, "choosing_losses": losses, **accuracy}
+
+
 def make_starts(workspace: Workspace) -> dict[str, Any]:
-    """What each seed's runs start from: its random language model and fusion around the towers."""
+    """What each seed's runs start from: random fusion between the towers and the language model that all share."""
     recipe, reader = workspace.recipe, workspace.reader("train")
     parameters = {}
+    taught, _ = load_model(workspace.language)
     for seed in recipe.seeds:
         for naive in (False, True):
             described = starting_recipe(recipe, seed, naive=naive)
@@ -132,6 +164,7 @@ def make_starts(workspace: Workspace) -> dict[str, Any]:
             model, processor = first_model({"": reader}, described)
             load_tower(model.model.visual, workspace.out / "towers" / "vision.safetensors")
             load_tower(model.model.geometry, workspace.out / "towers" / "geometry.safetensors")
+            model.model.language_model.load_state_dict(taught.model.language_model.state_dict())
             path = workspace.start(seed, naive=naive)
             path.parent.mkdir(exist_ok=True)
             save_model(model, processor, described, path)
@@ -217,6 +250,11 @@ def run_arm(workspace: Workspace, seed: int, arm: Arm) -> dict[str, Any]:
         "scores": scores,
         "without_geometry": {"zeroed": zeroed, "strange": strange},
     }
+
+
+def forget_language(workspace: Workspace) -> None:
+    """Remove the models on the way."""
+    shutil.rmtree(workspace.language / "models", ignore_errors=True)
 
 
 def forget_stage1(workspace: Workspace, seed: int) -> None:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, Literal, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gapdata.shards.reader import ShardReader
 from gapmodel.distributed import Ranks
@@ -24,10 +24,14 @@ from gapmodel.evaluation.detection import DetectionScores
 from gapmodel.evaluation.pointmap import PointmapScores
 from gapmodel.evaluation.run import asking_as_trained, known_records
 from gapmodel.evaluation.scoring import score_task
+from gapmodel.generate import generate_answers, in_batches
 from gapmodel.held_out import HeldOut as HeldOutLoss
+from gapmodel.held_out import without_answer
 from gapmodel.learner import Learner
+from gapmodel.loading import make_streams
 from gapmodel.miniature.recipe import MeasureRecipe
 from gapmodel.modeling import GapForConditionalGeneration
+from gapmodel.packing import IGNORED
 from gapmodel.processing import GapProcessor
 from gapmodel.recipe import DataRecipe, TrainingRecipe
 
@@ -35,32 +39,21 @@ Missing = Literal["zeroed", "strange"]
 SPLIT = "val"
 
 
-class WithoutGeometry(nn.Module):
-    """Stands in for a geometry encoder whose features are taken away."""
-
-    def __init__(self, encoder: nn.Module, missing: Missing) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.missing = missing
-
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """The encoder's levels, (B, F, h, w, D) each, all 0 or the next view's of the batch."""
-        levels = self.encoder(images)
-        if self.missing == "zeroed":
-            return [torch.zeros_like(level) for level in levels]
-        return [level.roll(1, dims=0) for level in levels]
+def taken_away(levels: Sequence[Tensor], missing: Missing) -> list[Tensor]:
+    """A geometry encoder's levels, (B, F, h, w, D) each, all 0 or those of the next view of the batch."""
+    if missing == "zeroed":
+        return [torch.zeros_like(level) for level in levels]
+    return [level.roll(1, dims=0) for level in levels]
 
 
 @contextmanager
 def without_geometry(model: GapForConditionalGeneration, missing: Missing) -> Iterator[None]:
     """Within the block the model gets no (or another view's) geometry."""
-    parts: Any = model.model
-    encoder = parts.geometry
-    parts.geometry = WithoutGeometry(encoder, missing)
+    hook = model.model.geometry.register_forward_hook(lambda encoder, images, levels: taken_away(levels, missing))
     try:
         yield
     finally:
-        parts.geometry = encoder
+        hook.remove()
 
 
 def detect(
@@ -116,6 +109,32 @@ def answer_loss(
     learner = Learner(model).eval()
     (loss,) = HeldOutLoss(recipe, {"": reader}, processor).losses(learner, Ranks(device=device)).values()
     return loss
+
+
+def exact_answers(
+    model: GapForConditionalGeneration,
+    processor: GapProcessor,
+    reader: ShardReader,
+    recipe: TrainingRecipe,
+    measure: MeasureRecipe,
+) -> dict[str, float]:
+    """Share of held-out questions of a run's only stream whose answer is the true one to the letter, and of those whose
+    true answer is the commonest."""
+    recipe = replace(recipe, data=replace(recipe.data, split=SPLIT, mirror=False))
+    (stream,), mixture = make_streams(recipe, {"": reader}, processor, raw=False)
+    visits = [mixture.visit(number) for number in range(min(measure.prompts, len(mixture)))]
+    examples = [example for visit in visits for example in stream.examples(visit)]
+    truths = [processor.decode(example.input_ids[example.labels != IGNORED].tolist()) for example in examples]
+    asked = [without_answer(example) for example in examples]
+    longest = max(int((example.labels != IGNORED).sum()) for example in examples)
+    model.eval()
+    found = [
+        text
+        for batch in in_batches(asked, measure.batch_size)
+        for text in generate_answers(model, processor, batch, longest)
+    ]
+    right = sum(one == other for one, other in zip(found, truths, strict=True))
+    return {"right": right / len(truths), "commonest": max(map(truths.count, truths)) / len(truths)}
 
 
 def _answers(

@@ -90,6 +90,8 @@ class MiniatureRecipe:
     processor: ProcessorConfig = field(default_factory=ProcessorConfig)
     vision: TowerRecipe = TowerRecipe()
     geometry: TowerRecipe = TowerRecipe()
+    language: StageRecipe = field(default_factory=lambda: StageRecipe(data=DataRecipe(prompts="sampled", points=False)))
+    """How the language model is taught to look and to name, from vision alone, before the experiment begins."""
     train: TrainRecipe = field(default_factory=TrainRecipe)
     """Of both stages and all arms; ``steps`` is each stage's own."""
     stage1: StageRecipe = StageRecipe()
@@ -123,7 +125,7 @@ def read_miniature(size: str, overrides: Sequence[str] = (), folder: Path | None
     recipe: MiniatureRecipe = read_toml(MiniatureRecipe, path, overrides, base=base)
     held_out = max(1, recipe.scans.scenes // 4)
     training = recipe.scans.scenes - held_out
-    towers, stages = (recipe.vision, recipe.geometry), (recipe.stage1, recipe.stage2)
+    towers, stages = (recipe.vision, recipe.geometry), (recipe.language, recipe.stage1, recipe.stage2)
     counts = [*(tower.steps for tower in towers), *(tower.save_every for tower in towers)]
     counts += [stage.steps for stage in stages]
     refuse_broken_rules(
@@ -136,6 +138,9 @@ def read_miniature(size: str, overrides: Sequence[str] = (), folder: Path | None
             "steps and save_every must be at least 1": min(counts) >= 1,
             "stage1.data.task must be pointmap, stage2.data.task detection": (
                 (recipe.stage1.data.task, recipe.stage2.data.task) == ("pointmap", "detection")
+            ),
+            "language.data must ask for labels alone: task pointmap, prompts sampled, points false": (
+                recipe.language.data.task == "pointmap" and not recipe.language.data.points
             ),
             "checkpoints must lie between 1 and the stage's steps": all(
                 1 <= stage.checkpoints <= stage.steps for stage in stages

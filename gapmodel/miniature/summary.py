@@ -41,6 +41,15 @@ ROWS: tuple[tuple[str, Callable[[Mapping[str, Any]], float], str], ...] = (
 )
 
 
+OTHERS: tuple[tuple[str, Callable[[Mapping[str, Any]], float], float], ...] = (
+    ("recall at IoU 0.25, points", lambda run: run["scores"]["recall@0.25"], 100.0),
+    ("objects named, points", lambda run: run["scores"]["named"], 100.0),
+    ("median centre error, cm less", lambda run: -run["scores"]["center_error"], 100.0),
+    ("cross-entropy, hundredths less", lambda run: -run["scores"]["loss"], 100.0),
+)
+"""Figures that tell arms apart before F1 can, larger is better, and the factor that they are shown with."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """All that is reported; ``comparisons`` by claim."""
@@ -49,13 +58,16 @@ class Summary:
     stage1: Mapping[int, Mapping[str, Any]]
     towers: Mapping[str, Mapping[str, Any]]
     comparisons: Mapping[str, tuple[Comparison, ...]]
+    others: Mapping[str, Mapping[str, tuple[Comparison, ...]]]
+    """The same comparisons by other figures (:data:`OTHERS`)."""
     missing: tuple[str, ...]
 
 
 def summarise(workspace: Workspace) -> Summary:
     """What the finished tasks say; those that are not finished are named."""
-    recipe, missing = workspace.recipe, []
-    results: dict[str, dict[int, Mapping[str, Any]]] = {}
+    recipe = workspace.recipe
+    results: dict[str, dict[int, dict[str, Any]]] = {}
+    missing: list[str] = []
     stage1 = {seed: found for seed in recipe.seeds if (found := workspace.result(f"seed-{seed}/stage1")) is not None}
     for name, arm in arms(recipe.scarce).items():
         results[name] = {}
@@ -66,31 +78,33 @@ def summarise(workspace: Workspace) -> Summary:
                 continue
             before = stage1[seed]["training_cpu_seconds"] if arm.stage1 else 0.0
             results[name][seed] = {**found, "total_cpu_seconds": found["training_cpu_seconds"] + before}
-    towers = {name: workspace.result(name) or {} for name in ("vision", "geometry")}
-    scores = {name: {seed: run["scores"][F1] for seed, run in runs.items()} for name, runs in results.items()}
-    claims = {
-        "ordering": (compare("c", "b", scores), compare("b", "a", scores)),
-        "compute": (compare("c", "d", scores),),
-        "scarce": (compare("c-scarce", "d-scarce", scores),),
+    towers = {name: workspace.result(name) or {} for name in ("vision", "geometry", "language")}
+    return Summary(
+        results=results,
+        stage1=stage1,
+        towers=towers,
+        comparisons=claims(results, lambda run: run["scores"][F1]),
+        others={title: claims(results, read) for title, read, _ in OTHERS},
+        missing=tuple(missing),
+    )
+
+
+def claims(results: Results, read: Callable[[Mapping[str, Any]], float]) -> dict[str, tuple[Comparison, ...]]:
+    """The paper's ordering, c against d, and the same with scarce annotation, by one figure."""
+    figures = {name: {seed: read(run) for seed, run in runs.items()} for name, runs in results.items()}
+    return {
+        "ordering": (compare("c", "b", figures), compare("b", "a", figures)),
+        "compute": (compare("c", "d", figures),),
+        "scarce": (compare("c-scarce", "d-scarce", figures),),
     }
-    return Summary(results=results, stage1=stage1, towers=towers, comparisons=claims, missing=tuple(missing))
 
 
 def as_dict(summary: Summary) -> dict[str, Any]:
     """Plain types; what is no number becomes ``None``, so that the JSON is valid everywhere."""
-    comparisons = {
-        claim: [
-            {
-                "better": item.better,
-                "worse": item.worse,
-                "differences": item.differences,
-                "mean": item.mean,
-                "spread": item.spread,
-                "verdict": item.verdict,
-            }
-            for item in items
-        ]
-        for claim, items in summary.comparisons.items()
+    comparisons = {claim: [_comparison(item) for item in items] for claim, items in summary.comparisons.items()}
+    others = {
+        title: {claim: [_comparison(item) for item in items] for claim, items in found.items()}
+        for title, found in summary.others.items()
     }
     return _plain(
         {
@@ -98,9 +112,15 @@ def as_dict(summary: Summary) -> dict[str, Any]:
             "stage1": summary.stage1,
             "towers": summary.towers,
             "comparisons": comparisons,
+            "others": others,
             "missing": summary.missing,
         }
     )
+
+
+def _comparison(item: Comparison) -> dict[str, Any]:
+    fields = ("better", "worse", "differences", "mean", "spread", "verdict")
+    return {name: getattr(item, name) for name in fields}
 
 
 def as_markdown(summary: Summary, recipe: MiniatureRecipe) -> str:
@@ -139,8 +159,40 @@ def conclusions(summary: Summary) -> list[str]:
         "",
         "Differences are in points of F1, paired by seed; the words follow from Student's t test (one side, 5 %).",
     ]
+    lines += [
+        *_floor(summary),
+        "",
+        "The same comparisons by other figures (mean ± standard deviation of the paired differences):",
+        "",
+    ]
+    lines += ["| | c > b | b > a | c > d | c-scarce > d-scarce |", "|---|---|---|---|---|"]
+    for title, _, factor in OTHERS:
+        items = [item for found in summary.others[title].values() for item in found]
+        cells = [f"{item.verdict} ({factor * item.mean:+.1f} ± {factor * item.spread:.1f})" for item in items]
+        lines.append(f"| {title} | {' | '.join(cells)} |")
     losses = [_geometry_sentence(name, runs) for name, runs in summary.results.items() if runs]
     return [*lines, "", "What is lost where the geometry is taken away:", *losses]
+
+
+def _floor(summary: Summary) -> list[str]:
+    """A warning where arms do no better than an answer that is the same for every window."""
+    runs = [run for found in summary.results.values() for run in found.values()]
+    if not runs:
+        return []
+    constant = float(np.mean([run["scores"]["constant"][F1] for run in runs]))
+    means = {
+        n: float(np.mean([run["scores"][F1] for run in found.values()]))
+        for n, found in summary.results.items()
+        if found
+    }
+    below = [name for name, mean in means.items() if mean <= constant]
+    if not below:
+        return []
+    return [
+        "",
+        f"Mind: {', '.join(below)} do no better than one answer for every window (F1 {100 * constant:.1f} %): they "
+        "have hardly learnt to detect, and differences of F1 between such arms say little.",
+    ]
 
 
 def _geometry_sentence(name: str, runs: Mapping[int, Mapping[str, Any]]) -> str:
@@ -177,17 +229,19 @@ def _point_row(title: str, points: Sequence[Mapping[str, float]]) -> str:
 
 
 def _tower_lines(summary: Summary) -> list[str]:
-    vision, geometry = summary.towers["vision"], summary.towers["geometry"]
-    if not vision or not geometry:
+    vision, geometry, language = (summary.towers[name] for name in ("vision", "geometry", "language"))
+    if not vision or not geometry or not language:
         return []
     return [
-        "## Towers",
+        "## Before the arms",
         "",
         f"- vision: {vision['cells_right']:.1%} of held-out cells classed rightly (always the commonest class: "
         f"{vision['commonest_class']:.1%}), {vision['marks_found']:.1%} of marks found",
         f"- geometry: median error of held-out pixels {geometry['first_frame']:.2f} m in the first frame and "
         f"{geometry['other_frames']:.2f} m in the other (the same answer for all: "
         f"{geometry['constant_first_frame']:.2f} m and {geometry['constant_other_frames']:.2f} m)",
+        f"- language model, from vision alone: {language['right']:.1%} of held-out marks named rightly (always the "
+        f"commonest name: {language['commonest']:.1%})",
     ]
 
 

@@ -67,10 +67,10 @@ def run_tasks(workspace: Workspace, tasks: Sequence[Task], *, jobs: int, say: Ca
                     waiting.remove(ready)
                     busy[connection] = ready
                     connection.send(ready)
-            for answered in wait(list(busy)):
-                assert isinstance(answered, Connection)
-                task = busy.pop(answered)
-                finished.add(_outcome(task, answered))
+            told = wait(list(busy))
+            for connection in [each for each in busy if each in told]:
+                task = busy.pop(connection)
+                finished.add(_outcome(task, connection))
                 result = workspace.result(task.name) or {}
                 cost = f"{result['seconds']:.0f} s, {result['cpu_seconds']:.0f} s of CPU"
                 say(f"[{len(finished)}/{len(tasks)}] {task.name}: {cost}")

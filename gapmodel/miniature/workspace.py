@@ -6,6 +6,7 @@ OUT/
   shards/                builds: train, scarce (a part of train's scenes), test (scenes that nothing else sees)
   towers/                the frozen towers' weights
   starts/                the models that a seed's runs start from: gated and naive
+  runs/language/         the language model's first lessons, from vision alone
   runs/seed-0/stage1/    a training run (gapmodel/train.py); runs/seed-0/a/ and so on
   results/               a file for each finished task: it is what makes the task finished
   table.md  table.json  plot.png
@@ -53,7 +54,7 @@ class Workspace:
             UsageError: it holds another one; the differences are named.
         """
         fields = {name: value for name, value in self.recipe.to_dict().items() if name not in ADMINISTRATIVE}
-        claim(self.out, json.loads(json.dumps(fields)))
+        claim(self.out, json.loads(json.dumps(fields)), traces=("results",))
         (self.out / "results").mkdir(exist_ok=True)
 
     @property
@@ -88,6 +89,11 @@ class Workspace:
     def start(self, seed: int, *, naive: bool) -> Path:
         """The model that a seed's runs start from."""
         return self.out / "starts" / f"seed-{seed}-{'naive' if naive else 'gated'}"
+
+    @property
+    def language(self) -> Path:
+        """The run in which the language model is taught."""
+        return self.out / "runs" / "language"
 
     def run(self, seed: int, name: str) -> Path:
         """A training run's directory."""
