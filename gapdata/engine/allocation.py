@@ -7,6 +7,7 @@ kernel and fetches fresh, zeroed pages for the next one: a tenth of the build's 
 from __future__ import annotations
 
 import ctypes
+import gc
 import platform
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -21,3 +22,10 @@ def keep_freed_memory() -> None:
         library = ctypes.CDLL(None)
         library.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES // 2)
         library.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
+
+
+def spare_imports_from_collection() -> None:
+    """What was imported lives as long as the process: Python's collector, which would search it again and again, leaves
+    it alone from here on. Once for a process, because what is garbage by then is never freed."""
+    if not gc.get_freeze_count():
+        gc.freeze()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gapdata.atomic import write_atomically
-from gapdata.engine.allocation import keep_freed_memory
+from gapdata.engine.allocation import keep_freed_memory, spare_imports_from_collection
 from gapdata.engine.outcome import SceneOutcome
 from gapdata.engine.plan import ScenePlan, ShardPlan, shard_fingerprint
 from gapdata.engine.recipe import Recipe
@@ -44,6 +44,7 @@ def build_shard(task: ShardTask, progress: Callable[[int], None] = lambda frames
         OSError: the output cannot be written (a full disk); nothing is left under the shard's name then.
     """
     keep_freed_memory()
+    spare_imports_from_collection()
     outcomes: list[SceneOutcome] = []
     tar = task.out / f"{task.shard.name}.tar"
     with ShardWriter(tar) as writer:
