@@ -16,10 +16,8 @@ how many processes there are: a step is the same questions, and its loss the mea
 
 from __future__ import annotations
 
-import ctypes
 import json
 import math
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -30,6 +28,7 @@ import torch
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
 from gapdata.atomic import write_atomically
+from gapdata.engine.allocation import keep_freed_memory
 from gapdata.errors import GapDataError, UsageError
 from gapmodel.census import census
 from gapmodel.checkpointing import (
@@ -69,6 +68,8 @@ __all__ += ["model_directory", "save_model", "train"]
 
 OUTCOME_FILE = "outcome.json"
 NAMED_KEYS = 8
+STEP_BYTES = 2**31 - 1
+"""Freed memory that stays with the process: a CPU step takes the same large blocks for its activations every time."""
 ALONE = Ranks()
 
 
@@ -118,7 +119,7 @@ def train(config: TrainingConfig, ranks: Ranks = ALONE) -> Outcome:
             f"train.batch_size {settings.batch_size} is less than a visit for each of {ranks.world_size} ranks",
             cure="raise train.batch_size, or use fewer ranks",
         )
-    keep_freed_memory()
+    keep_freed_memory(STEP_BYTES)
     if run.threads:
         torch.set_num_threads(run.threads)
     _claim_together(config, ranks)
@@ -299,19 +300,3 @@ def read_outcome(out: Path) -> Outcome:
     """What a finished run came to."""
     fields = json.loads((out / OUTCOME_FILE).read_bytes())
     return Outcome(**{**fields, "model_directory": Path(fields["model_directory"])})
-
-
-def keep_freed_memory() -> None:
-    """Tell glibc to keep freed memory instead of returning it to the system.
-
-    Activations of a CPU step are large blocks that are freed and taken again every step; by default each comes from
-    ``mmap`` and its pages are cleared anew, which costs more than the arithmetic of a tiny model. Does nothing
-    without glibc.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        trim_threshold, mmap_threshold = -1, -3
-        mallopt(mmap_threshold, 1 << 30)
-        mallopt(trim_threshold, (1 << 31) - 1)

@@ -13,15 +13,16 @@ import platform
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Parameters of glibc's ``mallopt(3)``."""
 KEPT_BYTES = 64 * 2**20
-"""Blocks up to this size come from the heap, and so much of it stays when it is free."""
+"""What a build holds at a time, and more."""
 
 
-def keep_freed_memory() -> None:
-    """Raise the two thresholds of glibc's allocator; other C libraries are left as they are."""
+def keep_freed_memory(kept: int = KEPT_BYTES) -> None:
+    """Raise the two thresholds of glibc's allocator: up to ``kept`` bytes that are free stay, and blocks up to half of
+    that come from them. Other C libraries are left as they are."""
     if platform.libc_ver()[0] == "glibc":
         library = ctypes.CDLL(None)
-        library.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES // 2)
-        library.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
+        library.mallopt(M_MMAP_THRESHOLD, kept // 2)
+        library.mallopt(M_TRIM_THRESHOLD, kept)
 
 
 def spare_imports_from_collection() -> None:

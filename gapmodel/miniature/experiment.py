@@ -17,6 +17,7 @@ import torch
 
 from gapdata.annotations.categories import manifests_folder
 from gapdata.atomic import write_atomically
+from gapdata.engine.allocation import keep_freed_memory
 from gapdata.errors import GapDataError
 from gapdata.seeding import generator_for
 from gapmodel.checkpointing import checkpoints
@@ -41,7 +42,7 @@ from gapmodel.model_directory import MODEL_DIRECTORY, load_model, save_model
 from gapmodel.recipe import TrainingRecipe
 from gapmodel.starting_point import first_model
 from gapmodel.throughput import Arithmetic
-from gapmodel.train import TrainingConfig, keep_freed_memory, train
+from gapmodel.train import STEP_BYTES, TrainingConfig, train
 
 QUARANTINED = 3
 COUNTED_STEPS = 8
@@ -113,7 +114,7 @@ def make_shards(workspace: Workspace) -> dict[str, Any]:
 def teach_tower(workspace: Workspace, name: str) -> dict[str, Any]:
     """One of the two towers."""
     recipe, reader = workspace.recipe, workspace.reader("train")
-    keep_freed_memory()
+    keep_freed_memory(STEP_BYTES)
     torch.manual_seed(recipe.scan_seed)
     data = recipe.stage1.data
     model, processor = first_model({"": reader}, starting_recipe(recipe, recipe.scan_seed))
