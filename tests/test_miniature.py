@@ -148,6 +148,14 @@ def test_the_plot_has_a_bar_for_every_arm_as_high_as_its_mean(tmp_path: Path) ->
     assert blue > 100
 
 
+def test_a_table_of_nothing_says_so(tmp_path: Path) -> None:
+    workspace = Workspace(out=tmp_path, recipe=small_recipe())
+    workspace.claim()
+    table = as_markdown(summarise(workspace), workspace.recipe)
+    assert "c > b: no seed has finished both" in table
+    assert "nan" not in table
+
+
 def test_a_plot_of_nothing_says_so(tmp_path: Path) -> None:
     workspace = Workspace(out=tmp_path, recipe=small_recipe())
     workspace.claim()

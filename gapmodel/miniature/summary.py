@@ -168,10 +168,16 @@ def conclusions(summary: Summary) -> list[str]:
     lines += ["| | c > b | b > a | c > d | c-scarce > d-scarce |", "|---|---|---|---|---|"]
     for title, _, factor in OTHERS:
         items = [item for found in summary.others[title].values() for item in found]
-        cells = [f"{item.verdict} ({factor * item.mean:+.1f} ± {factor * item.spread:.1f})" for item in items]
-        lines.append(f"| {title} | {' | '.join(cells)} |")
+        lines.append(f"| {title} | {' | '.join(_difference(item, factor) for item in items)} |")
     losses = [_geometry_sentence(name, runs) for name, runs in summary.results.items() if runs]
-    return [*lines, "", "What is lost where the geometry is taken away:", *losses]
+    return [*lines, "", "What is lost where the geometry is taken away:", *losses] if losses else lines
+
+
+def _difference(item: Comparison, factor: float) -> str:
+    if not item.differences:
+        return "not finished"
+    around = "" if math.isnan(item.spread) else f" ± {factor * item.spread:.1f}"
+    return f"{item.verdict} ({factor * item.mean:+.1f}{around})"
 
 
 def _floor(summary: Summary) -> list[str]:

@@ -57,6 +57,8 @@ class Comparison:
     def text(self) -> str:
         """The comparison in words."""
         each = ", ".join(f"{100 * value:+.1f}" for value in self.differences)
+        if not self.differences:
+            return f"{self.better} > {self.worse}: no seed has finished both"
         if len(self.differences) < 2:
             return f"{self.better} > {self.worse}: {self.verdict}, only {len(self.differences)} seed ({each})"
         return (
