@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gapdata.records.schema import Record
 
 SETTINGS = (
     "frames.image_size=[128,96]",
@@ -33,6 +37,19 @@ def build(source: object, out: object, *arguments: str, settings: Sequence[str] 
 
     words = ["build-shards", "--scannet", str(source), "--out", str(out), *overrides(settings)]
     return main([*words, "--executor", "inline", *arguments])
+
+
+def write_build(folder: Path, records: Sequence[Record]) -> Path:
+    """A finished build of one shard, of records that exist already."""
+    from gapdata.shards.index import write_index
+    from gapdata.shards.writer import ShardWriter
+
+    folder.mkdir()
+    with ShardWriter(folder / "shard-000000.tar") as writer:
+        for record in records:
+            writer.write(record)
+    write_index(folder, [{"shard": "shard-000000", "records": writer.records}])
+    return folder
 
 
 def contents(out: Path) -> dict[str, bytes]:

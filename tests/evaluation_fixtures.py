@@ -14,8 +14,6 @@ from gapdata.geometry.boxes import box_corners
 from gapdata.geometry.camera import transform
 from gapdata.records.expressions import Expression
 from gapdata.records.schema import Record, ViewObject
-from gapdata.shards.index import write_index
-from gapdata.shards.writer import ShardWriter
 from gapdata.tasks import captioning, detection, grounding, pointmap
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.presets import preset
@@ -71,16 +69,6 @@ def make_records() -> list[Record]:
     """One scene to learn from and two held out, a clip and a scene view each."""
     scenes = [(0, "train"), (1, "val"), (2, "val")]
     return [view(seed, split) for seed, split in scenes for view in (clip, scene_view)]
-
-
-def write_build(folder: Path, records: list[Record]) -> Path:
-    """The records as a finished build of one shard."""
-    folder.mkdir()
-    with ShardWriter(folder / "shard-000000.tar") as writer:
-        for record in records:
-            writer.write(record)
-    write_index(folder, [{"shard": "shard-000000", "records": writer.records}])
-    return folder
 
 
 def write_model(folder: Path, data: dict[str, object]) -> Path:

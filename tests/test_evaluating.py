@@ -13,8 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from build_fixtures import write_build
 from conftest import REPOSITORY
-from evaluation_fixtures import make_records, write_build, write_model
+from evaluation_fixtures import make_records, write_model
 
 from gapdata.engine.views import around_key
 from gapdata.errors import UsageError

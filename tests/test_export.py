@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 from annotation_fixtures import sentence, write_json
+from build_fixtures import write_build
 from scannet_fixtures import ALIGNMENT, write_scene
 
 from gapdata.cli import main
@@ -26,9 +27,7 @@ from gapdata.geometry.camera import transform
 from gapdata.records.expressions import Conversation, conversations, descriptions
 from gapdata.records.schema import Record
 from gapdata.seeding import generator_for
-from gapdata.shards.index import write_index
 from gapdata.shards.reader import ShardReader
-from gapdata.shards.writer import ShardWriter
 from gapdata.sources.images import is_color_jpeg
 from gapdata.tasks.questions import QuestionOptions, questions
 
@@ -324,15 +323,6 @@ def test_tasks_split_and_wording_are_chosen(shards: Path, tmp_path: Path, capsys
     assert "'det,poses' is no list of recons, det," in capsys.readouterr().err
 
 
-def write_build(out: Path, *records: Record) -> Path:
-    out.mkdir()
-    with ShardWriter(out / "shard-000000.tar") as writer:
-        for record in records:
-            writer.write(record)
-    write_index(out, [{"shard": "shard-000000", "records": writer.records}])
-    return out
-
-
 def first_clip(shards: Path) -> Record:
     return next(record for record in ShardReader(shards) if record.view == "clip")
 
@@ -368,7 +358,7 @@ def test_a_hostile_build_writes_nothing_outside_the_folder(
         hostile = replace(record, **change)
     inner = tmp_path / "a" / "b"
     inner.mkdir(parents=True)
-    shards = write_build(tmp_path / "build", hostile)
+    shards = write_build(tmp_path / "build", [hostile])
     before = tree(tmp_path)
     with pytest.raises(ShardError, match=re.escape(problem)):
         export_build(ExportRequest(build=shards, out=inner / "export", tasks=("det",)))
@@ -403,7 +393,7 @@ def test_conversations_that_a_loader_would_choke_on_are_left_out_with_the_reason
         Conversation(task=task, question=question, answer=answer, mark=None, source="x.json", index=index).to_fields()
         for index, (task, question, answer) in enumerate(talk)
     ]
-    build = write_build(tmp_path / "build", replace(record, expressions=tuple(told)))
+    build = write_build(tmp_path / "build", [replace(record, expressions=tuple(told))])
     report = export_build(ExportRequest(build=build, out=tmp_path / "export"))
     assert report["items"] == {"scannet_det_train_2frames.json": 1}
     assert report["left_out"] == {
@@ -422,7 +412,7 @@ def test_what_a_record_cannot_be_asked_is_counted(shards: Path, tmp_path: Path) 
     other = replace(clip, key="c", intrinsics=clip.intrinsics * 1.01)
     unaligned = replace(scene, key="d", axis_alignment=None, scene_id="scene0005_00")
     silent = replace(scene, key="e", expressions=())
-    build = write_build(tmp_path / "build", bare, replace(clip, key="b"), other, unaligned, silent)
+    build = write_build(tmp_path / "build", [bare, replace(clip, key="b"), other, unaligned, silent])
     report = export_build(ExportRequest(build=build, out=tmp_path / "export", tasks=("det", "scanrefer", "scan2cap")))
     no_box = {"the object has no aligned box": len(descriptions(scene))}
     assert report["left_out"] == {

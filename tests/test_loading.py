@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from evaluation_fixtures import write_build
+from build_fixtures import write_build
 from hypothesis import given
 from hypothesis import strategies as st
 from model_fixtures import make_record

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from build_fixtures import write_build
 from evaluation_fixtures import scene_view
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from view_fixtures import part_of, room_record, write_build
+from view_fixtures import part_of, room_record
 
 from gapdata.cli import main
 from gapdata.errors import UsageError

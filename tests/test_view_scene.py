@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from view_fixtures import FURNITURE, ROOM, part_of, room_record, write_build
+from build_fixtures import write_build
+from view_fixtures import FURNITURE, ROOM, part_of, room_record
 
 from gapdata.cli import main
 from gapdata.geometry.boxes import OrientedBox

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from build_fixtures import write_build
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from view_fixtures import room_record, write_build
+from view_fixtures import room_record
 
 from gapdata.errors import UsageError
 from gapdata.geometry.camera import Intrinsics, transform

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +12,6 @@ from gapdata.geometry.boxes import OrientedBox
 from gapdata.geometry.camera import Intrinsics, relative_poses, transform
 from gapdata.records.codec import encode_jpeg, encode_png, member_name
 from gapdata.records.schema import Prompt, Record, ViewObject
-from gapdata.shards.index import write_index
-from gapdata.shards.writer import ShardWriter
 
 ROOM = np.array([[-2.6, -2.0, 0.0], [2.6, 3.0, 2.6]])  # lower and upper corner, metres, z up
 FURNITURE = (  # label, centre, full size, colour
@@ -104,16 +101,6 @@ def part_of(record: Record, frames: Sequence[int], key: str) -> Record:
             if name.startswith(f"{frame:02d}.")
         },
     )
-
-
-def write_build(folder: Path, records: Sequence[Record]) -> Path:
-    """A build of one shard."""
-    folder.mkdir()
-    with ShardWriter(folder / "shard-000000.tar") as writer:
-        for record in records:
-            writer.write(record)
-    write_index(folder, [{"shard": "shard-000000", "records": writer.records}])
-    return folder
 
 
 def _moved(item: ViewObject, matrix: NDArray[np.float64], frames: Sequence[int]) -> ViewObject:
