@@ -47,9 +47,12 @@ mixtures = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 4), st.floats(0.
 
 
 def fresh(mixture: Mixture) -> Mixture:
-    return Mixture(
-        [StreamOrder(s.name, s.records, s.shares, s.rate / s.shares / len(s.records)) for s in mixture.streams]
-    )
+    """The same mixture, with nothing remembered. Its rates are copied: a weight that is divided out of one and
+    multiplied in again is another number, and ties are broken by the last bit."""
+    orders = [StreamOrder(stream.name, stream.records, stream.shares) for stream in mixture.streams]
+    for order, stream in zip(orders, mixture.streams, strict=True):
+        order.rate = stream.rate
+    return Mixture(orders)
 
 
 @given(mixtures, st.integers(0, 20_000))
