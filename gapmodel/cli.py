@@ -64,7 +64,7 @@ def _inspect(options: argparse.Namespace) -> int:
     from gapdata.atomic import write_atomically
     from gapdata.shards.reader import ShardReader
     from gapmodel.inspection import inspect_record, inspection_sheet
-    from gapmodel.train import load_model
+    from gapmodel.model_directory import load_model
 
     reader = ShardReader(location(options.build))
     if not len(reader):

@@ -39,6 +39,11 @@ ORDER = [
     "cli",
 ]
 """Rooms of gapdata from the top of the house to its bottom."""
+MODEL = {"geometry", "fusion", "modeling", "presets", "checkpoints", "frozen"}
+INPUT = {"field_of_view", "tokenizer", "packing", "processing"}
+USE = {"model_directory", "generate", "inspection", "cli"}
+GAPMODEL = [MODEL, INPUT, USE, {"train", "data", "training"}, {"evaluation"}, {"miniature"}]
+"""Rooms of gapmodel, likewise."""
 TRAINING_ONLY = {"torch", "transformers", "gapmodel", "tokenizers", "safetensors"}
 HEAVY = {"open3d", "cv2", "ray", "webdataset", "trimesh", "pyarrow", "tqdm"}
 
@@ -60,7 +65,7 @@ def imports(path: Path, *, top_level_only: bool = False) -> set[str]:
 
 
 def room(path: Path) -> str:
-    return path.relative_to(REPOSITORY / "gapdata").parts[0].removesuffix(".py")
+    return path.relative_to(REPOSITORY).parts[1].removesuffix(".py")
 
 
 @pytest.mark.parametrize("path", modules("gapdata"), ids=lambda path: str(path.relative_to(REPOSITORY)))
@@ -70,6 +75,16 @@ def test_a_module_of_gapdata_imports_only_from_rooms_above_it(path: Path) -> Non
     here = ORDER.index(room(path))
     rooms = {name.split(".")[1] for name in imports(path) if name.startswith("gapdata.")}
     assert {name for name in rooms & set(ORDER) if ORDER.index(name) > here} == set()
+
+
+@pytest.mark.parametrize("path", modules("gapmodel"), ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_the_model_needs_no_training_and_training_no_evaluation(path: Path) -> None:
+    if room(path) in ("__init__", "__main__"):
+        return
+    (here,) = (index for index, names in enumerate(GAPMODEL) if room(path) in names)
+    rooms = {name.split(".")[1] for name in imports(path) if name.startswith("gapmodel.")}
+    below = set().union(*GAPMODEL[here + 1 :])
+    assert rooms & below == set()
 
 
 def test_gapdata_never_imports_what_only_training_needs() -> None:

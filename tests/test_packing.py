@@ -14,12 +14,12 @@ from gapdata.records.codec import record_image
 from gapdata.tasks import detection, pointmap
 from gapdata.tasks.chat import IMAGE, Question
 from gapmodel.generate import generate_answers
-from gapmodel.learner import Learner
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.packing import Batch, Example
 from gapmodel.presets import preset
 from gapmodel.processing import GapProcessor, ProcessorConfig
 from gapmodel.tokenizer import special_token_ids, train_tokenizer
+from gapmodel.training.learner import Learner
 
 CONFIG = ProcessorConfig(image_size=(96, 64), temporal_patch_size=1, keep_aspect=True, geometry_patch_size=14)
 PROCESSOR = GapProcessor(

@@ -14,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gapmodel.dense import DenseHead
 from gapmodel.field_of_view import as_floats
 from gapmodel.generate import generate_answers
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.packing import IGNORED, Batch, Example
 from gapmodel.processing import GapProcessor
+from gapmodel.training.dense import DenseHead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

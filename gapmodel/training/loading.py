@@ -18,10 +18,10 @@ from gapdata.shards.order import rank_batches
 from gapdata.tasks.chat import IMAGE, Question
 from gapmodel.data import Records, StreamQuestions
 from gapmodel.generate import in_batches
-from gapmodel.mixture import Mixture
 from gapmodel.packing import IGNORED, Batch, Example, row_members
 from gapmodel.processing import GapProcessor
-from gapmodel.recipe import TrainingRecipe, TrainRecipe
+from gapmodel.training.mixture import Mixture
+from gapmodel.training.recipe import TrainingRecipe, TrainRecipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
