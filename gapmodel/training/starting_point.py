@@ -47,7 +47,7 @@ def first_model(builds: Builds, recipe: TrainingRecipe) -> tuple[GapForCondition
     described = _config(recipe, QWEN_TOKENS, {})
     model = GapForConditionalGeneration.from_base(
         chosen.qwen,
-        described.geometry or {},
+        described.geometry,
         fusion=chosen.fusion,
         merger_dim=described.merger_dim,
         geometry_weights=chosen.geometry_weights,
