@@ -8,9 +8,9 @@ alone (:mod:`gapmodel.training.mixture` says which record is visited when).
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -218,3 +218,9 @@ def question_options(recipe: DataRecipe) -> QuestionOptions:
 def detection_question(record: Record, recipe: DataRecipe) -> Question:
     """The recipe's detection question about a record."""
     return questions(record, "detection", question_options(recipe), np.random.default_rng(0))[0]
+
+
+def in_batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    """Consecutive slices of at most ``size`` items."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -148,7 +148,6 @@ def test_questions_that_share_a_visual_prefix_answer_like_single_ones(
         assert len(batch.inputs["image_grid_thw"]) == 3  # two frames of one view, one of the other
         assert batch.inputs["input_ids"].numel() < total - 2 * sum(examples[0].visual)
         assert_as_alone(model, examples, batch)
-        assert_as_alone(model, examples, PROCESSOR.pack(examples, total, share=False))
         longest = max(len(example.input_ids) for example in examples)
         assert_as_alone(model, examples, PROCESSOR.pack(examples, longest + 20))
     finally:

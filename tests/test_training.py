@@ -23,14 +23,13 @@ from gapdata.records.expressions import descriptions
 from gapdata.tasks.questions import left_out
 from gapmodel.data import question_options
 from gapmodel.evaluation.run import evaluate, model_data_recipe
-from gapmodel.field_of_view import as_floats
 from gapmodel.model_directory import load_model
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.processing import GapProcessor
 from gapmodel.train import Outcome, TrainingConfig, TrainingError, train, training_step
 from gapmodel.training.dense import DenseHead
 from gapmodel.training.distributed import Ranks
-from gapmodel.training.learner import Learner
+from gapmodel.training.learner import Learner, as_floats
 from gapmodel.training.loading import Step, Steps, blank_batch, lay_out, make_streams
 from gapmodel.training.logbook import read_log
 from gapmodel.training.optimisation import build_optimizer, learning_rate_share, set_learning_rates

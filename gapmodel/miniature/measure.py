@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from gapdata.shards.reader import ShardReader
+from gapmodel.data import in_batches
 from gapmodel.evaluation import detection, pointmap
 from gapmodel.evaluation.answering import Answerer
 from gapmodel.evaluation.asking import TOKENS_PER_BOX, HeldOut, held_out
@@ -23,7 +24,7 @@ from gapmodel.evaluation.detection import DetectionScores
 from gapmodel.evaluation.pointmap import PointmapScores
 from gapmodel.evaluation.run import asking_as_trained, known_records
 from gapmodel.evaluation.scoring import score_task
-from gapmodel.generate import generate_answers, in_batches
+from gapmodel.generate import generate_answers
 from gapmodel.miniature.recipe import MeasureRecipe
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.packing import IGNORED

@@ -26,7 +26,7 @@ from gapdata.atomic import atomic_file, write_atomically
 from gapdata.seeding import generator_for
 from gapdata.shards.reader import ShardReader
 from gapdata.tasks.chat import Mark
-from gapmodel.generate import in_batches
+from gapmodel.data import in_batches
 from gapmodel.miniature.recipe import TowerRecipe
 from gapmodel.miniature.views import Cells, fixed_views, label_targets, point_targets, training_views
 from gapmodel.modeling import GapModel
