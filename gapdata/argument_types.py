@@ -40,3 +40,11 @@ def size(text: str) -> tuple[int, int]:
     if not separator or not width.isdigit() or not height.isdigit() or min(int(width), int(height)) < 16:
         raise argparse.ArgumentTypeError(f"{text!r} is no size such as 648x484")
     return int(width), int(height)
+
+
+def pixel(text: str) -> tuple[int, int]:
+    """Column and row of a pixel, as 320,240."""
+    match = re.fullmatch(r"(\d{1,6}),(\d{1,6})", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no pixel such as 320,240")
+    return int(match[1]), int(match[2])

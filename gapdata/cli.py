@@ -32,11 +32,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     options = _parser().parse_args(arguments)
     try:
+        return run_command("gapdata", options)
+    except KeyboardInterrupt:
+        print("gapdata: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return INTERRUPTED
+
+
+def run_command(program: str, options: argparse.Namespace) -> int:
+    """The exit status of ``options.run(options)``; an error becomes one line, or a traceback with ``--debug``."""
+    try:
         return int(options.run(options))
     except GapDataError as error:
         if options.debug:
             raise
-        print(f"gapdata: {error}", file=sys.stderr)
+        print(f"{program}: {error}", file=sys.stderr)
         return error.exit_status
     except BrokenPipeError:
         # Whoever read our output has seen enough (`gapdata ... | head`); the interpreter must not complain at its end.
@@ -45,11 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if options.debug:
             raise
-        print(f"gapdata: {describe_refusal(error)}", file=sys.stderr)
+        print(f"{program}: {describe_refusal(error)}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("gapdata: interrupted; the same command goes on where this one stopped", file=sys.stderr)
-        return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:

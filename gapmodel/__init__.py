@@ -2,10 +2,11 @@
 
 Geometry enters the language model in :meth:`gapmodel.modeling.GapModel.get_image_features`: start there.
 
-    the model      geometry/ (the encoders)  fusion  modeling  presets  generate
-    its input      field_of_view  processing  tokenizer  packing
+    the model      geometry/ (the encoders)  fusion  modeling  presets
+    its input      field_of_view  tokenizer  packing  processing
     its files      checkpoints (other people's)  frozen  model_directory
-    training       recipe  starting_point  data  mixture  augment  dense  loading  census  learner  optimisation
-                   distributed  train  held_out  checkpointing  logbook  throughput  ray_train
-    what came out  evaluation/  inspection  cli
+    its use        generate  inspection  cli
+
+Around it, each room importing only from those above it: training (train, the loop; data, the questions; training/, the
+rest), evaluation/ (the tasks' scores), miniature/ (the whole experiment at a small size).
 """

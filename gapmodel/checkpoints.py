@@ -24,19 +24,28 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers.initialization import no_init_weights
+from transformers.modeling_utils import load_state_dict
 
 from gapdata.errors import UsageError
 
 if TYPE_CHECKING:
-    from gapmodel.modeling import GapConfig, GapForConditionalGeneration
+    from gapmodel.modeling import GapForConditionalGeneration
 
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 FILES = ("model.safetensors", "model.pt", "pytorch_model.bin")
 """What a directory is searched for, indexes first."""
 VGGT_HEADS = r"(?:camera|point|depth|track)_head"
+GAP_MLLM = {
+    "model_type": ("qwen3_vl",),
+    "use_geometry_encoder": (True,),
+    "feature_fusion_method": ("gated",),
+    "geometry_encoder_type": ("vggt", None),
+    "geometry_merger_type": ("mlp", None),
+    "reference_frame": ("first", None),
+}
+"""What the authors' configuration says of the models that they released; ``None`` where it may leave a field out."""
 GAP_MLLM_MERGER_DIM = 4096
 """Width inside the authors' geometry mergers, which their configuration leaves to a default."""
 GAP_MLLM_NAMES = (
@@ -117,44 +126,29 @@ def load_gap_mllm(
     Raises:
         UsageError: there is no such model, it is of another kind, or its tensors do not fit.
     """
-    # Here and below, so that the model can read its frozen encoder through this module.
-    from gapmodel.modeling import GapForConditionalGeneration
+    # Here, so that the model can read its frozen encoder through this module.
+    from gapmodel.modeling import GapConfig, GapForConditionalGeneration
 
-    config = gap_mllm_config(Path(directory), geometry or {})
+    fields = _read_json(Path(directory) / "config.json")
+    if wrong := [f"{name} {fields.get(name)!r}" for name, known in GAP_MLLM.items() if fields.get(name) not in known]:
+        raise UsageError(
+            f"is no GAP-MLLM with gated fusion of VGGT relative to the first frame: {', '.join(wrong)}",
+            path=Path(directory) / "config.json",
+            cure="name a checkpoint that the authors released",
+        )
+    tokens = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
+    stock = ("text_config", "vision_config", "tie_word_embeddings", *tokens)
+    config = GapConfig(
+        **{name: fields[name] for name in stock if name in fields},
+        geometry={"name": "vggt", "levels": fields.get("intermediate_layer_idx", [4, 11, 17, 23]), **(geometry or {})},
+        fusion="gated",
+        merger_dim=fields.get("geometry_merger_hidden_dim", GAP_MLLM_MERGER_DIM),
+    )
     with no_init_weights():
         model = GapForConditionalGeneration._from_config(config, dtype=dtype)
     model.tie_weights()
     heads = rf"(?:model\.)?geometry_encoder\.vggt\.{VGGT_HEADS}"
     return model.eval(), load_weights(model, directory, GAP_MLLM_NAMES, ignored=heads)
-
-
-def gap_mllm_config(directory: Path, geometry: Mapping[str, Any]) -> GapConfig:
-    """Our configuration of the model in a directory of the authors'; see :func:`load_gap_mllm`."""
-    from gapmodel.modeling import GapConfig
-
-    fields = _read_json(directory / "config.json")
-    kinds = {
-        "model_type": ("qwen3_vl",),
-        "use_geometry_encoder": (True,),
-        "feature_fusion_method": ("gated",),
-        "geometry_encoder_type": ("vggt", None),
-        "geometry_merger_type": ("mlp", None),
-        "reference_frame": ("first", None),
-    }
-    if wrong := [f"{name} {fields.get(name)!r}" for name, known in kinds.items() if fields.get(name) not in known]:
-        raise UsageError(
-            f"is no GAP-MLLM with gated fusion of VGGT relative to the first frame: {', '.join(wrong)}",
-            path=directory / "config.json",
-            cure="name a checkpoint that the authors released",
-        )
-    tokens = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
-    stock = ("text_config", "vision_config", "tie_word_embeddings", *tokens)
-    return GapConfig(
-        **{name: fields[name] for name in stock if name in fields},
-        geometry={"name": "vggt", "levels": fields.get("intermediate_layer_idx", [4, 11, 17, 23]), **geometry},
-        fusion="gated",
-        merger_dim=fields.get("geometry_merger_hidden_dim", GAP_MLLM_MERGER_DIM),
-    )
 
 
 def load_weights(
@@ -233,7 +227,7 @@ def _tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
     for file in _shards(path) if path.suffix == ".json" else [path]:
         if not file.is_file():
             raise UsageError("does not exist", path=file, cure="name the weights, or the directory that holds them")
-        yield from (_safetensors(file) if file.suffix == ".safetensors" else _archive(file)).items()
+        yield from _state(file).items()
 
 
 def _shards(index: Path) -> list[Path]:
@@ -247,19 +241,12 @@ def _shards(index: Path) -> list[Path]:
     return [index.parent / name for name in sorted(set(places.values()))]
 
 
-def _safetensors(file: Path) -> dict[str, Tensor]:
+def _state(file: Path) -> dict[str, Tensor]:
     try:
-        return load_file(file)
-    except SafetensorError as error:
-        raise UsageError(f"is no whole safetensors file: {error}", path=file, cure="get a sound copy") from error
-
-
-def _archive(file: Path) -> dict[str, Tensor]:
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-    except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        state = load_state_dict(file)
+    except (SafetensorError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise UsageError(f"is no archive of tensors: {reason}", path=file, cure="get a sound copy") from error
+        raise UsageError(f"is no whole file of tensors: {reason}", path=file, cure="get a sound copy") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise UsageError("holds something else than tensors by name", path=file, cure="name a file of weights")
     return state

@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import re
-import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from gapdata import __version__
+from gapdata.argument_types import pixel
+from gapdata.cli import run_command
 from gapdata.completion import add_completion
-from gapdata.errors import GapDataError, UsageError, describe_refusal
+from gapdata.errors import UsageError
 from gapdata.storage import location
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    options = _parser().parse_args(arguments)
-    try:
-        return int(options.run(options))
-    except GapDataError as error:
-        if options.debug:
-            raise
-        print(f"gapmodel: {error}", file=sys.stderr)
-        return error.exit_status
-    except OSError as error:
-        if options.debug:
-            raise
-        print(f"gapmodel: {describe_refusal(error)}", file=sys.stderr)
-        return 1
+    return run_command("gapmodel", _parser().parse_args(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument("--build", required=True, metavar="DIR", help="the build that holds the record")
     inspect.add_argument("--key", metavar="KEY", help="the record (default: the first clip)")
     inspect.add_argument(
-        "--token", type=_pixel, metavar="U,V", help="a pixel (default: the first prompt's, or the centre)"
+        "--token", type=pixel, metavar="U,V", help="a pixel (default: the first prompt's, or the centre)"
     )
     inspect.add_argument("--frame", type=int, metavar="I", help="that pixel's frame, counted in the view from 0")
     inspect.add_argument("--save", type=Path, required=True, metavar="X.png", help="where the picture goes")
@@ -58,13 +46,12 @@ def _inspect(options: argparse.Namespace) -> int:
     for package in ("torch", "transformers"):
         if find_spec(package) is None:
             raise UsageError(f"{package} is not installed", cure="run `pip install 'gapmllm[train]'`")
-    import cv2
     import torch
 
-    from gapdata.atomic import write_atomically
     from gapdata.shards.reader import ShardReader
+    from gapdata.view.sheet import write_png
     from gapmodel.inspection import inspect_record, inspection_sheet
-    from gapmodel.train import load_model
+    from gapmodel.model_directory import load_model
 
     reader = ShardReader(location(options.build))
     if not len(reader):
@@ -73,14 +60,6 @@ def _inspect(options: argparse.Namespace) -> int:
     model, processor = load_model(options.checkpoint)
     model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
     sheet = inspection_sheet(inspect_record(model, processor, record, pixel=options.token, frame=options.frame))
-    _, data = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
-    write_atomically(options.save, data.tobytes())
+    write_png(sheet, options.save)
     print(options.save)
     return 0
-
-
-def _pixel(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d{1,6}),(\d{1,6})", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no pixel such as 320,240")
-    return int(match[1]), int(match[2])

@@ -2,15 +2,15 @@
 restarts.
 
 A visit's questions and their variations are drawn from the seed, the record's key, the epoch and the visit's share
-alone (:mod:`gapmodel.mixture` says which record is visited when).
+alone (:mod:`gapmodel.training.mixture` says which record is visited when).
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -27,12 +27,12 @@ from gapdata.tasks.labels import MissingLabel
 from gapdata.tasks.questions import QuestionOptions, questions
 from gapdata.tasks.targets import TargetBox
 from gapdata.tasks.wordings import Wording, convention_of
-from gapmodel.augment import View, decode, mirror, sample_prompt, subview
-from gapmodel.dense import dense_targets
-from gapmodel.mixture import StreamOrder, Visit
 from gapmodel.packing import Example, Frames
 from gapmodel.processing import GapProcessor
-from gapmodel.recipe import DataRecipe, Stream
+from gapmodel.training.augment import View, decode, mirror, sample_prompt, subview
+from gapmodel.training.dense import dense_targets
+from gapmodel.training.mixture import StreamOrder, Visit
+from gapmodel.training.recipe import DataRecipe, Stream
 
 CACHE_BYTES = 512 * 2**20
 """Decoded views kept per process: a small build is decoded once, a large one does not fill memory."""
@@ -91,7 +91,7 @@ class StreamQuestions:
         reader: where the records are.
         processor: turns questions into model input.
         seed: of order and variations.
-        labels: the classes of the dense targets (:mod:`gapmodel.dense`); ``None`` for none.
+        labels: the classes of the dense targets (:mod:`gapmodel.training.dense`); ``None`` for none.
         raw: whether pixels stay uint8 until they are on the model's device.
     """
 
@@ -218,3 +218,9 @@ def question_options(recipe: DataRecipe) -> QuestionOptions:
 def detection_question(record: Record, recipe: DataRecipe) -> Question:
     """The recipe's detection question about a record."""
     return questions(record, "detection", question_options(recipe), np.random.default_rng(0))[0]
+
+
+def in_batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    """Consecutive slices of at most ``size`` items."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -8,7 +8,7 @@ fractional borders; where it shrinks next to nothing, OpenCV does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,34 +84,14 @@ def resample(
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC, box=box))
 
 
-def scaled(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def scaled(images: NDArray[Any]) -> NDArray[np.float32]:
     """uint8 images (F, H, W, 3) to float32 in [0, 1]."""
     return images.astype(np.float32) / 255.0
 
 
-def as_floats(inputs: Mapping[str, Any], temporal: int) -> dict[str, Any]:
-    """Model input whose pixels are uint8 (``look`` of the processor with ``raw``) as floats, on the device where it is.
-
-    The same numbers as without ``raw``; others pass unchanged.
-
-    Args:
-        inputs: a batch's.
-        temporal: times that each still frame is repeated in a patch.
-    """
-
-    def unit(pixels: Any) -> Any:
-        return pixels.float() / 255.0 if pixels.dtype == torch.uint8 else pixels
-
-    patches, geometry = inputs["pixel_values"], inputs["geometry_images"]
-    if patches.dtype == torch.uint8:
-        patches = ((unit(patches) - MEAN) / STD).reshape(len(patches), 3, 1, -1).expand(-1, -1, temporal, -1).flatten(1)
-    geometry = [unit(view) for view in geometry] if isinstance(geometry, list) else unit(geometry)
-    return {**inputs, "pixel_values": patches, "geometry_images": geometry}
-
-
 def paper_frames(
     images: Sequence[NDArray[np.uint8]], patch: int, merge: int, geometry_patch: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """The authors' two views of each frame, (F, H, W, 3) float32 in [0, 1] for Qwen and for VGGT.
 
     Frames are resized to 518 x a multiple of 14; Qwen's side loses what exceeds whole blocks on the right and at the

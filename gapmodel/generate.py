@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -38,9 +38,3 @@ def generate_answers(
     output = model.generate(**batch.inputs, max_new_tokens=max_new_tokens, **(settings | options))
     prompt_length = batch.inputs["input_ids"].shape[1]
     return [processor.decode(row) for row in output[:, prompt_length:].tolist()]
-
-
-def in_batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    """Consecutive slices of at most ``size`` items."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

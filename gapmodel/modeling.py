@@ -4,20 +4,23 @@
 * :meth:`GapModel.get_image_features` is where geometry enters: the stock visual features (final tokens and DeepStack
   levels) come out of ``super()`` and each stream that is configured is fused with a level of the geometry encoder.
   Placeholder masks, multimodal rotary positions and DeepStack's injection into the first decoder blocks stay upstream.
-* :class:`GapForConditionalGeneration` hands the fused features to the stock forward as ``mm_encoder_outputs``;
-  ``generate`` finds :meth:`GapModel.get_image_features` by its name and therefore encodes once, whatever the number
-  of new tokens or beams.
+* :meth:`GapModel.forward` hands the fused features to the stock forward as ``mm_encoder_outputs``; ``generate`` finds
+  :meth:`GapModel.get_image_features` by its name and therefore encodes once, whatever the number of new tokens or
+  beams. :class:`GapForConditionalGeneration` only passes geometry on.
 
 What geometry adds to the stock arguments: ``geometry_images`` (the frames, as :mod:`gapmodel.processing` makes them) or
 ``geometry_features`` (their encoded levels), and on ``get_image_features`` and the outer forward ``output_gates=True``,
 with which the output has ``gates``: one (T, D) tensor for each entry of ``GapModel.streams`` (``None`` where a strategy
 has no gate), T over all images of the batch in order, each image's tokens row by row.
+
+``from_pretrained(device_map=...)`` needs ``pip install accelerate``, as for every model of transformers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -56,16 +59,11 @@ class GapConfig(Qwen3VLConfig):
 
     model_type = "gap_qwen3_vl"
 
-    geometry: dict[str, Any] | None = None
+    geometry: dict[str, Any] = field(default_factory=lambda: {"name": "tiny"})
     fusion: str | dict[str, str] = "gated"
     merger_dim: int | None = None
     geometry_weights: str | None = None
     geometry_fingerprint: str | None = None
-
-    def __post_init__(self, **kwargs: Any) -> None:
-        if self.geometry is None:
-            self.geometry = {"name": "tiny"}
-        super().__post_init__(**kwargs)
 
 
 @dataclass
@@ -104,7 +102,7 @@ class GapModel(GapPreTrainedModel, Qwen3VLModel):
 
     def __init__(self, config: GapConfig) -> None:
         super().__init__(config)
-        self.geometry = build_geometry_encoder(config.geometry or {})
+        self.geometry = build_geometry_encoder(config.geometry)
         vision = config.vision_config
         self.streams = fusion_streams(config.fusion, len(self.geometry.levels), len(vision.deepstack_visual_indexes))
         hidden = vision.out_hidden_size
@@ -189,26 +187,28 @@ class GapModel(GapPreTrainedModel, Qwen3VLModel):
     def forward(
         self,
         input_ids: Tensor | None = None,
+        *,
+        attention_mask: Tensor | None = None,
         pixel_values: Tensor | None = None,
-        image_grid_thw: Tensor | None = None,
+        image_grid_thw: Any = None,
         geometry_images: Tensor | Sequence[Tensor] | None = None,
         geometry_features: Sequence[Tensor] | None = None,
         mm_encoder_outputs: Mapping[str, Any] | None = None,
-        attention_mask: Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
         """The stock forward on fused visual features; the other arguments are ``Qwen3VLModel``'s.
 
+        Geometry's arguments stop here: what reaches ``**kwargs`` of the stock forward reaches every decoder layer.
         ``attention_mask`` may be (B, 1, S, S), True where a token may look (shared prefixes, :mod:`gapmodel.packing`).
         """
-        if pixel_values is not None and image_grid_thw is not None:
+        if pixel_values is not None:
             fused = self.get_image_features(pixel_values, image_grid_thw, geometry_images, geometry_features)
             mm_encoder_outputs = {"image": fused}
         return super().forward(
-            input_ids=input_ids,
+            input_ids,
+            self._additive(attention_mask),
             image_grid_thw=image_grid_thw,
             mm_encoder_outputs=mm_encoder_outputs,
-            attention_mask=self._additive(attention_mask),
             **kwargs,
         )
 
@@ -218,6 +218,13 @@ class GapModel(GapPreTrainedModel, Qwen3VLModel):
             return mask
         scores = self.language_model.embed_tokens.weight.dtype
         return torch.zeros(mask.shape, dtype=scores, device=mask.device).masked_fill(~mask, torch.finfo(scores).min)
+
+
+def _extended(stock: Callable[..., Any], own: Callable[..., Any]) -> inspect.Signature:
+    """The signature of a stock method, with the keywords that our own adds to it."""
+    theirs, ours = (list(inspect.signature(method).parameters.values()) for method in (stock, own))
+    added = [parameter for parameter in ours if parameter.kind is parameter.KEYWORD_ONLY]
+    return inspect.Signature([*theirs[:-1], *added, theirs[-1]])
 
 
 class GapForConditionalGeneration(EncoderByReference, GapPreTrainedModel, Qwen3VLForConditionalGeneration):
@@ -238,7 +245,7 @@ class GapForConditionalGeneration(EncoderByReference, GapPreTrainedModel, Qwen3V
         qwen: str | Path | Qwen3VLForConditionalGeneration | Qwen3VLConfig,
         geometry: GeometryEncoder | Mapping[str, Any],
         *,
-        fusion: str | Mapping[str, str] = "gated",
+        fusion: str | dict[str, str] = "gated",
         merger_dim: int | None = None,
         geometry_weights: str | Path | None = None,
         **loading: Any,
@@ -255,9 +262,9 @@ class GapForConditionalGeneration(EncoderByReference, GapPreTrainedModel, Qwen3V
         """
         if isinstance(qwen, (str, Path)):
             qwen = Qwen3VLForConditionalGeneration.from_pretrained(str(qwen), **loading)
-        stock = qwen.config if isinstance(qwen, Qwen3VLForConditionalGeneration) else qwen
-        encoder = geometry if isinstance(geometry, GeometryEncoder) else None
-        described = geometry.config if isinstance(geometry, GeometryEncoder) else geometry
+        elif isinstance(qwen, Qwen3VLConfig):
+            qwen = Qwen3VLForConditionalGeneration(qwen)
+        stock = qwen.config
         # Built field by field: a configuration read with from_pretrained would keep the stock model_type.
         own = {"model_type", "architectures", "transformers_version", "text_config", "vision_config"}
         config = GapConfig(
@@ -265,20 +272,20 @@ class GapForConditionalGeneration(EncoderByReference, GapPreTrainedModel, Qwen3V
             text_config=stock.text_config,
             vision_config=stock.vision_config,
             attn_implementation=stock._attn_implementation,
-            geometry=dict(described),
-            fusion=fusion if isinstance(fusion, str) else dict(fusion),
+            geometry=dict(geometry.config if isinstance(geometry, GeometryEncoder) else geometry),
+            fusion=fusion,
             merger_dim=merger_dim,
             geometry_weights=None if geometry_weights is None else str(geometry_weights),
         )
-        if isinstance(qwen, Qwen3VLConfig):
-            qwen = Qwen3VLForConditionalGeneration(qwen)
         with torch.device("meta"):
             model = cls(config)
         model.model.visual, model.model.language_model = qwen.model.visual, qwen.model.language_model
         model.lm_head, model.generation_config = qwen.lm_head, qwen.generation_config
-        if encoder is not None:
-            model.model.geometry = encoder
-        for part in [model.model.fusion] if encoder is not None else [model.model.fusion, model.model.geometry]:
+        fresh = [model.model.fusion, model.model.geometry]
+        if isinstance(geometry, GeometryEncoder):
+            model.model.geometry = geometry
+            fresh.pop()
+        for part in fresh:
             part.to_empty(device=qwen.device).to(qwen.dtype).apply(model._init_weights)
         if geometry_weights is not None:
             load_geometry(model.model.geometry, geometry_weights)
@@ -286,54 +293,25 @@ class GapForConditionalGeneration(EncoderByReference, GapPreTrainedModel, Qwen3V
 
     def forward(
         self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        position_ids: Tensor | None = None,
-        past_key_values: Any = None,
-        inputs_embeds: Tensor | None = None,
-        labels: Tensor | None = None,
-        pixel_values: Tensor | None = None,
-        pixel_values_videos: Tensor | None = None,
-        image_grid_thw: Tensor | None = None,
-        video_grid_thw: Tensor | None = None,
+        *args: Any,
         geometry_images: Tensor | Sequence[Tensor] | None = None,
         geometry_features: Sequence[Tensor] | None = None,
-        mm_encoder_outputs: Mapping[str, Any] | None = None,
-        mm_token_type_ids: Tensor | None = None,
-        logits_to_keep: int | Tensor = 0,
         output_gates: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """The stock forward on fused visual features; the other arguments are ``Qwen3VLForConditionalGeneration``'s.
-
-        Geometry's arguments stop here: what reaches ``**kwargs`` of the stock forward reaches every decoder layer.
-        The stock arguments are named one by one because ``generate`` reads this signature to see what the model
-        understands: without ``position_ids`` in it, for one, generation would go on with the positions of an earlier
-        call.
-        """
-        if pixel_values is not None and image_grid_thw is not None:
-            fused = self.model.get_image_features(
-                pixel_values, image_grid_thw, geometry_images, geometry_features, output_gates
-            )
-            mm_encoder_outputs = {"image": fused}
-        output = super().forward(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            position_ids=position_ids,
-            past_key_values=past_key_values,
-            inputs_embeds=inputs_embeds,
-            labels=labels,
-            pixel_values_videos=pixel_values_videos,
-            image_grid_thw=image_grid_thw,
-            video_grid_thw=video_grid_thw,
-            mm_encoder_outputs=mm_encoder_outputs,
-            mm_token_type_ids=mm_token_type_ids,
-            logits_to_keep=logits_to_keep,
-            **kwargs,
+        """The stock forward on fused visual features; the other arguments are ``Qwen3VLForConditionalGeneration``'s."""
+        geometry = {"geometry_images": geometry_images, "geometry_features": geometry_features}
+        if not output_gates:
+            return super().forward(*args, **geometry, **kwargs)
+        fused = self.get_image_features(
+            kwargs.pop("pixel_values"), kwargs["image_grid_thw"], output_gates=True, **geometry
         )
-        if not output_gates or mm_encoder_outputs is None:
-            return output
-        return GapCausalLMOutput(**output, gates=mm_encoder_outputs["image"].gates)
+        output = super().forward(*args, mm_encoder_outputs={"image": fused}, **kwargs)
+        return GapCausalLMOutput(**output, gates=fused.gates)
+
+    # What ``generate`` reads to see what the model understands: without ``position_ids`` in it, for one, generation
+    # would go on with the positions of an earlier call.
+    forward.__signature__ = _extended(Qwen3VLForConditionalGeneration.forward, forward)  # type: ignore[attr-defined]
 
 
 AutoConfig.register("gap_qwen3_vl", GapConfig)

@@ -14,8 +14,9 @@ itself, at the positions that it has alone. For 768 visual tokens and eight ques
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -87,8 +88,8 @@ class Batch:
                 return value.to(device, non_blocking=True)
             return [view.to(device, non_blocking=True) for view in value] if isinstance(value, list) else value
 
-        return Batch(
-            keys=self.keys,
+        return replace(
+            self,
             inputs={name: moved(value) for name, value in self.inputs.items()},
             labels=moved(self.labels),
             questions=moved(self.questions),
@@ -98,35 +99,32 @@ class Batch:
 
 def pad_left(examples: Sequence[Example], pad: int) -> Batch:
     """A row for each example, padded with ``pad`` on the left."""
-    shape = (len(examples), max(len(example.input_ids) for example in examples))
-    columns = {name: np.full(shape, fill) for name, fill in _fills(pad).items()}
-    for row, example in enumerate(examples):
-        for name, values in _columns(example, row).items():
-            columns[name][row, shape[1] - len(values) :] = values
+    width = max(len(example.input_ids) for example in examples)
+    padding = [_padding(example, width - len(example.input_ids), pad) for example in examples]
+    columns = _stacked([[padding[row], _piece(example, row)] for row, example in enumerate(examples)])
     names = examples[0].targets
     return Batch(
         keys=tuple(example.key for example in examples),
         inputs={
-            "input_ids": torch.from_numpy(columns["input_ids"]),
-            "attention_mask": torch.from_numpy((columns["question"] >= 0).astype(np.int64)),
-            "mm_token_type_ids": torch.from_numpy(columns["visual"].astype(np.int32)),
+            "input_ids": columns["input_ids"],
+            "attention_mask": (columns["question"] >= 0).long(),
+            "mm_token_type_ids": columns["visual"].int(),
             **_frames([example.frames for example in examples]),
         },
-        labels=torch.from_numpy(columns["labels"]),
-        questions=torch.from_numpy(columns["question"]),
+        labels=columns["labels"],
+        questions=columns["question"],
         targets={name: torch.from_numpy(np.concatenate([item.targets[name] for item in examples])) for name in names},
     )
 
 
-def pack(examples: Sequence[Example], budget: int, pad: int, *, share: bool = True) -> Batch:
+def pack(examples: Sequence[Example], budget: int, pad: int) -> Batch:
     """Rows of several examples, at most ``budget`` tokens each, filled first-fit; keys follow the rows.
 
     Args:
-        examples: with ``share``, those with the same :class:`Frames` object and equal tokens up to their last image
-            share these tokens in a row.
+        examples: those with the same :class:`Frames` object and equal tokens up to their last image share these tokens
+            in a row.
         budget: most tokens of a row; rows are padded at the end to the longest one.
         pad: the padding token.
-        share: whether visual prefixes are shared.
 
     Raises:
         UsageError: an example is longer than ``budget``, or has dense targets, which go with padded batches.
@@ -134,52 +132,36 @@ def pack(examples: Sequence[Example], budget: int, pad: int, *, share: bool = Tr
     for example in examples:
         if example.targets:
             raise UsageError(f"{example.key} has dense targets", cure="use collate for losses on visual tokens")
-    rows = _rows(examples, budget, share)
+    rows = _rows(examples, budget)
+    width = max(sum(map(len, row)) for row in rows)
     blocks = [block for row in rows for block in row]
-    shape = (len(rows), max(sum(map(len, row)) for row in rows))
-    columns = {name: np.full(shape, fill) for name, fill in _fills(pad).items()}
-    positions = np.zeros((4, *shape), dtype=np.int64)
-    view = np.full(shape, -1)
-    asked = np.zeros(shape, dtype=np.int64)  # 0 in a shared prefix, else the number of the question in its block
-    keys: list[str] = []
-    for row, members in enumerate(rows):
-        stop = 0
-        for block in members:
-            for number, example in enumerate(block.examples):
-                first = block.prefix if number else 0
-                start, stop = stop, stop + len(example.input_ids) - first
-                for name, values in _columns(example, len(keys)).items():
-                    columns[name][row, start:stop] = values[first:]
-                positions[:, row, start:stop] = example.positions()[:, first:]
-                view[row, start:stop] = len(keys) - number
-                asked[row, start + (0 if number else block.prefix) : stop] = number + 1
-                keys.append(example.key)
-        positions[:, row, stop:] = np.arange(shape[1] - stop)
+    questions = itertools.count()
+    pieces = []
+    for row in rows:
+        asked = [(example, number, block.prefix) for block in row for number, example in enumerate(block.examples)]
+        filled = [_piece(example, next(questions), *place) for example, *place in asked]
+        pieces.append([*filled, _padding(examples[0], width - sum(map(len, row)), pad)])
+    columns = _stacked(pieces)
     inputs = {
-        "input_ids": torch.from_numpy(columns["input_ids"]),
-        "position_ids": torch.from_numpy(positions),
-        "mm_token_type_ids": torch.from_numpy(columns["visual"].astype(np.int32)),
+        "input_ids": columns["input_ids"],
+        "position_ids": columns["positions"].permute(2, 0, 1).contiguous(),
+        "mm_token_type_ids": columns["visual"].int(),
         "use_cache": False,
         **_frames([block.examples[0].frames for block in blocks]),
     }
     if any(len(block.examples) > 1 for block in blocks):
-        inputs["attention_mask"] = _shared_mask(torch.from_numpy(view), torch.from_numpy(asked))
-    return Batch(
-        keys=tuple(keys),
-        inputs=inputs,
-        labels=torch.from_numpy(columns["labels"]),
-        questions=torch.from_numpy(columns["question"]),
-        targets={},
-    )
+        inputs["attention_mask"] = _shared_mask(columns["view"], columns["asked"])
+    keys = tuple(example.key for block in blocks for example in block.examples)
+    return Batch(keys=keys, inputs=inputs, labels=columns["labels"], questions=columns["question"], targets={})
 
 
-def row_members(examples: Sequence[Example], budget: int, *, share: bool = True) -> list[list[Example]]:
+def row_members(examples: Sequence[Example], budget: int) -> list[list[Example]]:
     """The examples of each row that :func:`pack` would make, so that a few rows can be packed at a time.
 
     Raises:
         UsageError: an example is longer than ``budget``.
     """
-    return [[example for block in row for example in block.examples] for row in _rows(examples, budget, share)]
+    return [[example for block in row for example in block.examples] for row in _rows(examples, budget)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +175,7 @@ class _Block:
         return sum(len(example.input_ids) for example in self.examples) - self.prefix * (len(self.examples) - 1)
 
 
-def _rows(examples: Sequence[Example], budget: int, share: bool) -> list[list[_Block]]:
+def _rows(examples: Sequence[Example], budget: int) -> list[list[_Block]]:
     for example in examples:
         if len(example.input_ids) > budget:
             raise UsageError(
@@ -201,7 +183,7 @@ def _rows(examples: Sequence[Example], budget: int, share: bool) -> list[list[_B
                 cure="raise the budget, or use fewer or smaller frames",
             )
     rows: list[list[_Block]] = []
-    for block in _blocks(examples, budget, share):
+    for block in _blocks(examples, budget):
         fitting = next((row for row in rows if sum(map(len, row)) + len(block) <= budget), None)
         if fitting is None:
             rows.append([block])
@@ -210,21 +192,21 @@ def _rows(examples: Sequence[Example], budget: int, share: bool) -> list[list[_B
     return rows
 
 
-def _blocks(examples: Sequence[Example], budget: int, share: bool) -> list[_Block]:
+def _blocks(examples: Sequence[Example], budget: int) -> list[_Block]:
     groups: dict[int, list[Example]] = {}
-    for index, example in enumerate(examples):
-        groups.setdefault(id(example.frames) if share else index, []).append(example)
+    for example in examples:
+        groups.setdefault(id(example.frames), []).append(example)
     blocks: list[_Block] = []
     for group in groups.values():
         prefix = _shared_prefix(group)
-        block = _Block(examples=[], prefix=prefix)
+        room = 0
         for example in group:
-            grown = _Block(examples=[*block.examples, example], prefix=prefix)
-            if block.examples and (not prefix or len(grown) > budget):
-                blocks.append(block)
-                grown = _Block(examples=[example], prefix=prefix)
-            block = grown
-        blocks.append(block)
+            added = len(example.input_ids) - prefix
+            if not prefix or added > room:
+                blocks.append(_Block(examples=[], prefix=prefix))
+                room = budget - prefix
+            blocks[-1].examples.append(example)
+            room -= added
     return blocks
 
 
@@ -245,17 +227,31 @@ def _shared_mask(view: Tensor, asked: Tensor) -> Tensor:
     return (causal & same_view & visible)[:, None]
 
 
-def _fills(pad: int) -> dict[str, Any]:
-    return {"input_ids": np.int64(pad), "labels": np.int64(IGNORED), "visual": False, "question": np.int64(-1)}
-
-
-def _columns(example: Example, question: int) -> dict[str, NDArray[Any]]:
-    return {
+def _piece(example: Example, question: int, number: int = 0, prefix: int = 0) -> dict[str, NDArray[Any]]:
+    """What an example adds to a row, by column; question ``number`` of a block leaves the shared ``prefix`` out."""
+    place = np.arange(len(example.input_ids))
+    columns = {
         "input_ids": example.input_ids,
         "labels": example.labels,
         "visual": example.visual,
-        "question": np.full(len(example.input_ids), question),
+        "question": np.full(len(place), question),
+        "view": np.full(len(place), question - number),  # the first question about it
+        "asked": np.where(place < prefix, 0, number + 1),  # 0 in a shared prefix
+        "positions": example.positions().T,
     }
+    return {name: values[prefix if number else 0 :] for name, values in columns.items()}
+
+
+def _padding(like: Example, length: int, pad: int) -> dict[str, NDArray[Any]]:
+    """Padding is an example of its own, without a question."""
+    ids, labels, visual = np.full(length, pad), np.full(length, IGNORED), np.full(length, False)
+    return _piece(replace(like, input_ids=ids, labels=labels, visual=visual), -1)
+
+
+def _stacked(rows: Sequence[Sequence[Mapping[str, NDArray[Any]]]]) -> dict[str, Tensor]:
+    """Rows of pieces to one (R, S, ...) tensor for each column."""
+    joined = {name: [np.concatenate([piece[name] for piece in row]) for row in rows] for name in rows[0][0]}
+    return {name: torch.from_numpy(np.stack(values)) for name, values in joined.items()}
 
 
 def _frames(views: Sequence[Frames]) -> dict[str, Any]:

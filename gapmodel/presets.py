@@ -102,12 +102,8 @@ def preset(name: str, *, token_ids: Mapping[str, int] = QWEN_TOKENS, **changes: 
     if geometry["name"] == "tiny":
         geometry = {"patch_size": vision["patch_size"]} | geometry
     ends = {"pad_token_id": token_ids["pad"], "eos_token_id": token_ids["end"], "bos_token_id": None}
-    chosen |= {
-        "image_token_id": token_ids["image"],
-        "video_token_id": token_ids["video"],
-        "vision_start_token_id": token_ids["vision_start"],
-        "vision_end_token_id": token_ids["vision_end"],
-    }
+    roles = ("image", "video", "vision_start", "vision_end")
+    chosen |= {f"{role}_token_id": token_ids[role] for role in roles}
     # Whether the head is tied is read from both configurations.
     text |= {"tie_word_embeddings": chosen["tie_word_embeddings"]}
     return GapConfig(text_config=text | ends, vision_config=vision, geometry=geometry, **(chosen | changes))

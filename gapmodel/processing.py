@@ -119,7 +119,7 @@ class GapProcessor:
 
         Questions that share their pixels should share the result: :func:`gapmodel.packing.pack` sees by that which
         questions can share a visual prefix. With ``raw`` the pixels stay uint8, an eighth of the bytes, until they are
-        on the device (:func:`gapmodel.field_of_view.as_floats`); ``paper_preprocessing`` gives floats all the same.
+        on the device (:func:`gapmodel.training.learner.as_floats`); ``paper_preprocessing`` gives floats all the same.
         """
         native = self.config.mark_native_width
         marked = []
@@ -133,18 +133,14 @@ class GapProcessor:
             window = config.window(images[0].shape[1], images[0].shape[0])
             rows, columns = window.grid
             sizes = [(columns * side, rows * side) for side in (config.patch_size, patch)]
-            seen = [np.stack([resample(image, window, size) for image in marked]) for size in sizes]
-            if raw:
-                return Frames(
-                    pixel_values=patchify(seen[0], config.patch_size, config.merge_size, 1),
-                    geometry_images=np.ascontiguousarray(seen[1].transpose(0, 3, 1, 2)),
-                    grid=window.grid,
-                )
-            pixels, geometry = (scaled(images) for images in seen)
+            pixels, geometry = (np.stack([resample(image, window, size) for image in marked]) for size in sizes)
+            if not raw:
+                pixels, geometry = scaled(pixels), scaled(geometry)
+        repeats = 1
+        if pixels.dtype != np.uint8:
+            pixels, repeats = (pixels - MEAN) / STD, config.temporal_patch_size
         return Frames(
-            pixel_values=patchify(
-                (pixels - MEAN) / STD, config.patch_size, config.merge_size, config.temporal_patch_size
-            ),
+            pixel_values=patchify(pixels, config.patch_size, config.merge_size, repeats),
             geometry_images=np.ascontiguousarray(geometry.transpose(0, 3, 1, 2)),
             grid=(pixels.shape[1] // config.patch_size, pixels.shape[2] // config.patch_size),
         )
@@ -209,9 +205,9 @@ class GapProcessor:
         """A batch with a row for each example, padded on the left."""
         return pad_left(examples, self.token_ids["pad"])
 
-    def pack(self, examples: Sequence[Example], budget: int, *, share: bool = True) -> Batch:
+    def pack(self, examples: Sequence[Example], budget: int) -> Batch:
         """A batch whose rows hold several examples, at most ``budget`` tokens each (:func:`gapmodel.packing.pack`)."""
-        return pack(examples, budget, self.token_ids["pad"], share=share)
+        return pack(examples, budget, self.token_ids["pad"])
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of generated tokens up to the end of the turn, special tokens left out."""

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import itertools
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen2Tokenizer
-from transformers.convert_slow_tokenizer import bytes_to_unicode
+from transformers.convert_slow_tokenizer import bytes_to_unicode, generate_merges
 
 from gapdata.errors import UsageError
 
@@ -82,11 +81,10 @@ def qwen_tokenizer(ranks: str | Path | None = None) -> Qwen2Tokenizer:
     if sorted(table.values()) != list(range(len(table))) or not {bytes([byte]) for byte in range(256)} <= set(table):
         raise UsageError("ranks are not 0, 1, ... over all bytes", path=path, cure="use qwen.tiktoken")
     letters = bytes_to_unicode()
-    spelled = {token: "".join(letters[byte] for byte in token) for token in table}
-    merges = [(spelled[left], spelled[right]) for left, right in rank_merges(table)]
+    vocabulary = {"".join(letters[byte] for byte in token): rank for token, rank in table.items()}
     tokenizer = Qwen2Tokenizer(
-        vocab={spelled[token]: rank for token, rank in table.items()},
-        merges=merges,
+        vocab=vocabulary,
+        merges=generate_merges(vocabulary, None),
         padding_side="left",
         chat_template=CHAT_TEMPLATE,
         clean_up_tokenization_spaces=False,
@@ -95,27 +93,6 @@ def qwen_tokenizer(ranks: str | Path | None = None) -> Qwen2Tokenizer:
     tokenizer.add_tokens(PLAIN)
     tokenizer.eos_token = SPECIAL["end"]  # given earlier, it would have been added first and got another id
     return tokenizer
-
-
-def rank_merges(table: Mapping[bytes, int]) -> list[tuple[bytes, bytes]]:
-    """The merges of byte-level BPE, by rank, that a tiktoken rank table stands for.
-
-    Replaying BPE on a token's bytes with the merges of lower rank alone leaves two parts: those that it was merged
-    from. A token that leaves more can never be written by merging and gets no entry.
-    """
-    merges = []
-    for token, rank in sorted(table.items(), key=lambda item: item[1]):
-        parts = [token[index : index + 1] for index in range(len(token))]
-        while len(parts) > 2:
-            found = [table.get(left + right, rank) for left, right in itertools.pairwise(parts)]
-            best = min(found)
-            if best >= rank:
-                break
-            at = found.index(best)
-            parts[at : at + 2] = [parts[at] + parts[at + 1]]
-        if len(parts) == 2:
-            merges.append((parts[0], parts[1]))
-    return merges
 
 
 def train_tokenizer(texts: Iterable[str]) -> Qwen2Tokenizer:

@@ -6,7 +6,7 @@ A run's directory::
     log.jsonl      one line a step: loss, its parts, learning rate, gradient norm, rates; held-out losses; with the
                    first one what each stream draws on and what it leaves out
     samples.jsonl  held-out questions with the true answer and the model's
-    checkpoints/   from which the same command goes on (gapmodel/checkpointing.py)
+    checkpoints/   from which the same command goes on (gapmodel/training/checkpointing.py)
     model/         config.json, model.safetensors, tokenizer, gap_processor.json, recipe.json: what ``from_pretrained``
                    loads, written at the end
 
@@ -22,16 +22,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import torch
-from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
 from gapdata.atomic import write_atomically
 from gapdata.engine.allocation import keep_freed_memory
 from gapdata.errors import GapDataError, UsageError
-from gapmodel.census import census
-from gapmodel.checkpointing import (
+from gapmodel.data import Records
+from gapmodel.model_directory import MODEL_DIRECTORY, load_model, model_directory
+from gapmodel.packing import Batch
+from gapmodel.processing import GapProcessor
+from gapmodel.training.census import census
+from gapmodel.training.checkpointing import (
     Position,
     checkpoints,
     claim,
@@ -40,31 +43,17 @@ from gapmodel.checkpointing import (
     save_checkpoint,
     seed_step,
 )
-from gapmodel.data import Records
-from gapmodel.dense import DenseHead
-from gapmodel.distributed import Ranks, shard
-from gapmodel.held_out import HeldOut
-from gapmodel.learner import Learner, Losses
-from gapmodel.loading import Step, Steps, blank_batch, load, make_streams, step_count, visits_after
-from gapmodel.logbook import Logbook, read_log
-from gapmodel.model_directory import (
-    MODEL_DIRECTORY,
-    RECIPE_FILE,
-    RUN_FILE,
-    load_model,
-    model_directory,
-    save_model,
-    whole_model,
-)
-from gapmodel.optimisation import build_optimizer, clip_gradients, learning_rate_share, set_learning_rates
-from gapmodel.packing import Batch
-from gapmodel.processing import GapProcessor
-from gapmodel.recipe import TrainingRecipe
-from gapmodel.starting_point import class_names, first_model
-from gapmodel.throughput import Meter
-
-__all__ = ["MODEL_DIRECTORY", "RECIPE_FILE", "RUN_FILE", "Outcome", "TrainingConfig", "TrainingError", "load_model"]
-__all__ += ["model_directory", "save_model", "train"]
+from gapmodel.training.dense import DenseHead
+from gapmodel.training.distributed import Ranks, shard
+from gapmodel.training.export import export
+from gapmodel.training.held_out import HeldOut
+from gapmodel.training.learner import Learner, Losses
+from gapmodel.training.loading import Step, Steps, blank_batch, load, make_streams, step_count, visits_after
+from gapmodel.training.logbook import Logbook, read_log
+from gapmodel.training.optimisation import build_optimizer, clip_gradients, learning_rate_share, set_learning_rates
+from gapmodel.training.recipe import TrainingRecipe
+from gapmodel.training.starting_point import class_names, first_model
+from gapmodel.training.throughput import Meter
 
 OUTCOME_FILE = "outcome.json"
 NAMED_KEYS = 8
@@ -231,23 +220,6 @@ def training_step(
     optimizer.step()
     shown = {name: value for name, value in totals.items() if name == "answer" or learner.head is not None}
     return {"loss": total, **shown, "grad_norm": norm}
-
-
-def export(
-    learner: Learner, processor: GapProcessor, recipe: TrainingRecipe, directory: Path, ranks: Ranks = ALONE
-) -> None:
-    """Write what ``from_pretrained`` loads; all ranks take part."""
-    model = learner.model
-    if ranks.world_size > 1:
-        options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-        weights: dict[str, Any] = get_model_state_dict(learner, options=options)
-        if ranks.first:
-            kept = {name: value for name, value in weights.items() if name.startswith("model.")}
-            model = whole_model(model, {name.removeprefix("model."): value for name, value in kept.items()})
-    if ranks.first:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        save_model(model, processor, recipe, directory)
-    ranks.wait()
 
 
 def _refuse_not_finite(loss: float, norm: float, bad: Sequence[str], step: Step, ranks: Ranks) -> NoReturn:

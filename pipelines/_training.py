@@ -55,8 +55,8 @@ def parse_arguments(description: str, recipe: Path, *, needs_init: bool) -> argp
 def run_stage(arguments: argparse.Namespace) -> None:
     """Train as the arguments say and print where the model is."""
     from gapdata.errors import UsageError
-    from gapmodel.recipe import read_training_recipe
-    from gapmodel.train import RUN_FILE
+    from gapmodel.model_directory import RUN_FILE
+    from gapmodel.training.recipe import read_training_recipe
 
     steps = [] if arguments.steps is None else [f"train.steps={arguments.steps}"]
     recipe = read_training_recipe(arguments.recipe, [*arguments.set, *steps])
@@ -114,8 +114,8 @@ def _stays_here(arguments: argparse.Namespace) -> bool:
 
 def _train_here(arguments: argparse.Namespace, recipe: Any, builds: dict[str, str]) -> Any:
     from gapdata.shards.reader import ShardReader
-    from gapmodel.distributed import joined
     from gapmodel.train import TrainingConfig, train
+    from gapmodel.training.distributed import joined
 
     readers = {name: ShardReader(place) for name, place in builds.items()}
     config = TrainingConfig(recipe=recipe, builds=readers, out=arguments.out, init=arguments.init)
@@ -124,7 +124,7 @@ def _train_here(arguments: argparse.Namespace, recipe: Any, builds: dict[str, st
 
 
 def _train_on_ray(arguments: argparse.Namespace, recipe: Any, builds: dict[str, str]) -> Any:
-    from gapmodel.ray_train import train_on_ray
+    from gapmodel.training.ray_train import train_on_ray
 
     return train_on_ray(recipe, builds, arguments.out, arguments.init, ranks=arguments.ranks)
 

@@ -72,7 +72,7 @@ def main() -> None:
     from gapmodel.evaluation.report import as_dict, as_markdown, as_table
     from gapmodel.evaluation.run import asking_as_trained, belongings, model_data_recipe, score_directory
     from gapmodel.evaluation.workers import Job, answer, answer_on_ray, torchrun_share, wait_for_all
-    from gapmodel.train import model_directory
+    from gapmodel.model_directory import model_directory
 
     reader = ShardReader(options.shards)
     directory = model_directory(options.model).resolve()

@@ -24,9 +24,9 @@ from gapdata.engine.executors import InlineExecutor
 from gapdata.engine.verify import verify_build
 from gapdata.report.command import write_page
 from gapdata.shards.reader import ShardReader
-from gapmodel.loading import Steps, load, make_streams
 from gapmodel.processing import ProcessorConfig
-from gapmodel.recipe import DataRecipe, TrainingRecipe, TrainRecipe
+from gapmodel.training.loading import Steps, load, make_streams
+from gapmodel.training.recipe import DataRecipe, TrainingRecipe, TrainRecipe
 
 SAMPLE_SECONDS = 0.01
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gapdata.engine.recipe import Recipe
-from gapmodel.recipe import Stream, TrainingRecipe
+from gapmodel.training.recipe import Stream, TrainingRecipe
 
 PAGE = Path(__file__).resolve().parent.parent / "manifests" / "README.md"
 RECIPES: dict[str, type[Any]] = {"build": Recipe, "train": TrainingRecipe}

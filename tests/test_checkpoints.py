@@ -306,9 +306,9 @@ class Ran:
 @pytest.mark.parametrize(
     ("name", "write", "message"),
     [
-        ("model.safetensors", write_truncated, "is no whole safetensors file"),
-        ("model.pt", lambda path: torch.save({"weight": Ran()}, path), "is no archive of tensors"),
-        ("model.pt", lambda path: path.write_bytes(pickle.dumps({"weight": 1})), "is no archive of tensors"),
+        ("model.safetensors", write_truncated, "is no whole file of tensors"),
+        ("model.pt", lambda path: torch.save({"weight": Ran()}, path), "is no whole file of tensors"),
+        ("model.pt", lambda path: path.write_bytes(pickle.dumps({"weight": 1})), "is no whole file of tensors"),
         (
             "model.pt",
             lambda path: torch.save({"model": {"weight": torch.zeros(2)}}, path),

@@ -18,9 +18,9 @@ from gapmodel.geometry import GeometryEncoder
 from gapmodel.geometry.vggt import VGGT
 from gapmodel.inspection import Inspection, TokenAttention, inspect_record, inspection_sheet, token_attention
 from gapmodel.processing import ProcessorConfig
-from gapmodel.recipe import DataRecipe, ModelRecipe, TrainingRecipe
-from gapmodel.starting_point import first_model
-from gapmodel.train import save_model
+from gapmodel.training.export import save_model
+from gapmodel.training.recipe import DataRecipe, ModelRecipe, TrainingRecipe
+from gapmodel.training.starting_point import first_model
 
 RECIPE = TrainingRecipe(
     model=ModelRecipe(

@@ -19,11 +19,11 @@ from test_task_data import told_record
 from gapdata.errors import UsageError
 from gapdata.shards.order import RecordOrder, rank_batches
 from gapdata.shards.reader import ShardReader
-from gapmodel.census import census
 from gapmodel.data import without_images
-from gapmodel.loading import Step, Steps, load, make_streams, step_count, visits_after
-from gapmodel.mixture import Mixture, StreamOrder, Visit
-from gapmodel.recipe import DataRecipe, TrainingRecipe, TrainRecipe
+from gapmodel.training.census import census
+from gapmodel.training.loading import Step, Steps, load, make_streams, step_count, visits_after
+from gapmodel.training.mixture import Mixture, StreamOrder, Visit
+from gapmodel.training.recipe import DataRecipe, TrainingRecipe, TrainRecipe
 
 PROCESSOR = make_processor()
 RECORDS = [told_record(seed) for seed in range(3)]

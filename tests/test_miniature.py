@@ -37,8 +37,8 @@ from gapmodel.miniature.verdict import Comparison, compare, together
 from gapmodel.miniature.views import Cells, fixed_views, label_names
 from gapmodel.miniature.workspace import Workspace
 from gapmodel.processing import ProcessorConfig
-from gapmodel.recipe import DataRecipe, ModelRecipe, TrainingRecipe, TrainRecipe
-from gapmodel.starting_point import first_model
+from gapmodel.training.recipe import DataRecipe, ModelRecipe, TrainingRecipe, TrainRecipe
+from gapmodel.training.starting_point import first_model
 
 SMALL = small_recipe()
 

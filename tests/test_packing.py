@@ -14,12 +14,12 @@ from gapdata.records.codec import record_image
 from gapdata.tasks import detection, pointmap
 from gapdata.tasks.chat import IMAGE, Question
 from gapmodel.generate import generate_answers
-from gapmodel.learner import Learner
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.packing import Batch, Example
 from gapmodel.presets import preset
 from gapmodel.processing import GapProcessor, ProcessorConfig
 from gapmodel.tokenizer import special_token_ids, train_tokenizer
+from gapmodel.training.learner import Learner
 
 CONFIG = ProcessorConfig(image_size=(96, 64), temporal_patch_size=1, keep_aspect=True, geometry_patch_size=14)
 PROCESSOR = GapProcessor(
@@ -148,7 +148,6 @@ def test_questions_that_share_a_visual_prefix_answer_like_single_ones(
         assert len(batch.inputs["image_grid_thw"]) == 3  # two frames of one view, one of the other
         assert batch.inputs["input_ids"].numel() < total - 2 * sum(examples[0].visual)
         assert_as_alone(model, examples, batch)
-        assert_as_alone(model, examples, PROCESSOR.pack(examples, total, share=False))
         longest = max(len(example.input_ids) for example in examples)
         assert_as_alone(model, examples, PROCESSOR.pack(examples, longest + 20))
     finally:

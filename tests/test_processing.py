@@ -15,12 +15,13 @@ from gapdata.geometry.camera import transform
 from gapdata.records.codec import record_image
 from gapdata.tasks import detection, pointmap
 from gapdata.tasks.chat import IMAGE, Mark, Question
-from gapmodel.augment import View, decode, mirror, sample_prompt, subview
-from gapmodel.dense import dense_targets
-from gapmodel.field_of_view import as_floats, patchify, resample
+from gapmodel.field_of_view import patchify, resample
 from gapmodel.packing import IGNORED
 from gapmodel.processing import GapProcessor, ProcessorConfig
 from gapmodel.tokenizer import SPECIAL, train_tokenizer
+from gapmodel.training.augment import View, decode, mirror, sample_prompt, subview
+from gapmodel.training.dense import dense_targets
+from gapmodel.training.learner import as_floats
 
 CONFIG = ProcessorConfig(image_size=(128, 96), temporal_patch_size=1, mark_native_width=256.0)
 

@@ -11,9 +11,9 @@ import pytest
 from conftest import REPOSITORY
 from test_ray import _submit
 
-from gapmodel.logbook import read_log
-from gapmodel.ray_train import last_line
-from gapmodel.train import load_model
+from gapmodel.model_directory import load_model
+from gapmodel.training.logbook import read_log
+from gapmodel.training.ray_train import last_line
 
 SMALLER = [
     "processor.image_size=[64,32]",

@@ -20,12 +20,12 @@ from gapdata.tasks.chat import IMAGE, Question
 from gapdata.tasks.pointmap import MarkedPoints
 from gapdata.tasks.questions import QuestionOptions, questions
 from gapdata.tasks.targets import camera_box
-from gapmodel.augment import decode, mirror, subview
 from gapmodel.data import StreamQuestions
-from gapmodel.dense import dense_targets
 from gapmodel.processing import IGNORED, Example
-from gapmodel.recipe import DataRecipe, Stream, TrainingRecipe, read_training_recipe
-from gapmodel.starting_point import first_model
+from gapmodel.training.augment import decode, mirror, subview
+from gapmodel.training.dense import dense_targets
+from gapmodel.training.recipe import DataRecipe, Stream, TrainingRecipe, read_training_recipe
+from gapmodel.training.starting_point import first_model
 
 
 def told_record(seed: int) -> Record:

@@ -14,7 +14,7 @@ from gapdata.errors import UsageError
 from gapdata.tasks.chat import IMAGE, Question
 from gapmodel.presets import QWEN_TOKENS
 from gapmodel.processing import AUTHORS_SYSTEM_PROMPT, GapProcessor, ProcessorConfig
-from gapmodel.tokenizer import CONTROL, PLAIN, load_tokenizer, qwen_tokenizer, rank_merges, special_token_ids
+from gapmodel.tokenizer import CONTROL, PLAIN, load_tokenizer, qwen_tokenizer, special_token_ids
 
 WORDS = [b"he", b"ll", b"hell", b"hello", b" w", b"or", b" wor", b"ld", b" world", b" -", b"\n\n", "é".encode(), b"use"]
 WORDS += [b"user", b"ass", b"is", b"assis"]
@@ -58,13 +58,6 @@ def test_a_rank_file_becomes_the_tokenizer_that_it_describes(ranks: Path, tmp_pa
     again = load_tokenizer(tmp_path)
     assert again("hello <|im_end|>")["input_ids"] == tokenizer("hello <|im_end|>")["input_ids"]
     assert again.padding_side == "left"
-
-
-def test_merges_come_from_the_parts_that_bytes_leave(ranks: Path) -> None:
-    table = {base64.b64decode(token): int(rank) for token, rank in map(str.split, ranks.read_text().splitlines())}
-    assert (b"hell", b"o") in rank_merges(table)
-    assert (b"he", b"ll") in rank_merges(table)
-    assert all(table[left + right] > max(table[left], table[right]) for left, right in rank_merges(table))
 
 
 def test_added_tokens_follow_the_ranks_in_qwens_order(ranks: Path) -> None:

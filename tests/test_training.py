@@ -22,20 +22,20 @@ from gapdata.errors import UsageError
 from gapdata.records.expressions import descriptions
 from gapdata.tasks.questions import left_out
 from gapmodel.data import question_options
-from gapmodel.dense import DenseHead
-from gapmodel.distributed import Ranks
 from gapmodel.evaluation.run import evaluate, model_data_recipe
-from gapmodel.field_of_view import as_floats
-from gapmodel.learner import Learner
-from gapmodel.loading import Step, Steps, blank_batch, lay_out, make_streams
-from gapmodel.logbook import read_log
+from gapmodel.model_directory import load_model
 from gapmodel.modeling import GapForConditionalGeneration
-from gapmodel.optimisation import build_optimizer, learning_rate_share, set_learning_rates
 from gapmodel.processing import GapProcessor
-from gapmodel.recipe import DataRecipe, RunRecipe, TrainingRecipe, TrainRecipe, read_training_recipe
-from gapmodel.starting_point import class_names, first_model
-from gapmodel.throughput import Arithmetic
-from gapmodel.train import Outcome, TrainingConfig, TrainingError, load_model, train, training_step
+from gapmodel.train import Outcome, TrainingConfig, TrainingError, train, training_step
+from gapmodel.training.dense import DenseHead
+from gapmodel.training.distributed import Ranks
+from gapmodel.training.learner import Learner, as_floats
+from gapmodel.training.loading import Step, Steps, blank_batch, lay_out, make_streams
+from gapmodel.training.logbook import read_log
+from gapmodel.training.optimisation import build_optimizer, learning_rate_share, set_learning_rates
+from gapmodel.training.recipe import DataRecipe, RunRecipe, TrainingRecipe, TrainRecipe, read_training_recipe
+from gapmodel.training.starting_point import class_names, first_model
+from gapmodel.training.throughput import Arithmetic
 
 
 def run(recipe: TrainingRecipe, out: Path, init: Path | None = None, **options: Any) -> Outcome:

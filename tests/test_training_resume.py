@@ -18,9 +18,10 @@ import torch
 from training_fixtures import MIXED, RECORDS, finish, start
 
 from gapdata.errors import ShardError, UsageError
-from gapmodel.checkpointing import checkpoints
-from gapmodel.logbook import read_log
-from gapmodel.train import TrainingConfig, load_model, train
+from gapmodel.model_directory import load_model
+from gapmodel.train import TrainingConfig, train
+from gapmodel.training.checkpointing import checkpoints
+from gapmodel.training.logbook import read_log
 
 STEPS = 10
 

@@ -17,10 +17,10 @@ from conftest import REPOSITORY
 from model_fixtures import make_record
 
 from gapdata.toml_fields import from_mapping
-from gapmodel.distributed import joined
 from gapmodel.processing import ProcessorConfig
-from gapmodel.recipe import DataRecipe, ModelRecipe, RunRecipe, TrainingRecipe, TrainRecipe
 from gapmodel.train import TrainingConfig, train
+from gapmodel.training.distributed import joined
+from gapmodel.training.recipe import DataRecipe, ModelRecipe, RunRecipe, TrainingRecipe, TrainRecipe
 
 TEXT = {
     "hidden_size": 64,

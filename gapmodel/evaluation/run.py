@@ -23,10 +23,11 @@ from gapmodel.evaluation.asking import LANGUAGE_TASKS, TASKS, Asking, HeldOut, f
 from gapmodel.evaluation.predictions import PredictionFile, fingerprint_of_files, read_predictions
 from gapmodel.evaluation.results import Evaluation, TaskResult
 from gapmodel.evaluation.scoring import score_task
+from gapmodel.model_directory import load_model
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.processing import GapProcessor
-from gapmodel.recipe import DataRecipe
-from gapmodel.train import RECIPE_FILE, load_model
+from gapmodel.training.export import RECIPE_FILE
+from gapmodel.training.recipe import DataRecipe
 
 MODEL_FILES = ("config.json", "*.safetensors", "gap_processor.json", "tokenizer.json")
 BASELINE_RECORDS = 2000

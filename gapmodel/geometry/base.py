@@ -63,8 +63,9 @@ class GeometryEncoder(nn.Module, ABC):
             UsageError: the images have another shape or type.
         """
         if images.ndim != 5 or images.shape[2] != 3 or 0 in images.shape or not images.is_floating_point():
+            kind = str(images.dtype).removeprefix("torch.")
             raise UsageError(
-                f"a geometry encoder takes (B, F, 3, H, W) floating point images, not {_described(images)}",
+                f"a geometry encoder takes (B, F, 3, H, W) floating point images, not {tuple(images.shape)} of {kind}",
                 cure="stack the frames of a view and scale them to [0, 1]",
             )
         if images.shape[3] % self.patch_size or images.shape[4] % self.patch_size:
@@ -104,7 +105,3 @@ def encode_views(encoder: GeometryEncoder, views: Tensor | Sequence[Tensor], mer
         for position, index in enumerate(members):
             encoded[index] = [merge_block_order(level[position], merge) for level in levels]
     return [torch.cat(parts) for parts in zip(*encoded, strict=True)]
-
-
-def _described(images: Tensor) -> str:
-    return f"{tuple(images.shape)} of {str(images.dtype).removeprefix('torch.')}"

@@ -5,6 +5,8 @@ Module names are those of the public checkpoints, so that their files load key b
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -31,7 +33,8 @@ class Block(nn.Module):
         self.attn = Attention(dim, num_heads, qk_norm)
         self.ls1 = nn.Identity() if init_values is None else LayerScale(dim, init_values)
         self.norm2 = nn.LayerNorm(dim, eps=norm_eps)
-        self.mlp = Mlp(dim, round(dim * mlp_ratio))
+        hidden = round(dim * mlp_ratio)
+        self.mlp = nn.Sequential(OrderedDict(fc1=nn.Linear(dim, hidden), act=nn.GELU(), fc2=nn.Linear(hidden, dim)))
         self.ls2 = nn.Identity() if init_values is None else LayerScale(dim, init_values)
 
     def forward(self, x: Tensor, rotary: Rotary | None = None) -> Tensor:
@@ -64,19 +67,6 @@ class Attention(nn.Module):
         """(B, T, D) tokens."""
         attended = F.scaled_dot_product_attention(*self.queries_keys_values(x, rotary))
         return self.proj(attended.transpose(1, 2).reshape(x.shape))
-
-
-class Mlp(nn.Module):
-    """Linear, exact GELU, linear."""
-
-    def __init__(self, dim: int, hidden: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(dim, hidden)
-        self.fc2 = nn.Linear(hidden, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., D) to (..., D)."""
-        return self.fc2(F.gelu(self.fc1(x)))
 
 
 class LayerScale(nn.Module):

@@ -21,19 +21,16 @@ class TinyGeometryEncoder(VGGT):
         width: int = 96,
         depth: int = 4,
         heads: int = 4,
-        registers: int = 1,
         levels: Sequence[int] = (0, 1, 2, 3),
-        rope_base: float = 100.0,
     ) -> None:
         super().__init__(
             patch_size=patch_size,
             embed_dim=width,
             depth=depth,
             num_heads=heads,
-            num_register_tokens=registers,
+            num_register_tokens=1,
             levels=levels,
             patch_embed="conv",
-            rope_freq=rope_base,
             init_values=None,
             token_std=0.02,
         )

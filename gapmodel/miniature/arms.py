@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gapmodel.miniature.recipe import MiniatureRecipe, StageRecipe
-from gapmodel.recipe import RunRecipe, TrainingRecipe
+from gapmodel.training.recipe import RunRecipe, TrainingRecipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Arm:
 class StepCost:
     """What a step of a stage is on average, counted over the first steps of its data."""
 
-    operations: float  # floating point operations (gapmodel.throughput.Arithmetic)
+    operations: float  # floating point operations (gapmodel.training.throughput.Arithmetic)
     tokens: float  # of the language model, padding left out
 
 

@@ -20,10 +20,6 @@ from gapdata.atomic import write_atomically
 from gapdata.engine.allocation import keep_freed_memory
 from gapdata.errors import GapDataError
 from gapdata.seeding import generator_for
-from gapmodel.checkpointing import checkpoints
-from gapmodel.distributed import joined
-from gapmodel.loading import Steps, make_streams
-from gapmodel.logbook import read_log
 from gapmodel.miniature.arms import Arm, StepCost, arms, budget, stage_recipe, starting_recipe
 from gapmodel.miniature.measure import (
     Missing,
@@ -38,11 +34,16 @@ from gapmodel.miniature.tasks import Task
 from gapmodel.miniature.towers import GeometryTower, VisionTower, load_tower, train_tower
 from gapmodel.miniature.views import label_names
 from gapmodel.miniature.workspace import Workspace
-from gapmodel.model_directory import MODEL_DIRECTORY, load_model, save_model
-from gapmodel.recipe import TrainingRecipe
-from gapmodel.starting_point import first_model
-from gapmodel.throughput import Arithmetic
+from gapmodel.model_directory import MODEL_DIRECTORY, load_model
 from gapmodel.train import STEP_BYTES, TrainingConfig, train
+from gapmodel.training.checkpointing import checkpoints
+from gapmodel.training.distributed import joined
+from gapmodel.training.export import save_model
+from gapmodel.training.loading import Steps, make_streams
+from gapmodel.training.logbook import read_log
+from gapmodel.training.recipe import TrainingRecipe
+from gapmodel.training.starting_point import first_model
+from gapmodel.training.throughput import Arithmetic
 
 QUARANTINED = 3
 COUNTED_STEPS = 8

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gapdata.shards.reader import ShardReader
-from gapmodel.distributed import Ranks
+from gapmodel.data import in_batches
 from gapmodel.evaluation import detection, pointmap
 from gapmodel.evaluation.answering import Answerer
 from gapmodel.evaluation.asking import TOKENS_PER_BOX, HeldOut, held_out
@@ -24,16 +24,17 @@ from gapmodel.evaluation.detection import DetectionScores
 from gapmodel.evaluation.pointmap import PointmapScores
 from gapmodel.evaluation.run import asking_as_trained, known_records
 from gapmodel.evaluation.scoring import score_task
-from gapmodel.generate import generate_answers, in_batches
-from gapmodel.held_out import HeldOut as HeldOutLoss
-from gapmodel.held_out import without_answer
-from gapmodel.learner import Learner
-from gapmodel.loading import make_streams
+from gapmodel.generate import generate_answers
 from gapmodel.miniature.recipe import MeasureRecipe
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.packing import IGNORED
 from gapmodel.processing import GapProcessor
-from gapmodel.recipe import DataRecipe, TrainingRecipe
+from gapmodel.training.distributed import Ranks
+from gapmodel.training.held_out import HeldOut as HeldOutLoss
+from gapmodel.training.held_out import without_answer
+from gapmodel.training.learner import Learner
+from gapmodel.training.loading import make_streams
+from gapmodel.training.recipe import DataRecipe, TrainingRecipe
 
 Missing = Literal["zeroed", "strange"]
 SPLIT = "val"
@@ -177,7 +178,7 @@ def best_checkpoint(log: Sequence[dict[str, Any]], task: str) -> tuple[int, list
     """The number of steps after which the loss on the choosing scenes was least, and all (steps, loss).
 
     Args:
-        log: the lines of a run's log (:func:`gapmodel.logbook.read_log`).
+        log: the lines of a run's log (:func:`gapmodel.training.logbook.read_log`).
         task: the stream's name.
     """
     losses = [(line["step"] + 1, line[f"held_out.{task}"]) for line in log if f"held_out.{task}" in line]

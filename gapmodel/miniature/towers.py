@@ -26,15 +26,15 @@ from gapdata.atomic import atomic_file, write_atomically
 from gapdata.seeding import generator_for
 from gapdata.shards.reader import ShardReader
 from gapdata.tasks.chat import Mark
-from gapmodel.augment import View
-from gapmodel.dense import POINT_SCALE, point_loss
-from gapmodel.generate import in_batches
+from gapmodel.data import in_batches
 from gapmodel.miniature.recipe import TowerRecipe
 from gapmodel.miniature.views import Cells, fixed_views, label_targets, point_targets, training_views
 from gapmodel.modeling import GapModel
-from gapmodel.optimisation import learning_rate_share
 from gapmodel.processing import GapProcessor
-from gapmodel.recipe import DataRecipe, TrainRecipe
+from gapmodel.training.augment import View
+from gapmodel.training.dense import POINT_SCALE, point_loss
+from gapmodel.training.optimisation import learning_rate_share
+from gapmodel.training.recipe import DataRecipe, TrainRecipe
 
 Batch = dict[str, Tensor]
 
@@ -142,7 +142,7 @@ class GeometryTower(nn.Module):
         return {"images": torch.from_numpy(np.stack(images)), "points": torch.from_numpy(np.stack(points))}
 
     def loss(self, batch: Batch) -> Tensor:
-        """L1 distance of the points (:func:`gapmodel.dense.point_loss`)."""
+        """L1 distance of the points (:func:`gapmodel.training.dense.point_loss`)."""
         return point_loss(self.answers(batch) / POINT_SCALE, batch["points"])
 
     def answers(self, batch: Batch) -> Tensor:

@@ -16,10 +16,10 @@ from gapdata.records.schema import Record
 from gapdata.seeding import generator_for
 from gapdata.shards.reader import ShardReader
 from gapdata.tasks.labels import object_label
-from gapmodel.augment import View, decode, mirror, subview
 from gapmodel.evaluation.asking import spread
 from gapmodel.processing import ProcessorConfig
-from gapmodel.recipe import DataRecipe
+from gapmodel.training.augment import View, decode, mirror, subview
+from gapmodel.training.recipe import DataRecipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

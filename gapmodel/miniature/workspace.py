@@ -23,8 +23,8 @@ from typing import Any
 from gapdata.atomic import write_atomically
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.synthetic import SynthesisOptions
-from gapmodel.checkpointing import claim
 from gapmodel.miniature.recipe import MiniatureRecipe
+from gapmodel.training.checkpointing import claim
 
 ADMINISTRATIVE = ("jobs", "threads", "workers")
 """Fields of the recipe that do not change what is learnt, so they may change when the experiment goes on."""

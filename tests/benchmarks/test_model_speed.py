@@ -42,7 +42,7 @@ class Figures:
 
 def sample(frames: int, config: GapConfig, device: str) -> dict[str, torch.Tensor]:
     """One question about random frames of 512 x 384 (a few patches in the toy)."""
-    vision, geometry = config.vision_config, config.geometry or {}
+    vision, geometry = config.vision_config, config.geometry
     rows, columns = (24, 32) if vision.hidden_size > 256 else (4, 4)
     processor = ProcessorConfig(
         image_size=(columns * 16, rows * 16), geometry_patch_size=geometry.get("patch_size", 14)

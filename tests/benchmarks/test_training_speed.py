@@ -29,16 +29,16 @@ from gapdata.records.schema import Record
 from gapdata.tasks import pointmap
 from gapdata.tasks.chat import IMAGE, Question
 from gapmodel.data import StreamQuestions
-from gapmodel.distributed import Ranks
-from gapmodel.learner import Learner
-from gapmodel.loading import Step, lay_out
 from gapmodel.modeling import GapForConditionalGeneration
-from gapmodel.optimisation import build_optimizer
 from gapmodel.presets import preset
 from gapmodel.processing import GapProcessor, ProcessorConfig
-from gapmodel.recipe import DataRecipe, Stream, TrainingRecipe, TrainRecipe
 from gapmodel.tokenizer import special_token_ids, train_tokenizer
 from gapmodel.train import keep_freed_memory, training_step
+from gapmodel.training.distributed import Ranks
+from gapmodel.training.learner import Learner
+from gapmodel.training.loading import Step, lay_out
+from gapmodel.training.optimisation import build_optimizer
+from gapmodel.training.recipe import DataRecipe, Stream, TrainingRecipe, TrainRecipe
 
 FRAMES, STORED, THEIRS = 4, (512, 384), (640, 480)
 VOCABULARY = 151_643

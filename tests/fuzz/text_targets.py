@@ -15,7 +15,7 @@ def recipes(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
     """Recipes of both packages, as files and as ``--set``."""
     from gapdata.annotations.categories import manifests_folder
     from gapdata.engine.recipe import read_recipe
-    from gapmodel.recipe import read_training_recipe
+    from gapmodel.training.recipe import read_training_recipe
 
     known = [path.read_bytes() for path in sorted(manifests_folder().glob("*.toml"))]
     path = scratch / "recipe.toml"

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from gapmodel.recipe import TrainRecipe
+from gapmodel.training.recipe import TrainRecipe
 
 FUSION = "model.model.fusion."
 

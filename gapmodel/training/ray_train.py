@@ -23,10 +23,10 @@ from gapdata.errors import GapDataError, UsageError
 from gapdata.shards.reader import ShardReader
 from gapdata.storage import absolute, location
 from gapdata.toml_fields import from_mapping
-from gapmodel.distributed import joined
-from gapmodel.logbook import LOG_FILE
-from gapmodel.recipe import TrainingRecipe
 from gapmodel.train import Outcome, TrainingConfig, TrainingError, read_outcome, train
+from gapmodel.training.distributed import joined
+from gapmodel.training.logbook import LOG_FILE
+from gapmodel.training.recipe import TrainingRecipe
 
 MAX_RESTARTS = 3
 SECONDS_BETWEEN_LINES = 30.0

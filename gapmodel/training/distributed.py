@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from gapmodel.learner import Learner
+from gapmodel.training.learner import Learner
 
 CPU = torch.device("cpu")
 

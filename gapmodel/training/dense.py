@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gapdata.tasks.chat import Question
-from gapmodel.augment import View
 from gapmodel.processing import ProcessorConfig
+from gapmodel.training.augment import View
 
 POINT_SCALE = 2.0
 """Metres per unit of the head's output: rooms give coordinates of about this size."""

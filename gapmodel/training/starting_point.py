@@ -18,8 +18,8 @@ from gapmodel.data import Records, chosen_records, question_options, without_ima
 from gapmodel.modeling import GapConfig, GapForConditionalGeneration
 from gapmodel.presets import QWEN_TOKENS, preset
 from gapmodel.processing import GapProcessor
-from gapmodel.recipe import VARIED, DataRecipe, TrainingRecipe
 from gapmodel.tokenizer import load_tokenizer, special_token_ids, train_tokenizer
+from gapmodel.training.recipe import VARIED, DataRecipe, TrainingRecipe
 
 Builds = Mapping[str, Records]
 
@@ -47,7 +47,7 @@ def first_model(builds: Builds, recipe: TrainingRecipe) -> tuple[GapForCondition
     described = _config(recipe, QWEN_TOKENS, {})
     model = GapForConditionalGeneration.from_base(
         chosen.qwen,
-        described.geometry or {},
+        described.geometry,
         fusion=chosen.fusion,
         merger_dim=described.merger_dim,
         geometry_weights=chosen.geometry_weights,

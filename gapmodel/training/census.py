@@ -10,7 +10,7 @@ from gapdata.records.expressions import descriptions
 from gapdata.shards.reader import ShardReader
 from gapdata.tasks.questions import left_out
 from gapmodel.data import StreamQuestions, chosen_records, question_options, without_images
-from gapmodel.recipe import VARIED
+from gapmodel.training.recipe import VARIED
 
 UNDESCRIBED = (*VARIED, "conversation")
 """Tasks whose questions are not about descriptions."""

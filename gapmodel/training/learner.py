@@ -7,19 +7,20 @@ vocabulary of 151,936 makes all others the most expensive part.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gapmodel.dense import DenseHead
-from gapmodel.field_of_view import as_floats
+from gapmodel.field_of_view import MEAN, STD
 from gapmodel.generate import generate_answers
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.packing import IGNORED, Batch, Example
 from gapmodel.processing import GapProcessor
+from gapmodel.training.dense import DenseHead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,3 +79,23 @@ class Learner(nn.Module):
     def write(self, processor: GapProcessor, examples: Sequence[Example], max_new_tokens: int) -> list[str]:
         """The model's own answers (:func:`gapmodel.generate.generate_answers`)."""
         return generate_answers(self.model, processor, examples, max_new_tokens)
+
+
+def as_floats(inputs: Mapping[str, Any], temporal: int) -> dict[str, Any]:
+    """Model input whose pixels are uint8 (``look`` of the processor with ``raw``) as floats, on the device where it is.
+
+    The same numbers as without ``raw``; others pass unchanged.
+
+    Args:
+        inputs: a batch's.
+        temporal: times that each still frame is repeated in a patch.
+    """
+
+    def unit(pixels: Any) -> Any:
+        return pixels.float() / 255.0 if pixels.dtype == torch.uint8 else pixels
+
+    patches, geometry = inputs["pixel_values"], inputs["geometry_images"]
+    if patches.dtype == torch.uint8:
+        patches = ((unit(patches) - MEAN) / STD).reshape(len(patches), 3, 1, -1).expand(-1, -1, temporal, -1).flatten(1)
+    geometry = [unit(view) for view in geometry] if isinstance(geometry, list) else unit(geometry)
+    return {**inputs, "pixel_values": patches, "geometry_images": geometry}

@@ -16,12 +16,11 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from gapdata.errors import UsageError
 from gapdata.shards.order import rank_batches
 from gapdata.tasks.chat import IMAGE, Question
-from gapmodel.data import Records, StreamQuestions
-from gapmodel.generate import in_batches
-from gapmodel.mixture import Mixture
+from gapmodel.data import Records, StreamQuestions, in_batches
 from gapmodel.packing import IGNORED, Batch, Example, row_members
 from gapmodel.processing import GapProcessor
-from gapmodel.recipe import TrainingRecipe, TrainRecipe
+from gapmodel.training.mixture import Mixture
+from gapmodel.training.recipe import TrainingRecipe, TrainRecipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,12 +9,12 @@ from itertools import islice, zip_longest
 import torch
 
 from gapmodel.data import Records
-from gapmodel.distributed import Ranks
-from gapmodel.learner import Learner
-from gapmodel.loading import blank_batch, lay_out, make_streams
 from gapmodel.packing import IGNORED, Example
 from gapmodel.processing import GapProcessor
-from gapmodel.recipe import TrainingRecipe
+from gapmodel.training.distributed import Ranks
+from gapmodel.training.learner import Learner
+from gapmodel.training.loading import blank_batch, lay_out, make_streams
+from gapmodel.training.recipe import TrainingRecipe
 
 
 class HeldOut:

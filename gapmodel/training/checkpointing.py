@@ -34,11 +34,11 @@ from gapdata.errors import ShardError, UsageError
 from gapdata.seeding import generator_for
 from gapdata.shards.reader import ShardReader
 from gapmodel.data import Records
-from gapmodel.distributed import Ranks
-from gapmodel.learner import Learner
-from gapmodel.logbook import LOG_FILE
 from gapmodel.model_directory import MODEL_DIRECTORY, RUN_FILE
-from gapmodel.recipe import TrainingRecipe
+from gapmodel.training.distributed import Ranks
+from gapmodel.training.learner import Learner
+from gapmodel.training.logbook import LOG_FILE
+from gapmodel.training.recipe import TrainingRecipe
 
 STATE_FILE = "state.json"
 FOLDER = "checkpoints"

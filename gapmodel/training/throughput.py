@@ -7,9 +7,9 @@ import time
 import torch
 from torch import nn
 
-from gapmodel.distributed import Ranks
-from gapmodel.loading import Step
 from gapmodel.modeling import GapForConditionalGeneration
+from gapmodel.training.distributed import Ranks
+from gapmodel.training.loading import Step
 
 PEAK_FLOPS = {
     "B200": 2250e12,

@@ -18,7 +18,7 @@ from typing import Any
 from tqdm import tqdm
 
 from gapdata.atomic import write_atomically
-from gapmodel.census import StreamCensus
+from gapmodel.training.census import StreamCensus
 
 LOG_FILE = "log.jsonl"
 SAMPLES_FILE = "samples.jsonl"

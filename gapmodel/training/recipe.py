@@ -136,7 +136,7 @@ class TrainRecipe:
     freeze: tuple[str, ...] = ()
     """Parts that are not trained: of ``visual``, ``language_model``, ``geometry`` and ``fusion``."""
     visual_weight: float = 0.0
-    """Weight of the loss on what each visual token shows, which teaches random encoders (:mod:`gapmodel.dense`)."""
+    """Weight of the loss on what each visual token shows, for random encoders (:mod:`gapmodel.training.dense`)."""
     asked_weight: float = 0.0
     """Weight of the loss on the asked point as numbers, which teaches a random language model where to look."""
 

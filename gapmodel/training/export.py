@@ -1,0 +1,63 @@
+"""What a run leaves for others: a model directory that ``from_pretrained`` loads, with the recipe that made it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+from gapmodel.modeling import GapForConditionalGeneration
+from gapmodel.processing import GapProcessor
+from gapmodel.training.distributed import Ranks
+from gapmodel.training.learner import Learner
+from gapmodel.training.recipe import TrainingRecipe
+
+RECIPE_FILE = "recipe.json"
+
+
+def export(learner: Learner, processor: GapProcessor, recipe: TrainingRecipe, directory: Path, ranks: Ranks) -> None:
+    """Write what ``from_pretrained`` loads; all ranks take part."""
+    model = learner.model
+    if ranks.world_size > 1:
+        options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+        weights: dict[str, Any] = get_model_state_dict(learner, options=options)
+        if ranks.first:
+            kept = {name: value for name, value in weights.items() if name.startswith("model.")}
+            model = whole_model(model, {name.removeprefix("model."): value for name, value in kept.items()})
+    if ranks.first:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        save_model(model, processor, recipe, directory)
+    ranks.wait()
+
+
+def save_model(
+    model: GapForConditionalGeneration, processor: GapProcessor, recipe: TrainingRecipe, directory: Path
+) -> None:
+    """Write a model directory whole: beside its place first, then renamed."""
+    temporary = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    model.save_pretrained(str(temporary))
+    processor.save_pretrained(temporary)
+    (temporary / RECIPE_FILE).write_text(json.dumps(recipe.to_dict(), indent=2) + "\n", encoding="utf-8")
+    previous = directory.with_name(f".{directory.name}.{os.getpid()}.old")
+    if directory.exists():
+        directory.rename(previous)
+    temporary.rename(directory)
+    shutil.rmtree(previous, ignore_errors=True)
+
+
+def whole_model(model: GapForConditionalGeneration, weights: Mapping[str, Tensor]) -> GapForConditionalGeneration:
+    """A copy of a model that is spread over several ranks, with these gathered weights."""
+    with torch.device("meta"):
+        copy = GapForConditionalGeneration(model.config)
+    copy.load_state_dict(weights, assign=True, strict=True)
+    copy.tie_weights()
+    copy.generation_config = model.generation_config
+    return copy
