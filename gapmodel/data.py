@@ -20,7 +20,7 @@ from gapdata.records.schema import Record, record_from_json
 from gapdata.seeding import generator_for
 from gapdata.shards.order import RecordOrder
 from gapdata.shards.reader import ShardReader
-from gapdata.tasks import pointmap
+from gapdata.tasks import detection, image_space, pointmap
 from gapdata.tasks.captioning import CaptionPoint
 from gapdata.tasks.chat import Mark, Question
 from gapdata.tasks.labels import MissingLabel
@@ -112,6 +112,7 @@ class StreamQuestions:
         self.raw = raw
         self.classes = None if labels is None else {label: index for index, label in enumerate(labels)}
         self.samples_prompts = stream.data.task == "pointmap" and stream.data.prompts == "sampled"
+        self.in_image = stream.data.space == "image"
         self.views: OrderedDict[int, View] = OrderedDict()
 
     def order(self) -> StreamOrder:
@@ -159,6 +160,8 @@ class StreamQuestions:
         if self.samples_prompts:
             numbers = range(visit.share, data.questions_per_view, data.visits) if record.objects else range(0)
             return [(number, self._sampled(view, options, rng)) for number in numbers]
+        if self.in_image:
+            return [(0, image_boxes(view, options))] if visit.share == 0 else []
         # Prompts are shared out among questions, and questions among visits, once an epoch: it asks each of them once.
         sharing = generator_for(self.seed, "share", self.stream.name, record.key, str(visit.epoch))
         asked = questions(record, data.task, options, sharing)
@@ -169,7 +172,7 @@ class StreamQuestions:
         prompt = sample_prompt(view, rng)
         if prompt is None:
             raise UsageError(f"record {view.record.key}: no pixel to ask about", cure="use data.prompts = 'stored'")
-        render = pointmap.render if self.stream.data.points else pointmap.render_label
+        render = image_space.render_point if self.in_image else pointmap.render
         return render(view.record, prompt, taxonomy=options.taxonomy, missing_label=options.missing_label)
 
     def _varied(self, view: View, rng: np.random.Generator) -> View:
@@ -186,7 +189,7 @@ class StreamQuestions:
         if index in self.views:
             self.views.move_to_end(index)
             return self.views[index]
-        view = decode(self.reader[index], geometry=self.classes is not None or self.samples_prompts)
+        view = decode(self.reader[index], geometry=self.classes is not None or self.samples_prompts or self.in_image)
         self.views[index] = view
         size = view.images.nbytes + view.depth.nbytes + view.instances.nbytes
         while len(self.views) > max(1, CACHE_BYTES // size):
@@ -213,6 +216,19 @@ def question_options(recipe: DataRecipe) -> QuestionOptions:
         boxes=cast("TargetBox", recipe.boxes),
         caption_point=cast("CaptionPoint", recipe.caption_point),
     )
+
+
+def image_boxes(view: View, options: QuestionOptions) -> Question:
+    """Where the objects that detection asks for are in their images."""
+    taxonomy, missing_label = options.taxonomy, options.missing_label
+    found = detection.targets(
+        view.record,
+        min_visible_pixels=options.min_visible_pixels,
+        max_objects=options.max_objects,
+        taxonomy=taxonomy,
+        missing_label=missing_label,
+    )
+    return image_space.render_boxes(view.record, found, view.instances, taxonomy=taxonomy, missing_label=missing_label)
 
 
 def detection_question(record: Record, recipe: DataRecipe) -> Question:

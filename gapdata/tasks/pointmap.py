@@ -37,7 +37,6 @@ WITH_LABEL = (
 WITHOUT_LABEL = (
     'Where is the red cross in the first camera, [x, y, z] in metres ("pointmap")?\nOutput a JSON dictionary.'
 )
-LABEL_ALONE = 'What is at the red cross ("label")?\nOutput a JSON dictionary.'
 SEVERAL_WITH_LABEL = (
     'What is at each of the {count} numbered crosses ("label"), and where is it in the first camera, '
     '[x, y, z] in metres ("pointmap")?\n'
@@ -80,24 +79,6 @@ def render(
     return Question(
         text=image_placeholders(len(record)) + (WITHOUT_LABEL if answer.label is None else WITH_LABEL),
         answer=answer_text(answer),
-        marks=(Mark(frame=prompt.frame, pixel=prompt.pixel),),
-    )
-
-
-def render_label(
-    record: Record, prompt: Prompt, *, taxonomy: str | None = None, missing_label: MissingLabel = "label"
-) -> Question:
-    """The question what ``prompt.pixel`` of ``prompt.frame`` shows, and not where it is: nothing in it is geometry.
-
-    Raises:
-        ShardError: the prompt names a frame that the record does not have, or has no label.
-    """
-    label = _answer(record, prompt, taxonomy, missing_label).label
-    if label is None:
-        raise ShardError(f"record {record.key}: prompt {prompt.index} has no label to ask for")
-    return Question(
-        text=image_placeholders(len(record)) + LABEL_ALONE,
-        answer=f"```json\n{json.dumps({'label': label})}\n```",
         marks=(Mark(frame=prompt.frame, pixel=prompt.pixel),),
     )
 

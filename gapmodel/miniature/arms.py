@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gapmodel.miniature.recipe import MiniatureRecipe, StageRecipe
-from gapmodel.training.recipe import RunRecipe, TrainingRecipe
+from gapmodel.training.recipe import DataRecipe, RunRecipe, TrainingRecipe, TrainRecipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,22 +105,49 @@ def starting_recipe(recipe: MiniatureRecipe, seed: int, *, naive: bool = False, 
         seed=seed,
         model=model,
         processor=recipe.processor,
-        mixture={name: _fields(getattr(recipe, name)) for name in ("language", "stage1", "stage2")},
+        mixture={
+            **language_mixture(recipe),
+            **{name: _fields(getattr(recipe, name).data) for name in ("stage1", "stage2")},
+        },
     )
 
 
-def stage_recipe(
-    recipe: MiniatureRecipe, stage: StageRecipe, steps: int, seed: int, *, blind: bool = False
-) -> TrainingRecipe:
+def language_mixture(recipe: MiniatureRecipe) -> dict[str, dict[str, Any]]:
+    """Questions about marks and about objects in turn, however often an epoch visits a record for either."""
+    marks, boxes = recipe.language.marks, recipe.language.boxes
+    return {
+        "marks": _fields(marks),
+        "boxes": {**_fields(boxes), "weight": marks.visits / boxes.visits},
+    }
+
+
+def language_recipe(recipe: MiniatureRecipe, seed: int) -> TrainingRecipe:
+    """The training run of the language model before there are arms: towers and fusion stay as they are."""
+    stage = recipe.language
+    train = replace(recipe.train, steps=stage.steps, freeze=("visual", "geometry", "fusion"))
+    return _run(recipe, train, seed, stage.checkpoints, mixture=language_mixture(recipe))
+
+
+def stage_recipe(recipe: MiniatureRecipe, stage: StageRecipe, steps: int, seed: int) -> TrainingRecipe:
     """The training run of a stage: its checkpoints are equally many however many steps there are."""
-    frozen = ("visual", "geometry", "fusion") if blind else ("visual", "geometry")
-    every = math.ceil(steps / stage.checkpoints)
+    train = replace(
+        recipe.train,
+        steps=steps,
+        freeze=("visual", "geometry"),
+        visual_weight=stage.visual_weight,
+        asked_weight=stage.asked_weight,
+    )
+    return _run(recipe, train, seed, stage.checkpoints, data=stage.data)
+
+
+def _run(recipe: MiniatureRecipe, train: TrainRecipe, seed: int, checkpoints: int, **questions: Any) -> TrainingRecipe:
+    every = math.ceil(train.steps / checkpoints)
     return TrainingRecipe(
         seed=seed,
         model=recipe.model,
         processor=recipe.processor,
-        data=stage.data,
-        train=replace(recipe.train, steps=steps, freeze=frozen),
+        **questions,
+        train=train,
         run=RunRecipe(
             threads=recipe.threads,
             workers=recipe.workers,
@@ -134,5 +161,5 @@ def stage_recipe(
     )
 
 
-def _fields(stage: StageRecipe) -> dict[str, Any]:
-    return {name: getattr(stage.data, name) for name in stage.data.__slots__}
+def _fields(data: DataRecipe) -> dict[str, Any]:
+    return {name: getattr(data, name) for name in data.__slots__}

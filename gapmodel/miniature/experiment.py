@@ -20,14 +20,14 @@ from gapdata.atomic import write_atomically
 from gapdata.engine.allocation import keep_freed_memory
 from gapdata.errors import GapDataError
 from gapdata.seeding import generator_for
-from gapmodel.miniature.arms import Arm, StepCost, arms, budget, stage_recipe, starting_recipe
+from gapmodel.miniature.arms import Arm, StepCost, arms, budget, language_recipe, stage_recipe, starting_recipe
 from gapmodel.miniature.measure import (
     Missing,
     answer_loss,
     best_checkpoint,
     detect,
-    exact_answers,
     locate,
+    name_and_point,
     without_geometry,
 )
 from gapmodel.miniature.tasks import Task
@@ -133,9 +133,9 @@ def teach_tower(workspace: Workspace, name: str) -> dict[str, Any]:
 
 
 def teach_language(workspace: Workspace) -> dict[str, Any]:
-    """The language model's first lessons: what is at a mark, read from vision, geometry shut out. One for all arms."""
+    """The language model's first lessons: what is where in the images, geometry shut out. One model for all arms."""
     recipe, reader, out = workspace.recipe, workspace.reader("train"), workspace.language
-    seed, stage = recipe.scan_seed, recipe.language
+    seed = recipe.scan_seed
     described = starting_recipe(recipe, seed, blind=True)
     start = workspace.out / "starts" / "blind"
     if not start.is_dir():
@@ -144,14 +144,14 @@ def teach_language(workspace: Workspace) -> dict[str, Any]:
         load_tower(model.model.visual, workspace.out / "towers" / "vision.safetensors")
         start.parent.mkdir(exist_ok=True)
         save_model(model, processor, described, start)
-    training = stage_recipe(recipe, stage, stage.steps, seed, blind=True)
+    training = language_recipe(recipe, seed)
     cpu = _train(workspace, training, "train", out, start)
-    _, losses = best_checkpoint(read_log(out), stage.data.task)
+    losses = {name: best_checkpoint(read_log(out), name)[1] for name in training.mixture}
     with joined() as ranks:
         model, processor = load_model(out)
         model.to(ranks.device)
-        accuracy = exact_answers(model, processor, workspace.reader("test"), training, recipe.measure)
-    return {"training_cpu_seconds": cpu, "steps": stage.steps, "choosing_losses": losses, **accuracy}
+        found = name_and_point(model, processor, workspace.reader("test"), training, recipe.measure)
+    return {"training_cpu_seconds": cpu, "steps": recipe.language.steps, "choosing_losses": losses, **found}
 
 
 def make_starts(workspace: Workspace) -> dict[str, Any]:
@@ -236,10 +236,10 @@ def run_arm(workspace: Workspace, seed: int, arm: Arm) -> dict[str, Any]:
         asked = (model, processor, test, known, recipe.stage2.data, recipe.measure)
         compared = (model, processor, test, training, recipe.measure.windows, ranks.device)
         scores = {**detect(*asked), "loss": answer_loss(*compared)}
-        with without_geometry(model, "zeroed"):
-            zeroed = {**detect(*asked), "loss": answer_loss(*compared)}
-        with without_geometry(model, "strange"):
-            strange = {"loss": answer_loss(*compared)}
+        missing = {}
+        for how in MISSING:
+            with without_geometry(model, how):
+                missing[how] = {"loss": answer_loss(*compared)}
     return {
         "training_cpu_seconds": cpu,
         "stage1_steps": spent.stage1_steps,
@@ -250,7 +250,7 @@ def run_arm(workspace: Workspace, seed: int, arm: Arm) -> dict[str, Any]:
         "choosing_losses": losses,
         "last_training_loss": json.loads((out / "outcome.json").read_bytes())["last_loss"],
         "scores": scores,
-        "without_geometry": {"zeroed": zeroed, "strange": strange},
+        "without_geometry": missing,
     }
 
 

@@ -7,6 +7,8 @@ say nothing about it.
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +18,8 @@ import torch
 from torch import Tensor
 
 from gapdata.shards.reader import ShardReader
+from gapdata.tasks import image_space
+from gapdata.tasks.image_space import ImagePoint
 from gapmodel.data import in_batches
 from gapmodel.evaluation import detection, pointmap
 from gapmodel.evaluation.answering import Answerer
@@ -112,17 +116,17 @@ def answer_loss(
     return loss
 
 
-def exact_answers(
+def name_and_point(
     model: GapForConditionalGeneration,
     processor: GapProcessor,
     reader: ShardReader,
     recipe: TrainingRecipe,
     measure: MeasureRecipe,
 ) -> dict[str, float]:
-    """Share of held-out questions of a run's only stream whose answer is the true one to the letter, and of those whose
-    true answer is the commonest."""
-    recipe = replace(recipe, data=replace(recipe.data, split=SPLIT, mirror=False))
-    (stream,), mixture = make_streams(recipe, {"": reader}, processor, raw=False)
+    """Held-out marks: the share that is named rightly, the share that has the commonest name, and the median distance
+    between the point that is written and the true one, in shares of the image's width and height."""
+    asked_about = {"marks": {**recipe.mixture["marks"], "split": SPLIT, "mirror": False}}
+    (stream,), mixture = make_streams(replace(recipe, mixture=asked_about), {"": reader}, processor, raw=False)
     visits = [mixture.visit(number) for number in range(min(measure.prompts, len(mixture)))]
     examples = [example for visit in visits for example in stream.examples(visit)]
     truths = [processor.decode(example.input_ids[example.labels != IGNORED].tolist()) for example in examples]
@@ -134,8 +138,16 @@ def exact_answers(
         for batch in in_batches(asked, measure.batch_size)
         for text in generate_answers(model, processor, batch, longest)
     ]
-    right = sum(one == other for one, other in zip(found, truths, strict=True))
-    return {"right": right / len(truths), "commonest": max(map(truths.count, truths)) / len(truths)}
+    answers, known = ([image_space.parse_point(text) for text in texts] for texts in (found, truths))
+    pairs = [(one, other) for one, other in zip(answers, known, strict=True) if isinstance(other, ImagePoint)]
+    names = [other.label for _, other in pairs]
+    written = [(one, other) for one, other in pairs if isinstance(one, ImagePoint)]
+    distances = [math.dist(one.point, other.point) / image_space.SCALE for one, other in written]
+    return {
+        "right": sum(one.label == other.label for one, other in written) / len(pairs),
+        "commonest": max(map(names.count, names)) / len(pairs),
+        "point_error": statistics.median(distances) if distances else math.nan,
+    }
 
 
 def _answers(

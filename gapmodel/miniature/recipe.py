@@ -59,6 +59,23 @@ class StageRecipe:
     checkpoints: int = 10
     """Equally spaced models: stage 1's are measured (its point error by step), stage 2's chosen from."""
     data: DataRecipe = field(default_factory=DataRecipe)
+    visual_weight: float = 0.0
+    """As ``train.visual_weight`` (:mod:`gapmodel.dense`): the fusion is random, so the stage may ask every token."""
+    asked_weight: float = 0.0
+    """As ``train.asked_weight``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageRecipe:
+    """``[language]``: what the language model is taught before the experiment begins, from vision alone."""
+
+    steps: int = 2000
+    checkpoints: int = 5
+    """Measurements of the loss on the choosing scenes."""
+    marks: DataRecipe = field(default_factory=lambda: DataRecipe(prompts="sampled", space="image"))
+    """What is at a mark, and where in its image."""
+    boxes: DataRecipe = field(default_factory=lambda: DataRecipe(task="detection", space="image"))
+    """Which objects there are, and where in their images; asked as often as ``marks``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +107,8 @@ class MiniatureRecipe:
     processor: ProcessorConfig = field(default_factory=ProcessorConfig)
     vision: TowerRecipe = TowerRecipe()
     geometry: TowerRecipe = TowerRecipe()
-    language: StageRecipe = field(default_factory=lambda: StageRecipe(data=DataRecipe(prompts="sampled", points=False)))
-    """How the language model is taught to look and to name, from vision alone, before the experiment begins."""
+    language: LanguageRecipe = field(default_factory=LanguageRecipe)
+    """How the language model is taught to look, to name and to write numbers."""
     train: TrainRecipe = field(default_factory=TrainRecipe)
     """Of both stages and all arms; ``steps`` is each stage's own."""
     stage1: StageRecipe = StageRecipe()
@@ -139,8 +156,9 @@ def read_miniature(size: str, overrides: Sequence[str] = (), folder: Path | None
             "stage1.data.task must be pointmap, stage2.data.task detection": (
                 (recipe.stage1.data.task, recipe.stage2.data.task) == ("pointmap", "detection")
             ),
-            "language.data must ask for labels alone: task pointmap, prompts sampled, points false": (
-                recipe.language.data.task == "pointmap" and not recipe.language.data.points
+            "language.marks and language.boxes must ask for pointmap and detection in image space": (
+                [(data.task, data.space) for data in (recipe.language.marks, recipe.language.boxes)]
+                == [("pointmap", "image"), ("detection", "image")]
             ),
             "checkpoints must lie between 1 and the stage's steps": all(
                 1 <= stage.checkpoints <= stage.steps for stage in stages
@@ -148,6 +166,6 @@ def read_miniature(size: str, overrides: Sequence[str] = (), folder: Path | None
         },
         path,
     )
-    for stage in stages:
-        check_training_recipe(TrainingRecipe(model=recipe.model, data=stage.data, train=recipe.train), path)
+    for data in (recipe.language.marks, recipe.language.boxes, recipe.stage1.data, recipe.stage2.data):
+        check_training_recipe(TrainingRecipe(model=recipe.model, data=data, train=recipe.train), path)
     return recipe

@@ -29,7 +29,6 @@ ROWS: tuple[tuple[str, Callable[[Mapping[str, Any]], float], str], ...] = (
     ("boxes predicted for each true one", lambda run: run["scores"]["predicted"] / run["scores"]["true"], "ratio"),
     ("unreadable answers", lambda run: run["scores"]["unparsable"], "count"),
     ("cross-entropy of the true answers", lambda run: run["scores"]["loss"], "ratio"),
-    ("F1, geometry zeroed", lambda run: run["without_geometry"]["zeroed"][F1], "share"),
     ("cross-entropy, geometry zeroed", lambda run: run["without_geometry"]["zeroed"]["loss"], "ratio"),
     ("cross-entropy, another window's geometry", lambda run: run["without_geometry"]["strange"]["loss"], "ratio"),
     ("steps of stage 1", lambda run: run["stage1_steps"], "count"),
@@ -204,15 +203,11 @@ def _floor(summary: Summary) -> list[str]:
 def _geometry_sentence(name: str, runs: Mapping[int, Mapping[str, Any]]) -> str:
     zeroed, strange = ([run["without_geometry"][how] for run in runs.values()] for how in ("zeroed", "strange"))
     own = [run["scores"] for run in runs.values()]
-    f1 = np.mean([100 * (other[F1] - one[F1]) for one, other in zip(own, zeroed, strict=True)])
     rises = [
         np.mean([other["loss"] - one["loss"] for one, other in zip(own, others, strict=True)])
         for others in (zeroed, strange)
     ]
-    return (
-        f"- {name}: {f1:+.1f} points of F1 with zeros; cross-entropy {rises[0]:+.3f} with zeros and "
-        f"{rises[1]:+.3f} with another window's geometry"
-    )
+    return f"- {name}: cross-entropy {rises[0]:+.3f} with zeros and {rises[1]:+.3f} with another window's geometry"
 
 
 def _stage1_lines(summary: Summary) -> list[str]:
@@ -247,7 +242,8 @@ def _tower_lines(summary: Summary) -> list[str]:
         f"{geometry['other_frames']:.2f} m in the other (the same answer for all: "
         f"{geometry['constant_first_frame']:.2f} m and {geometry['constant_other_frames']:.2f} m)",
         f"- language model, from vision alone: {language['right']:.1%} of held-out marks named rightly (always the "
-        f"commonest name: {language['commonest']:.1%})",
+        f"commonest name: {language['commonest']:.1%}), and pointed at with a median error of "
+        f"{language['point_error']:.1%} of the image's sides",
     ]
 
 

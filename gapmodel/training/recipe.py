@@ -81,8 +81,9 @@ class DataRecipe:
     """Where the taxonomy has no name: ``label`` uses the record's own, ``drop`` leaves the object out."""
     marks: int = 1
     """Pixels that one pointmap question marks."""
-    points: bool = True
-    """Whether sampled prompts ask where the marked pixel is; without it they ask what it shows alone."""
+    space: str = "metric"
+    """Where pointmap and detection say that things are: ``metric``, or ``image``, where nothing is geometry (pointmap with
+    sampled prompts only; :mod:`gapdata.tasks.image_space`)."""
     boxes: str = "aligned"
     """Grounding's box: ``aligned`` (ScanRefer's) or ``oriented`` (the record's own)."""
     caption_point: str = "truth"
@@ -246,8 +247,8 @@ def _check_data(data: DataRecipe, where: str, path: Path | None) -> None:
         f"{where}.wording must be one of {', '.join(WORDINGS)}": data.wording in WORDINGS,
         f"{where}.convention must be extrinsic_zxy, intrinsic_zxy or empty": data.convention in ("", *CONVENTIONS),
         f"{where}.missing_label must be label or drop": data.missing_label in get_args(MissingLabel),
-        f"{where}.points may be false for sampled prompts only": (
-            data.points or (data.task == "pointmap" and data.prompts == "sampled")
+        f"{where}.space must be metric, or image (for detection, and for pointmap with sampled prompts)": (
+            data.space == "metric" or (data.space == "image" and (data.task == "detection" or _samples_prompts(data)))
         ),
         f"{where}.boxes must be aligned or oriented": data.boxes in get_args(TargetBox),
         f"{where}.caption_point must be truth or proposal": data.caption_point in get_args(CaptionPoint),
@@ -262,6 +263,10 @@ def _check_data(data: DataRecipe, where: str, path: Path | None) -> None:
         f"{where}.frames and .max_objects must not be negative": min(data.frames, data.max_objects) >= 0,
     }
     refuse_broken_rules(checks, path)
+
+
+def _samples_prompts(data: DataRecipe) -> bool:
+    return data.task == "pointmap" and data.prompts == "sampled"
 
 
 def _check(recipe: TrainingRecipe, path: Path | None) -> None:

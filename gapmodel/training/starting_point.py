@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from gapdata.errors import UsageError
-from gapdata.tasks import detection, pointmap
+from gapdata.tasks import detection, image_space, pointmap
 from gapdata.tasks.chat import IMAGE
 from gapdata.tasks.labels import object_label
 from gapdata.tasks.questions import questions
@@ -64,8 +64,9 @@ def _random_model(builds: Builds, recipe: TrainingRecipe) -> tuple[GapForConditi
     )
     answers = [pointmap.PointmapAnswer(point=(0.25, -1.5, 2.75), label=label) for label in (None, *labels)]
     texts = [
-        *("user\n", "assistant\n", "<1.0 seconds>", pointmap.WITH_LABEL, pointmap.WITHOUT_LABEL, pointmap.LABEL_ALONE),
+        *("user\n", "assistant\n", "<1.0 seconds>", pointmap.WITH_LABEL, pointmap.WITHOUT_LABEL),
         detection.PROMPT,
+        *(image_space.TEXTS if any(stream.data.space == "image" for stream in recipe.streams) else ()),
         *(pointmap.answer_text(answer) for answer in answers),
         detection.answer_text([box, box]),
         *(text for stream in recipe.streams for text in spoken_texts(builds[stream.build], stream.data)),
