@@ -82,8 +82,8 @@ class DataRecipe:
     marks: int = 1
     """Pixels that one pointmap question marks."""
     space: str = "metric"
-    """Where pointmap and detection say that things are: ``metric``, or ``image``, where nothing is geometry (pointmap with
-    sampled prompts only; :mod:`gapdata.tasks.image_space`)."""
+    """Where pointmap and detection say that things are: ``metric``, or ``image``, where nothing is geometry
+    (:mod:`gapdata.tasks.image_space`; of pointmap with sampled prompts only)."""
     boxes: str = "aligned"
     """Grounding's box: ``aligned`` (ScanRefer's) or ``oriented`` (the record's own)."""
     caption_point: str = "truth"
