@@ -44,7 +44,8 @@ def test_a_marked_pixel_is_asked_about_with_its_centre_in_thousandths() -> None:
     question = image_space.render_point(make_record(), make_prompt("chair", pixel=(0, 47)))
     assert question.answer == '```json\n{"label": "chair", "point_2d": [8, 990]}\n```'
     assert question.text.startswith("<image><image>What is at the red cross")
-    assert question.mark is not None and question.mark.pixel == (0, 47)
+    assert question.mark is not None
+    assert question.mark.pixel == (0, 47)
 
 
 def test_nothing_of_a_question_in_image_space_is_geometry() -> None:

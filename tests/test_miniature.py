@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -329,3 +332,36 @@ def test_the_whole_of_it_from_nothing_to_a_table_and_a_plot_and_again(tmp_path: 
     assert again.returncode == 0, again.stderr
     assert "14 of 14 tasks are finished already" in again.stdout
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "results").iterdir()}
+
+
+def at_work_on(path: Path) -> list[str]:
+    """The command lines of the processes that name ``path``."""
+    lines = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            lines.append(process.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return [line for line in lines if str(path) in line]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+def test_a_killed_experiment_leaves_nothing_at_work_in_its_directory(tmp_path: Path) -> None:
+    changes = [part for change in SMALLEST.split() for part in ("--set", change)]
+    command = [sys.executable, str(REPOSITORY / "pipelines" / "reproduce.py"), "--size", "quick", *changes]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    running = subprocess.Popen([*command, "--out", str(tmp_path)], env=environment, stdout=subprocess.DEVNULL)
+    try:
+        assert eventually(lambda: any("gapdata synth" in line for line in at_work_on(tmp_path)), seconds=120)
+    finally:
+        running.kill()
+        running.wait()
+    assert eventually(lambda: not at_work_on(tmp_path), seconds=30)
+
+
+def eventually(holds: Callable[[], bool], *, seconds: float) -> bool:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if holds():
+            return True
+        time.sleep(0.2)
+    return False

@@ -6,9 +6,11 @@ import json
 import math
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,7 @@ from gapmodel.miniature.measure import (
     name_and_point,
     without_geometry,
 )
-from gapmodel.miniature.tasks import Task
+from gapmodel.miniature.tasks import Task, end_with
 from gapmodel.miniature.towers import GeometryTower, VisionTower, load_tower, train_tower
 from gapmodel.miniature.views import label_names
 from gapmodel.miniature.workspace import Workspace
@@ -297,6 +299,9 @@ def _gapdata(*words: object) -> None:
     command = [sys.executable, "-m", "gapdata", *map(str, words)]
     root = str(Path(__file__).resolve().parent.parent.parent)
     path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
-    status = subprocess.run(command, check=False, env={**os.environ, "PYTHONPATH": path}).returncode
+    # What a worker started ends with it, else the next run would find it at work in the same directory.
+    ending = partial(end_with, os.getpid(), signal.SIGTERM)
+    environment = {**os.environ, "PYTHONPATH": path}
+    status = subprocess.run(command, check=False, env=environment, preexec_fn=ending).returncode
     if status not in (0, QUARANTINED):
         raise GapDataError(f"`gapdata {words[0]}` ended with status {status}", cure="see what it said above")

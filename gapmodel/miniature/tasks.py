@@ -91,7 +91,7 @@ def _start_worker(workspace: Workspace) -> tuple[Connection, Any]:
     # Set before the worker starts, because libraries read it when they are loaded.
     if workspace.recipe.threads:
         os.environ["OMP_NUM_THREADS"] = str(workspace.recipe.threads)
-    process = context.Process(target=_serve, args=(theirs, workspace))
+    process = context.Process(target=_serve, args=(theirs, workspace, os.getpid()))
     process.start()
     theirs.close()
     return ours, process
@@ -110,10 +110,9 @@ def _outcome(task: Task, connection: Connection) -> str:
     return task.name
 
 
-def _serve(connection: Connection, workspace: Workspace) -> None:
+def _serve(connection: Connection, workspace: Workspace, parent: int) -> None:
     """A worker: does the tasks that it is sent, one after another, until it is sent ``None``."""
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with(parent, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import torch
     from transformers.utils import logging
@@ -123,6 +122,14 @@ def _serve(connection: Connection, workspace: Workspace) -> None:
         torch.set_num_threads(workspace.recipe.threads)
     while (task := connection.recv()) is not None:
         connection.send(_done(workspace, task))
+
+
+def end_with(parent: int, how: int) -> None:
+    """Have Linux end this process by the signal ``how`` when the one that started it ends; at once if it has ended."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, how)
+        if os.getppid() != parent:
+            signal.raise_signal(how)
 
 
 def _done(workspace: Workspace, task: Task) -> GapDataError | None:
