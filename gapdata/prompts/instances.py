@@ -13,6 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.geometry.camera import Intrinsics
+from gapdata.prompts.borders import SensorCheck, checked_mask
+from gapdata.prompts.cast_image import cast_image
+from gapdata.prompts.mesh_vertices import MeshVertices
 from gapdata.prompts.ray_casting import MeshCaster
 from gapdata.sources.base import Annotation
 
@@ -54,9 +57,11 @@ class InstanceRenderer:
     """
 
     def __init__(self, annotation: Annotation, tolerance: float, relative_tolerance: float) -> None:
-        self._caster = MeshCaster(annotation)
-        self._tolerance = np.float32(tolerance)
-        self._relative_tolerance = np.float32(relative_tolerance)
+        self._mesh = MeshCaster(annotation)
+        self._vertices = MeshVertices(annotation)
+        self._check = SensorCheck(
+            tolerance=np.float32(tolerance), relative_tolerance=np.float32(relative_tolerance)
+        )
 
     @property
     def notes(self) -> Mapping[str, int]:
@@ -74,10 +79,7 @@ class InstanceRenderer:
             depth: (H, W) float32 metres registered to the frame, 0 where invalid; such pixels cannot be checked and
                 keep the mesh's object.
         """
-        mesh_depth, ids = self._caster.cast_image(camera, camera_to_world)
-        margin = np.maximum(self._tolerance, self._relative_tolerance * depth)
-        contradicted = (depth > 0) & ~(np.abs(mesh_depth - depth) <= margin)
-        return np.where(contradicted, 0, ids + 1).astype(np.uint16)
+        return checked_mask(cast_image(self._mesh, self._vertices, camera, camera_to_world), depth, self._check)
 
 
 def visible_pixels(masks: NDArray[np.uint16]) -> dict[int, tuple[int, ...]]:

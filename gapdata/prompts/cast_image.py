@@ -1,0 +1,267 @@
+"""Depth and object of every pixel of a labelled mesh, by rays through a fifteenth of them.
+
+Rays go through every eighth pixel of every eighth row first. Where the four that enclose a cell lie on one plane of one
+object, the pixels between are taken from that plane; other cells are halved, down to the single pixel, and rays go
+through their centres and through the middles of those edges whose ends differ. So large faces cost next to nothing.
+
+What is smaller than a cell would fall between its rays. Therefore every vertex of the mesh is projected, and one that
+lies before its cell's plane, or on it with another object, halves the cell, and all its middles are cast. What is left
+to suggestion is said: a pixel is *settled* once a ray went through it, or once it lies in the middle between two
+opposite neighbours of one surface at a border that is straight there. :mod:`gapdata.prompts.borders` casts the others
+where they matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.geometry.camera import Intrinsics
+from gapdata.prompts.mesh_vertices import MeshVertices, ProjectedVertices
+from gapdata.prompts.ray_casting import MeshCaster
+
+FLATNESS = np.float32(0.02)
+"""Twist of inverse depth over a cell, as a share of it, up to which its four corners count as lying on one plane."""
+STEEPEST_RATIO = np.float32(1.1)
+"""Ratio of the depths at the ends of a cell's edge beyond which it is no single surface."""
+BEHIND = np.float32(0.002)
+"""Share of inverse depth by which a vertex of another object may lie behind a cell's plane and still count as seen."""
+BEFORE = np.float32(0.02)
+"""Share of inverse depth by which a vertex of the same object may lie before a cell's plane: that bends its depth, not
+its id."""
+COARSEST = 8  # pixels
+HALF = np.float32(0.5)
+
+# Corners of a cell: upper left, upper right, lower left, lower right. Edges: upper, lower, left, right, between these:
+FIRST, SECOND = [0, 2, 0, 1], [1, 3, 2, 3]
+
+
+class CastImage:
+    """A frame of the mesh. Pixels are addressed by their place in a raster of whole cells and one more row and column:
+    row * ``stride`` + column.
+
+    Args:
+        mesh: to cast rays at.
+        camera: of the frame.
+        camera_to_world: (4, 4) in the mesh's world.
+    """
+
+    def __init__(self, mesh: MeshCaster, camera: Intrinsics, camera_to_world: NDArray[np.float64]) -> None:
+        self._mesh = mesh
+        self.camera = _padded(camera)
+        self.stride = self.camera.width
+        self._rays = _rays(self.camera)
+        self._turn = camera_to_world[:3, :3].T.astype(np.float32)
+        self._origin = camera_to_world[:3, 3].astype(np.float32)
+        size = self.camera.width * self.camera.height
+        self.nearness = np.empty(size, dtype=np.float32)  # inverse z-depth, per metre, 0 where nothing is hit
+        self.values = np.empty(size, dtype=np.uint16)  # object id + 1, 0 where none
+        self.settled = np.zeros(size, dtype=bool)
+
+    def cast(self, places: NDArray[np.intp]) -> None:
+        """Settle pixels (n,) by a ray through each."""
+        found = self._mesh.cast(self._origin, self._rays[places] @ self._turn)
+        self.nearness[places], self.values[places] = found
+        self.settled[places] = True
+
+    def suggest(self, places: NDArray[np.intp], nearness: NDArray[np.float32], values: NDArray[np.uint16]) -> None:
+        """What pixels show as far as their surroundings tell."""
+        self.nearness[places], self.values[places] = nearness, values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _CellVertices:
+    """Vertices in cells, (n,) each."""
+
+    cell: NDArray[np.intp]  # place in the list of cells
+    right: NDArray[np.float32]  # from the cell's left edge, as a share of it
+    down: NDArray[np.float32]
+    nearness: NDArray[np.float32]
+    value: NDArray[np.uint16]
+
+    def within(self, split: NDArray[np.bool_]) -> _CellVertices:
+        """Those in the cells that are halved, in the list of these cells' quarters: all upper left ones first, then all
+        upper right, lower left and lower right ones."""
+        kept = np.flatnonzero(split[self.cell])
+        right, down = self.right[kept] * 2, self.down[kept] * 2
+        on_right, below = right >= 1, down >= 1
+        places = np.cumsum(split) - 1
+        quarter = (2 * below + on_right) * np.count_nonzero(split)
+        return _CellVertices(
+            cell=places[self.cell[kept]] + quarter,
+            right=right - on_right,
+            down=down - below,
+            nearness=self.nearness[kept],
+            value=self.value[kept],
+        )
+
+
+def cast_image(
+    mesh: MeshCaster, vertices: MeshVertices, camera: Intrinsics, camera_to_world: NDArray[np.float64]
+) -> CastImage:
+    """The mesh as a camera sees it; see this module."""
+    image = CastImage(mesh, camera, camera_to_world)
+    cells = _cast_coarsely(image)
+    members = _in_cells(vertices.project(image.camera, camera_to_world), image)
+    step = COARSEST
+    while step > 1:
+        split, odd = _refine(image, cells, members, step)
+        if step > 2:
+            members = members.within(split)
+            cells = (cells[split] + _offsets(image.stride, step // 2, (0, 1, 2, 3))[:, None]).ravel()
+        step //= 2
+    return image
+
+
+def _cast_coarsely(image: CastImage) -> NDArray[np.intp]:
+    """Cast the coarsest grid and fill all its cells as if they were planes; their upper left corners, (n,) row by
+    row."""
+    height, stride = image.camera.height, image.stride
+    raster = np.arange(height * stride).reshape(height, stride)
+    grid = raster[::COARSEST, ::COARSEST]
+    image.cast(grid.ravel())
+    nearness, values = image.nearness[grid], image.values[grid]
+    share = np.arange(COARSEST, dtype=np.float32) / COARSEST
+    drop = np.diff(nearness, axis=0)
+    rows = (nearness[:-1, None] + share[:, None] * drop[:, None]).reshape(height - 1, -1)
+    ends = np.stack([rows[:, :-1], rows[:, 1:]], axis=-1).reshape(-1, 2)
+    filled = (ends @ np.stack([1 - share, share])).reshape(height - 1, stride - 1)
+    image.nearness.reshape(height, stride)[:-1, :-1] = filled
+    image.values.reshape(height, stride)[:-1, :-1] = values[:-1, :-1].repeat(COARSEST, 0).repeat(COARSEST, 1)
+    return grid[:-1, :-1].ravel()
+
+
+def _in_cells(vertices: ProjectedVertices, image: CastImage) -> _CellVertices:
+    """Vertices by the cell of the coarsest grid that they lie in."""
+    u, v = vertices.column / np.float32(COARSEST), vertices.row / np.float32(COARSEST)
+    column, row = u.astype(np.intp), v.astype(np.intp)
+    cells_in_row = (image.stride - 1) // COARSEST
+    return _CellVertices(
+        cell=row * cells_in_row + column, right=u - column, down=v - row, nearness=vertices.nearness, value=vertices.value
+    )
+
+
+def _refine(
+    image: CastImage, cells: NDArray[np.intp], members: _CellVertices, step: int
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Fill the cells that are planes and cast the middles of the others.
+
+    Returns:
+        Which cells are not planes, and which of them only for a vertex of theirs.
+    """
+    corners = cells + _offsets(image.stride, step, (0, 1, 2, 3))[:, None]
+    nearness, values = image.nearness[corners], image.values[corners]  # (4, n)
+    one, other = nearness[FIRST], nearness[SECOND]
+    broken = (values[FIRST] != values[SECOND]) | (np.maximum(one, other) > np.minimum(one, other) * STEEPEST_RATIO)
+    twist = np.abs(nearness[0] - nearness[1] - nearness[2] + nearness[3])
+    split = broken.any(axis=0) | (twist > FLATNESS * nearness.min(axis=0))
+    odd = _odd_cells(~split, nearness, values, members)
+    split |= odd
+    if step < COARSEST:
+        _fill(image, cells, nearness, values, np.flatnonzero(~split), step)
+    chosen = np.flatnonzero(split)
+    one, other, broken, odd_cells = one[:, chosen], other[:, chosen], broken[:, chosen], odd[chosen]
+    middles = cells[chosen] + _offsets(image.stride, step // 2, (1, 5, 2, 6))[:, None]
+    image.suggest(middles, (one + other) * HALF, values[:, chosen][FIRST])
+    centres = cells[chosen] + (step // 2) * (image.stride + 1)
+    wanted = middles[broken | odd_cells]
+    if step > 2:
+        image.cast(_distinct(np.concatenate([wanted, centres])))
+    else:
+        image.cast(_distinct(wanted))
+        _settle_centres(image, corners[:, chosen], middles, centres, odd_cells)
+    return split, odd
+
+
+def _odd_cells(
+    planes: NDArray[np.bool_], nearness: NDArray[np.float32], values: NDArray[np.uint16], members: _CellVertices
+) -> NDArray[np.bool_]:
+    """Which of the cells that look like planes have a vertex before their plane, or on it with another object."""
+    asked = np.flatnonzero(planes[members.cell])
+    cell = members.cell[asked]
+    corner = nearness[0, cell]
+    plane = corner + members.right[asked] * (nearness[1, cell] - corner)
+    plane += members.down[asked] * (nearness[2, cell] - corner)
+    plane *= np.where(members.value[asked] == values[0, cell], 1 + BEFORE, 1 - BEHIND)
+    odd = np.zeros(len(planes), dtype=bool)
+    odd[cell[members.nearness[asked] > plane]] = True
+    return odd
+
+
+def _fill(
+    image: CastImage,
+    cells: NDArray[np.intp],
+    nearness: NDArray[np.float32],
+    values: NDArray[np.uint16],
+    chosen: NDArray[np.intp],
+    step: int,
+) -> None:
+    """Fill cells from the planes through their corners; the right and the lower edge belong to their neighbours."""
+    places = cells[chosen, None] + (np.arange(step)[:, None] * image.stride + np.arange(step)).ravel()
+    image.suggest(places, nearness[:, chosen].T @ _bilinear(step), values[0, chosen, None])
+
+
+def _settle_centres(
+    image: CastImage,
+    corners: NDArray[np.intp],
+    middles: NDArray[np.intp],
+    centres: NDArray[np.intp],
+    odd: NDArray[np.bool_],
+) -> None:
+    """The centres of cells of two pixels. Two opposite neighbours on one surface have it between them if the border
+    that crosses the cell is straight; where no two agree, or two and two on different surfaces, a ray decides."""
+    one = np.concatenate([corners[:2], middles[[0, 2]]])
+    other = np.concatenate([corners[[3, 2]], middles[[1, 3]]])
+    near, far = image.nearness[one], image.nearness[other]
+    value = image.values[one]
+    agree = (value == image.values[other]) & (np.maximum(near, far) <= np.minimum(near, far) * STEEPEST_RATIO)
+    pair = agree.argmax(axis=0), np.arange(len(centres))
+    shown = value[pair]
+    sure = agree[pair] & ~odd & ~(agree & (value != shown)).any(axis=0)
+    image.suggest(centres, (near[pair] + far[pair]) * HALF, shown)
+    image.settled[centres] = True
+    image.cast(centres[~sure])
+
+
+def _offsets(stride: int, half: int, places: Sequence[int]) -> NDArray[np.intp]:
+    """Offsets in the raster of the corners of a cell of size ``half`` (0 ... 3), and of those one cell further on:
+    to the right of the lower left (5 below it, 6 beside it)."""
+    offsets = {0: 0, 1: half, 2: half * stride, 3: half * stride + half}
+    offsets |= {5: 2 * half * stride + half, 6: half * stride + 2 * half}
+    return np.array([offsets[place] for place in places])
+
+
+def _distinct(places: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Sorted, each once: rays of neighbouring pixels in turn meet the same parts of the mesh."""
+    ordered = np.sort(places)
+    first = np.ones(len(ordered), dtype=bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return ordered[first]
+
+
+@lru_cache(maxsize=4)
+def _bilinear(step: int) -> NDArray[np.float32]:
+    """(4, step * step) weights of a cell's corners at its pixels."""
+    share = np.arange(step, dtype=np.float32) / step
+    down, right = np.repeat(share, step), np.tile(share, step)
+    weights = np.stack([(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right])
+    weights.flags.writeable = False
+    return weights
+
+
+def _padded(camera: Intrinsics) -> Intrinsics:
+    """The camera of whole cells and one more column and row on the right and below."""
+    width, height = (-(-side // COARSEST) * COARSEST + 1 for side in (camera.width, camera.height))
+    return camera.cropped(0, 0, width, height)
+
+
+@lru_cache(maxsize=4)
+def _rays(camera: Intrinsics) -> NDArray[np.float32]:
+    """(H * W, 3) directions of all pixels."""
+    rays = camera.rays().astype(np.float32).reshape(-1, 3)
+    rays.flags.writeable = False
+    return rays
