@@ -32,7 +32,8 @@ class SensorCheck:
         """
         # Over the mesh's depth m: |1 - depth / m| <= max(tolerance / m, relative_tolerance * depth / m).
         ratio = depth * nearness
-        margin = np.maximum(ratio * self.relative_tolerance, nearness * self.tolerance)
+        margin = nearness * self.tolerance
+        np.maximum(margin, ratio * self.relative_tolerance, out=margin)
         ratio -= 1
         np.abs(ratio, out=ratio)
         agreed = ratio <= margin
@@ -53,28 +54,32 @@ def checked_mask(image: CastImage, depth: NDArray[np.float32], check: SensorChec
     shape = (image.camera.height, image.stride)
     mask = image.values.reshape(shape)[inside] * check.agrees(image.nearness.reshape(shape)[inside], depth)
     shown, seen = mask.ravel(), np.ascontiguousarray(depth).ravel()
-    beside = np.flatnonzero(mask[:, 1:] != mask[:, :-1])
-    beside += beside // max(width - 1, 1)
-    below = np.flatnonzero(mask[1:] != mask[:-1])
-    pixels = _unsettled(np.concatenate([beside, beside + 1, below, below + width]), image, width)
+    pixels = np.flatnonzero(_beside_others(mask) & ~image.settled.reshape(shape)[inside])
     while len(pixels):
         places = _places(pixels, image, width)
         image.cast(places)
         found = image.values[places] * check.agrees(image.nearness[places], seen[pixels])
         changed = pixels[found != shown[pixels]]
         shown[pixels] = found
-        pixels = _unsettled(_differing(changed, shown, width), image, width)
+        beside = _differing(changed, shown, width)
+        pixels = np.unique(beside[~image.settled[_places(beside, image, width)]])
     return mask
+
+
+def _beside_others(mask: NDArray[np.uint16]) -> NDArray[np.bool_]:
+    """Which pixels have a neighbour of another value."""
+    found = np.zeros(mask.shape, dtype=bool)
+    beside, below = mask[:, 1:] != mask[:, :-1], mask[1:] != mask[:-1]
+    found[:, 1:] = beside
+    found[:, :-1] |= beside
+    found[1:] |= below
+    found[:-1] |= below
+    return found
 
 
 def _places(pixels: NDArray[np.intp], image: CastImage, width: int) -> NDArray[np.intp]:
     """Pixels (row * width + column) in the image's raster."""
     return pixels + pixels // width * (image.stride - width)
-
-
-def _unsettled(pixels: NDArray[np.intp], image: CastImage, width: int) -> NDArray[np.intp]:
-    """Those that no ray has gone through, sorted, each once."""
-    return np.unique(pixels[~image.settled[_places(pixels, image, width)]])
 
 
 def _differing(pixels: NDArray[np.intp], shown: NDArray[np.uint16], width: int) -> NDArray[np.intp]:

@@ -64,7 +64,7 @@ class CastImage:
 
     def cast(self, places: NDArray[np.intp]) -> None:
         """Settle pixels (n,) by a ray through each."""
-        found = self._mesh.cast(self._origin, self._rays[places] @ self._turn)
+        found = self._mesh.cast(self._origin, np.take(self._rays, places, axis=0) @ self._turn)
         self.nearness[places], self.values[places] = found
         self.settled[places] = True
 
@@ -86,17 +86,17 @@ class _CellVertices:
     def within(self, split: NDArray[np.bool_]) -> _CellVertices:
         """Those in the cells that are halved, in the list of these cells' quarters: all upper left ones first, then all
         upper right, lower left and lower right ones."""
-        kept = np.flatnonzero(split[self.cell])
-        right, down = self.right[kept] * 2, self.down[kept] * 2
+        kept = np.flatnonzero(np.take(split, self.cell))
+        right, down = np.take(self.right, kept) * 2, np.take(self.down, kept) * 2
         on_right, below = right >= 1, down >= 1
         places = np.cumsum(split) - 1
         quarter = (2 * below + on_right) * np.count_nonzero(split)
         return _CellVertices(
-            cell=places[self.cell[kept]] + quarter,
+            cell=np.take(places, np.take(self.cell, kept)) + quarter,
             right=right - on_right,
             down=down - below,
-            nearness=self.nearness[kept],
-            value=self.value[kept],
+            nearness=np.take(self.nearness, kept),
+            value=np.take(self.value, kept),
         )
 
 
@@ -154,7 +154,7 @@ def _refine(
         Which cells are not planes, and which of them only for a vertex of theirs.
     """
     corners = cells + _offsets(image.stride, step, (0, 1, 2, 3))[:, None]
-    nearness, values = image.nearness[corners], image.values[corners]  # (4, n)
+    nearness, values = np.take(image.nearness, corners), np.take(image.values, corners)  # (4, n)
     one, other = nearness[FIRST], nearness[SECOND]
     broken = (values[FIRST] != values[SECOND]) | (np.maximum(one, other) > np.minimum(one, other) * STEEPEST_RATIO)
     twist = np.abs(nearness[0] - nearness[1] - nearness[2] + nearness[3])
@@ -164,16 +164,17 @@ def _refine(
     if step < COARSEST:
         _fill(image, cells, nearness, values, np.flatnonzero(~split), step)
     chosen = np.flatnonzero(split)
-    one, other, broken, odd_cells = one[:, chosen], other[:, chosen], broken[:, chosen], odd[chosen]
+    one, other, first = (np.take(array, chosen, axis=1) for array in (one, other, values[FIRST]))
+    odd_cells = odd[chosen]
     middles = cells[chosen] + _offsets(image.stride, step // 2, (1, 5, 2, 6))[:, None]
-    image.suggest(middles, (one + other) * HALF, values[:, chosen][FIRST])
+    image.suggest(middles, (one + other) * HALF, first)
     centres = cells[chosen] + (step // 2) * (image.stride + 1)
-    wanted = middles[broken | odd_cells]
+    wanted = middles[np.take(broken, chosen, axis=1) | odd_cells]
     if step > 2:
         image.cast(_distinct(np.concatenate([wanted, centres])))
     else:
         image.cast(_distinct(wanted))
-        _settle_centres(image, corners[:, chosen], middles, centres, odd_cells)
+        _settle_centres(image, np.take(corners, chosen, axis=1), middles, centres, odd_cells)
     return split, odd
 
 
@@ -181,14 +182,14 @@ def _odd_cells(
     planes: NDArray[np.bool_], nearness: NDArray[np.float32], values: NDArray[np.uint16], members: _CellVertices
 ) -> NDArray[np.bool_]:
     """Which of the cells that look like planes have a vertex before their plane, or on it with another object."""
-    asked = np.flatnonzero(planes[members.cell])
-    cell = members.cell[asked]
-    corner = nearness[0, cell]
-    plane = corner + members.right[asked] * (nearness[1, cell] - corner)
-    plane += members.down[asked] * (nearness[2, cell] - corner)
-    plane *= np.where(members.value[asked] == values[0, cell], 1 + BEFORE, 1 - BEHIND)
+    asked = np.flatnonzero(np.take(planes, members.cell))
+    cell = np.take(members.cell, asked)
+    corner = np.take(nearness[0], cell)
+    plane = corner + np.take(members.right, asked) * (np.take(nearness[1], cell) - corner)
+    plane += np.take(members.down, asked) * (np.take(nearness[2], cell) - corner)
+    plane *= np.where(np.take(members.value, asked) == np.take(values[0], cell), 1 + BEFORE, 1 - BEHIND)
     odd = np.zeros(len(planes), dtype=bool)
-    odd[cell[members.nearness[asked] > plane]] = True
+    odd[cell[np.take(members.nearness, asked) > plane]] = True
     return odd
 
 
@@ -202,7 +203,7 @@ def _fill(
 ) -> None:
     """Fill cells from the planes through their corners; the right and the lower edge belong to their neighbours."""
     places = cells[chosen, None] + (np.arange(step)[:, None] * image.stride + np.arange(step)).ravel()
-    image.suggest(places, nearness[:, chosen].T @ _bilinear(step), values[0, chosen, None])
+    image.suggest(places, np.take(nearness, chosen, axis=1).T @ _bilinear(step), values[0, chosen, None])
 
 
 def _settle_centres(
@@ -216,9 +217,9 @@ def _settle_centres(
     that crosses the cell is straight; where no two agree, or two and two on different surfaces, a ray decides."""
     one = np.concatenate([corners[:2], middles[[0, 2]]])
     other = np.concatenate([corners[[3, 2]], middles[[1, 3]]])
-    near, far = image.nearness[one], image.nearness[other]
-    value = image.values[one]
-    agree = (value == image.values[other]) & (np.maximum(near, far) <= np.minimum(near, far) * STEEPEST_RATIO)
+    near, far = np.take(image.nearness, one), np.take(image.nearness, other)
+    value = np.take(image.values, one)
+    agree = (value == np.take(image.values, other)) & (np.maximum(near, far) <= np.minimum(near, far) * STEEPEST_RATIO)
     pair = agree.argmax(axis=0), np.arange(len(centres))
     shown = value[pair]
     sure = agree[pair] & ~odd & ~(agree & (value != shown)).any(axis=0)

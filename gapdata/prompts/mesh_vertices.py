@@ -57,12 +57,15 @@ class MeshVertices:
             # Distance beyond the plane through the camera and one edge of the image.
             met &= focal * across - edge * z <= RADIUS * np.hypot(focal, edge)
         chosen = self._of_bricks(np.flatnonzero(met))
-        x, y, z = turn @ (self._vertices[:, chosen] - origin[:, None])
+        x, y, z = turn @ (np.take(self._vertices, chosen, axis=1) - origin[:, None])
         nearness = np.float32(1) / np.maximum(z, NEAR)
         u, v = x * nearness * fx + cx, y * nearness * fy + cy
         inside = np.flatnonzero((z > NEAR) & (u >= 0) & (v >= 0) & (u < right) & (v < below))
         return ProjectedVertices(
-            column=u[inside], row=v[inside], nearness=nearness[inside], value=self._values[chosen[inside]]
+            column=np.take(u, inside),
+            row=np.take(v, inside),
+            nearness=np.take(nearness, inside),
+            value=np.take(self._values, np.take(chosen, inside)),
         )
 
     def _of_bricks(self, bricks: NDArray[np.intp]) -> NDArray[np.intp]:
