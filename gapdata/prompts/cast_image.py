@@ -26,7 +26,7 @@ from gapdata.prompts.ray_casting import MeshCaster
 
 FLATNESS = np.float32(0.02)
 """Twist of inverse depth over a cell, as a share of it, up to which its four corners count as lying on one plane."""
-STEEPEST_RATIO = np.float32(1.1)
+STEEPEST_RATIO = np.float32(1.05)
 """Ratio of the depths at the ends of a cell's edge beyond which it is no single surface."""
 BEHIND = np.float32(0.002)
 """Share of inverse depth by which a vertex of another object may lie behind a cell's plane and still count as seen."""
@@ -54,9 +54,11 @@ class CastImage:
         self._mesh = mesh
         self.camera = _padded(camera)
         self.stride = self.camera.width
-        self._rays = _rays(self.camera)
-        self._turn = camera_to_world[:3, :3].T.astype(np.float32)
-        self._origin = camera_to_world[:3, 3].astype(np.float32)
+        right, down, forward = camera_to_world[:3, :3].T
+        across, below = right / camera.fx, down / camera.fy
+        # Directions are linear in column and row: computing them is cheaper than looking them up.
+        self._directions = np.stack([across, below, forward - camera.cx * across - camera.cy * below], axis=1)
+        self._origin = camera_to_world[:3, 3]
         size = self.camera.width * self.camera.height
         self.nearness = np.empty(size, dtype=np.float32)  # inverse z-depth, per metre, 0 where nothing is hit
         self.values = np.empty(size, dtype=np.uint16)  # object id + 1, 0 where none
@@ -64,8 +66,13 @@ class CastImage:
 
     def cast(self, places: NDArray[np.intp]) -> None:
         """Settle pixels (n,) by a ray through each."""
-        found = self._mesh.cast(self._origin, np.take(self._rays, places, axis=0) @ self._turn)
-        self.nearness[places], self.values[places] = found
+        row = places // self.stride
+        column, row = (places - row * self.stride).astype(np.float32), row.astype(np.float32)
+        rays = np.empty((len(places), 6), dtype=np.float32)
+        rays[:, :3] = self._origin
+        for axis, (across, below, constant) in enumerate(self._directions.astype(np.float32), start=3):
+            rays[:, axis] = column * across + row * below + constant
+        self.nearness[places], self.values[places] = self._mesh.cast(rays)
         self.settled[places] = True
 
     def suggest(self, places: NDArray[np.intp], nearness: NDArray[np.float32], values: NDArray[np.uint16]) -> None:
@@ -169,9 +176,9 @@ def _refine(
     middles = cells[chosen] + _offsets(image.stride, step // 2, (1, 5, 2, 6))[:, None]
     image.suggest(middles, (one + other) * HALF, first)
     centres = cells[chosen] + (step // 2) * (image.stride + 1)
-    wanted = middles[np.take(broken, chosen, axis=1) | odd_cells]
+    wanted = middles if step == COARSEST else middles[np.take(broken, chosen, axis=1) | odd_cells]
     if step > 2:
-        image.cast(_distinct(np.concatenate([wanted, centres])))
+        image.cast(_distinct(np.concatenate([wanted.ravel(), centres])))
     else:
         image.cast(_distinct(wanted))
         _settle_centres(image, np.take(corners, chosen, axis=1), middles, centres, odd_cells)
@@ -258,11 +265,3 @@ def _padded(camera: Intrinsics) -> Intrinsics:
     """The camera of whole cells and one more column and row on the right and below."""
     width, height = (-(-side // COARSEST) * COARSEST + 1 for side in (camera.width, camera.height))
     return camera.cropped(0, 0, width, height)
-
-
-@lru_cache(maxsize=4)
-def _rays(camera: Intrinsics) -> NDArray[np.float32]:
-    """(H * W, 3) directions of all pixels."""
-    rays = camera.rays().astype(np.float32).reshape(-1, 3)
-    rays.flags.writeable = False
-    return rays

@@ -26,20 +26,16 @@ class MeshCaster:
         )
         self._face_values = _face_values(annotation)
 
-    def cast(
-        self, origin: NDArray[np.float32], directions: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
+    def cast(self, rays: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
         """What rays hit first.
 
         Args:
-            origin: (3,) metres, world.
-            directions: (n, 3) in the world, of length 1 along the camera's z: distance along them is z-depth.
+            rays: (n, 6) origin and direction, metres, world; directions have length 1 along the camera's z, so that
+                distance along them is z-depth.
 
         Returns:
             Inverse z-depth, (n,) per metre, 0 where nothing is hit, and object id + 1, (n,), 0 where there is none.
         """
-        rays = np.empty((len(directions), 6), dtype=np.float32)
-        rays[:, :3], rays[:, 3:] = origin, directions
         hits = self._scene.cast_rays(self._tensor(rays), nthreads=1)
         # A miss is at infinity, and its face has the largest number there is: clipped, it is the one without object.
         values = np.take(self._face_values, hits["primitive_ids"].numpy(), mode="clip")
