@@ -170,18 +170,19 @@ def _refine(
     split |= odd
     if step < COARSEST:
         _fill(image, cells, nearness, values, np.flatnonzero(~split), step)
-    chosen = np.flatnonzero(split)
-    one, other, first = (np.take(array, chosen, axis=1) for array in (one, other, values[FIRST]))
-    odd_cells = odd[chosen]
-    middles = cells[chosen] + _offsets(image.stride, step // 2, (1, 5, 2, 6))[:, None]
-    image.suggest(middles, (one + other) * HALF, first)
-    centres = cells[chosen] + (step // 2) * (image.stride + 1)
-    wanted = middles if step == COARSEST else middles[np.take(broken, chosen, axis=1) | odd_cells]
-    if step > 2:
-        image.cast(_distinct(np.concatenate([wanted.ravel(), centres])))
-    else:
-        image.cast(_distinct(wanted))
-        _settle_centres(image, np.take(corners, chosen, axis=1), middles, centres, odd_cells)
+    chosen = np.flatnonzero(split) if step > 2 else np.flatnonzero(odd)
+    if step == 2:
+        # The last pixels are left to their borders' rays: until then they show what their cell's corner shows.
+        unsure = np.flatnonzero(split)
+        _fill(image, cells, np.broadcast_to(nearness[0], nearness.shape), values, unsure, step)
+    middles = np.take(cells, chosen) + _offsets(image.stride, step // 2, (1, 5, 2, 6))[:, None]
+    wanted = middles
+    if 2 < step < COARSEST:
+        one, other, first = (np.take(array, chosen, axis=1) for array in (one, other, values[FIRST]))
+        image.suggest(middles, (one + other) * HALF, first)
+        wanted = middles[np.take(broken, chosen, axis=1) | odd[chosen]]
+    centres = np.take(cells, chosen) + (step // 2) * (image.stride + 1)
+    image.cast(_distinct(np.concatenate([wanted.ravel(), centres])))
     return split, odd
 
 
@@ -211,28 +212,6 @@ def _fill(
     """Fill cells from the planes through their corners; the right and the lower edge belong to their neighbours."""
     places = cells[chosen, None] + (np.arange(step)[:, None] * image.stride + np.arange(step)).ravel()
     image.suggest(places, np.take(nearness, chosen, axis=1).T @ _bilinear(step), values[0, chosen, None])
-
-
-def _settle_centres(
-    image: CastImage,
-    corners: NDArray[np.intp],
-    middles: NDArray[np.intp],
-    centres: NDArray[np.intp],
-    odd: NDArray[np.bool_],
-) -> None:
-    """The centres of cells of two pixels. Two opposite neighbours on one surface have it between them if the border
-    that crosses the cell is straight; where no two agree, or two and two on different surfaces, a ray decides."""
-    one = np.concatenate([corners[:2], middles[[0, 2]]])
-    other = np.concatenate([corners[[3, 2]], middles[[1, 3]]])
-    near, far = np.take(image.nearness, one), np.take(image.nearness, other)
-    value = np.take(image.values, one)
-    agree = (value == np.take(image.values, other)) & (np.maximum(near, far) <= np.minimum(near, far) * STEEPEST_RATIO)
-    pair = agree.argmax(axis=0), np.arange(len(centres))
-    shown = value[pair]
-    sure = agree[pair] & ~odd & ~(agree & (value != shown)).any(axis=0)
-    image.suggest(centres, (near[pair] + far[pair]) * HALF, shown)
-    image.settled[centres] = True
-    image.cast(centres[~sure])
 
 
 def _offsets(stride: int, half: int, places: Sequence[int]) -> NDArray[np.intp]:
