@@ -1,19 +1,21 @@
-"""Depth and object of every pixel of a labelled mesh, by rays through a fifteenth of them.
+"""Depth and object of every pixel of a labelled mesh, as far as rays through a twentieth of them tell.
 
 Rays go through every eighth pixel of every eighth row first. Where the four that enclose a cell lie on one plane of one
-object, the pixels between are taken from that plane; other cells are halved, down to the single pixel, and rays go
-through their centres and through the middles of those edges whose ends differ. So large faces cost next to nothing.
+object, the pixels between are taken from that plane; other cells are quartered twice, with rays through their centres
+and through the middles of their edges: of all at first, then of those whose ends differ. So large faces cost next to
+nothing. What is smaller than a cell would fall between its rays, therefore every vertex of the mesh is projected, and
+one that lies before its cell's plane, or on it with another object, quarters the cell, too.
 
-What is smaller than a cell would fall between its rays. Therefore every vertex of the mesh is projected, and one that
-lies before its cell's plane, or on it with another object, halves the cell, and all its middles are cast. What is left
-to suggestion is said: a pixel is *settled* once a ray went through it, or once it lies in the middle between two
-opposite neighbours of one surface at a border that is straight there. :mod:`gapdata.prompts.borders` casts the others
-where they matter.
+What no ray went through is a suggestion, and the image says where: :mod:`gapdata.prompts.borders` casts the pixels at
+the borders of what is shown, which makes these exact. Two other ways to spare rays were tried on synthetic scans and
+left. The sensor's depth can tell which of two surfaces a pixel at their border shows for a fifth of these pixels only
+(at the others there is none, or both are near it), and is wrong at one in ten of them. And that a pixel between two
+opposite neighbours on one surface lies on it, too, is a sound guess where borders are straight; those of a labelled
+mesh are ragged, and objects lost 0.2% of their overlap with what casting every pixel gives.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -33,11 +35,12 @@ BEHIND = np.float32(0.002)
 BEFORE = np.float32(0.02)
 """Share of inverse depth by which a vertex of the same object may lie before a cell's plane: that bends its depth, not
 its id."""
-COARSEST = 8  # pixels
+COARSEST, FINEST = 8, 2  # pixels
 HALF = np.float32(0.5)
 
-# Corners of a cell: upper left, upper right, lower left, lower right. Edges: upper, lower, left, right, between these:
 FIRST, SECOND = [0, 2, 0, 1], [1, 3, 2, 3]
+"""Corners (upper left, upper right, lower left, lower right) between which a cell's edges lie: upper, lower, left and
+right."""
 
 
 class CastImage:
@@ -115,13 +118,13 @@ def cast_image(
     cells = _cast_coarsely(image)
     members = _in_cells(vertices.project(image.camera, camera_to_world), image)
     step = COARSEST
-    while step > 1:
-        split, odd = _refine(image, cells, members, step)
-        if step > 2:
-            members = members.within(split)
-            cells = (cells[split] + _offsets(image.stride, step // 2, (0, 1, 2, 3))[:, None]).ravel()
+    while True:
+        split = _refine(image, cells, members, step)
+        if step == FINEST:
+            return image
         step //= 2
-    return image
+        members = members.within(split)
+        cells = (cells[split] + _corners(image.stride, step)).ravel()
 
 
 def _cast_coarsely(image: CastImage) -> NDArray[np.intp]:
@@ -148,42 +151,40 @@ def _in_cells(vertices: ProjectedVertices, image: CastImage) -> _CellVertices:
     column, row = u.astype(np.intp), v.astype(np.intp)
     cells_in_row = (image.stride - 1) // COARSEST
     return _CellVertices(
-        cell=row * cells_in_row + column, right=u - column, down=v - row, nearness=vertices.nearness, value=vertices.value
+        cell=row * cells_in_row + column,
+        right=u - column,
+        down=v - row,
+        nearness=vertices.nearness,
+        value=vertices.value,
     )
 
 
-def _refine(
-    image: CastImage, cells: NDArray[np.intp], members: _CellVertices, step: int
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Fill the cells that are planes and cast the middles of the others.
-
-    Returns:
-        Which cells are not planes, and which of them only for a vertex of theirs.
-    """
-    corners = cells + _offsets(image.stride, step, (0, 1, 2, 3))[:, None]
+def _refine(image: CastImage, cells: NDArray[np.intp], members: _CellVertices, step: int) -> NDArray[np.bool_]:
+    """Fill the cells that are planes and cast the middles of the others; which these are."""
+    corners = cells + _corners(image.stride, step)
     nearness, values = np.take(image.nearness, corners), np.take(image.values, corners)  # (4, n)
     one, other = nearness[FIRST], nearness[SECOND]
     broken = (values[FIRST] != values[SECOND]) | (np.maximum(one, other) > np.minimum(one, other) * STEEPEST_RATIO)
     twist = np.abs(nearness[0] - nearness[1] - nearness[2] + nearness[3])
-    split = broken.any(axis=0) | (twist > FLATNESS * nearness.min(axis=0))
-    odd = _odd_cells(~split, nearness, values, members)
-    split |= odd
+    bent = broken.any(axis=0) | (twist > FLATNESS * nearness.min(axis=0))
+    odd = _odd_cells(~bent, nearness, values, members)
+    split = bent | odd
+    planes, chosen = np.flatnonzero(~split), np.flatnonzero(split)
     if step < COARSEST:
-        _fill(image, cells, nearness, values, np.flatnonzero(~split), step)
-    chosen = np.flatnonzero(split) if step > 2 else np.flatnonzero(odd)
-    if step == 2:
-        # The last pixels are left to their borders' rays: until then they show what their cell's corner shows.
-        unsure = np.flatnonzero(split)
-        _fill(image, cells, np.broadcast_to(nearness[0], nearness.shape), values, unsure, step)
-    middles = np.take(cells, chosen) + _offsets(image.stride, step // 2, (1, 5, 2, 6))[:, None]
-    wanted = middles
-    if 2 < step < COARSEST:
-        one, other, first = (np.take(array, chosen, axis=1) for array in (one, other, values[FIRST]))
-        image.suggest(middles, (one + other) * HALF, first)
-        wanted = middles[np.take(broken, chosen, axis=1) | odd[chosen]]
-    centres = np.take(cells, chosen) + (step // 2) * (image.stride + 1)
-    image.cast(_distinct(np.concatenate([wanted.ravel(), centres])))
-    return split, odd
+        _fill(image, cells[planes], nearness[:, planes], values[0, planes], step)
+    if step == FINEST:
+        # Rays at the borders decide these pixels; until then they show what their cell's corner shows.
+        _fill(image, cells[chosen], nearness[:1, chosen].repeat(4, axis=0), values[0, chosen], step)
+        chosen = np.flatnonzero(odd)
+    first = cells[chosen]
+    middles = first + _middles(image.stride, step)
+    wanted = middles.ravel()
+    if FINEST < step < COARSEST:
+        ends = nearness[:, chosen]
+        image.suggest(middles, (ends[FIRST] + ends[SECOND]) * HALF, values[:, chosen][FIRST])
+        wanted = middles[broken[:, chosen] | odd[chosen]]
+    image.cast(_distinct(np.concatenate([wanted, first + step // 2 * (image.stride + 1)])))
+    return split
 
 
 def _odd_cells(
@@ -206,20 +207,23 @@ def _fill(
     cells: NDArray[np.intp],
     nearness: NDArray[np.float32],
     values: NDArray[np.uint16],
-    chosen: NDArray[np.intp],
     step: int,
 ) -> None:
-    """Fill cells from the planes through their corners; the right and the lower edge belong to their neighbours."""
-    places = cells[chosen, None] + (np.arange(step)[:, None] * image.stride + np.arange(step)).ravel()
-    image.suggest(places, np.take(nearness, chosen, axis=1).T @ _bilinear(step), values[0, chosen, None])
+    """Fill cells (n,) from the planes through their corners (4, n) with one value each; their right and lower edges
+    belong to their neighbours."""
+    pixels = (np.arange(step)[:, None] * image.stride + np.arange(step)).ravel()
+    image.suggest(cells[:, None] + pixels, nearness.T @ _bilinear(step), values[:, None])
 
 
-def _offsets(stride: int, half: int, places: Sequence[int]) -> NDArray[np.intp]:
-    """Offsets in the raster of the corners of a cell of size ``half`` (0 ... 3), and of those one cell further on:
-    to the right of the lower left (5 below it, 6 beside it)."""
-    offsets = {0: 0, 1: half, 2: half * stride, 3: half * stride + half}
-    offsets |= {5: 2 * half * stride + half, 6: half * stride + 2 * half}
-    return np.array([offsets[place] for place in places])
+def _corners(stride: int, step: int) -> NDArray[np.intp]:
+    """(4, 1) offsets in the raster from a cell to its corners."""
+    return np.array([[0], [step], [step * stride], [step * stride + step]])
+
+
+def _middles(stride: int, step: int) -> NDArray[np.intp]:
+    """(4, 1) offsets in the raster from a cell to the middles of its edges."""
+    half = step // 2
+    return np.array([[half], [step * stride + half], [half * stride], [half * stride + step]])
 
 
 def _distinct(places: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -233,11 +237,10 @@ def _distinct(places: NDArray[np.intp]) -> NDArray[np.intp]:
 @lru_cache(maxsize=4)
 def _bilinear(step: int) -> NDArray[np.float32]:
     """(4, step * step) weights of a cell's corners at its pixels."""
-    share = np.arange(step, dtype=np.float32) / step
+    share = np.arange(step) / step
     down, right = np.repeat(share, step), np.tile(share, step)
     weights = np.stack([(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right])
-    weights.flags.writeable = False
-    return weights
+    return weights.astype(np.float32)
 
 
 def _padded(camera: Intrinsics) -> Intrinsics:

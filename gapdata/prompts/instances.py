@@ -46,8 +46,8 @@ class InstanceMasks(Protocol):
 
 
 class InstanceRenderer:
-    """Casts rays onto a scene's labelled mesh (:class:`gapdata.prompts.ray_casting.MeshCaster`) and leaves out what the
-    sensor contradicts.
+    """Casts rays onto a scene's labelled mesh (:mod:`gapdata.prompts.cast_image`) and leaves out what the sensor
+    contradicts (:mod:`gapdata.prompts.borders`).
 
     Args:
         annotation: the labelled mesh.
@@ -59,9 +59,7 @@ class InstanceRenderer:
     def __init__(self, annotation: Annotation, tolerance: float, relative_tolerance: float) -> None:
         self._mesh = MeshCaster(annotation)
         self._vertices = MeshVertices(annotation)
-        self._check = SensorCheck(
-            tolerance=np.float32(tolerance), relative_tolerance=np.float32(relative_tolerance)
-        )
+        self._check = SensorCheck(tolerance=np.float32(tolerance), relative_tolerance=np.float32(relative_tolerance))
 
     @property
     def notes(self) -> Mapping[str, int]:

@@ -149,9 +149,9 @@ def _cross(
         _pixels(size, at - ARM_LENGTH * scale, at + ARM_LENGTH * scale)
         for size, at in zip(image_size, pixel, strict=True)
     )
-    (long_u, long_v), (thin_u, thin_v) = (
-        [_covered(pixels, at - half * scale, at + half * scale) for pixels, at in zip((columns, rows), pixel, strict=True)]
-        for half in (ARM_LENGTH, HALF_BAR)
+    (long_u, thin_u), (long_v, thin_v) = (
+        [_covered(pixels, at - half * scale, at + half * scale) for half in (ARM_LENGTH, HALF_BAR)]
+        for pixels, at in zip((columns, rows), pixel, strict=True)
     )
     horizontal, vertical = np.outer(thin_v, long_u), np.outer(long_v, thin_u)
     window = (slice(rows.start, rows.stop), slice(columns.start, columns.stop))
