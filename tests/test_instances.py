@@ -103,9 +103,12 @@ def test_every_border_rests_on_rays(room: tuple[Annotation, np.ndarray]) -> None
     mask = checked_mask(image, np.zeros((CAMERA.height, CAMERA.width), np.float32), check)
     settled = image.settled.reshape(shape)[inside]
     beside, below = mask[:, 1:] != mask[:, :-1], mask[1:] != mask[:-1]
-    assert beside.any() and below.any()
-    assert settled[:, 1:][beside].all() and settled[:, :-1][beside].all()
-    assert settled[1:][below].all() and settled[:-1][below].all()
+    assert beside.any()
+    assert below.any()
+    assert settled[:, 1:][beside].all()
+    assert settled[:, :-1][beside].all()
+    assert settled[1:][below].all()
+    assert settled[:-1][below].all()
     assert before < np.count_nonzero(settled) < 0.25 * settled.size
 
 
