@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.prompts.cast_image import CastImage
+from gapdata.prompts.cast_image import CastImage, distinct
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ def checked_mask(image: CastImage, depth: NDArray[np.float32], check: SensorChec
         changed = pixels[found != shown[pixels]]
         shown[pixels] = found
         beside = _differing(changed, shown, width)
-        pixels = np.unique(beside[~image.settled[_places(beside, image, width)]])
+        pixels = distinct(beside[~image.settled[_places(beside, image, width)]])
     return mask
 
 

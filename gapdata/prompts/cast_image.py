@@ -94,8 +94,8 @@ class _CellVertices:
     value: NDArray[np.uint16]
 
     def within(self, split: NDArray[np.bool_]) -> _CellVertices:
-        """Those in the cells that are halved, in the list of these cells' quarters: all upper left ones first, then all
-        upper right, lower left and lower right ones."""
+        """Those in the cells that are quartered, in the list of these cells' quarters: all upper left ones first, then
+        all upper right, lower left and lower right ones."""
         kept = np.flatnonzero(np.take(split, self.cell))
         right, down = np.take(self.right, kept) * 2, np.take(self.down, kept) * 2
         on_right, below = right >= 1, down >= 1
@@ -160,7 +160,11 @@ def _in_cells(vertices: ProjectedVertices, image: CastImage) -> _CellVertices:
 
 
 def _refine(image: CastImage, cells: NDArray[np.intp], members: _CellVertices, step: int) -> NDArray[np.bool_]:
-    """Fill the cells that are planes and cast the middles of the others; which these are."""
+    """Fill the cells that are planes and cast the middles of the others.
+
+    Returns:
+        Which these are, (n,).
+    """
     corners = cells + _corners(image.stride, step)
     nearness, values = np.take(image.nearness, corners), np.take(image.values, corners)  # (4, n)
     one, other = nearness[FIRST], nearness[SECOND]
@@ -183,7 +187,7 @@ def _refine(image: CastImage, cells: NDArray[np.intp], members: _CellVertices, s
         ends = nearness[:, chosen]
         image.suggest(middles, (ends[FIRST] + ends[SECOND]) * HALF, values[:, chosen][FIRST])
         wanted = middles[broken[:, chosen] | odd[chosen]]
-    image.cast(_distinct(np.concatenate([wanted, first + step // 2 * (image.stride + 1)])))
+    image.cast(distinct(np.concatenate([wanted, first + step // 2 * (image.stride + 1)])))
     return split
 
 
@@ -203,11 +207,7 @@ def _odd_cells(
 
 
 def _fill(
-    image: CastImage,
-    cells: NDArray[np.intp],
-    nearness: NDArray[np.float32],
-    values: NDArray[np.uint16],
-    step: int,
+    image: CastImage, cells: NDArray[np.intp], nearness: NDArray[np.float32], values: NDArray[np.uint16], step: int
 ) -> None:
     """Fill cells (n,) from the planes through their corners (4, n) with one value each; their right and lower edges
     belong to their neighbours."""
@@ -226,7 +226,7 @@ def _middles(stride: int, step: int) -> NDArray[np.intp]:
     return np.array([[half], [step * stride + half], [half * stride], [half * stride + step]])
 
 
-def _distinct(places: NDArray[np.intp]) -> NDArray[np.intp]:
+def distinct(places: NDArray[np.intp]) -> NDArray[np.intp]:
     """Sorted, each once: rays of neighbouring pixels in turn meet the same parts of the mesh."""
     ordered = np.sort(places)
     first = np.ones(len(ordered), dtype=bool)
