@@ -20,7 +20,7 @@ from gapdata.sources.base import Dataset
 from gapdata.storage import Location
 from gapdata.toml_fields import from_mapping
 
-ENGINE_VERSION = 7
+ENGINE_VERSION = 8
 """Raised whenever the same sources and recipe would give other bytes than before."""
 PLAN_NAME = "plan.json"
 NAMED_DIFFERENCES = 4

@@ -11,6 +11,7 @@ colour beside it, defined at the native width like the cross. Number 0 is the au
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -144,13 +145,17 @@ def _cross(
 ) -> tuple[Window, NDArray[np.float32]]:
     """The window of a cross, and the share of each of its pixels that the cross covers."""
     scale = image_size[0] / native_width
-    (long_u, long_v), (thin_u, thin_v) = (
-        [_covered(size, at - half * scale, at + half * scale) for size, at in zip(image_size, pixel, strict=True)]
-        for half in (ARM_LENGTH, HALF_BAR)
+    columns, rows = (
+        _pixels(size, at - ARM_LENGTH * scale, at + ARM_LENGTH * scale)
+        for size, at in zip(image_size, pixel, strict=True)
     )
-    rows, columns = window = (_touched(long_v), _touched(long_u))
-    horizontal, vertical = np.outer(thin_v[rows], long_u[columns]), np.outer(long_v[rows], thin_u[columns])
-    return window, (horizontal + vertical - np.outer(thin_v[rows], thin_u[columns])).astype(np.float32)
+    (long_u, thin_u), (long_v, thin_v) = (
+        [_covered(pixels, at - half * scale, at + half * scale) for half in (ARM_LENGTH, HALF_BAR)]
+        for pixels, at in zip((columns, rows), pixel, strict=True)
+    )
+    horizontal, vertical = np.outer(thin_v, long_u), np.outer(long_v, thin_u)
+    window = (slice(rows.start, rows.stop), slice(columns.start, columns.stop))
+    return window, (horizontal + vertical - np.outer(thin_v, thin_u)).astype(np.float32)
 
 
 def _draw_cross(
@@ -226,8 +231,8 @@ def _plate_coverage(
     width, height = image_size
     columns, rows = PLATE_CELLS
     edges_u, edges_v = np.linspace(plate[0], plate[2], columns + 1), np.linspace(plate[1], plate[3], rows + 1)
-    across = np.stack([_covered(width, edges_u[cell], edges_u[cell + 1]) for cell in range(columns)])
-    down = np.stack([_covered(height, edges_v[cell], edges_v[cell + 1]) for cell in range(rows)])
+    across = np.stack([_covered(range(width), edges_u[cell], edges_u[cell + 1]) for cell in range(columns)])
+    down = np.stack([_covered(range(height), edges_v[cell], edges_v[cell + 1]) for cell in range(rows)])
     cells = np.zeros((rows, columns))
     cells[1:-1, 1:-1] = [[character == "#" for character in row] for row in DIGITS[number]]
     along_v, along_u = down.sum(axis=0), across.sum(axis=0)
@@ -242,10 +247,16 @@ def _ink(number: int) -> int:
     return 0 if 0.299 * red + 0.587 * green + 0.114 * blue > 110 else 255
 
 
-def _covered(size: int, low: float, high: float) -> NDArray[np.float64]:
-    """Share of each of ``size`` unit intervals around the integers that [low, high] covers."""
-    left = np.arange(size) - 0.5
-    return np.clip(np.minimum(left + 1.0, high) - np.maximum(left, low), 0.0, 1.0)
+def _pixels(size: int, low: float, high: float) -> range:
+    """Those of ``size`` pixels that [low, high] covers any part of."""
+    first = max(0, math.floor(low - 0.5) + 1)
+    return range(first, max(first, min(size, math.ceil(high + 0.5))))
+
+
+def _covered(pixels: range, low: float, high: float) -> NDArray[np.float64]:
+    """Share of the unit interval around each pixel's centre that [low, high] covers."""
+    left = np.arange(pixels.start, pixels.stop) - 0.5
+    return np.maximum(np.minimum(left + 1.0, high) - np.maximum(left, low), 0.0)
 
 
 def _touched(shares: NDArray[np.float64]) -> slice:

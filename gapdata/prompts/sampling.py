@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gapdata.prompts.instances import pixels_by_value
+
 TRIES = 16
 
 
@@ -61,7 +63,7 @@ class InteriorPixels:
         lowest = cv2.erode(ids, window, **outside)
         interior = lowest * (lowest == cv2.dilate(ids, window, **outside))
         self.width = mask.shape[1]
-        self.object_ids: tuple[int, ...] = tuple((np.flatnonzero(np.bincount(interior.ravel())[1:])).tolist())
+        self.object_ids: tuple[int, ...] = tuple(np.flatnonzero(pixels_by_value(interior)[1:]).tolist())
         self._interior = interior.ravel()
         self._places: dict[int, NDArray[np.intp]] = {}
 
