@@ -9,9 +9,9 @@ one that lies before its cell's plane, or on it with another object, quarters th
 What no ray went through is a suggestion, and the image says where: :mod:`gapdata.prompts.borders` casts the pixels at
 the borders of what is shown, which makes these exact. Two other ways to spare rays were tried on synthetic scans and
 left. The sensor's depth can tell which of two surfaces a pixel at their border shows for a fifth of these pixels at
-best (at the others there is none, or both are near it), and is wrong at one in ten of them or more. And that a pixel between two
-opposite neighbours on one surface lies on it, too, is a sound guess where borders are straight; those of a labelled
-mesh are ragged, and objects lost 0.2% of their overlap with what casting every pixel gives.
+best (at the others there is none, or both are near it), and is wrong at one in ten of them or more. And that a pixel
+between two opposite neighbours on one surface lies on it, too, is a sound guess where borders are straight; those of
+a labelled mesh are ragged, and objects lost 0.2% of their overlap with what casting every pixel gives.
 """
 
 from __future__ import annotations
