@@ -76,6 +76,8 @@ class LanguageRecipe:
     """What is at a mark, and where in its image."""
     boxes: DataRecipe = field(default_factory=lambda: DataRecipe(task="detection", space="image"))
     """Which objects there are, and where in their images; asked as often as ``marks``."""
+    asked_weight: float = 0.0
+    """As ``train.asked_weight``: the place of the mark as numbers, which teaches to look at it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
