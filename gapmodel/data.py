@@ -147,7 +147,11 @@ class StreamQuestions:
             if question.marks not in looks:
                 looks[question.marks] = self.processor.look(list(view.images), question.marks, raw=self.raw)
             config = self.processor.config
-            targets = None if self.classes is None else dense_targets(view, question, config, self.classes)
+            targets = (
+                None
+                if self.classes is None
+                else dense_targets(view, question, config, self.classes, in_image=self.in_image)
+            )
             name = f"{key}/{self.stream.name}/{number}"
             frames = looks[question.marks]
             examples.append(self.processor.encode(name, frames, question, with_answer=True, targets=targets))

@@ -25,7 +25,7 @@ def pretend(
     """A workspace whose runs are finished with these F1 scores, an arm's by seed, and these point errors by step."""
     workspace = Workspace(out=out, recipe=small_recipe(seeds))
     workspace.claim()
-    tower = {"cells_right": 0.9, "commonest_class": 0.4, "marks_found": 1.0}
+    tower = {"cells_right": 0.9, "commonest_class": 0.4, "marks_found": 1.0, "place_error": 0.01}
     workspace.keep("vision", tower)
     workspace.keep("language", {"right": 0.6, "commonest": 0.2, "point_error": 0.03})
     names = ("first_frame", "other_frames", "constant_first_frame", "constant_other_frames")

@@ -124,7 +124,8 @@ def language_mixture(recipe: MiniatureRecipe) -> dict[str, dict[str, Any]]:
 def language_recipe(recipe: MiniatureRecipe, seed: int) -> TrainingRecipe:
     """The training run of the language model before there are arms: towers and fusion stay as they are."""
     stage = recipe.language
-    train = replace(recipe.train, steps=stage.steps, freeze=("visual", "geometry", "fusion"))
+    frozen = ("visual", "geometry", "fusion")
+    train = replace(recipe.train, steps=stage.steps, freeze=frozen, asked_weight=stage.asked_weight)
     return _run(recipe, train, seed, stage.checkpoints, mixture=language_mixture(recipe))
 
 

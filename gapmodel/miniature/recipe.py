@@ -60,7 +60,8 @@ class StageRecipe:
     """Equally spaced models: stage 1's are measured (its point error by step), stage 2's chosen from."""
     data: DataRecipe = field(default_factory=DataRecipe)
     visual_weight: float = 0.0
-    """As ``train.visual_weight`` (:mod:`gapmodel.dense`): the fusion is random, so the stage may ask every token."""
+    """As ``train.visual_weight`` (:mod:`gapmodel.training.dense`): the fusion is random, so the stage may ask every
+    token."""
     asked_weight: float = 0.0
     """As ``train.asked_weight``."""
 
@@ -76,6 +77,8 @@ class LanguageRecipe:
     """What is at a mark, and where in its image."""
     boxes: DataRecipe = field(default_factory=lambda: DataRecipe(task="detection", space="image"))
     """Which objects there are, and where in their images; asked as often as ``marks``."""
+    asked_weight: float = 0.0
+    """As ``train.asked_weight``: the place of the mark as numbers, which teaches to look at it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

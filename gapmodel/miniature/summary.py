@@ -237,7 +237,8 @@ def _tower_lines(summary: Summary) -> list[str]:
         "## Before the arms",
         "",
         f"- vision: {vision['cells_right']:.1%} of held-out cells classed rightly (always the commonest class: "
-        f"{vision['commonest_class']:.1%}), {vision['marks_found']:.1%} of marks found",
+        f"{vision['commonest_class']:.1%}), {vision['marks_found']:.1%} of marks found, places of the tokens known to "
+        f"{vision['place_error']:.1%} of the image's sides",
         f"- geometry: median error of held-out pixels {geometry['first_frame']:.2f} m in the first frame and "
         f"{geometry['other_frames']:.2f} m in the other (the same answer for all: "
         f"{geometry['constant_first_frame']:.2f} m and {geometry['constant_other_frames']:.2f} m)",

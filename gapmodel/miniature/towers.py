@@ -2,7 +2,8 @@
 
 GAP-MLLM's vision tower and VGGT have seen the world before its stage 1; random ones have not. Theirs stand in:
 
-* the vision tower learns what each part of a frame shows (its category) and where a mark lies: flat pictures;
+* the vision tower learns what each part of a frame shows (its category), which part of it that is, and where a mark
+  lies: flat pictures;
 * the geometry encoder learns VGGT's task, the point of every pixel in the first frame's camera, read from all levels
   that it offers as VGGT's own heads do, and never a category.
 
@@ -56,9 +57,9 @@ class VisionTower(nn.Module):
             blocks=(config.grid[0] // config.merge_size, config.grid[1] // config.merge_size), side=cells
         )
         width, streams = model.config.vision_config.out_hidden_size, 1 + len(self.tower.deepstack_visual_indexes)
-        outputs = self.cells.per_block * (len(classes) + 1)
+        self.outputs = (self.cells.per_block * len(classes), self.cells.per_block, 2)
         self.heads = nn.ModuleList(
-            nn.Sequential(nn.LayerNorm(width), nn.Linear(width, outputs)) for _ in range(streams)
+            nn.Sequential(nn.LayerNorm(width), nn.Linear(width, sum(self.outputs))) for _ in range(streams)
         )
 
     def batch(self, numbered: Sequence[tuple[int, View]], seed: int) -> Batch:
@@ -83,39 +84,53 @@ class VisionTower(nn.Module):
         }
 
     def loss(self, batch: Batch) -> Tensor:
-        """Cross-entropy of the cells' classes and of the cell that is marked, mean over the streams."""
+        """Cross-entropy of the cells' classes and of the cell that is marked, and L1 of the blocks' places, mean over
+        the streams."""
         losses = []
-        for classes, mark in self.answers(batch):
+        for classes, mark, place in self.answers(batch):
             known = F.cross_entropy(classes.flatten(0, -2), batch["labels"].flatten(), ignore_index=-1)
-            losses.append(known + F.cross_entropy(mark, batch["marked"]))
+            lost = (place - self._places(place)).abs().sum(dim=-1).mean()
+            losses.append(known + F.cross_entropy(mark, batch["marked"]) + lost)
         return torch.stack(losses).mean()
 
-    def answers(self, batch: Batch) -> list[tuple[Tensor, Tensor]]:
-        """For each stream, the final one last: class logits (B, F * T, cells, C) and mark logits (B, F * T * cells)."""
+    def _places(self, like: Tensor) -> Tensor:
+        """The blocks' centres in a frame whose sides run from -1 to 1, as often as there are frames: (F * T, 2)."""
+        rows, columns = self.cells.blocks
+        down, right = ((2 * torch.arange(count).to(like) + 1) / count - 1 for count in (rows, columns))
+        return torch.cartesian_prod(down, right).repeat(like.shape[1] // (rows * columns), 1)
+
+    def answers(self, batch: Batch) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """For each stream, the final one last: class logits (B, F * T, cells, C), mark logits (B, F * T * cells) and
+        the blocks' places (B, F * T, 2)."""
         output = self.tower(batch["pixel_values"], grid_thw=batch["grid_thw"])
         streams = [*output.deepstack_features, output.pooler_output]
-        shape = (len(batch["marked"]), -1, self.cells.per_block, len(self.classes) + 1)
-        outputs = [head(tokens).reshape(shape) for head, tokens in zip(self.heads, streams, strict=True)]
-        return [(answer[..., :-1], answer[..., -1].flatten(1)) for answer in outputs]
+        views, answers = len(batch["marked"]), []
+        for head, tokens in zip(self.heads, streams, strict=True):
+            classes, mark, place = head(tokens).reshape(views, -1, sum(self.outputs)).split(self.outputs, dim=-1)
+            classes = classes.reshape(views, -1, self.cells.per_block, len(self.classes))
+            answers.append((classes, mark.flatten(1), place))
+        return answers
 
     def measure(self, batches: Sequence[Batch], known: Sequence[Batch]) -> dict[str, float]:
         """Of the final tokens: share of cells classed rightly, of the class that is commonest in ``known`` (training
-        views), and of marks found."""
+        views), and of marks found; mean error of a block's place along a side, as a share of it."""
         counts = sum(torch.bincount(b["labels"].flatten() + 1, minlength=len(self.classes) + 1) for b in known)
         commonest = int(torch.as_tensor(counts)[1:].argmax())
-        right, blind, cells, found = 0, 0, 0, 0
+        right, blind, cells, found, lost = 0, 0, 0, 0, []
         for batch in batches:
-            classes, mark = self.answers(batch)[-1]
+            classes, mark, place = self.answers(batch)[-1]
             labels = batch["labels"]
             right += int(((classes.argmax(dim=-1) == labels) & (labels >= 0)).sum())
             blind += int((labels == commonest).sum())
             cells += int((labels >= 0).sum())
             found += int((mark.argmax(dim=-1) == batch["marked"]).sum())
+            lost.append(((place - self._places(place)) / 2).abs().mean())
         views = sum(len(batch["marked"]) for batch in batches)
         return {
             "cells_right": right / max(cells, 1),
             "commonest_class": blind / max(cells, 1),
             "marks_found": found / max(views, 1),
+            "place_error": float(torch.stack(lost).mean()),
         }
 
 

@@ -79,11 +79,12 @@ def point_loss(predicted: Tensor, metres: Tensor) -> Tensor:
 
 
 def dense_targets(
-    view: View, question: Question, config: ProcessorConfig, classes: Mapping[str, int]
+    view: View, question: Question, config: ProcessorConfig, classes: Mapping[str, int], *, in_image: bool = False
 ) -> dict[str, NDArray[Any]]:
     """What each visual token shows at its centre: ``point`` (T, 3) metres first camera or NaN, ``label`` (T,) class
     or -1, ``mark`` (T,) 1 for a token that contains a marked pixel, and ``asked`` (1, 3) the point of the only marked
-    pixel, NaN where there is none or several."""
+    pixel, NaN where there is none or several. ``in_image`` asks for the pixel's place instead (in an image whose sides
+    run over the head's unit, both ways; third number 0), as the question does."""
     window = config.window(*view.record.image_size)
     rows, columns = (side // config.merge_size for side in window.grid)
     u = (window.left + (np.arange(columns) + 0.5) * window.width / columns).astype(np.int64)
@@ -106,7 +107,11 @@ def dense_targets(
         marks.append(mark.reshape(-1))
     asked = np.full((1, 3), np.nan)
     if question.mark is not None:
-        asked = view.points(question.mark.frame, np.array([question.mark.pixel]))
+        pixel = np.array([question.mark.pixel])
+        asked = view.points(question.mark.frame, pixel)
+        if in_image:
+            place = POINT_SCALE * (2 * (pixel + 0.5) / view.record.image_size - 1)
+            asked = np.concatenate([place, np.zeros((1, 1))], axis=1)
     return {
         "asked": asked.astype(np.float32),
         "point": np.concatenate(points).astype(np.float32),
