@@ -45,10 +45,11 @@ SPLIT = "val"
 
 
 def taken_away(levels: Sequence[Tensor], missing: Missing) -> list[Tensor]:
-    """A geometry encoder's levels, (B, F, h, w, D) each, all 0 or those of the next view of the batch."""
+    """A geometry encoder's levels, (B, F, h, w, D) each, all 0 or those of the view half a batch away."""
     if missing == "zeroed":
         return [torch.zeros_like(level) for level in levels]
-    return [level.roll(1, dims=0) for level in levels]
+    # Neighbours in a batch can be marks in the same view, or windows of the same room.
+    return [level.roll(len(level) // 2, dims=0) for level in levels]
 
 
 @contextmanager
