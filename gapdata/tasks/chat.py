@@ -8,9 +8,10 @@ never raises.
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,6 +103,12 @@ def read_json(text: str) -> list[Any]:
         value, position, _ = _value(text, start.start(), 0)
         values.append(value)
     return values
+
+
+def fenced_list(items: Iterable[Mapping[str, Any]]) -> str:
+    """A list as models should write it, byte for byte as in VG-LLM's and GAP-MLLM's files: default JSON separators, one
+    entry a line, and the closing fence glued to the bracket."""
+    return "```json\n[\n\t" + ",\n\t".join(map(json.dumps, items)) + "\n]```"
 
 
 def finite_numbers(value: Any, count: int) -> tuple[float, ...] | None:

@@ -7,7 +7,6 @@ its answer says ``"bbox_3d"``. Ours says ``bbox_3d`` in both; ``wording`` select
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from gapdata.geometry.boxes import EulerConvention, OrientedBox, rotation_from_euler
 from gapdata.records.schema import Record, ViewObject
 from gapdata.tasks.box_text import BOX_KEYS, nine_numbers, read_box, rounded
-from gapdata.tasks.chat import IMAGE, Question, Unparsable, entries, image_placeholders, read_json
+from gapdata.tasks.chat import IMAGE, Question, Unparsable, entries, fenced_list, image_placeholders, read_json
 from gapdata.tasks.labels import MissingLabel, is_background, object_label
 from gapdata.tasks.wordings import Wording, box_format, convention_of
 
@@ -129,10 +128,8 @@ def question_text(frames: int, wording: Wording = "consistent") -> str:
 
 
 def answer_text(boxes: Iterable[TextBox]) -> str:
-    """The answer, byte for byte as in VG-LLM's and GAP-MLLM's files: Python's rounding (``-0.0`` stays), default JSON
-    separators, one entry a line, and the closing fence glued to the bracket."""
-    lines = (json.dumps({"label": box.label, "bbox_3d": rounded(box.values)}) for box in boxes)
-    return "```json\n[\n\t" + ",\n\t".join(lines) + "\n]```"
+    """The answer, byte for byte as in VG-LLM's and GAP-MLLM's files; of their rounding, Python's, ``-0.0`` stays."""
+    return fenced_list({"label": box.label, "bbox_3d": rounded(box.values)} for box in boxes)
 
 
 def parse(text: str) -> DetectionAnswer | Unparsable:

@@ -18,8 +18,18 @@ from numpy.typing import NDArray
 
 from gapdata.errors import ShardError
 from gapdata.records.schema import Prompt, Record, ViewObject
-from gapdata.tasks.chat import Mark, Question, Unparsable, entries, finite_numbers, image_placeholders, read_json
-from gapdata.tasks.labels import MissingLabel, label_of, object_label
+from gapdata.tasks import pointmap
+from gapdata.tasks.chat import (
+    Mark,
+    Question,
+    Unparsable,
+    entries,
+    fenced_list,
+    finite_numbers,
+    image_placeholders,
+    read_json,
+)
+from gapdata.tasks.labels import MissingLabel, object_label
 
 SCALE = 1000
 """Qwen3-VL's image coordinates run from 0 to so much along each side."""
@@ -56,11 +66,7 @@ def render_point(
     Raises:
         ShardError: the prompt names a frame that the record does not have, or has no label.
     """
-    if not 0 <= prompt.frame < len(record):
-        raise ShardError(f"record {record.key}: prompt {prompt.index} names frame {prompt.frame} of {len(record)}")
-    label = prompt.label
-    if taxonomy is not None and prompt.object_id is not None:
-        label = label_of(record, prompt.object_id, taxonomy, missing_label)
+    label = pointmap.answer_of(record, prompt, taxonomy, missing_label).label
     if label is None:
         raise ShardError(f"record {record.key}: prompt {prompt.index} has no label to ask for")
     return Question(
@@ -106,11 +112,9 @@ def point_text(point: ImagePoint) -> str:
 
 def boxes_text(boxes: Iterable[ImageBox]) -> str:
     """The answer as the model should write it, in the form of a detection answer: one entry a line."""
-    lines = (
-        json.dumps({"label": box.label, "frame": box.frame, "bbox_2d": [round(value) for value in box.box]})
-        for box in boxes
+    return fenced_list(
+        {"label": box.label, "frame": box.frame, "bbox_2d": [round(value) for value in box.box]} for box in boxes
     )
-    return "```json\n[\n\t" + ",\n\t".join(lines) + "\n]```"
 
 
 def parse_point(text: str) -> ImagePoint | Unparsable:
@@ -135,8 +139,8 @@ def _box(entry: dict[str, Any]) -> ImageBox | None:
 
 
 def _thousandths(pixel: tuple[int, int], size: tuple[int, int]) -> tuple[float, ...]:
-    """A pixel's centre, in whole thousandths of the image."""
-    return tuple(float(round(SCALE * (at + 0.5) / side)) for at, side in zip(pixel, size, strict=True))
+    """A pixel's centre, in thousandths of the image."""
+    return tuple(SCALE * (at + 0.5) / side for at, side in zip(pixel, size, strict=True))
 
 
 TEXTS = (

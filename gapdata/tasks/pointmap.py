@@ -23,6 +23,7 @@ from gapdata.tasks.chat import (
     Question,
     Unparsable,
     entries,
+    fenced_list,
     finite_numbers,
     image_placeholders,
     read_json,
@@ -75,7 +76,7 @@ def render(
     Raises:
         ShardError: the prompt names a frame that the record does not have.
     """
-    answer = _answer(record, prompt, taxonomy, missing_label)
+    answer = answer_of(record, prompt, taxonomy, missing_label)
     return Question(
         text=image_placeholders(len(record)) + (WITHOUT_LABEL if answer.label is None else WITH_LABEL),
         answer=answer_text(answer),
@@ -102,7 +103,7 @@ def render_several(
         raise UsageError(f"a question has {len(prompts)} marks, it can have 1 to {MAX_MARKS}", cure="lower data.marks")
     if len(prompts) == 1:
         return render(record, prompts[0], taxonomy=taxonomy, missing_label=missing_label)
-    answers = [_answer(record, prompt, taxonomy, missing_label) for prompt in prompts]
+    answers = [answer_of(record, prompt, taxonomy, missing_label) for prompt in prompts]
     if any(answer.label is None for answer in answers):
         answers = [PointmapAnswer(point=answer.point, label=None) for answer in answers]
     text = SEVERAL_WITHOUT_LABEL if answers[0].label is None else SEVERAL_WITH_LABEL
@@ -116,7 +117,12 @@ def render_several(
     )
 
 
-def _answer(record: Record, prompt: Prompt, taxonomy: str | None, missing_label: MissingLabel) -> PointmapAnswer:
+def answer_of(record: Record, prompt: Prompt, taxonomy: str | None, missing_label: MissingLabel) -> PointmapAnswer:
+    """What the question about a prompt is answered with; arguments as in :func:`render`.
+
+    Raises:
+        ShardError: the prompt names a frame that the record does not have.
+    """
     if not 0 <= prompt.frame < len(record):
         raise ShardError(f"record {record.key}: prompt {prompt.index} names frame {prompt.frame} of {len(record)}")
     label = prompt.label
@@ -132,8 +138,7 @@ def answer_text(answer: PointmapAnswer) -> str:
 
 def several_answer_text(answers: Mapping[int, PointmapAnswer]) -> str:
     """The answer to a question about several marks, in the form of a detection answer: one entry a line."""
-    lines = (json.dumps({"mark": number, **_fields(answer)}) for number, answer in answers.items())
-    return "```json\n[\n\t" + ",\n\t".join(lines) + "\n]```"
+    return fenced_list({"mark": number, **_fields(answer)} for number, answer in answers.items())
 
 
 def _fields(answer: PointmapAnswer) -> dict[str, object]:
