@@ -29,7 +29,8 @@ def pretend(
     workspace.keep("vision", tower)
     workspace.keep("language", {"right": 0.6, "commonest": 0.2, "point_error": 0.03})
     names = ("first_frame", "other_frames", "constant_first_frame", "constant_other_frames")
-    workspace.keep("geometry", dict(zip(names, (0.3, 0.5, 1.0, 1.2), strict=True)))
+    levels = {"by_level": [0.9, 0.6], "all_levels": 0.55}
+    workspace.keep("geometry", {**dict(zip(names, (0.3, 0.5, 1.0, 1.2), strict=True)), **levels})
     for place, seed in enumerate(seeds):
         curve = [point(error + 0.02 * place, 100 * (step + 1)) for step, error in enumerate(points)]
         missing = {how: point(1.4, 0) for how in ("zeroed", "strange")}

@@ -273,6 +273,38 @@ def test_the_geometry_tower_learns_and_goes_on_where_it_was(reader: ShardReader,
     assert learn(make_tower(reader, "geometry"), reader, SHORT, tmp_path)["losses"] == figures["losses"]
 
 
+def test_what_each_level_knows_is_what_is_linear_in_it() -> None:
+    torch.manual_seed(0)
+    model, processor = first_model({"": RECORDS}, TOWERS)
+    tower = GeometryTower(model.model, processor, cells=2)
+    rows, columns = processor.config.grid
+
+    class Levels(torch.nn.Module):
+        """Nothing, and each patch's mean colour."""
+
+        def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+            colours = torch.nn.functional.adaptive_avg_pool2d(images.flatten(0, 1), (rows, columns))
+            known = colours.movedim(1, -1).unflatten(0, images.shape[:2])
+            return [torch.randn(known.shape), known]
+
+    def batch() -> dict[str, torch.Tensor]:
+        images = torch.rand(8, 2, 3, 96, 128)
+        mean = Levels()(images)[1].flatten(2, 3) @ torch.tensor([[9.0, 0, 1], [0, 7, 0], [2, 0, 8]]) + 3
+        points = mean[..., None, :] + torch.randn(*mean.shape[:-1], 1, 3) * torch.tensor([1.0, -1, 0, 0])[:, None]
+        points[0, 0, 0, 0], points[1, 1, 1] = torch.nan, torch.nan
+        return {"images": images, "points": points}
+
+    known, asked = [batch(), batch()], [batch()]
+    mean = torch.cat([each["points"] for each in asked]).nanmean(dim=-2)
+    without = (mean - mean.flatten(0, 2).nanmedian(dim=0).values).norm(dim=-1).nanmedian()
+    tower.tower, tower.head = Levels(), torch.nn.Linear(6, 12)
+    with torch.no_grad():
+        found = tower.measure(asked, known)
+    assert found["by_level"][0] == pytest.approx(float(without), rel=0.1)
+    assert found["by_level"][1] < 0.1 * without
+    assert found["all_levels"] < 0.1 * without
+
+
 def test_the_vision_tower_learns(reader: ShardReader, tmp_path: Path) -> None:
     tower = make_tower(reader, "vision")
     figures = learn(tower, reader, SHORT, tmp_path)

@@ -175,6 +175,8 @@ def conclusions(summary: Summary) -> list[str]:
 def _difference(item: Comparison, factor: float) -> str:
     if not item.differences:
         return "not finished"
+    if math.isnan(item.mean):
+        return "n/a"
     around = "" if math.isnan(item.spread) else f" ± {factor * item.spread:.1f}"
     return f"{item.verdict} ({factor * item.mean:+.1f}{around})"
 
@@ -241,7 +243,9 @@ def _tower_lines(summary: Summary) -> list[str]:
         f"{vision['place_error']:.1%} of the image's sides",
         f"- geometry: median error of held-out pixels {geometry['first_frame']:.2f} m in the first frame and "
         f"{geometry['other_frames']:.2f} m in the other (the same answer for all: "
-        f"{geometry['constant_first_frame']:.2f} m and {geometry['constant_other_frames']:.2f} m)",
+        f"{geometry['constant_first_frame']:.2f} m and {geometry['constant_other_frames']:.2f} m); a linear map reads "
+        f"a patch's point from its levels with {', '.join(f'{error:.2f}' for error in geometry['by_level'])} m (first "
+        f"to last alone), and from all of them with {geometry['all_levels']:.2f} m",
         f"- language model, from vision alone: {language['right']:.1%} of held-out marks named rightly (always the "
         f"commonest name: {language['commonest']:.1%}), and pointed at with a median error of "
         f"{language['point_error']:.1%} of the image's sides",

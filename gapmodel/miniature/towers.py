@@ -39,6 +39,9 @@ from gapmodel.training.recipe import DataRecipe, TrainRecipe
 
 Batch = dict[str, Tensor]
 
+RIDGE = 1e-3
+"""Weight of the squared coefficients of a linear map, for each patch that it is fitted to; features have variance 1."""
+
 
 class VisionTower(nn.Module):
     """Qwen3-VL's vision model of a configuration, and for each of its streams a head: categories, and the mark."""
@@ -165,9 +168,13 @@ class GeometryTower(nn.Module):
         levels = torch.cat(self.tower(batch["images"]), dim=-1)
         return self.head(levels).reshape(batch["points"].shape) * POINT_SCALE
 
-    def measure(self, batches: Sequence[Batch], known: Sequence[Batch]) -> dict[str, float]:
+    def measure(self, batches: Sequence[Batch], known: Sequence[Batch]) -> dict[str, Any]:
         """Median distance in metres, in the first frame and in the others, and of the answer that is the same for
-        every view: the median point of each cell of each frame in ``known`` (training views)."""
+        every view: the median point of each cell of each frame in ``known`` (training views).
+
+        ``by_level`` and ``all_levels`` say how well a linear map, fitted on ``known``, reads a patch's mean point from
+        each level alone, first to last, and from all of them: what fusing several levels can add to the last one.
+        """
         answers = torch.cat([self.answers(batch) for batch in batches])
         points = torch.cat([batch["points"] for batch in batches])
         constant = torch.cat([batch["points"] for batch in known]).nanmedian(dim=0, keepdim=True).values
@@ -177,7 +184,32 @@ class GeometryTower(nn.Module):
             "other_frames": float(errors[:, 1:].nanmedian()) if points.shape[1] > 1 else float("nan"),
             "constant_first_frame": float(blind[:, :1].nanmedian()),
             "constant_other_frames": float(blind[:, 1:].nanmedian()) if points.shape[1] > 1 else float("nan"),
+            **self._read_linearly(batches, known),
         }
+
+    def _read_linearly(self, batches: Sequence[Batch], known: Sequence[Batch]) -> dict[str, Any]:
+        (levels, points), (known_levels, known_points) = self._patches(batches), self._patches(known)
+        alone = [_linear_error(*pair, known_points, points) for pair in zip(known_levels, levels, strict=True)]
+        together = _linear_error(torch.cat(known_levels, dim=1), torch.cat(levels, dim=1), known_points, points)
+        return {"by_level": alone, "all_levels": together}
+
+    def _patches(self, batches: Sequence[Batch]) -> tuple[list[Tensor], Tensor]:
+        """Each level's features (N, D) of the patches in which a point is known, and the mean of these points (N, 3),
+        metres."""
+        points = torch.cat([batch["points"] for batch in batches]).nanmean(dim=-2).flatten(0, -2)
+        levels = zip(*(self.tower(batch["images"]) for batch in batches), strict=True)
+        valid = points.isfinite().all(dim=-1)
+        return [torch.cat(parts).reshape(len(points), -1)[valid] for parts in levels], points[valid]
+
+
+def _linear_error(known: Tensor, asked: Tensor, known_points: Tensor, points: Tensor) -> float:
+    """Median distance, metres, of ``points`` (M, 3) to what a linear map (ridge regression) that was fitted to features
+    ``known`` (N, D) with ``known_points`` (N, 3) says of the features ``asked`` (M, D)."""
+    mean, spread = known.mean(dim=0), known.std(dim=0) + 1e-6
+    design, question = (F.pad((each - mean) / spread, (0, 1), value=1.0).double() for each in (known, asked))
+    ridge = RIDGE * len(design) * torch.eye(design.shape[1]).to(design)
+    weights = torch.linalg.solve(design.T @ design + ridge, design.T @ known_points.double())
+    return float((question @ weights - points).norm(dim=-1).median())
 
 
 def train_tower(
