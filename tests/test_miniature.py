@@ -29,7 +29,9 @@ from gapdata.engine.driver import run_build
 from gapdata.engine.executors import InlineExecutor
 from gapdata.errors import GapDataError, UsageError
 from gapdata.shards.reader import ShardReader
+from gapdata.tasks.detection import TextBox
 from gapmodel.miniature.arms import StepCost, arms, budget, stage_recipe, starting_recipe
+from gapmodel.miniature.correction import corrected_f1
 from gapmodel.miniature.measure import without_geometry
 from gapmodel.miniature.plot import BLUE_PALE, ORANGE_PALE, RIGHT_PANEL, draw
 from gapmodel.miniature.recipe import SIZES, TowerRecipe, read_miniature
@@ -124,6 +126,23 @@ def test_what_is_said_follows_from_the_figures(tmp_path: Path) -> None:
     said = conclusions(summarise(pretend(tmp_path / "beaten", beaten)))
     assert said[0].endswith("**cannot be told from chance with these seeds**.")
     assert any("spends c's whole arithmetic on stage 2, **does not hold**" in line for line in said)
+
+
+def test_a_part_of_the_boxes_put_right_leaves_the_others_wrong() -> None:
+    chair, table = [0.0, 0.0, 2.0, 0.5, 0.5, 1.0, 0.0, 0.0, 0.0], [2.0, 0.0, 3.0, 1.0, 1.0, 1.0, 0.3, 0.0, 0.0]
+    far, flat = [5.0, *chair[1:]], [*table[:3], 0.1, 0.1, 0.1, *table[6:]]
+    truths = [
+        [TextBox(label=label, values=tuple(values)) for label, values in boxes]
+        for boxes in ([("chair", chair), ("table", table)], [("chair", chair)], [("table", table)])
+    ]
+    answers = [
+        json.dumps([{"label": "chair", "bbox_3d": far}, {"label": "table", "bbox_3d": flat}]),
+        json.dumps([{"label": "sofa", "bbox_3d": chair}]),
+        "nothing that can be read",
+    ]
+    # Three predictions for four boxes: the chair is right once it is where it should be, the table once it is as large.
+    right_once = pytest.approx(2 / 7)
+    assert corrected_f1(answers, truths, "extrinsic_zxy") == {"centres": right_once, "sizes and angles": right_once}
 
 
 def test_the_table_shows_every_arm_and_names_what_is_not_finished(tmp_path: Path) -> None:

@@ -20,15 +20,17 @@ from torch import Tensor
 from gapdata.shards.reader import ShardReader
 from gapdata.tasks import image_space
 from gapdata.tasks.image_space import ImagePoint
+from gapdata.tasks.wordings import convention_of
 from gapmodel.data import in_batches
 from gapmodel.evaluation import detection, pointmap
 from gapmodel.evaluation.answering import Answerer
-from gapmodel.evaluation.asking import TOKENS_PER_BOX, HeldOut, held_out
+from gapmodel.evaluation.asking import TOKENS_PER_BOX, HeldOut, held_out, truth
 from gapmodel.evaluation.detection import DetectionScores
 from gapmodel.evaluation.pointmap import PointmapScores
 from gapmodel.evaluation.run import asking_as_trained, known_records
 from gapmodel.evaluation.scoring import score_task
 from gapmodel.generate import generate_answers
+from gapmodel.miniature.correction import corrected_f1
 from gapmodel.miniature.recipe import MeasureRecipe
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.packing import IGNORED
@@ -83,7 +85,14 @@ def detect(
     (result,) = score_task(questions, texts, training=known_records(training, questions))
     ours = _detection_figures(cast("DetectionScores", result.ours))
     constant = _detection_figures(cast("DetectionScores", result.baseline))
-    return {**ours, "constant": constant, "intervals": {name: list(span) for name, span in result.intervals.items()}}
+    options = questions.asking.options
+    corrected = corrected_f1(
+        [texts[item.id] for item in questions.asked],
+        [truth(questions.records[item.index], questions.asking) for item in questions.asked],
+        convention_of(options.wording, options.convention),
+    )
+    intervals = {name: list(span) for name, span in result.intervals.items()}
+    return {**ours, "corrected": corrected, "constant": constant, "intervals": intervals}
 
 
 def locate(

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from gapmodel.miniature.arms import arms
+from gapmodel.miniature.correction import PARTS
 from gapmodel.miniature.recipe import MiniatureRecipe
 from gapmodel.miniature.verdict import Comparison, compare, together
 from gapmodel.miniature.workspace import Workspace
 
 F1 = "f1@0.25"
+CENTRES, REST = PARTS
 Results = Mapping[str, Mapping[int, Mapping[str, Any]]]
 """Arm -> seed -> what its run came to."""
 
@@ -24,6 +26,8 @@ ROWS: tuple[tuple[str, Callable[[Mapping[str, Any]], float], str], ...] = (
     ("recall at IoU 0.25", lambda run: run["scores"]["recall@0.25"], "share"),
     ("F1 at IoU 0.25, mean of classes", lambda run: run["scores"]["class_f1@0.25"], "share"),
     ("F1 at IoU 0.5", lambda run: run["scores"]["f1@0.50"], "share"),
+    ("F1 at IoU 0.25, were all centres right", lambda run: run["scores"]["corrected"][CENTRES], "share"),
+    ("F1 at IoU 0.25, were all sizes and angles right", lambda run: run["scores"]["corrected"][REST], "share"),
     ("objects named", lambda run: run["scores"]["named"], "share"),
     ("median centre error of these", lambda run: run["scores"]["center_error"], "metres"),
     ("boxes predicted for each true one", lambda run: run["scores"]["predicted"] / run["scores"]["true"], "ratio"),
@@ -42,6 +46,7 @@ ROWS: tuple[tuple[str, Callable[[Mapping[str, Any]], float], str], ...] = (
 
 OTHERS: tuple[tuple[str, Callable[[Mapping[str, Any]], float], float], ...] = (
     ("recall at IoU 0.25, points", lambda run: run["scores"]["recall@0.25"], 100.0),
+    ("F1 were all sizes and angles right, points", lambda run: run["scores"]["corrected"][REST], 100.0),
     ("objects named, points", lambda run: run["scores"]["named"], 100.0),
     ("median centre error, cm less", lambda run: -run["scores"]["center_error"], 100.0),
     ("cross-entropy, hundredths less", lambda run: -run["scores"]["loss"], 100.0),
@@ -160,6 +165,7 @@ def conclusions(summary: Summary) -> list[str]:
     ]
     lines += [
         *_floor(summary),
+        *_limits(summary),
         "",
         "The same comparisons by other figures (mean ± standard deviation of the paired differences):",
         "",
@@ -199,6 +205,20 @@ def _floor(summary: Summary) -> list[str]:
         "",
         f"Mind: {', '.join(below)} do no better than one answer for every window (F1 {100 * constant:.1f} %): they "
         "have hardly learnt to detect, and differences of F1 between such arms say little.",
+    ]
+
+
+def _limits(summary: Summary) -> list[str]:
+    """What F1 could gain from a better sense of place, and what from the rest."""
+    runs = [run for found in summary.results.values() for run in found.values()]
+    if not runs:
+        return []
+    own = float(np.mean([run["scores"][F1] for run in runs]))
+    centres, rest = (float(np.mean([run["scores"]["corrected"][part] for run in runs])) for part in PARTS)
+    return [
+        "",
+        f"Stage 1 can teach where things are. With every centre right the runs' F1 would be {100 * centres:.1f} % on "
+        f"average instead of {100 * own:.1f} %; with every size and angle right, {100 * rest:.1f} %.",
     ]
 
 
