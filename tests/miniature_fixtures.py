@@ -51,6 +51,10 @@ def point(error: float, steps: int) -> dict[str, Any]:
     }
 
 
+def nats(centre: float) -> dict[str, float]:
+    return {"label": 1.5, "centre": centre, "size": 3.0, "angles": 2.0}
+
+
 def run(f1: float) -> dict[str, Any]:
     scores: dict[str, Any] = {
         **{f"{name}@0.25": f1 for name in ("f1", "precision", "recall", "class_f1")},
@@ -62,8 +66,9 @@ def run(f1: float) -> dict[str, Any]:
         "true": 100,
         "unparsable": 1,
         "loss": 0.9,
+        "nats": nats(5.0),
     }
-    without = {"zeroed": {"loss": 1.1}, "strange": {"loss": 1.3}}
+    without = {how: {"loss": 1.1, "nats": nats(centre)} for how, centre in (("zeroed", 6.0), ("strange", 7.0))}
     return {
         "scores": {**scores, "constant": {**scores, "f1@0.25": 0.01}},
         "without_geometry": without,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,7 +30,9 @@ from gapdata.engine.driver import run_build
 from gapdata.engine.executors import InlineExecutor
 from gapdata.errors import GapDataError, UsageError
 from gapdata.shards.reader import ShardReader
+from gapdata.tasks import detection
 from gapdata.tasks.detection import TextBox
+from gapmodel.miniature.answer_parts import PARTS, nats_by_part, token_parts
 from gapmodel.miniature.arms import StepCost, arms, budget, stage_recipe, starting_recipe
 from gapmodel.miniature.correction import corrected_f1
 from gapmodel.miniature.measure import without_geometry
@@ -143,6 +146,24 @@ def test_a_part_of_the_boxes_put_right_leaves_the_others_wrong() -> None:
     # Three predictions for four boxes: the chair is right once it is where it should be, the table once it is as large.
     right_once = pytest.approx(2 / 7)
     assert corrected_f1(answers, truths, "extrinsic_zxy") == {"centres": right_once, "sizes and angles": right_once}
+
+
+def test_each_token_of_a_box_belongs_to_what_it_says() -> None:
+    boxes = [
+        TextBox(label="night stand", values=(-0.51, 2.0, 0.7, 1, 1, 1.25, -1.57, 0.0, 2.98)),
+        TextBox(label="bed", values=(1.65, -0.25, 2.73, 2, 1, 1, -1.6, 1.27, 3.0)),
+    ]
+    tokens = re.findall(r" -|[a-z]+|[0-9]|[^a-z0-9]", detection.answer_text(boxes))
+    parts, count = token_parts(tokens)
+    assert count == 2
+    said = {part: "".join(t for t, p in zip(tokens, parts, strict=True) if p == part) for part in (*PARTS, None)}
+    assert said["label"] == "night standbed"
+    assert said["centre"] == "[-0.51, 2.0, 0.7,[1.65, -0.25, 2.73,"
+    assert said["size"] == " 1.0, 1.0, 1.25, 2.0, 1.0, 1.0,"
+    assert said["angles"] == " -1.57, 0.0, 2.98] -1.6, 1.27, 3.0]"
+    assert not set(said[None]) & set("0123456789") - {"3"}  # of bbox_3d
+    nats = nats_by_part([(tokens, [2.0] * len(tokens)), (["```", "[]"], [1.0, 1.0])])
+    assert nats["centre"] == sum(part == "centre" for part in parts)
 
 
 def test_the_table_shows_every_arm_and_names_what_is_not_finished(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from gapdata.seeding import generator_for
 from gapmodel.miniature.arms import Arm, StepCost, arms, budget, language_recipe, stage_recipe, starting_recipe
 from gapmodel.miniature.measure import (
     Missing,
-    answer_loss,
+    answer_losses,
     best_checkpoint,
     detect,
     locate,
@@ -237,11 +237,11 @@ def run_arm(workspace: Workspace, seed: int, arm: Arm) -> dict[str, Any]:
         model.to(ranks.device)
         asked = (model, processor, test, known, recipe.stage2.data, recipe.measure)
         compared = (model, processor, test, training, recipe.measure.windows, ranks.device)
-        scores = {**detect(*asked), "loss": answer_loss(*compared)}
+        scores = {**detect(*asked), **answer_losses(*compared)}
         missing = {}
         for how in MISSING:
             with without_geometry(model, how):
-                missing[how] = {"loss": answer_loss(*compared)}
+                missing[how] = answer_losses(*compared)
     return {
         "training_cpu_seconds": cpu,
         "stage1_steps": spent.stage1_steps,

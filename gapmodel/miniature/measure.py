@@ -30,6 +30,7 @@ from gapmodel.evaluation.pointmap import PointmapScores
 from gapmodel.evaluation.run import asking_as_trained, known_records
 from gapmodel.evaluation.scoring import score_task
 from gapmodel.generate import generate_answers
+from gapmodel.miniature.answer_parts import nats_by_part
 from gapmodel.miniature.correction import corrected_f1
 from gapmodel.miniature.recipe import MeasureRecipe
 from gapmodel.modeling import GapForConditionalGeneration
@@ -111,19 +112,26 @@ def locate(
     return {**ours, "constant": _pointmap_figures(cast("PointmapScores", result.baseline))}
 
 
-def answer_loss(
+def answer_losses(
     model: GapForConditionalGeneration,
     processor: GapProcessor,
     reader: ShardReader,
     recipe: TrainingRecipe,
     questions: int,
     device: torch.device,
-) -> float:
-    """Mean cross-entropy of a token of the true answers to held-out questions."""
+) -> dict[str, Any]:
+    """Of the true answers to held-out detection questions: the mean cross-entropy of a token (``loss``), and that of
+    each part of a box (``nats``, :mod:`gapmodel.miniature.answer_parts`)."""
     recipe = replace(recipe, run=replace(recipe.run, evaluate_split=SPLIT, evaluate_visits=questions))
-    learner = Learner(model).eval()
-    (loss,) = HeldOutLoss(recipe, {"": reader}, processor).losses(learner, Ranks(device=device)).values()
-    return loss
+    held_out, learner = HeldOutLoss(recipe, {"": reader}, processor), Learner(model).eval()
+    answers: list[tuple[list[str], list[float]]] = []
+    for batch, losses in held_out.answers(0, learner, Ranks(device=device)):
+        known = batch.labels[:, 1:] != IGNORED
+        found = losses.answer.cpu().split(known.sum(dim=1).tolist())
+        for row, asked, values in zip(batch.labels[:, 1:], known, found, strict=True):
+            answers.append(([processor.decode([token]) for token in row[asked].tolist()], values.tolist()))
+    every = [value for _, values in answers for value in values]
+    return {"loss": statistics.fmean(every), "nats": nats_by_part(answers)}
 
 
 def name_and_point(

@@ -32,9 +32,16 @@ ROWS: tuple[tuple[str, Callable[[Mapping[str, Any]], float], str], ...] = (
     ("median centre error of these", lambda run: run["scores"]["center_error"], "metres"),
     ("boxes predicted for each true one", lambda run: run["scores"]["predicted"] / run["scores"]["true"], "ratio"),
     ("unreadable answers", lambda run: run["scores"]["unparsable"], "count"),
-    ("cross-entropy of the true answers", lambda run: run["scores"]["loss"], "ratio"),
-    ("cross-entropy, geometry zeroed", lambda run: run["without_geometry"]["zeroed"]["loss"], "ratio"),
-    ("cross-entropy, another window's geometry", lambda run: run["without_geometry"]["strange"]["loss"], "ratio"),
+    ("cross-entropy of a token of the true answers", lambda run: run["scores"]["loss"], "ratio"),
+    ("of a box's name", lambda run: run["scores"]["nats"]["label"], "ratio"),
+    ("of its centre", lambda run: run["scores"]["nats"]["centre"], "ratio"),
+    ("of its size", lambda run: run["scores"]["nats"]["size"], "ratio"),
+    ("of its angles", lambda run: run["scores"]["nats"]["angles"], "ratio"),
+    (
+        "of its centre, another window's geometry",
+        lambda run: run["without_geometry"]["strange"]["nats"]["centre"],
+        "ratio",
+    ),
     ("steps of stage 1", lambda run: run["stage1_steps"], "count"),
     ("steps of stage 2", lambda run: run["stage2_steps"], "count"),
     ("step chosen", lambda run: run["chosen"], "count"),
@@ -49,7 +56,8 @@ OTHERS: tuple[tuple[str, Callable[[Mapping[str, Any]], float], float], ...] = (
     ("F1 were all sizes and angles right, points", lambda run: run["scores"]["corrected"][REST], 100.0),
     ("objects named, points", lambda run: run["scores"]["named"], 100.0),
     ("median centre error, cm less", lambda run: -run["scores"]["center_error"], 100.0),
-    ("cross-entropy, hundredths less", lambda run: -run["scores"]["loss"], 100.0),
+    ("cross-entropy of a token, hundredths less", lambda run: -run["scores"]["loss"], 100.0),
+    ("of a box's centre, hundredths less", lambda run: -run["scores"]["nats"]["centre"], 100.0),
 )
 """Figures that tell arms apart before F1 can, larger is better, and the factor that they are shown with."""
 
@@ -223,13 +231,15 @@ def _limits(summary: Summary) -> list[str]:
 
 
 def _geometry_sentence(name: str, runs: Mapping[int, Mapping[str, Any]]) -> str:
-    zeroed, strange = ([run["without_geometry"][how] for run in runs.values()] for how in ("zeroed", "strange"))
-    own = [run["scores"] for run in runs.values()]
-    rises = [
-        np.mean([other["loss"] - one["loss"] for one, other in zip(own, others, strict=True)])
-        for others in (zeroed, strange)
-    ]
-    return f"- {name}: cross-entropy {rises[0]:+.3f} with zeros and {rises[1]:+.3f} with another window's geometry"
+    own = [run["scores"]["nats"]["centre"] for run in runs.values()]
+    zeroed, strange = (
+        np.mean([run["without_geometry"][how]["nats"]["centre"] for run in runs.values()]) - np.mean(own)
+        for how in ("zeroed", "strange")
+    )
+    return (
+        f"- {name}: cross-entropy of a box's centre {zeroed:+.2f} with zeros and {strange:+.2f} with another window's "
+        f"geometry (its own: {np.mean(own):.2f})"
+    )
 
 
 def _stage1_lines(summary: Summary) -> list[str]:

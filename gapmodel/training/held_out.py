@@ -9,10 +9,10 @@ from itertools import islice, zip_longest
 import torch
 
 from gapmodel.data import Records
-from gapmodel.packing import IGNORED, Example
+from gapmodel.packing import IGNORED, Batch, Example
 from gapmodel.processing import GapProcessor
 from gapmodel.training.distributed import Ranks
-from gapmodel.training.learner import Learner
+from gapmodel.training.learner import Learner, Losses
 from gapmodel.training.loading import blank_batch, lay_out, make_streams
 from gapmodel.training.recipe import TrainingRecipe
 
@@ -61,8 +61,16 @@ class HeldOut:
             yield from self._examples(index, [visit])[:1]
 
     def _loss(self, index: int, learner: Learner, ranks: Ranks) -> float | None:
-        mine = range(ranks.rank, self._count(index), ranks.world_size)
         total, answered = 0.0, 0
+        for _, losses in self.answers(index, learner, ranks):
+            total += losses.answer.double().sum().item()
+            answered += len(losses.answer)
+        total, count = ranks.sum([total, answered])
+        return total / count if count else None
+
+    def answers(self, index: int, learner: Learner, ranks: Ranks) -> Iterator[tuple[Batch, Losses]]:
+        """A rank's part of the ``index``-th stream's questions, and their losses; all ranks have as many batches."""
+        mine = range(ranks.rank, self._count(index), ranks.world_size)
         for start in range(0, -(-self._count(index) // ranks.world_size), self.recipe.train.batch_size):
             visits = list(mine[start : start + self.recipe.train.batch_size])
             step = lay_out(self._examples(index, visits), self.processor, self.recipe.train, visits=len(visits))
@@ -70,11 +78,7 @@ class HeldOut:
             batches = [*step.batches, *[blank_batch(self.processor)] * (int(most) - len(step.batches))]
             for batch in batches:
                 with torch.no_grad(), ranks.precision():
-                    losses = learner(batch.to(ranks.device))
-                total += losses.answer.double().sum().item()
-            answered += step.answered
-        total, count = ranks.sum([total, answered])
-        return total / count if count else None
+                    yield batch, learner(batch.to(ranks.device))
 
     def _count(self, index: int) -> int:
         order = self.orders[index]
