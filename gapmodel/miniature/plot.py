@@ -85,7 +85,7 @@ def _stage1_panel(image: NDArray[np.uint8], summary: Summary) -> None:
         x, y = axes.at(*known[-1])
         put_text(image, f"{known[-1][1]:.2f} m", (x - 62, y + 24), NORMAL, BLUE, 700)
     x, y, width, _ = LEFT_PANEL
-    label = f"mean of {len(curves)} seeds (pale: each)"
+    label = f"mean of {len(curves)} seeds (pale: each)" if len(curves) > 1 else "one seed"
     put_text(image, label, (x + width - text_width(label, SMALL) - 8, y + 20), SMALL, BLUE)
 
 

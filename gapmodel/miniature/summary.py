@@ -46,7 +46,7 @@ ROWS: tuple[tuple[str, Callable[[Mapping[str, Any]], float], str], ...] = (
     ("steps of stage 2", lambda run: run["stage2_steps"], "count"),
     ("step chosen", lambda run: run["chosen"], "count"),
     ("million tokens, both stages", lambda run: run["tokens"] / 1e6, "ratio"),
-    ("10^15 operations, both stages", lambda run: run["operations"] / 1e15, "ratio"),
+    ("10^12 operations, both stages", lambda run: run["operations"] / 1e12, "count"),
     ("CPU seconds, both stages", lambda run: run["total_cpu_seconds"], "count"),
 )
 
