@@ -175,7 +175,8 @@ def conclusions(summary: Summary) -> list[str]:
         *_floor(summary),
         *_limits(summary),
         "",
-        "The same comparisons by other figures (mean ± standard deviation of the paired differences):",
+        "The same comparisons by other figures (mean ± standard deviation of the paired differences); of so many tests "
+        "one in twenty holds by chance:",
         "",
     ]
     lines += ["| | c > b | b > a | c > d | c-scarce > d-scarce |", "|---|---|---|---|---|"]
