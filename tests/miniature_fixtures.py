@@ -35,10 +35,11 @@ def pretend(
         curve = [point(error + 0.02 * place, 100 * (step + 1)) for step, error in enumerate(points)]
         missing = {how: point(1.4, 0) for how in ("zeroed", "strange")}
         stage1 = {"curve": curve, "without_geometry": missing, "training_cpu_seconds": 50.0, "steps": 200}
-        workspace.keep(f"seed-{seed}/stage1", stage1)
-    for name in arms(4):
+        workspace.keep(f"seed-{seed}/stage1", {**stage1, "place_sense": {"point": 15.0, "geometry": 2.0 + place}})
+    for name, arm in arms(4).items():
+        sense = {"point": 20.0, "geometry": 0.25} if arm.stage1 else {}
         for seed, value in zip(seeds, f1.get(name, ()), strict=False):
-            workspace.keep(f"seed-{seed}/{name}", run(value))
+            workspace.keep(f"seed-{seed}/{name}", {**run(value), "place_sense": sense})
     return workspace
 
 

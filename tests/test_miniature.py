@@ -67,6 +67,12 @@ def test_arms_spend_what_is_claimed(steps: tuple[int, int], costs: tuple[float, 
         assert -1e-6 * spent[one].operations <= excess <= stage2.operations * (1 + 1e-6)
 
 
+def test_a_stages_learning_rate_is_that_of_all_its_runs() -> None:
+    recipe = replace(SMALL, stage2=replace(SMALL.stage2, learning_rate=3e-4))
+    assert stage_recipe(recipe, recipe.stage2, 10, seed=0).train.learning_rate == 3e-4
+    assert stage_recipe(recipe, recipe.stage1, 10, seed=0).train.learning_rate == recipe.train.learning_rate
+
+
 def test_stage_2_runs_of_a_seed_differ_in_nothing_but_their_length() -> None:
     recipe = small_recipe()
     short, long = (stage_recipe(recipe, recipe.stage2, steps, seed=1) for steps in (40, 97))
@@ -162,6 +168,9 @@ def test_each_token_of_a_box_belongs_to_what_it_says() -> None:
     assert said["size"] == " 1.0, 1.0, 1.25, 2.0, 1.0, 1.0,"
     assert said["angles"] == " -1.57, 0.0, 2.98] -1.6, 1.27, 3.0]"
     assert not set(said[None]) & set("0123456789") - {"3"}  # of bbox_3d
+    point = re.findall(r" -|[a-z]+|[0-9]|[^a-z0-9]", '{"label": "door", "pointmap": [0.5, -1.25, 3.0]}')
+    parts_of_point, _ = token_parts(point)
+    assert "".join(t for t, p in zip(point, parts_of_point, strict=True) if p == "centre") == "[0.5, -1.25, 3.0]"
     nats = nats_by_part([(tokens, [2.0] * len(tokens)), (["```", "[]"], [1.0, 1.0])])
     assert nats["centre"] == sum(part == "centre" for part in parts)
 
@@ -174,6 +183,14 @@ def test_the_table_shows_every_arm_and_names_what_is_not_finished(tmp_path: Path
     assert "Not finished: seed-2/a, seed-1/b, seed-2/b, seed-0/c" in table
     assert "b > a: undecided, only 1 seed (+10.0)" in table
     assert json.loads(json.dumps(as_dict(summary), allow_nan=False))["comparisons"]["ordering"][1]["better"] == "b"
+
+
+def test_the_table_says_what_stage_2_leaves_of_stage_1(tmp_path: Path) -> None:
+    workspace = pretend(tmp_path, {name: [value] * 3 for name, value in STEADY.items()})
+    table = as_markdown(summarise(workspace), workspace.recipe)
+    assert "after stage 1: 15.00 nats, of which its own window's geometry saves 3.00" in table
+    assert "after c's stage 2: 20.00 nats, of which its own window's geometry saves 0.25" in table
+    assert "after d's stage 2" not in table
 
 
 def test_the_plot_has_a_bar_for_every_arm_as_high_as_its_mean(tmp_path: Path) -> None:

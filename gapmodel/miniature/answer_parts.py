@@ -1,4 +1,4 @@
-"""Which tokens of a detection answer say what: cross-entropy by what has to be known for it.
+"""Which tokens of an answer say what: cross-entropy by what has to be known for it.
 
 F1 of a few hundred boxes is a coarse measure of small models. How surprised a model is by each part of the true answers
 is a fine one, and says what it has learnt: names come from vision, centres and sizes need geometry, angles the camera's
@@ -12,18 +12,20 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 PARTS = ("label", "centre", "size", "angles")
-_BOX = re.compile(r'"label": "(?P<label>[^"]*)", "bbox_3d": \[(?P<numbers>[^\]]*)\]')
+_BOX = re.compile(r'"label": "(?P<label>[^"]*)", "(?:bbox_3d|pointmap)": \[(?P<numbers>[^\]]*)\]')
 _NUMBER = re.compile(r"-?\d[\d.]*")
 
 
 def token_parts(tokens: Sequence[str]) -> tuple[list[str | None], int]:
-    """The part of :data:`PARTS` that each token belongs to, if any, and how many boxes the answer has.
+    """The part of :data:`PARTS` that each token belongs to, if any, and how many boxes the answer has. A marked point
+    counts as a box that is only a centre.
 
     A number's tokens are those of its digits and the ones beside them: whether a space or a minus comes first, and a
     comma after one decimal or two, is something that has to be known.
 
     Args:
-        tokens: the texts of a true answer's tokens (:func:`gapdata.tasks.detection.answer_text`), in order.
+        tokens: the texts of a true answer's tokens (:mod:`gapdata.tasks.detection`, :mod:`gapdata.tasks.pointmap`), in
+            order.
     """
     text, ends = "".join(tokens), list(accumulate(map(len, tokens)))
     parts: list[str | None] = [None] * len(tokens)

@@ -134,6 +134,7 @@ def stage_recipe(recipe: MiniatureRecipe, stage: StageRecipe, steps: int, seed: 
     train = replace(
         recipe.train,
         steps=steps,
+        learning_rate=stage.learning_rate or recipe.train.learning_rate,
         freeze=("visual", "geometry"),
         visual_weight=stage.visual_weight,
         asked_weight=stage.asked_weight,

@@ -30,6 +30,7 @@ from gapmodel.miniature.measure import (
     detect,
     locate,
     name_and_point,
+    place_sense,
     without_geometry,
 )
 from gapmodel.miniature.tasks import Task, end_with
@@ -220,7 +221,14 @@ def run_stage1(workspace: Workspace, seed: int) -> dict[str, Any]:
         for how in MISSING:
             with without_geometry(model, how):
                 missing[how] = locate(*asked)
-    return {"training_cpu_seconds": cpu, "steps": recipe.stage1.steps, "curve": curve, "without_geometry": missing}
+        sense = place_sense(model, processor, test, training, recipe.measure.prompts, ranks.device)
+    return {
+        "training_cpu_seconds": cpu,
+        "steps": recipe.stage1.steps,
+        "curve": curve,
+        "without_geometry": missing,
+        "place_sense": sense,
+    }
 
 
 def run_arm(workspace: Workspace, seed: int, arm: Arm) -> dict[str, Any]:
@@ -242,6 +250,10 @@ def run_arm(workspace: Workspace, seed: int, arm: Arm) -> dict[str, Any]:
         for how in MISSING:
             with without_geometry(model, how):
                 missing[how] = answer_losses(*compared)
+        remembered = {}
+        if arm.stage1:
+            stage1 = stage_recipe(recipe, recipe.stage1, recipe.stage1.steps, seed)
+            remembered = place_sense(model, processor, test, stage1, recipe.measure.prompts, ranks.device)
     return {
         "training_cpu_seconds": cpu,
         "stage1_steps": spent.stage1_steps,
@@ -249,6 +261,7 @@ def run_arm(workspace: Workspace, seed: int, arm: Arm) -> dict[str, Any]:
         "operations": spent.operations,
         "tokens": spent.tokens,
         "chosen": best,
+        "place_sense": remembered,
         "choosing_losses": losses,
         "last_training_loss": json.loads((out / "outcome.json").read_bytes())["last_loss"],
         "scores": scores,

@@ -120,8 +120,8 @@ def answer_losses(
     questions: int,
     device: torch.device,
 ) -> dict[str, Any]:
-    """Of the true answers to held-out detection questions: the mean cross-entropy of a token (``loss``), and that of
-    each part of a box (``nats``, :mod:`gapmodel.miniature.answer_parts`)."""
+    """Of the true answers to held-out questions of either stage: the mean cross-entropy of a token (``loss``), and that
+    of each part of a box or marked point (``nats``, :mod:`gapmodel.miniature.answer_parts`)."""
     recipe = replace(recipe, run=replace(recipe.run, evaluate_split=SPLIT, evaluate_visits=questions))
     held_out, learner = HeldOutLoss(recipe, {"": reader}, processor), Learner(model).eval()
     answers: list[tuple[list[str], list[float]]] = []
@@ -132,6 +132,23 @@ def answer_losses(
             answers.append(([processor.decode([token]) for token in row[asked].tolist()], values.tolist()))
     every = [value for _, values in answers for value in values]
     return {"loss": statistics.fmean(every), "nats": nats_by_part(answers)}
+
+
+def place_sense(
+    model: GapForConditionalGeneration,
+    processor: GapProcessor,
+    reader: ShardReader,
+    recipe: TrainingRecipe,
+    questions: int,
+    device: torch.device,
+) -> dict[str, float]:
+    """How well a model places stage 1's held-out marks, whatever it is asked since: the cross-entropy of the true
+    points, and how much more it is with another window's geometry, nats."""
+    asked = (model, processor, reader, recipe, questions, device)
+    own = answer_losses(*asked)["nats"]["centre"]
+    with without_geometry(model, "strange"):
+        strange = answer_losses(*asked)["nats"]["centre"]
+    return {"point": own, "geometry": strange - own}
 
 
 def name_and_point(

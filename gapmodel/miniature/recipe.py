@@ -59,6 +59,8 @@ class StageRecipe:
     checkpoints: int = 10
     """Equally spaced models: stage 1's are measured (its point error by step), stage 2's chosen from."""
     data: DataRecipe = field(default_factory=DataRecipe)
+    learning_rate: float = 0.0
+    """Of all arms in this stage; 0 takes ``train.learning_rate``."""
     visual_weight: float = 0.0
     """As ``train.visual_weight`` (:mod:`gapmodel.training.dense`): the fusion is random, so the stage may ask every
     token."""

@@ -254,7 +254,20 @@ def _stage1_lines(summary: Summary) -> list[str]:
     titles = {"zeroed": "at the end, geometry zeroed", "strange": "at the end, another window's geometry"}
     for how, title in titles.items():
         lines.append(_point_row(title, [run["without_geometry"][how] for run in runs]))
-    return [*lines, ""]
+    return [*lines, "", *_memory_lines(summary), ""]
+
+
+def _memory_lines(summary: Summary) -> list[str]:
+    """What stage 2 leaves of stage 1: the same questions, put to the arms that began with it."""
+    models = {"after stage 1": summary.stage1}
+    models |= {f"after {name}'s stage 2": runs for name, runs in summary.results.items()}
+    lines = []
+    for title, runs in models.items():
+        senses = [run["place_sense"] for run in runs.values() if run["place_sense"]]
+        if senses:
+            point, geometry = (float(np.mean([sense[name] for sense in senses])) for name in ("point", "geometry"))
+            lines.append(f"- {title}: {point:.2f} nats, of which its own window's geometry saves {geometry:.2f}")
+    return ["What remains of it, as the cross-entropy of a marked point (of three numbers):", *lines]
 
 
 def _point_row(title: str, points: Sequence[Mapping[str, float]]) -> str:
