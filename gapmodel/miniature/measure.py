@@ -20,8 +20,7 @@ from torch import Tensor
 from gapdata.shards.reader import ShardReader
 from gapdata.tasks import image_space
 from gapdata.tasks.image_space import ImagePoint
-from gapdata.tasks.wordings import convention_of
-from gapmodel.data import in_batches
+from gapmodel.data import euler_convention, in_batches
 from gapmodel.evaluation import detection, pointmap
 from gapmodel.evaluation.answering import Answerer
 from gapmodel.evaluation.asking import TOKENS_PER_BOX, HeldOut, held_out, truth
@@ -86,11 +85,10 @@ def detect(
     (result,) = score_task(questions, texts, training=known_records(training, questions))
     ours = _detection_figures(cast("DetectionScores", result.ours))
     constant = _detection_figures(cast("DetectionScores", result.baseline))
-    options = questions.asking.options
     corrected = corrected_f1(
         [texts[item.id] for item in questions.asked],
         [truth(questions.records[item.index], questions.asking) for item in questions.asked],
-        convention_of(options.wording, options.convention),
+        euler_convention(data),
     )
     intervals = {name: list(span) for name, span in result.intervals.items()}
     return {**ours, "corrected": corrected, "constant": constant, "intervals": intervals}
