@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from numpy.typing import NDArray
-from ray_fixtures import head
+from ray_fixtures import cluster
 
 from gapdata.geometry.camera import Intrinsics
 
-__all__ = ["head"]
+__all__ = ["cluster"]
 
 # How long an example takes says something about the machine's load, nothing about the product.
 settings.register_profile("any load", deadline=None)

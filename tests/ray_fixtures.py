@@ -1,14 +1,18 @@
-"""A real Ray head with a dashboard, one for all tests of a run that submit jobs."""
+"""A real Ray head with a dashboard, one for all tests of a run that submit jobs; where Ray itself dies, the next."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,39 +20,118 @@ import pytest
 from executor_fixtures import descendants, wait_until
 
 BIN = Path(sys.executable).parent
+REPOSITORY = Path(__file__).resolve().parent.parent
+LAST_LINES = 30
+# `ray start --block` looks after its processes once a second.
+NOTICED = 3.0
+
+
+class Head:
+    """One ``ray start --head --block`` with its ports, its folder and what it said."""
+
+    def __init__(self) -> None:
+        gcs, dashboard, client, agent = _free_ports(4)
+        # Ray's sockets lie below its folder and their names may have 107 characters only.
+        self.folder = Path(tempfile.mkdtemp(prefix="ray-"))
+        self.gcs = f"127.0.0.1:{gcs}"
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+        kept.pop("PYTHONPATH", None)
+        kept["PATH"] = f"{BIN}{os.pathsep}{kept['PATH']}"  # where a job's `python` is looked up
+        kept |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+        self.environment = {**kept, "RAY_ADDRESS": f"http://127.0.0.1:{dashboard}"}
+        options = [f"--port={gcs}", f"--dashboard-port={dashboard}", f"--ray-client-server-port={client}"]
+        options += [f"--dashboard-agent-listen-port={agent}", f"--temp-dir={self.folder}"]
+        options += ["--num-cpus=2", "--object-store-memory=100000000", "--disable-usage-stats"]
+        with open(self.folder / "ray-start.out", "wb") as said:
+            self._process = subprocess.Popen(
+                [str(BIN / "ray"), "start", "--head", "--block", *options],
+                env=kept,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+            )
+        try:
+            wait_until(lambda: self._process.poll() is not None or _listens(dashboard))
+        except BaseException:
+            self.end()
+            raise
+
+    def has_died(self, within: float = 0.0) -> bool:
+        """Whether it has ended, or does within some seconds: the death of one of its processes is that of all."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=within)
+        return self._process.poll() is not None
+
+    def last_words(self) -> str:
+        """The ends of its logs: which process ended, and what it said before."""
+        logs = self.folder / "session_latest" / "logs"
+        names = ["ray_process_exit.log", "raylet.err", "raylet.out", "gcs_server.out", "dashboard_agent.log"]
+        paths = [self.folder / "ray-start.out", *(logs / name for name in names)]
+        ends = [(path, path.read_text(errors="replace").splitlines()[-LAST_LINES:]) for path in paths if path.exists()]
+        return "\n".join("\n".join([f"-- {path.name}", *lines]) for path, lines in ends if lines)
+
+    def end(self) -> None:
+        # Left to itself it takes half a minute to end.
+        for pid in [*descendants(self._process.pid), self._process.pid]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait(timeout=60)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Cluster:
+    """The head that is up. Ray's own processes have been seen to die in the middle of a run of the tests; a command
+    that this took with it is given once more, to a new head, as a user would, and goes on where the first stopped."""
+
+    def __init__(self) -> None:
+        self._head: Head | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def head(self) -> Head:
+        """The head that is up; a new one where there is none."""
+        with self._lock:
+            if self._head is not None and self._head.has_died():
+                warnings.warn(f"a Ray head has died:\n{self._head.last_words()}", stacklevel=2)
+                self._head.end()
+                self._head = None
+            self._head = self._head or Head()
+            return self._head
+
+    def run(self, *command: str, by_address_of_head: bool = False) -> subprocess.CompletedProcess[str]:
+        """Run a client's command from the repository, with the head's dashboard, or the head itself, as its address."""
+        for _ in range(2):
+            head = self.head
+            environment = dict(head.environment)
+            if by_address_of_head:
+                environment |= {"RAY_ADDRESS": head.gcs, "PYTHONPATH": str(REPOSITORY)}
+            result = subprocess.run(
+                command, capture_output=True, text=True, timeout=240, env=environment, cwd=REPOSITORY
+            )
+            if result.returncode == 0 or not head.has_died(within=NOTICED):
+                break
+        return result
+
+    def submit(self, *entry_point: str) -> subprocess.CompletedProcess[str]:
+        """``ray job submit`` of an entry point; a head that has just started may have nobody yet to take a job."""
+        for _ in range(30):
+            result = self.run(str(BIN / "ray"), "job", "submit", "--working-dir", ".", "--", *entry_point)
+            if "No available agent to submit job" not in result.stderr:
+                break
+            time.sleep(1)
+        return result
+
+    def end(self) -> None:
+        if self._head is not None:
+            self._head.end()
 
 
 @pytest.fixture(scope="session")
-def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The environment of a client of a real head with a dashboard, as ``ray start --head`` gives it."""
-    ports = _free_ports(4)
-    # Ray's sockets lie below its folder and their names may have 107 characters only.
-    with tempfile.TemporaryDirectory(prefix="ray-") as folder:
-        base = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-        base |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
-        base["PATH"] = f"{BIN}{os.pathsep}{base['PATH']}"  # where a job's `python` is looked up
-        base.pop("PYTHONPATH", None)
-        head = subprocess.Popen(
-            [
-                *(str(BIN / "ray"), "start", "--head", "--block", f"--port={ports[0]}", f"--temp-dir={folder}"),
-                *("--num-cpus=2", f"--dashboard-port={ports[1]}", f"--ray-client-server-port={ports[2]}"),
-                f"--dashboard-agent-listen-port={ports[3]}",
-                *("--object-store-memory=100000000", "--disable-usage-stats"),
-            ],
-            env=base,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=folder,
-        )
-        try:
-            wait_until(lambda: head.poll() is not None or _listens(ports[1]))
-            yield {**base, "RAY_ADDRESS": f"http://127.0.0.1:{ports[1]}", "GCS": f"127.0.0.1:{ports[0]}"}
-        finally:
-            # Left to itself it takes half a minute to end.
-            for pid in [*descendants(head.pid), head.pid]:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            head.wait(timeout=60)
+def cluster() -> Iterator[Cluster]:
+    """A real cluster of one machine with two CPUs."""
+    cluster = Cluster()
+    yield cluster
+    cluster.end()
 
 
 def _listens(port: int) -> bool:

@@ -8,14 +8,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from build_fixtures import without_notes
-from conftest import REPOSITORY
 from executor_fixtures import (
     SCENES,
     VICTIM,
@@ -32,6 +30,7 @@ from executor_fixtures import (
     request_for,
     wait_until,
 )
+from ray_fixtures import Cluster
 
 from gapdata.cli import main
 from gapdata.engine.driver import run_build
@@ -104,11 +103,13 @@ class TestAttempts:
         assert report["quarantined"][0]["problem"] == f"{VICTIM}: LookupError: nobody foresaw this"
 
     def test_work_past_its_deadline_is_killed_and_made_once_more(
-        self, small_dataset: Path, inline_build: Path, tmp_path: Path
+        self, small_dataset: Path, inline_build: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
     ) -> None:
         out = lacking_victim(inline_build, tmp_path / "out")
-        run_build(request_for(small_dataset, out, deadline=2.0), RayExecutor(1, hangs_once))
-        assert (tmp_path / "attempts").stat().st_size == 2
+        run_build(request_for(small_dataset, out, deadline=6.0), RayExecutor(1, hangs_once))
+        # More, if the machine is so busy that a worker needs the whole deadline to report that it begins.
+        assert (tmp_path / "attempts").stat().st_size >= 2
+        assert f"{VICTIM}: not done within 6 s; trying once more" in capfd.readouterr().err
         assert contents(out) == contents(inline_build)
 
 
@@ -183,47 +184,34 @@ def test_without_ray_the_cure_is_named(
     assert message in capsys.readouterr().err
 
 
-def _submit(head: dict[str, str], *entry_point: str) -> subprocess.CompletedProcess[str]:
-    """``ray job submit`` from the repository; a head that has just started may have nobody yet to take a job."""
-    submit = (str(BIN / "ray"), "job", "submit", "--working-dir", ".", "--", *entry_point)
-    for _ in range(30):
-        result = run(*submit, env=head, cwd=REPOSITORY)
-        if "No available agent to submit job" not in result.stderr:
-            break
-        time.sleep(1)
-    return result
-
-
 @pytest.mark.slow
 def test_a_submitted_job_builds_on_its_cluster(
-    head: dict[str, str], small_dataset: Path, inline_build: Path, tmp_path: Path
+    cluster: Cluster, small_dataset: Path, inline_build: Path, tmp_path: Path
 ) -> None:
     options = command(small_dataset, tmp_path / "out")[4:]
-    result = _submit(head, "python", "pipelines/build_shards.py", *options)
+    result = cluster.submit("python", "pipelines/build_shards.py", *options)
     assert result.returncode == 0, result.stdout + result.stderr
     assert f"building {SCENES} shards on the Ray cluster at" in result.stdout
     assert contents(tmp_path / "out") == contents(inline_build)
 
-    result = _submit(head, "pipelines/build_shards.py", "--scannet", str(small_dataset), "--out", "shards")
+    result = cluster.submit("pipelines/build_shards.py", "--scannet", str(small_dataset), "--out", "shards")
     assert result.returncode == 1
     assert "--out is relative to the job's temporary copy of the working directory" in result.stdout
 
 
 @pytest.mark.slow
 def test_a_job_that_is_stopped_goes_on_to_the_same_bytes(
-    head: dict[str, str], small_dataset: Path, inline_build: Path, tmp_path: Path
+    cluster: Cluster, small_dataset: Path, inline_build: Path, tmp_path: Path
 ) -> None:
     from ray.job_submission import JobSubmissionClient
 
     ray, out = str(BIN / "ray"), tmp_path / "out"
     name = ("--submission-id", "to-be-stopped", "--no-wait", "--working-dir", ".", "--")
     options = command(small_dataset, out)[4:]
-    submitted = run(
-        ray, "job", "submit", *name, "python", "pipelines/build_shards.py", *options, env=head, cwd=REPOSITORY
-    )
+    submitted = cluster.run(ray, "job", "submit", *name, "python", "pipelines/build_shards.py", *options)
     assert submitted.returncode == 0, submitted.stderr
     # While Ray starts, its own handler ends the process; and the command `ray job stop` may start too late.
-    client = JobSubmissionClient(head["RAY_ADDRESS"])
+    client = JobSubmissionClient(cluster.head.environment["RAY_ADDRESS"])
     wait_until(lambda: "building" in client.get_job_logs("to-be-stopped"))
     assert client.stop_job("to-be-stopped")
     wait_until(lambda: client.get_job_status("to-be-stopped").is_terminal())
@@ -236,10 +224,9 @@ def test_a_job_that_is_stopped_goes_on_to_the_same_bytes(
 
 @pytest.mark.slow
 def test_the_command_attaches_to_the_cluster_of_the_address(
-    head: dict[str, str], small_dataset: Path, inline_build: Path, tmp_path: Path
+    cluster: Cluster, small_dataset: Path, inline_build: Path, tmp_path: Path
 ) -> None:
-    environment = {**head, "RAY_ADDRESS": head["GCS"], "PYTHONPATH": str(REPOSITORY)}
-    result = run(*command(small_dataset, tmp_path / "out"), env=environment, cwd=REPOSITORY)
+    result = cluster.run(*command(small_dataset, tmp_path / "out"), by_address_of_head=True)
     assert result.returncode == 0, result.stderr
     assert "on the Ray cluster at" in result.stderr
     assert without_notes(result.stderr).count("\n") == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
-from test_ray import _submit
+from ray_fixtures import Cluster
 
 from gapmodel.model_directory import load_model
 from gapmodel.training.logbook import read_log
@@ -34,13 +34,13 @@ def options(shards: Path, out: Path, *more: str) -> list[str]:
 
 @pytest.mark.slow
 def test_submitted_jobs_train_both_stages_and_refuse_another_recipe(
-    head: dict[str, str], inline_build: Path, tmp_path: Path
+    cluster: Cluster, inline_build: Path, tmp_path: Path
 ) -> None:
     """Two ranks, then one; the second stage and the refusal run beside each other, a CPU each."""
     pytest.importorskip("pandas", reason="Ray Train needs it: pip install 'ray[train]'")
     one, two = tmp_path / "one", tmp_path / "two"
     given = options(inline_build, one, "--steps", "4", "--ranks", "2")
-    result = _submit(head, "python", "pipelines/pretrain.py", *given)
+    result = cluster.submit("python", "pipelines/pretrain.py", *given)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "training with 2 ranks on the Ray cluster at" in result.stdout
     assert [line["step"] for line in read_log(one)] == list(range(4))
@@ -51,8 +51,8 @@ def test_submitted_jobs_train_both_stages_and_refuse_another_recipe(
     second = options(inline_build, two, "--init", str(one), "--steps", "2", "--ranks", "1", "--json")
     longer = options(inline_build, one, "--steps", "9", "--ranks", "1")
     with ThreadPoolExecutor() as pool:
-        stage_two = pool.submit(_submit, head, "python", "pipelines/finetune.py", *second)
-        refused = pool.submit(_submit, head, "python", "pipelines/pretrain.py", *longer).result()
+        stage_two = pool.submit(cluster.submit, "python", "pipelines/finetune.py", *second)
+        refused = pool.submit(cluster.submit, "python", "pipelines/pretrain.py", *longer).result()
         result = stage_two.result()
     assert result.returncode == 0, result.stdout + result.stderr
     outcome = json.loads(next(line for line in result.stdout.splitlines() if line.startswith("{")))
