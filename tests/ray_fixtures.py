@@ -13,17 +13,22 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from executor_fixtures import descendants, wait_until
 
 BIN = Path(sys.executable).parent
-REPOSITORY = Path(__file__).resolve().parent.parent
 LAST_LINES = 30
 # `ray start --block` looks after its processes once a second.
 NOTICED = 3.0
+
+
+def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """A command's status and what it said."""
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=240, **options)
 
 
 class Head:
@@ -83,7 +88,8 @@ class Cluster:
     """The head that is up. Ray's own processes have been seen to die in the middle of a run of the tests; a command
     that this took with it is given once more, to a new head, as a user would, and goes on where the first stopped."""
 
-    def __init__(self) -> None:
+    def __init__(self, repository: Path) -> None:
+        self._repository = repository
         self._head: Head | None = None
         self._lock = threading.Lock()
 
@@ -104,18 +110,16 @@ class Cluster:
             head = self.head
             environment = dict(head.environment)
             if by_address_of_head:
-                environment |= {"RAY_ADDRESS": head.gcs, "PYTHONPATH": str(REPOSITORY)}
-            result = subprocess.run(
-                command, capture_output=True, text=True, timeout=240, env=environment, cwd=REPOSITORY
-            )
+                environment |= {"RAY_ADDRESS": head.gcs, "PYTHONPATH": str(self._repository)}
+            result = run(*command, env=environment, cwd=self._repository)
             if result.returncode == 0 or not head.has_died(within=NOTICED):
                 break
         return result
 
-    def submit(self, *entry_point: str) -> subprocess.CompletedProcess[str]:
+    def submit(self, *entry_point: str, options: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
         """``ray job submit`` of an entry point; a head that has just started may have nobody yet to take a job."""
         for _ in range(30):
-            result = self.run(str(BIN / "ray"), "job", "submit", "--working-dir", ".", "--", *entry_point)
+            result = self.run(str(BIN / "ray"), "job", "submit", *options, "--working-dir", ".", "--", *entry_point)
             if "No available agent to submit job" not in result.stderr:
                 break
             time.sleep(1)
@@ -127,9 +131,9 @@ class Cluster:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
+def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
     """A real cluster of one machine with two CPUs."""
-    cluster = Cluster()
+    cluster = Cluster(pytestconfig.rootpath)
     yield cluster
     cluster.end()
 

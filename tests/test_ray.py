@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from build_fixtures import without_notes
@@ -30,7 +29,7 @@ from executor_fixtures import (
     request_for,
     wait_until,
 )
-from ray_fixtures import Cluster
+from ray_fixtures import Cluster, run
 
 from gapdata.cli import main
 from gapdata.engine.driver import run_build
@@ -38,11 +37,6 @@ from gapdata.engine.ray_executor import RayExecutor
 from gapdata.errors import UsageError
 
 pytest.importorskip("ray")
-BIN = Path(sys.executable).parent
-
-
-def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(arguments, capture_output=True, text=True, timeout=240, **options)
 
 
 @pytest.fixture
@@ -107,8 +101,7 @@ class TestAttempts:
     ) -> None:
         out = lacking_victim(inline_build, tmp_path / "out")
         run_build(request_for(small_dataset, out, deadline=6.0), RayExecutor(1, hangs_once))
-        # More, if the machine is so busy that a worker needs the whole deadline to report that it begins.
-        assert (tmp_path / "attempts").stat().st_size >= 2
+        assert (tmp_path / "attempts").stat().st_size == 2
         assert f"{VICTIM}: not done within 6 s; trying once more" in capfd.readouterr().err
         assert contents(out) == contents(inline_build)
 
@@ -205,10 +198,9 @@ def test_a_job_that_is_stopped_goes_on_to_the_same_bytes(
 ) -> None:
     from ray.job_submission import JobSubmissionClient
 
-    ray, out = str(BIN / "ray"), tmp_path / "out"
-    name = ("--submission-id", "to-be-stopped", "--no-wait", "--working-dir", ".", "--")
-    options = command(small_dataset, out)[4:]
-    submitted = cluster.run(ray, "job", "submit", *name, "python", "pipelines/build_shards.py", *options)
+    out = tmp_path / "out"
+    job = ("python", "pipelines/build_shards.py", *command(small_dataset, out)[4:])
+    submitted = cluster.submit(*job, options=("--submission-id", "to-be-stopped", "--no-wait"))
     assert submitted.returncode == 0, submitted.stderr
     # While Ray starts, its own handler ends the process; and the command `ray job stop` may start too late.
     client = JobSubmissionClient(cluster.head.environment["RAY_ADDRESS"])
