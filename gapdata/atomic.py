@@ -14,12 +14,13 @@ from gapdata.storage import Location
 
 
 @contextmanager
-def atomic_file(path: Location) -> Iterator[BinaryIO]:
+def atomic_file(path: Location, *, durable: bool = True) -> Iterator[BinaryIO]:
     """A binary file to write to; it takes the name ``path`` when the block ends well and vanishes otherwise.
 
     On a disk the temporary file lies in the same directory (a rename across file systems is a copy), is flushed to disk
     before the rename, and starts with a dot and ends with ``.tmp``, so that leftovers of a killed process can be told
     from results. Its name is drawn at random: two machines that write the same file may well have the same process id.
+    With ``durable=False`` it is not flushed: for what can be made again, and is not trusted once the machine went down.
     An object is written to an unnamed local file first and uploaded at the end.
     """
     if isinstance(path, ObjectPath):
@@ -31,8 +32,9 @@ def atomic_file(path: Location) -> Iterator[BinaryIO]:
     try:
         with open(temporary, "wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)

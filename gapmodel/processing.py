@@ -95,6 +95,10 @@ class GapProcessor:
         self.token_ids = special_token_ids(tokenizer)
         self._ids = lru_cache(maxsize=4096)(self._encode_text)
 
+    def __reduce__(self) -> tuple[type[GapProcessor], tuple[Any, ...]]:
+        # Loader processes that are not forked get a pickle, and the cache of _ids cannot be in one.
+        return type(self), (self.tokenizer, self.config)
+
     def save_pretrained(self, directory: str | Path) -> None:
         """Write the tokenizer's files and ``gap_processor.json``."""
         self.tokenizer.save_pretrained(str(directory))

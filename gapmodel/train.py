@@ -31,6 +31,7 @@ from gapdata.engine.allocation import keep_freed_memory
 from gapdata.errors import GapDataError, UsageError
 from gapmodel.data import Records
 from gapmodel.model_directory import MODEL_DIRECTORY, load_model, model_directory
+from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.packing import Batch
 from gapmodel.processing import GapProcessor
 from gapmodel.training.census import census
@@ -77,6 +78,8 @@ class TrainingConfig:
     init: Path | None = None
     """A model directory, or the directory of the run that wrote it, to start from; its processor is kept."""
     bar: bool = True
+    prepare: Callable[[GapForConditionalGeneration], None] | None = None
+    """Called with the model once it is frozen as the recipe says, before anything is computed."""
     report: Callable[[dict[str, float]], None] = field(default=lambda figures: None)
     """Called on every rank after a checkpoint, with the figures of its step."""
 
@@ -166,6 +169,8 @@ def start(config: TrainingConfig) -> tuple[Learner, GapProcessor, list[str] | No
     else:
         model, processor = load_model(config.init)
     model.model.freeze(settings.freeze)
+    if config.prepare is not None:
+        config.prepare(model)
     if recipe.run.checkpoint_activations:
         model.model.language_model.activation_checkpointing_enable()
     labels = class_names(config.builds, recipe) if settings.visual_weight or settings.asked_weight else None

@@ -39,11 +39,10 @@ def main() -> None:
     options = arguments()
 
     from gapdata.atomic import write_atomically
-    from gapmodel.miniature.experiment import tasks
+    from gapmodel.miniature.experiment import perform
     from gapmodel.miniature.plot import draw
     from gapmodel.miniature.recipe import read_miniature
     from gapmodel.miniature.summary import as_dict, as_markdown, summarise
-    from gapmodel.miniature.tasks import run_tasks
     from gapmodel.miniature.workspace import Workspace
 
     jobs = [] if options.jobs is None else [f"jobs={options.jobs}"]
@@ -52,7 +51,7 @@ def main() -> None:
     workspace = Workspace(out=out.resolve(), recipe=recipe)
     workspace.claim()
     if not options.table:
-        run_tasks(workspace, tasks(workspace), jobs=recipe.jobs)
+        perform(workspace)
     summary = summarise(workspace)
     table = as_markdown(summary, recipe)
     write_atomically(workspace.out / "table.json", (json.dumps(as_dict(summary), indent=1) + "\n").encode())

@@ -182,7 +182,8 @@ def test_a_plot_of_nothing_says_so(tmp_path: Path) -> None:
 def test_another_recipe_is_refused_with_the_difference_and_more_jobs_are_not(tmp_path: Path) -> None:
     recipe = small_recipe()
     Workspace(out=tmp_path, recipe=recipe).claim()
-    Workspace(out=tmp_path, recipe=replace(recipe, jobs=7)).claim()
+    Workspace(out=tmp_path, recipe=replace(recipe, jobs=7, keep_features=False)).claim()
+    Workspace(out=tmp_path, recipe=replace(recipe, geometry=replace(recipe.geometry, workers=3))).claim()
     with pytest.raises(UsageError, match="scarce was 4 and is 2"):
         Workspace(out=tmp_path, recipe=replace(recipe, scarce=2)).claim()
 
@@ -287,6 +288,18 @@ def test_the_geometry_tower_learns_and_goes_on_where_it_was(reader: ShardReader,
     assert learn(make_tower(reader, "geometry"), reader, SHORT, tmp_path)["losses"] == figures["losses"]
 
 
+@pytest.mark.parametrize("name", ["geometry", "vision"])
+def test_a_tower_learns_the_same_whoever_reads_its_views(reader: ShardReader, tmp_path: Path, name: str) -> None:
+    losses = []
+    for workers in (0, 1, 2):
+        recipe, out = replace(SHORT, steps=7, workers=workers, save_every=3), tmp_path / str(workers)
+        out.mkdir()
+        learn(make_tower(reader, name), reader, replace(recipe, steps=4), out)
+        losses.append(learn(make_tower(reader, name), reader, recipe, out)["losses"])
+    assert len(losses[0]) == 7
+    assert losses[0] == losses[1] == losses[2]
+
+
 def test_what_each_level_knows_is_what_is_linear_in_it() -> None:
     torch.manual_seed(0)
     model, processor = first_model({"": RECORDS}, TOWERS)
@@ -352,7 +365,7 @@ SMALLEST = (
     "scans.scenes=8 scans.frames=40 scans.color_size=[64,48] scans.depth_size=[32,24] vision.steps=2 geometry.steps=2 "
     "vision.batch_size=2 geometry.batch_size=2 vision.measured=2 geometry.measured=2 train.batch_size=2 "
     "language.steps=2 stage1.steps=2 stage1.checkpoints=2 stage2.steps=2 stage2.checkpoints=2 measure.windows=2 "
-    "measure.prompts=2 measure.choosing=2 scarce=3"
+    "measure.prompts=2 measure.choosing=2 scarce=3 workers=1"
 )
 
 
@@ -373,6 +386,7 @@ def test_the_whole_of_it_from_nothing_to_a_table_and_a_plot_and_again(tmp_path: 
     assert runs["d"]["operations"] >= runs["c"]["operations"]
     assert runs["c"]["total_cpu_seconds"] > runs["b"]["total_cpu_seconds"] > 0
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+    assert not (tmp_path / "features").exists()
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "results").iterdir()}
     again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert again.returncode == 0, again.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,15 @@ def test_a_processor_survives_saving(tmp_path: Path) -> None:
     one, other = (each.encode("k", images, question, with_answer=True) for each in (processor, again))
     assert one.input_ids.tolist() == other.input_ids.tolist()
     np.testing.assert_array_equal(one.frames.pixel_values, other.frames.pixel_values)
+
+
+def test_a_processor_can_be_sent_to_a_loader_process_that_was_not_forked() -> None:
+    processor, record = make_processor(), make_record(0)
+    question = pointmap.render(record, record.prompts[0])
+    sequence = processor.token_sequence(question, 2)
+    again = pickle.loads(pickle.dumps(processor))  # noqa: S301
+    assert again.config == processor.config
+    assert again.token_sequence(question, 2) == sequence
 
 
 def test_only_the_answer_is_learned_and_the_turn_ends() -> None:

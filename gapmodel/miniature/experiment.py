@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from functools import partial
 from itertools import islice
@@ -17,12 +13,12 @@ from typing import Any
 
 import torch
 
-from gapdata.annotations.categories import manifests_folder
 from gapdata.atomic import write_atomically
 from gapdata.engine.allocation import keep_freed_memory
-from gapdata.errors import GapDataError
 from gapdata.seeding import generator_for
 from gapmodel.miniature.arms import Arm, StepCost, arms, budget, language_recipe, stage_recipe, starting_recipe
+from gapmodel.miniature.builds import make_scans, make_shards
+from gapmodel.miniature.features import remember
 from gapmodel.miniature.measure import (
     Missing,
     answer_losses,
@@ -33,14 +29,16 @@ from gapmodel.miniature.measure import (
     place_sense,
     without_geometry,
 )
-from gapmodel.miniature.tasks import Task, end_with
+from gapmodel.miniature.tasks import Task, run_tasks
 from gapmodel.miniature.towers import GeometryTower, VisionTower, load_tower, train_tower
 from gapmodel.miniature.views import label_names
 from gapmodel.miniature.workspace import Workspace
 from gapmodel.model_directory import MODEL_DIRECTORY, load_model
+from gapmodel.modeling import GapForConditionalGeneration
+from gapmodel.processing import GapProcessor
 from gapmodel.train import STEP_BYTES, TrainingConfig, train
 from gapmodel.training.checkpointing import checkpoints
-from gapmodel.training.distributed import joined
+from gapmodel.training.distributed import Ranks, joined
 from gapmodel.training.export import save_model
 from gapmodel.training.loading import Steps, make_streams
 from gapmodel.training.logbook import read_log
@@ -48,14 +46,28 @@ from gapmodel.training.recipe import TrainingRecipe
 from gapmodel.training.starting_point import first_model
 from gapmodel.training.throughput import Arithmetic
 
-QUARANTINED = 3
 COUNTED_STEPS = 8
 """Steps of each stage that the cost of one is taken from."""
 MISSING: tuple[Missing, ...] = ("zeroed", "strange")
 
 
+def perform(workspace: Workspace) -> None:
+    """Do all tasks that are not finished.
+
+    Raises:
+        GapDataError: a task ended with an error.
+    """
+    # What a machine that went down has left is not trusted.
+    shutil.rmtree(workspace.features, ignore_errors=True)
+    try:
+        run_tasks(workspace, tasks(workspace), jobs=workspace.recipe.jobs)
+    finally:
+        shutil.rmtree(workspace.features, ignore_errors=True)
+
+
 def tasks(workspace: Workspace) -> list[Task]:
-    """Everything, seed by seed: what is finished at any time can be compared."""
+    """Everything, seed by seed: what is finished at any time can be compared. A seed's longest runs come first, so that
+    none of them is alone at the end."""
     recipe = workspace.recipe
     found = [
         Task(name="scans", needs=(), work=make_scans),
@@ -77,42 +89,9 @@ def tasks(workspace: Workspace) -> list[Task]:
                 arguments=(seed, arm),
                 after=forget_checkpoints,
             )
-            for arm in arms(recipe.scarce).values()
+            for arm in sorted(arms(recipe.scarce).values(), key=lambda arm: not arm.matched)
         ]
     return found
-
-
-def make_scans(workspace: Workspace) -> dict[str, Any]:
-    """Synthetic scans, by the command that a user would type."""
-    scans, out = workspace.recipe.scans, workspace.out / "scans"
-    width = {name: "x".join(map(str, getattr(scans, name))) for name in ("color_size", "depth_size")}
-    _gapdata(
-        *("synth", out, "--scenes", scans.scenes, "--frames", scans.frames, "--seed", workspace.recipe.scan_seed),
-        *("--color-size", width["color_size"], "--depth-size", width["depth_size"]),
-        *("--workers", workspace.recipe.jobs, "--overwrite"),
-    )
-    return {"scenes": scans.scenes, "frames": scans.scenes * scans.frames}
-
-
-def make_shards(workspace: Workspace) -> dict[str, Any]:
-    """Three builds of the same scans: what is trained on, a scarce part of it, and what nothing has seen."""
-    scenes = workspace.scenes
-    recipe = manifests_folder() / workspace.recipe.scans.build
-    members = {
-        "train": (*scenes.training, *scenes.choosing),
-        "scarce": (*scenes.scarce, *scenes.choosing),
-        "test": scenes.test,
-    }
-    found = {}
-    for build, names in members.items():
-        out = workspace.out / "shards" / build
-        _gapdata(
-            *("build-shards", "--scannet", workspace.out / "scans", "--out", out, "--recipe", recipe),
-            *("--scenes", ",".join(names), "--executor", "local", "--workers", workspace.recipe.jobs),
-        )
-        reader = workspace.reader(build)
-        found[build] = {"scenes": len(names), "windows": {s: len(reader.select(split=s)) for s in ("train", "val")}}
-    return {"builds": found}
 
 
 def teach_tower(workspace: Workspace, name: str) -> dict[str, Any]:
@@ -213,8 +192,7 @@ def run_stage1(workspace: Workspace, seed: int) -> dict[str, Any]:
     curve = []
     with joined() as ranks:
         for steps, directory in sorted(_models(out, recipe.stage1.steps).items()):
-            model, processor = load_model(directory)
-            model.to(ranks.device)
+            model, processor = _measured(workspace, directory, ranks)
             asked = (model, processor, test, known, recipe.stage1.data, recipe.measure)
             curve.append({"steps": steps, **locate(*asked)})
         missing = {}
@@ -237,12 +215,11 @@ def run_arm(workspace: Workspace, seed: int, arm: Arm) -> dict[str, Any]:
     spent = budget(arm, recipe, *step_costs(workspace))
     training = stage_recipe(recipe, recipe.stage2, spent.stage2_steps, seed)
     start = workspace.run(seed, "stage1") if arm.stage1 else workspace.start(seed, naive=arm.naive)
-    cpu = _train(workspace, training, "scarce" if arm.scarce else "train", out, start)
+    cpu = _train(workspace, training, "scarce" if arm.scarce else "train", out, start, keep_features=True)
     best, losses = best_checkpoint(read_log(out), recipe.stage2.data.task)
     test, known = workspace.reader("test"), workspace.reader("train")
     with joined() as ranks:
-        model, processor = load_model(_models(out, spent.stage2_steps)[best])
-        model.to(ranks.device)
+        model, processor = _measured(workspace, _models(out, spent.stage2_steps)[best], ranks)
         asked = (model, processor, test, known, recipe.stage2.data, recipe.measure)
         compared = (model, processor, test, training, recipe.measure.windows, ranks.device)
         scores = {**detect(*asked), **answer_losses(*compared)}
@@ -287,34 +264,36 @@ def forget_checkpoints(workspace: Workspace, seed: int, arm: Arm) -> None:
             shutil.rmtree(path)
 
 
-def _train(workspace: Workspace, recipe: TrainingRecipe, build: str, out: Path, start: Path) -> float:
+def _train(
+    workspace: Workspace, recipe: TrainingRecipe, build: str, out: Path, start: Path, *, keep_features: bool = False
+) -> float:
     """Train, or go on; the CPU seconds of all steps, those before an interruption taken to have cost the same."""
     noted, steps = out / "cpu.json", recipe.train.steps
     saved = checkpoints(out)
     at = int(saved[-1].name.removeprefix("step-")) if saved else 0
     used = time.process_time()
     with joined() as ranks:
-        config = TrainingConfig(recipe=recipe, builds={"": workspace.reader(build)}, out=out, init=start, bar=False)
-        train(config, ranks)
+        builds, prepare = {"": workspace.reader(build)}, partial(_remember, workspace) if keep_features else None
+        train(TrainingConfig(recipe=recipe, builds=builds, out=out, init=start, bar=False, prepare=prepare), ranks)
     if at < steps:
         write_atomically(noted, json.dumps((time.process_time() - used) * steps / (steps - at)).encode())
     return float(json.loads(noted.read_bytes())) if noted.is_file() else math.nan
+
+
+def _measured(workspace: Workspace, directory: Path, ranks: Ranks) -> tuple[GapForConditionalGeneration, GapProcessor]:
+    """A model that is only looked at from now on."""
+    model, processor = load_model(directory)
+    _remember(workspace, model)
+    model.to(ranks.device)
+    return model, processor
+
+
+def _remember(workspace: Workspace, model: GapForConditionalGeneration) -> None:
+    if workspace.recipe.keep_features:
+        remember(model, workspace.features)
 
 
 def _models(out: Path, steps: int) -> dict[int, Path]:
     """A run's models by the steps that they have made."""
     found = {int(path.name.removeprefix("step-")): path for path in (out / "models").glob("step-*")}
     return {**found, steps: out / MODEL_DIRECTORY}
-
-
-def _gapdata(*words: object) -> None:
-    """A ``gapdata`` command; views that were quarantined (status 3) are no failure of it, and are in its report."""
-    command = [sys.executable, "-m", "gapdata", *map(str, words)]
-    root = str(Path(__file__).resolve().parent.parent.parent)
-    path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
-    # What a worker started ends with it, else the next run would find it at work in the same directory.
-    ending = partial(end_with, os.getpid(), signal.SIGTERM)
-    environment = {**os.environ, "PYTHONPATH": path}
-    status = subprocess.run(command, check=False, env=environment, preexec_fn=ending).returncode
-    if status not in (0, QUARANTINED):
-        raise GapDataError(f"`gapdata {words[0]}` ended with status {status}", cure="see what it said above")

@@ -45,6 +45,8 @@ class TowerRecipe:
     cells: int = 4
     """Answers along each side of what the tower's head is asked about: of a visual token for its categories, of a
     patch for its points."""
+    workers: int = 0
+    """Processes that read the views ahead of time; 0 reads them between the steps."""
     save_every: int = 100
     """Steps between checkpoints, from which a tower that was interrupted goes on."""
     measured: int = 256
@@ -127,6 +129,9 @@ class MiniatureRecipe:
     """Threads of each run's arithmetic: tiny matrices gain more from a second run than from a second thread."""
     workers: int = 0
     """Loader processes of each run; 0 reads and decodes in the run itself."""
+    keep_features: bool = True
+    """Keep on disk, while the experiment runs, what the frozen towers say of each view that arms and seeds share
+    (:mod:`gapmodel.miniature.features`): on CPUs the same figures in less time."""
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain types, as they would be read from TOML."""

@@ -91,7 +91,8 @@ def _start_worker(workspace: Workspace) -> tuple[Connection, Any]:
     # Set before the worker starts, because libraries read it when they are loaded.
     if workspace.recipe.threads:
         os.environ["OMP_NUM_THREADS"] = str(workspace.recipe.threads)
-    process = context.Process(target=_serve, args=(theirs, workspace, os.getpid()))
+    usual = multiprocessing.get_start_method()
+    process = context.Process(target=_serve, args=(theirs, workspace, os.getpid(), usual))
     process.start()
     theirs.close()
     return ours, process
@@ -110,10 +111,12 @@ def _outcome(task: Task, connection: Connection) -> str:
     return task.name
 
 
-def _serve(connection: Connection, workspace: Workspace, parent: int) -> None:
+def _serve(connection: Connection, workspace: Workspace, parent: int, usual: str) -> None:
     """A worker: does the tasks that it is sent, one after another, until it is sent ``None``."""
     end_with(parent, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Else loader processes would be started as this one was, and import everything again.
+    multiprocessing.set_start_method(usual, force=True)
     import torch
     from transformers.utils import logging
 

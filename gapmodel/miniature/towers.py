@@ -14,7 +14,7 @@ share the two towers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from gapdata.atomic import atomic_file, write_atomically
 from gapdata.seeding import generator_for
@@ -212,6 +213,37 @@ def _linear_error(known: Tensor, asked: Tensor, known_points: Tensor, points: Te
     return float((question @ weights - points).norm(dim=-1).median())
 
 
+class TowerBatches(IterableDataset[Batch]):
+    """What each step from ``begin`` on is made of; the same however many loader processes make it."""
+
+    def __init__(
+        self,
+        tower: VisionTower | GeometryTower,
+        reader: ShardReader,
+        data: DataRecipe,
+        recipe: TowerRecipe,
+        seed: int,
+        *,
+        begin: int,
+    ) -> None:
+        self.tower, self.reader, self.data, self.recipe, self.seed, self.begin = (
+            tower,
+            reader,
+            data,
+            recipe,
+            seed,
+            begin,
+        )
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker, size = get_worker_info(), self.recipe.batch_size
+        first, apart = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        view = training_views(self.reader, self.data, self.seed)
+        for step in range(self.begin + first, self.recipe.steps, apart):
+            numbers = range(step * size, (step + 1) * size)
+            yield self.tower.batch([(number, view(number)) for number in numbers], self.seed)
+
+
 def train_tower(
     tower: VisionTower | GeometryTower,
     reader: ShardReader,
@@ -250,9 +282,9 @@ def train_tower(
         tower.load_state_dict(state["tower"])
         optimizer.load_state_dict(state["optimizer"])
         losses = state["losses"]
-    views = training_views(reader, data, seed, len(losses) * recipe.batch_size)
-    for step in range(len(losses), recipe.steps):
-        batch = _moved(tower.batch([next(views) for _ in range(recipe.batch_size)], seed), device)
+    batches = TowerBatches(tower, reader, data, recipe, seed, begin=len(losses))
+    for step, read in enumerate(DataLoader(batches, batch_size=None, num_workers=recipe.workers), start=len(losses)):
+        batch = _moved(read, device)
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate * learning_rate_share(step, recipe.steps, schedule)
         optimizer.zero_grad(set_to_none=True)

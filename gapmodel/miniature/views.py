@@ -6,7 +6,7 @@ each block into cells x cells cells, which are asked about at their centres.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,19 +55,20 @@ class Cells:
         return block * self.per_block + inner_row * self.side + inner_column
 
 
-def training_views(reader: ShardReader, data: DataRecipe, seed: int, start: int) -> Iterator[tuple[int, View]]:
-    """The endless sequence of views from the ``start``-th on, with their numbers: the records of the training split in
-    an order of their own for each epoch, at random mirrored and with its frames in another order."""
+def training_views(reader: ShardReader, data: DataRecipe, seed: int) -> Callable[[int], View]:
+    """The endless sequence of views, by number: the records of the training split in an order of their own for each
+    epoch, at random mirrored and with its frames in another order."""
     order = reader.order(seed=seed, split="train", view=data.view)
-    number = start
-    while True:
+
+    def numbered(number: int) -> View:
         (index,) = order.positions(number, 1).tolist()
         rng = generator_for(seed, "tower", str(number))
         view = decode(reader[index], geometry=True)
         frames = data.frames or len(view.record)
         view = subview(view, rng.permutation(len(view.record))[:frames].tolist())
-        yield number, mirror(view) if rng.random() < 0.5 else view
-        number += 1
+        return mirror(view) if rng.random() < 0.5 else view
+
+    return numbered
 
 
 def fixed_views(reader: ShardReader, data: DataRecipe, split: str, count: int) -> list[View]:

@@ -8,6 +8,7 @@ OUT/
   starts/                the models that a seed's runs start from: gated and naive
   runs/language/         the language model's first lessons, from vision alone
   runs/seed-0/stage1/    a training run (gapmodel/train.py); runs/seed-0/a/ and so on
+  features/              what the towers say of views, while the experiment runs
   results/               a file for each finished task: it is what makes the task finished
   table.md  table.json  plot.png
 """
@@ -26,7 +27,7 @@ from gapdata.sources.synthetic import SynthesisOptions
 from gapmodel.miniature.recipe import MiniatureRecipe
 from gapmodel.training.checkpointing import claim
 
-ADMINISTRATIVE = ("jobs", "threads", "workers")
+ADMINISTRATIVE = ("jobs", "threads", "workers", "keep_features")
 """Fields of the recipe that do not change what is learnt, so they may change when the experiment goes on."""
 
 
@@ -53,7 +54,7 @@ class Workspace:
         Raises:
             UsageError: it holds another one; the differences are named.
         """
-        fields = {name: value for name, value in self.recipe.to_dict().items() if name not in ADMINISTRATIVE}
+        fields = _without_administration(self.recipe.to_dict())
         claim(self.out, json.loads(json.dumps(fields)), traces=("results",))
         (self.out / "results").mkdir(exist_ok=True)
 
@@ -99,6 +100,11 @@ class Workspace:
         """A training run's directory."""
         return self.out / "runs" / f"seed-{seed}" / name
 
+    @property
+    def features(self) -> Path:
+        """Where features of views are kept (:mod:`gapmodel.miniature.features`)."""
+        return self.out / "features"
+
     def result(self, task: str) -> dict[str, Any] | None:
         """What a task came to, ``None`` before it is finished."""
         path = self._result(task)
@@ -110,6 +116,11 @@ class Workspace:
 
     def _result(self, task: str) -> Path:
         return self.out / "results" / f"{task.replace('/', '-')}.json"
+
+
+def _without_administration(fields: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in fields.items() if name not in ADMINISTRATIVE}
+    return {name: _without_administration(value) if isinstance(value, dict) else value for name, value in kept.items()}
 
 
 @lru_cache(maxsize=4)
