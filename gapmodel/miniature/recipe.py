@@ -131,7 +131,8 @@ class MiniatureRecipe:
     """Loader processes of each run; 0 reads and decodes in the run itself."""
     keep_features: bool = True
     """Keep on disk, while the experiment runs, what the frozen towers say of each view that arms and seeds share
-    (:mod:`gapmodel.miniature.features`): on CPUs the same figures in less time."""
+    (:mod:`gapmodel.miniature.features`): on CPUs the same figures in less time. An arm's budget counts every view as
+    encoded whenever it is shown."""
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain types, as they would be read from TOML."""

@@ -226,14 +226,12 @@ class TowerBatches(IterableDataset[Batch]):
         *,
         begin: int,
     ) -> None:
-        self.tower, self.reader, self.data, self.recipe, self.seed, self.begin = (
-            tower,
-            reader,
-            data,
-            recipe,
-            seed,
-            begin,
-        )
+        self.tower = tower
+        self.reader = reader
+        self.data = data
+        self.recipe = recipe
+        self.seed = seed
+        self.begin = begin
 
     def __iter__(self) -> Iterator[Batch]:
         worker, size = get_worker_info(), self.recipe.batch_size
