@@ -26,11 +26,11 @@ from gapmodel.modeling import GapForConditionalGeneration
 
 def remember(model: GapForConditionalGeneration, folder: Path) -> None:
     """Freeze the towers of a model, and have them keep in ``folder`` what they say and look up what is there."""
-    towers = model.model.visual, model.model.geometry
-    for tower in towers:
+    vision, geometry = model.model.visual, model.model.geometry
+    for tower in (vision, geometry):
         tower.requires_grad_(requires_grad=False)
-    _remember_vision(towers[0], folder)
-    _remember_geometry(towers[1], folder)
+    _remember_vision(vision, folder)
+    _remember_geometry(geometry, folder)
 
 
 class Features:
@@ -53,14 +53,12 @@ class Features:
             GapDataError: they cannot be written.
         """
         paths = [self.folder / f"{_digest(pixels)}.safetensors" for pixels in shown]
-        found: list[Sequence[Tensor] | None] = [
-            _read(path, pixels.device) for path, pixels in zip(paths, shown, strict=True)
-        ]
+        found = [_read(path, pixels.device) for path, pixels in zip(paths, shown, strict=True)]
         unknown = [index for index, features in enumerate(found) if features is None]
-        for index, features in zip(unknown, encode(unknown) if unknown else (), strict=True):
+        new = dict(zip(unknown, encode(unknown) if unknown else (), strict=True))
+        for index, features in new.items():
             _write(paths[index], features)
-            found[index] = features
-        return [features for features in found if features is not None]
+        return [new[index] if features is None else features for index, features in enumerate(found)]
 
 
 def _remember_geometry(encoder: GeometryEncoder, folder: Path) -> None:

@@ -14,7 +14,8 @@ share the two towers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader
 
 from gapdata.atomic import atomic_file, write_atomically
 from gapdata.seeding import generator_for
@@ -30,7 +31,7 @@ from gapdata.shards.reader import ShardReader
 from gapdata.tasks.chat import Mark
 from gapmodel.data import in_batches
 from gapmodel.miniature.recipe import TowerRecipe
-from gapmodel.miniature.views import Cells, fixed_views, label_targets, point_targets, training_views
+from gapmodel.miniature.views import Cells, TrainingViews, fixed_views, label_targets, point_targets
 from gapmodel.modeling import GapModel
 from gapmodel.processing import GapProcessor
 from gapmodel.training.augment import View
@@ -213,35 +214,6 @@ def _linear_error(known: Tensor, asked: Tensor, known_points: Tensor, points: Te
     return float((question @ weights - points).norm(dim=-1).median())
 
 
-class TowerBatches(IterableDataset[Batch]):
-    """What each step from ``begin`` on is made of; the same however many loader processes make it."""
-
-    def __init__(
-        self,
-        tower: VisionTower | GeometryTower,
-        reader: ShardReader,
-        data: DataRecipe,
-        recipe: TowerRecipe,
-        seed: int,
-        *,
-        begin: int,
-    ) -> None:
-        self.tower = tower
-        self.reader = reader
-        self.data = data
-        self.recipe = recipe
-        self.seed = seed
-        self.begin = begin
-
-    def __iter__(self) -> Iterator[Batch]:
-        worker, size = get_worker_info(), self.recipe.batch_size
-        first, apart = (0, 1) if worker is None else (worker.id, worker.num_workers)
-        view = training_views(self.reader, self.data, self.seed)
-        for step in range(self.begin + first, self.recipe.steps, apart):
-            numbers = range(step * size, (step + 1) * size)
-            yield self.tower.batch([(number, view(number)) for number in numbers], self.seed)
-
-
 def train_tower(
     tower: VisionTower | GeometryTower,
     reader: ShardReader,
@@ -280,8 +252,15 @@ def train_tower(
         tower.load_state_dict(state["tower"])
         optimizer.load_state_dict(state["optimizer"])
         losses = state["losses"]
-    batches = TowerBatches(tower, reader, data, recipe, seed, begin=len(losses))
-    for step, read in enumerate(DataLoader(batches, batch_size=None, num_workers=recipe.workers), start=len(losses)):
+    steps, size = range(len(losses), recipe.steps), recipe.batch_size
+    batches = DataLoader(
+        TrainingViews(reader, data, seed),
+        batch_size=size,
+        sampler=range(steps.start * size, steps.stop * size),
+        num_workers=recipe.workers,
+        collate_fn=partial(tower.batch, seed=seed),
+    )
+    for step, read in zip(steps, batches, strict=True):
         batch = _moved(read, device)
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate * learning_rate_share(step, recipe.steps, schedule)

@@ -6,11 +6,12 @@ each block into cells x cells cells, which are asked about at their centres.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from torch.utils.data import Dataset
 
 from gapdata.records.schema import Record
 from gapdata.seeding import generator_for
@@ -55,20 +56,23 @@ class Cells:
         return block * self.per_block + inner_row * self.side + inner_column
 
 
-def training_views(reader: ShardReader, data: DataRecipe, seed: int) -> Callable[[int], View]:
-    """The endless sequence of views, by number: the records of the training split in an order of their own for each
-    epoch, at random mirrored and with its frames in another order."""
-    order = reader.order(seed=seed, split="train", view=data.view)
+class TrainingViews(Dataset[tuple[int, View]]):
+    """The endless sequence of views, each with its number: the records of the training split in an order of their own
+    for each epoch, at random mirrored and with its frames in another order."""
 
-    def numbered(number: int) -> View:
-        (index,) = order.positions(number, 1).tolist()
-        rng = generator_for(seed, "tower", str(number))
-        view = decode(reader[index], geometry=True)
-        frames = data.frames or len(view.record)
+    def __init__(self, reader: ShardReader, data: DataRecipe, seed: int) -> None:
+        self.reader = reader
+        self.data = data
+        self.seed = seed
+        self.order = reader.order(seed=seed, split="train", view=data.view)
+
+    def __getitem__(self, number: int) -> tuple[int, View]:
+        (index,) = self.order.positions(number, 1).tolist()
+        rng = generator_for(self.seed, "tower", str(number))
+        view = decode(self.reader[index], geometry=True)
+        frames = self.data.frames or len(view.record)
         view = subview(view, rng.permutation(len(view.record))[:frames].tolist())
-        return mirror(view) if rng.random() < 0.5 else view
-
-    return numbered
+        return number, mirror(view) if rng.random() < 0.5 else view
 
 
 def fixed_views(reader: ShardReader, data: DataRecipe, split: str, count: int) -> list[View]:
