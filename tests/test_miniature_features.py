@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -17,13 +20,16 @@ from gapmodel.miniature.features import remember
 from gapmodel.miniature.measure import without_geometry
 from gapmodel.miniature.recipe import read_miniature
 from gapmodel.modeling import FusedFeatures, GapForConditionalGeneration
+from gapmodel.packing import Frames
+from gapmodel.processing import GapProcessor
+from gapmodel.tokenizer import train_tokenizer
 from gapmodel.train import TrainingConfig, train
 from gapmodel.training.logbook import read_log
 from gapmodel.training.recipe import DataRecipe, RunRecipe, TrainRecipe
 from gapmodel.training.starting_point import first_model
 
 FULL = read_miniature("full")
-FRAMES, PATCHES = 2, 48
+FRAMES = 2
 
 
 def full_model(*, naive: bool = False, seed: int = 0) -> GapForConditionalGeneration:
@@ -32,20 +38,25 @@ def full_model(*, naive: bool = False, seed: int = 0) -> GapForConditionalGenera
     return first_model({"": RECORDS}, starting_recipe(FULL, 0, naive=naive))[0].eval()
 
 
-def look(model: GapForConditionalGeneration, views: Tensor) -> list[Tensor]:
-    """What the model makes of views (B, F, 3, H, W): its final visual tokens, then its DeepStack levels."""
-    side = FULL.processor.patch_size
-    patches = views.unfold(3, side, side).unfold(4, side, side).permute(0, 1, 3, 4, 2, 5, 6).flatten(4).reshape(-1, 768)
-    grids = torch.tensor([[1, 6, 8]] * len(views) * FRAMES)
+def look(model: GapForConditionalGeneration, views: Sequence[Frames]) -> list[Tensor]:
+    """What the model makes of views: its final visual tokens, then its DeepStack levels."""
+    patches, images = (
+        torch.from_numpy(np.stack([getattr(view, name) for view in views]))
+        for name in ("pixel_values", "geometry_images")
+    )
+    grids = torch.tensor([(1, *view.grid) for view in views for _ in range(FRAMES)])
     with torch.no_grad():
-        found: FusedFeatures = model.model.get_image_features(patches, grids, views)
+        found: FusedFeatures = model.model.get_image_features(patches.flatten(0, 1), grids, images)
     assert found.pooler_output is not None
     assert found.deepstack_features is not None
     return [torch.cat(tuple(level)) for level in (found.pooler_output, *found.deepstack_features)]
 
 
-def views(count: int) -> Tensor:
-    return torch.rand(count, FRAMES, 3, 96, 128, generator=torch.Generator().manual_seed(count))
+def views(count: int) -> list[Frames]:
+    """Noise, as the processor of ``make reproduce`` prepares it."""
+    processor = GapProcessor(train_tokenizer([]), FULL.processor)
+    frames = np.random.default_rng(count).integers(0, 256, (count, FRAMES, 96, 128, 3), dtype=np.uint8)
+    return [processor.look(list(view)) for view in frames]
 
 
 def files(folder: Path) -> set[Path]:
@@ -55,8 +66,9 @@ def files(folder: Path) -> set[Path]:
 def test_kept_features_are_those_that_the_towers_give_in_any_batch_to_the_last_bit(tmp_path: Path) -> None:
     plain, keeping, shown = full_model(), full_model(), views(5)
     remember(keeping, tmp_path)
-    for some in ([2], [0, 1, 2, 3, 4], [4, 0], [0, 0, 3]):
-        for own, kept in zip(look(plain, shown[some]), look(keeping, shown[some]), strict=True):
+    for chosen in ([2], [0, 1, 2, 3, 4], [4, 0], [0, 0, 3]):
+        some = [shown[index] for index in chosen]
+        for own, kept in zip(look(plain, some), look(keeping, some), strict=True):
             assert torch.equal(own, kept)
     assert len(files(tmp_path)) == 5 + 5 * FRAMES
     assert all(path.suffix == ".safetensors" for path in files(tmp_path))
@@ -107,9 +119,8 @@ def test_geometry_can_still_be_taken_away(tmp_path: Path) -> None:
 
 
 def test_training_learns_the_same_from_features_that_are_kept(tmp_path: Path) -> None:
-    recipe = RECIPE.__class__(
-        model=RECIPE.model,
-        processor=RECIPE.processor,
+    recipe = replace(
+        RECIPE,
         data=DataRecipe(task="detection", min_visible_pixels=1, mirror=True, frames=2),
         train=TrainRecipe(steps=12, batch_size=2, learning_rate=3e-3, freeze=("visual", "geometry")),
         run=RunRecipe(threads=1, evaluate_every=6, evaluate_visits=1, samples=1),
