@@ -337,12 +337,11 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    import os
-
     from gapdata.engine.progress import Progress
     from gapdata.engine.verify import format_verdict, verify_build
+    from gapdata.runtime.cores import available_cores
 
-    workers = options.workers or len(os.sched_getaffinity(0))
+    workers = options.workers or available_cores()
     with Progress(0, "records", "verify") as progress:
         verdict = verify_build(
             options.build, sample=options.sample, workers=workers, progress=progress, announce=progress.expect

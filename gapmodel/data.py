@@ -235,11 +235,6 @@ def image_boxes(view: View, options: QuestionOptions) -> Question:
     return image_space.render_boxes(view.record, found, view.instances, taxonomy=taxonomy, missing_label=missing_label)
 
 
-def detection_question(record: Record, recipe: DataRecipe) -> Question:
-    """The recipe's detection question about a record."""
-    return questions(record, "detection", question_options(recipe), np.random.default_rng(0))[0]
-
-
 def in_batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     """Consecutive slices of at most ``size`` items."""
     for start in range(0, len(items), size):

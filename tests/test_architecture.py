@@ -22,6 +22,7 @@ ORDER = [
     "npy",
     "object_store",
     "storage",
+    "runtime",
     "argument_types",
     "atomic",
     "geometry",

@@ -12,6 +12,7 @@ from task_fixtures import golden_sample
 from gapdata.annotations.categories import category_list
 from gapdata.geometry.boxes import EulerConvention, OrientedBox, rotation_from_euler
 from gapdata.geometry.overlap import pairwise_iou
+from gapdata.tasks.box_text import nine_numbers
 from gapdata.tasks.detection import DetectionAnswer, TextBox, answer_text
 from gapdata.tasks.detection_compat import WRONG
 from gapmodel.evaluation import detection
@@ -109,7 +110,7 @@ def test_the_authors_reading_of_angles_decides_about_a_box_that_is_right() -> No
         center=np.zeros(3), size=np.array([2.0, 0.6, 1.0]), rotation=rotation_from_euler(angles, "extrinsic_zxy")
     )
     turned = OrientedBox(center=true.center, size=true.size, rotation=true.rotation @ np.diag([-1.0, -1.0, 1.0]))
-    texts = [TextBox(label="bed", values=tuple(item.numbers("extrinsic_zxy"))) for item in (turned, true)]
+    texts = [TextBox(label="bed", values=nine_numbers(item, "extrinsic_zxy")) for item in (turned, true)]
     answer = [DetectionAnswer(boxes=(texts[0],))]
     assert detection.score(answer, [[texts[1]]], "extrinsic_zxy").overall["0.50"].f1 == 1.0
     assert detection.score(answer, [[texts[1]]], "extrinsic_zxy", compat="gap").overall["0.50"].f1 == 0.0

@@ -17,10 +17,10 @@ from gapdata.prompts.instances import visible_pixels
 from gapdata.records.expressions import descriptions
 from gapdata.records.schema import Record
 from gapdata.tasks import grounding, grounding_box, grounding_frame
-from gapdata.tasks.box_text import nine_numbers
+from gapdata.tasks.box_text import box_of, nine_numbers
 from gapdata.tasks.grounding import GroundingAnswer, best_frame
 from gapdata.tasks.grounding_box import BoxAnswer
-from gapdata.tasks.targets import aligned_prediction, camera_box
+from gapdata.tasks.targets import aligned_camera, camera_box
 from gapdata.tasks.wordings import convention_of
 
 numbers = st.tuples(*[st.floats(-20, 20)] * 3, *[st.floats(0, 9)] * 3, *[st.floats(-3.2, 3.2)] * 3)
@@ -132,11 +132,11 @@ def test_a_box_goes_to_the_chosen_camera_and_back_to_the_aligned_world(conventio
         for item in record.objects:
             for frame in range(len(record)):
                 values = nine_numbers(camera_box(record, item, frame, "aligned"), convention)
-                back = aligned_prediction(record, frame, values, convention)
+                back = box_of(values, convention).transformed(aligned_camera(record, frame))
                 np.testing.assert_allclose([*back.center, *back.size], item.aligned_box, atol=1e-9)
                 np.testing.assert_allclose(back.rotation, np.eye(3), atol=1e-7)
                 own = nine_numbers(camera_box(record, item, frame, "oriented"), convention)
-                corners = aligned_prediction(record, frame, own, convention).corners
+                corners = box_of(own, convention).transformed(aligned_camera(record, frame)).corners
                 # The aligned box of a random record is the one around its oriented box.
                 np.testing.assert_allclose(np.ptp(corners, axis=0), item.aligned_box[3:], atol=1e-7)
 
@@ -174,7 +174,7 @@ def test_what_cannot_be_asked_says_why() -> None:
     with pytest.raises(ShardError, match="scan has no axis alignment, so it has no aligned world; use boxes"):
         grounding_box.render(replace(record, axis_alignment=None), SEEN)
     with pytest.raises(ShardError, match="there is no frame 2, the view has 2"):
-        aligned_prediction(record, 2, (0,) * 9, "extrinsic_zxy")
+        aligned_camera(record, 2)
     with pytest.raises(ShardError, match="there is no frame 9, the view has 2"):
         camera_box(record, record.objects[0], 9, "oriented")
     with pytest.raises(UsageError, match="boxes 'upright' are unknown; choose from aligned, oriented"):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from mark_shapes import share_covered, touched
 
 from gapdata.errors import UsageError
-from gapdata.prompts.marks import COLORS, DIGITS, MAX_MARKS, draw_mark, draw_marks, mark_coverage, mark_mask, marks_mask
+from gapdata.prompts.marks import COLORS, DIGITS, MAX_MARKS, draw_mark, draw_marks, mark_mask
 
 
 def cross_drawn_by_the_authors_rule(width: int, height: int, u: int, v: int) -> np.ndarray:
@@ -24,7 +25,7 @@ def cross_drawn_by_the_authors_rule(width: int, height: int, u: int, v: int) -> 
 @pytest.mark.parametrize("pixel", [(600, 400), (3, 5), (1295, 967), (0, 500)])
 def test_at_native_width_the_mark_is_the_authors_cross_exactly(pixel: tuple[int, int]) -> None:
     expected = cross_drawn_by_the_authors_rule(1296, 968, *pixel)
-    np.testing.assert_array_equal(mark_coverage((1296, 968), pixel) * 255, expected)
+    np.testing.assert_array_equal(share_covered((1296, 968), pixel) * 255, expected)
     image = np.full((968, 1296, 3), 90, np.uint8)
     marked = draw_mark(image, pixel)
     assert (marked[expected > 0] == (255, 0, 0)).all()
@@ -36,19 +37,19 @@ def test_at_a_smaller_width_the_mark_looks_as_if_drawn_natively_and_resized() ->
     # A third of the native size: the centre of stored pixel (u, v) is native pixel (3u + 1, 3v + 1).
     native = cross_drawn_by_the_authors_rule(1296, 969, 3 * 200 + 1, 3 * 100 + 1)
     resized = cv2.resize(native, (432, 323), interpolation=cv2.INTER_AREA) / 255
-    np.testing.assert_allclose(mark_coverage((432, 323), (200, 100)), resized, atol=1 / 255)
+    np.testing.assert_allclose(share_covered((432, 323), (200, 100)), resized, atol=1 / 255)
 
 
 def test_the_mask_covers_every_pixel_that_the_mark_touches_and_names_its_prompt() -> None:
     mask = mark_mask((512, 384), {1: (100, 100), 7: (300, 200)})
     assert set(np.unique(mask)) == {0, 1, 7}
     for index, pixel in ((1, (100, 100)), (7, (300, 200))):
-        np.testing.assert_array_equal(mask == index, mark_coverage((512, 384), pixel) > 0)
+        np.testing.assert_array_equal(mask == index, share_covered((512, 384), pixel) > 0)
         assert mask[pixel[1], pixel[0]] == index
 
 
 def test_a_smaller_native_width_draws_a_larger_mark() -> None:
-    small, large = (mark_coverage((256, 192), (128, 96), width).sum() for width in (1296.0, 648.0))
+    small, large = (share_covered((256, 192), (128, 96), width).sum() for width in (1296.0, 648.0))
     assert large == pytest.approx(4 * small, rel=1e-5)
 
 
@@ -62,7 +63,7 @@ def test_mark_0_is_the_authors_cross_byte_for_byte(native_width: float) -> None:
     for pixel in ((100, 90), (0, 383), (511, 0)):
         alone = draw_mark(image, pixel, native_width)
         np.testing.assert_array_equal(draw_marks(image, {0: pixel}, native_width), alone)
-        touched = mark_coverage((512, 384), pixel, native_width)[..., None]
+        touched = share_covered((512, 384), pixel, native_width)[..., None]
         blended = np.rint(image + (np.array([255, 0, 0], np.float32) - image) * touched)
         np.testing.assert_array_equal(alone, blended)
 
@@ -117,35 +118,24 @@ def test_at_a_smaller_width_numbered_marks_look_as_if_drawn_natively_and_resized
 
 @pytest.mark.parametrize("corner", [(2, 2), (509, 2), (2, 381), (509, 381)])
 def test_a_plate_stays_inside_the_image(corner: tuple[int, int]) -> None:
-    whole = (marks_mask((512, 384), {5: (256, 192)}) == 5).sum()
-    cut = (marks_mask((512, 384), {5: corner}) == 5).sum()
+    whole = touched((512, 384), {5: (256, 192)}).sum()
+    cut = touched((512, 384), {5: corner}).sum()
     # Only the cross is cut off at the border: at most three of its four arms.
-    assert whole - cut <= (mark_coverage((512, 384), (256, 192)) > 0).sum() * 0.75
+    assert whole - cut <= (share_covered((512, 384), (256, 192)) > 0).sum() * 0.75
 
 
 def test_no_plate_hides_another_marks_cross_or_plate_where_there_is_room() -> None:
     pixels = {1: (256, 192), 2: (264, 184), 3: (256, 184)}
-    mask = marks_mask((512, 384), pixels)
-    for number in pixels:
-        alone = marks_mask((512, 384), {number: (256, 192)})
-        assert (mask == number).sum() > 0.8 * (alone == number).sum()
-    for number, (u, v) in pixels.items():
-        assert mask[v, u] == number
-
-
-def test_the_mask_of_several_marks_is_where_drawing_changed_the_image() -> None:
-    pixels = {1: (40, 40), 4: (200, 300), 9: (300, 100)}
     image = np.full((384, 512, 3), 7, np.uint8)
-    changed = (draw_marks(image, pixels) != image).any(axis=-1)
-    mask = marks_mask((512, 384), pixels)
-    assert set(np.unique(mask)) == {0, *pixels}
-    # A sliver below half a grey level is in the mask though it changes no byte.
-    assert not (changed & (mask == 0)).any()
-    assert np.count_nonzero((mask > 0) & ~changed) < 0.1 * np.count_nonzero(mask)
+    marked = draw_marks(image, pixels)
+    for number, (u, v) in pixels.items():
+        together, alone = (
+            (drawn == COLORS[number - 1]).all(axis=-1) for drawn in (marked, draw_marks(image, {number: (256, 192)}))
+        )
+        assert together.sum() > 0.8 * alone.sum()
+        assert together[v, u]
 
 
 def test_a_number_without_a_colour_is_refused() -> None:
     with pytest.raises(UsageError, match="mark 10 has no colour; draw at most 9 marks"):
         draw_marks(noise(64, 48), {10: (5, 5)})
-    with pytest.raises(UsageError, match="a mask cannot hold mark 0; number the marks from 1"):
-        marks_mask((64, 48), {0: (5, 5)})

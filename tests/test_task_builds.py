@@ -21,9 +21,10 @@ from gapdata.records.expressions import conversations, descriptions
 from gapdata.records.schema import Record
 from gapdata.shards.reader import ShardReader
 from gapdata.tasks import grounding_box
+from gapdata.tasks.box_text import box_of
 from gapdata.tasks.grounding import best_frame
 from gapdata.tasks.questions import QuestionOptions, questions
-from gapdata.tasks.targets import aligned_prediction
+from gapdata.tasks.targets import aligned_camera
 
 SCENE, FRAMES, LOST = "scene0000_00", 40, 21
 SIZE = "frames.image_size=[128,96]"
@@ -149,7 +150,7 @@ def test_a_grounding_answer_leads_back_to_the_aligned_box(grounded: Path) -> Non
         for question, item in zip(asked, descriptions(record), strict=True):
             answer = grounding_box.parse(question.answer)
             assert isinstance(answer, grounding_box.BoxAnswer)
-            box = aligned_prediction(record, 0, answer.values, "extrinsic_zxy")
+            box = box_of(answer.values, "extrinsic_zxy").transformed(aligned_camera(record, 0))
             target = next(other for other in record.objects if other.object_id == item.object_id)
             assert target.aligned_box is not None
             truth = OrientedBox(

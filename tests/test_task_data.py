@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from mark_shapes import touched
 from model_fixtures import CLASSES, make_record
 from task_fixtures import describe, random_pose
 from test_processing import CONFIG, make_processor
 
 from gapdata.errors import UsageError
-from gapdata.prompts.marks import marks_mask
 from gapdata.records.codec import record_image
 from gapdata.records.expressions import Conversation
 from gapdata.records.schema import Record
@@ -116,10 +116,10 @@ def test_numbered_marks_are_drawn_where_their_mask_is() -> None:
     for frame in range(len(record)):
         pixels = {mark.number: mark.pixel for mark in question.marks if mark.frame == frame}
         assert pixels
-        mask = marks_mask((128, 96), pixels, CONFIG.mark_native_width)
+        drawn = touched((128, 96), pixels, CONFIG.mark_native_width)
         changed = (marked[frame] != plain[frame]).any(axis=0)
-        assert not (changed & (mask == 0)).any()
-        assert np.count_nonzero(changed) > 0.9 * np.count_nonzero(mask)
+        assert not (changed & ~drawn).any()
+        assert np.count_nonzero(changed) > 0.9 * np.count_nonzero(drawn)
 
 
 def test_dense_targets_know_all_marks_and_no_single_asked_point_among_several() -> None:

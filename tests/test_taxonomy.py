@@ -14,7 +14,6 @@ from gapdata.annotations.categories import (
     category_table,
     embodiedscan_name,
     evaluation_class,
-    m3dref_class_id,
     normalised,
     nyu40_name,
     scanrefer_class,
@@ -123,7 +122,6 @@ def test_unknown_lists_are_refused_by_name() -> None:
 
 def test_garbage_ids_have_no_class() -> None:
     assert [nyu40_name(number) for number in (0, 50, 149)] == [None, None, None]
-    assert [m3dref_class_id(number) for number in (5, 13, 39, 50, None)] == [5, 39, 39, 39, 39]
     assert [scanrefer_class(name) for name in ("sofa", "refrigerator", "otherprop", None)] == [
         "sofa",
         "refrigerator",

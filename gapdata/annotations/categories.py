@@ -17,8 +17,6 @@ EvaluationList = Literal["detection-8", "detection-20", "detection-31", "detecti
 """The detection evaluation's lists. ``detection-31`` is the long one without its two slips (30 classes);
 ``detection-31-authors`` has them: "lamp" twice, and "towl", which no label matches."""
 OTHERS = "others"
-OTHER_FURNITURE = 39
-"""The nyu40 id that stands for all ids outside ScanNet's 20 in M3DRef-CLIP's, Video-3D-LLM's and VG-LLM's partition."""
 
 
 @lru_cache(maxsize=32)
@@ -85,12 +83,6 @@ def scanrefer_class(nyu40: str | None) -> str:
     """ScanRefer's class of a nyu40 class: one of 17, or "others" for the rest and for labels without one."""
     name = "" if nyu40 is None else normalised(nyu40)
     return name if name in category_list("scanrefer18") else OTHERS
-
-
-def m3dref_class_id(nyu40_id: int | None) -> int:
-    """The nyu40 id that M3DRef-CLIP, Video-3D-LLM and VG-LLM tell unique from multiple by: one of ScanNet's 20, and 39
-    for all others."""
-    return nyu40_id if nyu40_id is not None and str(nyu40_id) in category_table("scannet20") else OTHER_FURNITURE
 
 
 def _lines(name: str) -> list[str]:

@@ -12,13 +12,13 @@ ray      Ray Core tasks, on this machine or on a cluster.
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from gapdata.engine.build import ShardTask, build_shard
 from gapdata.errors import UsageError
+from gapdata.runtime.cores import available_cores
 
 Work: TypeAlias = Callable[[ShardTask, Callable[[int], None]], dict[str, Any]]
 """What :func:`gapdata.engine.build.build_shard` is: builds a task, reports frames, returns the commit record."""
@@ -170,8 +170,3 @@ def make_executor(name: str, workers: int | None = None) -> Executor:
 
         return RayExecutor(workers)
     raise UsageError(f"executor {name!r} is unknown", cure=f"choose from {', '.join(EXECUTORS)}")
-
-
-def available_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import gapdata
-from gapdata.engine.executors import available_cores
 from gapdata.engine.stopping import HOW_TO_RESUME
 from gapdata.errors import Terminated, UsageError
+from gapdata.runtime.cores import available_cores
 
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",

@@ -37,23 +37,6 @@ class OrientedBox:
             center=transform(matrix, self.center), size=self.size, rotation=matrix[:3, :3] @ self.rotation
         )
 
-    def numbers(self, convention: EulerConvention) -> NDArray[np.float64]:
-        """Centre, size and the three angles of a named convention, (9,)."""
-        return np.concatenate([self.center, self.size, euler_from_rotation(self.rotation, convention)])
-
-    @classmethod
-    def from_numbers(cls, numbers: ArrayLike, convention: EulerConvention) -> OrientedBox:
-        """The box that nine numbers mean in a named convention.
-
-        Raises:
-            UsageError: these are not nine finite numbers, or the convention is unknown.
-        """
-        values = np.asarray(numbers, dtype=np.float64)
-        if values.shape != (9,) or not np.isfinite(values).all():
-            raise UsageError("a box is nine finite numbers: centre, size and three angles")
-        rotation = rotation_from_euler(values[6:], convention)
-        return cls(center=values[:3], size=values[3:6], rotation=rotation)
-
     @property
     def corners(self) -> NDArray[np.float64]:
         """(8, 3) in the box's frame of reference."""

@@ -61,19 +61,6 @@ Plate = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels of the image, pixel centres at integers."""
 
 
-def mark_coverage(
-    image_size: tuple[int, int], pixel: tuple[int, int], native_width: float = NATIVE_WIDTH
-) -> NDArray[np.float32]:
-    """Share of every pixel that the mark at ``pixel`` (u, v) covers, (H, W) float32 in [0, 1], clipped at the border.
-
-    ``native_width`` is the width at which the mark has its native size; a smaller one draws it larger.
-    """
-    coverage = np.zeros((image_size[1], image_size[0]), dtype=np.float32)
-    window, share = _cross(image_size, pixel, native_width)
-    coverage[window] = share
-    return coverage
-
-
 def draw_mark(
     image: NDArray[np.uint8],
     pixel: tuple[int, int],
@@ -107,25 +94,6 @@ def draw_marks(
     for number, pixel in pixels.items():
         _draw_cross(marked, pixel, native_width, RED if number == 0 else COLORS[number - 1])
     return marked
-
-
-def marks_mask(
-    image_size: tuple[int, int], pixels: Mapping[int, tuple[int, int]], native_width: float = NATIVE_WIDTH
-) -> NDArray[np.uint8]:
-    """(H, W) uint8: k where mark k (its cross or its plate) covers any part of the pixel, 0 elsewhere.
-
-    A cross lies over a plate and a later mark over an earlier one, as :func:`draw_marks` draws them.
-
-    Raises:
-        UsageError: a number is not in 1 ... :data:`MAX_MARKS`.
-    """
-    if 0 in pixels:
-        raise UsageError("a mask cannot hold mark 0", cure="number the marks from 1")
-    mask = np.zeros((image_size[1], image_size[0]), dtype=np.uint8)
-    for number, plate in _plates(image_size, pixels, native_width).items():
-        window, share, _ = _plate_coverage(image_size, plate, number)
-        mask[window][share > 0] = number
-    return _crosses_mask(mask, pixels, native_width)
 
 
 def mark_mask(

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,18 +123,6 @@ def parse_point(text: str) -> ImagePoint | Unparsable:
         if isinstance(label, str) and point is not None:
             return ImagePoint(label=label, point=point)
     return Unparsable("no JSON object with a label and a point_2d of two finite numbers")
-
-
-def parse_boxes(text: str) -> tuple[ImageBox, ...]:
-    """Read a model's answer to :func:`render_boxes`: the entries that are complete. Never raises."""
-    return tuple(box for entry in entries(read_json(text), ("bbox_2d",)) if (box := _box(entry)) is not None)
-
-
-def _box(entry: dict[str, Any]) -> ImageBox | None:
-    label, box, frame = entry.get("label"), finite_numbers(entry.get("bbox_2d"), 4), entry.get("frame")
-    if not isinstance(label, str) or box is None or not isinstance(frame, float) or not frame.is_integer():
-        return None
-    return ImageBox(label=label, frame=int(frame), box=box)
 
 
 def _thousandths(pixel: tuple[int, int], size: tuple[int, int]) -> tuple[float, ...]:

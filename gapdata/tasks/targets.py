@@ -1,18 +1,16 @@
-"""The object that a description is about, its box in a camera of the view, and a predicted box back in the world."""
+"""The object that a description is about, and its box in a camera of the view."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.errors import ShardError, UsageError
-from gapdata.geometry.boxes import EulerConvention, OrientedBox
+from gapdata.geometry.boxes import OrientedBox
 from gapdata.records.expressions import Expression
 from gapdata.records.schema import Record, ViewObject
-from gapdata.tasks.box_text import box_of
 
 TargetBox = Literal["aligned", "oriented"]
 """``aligned``: ScanRefer's box, along the axes of the aligned world. ``oriented``: the record's own, smaller one."""
@@ -85,18 +83,3 @@ def camera_box(record: Record, item: ViewObject, frame: int, boxes: TargetBox = 
         raise ShardError(f"record {record.key}: there is no frame {frame}, the view has {len(record)}")
     box = OrientedBox(center=np.array(item.center), size=np.array(item.size), rotation=np.array(item.rotation))
     return box.transformed(np.linalg.inv(record.camera_to_first[frame]))
-
-
-def aligned_prediction(record: Record, frame: int, values: Sequence[float], convention: EulerConvention) -> OrientedBox:
-    """A predicted box in the aligned world, where ScanRefer's boxes are: the inverse of :func:`camera_box`.
-
-    Args:
-        record: the view that was asked about.
-        frame: the frame in whose camera the numbers are; 0 for the second of two stages.
-        values: nine numbers, metres and radians.
-        convention: how the three angles are meant.
-
-    Raises:
-        ShardError: the record has no such frame, or its scan no axis alignment.
-    """
-    return box_of(values, convention).transformed(aligned_camera(record, frame))

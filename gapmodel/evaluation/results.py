@@ -55,10 +55,5 @@ class Evaluation:
         """Our scores of the detection task."""
         return self._scores("detection", "ours")
 
-    @property
-    def detection_baseline(self) -> DetectionScores | None:
-        """The constant answer's."""
-        return self._scores("detection", "baseline")
-
     def _scores(self, task: str, which: str) -> Any:
         return getattr(self.tasks[task], which) if task in self.tasks else None

@@ -8,7 +8,6 @@ ray casting, the rest is array code on one core, so a process per core uses a ma
 from __future__ import annotations
 
 import multiprocessing
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from gapdata.atomic import write_atomically
 from gapdata.errors import UsageError
 from gapdata.geometry.camera import Intrinsics
+from gapdata.runtime.cores import available_cores
 from gapdata.sources.synthetic import annotation_files as files
 from gapdata.sources.synthetic.categories import labels_table
 from gapdata.sources.synthetic.motion import imu_samples
@@ -287,7 +287,7 @@ def synthesise_dataset(
                 "the folder has content", path=folder, scene=scene_id, cure="choose another one or overwrite it"
             )
     out.mkdir(parents=True, exist_ok=True)
-    count = min(workers or len(os.sched_getaffinity(0)), len(ids))
+    count = min(workers or available_cores(), len(ids))
     if count <= 1:
         outcomes = [_make_scene(out, scene_id, options, progress) for scene_id in ids]
     else:

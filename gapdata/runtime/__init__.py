@@ -1,0 +1,1 @@
+"""What a process finds where it runs; knows nothing of scans."""
