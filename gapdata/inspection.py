@@ -16,6 +16,7 @@ from gapdata.errors import UsageError
 from gapdata.geometry.camera import Intrinsics, is_rigid
 from gapdata.records.codec import record_depth, record_instances
 from gapdata.records.schema import Record
+from gapdata.shards.splits import format_tars, read_splits
 from gapdata.sources.base import Dataset, Scan
 from gapdata.sources.extracted import ExtractedScan
 from gapdata.sources.rgbd import RgbdFolder
@@ -34,8 +35,9 @@ def inspect_path(path: Location, key: str | None = None) -> tuple[dict[str, Any]
         raise UsageError("does not exist", path=path)
     if key is not None or (path / PLAN_NAME).exists():
         if key is None:
-            report = read_report(path)
-            return report, format_report(report)
+            report, tars = read_report(path), read_splits(path)
+            lines = [f"  tars of {split}: {format_tars(names)}" for split, names in (tars or {}).items()]
+            return report | {"splits": tars}, "\n".join([format_report(report), *lines])
         from gapdata.shards.reader import ShardReader
 
         facts = describe_record(ShardReader(path).record(key))

@@ -6,6 +6,7 @@ import fcntl
 import json
 import re
 import shutil
+import tarfile
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ from scannet_fixtures import COLOR, DEPTH, write_scene
 
 from gapdata.geometry.camera import transform
 from gapdata.records.codec import record_depth, record_instances, record_prompt_mask
+from gapdata.shards.index import read_index
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.sens import SensReader, SensWriter
 
@@ -88,6 +90,38 @@ def test_prompts_reproject_onto_their_pixels_and_show_their_object(shards: Path)
             assert record_instances(record, prompt.frame)[v, u] == (prompt.object_id or 0) + 1
             assert record_prompt_mask(record, prompt.frame)[v, u] == prompt.index
             assert record_depth(record, prompt.frame)[v, u] == pytest.approx(local[2], abs=1e-4)
+
+
+def test_the_members_of_a_record_follow_from_its_frames_alone(shards: Path) -> None:
+    """Loaders that take the columns of the first records for those of all lose or refuse what comes later else."""
+    kinds = ("jpg", "depth.png", "instance.png", "prompt.png")
+    records = list(ShardReader(shards))
+    for record in records:
+        names = {f"{frame:02d}.{kind}" for frame in range(len(record)) for kind in kinds} | {"pointmap.npy"}
+        assert record.members.keys() == names, record.key
+    marked = {(record.key, prompt.frame) for record in records for prompt in record.prompts}
+    frames = {(record.key, frame) for record in records for frame in range(len(record))}
+    assert frames - marked, "no frame without a mark was tried"
+    by_key = {record.key: record for record in records}
+    assert all(record_prompt_mask(by_key[key], frame).any() == ((key, frame) in marked) for key, frame in frames)
+
+
+def test_which_tars_hold_which_split_is_said_in_a_file_that_any_tool_reads(shards: Path) -> None:
+    splits = json.loads((shards / "splits.json").read_text())
+    assert sorted(name for names in splits.values() for name in names) == sorted(p.name for p in shards.glob("*.tar"))
+    for split, names in splits.items():
+        for name in names:
+            with tarfile.open(shards / name) as tar:
+                told = [json.load(tar.extractfile(item))["split"] for item in tar if item.name.endswith(".json")]  # type: ignore[arg-type]
+            assert set(told) == {split}
+    rows = read_index(shards).to_pylist()
+    assert {(row["split"], f"{row['shard']}.tar") for row in rows} == {
+        (s, n) for s, names in splits.items() for n in names
+    }
+    plan = json.loads((shards / "plan.json").read_text())
+    assert {shard["name"]: shard["split"] for shard in plan["shards"]} == {
+        name.removesuffix(".tar"): split for split, names in splits.items() for name in names
+    }
 
 
 def test_a_second_build_elsewhere_gives_the_same_bytes(dataset: Path, shards: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from reprojection import reprojection_distances
 from gapdata.cli import main
 from gapdata.geometry.camera import Intrinsics
 from gapdata.geometry.consistency import compare_surfaces, sample_surface
-from gapdata.records.codec import record_cameras, record_depth, record_image, record_pointmap
+from gapdata.records.codec import record_cameras, record_depth, record_image, record_pointmap, record_prompt_mask
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.sens import SensReader, SensWriter
 
@@ -92,4 +92,5 @@ def test_a_scan_without_annotation_gives_geometry_without_prompts(build: Path) -
     assert record.prompts == ()
     assert record.objects == ()
     assert record.axis_alignment is None
-    assert not any(name.endswith(("instance.png", "prompt.png")) for name in record.members)
+    assert not any(name.endswith("instance.png") for name in record.members)
+    assert not any(record_prompt_mask(record, frame).any() for frame in range(len(record)))

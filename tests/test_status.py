@@ -58,6 +58,7 @@ def test_the_status_follows_a_build(copy: Path, tmp_path: Path, capsys: pytest.C
     found = status(out, capsys)
     assert found["shards"] == {"planned": 3, "committed": 2, "failed": 1, "missing": 1}
     assert found["missing"] == ["shard-000002"]
+    assert found["splits"] == {"unknown": {"planned": 3, "tars": ["shard-000000.tar"]}}
     assert contents(out) == before
     assert main(["status", str(out)]) == 0
     text = capsys.readouterr().out

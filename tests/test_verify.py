@@ -194,6 +194,19 @@ def test_a_wrong_prompt_mask_is_named(build: Path) -> None:
     assert any("does not cover its pixel" in text for text in defects(build))
 
 
+def test_a_mark_in_a_frame_without_prompts_is_named(build: Path) -> None:
+    with tarfile.open(build / TAR) as tar:
+        record = json.load(tar.extractfile(f"{KEY}.json"))  # type: ignore[arg-type]
+    marked = {prompt["frame"] for prompt in record["prompts"]}
+    frame = next(frame for frame in range(len(record["frame_ids"])) if frame in marked)
+
+    def forget(fields: dict[str, Any]) -> None:
+        fields["prompts"] = [prompt for prompt in fields["prompts"] if prompt["frame"] != frame]
+
+    forge(build, edit_json(forget))
+    assert any(f"prompt mask of frame {frame} shows" in text for text in defects(build))
+
+
 def test_a_damaged_header_is_found(build: Path) -> None:
     data = bytearray((build / TAR).read_bytes())
     at = data.index(f"{KEY}.00.jpg".encode())
@@ -229,6 +242,13 @@ def test_small_files_that_tell_another_story_are_named(clean: Path, tmp_path: Pa
             lambda b: edit_file(b, "plan.json", lambda f: f.update(fingerprint="0")),
             "plan.json: its fingerprint",
         ),
+        ("splits", lambda b: (b / "splits.json").unlink(), "splits.json: is missing: run build-shards again"),
+        (
+            "moved",
+            lambda b: edit_file(b, "splits.json", lambda f: f.update(val=[TAR])),
+            "splits.json: disagrees with the commit records about the tars of val",
+        ),
+        ("typed splits", lambda b: (b / "splits.json").write_text('{"train": 3}'), "splits.json: is malformed: train"),
         ("plan2", lambda b: (b / "plan.json").write_text("[]"), "plan.json: plan cannot be read"),
         (
             "lost",
@@ -284,7 +304,9 @@ def test_random_damage_is_always_found_and_never_crashes(clean: Path, tmp_path: 
     build = tmp_path / "random"
     shutil.rmtree(build, ignore_errors=True)
     shutil.copytree(clean, build)
-    name = data.draw(st.sampled_from([TAR, "shard-000000.json", "index.parquet", "plan.json", "report.json"]))
+    name = data.draw(
+        st.sampled_from([TAR, "shard-000000.json", "index.parquet", "plan.json", "report.json", "splits.json"])
+    )
     original = (build / name).read_bytes()
     content = bytearray(original)
     for _ in range(data.draw(st.integers(1, 8))):

@@ -38,6 +38,7 @@ from gapdata.engine.supervision import ShardResult, Supervisor, planned_frames
 from gapdata.errors import ShardError, UsageError
 from gapdata.object_store import ObjectPath
 from gapdata.shards.index import INDEX_NAME, read_commit, write_index
+from gapdata.shards.splits import SPLITS_NAME, write_splits
 from gapdata.sources.base import Dataset
 from gapdata.storage import Location, remove_folder
 
@@ -187,6 +188,7 @@ def finalise(
     commits = [lost[shard.name] if shard.name in lost else _own_commit(out, plan, shard) for shard in plan.shards]
     report = {"fingerprint": plan.fingerprint, **compile_report(commits), "annotations": dict(annotations or {})}
     write_index(out, commits)
+    write_splits(out, commits)
     write_report(out, report)
     return report
 
@@ -299,7 +301,7 @@ def _sweep(out: Location) -> None:
 
 def _clear(out: Location) -> None:
     """Remove a build, and only what a build consists of."""
-    for name in (REPORT_NAME, INDEX_NAME, PLAN_NAME):
+    for name in (REPORT_NAME, SPLITS_NAME, INDEX_NAME, PLAN_NAME):
         (out / name).unlink(missing_ok=True)
     for pattern in ("shard-*.json", "shard-*.tar"):
         for path in out.glob(pattern):

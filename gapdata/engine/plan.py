@@ -20,8 +20,8 @@ from gapdata.sources.base import Dataset
 from gapdata.storage import Location
 from gapdata.toml_fields import from_mapping
 
-ENGINE_VERSION = 8
-"""Raised whenever the same sources and recipe would give other bytes than before."""
+ENGINE_VERSION = 9
+"""Raised whenever the same sources and recipe would give other bytes than before. 9: every frame has a prompt mask."""
 PLAN_NAME = "plan.json"
 NAMED_DIFFERENCES = 4
 SHARD_NAME = re.compile(r"shard-\d{6,9}")

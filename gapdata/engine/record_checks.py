@@ -19,6 +19,7 @@ from gapdata.geometry.camera import is_rigid, relative_poses, transform
 from gapdata.geometry.pointmap import first_frame_pointmap
 from gapdata.prompts.instances import visible_pixels
 from gapdata.records.codec import (
+    empty_png,
     member_name,
     record_cameras,
     record_depth,
@@ -67,6 +68,7 @@ def check_record(record: Record, recipe: Recipe, *, boxless_objects: bool) -> It
     yield from _check_pointmap(record, depth, recipe)
     yield from _check_quality(record, depth, recipe)
     yield from _check_expressions(record)
+    yield from _check_prompt_masks(record)
     if member_name(0, "instance.png") in record.members:
         masks = np.stack([record_instances(record, frame) for frame in range(len(record))])
         incomplete = boxless_objects or recipe.objects.source != "mesh"
@@ -90,9 +92,8 @@ def _check_members(record: Record, size: tuple[int, int]) -> Iterator[str]:
     """The right members, each of the right kind by its first and last bytes: decoders accept truncated files."""
     count = len(record)
     annotated = any(name.endswith("instance.png") for name in record.members)
-    kinds = ["jpg", "depth.png", *(["instance.png"] if annotated else [])]
+    kinds = ["jpg", "depth.png", "prompt.png", *(["instance.png"] if annotated else [])]
     expected = {member_name(frame, kind) for frame in range(count) for kind in kinds} | {"pointmap.npy"}
-    expected |= {member_name(prompt.frame, "prompt.png") for prompt in record.prompts}
     yield from (f"member {name} is missing" for name in sorted(expected - record.members.keys()))
     yield from (f"member {name} does not belong to it" for name in sorted(record.members.keys() - expected))
     for name in sorted(expected & record.members.keys()):
@@ -187,8 +188,14 @@ def _check_prompts(record: Record, depth: NDArray[np.float32], masks: NDArray[np
     for prompt in record.prompts:
         for problem in _prompt_problems(record, prompt, depth, masks, labels):
             yield f"prompt {prompt.index}: {problem}"
-    for frame in sorted({prompt.frame for prompt in record.prompts}):
+
+
+def _check_prompt_masks(record: Record) -> Iterator[str]:
+    empty = empty_png(record.image_size)
+    for frame in range(len(record)):
         marks = {prompt.index: prompt.pixel for prompt in record.prompts if prompt.frame == frame}
+        if not marks and record.members[member_name(frame, "prompt.png")] == empty:
+            continue
         mask = record_prompt_mask(record, frame)
         unknown = set(np.unique(mask).tolist()) - marks.keys() - {0}
         if unknown:

@@ -7,13 +7,14 @@ from typing import Any
 from gapdata.engine.plan import read_plan
 from gapdata.errors import ShardError
 from gapdata.shards.index import read_commit
+from gapdata.shards.splits import format_tars, tars_by_split
 from gapdata.storage import Location
 
 SHOWN = 12
 
 
 def build_status(build: Location) -> dict[str, Any]:
-    """Planned, committed, failed and missing shards and records of a build.
+    """Planned, committed, failed and missing shards and records of a build, and by split the tars that hold records.
 
     ``failed`` shards are committed but quarantined something; ``missing`` ones have no (readable) commit record yet.
     A commit record appears whole or not at all, so what is read here is true even while shards are being written.
@@ -32,6 +33,7 @@ def build_status(build: Location) -> dict[str, Any]:
             missing.append(shard.name)
     quarantined = {commit["shard"]: sum(len(scene["quarantined"]) for scene in commit["scenes"]) for commit in commits}
     failed = {name: count for name, count in quarantined.items() if count}
+    tars = tars_by_split(commits)
     return {
         "shards": {
             "planned": len(plan.shards),
@@ -42,6 +44,10 @@ def build_status(build: Location) -> dict[str, Any]:
         "records": {
             "planned": sum(scene.most_records for scene in plan.scenes),
             "committed": sum(len(commit["records"]) for commit in commits),
+        },
+        "splits": {
+            split: {"planned": sum(shard.split == split for shard in plan.shards), "tars": tars.get(split, [])}
+            for split in sorted({shard.split for shard in plan.shards})
         },
         "bytes": sum(commit["tar_bytes"] for commit in commits),
         "failed": failed,
@@ -56,6 +62,10 @@ def format_status(build: Location, status: dict[str, Any]) -> str:
         f"{build}: {shards['committed']} of {shards['planned']} shards committed, {shards['failed']} of them failed in"
         f" part, {shards['missing']} missing",
         f"  {records['committed']} of {records['planned']} planned records, {status['bytes'] / 1e6:.1f} MB",
+        *(
+            f"  {split}: {format_tars(found['tars'])} of {found['planned']} planned"
+            for split, found in status["splits"].items()
+        ),
     ]
     failed = [f"{name} ({count} quarantined)" for name, count in status["failed"].items()]
     for title, names, cure in (

@@ -21,6 +21,7 @@ from gapdata.engine.shard_checks import ENTRY_FIELDS, Defect, ShardCheck, check_
 from gapdata.engine.views import around_key
 from gapdata.errors import GapDataError, UsageError
 from gapdata.shards.index import INDEX_NAME, index_rows, read_commit, read_index
+from gapdata.shards.splits import SPLITS_NAME, read_splits, tars_by_split
 from gapdata.storage import Location
 
 MALFORMED = (KeyError, TypeError, ValueError, AttributeError)
@@ -223,6 +224,7 @@ def _check_compiled(build: Location, plan: Plan, commits: Sequence[dict[str, Any
         defects.append(_defect(INDEX_NAME, error.problem))
     except MALFORMED as error:
         defects.append(_defect(INDEX_NAME, f"cannot be read: {type(error).__name__} {error}"))
+    defects += _check_splits(build, commits)
     try:
         report, wanted = read_report(build), {"fingerprint": plan.fingerprint, **compile_report(commits)}
         wrong = [name for name in wanted if report.get(name) != wanted[name]]
@@ -231,6 +233,20 @@ def _check_compiled(build: Location, plan: Plan, commits: Sequence[dict[str, Any
     except GapDataError as error:
         defects.append(_defect(REPORT_NAME, error.problem))
     return defects
+
+
+def _check_splits(build: Location, commits: Sequence[dict[str, Any]]) -> list[Defect]:
+    """Which tars hold which split, against what the commit records give."""
+    expected = tars_by_split(commits)
+    try:
+        stored = read_splits(build)
+    except GapDataError as error:
+        return [_defect(SPLITS_NAME, error.problem)]
+    if stored is None:
+        return [_defect(SPLITS_NAME, "is missing: run build-shards again")]
+    wrong = [split for split in sorted({*stored, *expected}) if stored.get(split) != expected.get(split)]
+    problem = f"disagrees with the commit records about the tars of {', '.join(wrong)}"
+    return [_defect(SPLITS_NAME, problem)] if wrong else []
 
 
 def _defect(file: str, problem: str) -> Defect:

@@ -15,7 +15,7 @@ from gapdata.geometry.pointmap import first_frame_pointmap
 from gapdata.prompts.instances import seen_in_view
 from gapdata.prompts.marks import mark_mask
 from gapdata.prompts.sampling import PromptPixel, PromptSampling, sample_prompts
-from gapdata.records.codec import MILLIMETRES_PER_METRE, encode_npy, encode_png, member_name
+from gapdata.records.codec import MILLIMETRES_PER_METRE, empty_png, encode_npy, encode_png, member_name
 from gapdata.records.expressions import Conversation, Expression
 from gapdata.records.objects import Proposal, SceneObjects
 from gapdata.records.prepare import PreparedFrame
@@ -193,8 +193,10 @@ def _members(
         if frame.instance_png is not None:
             members[member_name(position, "instance.png")] = frame.instance_png
         marks = {prompt.index: prompt.pixel for prompt in prompts if prompt.frame == position}
-        if marks:
-            members[member_name(position, "prompt.png")] = encode_png(mark_mask(size, marks, mark_native_width))
+        # Also where there is no mark: which members a record has then follows from its frames alone, as loaders expect
+        # that take the columns of the first records for those of all.
+        mask = encode_png(mark_mask(size, marks, mark_native_width)) if marks else empty_png(size)
+        members[member_name(position, "prompt.png")] = mask
     members["pointmap.npy"] = encode_npy(pointmap)
     return members
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import struct
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,12 @@ def encode_png(image: NDArray[np.uint16] | NDArray[np.uint8]) -> bytes:
     )
 
 
+@lru_cache(maxsize=8)
+def empty_png(size: tuple[int, int]) -> bytes:
+    """An 8-bit greyscale PNG of width and height ``size`` that is 0 everywhere; the bytes of a size are made once."""
+    return encode_png(np.zeros((size[1], size[0]), dtype=np.uint8))
+
+
 def encode_npy(array: NDArray[np.float32]) -> bytes:
     """A float32 array as ``.npy``."""
     buffer = io.BytesIO()
@@ -88,7 +95,7 @@ def record_instances(record: Record, frame: int) -> NDArray[np.uint16]:
 
 def record_prompt_mask(record: Record, frame: int) -> NDArray[np.uint16]:
     """(H, W) uint16: k where the mark of the prompt with index k covers the pixel; all 0 for a frame without
-    prompts."""
+    prompts, for which builds before engine version 9 have no member."""
     name = member_name(frame, "prompt.png")
     if name not in record.members:
         largest = max(map(len, record.members.values()), default=0)
