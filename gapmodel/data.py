@@ -7,7 +7,6 @@ alone (:mod:`gapmodel.training.mixture` says which record is visited when).
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, cast
@@ -33,9 +32,7 @@ from gapmodel.training.augment import View, decode, mirror, sample_prompt, subvi
 from gapmodel.training.dense import dense_targets
 from gapmodel.training.mixture import StreamOrder, Visit
 from gapmodel.training.recipe import DataRecipe, Stream
-
-CACHE_BYTES = 512 * 2**20
-"""Decoded views kept per process: a small build is decoded once, a large one does not fill memory."""
+from gapmodel.training.view_cache import ViewCache
 
 SPLITS, VIEWS = ("train", "val", "test", "unknown"), ("clip", "scene", "around")
 
@@ -93,6 +90,7 @@ class StreamQuestions:
         seed: of order and variations.
         labels: the classes of the dense targets (:mod:`gapmodel.training.dense`); ``None`` for none.
         raw: whether pixels stay uint8 until they are on the model's device.
+        cache: where decoded views are kept; one for all streams of a process.
     """
 
     def __init__(
@@ -104,6 +102,7 @@ class StreamQuestions:
         labels: Sequence[str] | None = None,
         *,
         raw: bool = True,
+        cache: ViewCache | None = None,
     ) -> None:
         self.stream = stream
         self.reader = reader
@@ -113,7 +112,8 @@ class StreamQuestions:
         self.classes = None if labels is None else {label: index for index, label in enumerate(labels)}
         self.samples_prompts = stream.data.task == "pointmap" and stream.data.prompts == "sampled"
         self.in_image = stream.data.space == "image"
-        self.views: OrderedDict[int, View] = OrderedDict()
+        self.geometry = self.classes is not None or self.samples_prompts or self.in_image
+        self.cache = ViewCache() if cache is None else cache
 
     def order(self) -> StreamOrder:
         """In which order the records are visited.
@@ -190,15 +190,9 @@ class StreamQuestions:
         return mirror(view) if data.mirror and rng.random() < 0.5 else view
 
     def _view(self, index: int) -> View:
-        if index in self.views:
-            self.views.move_to_end(index)
-            return self.views[index]
-        view = decode(self.reader[index], geometry=self.classes is not None or self.samples_prompts or self.in_image)
-        self.views[index] = view
-        size = view.images.nbytes + view.depth.nbytes + view.instances.nbytes
-        while len(self.views) > max(1, CACHE_BYTES // size):
-            self.views.popitem(last=False)
-        return view
+        """Return a decoded record. Streams that draw on one build share it, where they decode the same members."""
+        key = (self.stream.build, index, self.geometry)
+        return self.cache.get(key, lambda: decode(self.reader[index], geometry=self.geometry))
 
 
 def euler_convention(recipe: DataRecipe) -> EulerConvention:

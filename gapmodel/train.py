@@ -55,6 +55,7 @@ from gapmodel.training.optimisation import build_optimizer, clip_gradients, lear
 from gapmodel.training.recipe import TrainingRecipe
 from gapmodel.training.starting_point import class_names, first_model
 from gapmodel.training.throughput import Meter
+from gapmodel.training.view_cache import ViewCache
 
 OUTCOME_FILE = "outcome.json"
 NAMED_KEYS = 8
@@ -121,8 +122,9 @@ def train(config: TrainingConfig, ranks: Ranks = ALONE) -> Outcome:
     meter = Meter(learner.model, ranks)
     shard(learner, ranks)
     optimizer = build_optimizer(learner, settings)
-    streams, mixture = make_streams(recipe, config.builds, processor, labels)
-    held_out = HeldOut(recipe, config.builds, processor) if run.evaluate_every else None
+    cache = ViewCache()
+    streams, mixture = make_streams(recipe, config.builds, processor, labels, cache=cache)
+    held_out = HeldOut(recipe, config.builds, processor, cache) if run.evaluate_every else None
     at, visits, steps = 0, 0, step_count(mixture, settings)
     if saved := checkpoints(out):
         position = load_checkpoint(saved[-1], learner, optimizer)
@@ -131,8 +133,8 @@ def train(config: TrainingConfig, ranks: Ranks = ALONE) -> Outcome:
     source = Steps(streams, mixture, settings, consumed=visits, rank=ranks.rank, world_size=ranks.world_size)
     blank = blank_batch(processor) if ranks.world_size > 1 else None
     log = Logbook(out, " + ".join(s.name for s in recipe.streams), at, steps, speaks=ranks.first, bar=config.bar)
-    if at == 0 and ranks.first:
-        log.begin(census(streams))
+    if at == 0:
+        log.begin(census(streams, ranks))
     learner.train()
     for number, step in zip(range(at, steps), load(source, workers=run.workers) if at < steps else (), strict=False):
         done = number + 1

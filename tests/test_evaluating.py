@@ -16,11 +16,13 @@ import pytest
 from build_fixtures import write_build
 from conftest import REPOSITORY
 from evaluation_fixtures import make_records, write_model
+from s3_fixtures import s3_server
 
 from gapdata.engine.views import around_key
 from gapdata.errors import UsageError
 from gapdata.records.expressions import descriptions
 from gapdata.records.schema import Record
+from gapdata.shards.reader import ShardReader
 from gapdata.tasks import captioning, detection, grounding, grounding_frame
 from gapdata.tasks.box_text import nine_numbers
 from gapdata.tasks.questions import QuestionOptions
@@ -40,7 +42,7 @@ from gapmodel.evaluation.asking import (
 from gapmodel.evaluation.meteor import meteor_is_there
 from gapmodel.evaluation.predictions import FOLDER, PredictionFile, read_predictions, settle
 from gapmodel.evaluation.report import as_dict, as_markdown, as_table
-from gapmodel.evaluation.run import asked_tasks, score, score_directory
+from gapmodel.evaluation.run import asked_tasks, belongings, score, score_directory
 
 RECORDS = make_records()
 ASKING = Asking(options=QuestionOptions(min_visible_pixels=50, caption_point="proposal"))
@@ -250,6 +252,21 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_build(folder / "shards", RECORDS)
     write_model(folder / "model", {"task": "detection", "min_visible_pixels": 50, "max_objects": 2})
     return folder
+
+
+def test_predictions_belong_to_the_fingerprint_of_a_build_also_in_an_object_store(place: Path) -> None:
+    plan = place / "shards" / "plan.json"
+    plan.write_text('{"fingerprint": "one"}')
+    with s3_server() as store:
+        there = ShardReader(store.copy_in(place / "shards", "shards"))
+        here = ShardReader(place / "shards")
+        known = [belongings(place / "model", reader, lambda task: ASKING) for reader in (here, there)]
+        assert known[0] == known[1]
+        assert known[1]["build"] == "one"
+        store.write("shards/plan.json", b'{"fingerprint": "another"}')
+        again = belongings(place / "model", there, lambda task: ASKING)
+        assert {name for name in again if again[name] != known[1][name]} == {"build"}
+    plan.unlink()
 
 
 def command(place: Path, *options: str) -> list[str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,13 +20,17 @@ from test_processing import make_processor
 from test_task_data import told_record
 
 from gapdata.errors import UsageError
+from gapdata.records.schema import Record
 from gapdata.shards.order import RecordOrder, rank_batches
 from gapdata.shards.reader import ShardReader
 from gapmodel.data import without_images
+from gapmodel.training.augment import decode
 from gapmodel.training.census import census
+from gapmodel.training.distributed import Ranks
 from gapmodel.training.loading import Step, Steps, load, make_streams, step_count, visits_after
 from gapmodel.training.mixture import Mixture, StreamOrder, Visit
 from gapmodel.training.recipe import DataRecipe, TrainingRecipe, TrainRecipe
+from gapmodel.training.view_cache import ViewCache
 
 PROCESSOR = make_processor()
 RECORDS = [told_record(seed) for seed in range(3)]
@@ -204,6 +211,61 @@ def test_a_build_is_counted_like_the_records_it_holds_and_read_without_its_image
         assert here["marked"].empty == 1
         lost = here["described"].left_out
         assert 0 < lost["no frame shows enough of the object"] < here["described"].descriptions
+
+
+def test_the_ranks_count_together_what_one_alone_would() -> None:
+    recipe = replace(RECIPE, data=replace(RECIPE.data, visits=1, min_visible_pixels=3000))
+    streams, _ = make_streams(recipe, {"": RECORDS}, PROCESSOR)
+    alone = census(streams)
+    barrier, shared = threading.Barrier(2), {}
+
+    @dataclass(frozen=True, slots=True, kw_only=True)
+    class Threads(Ranks):
+        def gathered(self, value: Any) -> list[Any]:
+            shared[self.rank] = value
+            barrier.wait()
+            both = [shared[0], shared[1]]
+            barrier.wait()
+            return both
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda rank: census(streams, Threads(rank=rank, world_size=2)), range(2)))
+    assert found == [alone, alone]
+
+
+def test_all_streams_of_a_process_share_one_bounded_cache() -> None:
+    cache = ViewCache(capacity=0)
+    make_streams(RECIPE, {"": RECORDS}, PROCESSOR, cache=cache)
+    streams, mixture = make_streams(RECIPE, {"": RECORDS}, PROCESSOR, cache=cache)
+    for number in range(12):
+        visit = mixture.visit(number)
+        streams[visit.stream].examples(visit)
+        assert len(cache) == 1  # the view in use
+    roomy = ViewCache()
+    streams, mixture = make_streams(RECIPE, {"": RECORDS}, PROCESSOR, cache=roomy)
+    for number in range(len(mixture)):
+        visit = mixture.visit(number)
+        streams[visit.stream].examples(visit)
+    views = [decode(record, geometry=geometry) for record in RECORDS for geometry in (True, False)]
+    assert len(roomy) == len(views)
+    assert roomy.size == sum(view.images.nbytes + view.depth.nbytes + view.instances.nbytes for view in views)
+
+
+def test_a_view_that_streams_share_is_decoded_once() -> None:
+    recipe = replace(RECIPE, mixture={"one": {}, "other": {"mirror": True}})
+    decoded: Counter[int] = Counter()
+
+    class Counted(list[Record]):
+        def __getitem__(self, index: Any) -> Any:
+            decoded[index] += 1
+            return super().__getitem__(index)
+
+    streams, mixture = make_streams(recipe, {"": Counted(RECORDS)}, PROCESSOR)
+    decoded.clear()
+    for number in range(len(mixture)):
+        visit = mixture.visit(number)
+        streams[visit.stream].examples(visit)
+    assert decoded == Counter(range(len(RECORDS)))
 
 
 def test_a_split_without_records_is_refused() -> None:

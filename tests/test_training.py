@@ -29,6 +29,7 @@ from gapmodel.processing import GapProcessor
 from gapmodel.train import Outcome, TrainingConfig, TrainingError, train, training_step
 from gapmodel.training.dense import DenseHead
 from gapmodel.training.distributed import Ranks
+from gapmodel.training.export import save_model
 from gapmodel.training.learner import Learner, as_floats
 from gapmodel.training.loading import Step, Steps, blank_batch, lay_out, make_streams
 from gapmodel.training.logbook import read_log
@@ -141,6 +142,18 @@ def test_models_of_several_steps_are_exported(tmp_path: Path) -> None:
     run(replace(MIXED, train=settings, run=replace(MIXED.run, export_every=2)), tmp_path)
     assert [path.name for path in (tmp_path / "models").iterdir()] == ["step-000002"]
     assert isinstance(load_model(tmp_path / "models" / "step-000002")[0], GapForConditionalGeneration)
+
+
+def test_what_a_killed_export_left_goes_with_the_next_one(stage_one: Path, tmp_path: Path) -> None:
+    model, processor = load_model(stage_one)
+    place = tmp_path / "run" / "model"
+    for leftover in (".model.tmp", ".model.old"):
+        (place.parent / leftover).mkdir(parents=True)
+        (place.parent / leftover / "model.safetensors").write_bytes(b"half")
+    for _ in range(2):
+        save_model(model, processor, read_training_recipe(None), place)
+        assert [path.name for path in place.parent.iterdir()] == ["model"]
+    load_model(place)
 
 
 def test_a_trained_model_can_be_evaluated_on_held_out_scenes(stage_one: Path) -> None:

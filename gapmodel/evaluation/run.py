@@ -202,8 +202,8 @@ def known_records(reader: Records, task: HeldOut) -> list[Record]:
 
 def belongings(directory: Path, reader: Any, askings: Askings) -> dict[str, Any]:
     """What predictions belong to: the bytes of the model, the records of the build, and the way of asking."""
-    plan = Path(str(reader.build)) / "plan.json"
-    build = json.loads(plan.read_text(encoding="utf-8")).get("fingerprint") if plan.is_file() else None
+    plan = reader.build / "plan.json"
+    build = json.loads(plan.read_bytes()).get("fingerprint") if plan.exists() else None
     records = hashlib.sha256("\n".join(reader.keys).encode()).hexdigest()
     asking = {task: dataclasses.asdict(askings(task)) for task in TASKS}
     model = fingerprint_of_files(directory, MODEL_FILES)

@@ -10,6 +10,7 @@ from gapdata.records.expressions import descriptions
 from gapdata.shards.reader import ShardReader
 from gapdata.tasks.questions import left_out
 from gapmodel.data import StreamQuestions, chosen_records, question_options, without_images
+from gapmodel.training.distributed import Ranks
 from gapmodel.training.recipe import VARIED
 
 UNDESCRIBED = (*VARIED, "conversation")
@@ -36,21 +37,29 @@ class StreamCensus:
         return "; ".join(parts)
 
 
-def census(streams: Sequence[StreamQuestions]) -> dict[str, StreamCensus]:
-    """Count what each stream draws on. Where it asks about descriptions the JSON of its records is read, all of it."""
-    return {stream.stream.name: _census(stream) for stream in streams}
+ALONE = Ranks()
 
 
-def _census(stream: StreamQuestions) -> StreamCensus:
+def census(streams: Sequence[StreamQuestions], ranks: Ranks = ALONE) -> dict[str, StreamCensus]:
+    """Count what each stream draws on; all ranks take part and get the same.
+
+    Where a stream asks about descriptions the JSON of all its records is read. Each rank reads its share, so that none
+    waits for another longer than a collective may take.
+    """
+    return {stream.stream.name: _census(stream, ranks) for stream in streams}
+
+
+def _census(stream: StreamQuestions, ranks: Ranks) -> StreamCensus:
     data, reader = stream.stream.data, stream.reader
     chosen = chosen_records(reader, data)
     lost: Counter[str] = Counter()
     told = empty = 0
     if data.task not in UNDESCRIBED:
-        for index in chosen:
+        for index in chosen[ranks.rank :: ranks.world_size]:
             record = without_images(reader, index)
             told += len(descriptions(record))
             lost.update(left_out(record, data.task, question_options(data)))
+        told, lost = _together(told, lost, ranks)
     elif data.task == "pointmap":
         asked_about = "objects" if stream.samples_prompts else "prompts"
         if isinstance(reader, ShardReader):
@@ -58,3 +67,9 @@ def _census(stream: StreamQuestions) -> StreamCensus:
         else:
             empty = sum(not getattr(reader[index], asked_about) for index in chosen)
     return StreamCensus(records=len(chosen), empty=empty, descriptions=told, left_out=dict(sorted(lost.items())))
+
+
+def _together(told: int, lost: Counter[str], ranks: Ranks) -> tuple[int, Counter[str]]:
+    """Return the sums over all ranks."""
+    parts = ranks.gathered((told, dict(lost)))
+    return sum(count for count, _ in parts), sum((Counter(reasons) for _, reasons in parts), Counter())

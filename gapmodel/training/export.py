@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,13 +39,17 @@ def export(learner: Learner, processor: GapProcessor, recipe: TrainingRecipe, di
 def save_model(
     model: GapForConditionalGeneration, processor: GapProcessor, recipe: TrainingRecipe, directory: Path
 ) -> None:
-    """Write a model directory whole: beside its place first, then renamed."""
-    temporary = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    """Write a model directory whole: beside its place first, then renamed.
+
+    One process writes a directory (a run's claim sees to that), so what lies beside it under a temporary name is of an
+    export that was killed, and is removed.
+    """
+    temporary, previous = (directory.with_name(f".{directory.name}.{end}") for end in ("tmp", "old"))
+    for leftover in (temporary, previous):
+        shutil.rmtree(leftover, ignore_errors=True)
     model.save_pretrained(str(temporary))
     processor.save_pretrained(temporary)
     (temporary / RECIPE_FILE).write_text(json.dumps(recipe.to_dict(), indent=2) + "\n", encoding="utf-8")
-    previous = directory.with_name(f".{directory.name}.{os.getpid()}.old")
     if directory.exists():
         directory.rename(previous)
     temporary.rename(directory)

@@ -15,6 +15,7 @@ from gapmodel.training.distributed import Ranks
 from gapmodel.training.learner import Learner, Losses
 from gapmodel.training.loading import blank_batch, lay_out, make_streams
 from gapmodel.training.recipe import TrainingRecipe
+from gapmodel.training.view_cache import ViewCache
 
 
 class HeldOut:
@@ -24,13 +25,19 @@ class HeldOut:
         UsageError: the build has no such records.
     """
 
-    def __init__(self, recipe: TrainingRecipe, builds: Mapping[str, Records], processor: GapProcessor) -> None:
+    def __init__(
+        self,
+        recipe: TrainingRecipe,
+        builds: Mapping[str, Records],
+        processor: GapProcessor,
+        cache: ViewCache | None = None,
+    ) -> None:
         fixed = {"split": recipe.run.evaluate_split, "mirror": False, "reframe": False}
         mixture = recipe.mixture or {recipe.data.task: {}}
         changed = {name: {**fields, **fixed} for name, fields in mixture.items()}
         self.recipe = replace(recipe, mixture=changed)
         self.processor = processor
-        self.streams, mixed = make_streams(self.recipe, builds, processor, raw=False)
+        self.streams, mixed = make_streams(self.recipe, builds, processor, raw=False, cache=cache)
         self.orders = mixed.streams
 
     def losses(self, learner: Learner, ranks: Ranks) -> dict[str, float]:

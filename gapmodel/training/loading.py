@@ -21,6 +21,7 @@ from gapmodel.packing import IGNORED, Batch, Example, row_members
 from gapmodel.processing import GapProcessor
 from gapmodel.training.mixture import Mixture
 from gapmodel.training.recipe import TrainingRecipe, TrainRecipe
+from gapmodel.training.view_cache import ViewCache
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,12 +139,14 @@ def make_streams(
     labels: Sequence[str] | None = None,
     *,
     raw: bool = True,
+    cache: ViewCache | None = None,
 ) -> tuple[list[StreamQuestions], Mixture]:
-    """The recipe's streams over the builds of their names.
+    """The recipe's streams over the builds of their names; they share ``cache``, or a new one.
 
     Raises:
         UsageError: a build was not given, or has none of a stream's records.
     """
+    cache = ViewCache() if cache is None else cache
     streams = []
     for stream in recipe.streams:
         if stream.build not in builds:
@@ -152,5 +155,6 @@ def make_streams(
                 f"stream {stream.name!r} draws on the build {stream.build!r}; given: {given}",
                 cure=f"add --shards {stream.build or ''}{'=' if stream.build else ''}DIR",
             )
-        streams.append(StreamQuestions(stream, builds[stream.build], processor, recipe.seed, labels, raw=raw))
+        reader = builds[stream.build]
+        streams.append(StreamQuestions(stream, reader, processor, recipe.seed, labels, raw=raw, cache=cache))
     return streams, Mixture([stream.order() for stream in streams])

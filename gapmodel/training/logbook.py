@@ -59,6 +59,8 @@ class Logbook:
 
     def begin(self, streams: Mapping[str, StreamCensus]) -> None:
         """Say what each stream draws on and what it leaves out; the first step's line has it too, as ``streams``."""
+        if not self.speaks:
+            return
         self._opening = {"streams": {name: asdict(found) for name, found in streams.items()}}
         for name, found in streams.items():
             self._bar.write(f"{name}: {found}", file=sys.stderr)
