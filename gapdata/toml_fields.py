@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from gapdata.errors import UsageError
+from gapdata.files.text import decode_text
 
 
 def read_toml(kind: type[Any], path: Path | None, overrides: Sequence[str] = (), *, base: Path | None = None) -> Any:
@@ -37,7 +38,7 @@ def read_toml(kind: type[Any], path: Path | None, overrides: Sequence[str] = (),
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(decode_text(path.read_bytes()))
     except OSError as error:
         raise UsageError(f"recipe cannot be read: {error.strerror}", path=path) from error
     except (ValueError, RecursionError) as error:

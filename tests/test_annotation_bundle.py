@@ -124,7 +124,7 @@ def test_an_empty_list_says_nothing_and_is_reported(tmp_path: Path) -> None:
         (b'[{"scan_id": "scannet/scene0000_00", "text": "x"}]', "is no annotation file of a known kind"),
         (b"\x80\x05cos\nsystem\n.", "asks for 'os.system'"),
         (b"PK\x03\x04", "names no scene"),
-        (b"\xff\xfe[\x00", "item 0 is not UTF-8"),
+        (b"\xff\xfe[\x00", "item 0 is not JSON"),
         (b"ply\nformat", "item 0 is not JSON"),
     ],
 )

@@ -16,6 +16,7 @@ from conftest import REPOSITORY
 ORDER = [
     "errors",
     "seeding",
+    "files",
     "recipe_files",
     "toml_fields",
     "json_shape",

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Literal, get_args
 
 from gapdata.errors import UsageError
+from gapdata.files.text import decode_text
 from gapdata.recipe_files import manifests_folder
 
 EvaluationList = Literal["detection-8", "detection-20", "detection-31", "detection-31-authors"]
@@ -88,7 +89,9 @@ def scanrefer_class(nyu40: str | None) -> str:
 def _lines(name: str) -> list[str]:
     path = manifests_folder() / "categories" / name
     try:
-        text = path.read_text(encoding="utf-8")
+        text = decode_text(path.read_bytes())
+    except ValueError as error:
+        raise UsageError(str(error), path=path) from error
     except OSError as error:
         known = ", ".join(sorted(other.stem for other in path.parent.glob(f"*{path.suffix}")))
         raise UsageError("is no category list", path=path, cure=f"choose from {known}") from error

@@ -6,7 +6,6 @@ several times their size in memory. Only the text around the current item is hel
 
 from __future__ import annotations
 
-import codecs
 import json
 import re
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Any
 
 from gapdata.annotations.files import open_annotation
 from gapdata.errors import AnnotationError
+from gapdata.files.text import LOOKED_AT, PADDING, incremental_decoder, refusal
 from gapdata.storage import Location, RangedFile
 
 BLOCK = 1 << 20  # bytes of one read
@@ -30,7 +30,7 @@ def json_items(path: Location) -> Iterator[Any]:
     Python writes into JSON, are read as such: whoever needs a finite number checks.
 
     Raises:
-        AnnotationError: the file cannot be read, is no UTF-8 or no JSON, or an item is nested too deeply or longer than
+        AnnotationError: the file cannot be read, is no text or no JSON, or an item is nested too deeply or longer than
         ``MAX_ITEM``; the message counts items from 0.
     """
     with open_annotation(path) as file:
@@ -61,11 +61,10 @@ class _Text:
 
     def __init__(self, file: RangedFile, path: Location) -> None:
         self.file, self.path = file, path
-        self.offset = 0  # bytes read
+        self._decoder, self.offset = incremental_decoder(file.read_at(0, LOOKED_AT))  # offset: bytes read
         self.text, self.position = "", 0
         self.dropped = 0  # characters before ``text``
         self.items = 0
-        self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
 
     def more(self) -> bool:
         """Read on, at least as much as is waiting to be decoded; ``False`` at the end of the file."""
@@ -78,7 +77,10 @@ class _Text:
         try:
             added = self._decoder.decode(data, final=self.offset >= self.file.size)
         except UnicodeDecodeError as error:
-            raise self.damaged(f"is not UTF-8: {error.reason}") from error
+            # The decoder was also given what it had kept of the block before.
+            raise self.damaged(refusal(error.encoding, error.object, error, self.offset - len(error.object))) from error
+        if self.offset >= self.file.size:
+            added = added.rstrip(PADDING)
         self.dropped += self.position
         self.text, self.position = self.text[self.position :] + added, 0
         return True

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from gapdata.annotations.categories import category_table, embodiedscan_name, nyu40_name, scanrefer_class
 from gapdata.errors import SourceError
+from gapdata.files.text import decode_text
 from gapdata.storage import Location
 
 LABEL_MAP_NAME = "scannetv2-labels.combined.tsv"
@@ -65,10 +66,12 @@ def read_label_map(path: Location) -> LabelMap:
         SourceError: the file cannot be read or has no ``raw_category`` column.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = decode_text(path.read_bytes())
+    except OSError as error:
         raise SourceError(f"cannot be read: {error}", path=path) from error
-    table = csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
+    except ValueError as error:
+        raise SourceError(str(error), path=path) from error
+    table = csv.DictReader(text.split("\n"), delimiter="\t", quoting=csv.QUOTE_NONE)
     if "raw_category" not in (table.fieldnames or ()):
         raise SourceError("is no ScanNet label map: it has no raw_category column", path=path)
     return LabelMap(rows={row["raw_category"]: {k: v or "" for k, v in row.items() if k} for row in table})

@@ -1,26 +1,28 @@
-"""Cameras as text: pose files, trajectories, and intrinsics in the spellings that exporters use.
+"""Cameras as text: intrinsics and extrinsics in the spellings that exporters use.
 
-Nothing here knows where files lie; a reader gets a file's bytes and a name to blame. Poses are camera_to_world, metres,
-OpenCV axes. A pose that is not finite (``-inf``, ``nan``, Microsoft's ``-1.#INF``) is lost tracking and no error.
+Nothing here knows where files lie; a reader gets a file's bytes and a name to blame.
 """
 
 from __future__ import annotations
 
 import json
-import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gapdata.files.numbers import number_lines, parse_numbers
+from gapdata.files.text import decode_text
 from gapdata.geometry.camera import Intrinsics, is_rigid
+from gapdata.sources.pose_files import parse_pose
 
 MAX_TEXT_BYTES = 1 << 16
 MAX_TRAJECTORY_BYTES = 1 << 28
-NOT_FINITE = ("#INF", "#IND", "#QNAN")
-"""How Microsoft's C runtime before 2015 printed values that are not finite: the C++ exporter was built with it."""
 MAX_NUMBER = 1e9
+NAME = re.compile(r"[A-Za-z_]\w*")
+NAMED_VALUE = re.compile(r"\s*[\"']?([A-Za-z_]\w*)[\"']?\s*[:=]\s*(.+)")
 IDENTITY = np.eye(4)
 
 
@@ -67,55 +69,8 @@ def parse_matrix(data: bytes) -> NDArray[np.float64]:
     """
     values = parse_numbers(data)
     if len(values) not in (9, 12, 16):
-        raise ValueError(f"has {len(values)} numbers, expected a 3x3 or 4x4 matrix")
+        raise ValueError(f"has {len(values)} numbers, expected a 3x3 or 4x4 matrix, or fx fy cx cy")
     return values.reshape(-1, 4 if len(values) > 9 else 3)
-
-
-def parse_pose(data: bytes) -> NDArray[np.float64]:
-    """A pose file to (4, 4) float64 camera_to_world.
-
-    Raises:
-        ValueError: it does not hold sixteen numbers.
-    """
-    values = parse_numbers(data)
-    if len(values) != 16:
-        raise ValueError(f"has {len(values)} numbers, expected the 16 of a 4x4 pose")
-    return values.reshape(4, 4)
-
-
-def parse_trajectory(data: bytes) -> NDArray[np.float64]:
-    """All poses of one file, (N, 4, 4) float64 camera_to_world.
-
-    Three forms: sixteen numbers a line (Replica's ``traj.txt``); blocks of four lines of four numbers; the same blocks,
-    each under a line of three integers (Redwood's and Open3D's ``trajectory.log``).
-
-    Raises:
-        ValueError: it is none of them; the line is named.
-    """
-    rows: list[str] = []
-    for number, line in enumerate(data.decode("latin-1").splitlines(), start=1):
-        width = len(line.split())
-        header = width == 3 and len(rows) % 4 == 0
-        if width in (4, 16):
-            rows += [line] if width == 4 else [" ".join(line.split()[start : start + 4]) for start in range(0, 16, 4)]
-        elif width and not header:
-            raise ValueError(f"line {number} has {width} values, expected 16, or blocks of 4 lines of 4")
-    if not rows or len(rows) % 4:
-        raise ValueError(f"has {len(rows)} rows of four numbers, expected four for each pose")
-    return parse_numbers("\n".join(rows).encode("latin-1")).reshape(-1, 4, 4)
-
-
-def parse_numbers(data: bytes) -> NDArray[np.float64]:
-    """All numbers of a text, (n,) float64; Microsoft's spellings of values that are not finite become NaN.
-
-    Raises:
-        ValueError: something is no number.
-    """
-    words = data.decode("latin-1").replace(",", " ").split()
-    try:
-        return np.array([float(word) for word in words], dtype=np.float64)
-    except ValueError:
-        return np.array([math.nan if any(mark in word for mark in NOT_FINITE) else float(word) for word in words])
 
 
 def parse_info(data: bytes) -> Calibration:
@@ -124,7 +79,7 @@ def parse_info(data: bytes) -> Calibration:
     Raises:
         ValueError: an entry is missing or malformed; it is named.
     """
-    lines = (line.partition("=") for line in data.decode("latin-1").splitlines())
+    lines = (line.partition("=") for line in decode_text(data, tolerant=True).split("\n"))
     fields = {key.strip(): value.strip() for key, separator, value in lines if separator}
 
     def entry(name: str, parse: Any) -> Any:
@@ -136,7 +91,7 @@ def parse_info(data: bytes) -> Calibration:
             raise ValueError(f"{name} {error}") from error
 
     def matrix(name: str) -> NDArray[np.float64]:
-        return np.asarray(entry(name, lambda text: parse_pose(text.encode("latin-1"))))
+        return np.asarray(entry(name, lambda text: parse_pose(text.encode())))
 
     def extrinsics(camera: str) -> NDArray[np.float64]:
         name = f"m_calibration{camera}Extrinsic"
@@ -166,7 +121,8 @@ def depth_to_color(color_extrinsics: NDArray[np.float64], depth_extrinsics: NDAr
 
 
 def parse_intrinsics(data: bytes) -> Calibration:
-    """One intrinsics file for a folder of frames: a 3x3 or 4x4 matrix as text, or JSON.
+    """One intrinsics file for a folder of frames: JSON, a 3x3 or 4x4 matrix as text, ``fx fy cx cy`` with or without
+    ``width height`` behind or before them, or lines such as ``fx: 525`` or ``fx = 525``.
 
     JSON is ``{fx, fy, cx, cy}`` with optional ``width, height, depth_scale`` (units per metre), also in Replica's
     spelling ``{"camera": {w, h, fx, fy, cx, cy, scale}}`` and Open3D's ``{width, height, intrinsic_matrix}`` with its
@@ -175,12 +131,17 @@ def parse_intrinsics(data: bytes) -> Calibration:
     Raises:
         ValueError: it is none of them, or a field is missing or no number; it is named.
     """
-    if not data.lstrip().startswith(b"{"):
-        return Calibration(color=parse_matrix(data), depth_to_color=IDENTITY)
-    try:
-        values = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"is no valid JSON: {error}") from error
+    text = decode_text(data, tolerant=True)
+    if text.lstrip().startswith("{"):
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"is no valid JSON: {error}") from error
+    else:
+        named = _named_numbers(data)
+        if named is None:
+            return Calibration(color=parse_matrix(data), depth_to_color=IDENTITY)
+        values = named
     values = values["camera"] if isinstance(values.get("camera"), dict) else values
 
     def number(*names: str) -> float | None:
@@ -199,6 +160,42 @@ def parse_intrinsics(data: bytes) -> Calibration:
         color_size=None if width is None or height is None else (int(width), int(height)),
         depth_units_per_metre=number("depth_scale", "scale"),
     )
+
+
+def _named_numbers(data: bytes) -> dict[str, Any] | None:
+    """The numbers of a text by name, where names stand in it or their places give them one; ``None`` for a matrix."""
+    lines = [line for _, line in number_lines(data)]
+    fields = [NAMED_VALUE.fullmatch(line) for line in lines]
+    if lines and all(fields):
+        return {match[1].lower(): _number_or_text(match[2].strip()) for match in fields if match is not None}
+    words = [line.split() for line in lines]
+    if len(words) == 2 and len(words[0]) == len(words[1]) and all(NAME.fullmatch(word) for word in words[0]):
+        return {name.lower(): _number_or_text(value) for name, value in zip(*words, strict=True)}
+    numbers = parse_numbers(data).tolist()
+    if len(numbers) == 4:
+        return dict(zip(("fx", "fy", "cx", "cy"), numbers, strict=True))
+    if len(numbers) != 6:
+        return None
+    orders = (("fx", "fy", "cx", "cy", "width", "height"), ("width", "height", "fx", "fy", "cx", "cy"))
+    read = [dict(zip(order, numbers, strict=True)) for order in orders]
+    fitting = [values for values in read if _in_the_middle(values)]
+    if len(fitting) != 1:
+        raise ValueError("has 6 numbers, which are not fx fy cx cy width height: cx and cy lie far from the middle")
+    return fitting[0]
+
+
+def _in_the_middle(values: dict[str, float]) -> bool:
+    """Whether the principal point lies in the middle half of the image."""
+    return all(
+        0.25 * values[size] < values[at] < 0.75 * values[size] for at, size in (("cx", "width"), ("cy", "height"))
+    )
+
+
+def _number_or_text(word: str) -> Any:
+    try:
+        return float(word)
+    except ValueError:
+        return word
 
 
 def _json_matrix(values: dict[str, Any], number: Any) -> NDArray[np.float64]:

@@ -29,8 +29,6 @@ from gapdata.sources.camera_files import (
     parse_info,
     parse_intrinsics,
     parse_matrix,
-    parse_pose,
-    parse_trajectory,
 )
 from gapdata.sources.images import (
     MAX_PIXELS,
@@ -42,6 +40,7 @@ from gapdata.sources.images import (
 )
 from gapdata.sources.layouts import MAX_FRAME_ID, Layout, list_frames
 from gapdata.sources.mask_archive import MaskArchive
+from gapdata.sources.pose_files import parse_pose, parse_trajectory
 from gapdata.sources.sens import MAX_IMAGE_SIDE
 
 Parsed = TypeVar("Parsed")

@@ -5,7 +5,7 @@ A scene is a folder in one of these forms; the folder that the user names is a s
 - ``color/ depth/ pose/``: one file each a frame, of equal names but for the ending. Colour (JPEG or PNG) may also lie
   in ``rgb/``, ``image/`` or ``images/``, poses (16 numbers, camera to world, metres, OpenCV axes) in ``poses/``.
 - ``color/ depth/`` and one file of all poses: ``trajectory.log`` (Redwood, Open3D), ``traj.txt``, ``trajectory.txt`` or
-  ``poses.txt``, read by :func:`gapdata.sources.camera_files.parse_trajectory`.
+  ``poses.txt``, read by :func:`gapdata.sources.pose_files.parse_trajectory`.
 - ``results/frame000350.jpg``, ``results/depth000350.png`` and one file of all poses (Replica).
 - ``frame-000350.color.png``, ``.depth.png``, ``.pose.txt`` (7-Scenes).
 - one of the ScanNet layouts of :mod:`gapdata.sources.layouts`, with their own camera files.

@@ -30,6 +30,7 @@ from gapdata.sources.layouts import Layout, find_frames, listing_digest
 from gapdata.sources.mask_archive import MaskArchive
 from gapdata.sources.scene_files import SceneFiles, naming_scene
 from gapdata.sources.sens import SensReader
+from gapdata.sources.split_lists import read_split_list
 from gapdata.storage import Location, location, subfolders
 
 SCENE_ID = re.compile(r"scene\d{4}_\d{2}")
@@ -59,7 +60,7 @@ class ScanNetDataset:
         ``scannet_frames_25k/``) or in a folder that holds them directly.
 
         Raises:
-            UsageError: the folder does not exist or holds no scene.
+            UsageError: the folder does not exist or holds no scene, or a split file is no list of scenes.
         """
         root = location(root)
         if not root.is_dir():
@@ -268,7 +269,7 @@ def _read_splits(root: Location, directories: Mapping[str, Location]) -> dict[st
     for split, name in SPLIT_FILES.items():
         path = _first_existing(root / name, root / "Tasks" / "Benchmark" / name, root.parent / name)
         if path is not None:
-            splits.update(dict.fromkeys(path.read_text(encoding="utf-8").split(), split))
+            splits.update(dict.fromkeys(read_split_list(path), split))
     return splits
 
 

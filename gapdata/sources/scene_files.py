@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.errors import GapDataError, SourceError
+from gapdata.files.text import decode_text
 from gapdata.geometry.camera import is_rigid
 from gapdata.sources.base import Annotation, SceneObject
 from gapdata.sources.mask_archive import ARCHIVE_SUFFIXES, MaskArchive, find_mask_archive
@@ -80,7 +81,11 @@ class SceneFiles:
         with naming_scene(self.scene_id):
             if not path.exists():
                 return {}
-            lines = [line.partition("=") for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
+            try:
+                text = decode_text(path.read_bytes(), tolerant=True)
+            except ValueError as error:
+                raise SourceError(str(error), path=path) from error
+        lines = [line.partition("=") for line in text.split("\n")]
         return {key.strip(): value.strip() for key, separator, value in lines if separator}
 
     @cached_property
@@ -206,7 +211,7 @@ def _read_mesh(path: Location, scene_id: str) -> Mesh:
 
 def _field(path: Location, scene_id: str, name: str, kind: type) -> Any:
     try:
-        value = json.loads(path.read_bytes())[name]
+        value = json.loads(decode_text(path.read_bytes()))[name]
     except FileNotFoundError as error:
         raise SourceError("is missing, though the scene has an aggregation", path=path, scene=scene_id) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:

@@ -1,0 +1,82 @@
+"""Poses as text: one a file, or all of them in one. camera_to_world, metres, OpenCV axes.
+
+A pose that is not finite (``-inf``, ``nan``, Microsoft's ``-1.#INF``) is lost tracking and no error.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.files.numbers import number_lines, numbers_of, parse_numbers
+
+UNIT_LENGTH = 0.01  # how far from 1 a quaternion may be that was written with two decimals or more
+
+
+def parse_pose(data: bytes) -> NDArray[np.float64]:
+    """A pose file to (4, 4) float64 camera_to_world.
+
+    Sixteen numbers are a 4x4 matrix, twelve a 3x4 one, both row by row; seven are ``tx ty tz qx qy qz qw`` as TUM
+    writes them, eight the same after a time stamp.
+
+    Raises:
+        ValueError: it holds another number of numbers, or a quaternion that is no rotation.
+    """
+    values = parse_numbers(data)
+    if len(values) in (7, 8):
+        return _from_quaternion(values[-7:])
+    if len(values) not in (12, 16):
+        raise ValueError(f"has {len(values)} numbers, expected the 16 of a 4x4 pose (or 12 of a 3x4 one)")
+    return _square(values)
+
+
+def parse_trajectory(data: bytes) -> NDArray[np.float64]:
+    """All poses of one file, (N, 4, 4) float64 camera_to_world.
+
+    Four forms: sixteen numbers a line (Replica's ``traj.txt``); twelve a line, of 3x4 matrices (KITTI); blocks of four
+    lines of four numbers; the same blocks, each under a line of three integers (Redwood's and Open3D's
+    ``trajectory.log``).
+
+    Raises:
+        ValueError: it is none of them; the line is named.
+    """
+    rows: list[str] = []
+    for number, line in number_lines(data):
+        words = line.split()
+        width = len(words)
+        if width in (12, 16):
+            rows += [" ".join(words[start : start + 4]) for start in range(0, width, 4)]
+            rows += ["0 0 0 1"] if width == 12 else []
+        elif width == 4:
+            rows.append(line)
+        elif width != 3 or len(rows) % 4:
+            raise ValueError(f"line {number} has {width} values, expected 16, or blocks of 4 lines of 4")
+    if not rows or len(rows) % 4:
+        raise ValueError(f"has {len(rows)} rows of four numbers, expected four for each pose")
+    return numbers_of("\n".join(rows)).reshape(-1, 4, 4)
+
+
+def _square(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Twelve or sixteen numbers, row by row, to (4, 4)."""
+    return np.concatenate([values, (0.0, 0.0, 0.0, 1.0)])[:16].reshape(4, 4)
+
+
+def _from_quaternion(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``tx ty tz qx qy qz qw`` to (4, 4); Hamilton's convention (Kuipers, Quaternions and Rotation Sequences, 5.14)."""
+    translation, (x, y, z, w) = values[:3], values[3:]
+    pose = np.eye(4)
+    pose[:3, 3] = translation
+    length = float(np.linalg.norm(values[3:]))
+    if not np.isfinite(values).all():
+        return np.full((4, 4), np.nan)
+    if abs(length - 1) > UNIT_LENGTH:
+        raise ValueError(
+            f"has seven numbers, of which the last four are no unit quaternion (their length is {length:.3g})"
+        )
+    x, y, z, w = values[3:] / length
+    pose[:3, :3] = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ]
+    return pose

@@ -1,0 +1,37 @@
+"""Lists of the scenes of a split, such as ``scannetv2_train.txt``: a scene a line, whatever program wrote it."""
+
+from __future__ import annotations
+
+import re
+
+from gapdata.errors import UsageError
+from gapdata.files.text import decode_text
+from gapdata.storage import Location
+
+NAMED_SCENE = re.compile(r"(?<![A-Za-z0-9])scene\d{4}_\d{2}(?!\d)")
+ALMOST = re.compile(r"scene_?\d", re.IGNORECASE)
+
+
+def read_split_list(path: Location) -> list[str]:
+    """The scenes that a list names, in its order.
+
+    ``scans/scene0000_00/``, quotes, commas and ``# comments`` are understood; a line that names nothing like a scene is
+    a heading.
+
+    Raises:
+        UsageError: it is no text, a line names what is almost a scene, or none names one; the line is given.
+    """
+    try:
+        lines = decode_text(path.read_bytes()).split("\n")
+    except ValueError as error:
+        raise UsageError(str(error), path=path) from error
+    scenes: list[str] = []
+    for number, line in enumerate(lines, start=1):
+        named = NAMED_SCENE.findall(line.partition("#")[0])
+        if not named and ALMOST.search(line.partition("#")[0]):
+            problem = f"line {number} names no scene: {line.strip()[:100]!r}"
+            raise UsageError(problem, path=path, cure="write names such as scene0000_00, one a line")
+        scenes += named
+    if not scenes and any(line.strip() for line in lines):
+        raise UsageError("names no scene", path=path, cure="write names such as scene0000_00, one a line")
+    return scenes
