@@ -48,3 +48,20 @@ def pixel(text: str) -> tuple[int, int]:
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no pixel such as 320,240")
     return int(match[1]), int(match[2])
+
+
+VOXELS = (0.001, 10.0)
+"""Metres: depth is whole millimetres, and a cube above ten metres holds a room."""
+
+
+def voxel(text: str) -> float:
+    """The side of a cube in metres, as 0.02."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not VOXELS[0] <= value <= VOXELS[1]:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no length in metres from {VOXELS[0]:g} to {VOXELS[1]:g}, such as 0.02"
+        )
+    return value

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
+from build_fixtures import write_build
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from view_fixtures import room_record
 
+from gapdata.cli import main
 from gapdata.geometry.camera import transform
 from gapdata.records.schema import Record
 from gapdata.view.cloud import fuse
@@ -186,3 +188,35 @@ def test_a_ball_is_a_sphere_and_an_answer_an_octahedron() -> None:
         assert len(mesh.faces) == faces
         assert mesh.is_watertight
         assert mesh.volume > 0
+
+
+def test_a_thinned_cloud_has_the_points_that_open3d_would_leave(record: Record, tmp_path: Path) -> None:
+    import open3d as o3d
+
+    build = write_build(tmp_path / "build", [record])
+    for suffix in ("ply", "glb"):
+        target = tmp_path / f"whole.{suffix}"
+        assert main(["view", str(build), "--save", str(target)]) == 0
+        assert main(["view", str(build), "--save", str(tmp_path / f"thin.{suffix}"), "--voxel", "0.2"]) == 0
+    whole = o3d.io.read_point_cloud(str(tmp_path / "whole.ply"))
+    theirs = whole.voxel_down_sample(0.2)
+    ours = o3d.io.read_point_cloud(str(tmp_path / "thin.ply"))
+    assert len(whole.points) > 4 * len(ours.points)
+    assert abs(len(ours.points) - len(theirs.points)) <= 0.01 * len(theirs.points)
+    # A point on the border of two cubes may fall into either.
+    assert np.mean(np.asarray(ours.compute_point_cloud_distance(theirs)) < 1e-4) > 0.99
+    assert len(trimesh.load(tmp_path / "thin.glb").geometry["cloud"].vertices) == len(ours.points)
+
+
+@pytest.mark.parametrize("value", ["0", "-0.02", "nan", "inf", "1e-9", "1e9", "small", ""])
+def test_a_voxel_of_no_sensible_size_is_refused(value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["view", "build", "--save", "x.ply", f"--voxel={value}"])
+    assert caught.value.code == 2
+    assert "is no length in metres from 0.001 to 10, such as 0.02" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("where", [[], ["--save", "x.png"]])
+def test_a_voxel_is_for_clouds_that_are_written(where: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["view", "build", *where, "--voxel", "0.02"]) == 2
+    assert "--voxel thins a cloud that is written; add --save x.ply or --save x.glb" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -294,6 +295,36 @@ def test_predictions_about_something_else_say_what_they_are_about(
     alien = write(tmp_path / "b.jsonl", [{"id": "pointmap/elsewhere-clip-00000/1", "text": "{}"}])
     assert main(["view", str(build), "--predictions", str(alien), *arguments, "--save", str(tmp_path / "x.ply")]) == 2
     assert "it answers about elsewhere-clip-00000" in capsys.readouterr().err
+
+
+def test_answers_about_another_build_are_refused_by_its_fingerprint(
+    build: Path, record: Record, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The keys are the same in both builds: only the fingerprint tells that the prompts are not."""
+    here = Path(shutil.copytree(build, tmp_path / "here"))
+    (here / "plan.json").write_text(json.dumps({"engine": 1, "fingerprint": "a" * 64}))
+
+    def view(place: Path) -> tuple[int, str]:
+        status = main(["view", str(here), "--predictions", str(place), "--save", str(tmp_path / "x.glb")])
+        return status, capsys.readouterr().err
+
+    for name, fingerprint in (("own", "a" * 64), ("other", "b" * 64)):
+        with PredictionFile(tmp_path / name, build=fingerprint) as file:
+            file.append([point_line(record, 0)])
+        lone = Path(shutil.copy(tmp_path / name / "predictions" / "part-000.jsonl", tmp_path / f"{name}.jsonl"))
+        for place in (tmp_path / name, lone):
+            status, said = view(place)
+            assert status == (0 if name == "own" else 2), said
+            assert ("holds answers about another build (fingerprint 'bbbbbbbbbbbb')" in said) == (name == "other")
+            assert (tmp_path / "x.glb").exists() == (name == "own")
+            (tmp_path / "x.glb").unlink(missing_ok=True)
+    # Evaluations of earlier versions say it beside the lines only.
+    with PredictionFile(tmp_path / "old") as file:
+        file.append([point_line(record, 0)])
+    (tmp_path / "old" / "asked.json").write_text(json.dumps({"asking": {}, "build": "c" * 64}))
+    assert view(tmp_path / "old")[0] == 2
+    (tmp_path / "old" / "asked.json").unlink()
+    assert view(tmp_path / "old")[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,15 @@ def read_plan(build: Location) -> Plan:
     )
 
 
+def planned_fingerprint(build: Location) -> str | None:
+    """The fingerprint that a build's plan states, of whatever engine version; ``None`` where no plan can be read."""
+    try:
+        stated = json.loads((build / PLAN_NAME).read_bytes())["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return stated if isinstance(stated, str) else None
+
+
 def refuse_difference(existing: Plan, wanted: Plan, build: Location, *, retriable: bool = False) -> None:
     """A build goes on only with the same recipe and sources; ``retriable``: all that differs was quarantined.
 

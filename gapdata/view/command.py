@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gapdata.argument_types import place
+from gapdata.argument_types import place, voxel
 from gapdata.errors import UsageError
 from gapdata.view.modes import MODES
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from gapdata.view.viewing import Viewing
 
 HELP = "Show a view or a whole scene in 3D, with its boxes, cameras and prompts, in a window or as a file."
-SUFFIXES = (".png", ".ply", ".glb")
+CLOUDS = (".ply", ".glb")
+SUFFIXES = (".png", *CLOUDS)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write a file instead of opening a window: x.png (a sheet of pictures), x.ply (the cloud) or x.glb (cloud,"
         " cameras, boxes and prompts for any glTF viewer)",
     )
+    parser.add_argument(
+        "--voxel",
+        type=voxel,
+        metavar="METRES",
+        help="thin the cloud of --save x.ply or x.glb to one point in each cube of this size, such as 0.02",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -53,6 +60,8 @@ def run(options: argparse.Namespace) -> int:
     """
     if options.save is not None:
         check_target(options.save)
+    if options.voxel is not None and (options.save is None or options.save.suffix.lower() not in CLOUDS):
+        raise UsageError("--voxel thins a cloud that is written", cure="add --save x.ply or --save x.glb")
     from gapdata.view.viewing import Viewing, ViewRequest
 
     request = ViewRequest(
@@ -66,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
         from gapdata.view.window import show
 
         return show(request)
-    print(f"{options.save}: {save(Viewing(request), options.save, options.color)}")
+    print(f"{options.save}: {save(Viewing(request), options.save, options.color, options.voxel)}")
     return 0
 
 
@@ -87,8 +96,9 @@ def check_target(path: Path) -> None:
         raise UsageError("its directory does not exist", path=path, cure="create it first")
 
 
-def save(viewing: Viewing, path: Path, mode: str = "rgb") -> str:
-    """Write what is shown first as the file that the suffix names, and say what was written.
+def save(viewing: Viewing, path: Path, mode: str = "rgb", voxel: float | None = None) -> str:
+    """Write what is shown first as the file that the suffix names, and say what was written; a cloud has one point in
+    each cube of ``voxel`` metres if that is given.
 
     Raises:
         UsageError: the file cannot be written, or the renderer does not work here.
@@ -107,6 +117,7 @@ def save(viewing: Viewing, path: Path, mode: str = "rgb") -> str:
         from gapdata.view.ply import save_ply
 
         exhibit = viewing.exhibit(viewing.start, mode=mode)
+        exhibit = exhibit if voxel is None else exhibit.thinned(voxel)
         count = (save_ply if suffix == ".ply" else save_glb)(exhibit, path, mode)
         return f"{name}, {count:,} points, {exhibit.reference}"
     except OSError as error:

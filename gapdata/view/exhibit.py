@@ -5,7 +5,7 @@ Sheets, windows and files are made from an exhibit alone; it needs no display, s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,13 @@ class Exhibit:
         """How deep frustums are drawn, metres: an eighth of the extent, less where there are many."""
         share = 8 if len(self.cameras) <= FEW_CAMERAS else 18
         return float(np.clip(self.extent / share, 0.08, 0.8))
+
+    def thinned(self, voxel: float) -> Exhibit:
+        """The same with one point in each cube of ``voxel`` metres; the cubes are those of Open3D's
+        ``voxel_down_sample``, which would lose all but positions, colours and normals."""
+        if not len(self.cloud):
+            return self
+        return replace(self, cloud=self.cloud.thinned(voxel, self.cloud.points.min(axis=0) - np.float32(voxel / 2)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -1,4 +1,4 @@
-"""A model's answers as an evaluation keeps them: JSON lines ``{"id", "key", "text"}``, one for each question.
+"""A model's answers as an evaluation keeps them: JSON lines ``{"id", "key", "text", "build"}``, one for each question.
 
 ``FILE`` is one such file, or an evaluation's folder: the lines are then in ``predictions/part-*.jsonl`` and
 ``asked.json`` says how the questions were put. An id is ``pointmap/<record key>/<prompt>``, ``detection/<record key>``,
@@ -62,7 +62,7 @@ class Predictions:
     path: Path
     replies: Mapping[str, tuple[Reply, ...]]  # by record key
     askings: Mapping[str, Asking] = field(default_factory=dict)  # by task
-    build: str | None = None  # fingerprint of the build that was asked about
+    builds: frozenset[str] = frozenset()  # fingerprints of the build that was asked about: one, or of mixed files more
     notes: tuple[str, ...] = ()
 
     def asking(self, task: str) -> Asking:
@@ -100,9 +100,10 @@ def read_predictions(path: Path) -> Predictions:
         problem = "is a folder without predictions/part-*.jsonl" if path.is_dir() else "does not exist"
         raise UsageError(problem, path=path, cure="give a .jsonl file of predictions, or the --out of an evaluation")
     texts: dict[str, str] = {}
+    builds: set[str] = set()
     notes: list[str] = []
     for file in files:
-        _read_lines(file, texts, notes)
+        _read_lines(file, texts, builds, notes)
     replies: dict[str, list[Reply]] = {}
     unknown = []
     for name, text in texts.items():
@@ -119,12 +120,12 @@ def read_predictions(path: Path) -> Predictions:
         path=path,
         replies={key: tuple(items) for key, items in replies.items()},
         askings=askings,
-        build=build,
+        builds=frozenset(builds if build is None else builds | {build}),
         notes=(*notes, *said),
     )
 
 
-def _read_lines(path: Path, texts: dict[str, str], notes: list[str]) -> None:
+def _read_lines(path: Path, texts: dict[str, str], builds: set[str], notes: list[str]) -> None:
     with path.open("rb") as file:
         for number, line in enumerate(iter(lambda: file.readline(MAX_LINE + 1), b""), start=1):
             if len(line) > MAX_LINE:
@@ -134,7 +135,9 @@ def _read_lines(path: Path, texts: dict[str, str], notes: list[str]) -> None:
             try:
                 item = json.loads(line)
                 texts.setdefault(str(item["id"]), str(item["text"]))
-            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                if isinstance(item.get("build"), str):
+                    builds.add(item["build"])
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 if not line.endswith(b"\n"):
                     notes.append(f"line {number} of {path.name} is cut off and left out")
                     return

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.engine.plan import PLAN_NAME
+from gapdata.engine.plan import planned_fingerprint
 from gapdata.errors import UsageError
 from gapdata.records.schema import Record
 from gapdata.shards.reader import ShardReader
@@ -23,7 +22,7 @@ from gapdata.view.sheet import MAX_POINTS as SHEET_POINTS
 from gapdata.view.strips import camera_strip, frame_strip
 from gapdata.view.tables import answer_table, prompt_table
 
-OTHER_BUILD = "the predictions say that they belong to another build than this one"
+NOBODY_SAYS = "nothing says which build the predictions are about: they are shown where keys are equal"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,13 +133,20 @@ def _position(reader: ShardReader, key: str) -> int:
 
 
 def _checked(path: Path, build: Location) -> Predictions:
-    """The predictions, with a note where they say that they belong to another build."""
+    """The predictions, once it is known that they are about this build as far as that is said.
+
+    Raises:
+        UsageError: they are damaged, or about another build: equal keys then name other frames or other prompts.
+    """
     predictions = read_predictions(path)
-    if predictions.build is None:
-        return predictions
-    try:
-        plan = json.loads((build / PLAN_NAME).read_bytes())
-        same = plan["fingerprint"] == predictions.build
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return predictions
-    return predictions if same else replace(predictions, notes=(OTHER_BUILD, *predictions.notes))
+    here = planned_fingerprint(build)
+    if not predictions.builds or here is None:
+        return replace(predictions, notes=(NOBODY_SAYS, *predictions.notes))
+    others = sorted(predictions.builds - {here})
+    if others:
+        raise UsageError(
+            f"holds answers about another build (fingerprint {others[0][:12]!a}) than {build} ({here[:12]!a})",
+            path=path,
+            cure="name the build that was asked about, or evaluate this one",
+        )
+    return predictions

@@ -3,7 +3,7 @@
 ::
 
     asked.json               the model, the build and the way of asking that the predictions belong to
-    predictions/part-003.jsonl   what worker 3 answered: {"id", "key", "text"}
+    predictions/part-003.jsonl   what worker 3 answered: {"id", "key", "text", "build"}
 
 Every worker appends to a file of its own, each batch in one write that is on disk before the next one begins. A line
 that a kill cut off is ignored by readers and removed by the worker that goes on; a question is asked again only where
@@ -35,12 +35,15 @@ class PredictionFile:
     Args:
         folder: the evaluation's.
         rank: the worker's number.
+        build: fingerprint of the build that is asked about, which every line then carries: a file that was copied away
+            from its evaluation still says what it is about.
 
     Raises:
         UsageError: another process is writing this worker's file.
     """
 
-    def __init__(self, folder: Path, rank: int = 0) -> None:
+    def __init__(self, folder: Path, rank: int = 0, *, build: str | None = None) -> None:
+        self._build = {} if build is None else {"build": build}
         self.path = folder / FOLDER / f"part-{rank:03d}.jsonl"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file: BinaryIO = open(self.path, "ab+")  # noqa: SIM115 - closed by the context manager
@@ -61,7 +64,7 @@ class PredictionFile:
 
     def append(self, lines: Iterable[Mapping[str, str]]) -> None:
         """Write predictions; they are on disk when this returns."""
-        data = "".join(json.dumps(dict(line)) + "\n" for line in lines)
+        data = "".join(json.dumps({**line, **self._build}) + "\n" for line in lines)
         self._file.write(data.encode("ascii"))
         self._file.flush()
         os.fsync(self._file.fileno())

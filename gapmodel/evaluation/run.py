@@ -15,8 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from gapdata.engine.plan import planned_fingerprint
 from gapdata.errors import UsageError
 from gapdata.records.schema import Record
+from gapdata.storage import location
 from gapmodel.data import Records, question_options, without_images
 from gapmodel.evaluation.answering import Answerer, missing
 from gapmodel.evaluation.asking import LANGUAGE_TASKS, TASKS, Asking, HeldOut, first_frames, held_out, positions, spread
@@ -149,7 +151,7 @@ def answer_share(
     """
     if not missing(questions, read_predictions(out)):
         return
-    with PredictionFile(out, share[0]) as file:
+    with PredictionFile(out, share[0], build=build_fingerprint(reader)) as file:
         model, processor = load_model(directory)
         answerer = Answerer(
             model=model.eval().to(device),
@@ -202,9 +204,13 @@ def known_records(reader: Records, task: HeldOut) -> list[Record]:
 
 def belongings(directory: Path, reader: Any, askings: Askings) -> dict[str, Any]:
     """What predictions belong to: the bytes of the model, the records of the build, and the way of asking."""
-    plan = reader.build / "plan.json"
-    build = json.loads(plan.read_bytes()).get("fingerprint") if plan.exists() else None
     records = hashlib.sha256("\n".join(reader.keys).encode()).hexdigest()
     asking = {task: dataclasses.asdict(askings(task)) for task in TASKS}
     model = fingerprint_of_files(directory, MODEL_FILES)
-    return {"model": model, "build": build, "records": records, "asking": asking}
+    return {"model": model, "build": build_fingerprint(reader), "records": records, "asking": asking}
+
+
+def build_fingerprint(reader: Records) -> str | None:
+    """What the plan of the build states; ``None`` for records that are no build, or one without a plan."""
+    build = getattr(reader, "build", None)
+    return None if build is None else planned_fingerprint(location(build))
