@@ -14,6 +14,7 @@ from gapdata.engine.plan import PLAN_NAME
 from gapdata.engine.report import format_report, read_report
 from gapdata.errors import UsageError
 from gapdata.geometry.camera import Intrinsics, is_rigid
+from gapdata.geometry.lens import Lens
 from gapdata.records.codec import record_depth, record_instances
 from gapdata.records.schema import Record
 from gapdata.shards.splits import format_tars, read_splits
@@ -60,9 +61,9 @@ def describe_sens(sens: SensReader) -> dict[str, Any]:
         "sensor": sens.sensor_name,
         "frames": len(sens),
         "invalid_poses": int((~valid).sum()),
-        "color": {**_camera(sens.color_intrinsics), "compression": sens.color_compression},
+        "color": {**_camera(sens.color_intrinsics, sens.color_lens), "compression": sens.color_compression},
         "depth": {
-            **_camera(sens.depth_intrinsics),
+            **_camera(sens.depth_intrinsics, sens.depth_lens),
             "compression": sens.depth_compression,
             "shift": sens.depth_units_per_metre,
         },
@@ -84,8 +85,8 @@ def describe_frames(scan: ExtractedScan) -> dict[str, Any]:
         "invalid_poses": int((scan.present & ~valid).sum()),
         "unreadable_poses": list(scan.unreadable_poses),
         "missing": scan.files.missing,
-        "color": _camera(scan.color_intrinsics),
-        "depth": {**_camera(scan.depth_intrinsics), "shift": scan.depth_units_per_metre},
+        "color": _camera(scan.color_intrinsics, scan.color_lens),
+        "depth": {**_camera(scan.depth_intrinsics, scan.depth_lens), "shift": scan.depth_units_per_metre},
         "path_length_m": _path_length(scan.camera_to_world[valid]),
     }
 
@@ -209,7 +210,8 @@ def _path_length(camera_to_world: NDArray[np.float64]) -> float:
     return round(float(np.linalg.norm(steps, axis=1).sum()), 3)
 
 
-def _camera(camera: Intrinsics) -> dict[str, Any]:
+def _camera(camera: Intrinsics, lens: Lens | None) -> dict[str, Any]:
+    bent = {} if lens is None else {"lens": {"name": lens.name, "coefficients": lens.coefficients, "skew": lens.skew}}
     return {
         "width": camera.width,
         "height": camera.height,
@@ -217,4 +219,5 @@ def _camera(camera: Intrinsics) -> dict[str, Any]:
         "fy": round(camera.fy, 4),
         "cx": round(camera.cx, 4),
         "cy": round(camera.cy, 4),
+        **bent,
     }

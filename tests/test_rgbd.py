@@ -276,7 +276,8 @@ def test_a_trajectory_is_read_in_its_three_forms() -> None:
 
 def test_open3ds_camera_file_is_read_by_columns() -> None:
     text = json.dumps({"width": 640, "height": 480, "intrinsic_matrix": [525, 0, 0, 0, 526, 0, 319.5, 239.5, 1]})
-    color, depth = parse_intrinsics(text.encode()).cameras((640, 480), (320, 240))
+    cameras = parse_intrinsics(text.encode()).cameras((640, 480), (320, 240))
+    color, depth = cameras.color, cameras.depth
     assert (color.fx, color.fy, color.cx, color.cy) == (525.0, 526.0, 319.5, 239.5)
     assert (depth.fx, depth.cx) == (262.5, 159.5)
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-NUMBER = re.compile(r"-?\d+(\.\d+)?")
+NUMBER = re.compile(r"(?<!\b[A-Za-z])-?\d+(\.\d+)?")
+"""What differs between two of a kind; the digit of a name such as k1 does not."""
 FRAME_LOSSES = {"lost_tracking": "no pose", "empty_depth": "nearly without depth"}
 
 

@@ -28,7 +28,7 @@ from gapdata.records.assemble import AssemblySettings, assemble_record
 from gapdata.records.expressions import Conversation, Expression
 from gapdata.records.language import scene_expressions, stored_conversation
 from gapdata.records.objects import SceneObjects, scene_objects, with_embodiedscan, with_proposals
-from gapdata.records.prepare import FramePreparer, FrameSettings, usable_poses
+from gapdata.records.prepare import FramePreparer, FrameSettings, lenses_undone, usable_poses
 from gapdata.records.quality import QualityMeter
 from gapdata.records.schema import Record
 from gapdata.records.views import View, conversation_views
@@ -92,6 +92,7 @@ class SceneBuilder:
         self._dataset, self._scan, self._scene, self._recipe = dataset, scan, scene, recipe
         self._annotations, self._outcome = annotations, outcome
         outcome.notes.update(scan.notes)
+        outcome.notes.update(lenses_undone(scan))
         outcome.descriptions, outcome.conversations = len(annotations.descriptions), len(annotations.conversations)
         self._usable = usable_poses(scan)
         self._empty: set[int] = set()
@@ -299,7 +300,8 @@ class SceneBuilder:
         for view, items in conversation_views(self._scene.scene_id, given).items():
             stored = []
             for item in items:
-                placed = stored_conversation(item, self._scan.color_intrinsics, self._preparer.camera)
+                scan = self._scan
+                placed = stored_conversation(item, scan.color_intrinsics, self._preparer.camera, scan.color_lens)
                 if not item.question:
                     note(dropped, "has no question")
                 elif placed is None:

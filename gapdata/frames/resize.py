@@ -1,13 +1,16 @@
-"""One crop and one resize from the native frame to the training size, with intrinsics that follow exactly."""
+"""One crop and one resize from the native frame to the training size, with intrinsics that follow exactly; a lens is
+undone by the same step, so that frames are sampled once."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.geometry.camera import Intrinsics
+from gapdata.geometry.lens import Lens, lens_map, pinhole_behind
 
 REDUCTIONS = (8, 4, 2, 1)
 
@@ -22,11 +25,15 @@ class ResizePlan:
     width: int
     height: int
     camera: Intrinsics  # of the stored frame
+    native: Intrinsics
+    lens: Lens | None = None  # of the native frame
 
     def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A frame decoded at ``reduction``, (h, w, 3) uint8, to the stored frame (H, W, 3) uint8."""
         import cv2
 
+        if self.lens is not None:
+            return self._without_lens(image)
         window = image[self.top : self.top + self.height, self.left : self.left + self.width]
         size = (self.camera.width, self.camera.height)
         if size == (self.width, self.height):
@@ -36,12 +43,42 @@ class ResizePlan:
         strong = self.width > 2 * size[0] or self.height > 2 * size[1]
         return cv2.resize(window, size, interpolation=cv2.INTER_AREA if strong else cv2.INTER_LINEAR)
 
+    def _without_lens(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The same through the lens. Where the decoder has not shrunk enough, a finer frame is made and averaged."""
+        import cv2
+
+        size = (self.camera.width, self.camera.height)
+        finer = max(1, -(-self.width // (2 * size[0])), -(-self.height // (2 * size[1])))
+        camera = self.camera.resized(size[0] * finer, size[1] * finer)
+        places = _reduced_map(self.lens, self.native, camera, self.reduction)
+        frame = cv2.remap(image, *places, interpolation=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return frame if finer == 1 else cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+
     def apply_nearest(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Labels of native size, (h, w), to the stored frame (H, W): each pixel takes the label at its centre, through
         the same window as :meth:`apply`, so labels are never mixed."""
+        if self.lens is not None:
+            import cv2
+
+            places = _reduced_map(self.lens, self.native, self.camera, 1)
+            found = cv2.remap(labels, *places, interpolation=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+            return np.asarray(found, dtype=np.uint8)
         rows = _nearest(self.camera.height, self.top, self.height, self.reduction, labels.shape[0])
         columns = _nearest(self.camera.width, self.left, self.width, self.reduction, labels.shape[1])
         return labels[rows[:, None], columns]
+
+
+@lru_cache(maxsize=4)
+def _reduced_map(
+    lens: Lens | None, native: Intrinsics, camera: Intrinsics, reduction: int
+) -> tuple[NDArray[np.float32], ...]:
+    """:func:`gapdata.geometry.lens.lens_map` in pixels of an image that was decoded at ``1 / reduction``."""
+    places = tuple(
+        (place + np.float32(0.5)) / np.float32(reduction) - np.float32(0.5) for place in lens_map(lens, native, camera)
+    )
+    for place in places:
+        place.flags.writeable = False
+    return places
 
 
 def _nearest(size: int, start: int, length: int, reduction: int, native: int) -> NDArray[np.int64]:
@@ -51,15 +88,18 @@ def _nearest(size: int, start: int, length: int, reduction: int, native: int) ->
     return np.minimum(edges.astype(np.int64), native - 1)
 
 
-def plan_resize(native: Intrinsics, size: tuple[int, int]) -> ResizePlan:
-    """Fill ``size`` = (width, height) with the largest centred window of its aspect ratio.
+def plan_resize(native: Intrinsics, size: tuple[int, int], lens: Lens | None = None) -> ResizePlan:
+    """Fill ``size`` = (width, height) with the largest centred window of its aspect ratio: of the native frame, or of
+    the pinhole's frame that takes its place once its lens is undone.
 
     The window is rounded to whole pixels, so the two axes may be scaled by factors that differ by less than a pixel's
     worth; the returned intrinsics carry both. A frame that has the size already keeps its camera to the last bit.
     """
     target_width, target_height = size
+    pinhole = pinhole_behind(lens, native)
+    whole = {"left": 0, "top": 0, "width": native.width, "height": native.height}
     if size == (native.width, native.height):
-        return ResizePlan(reduction=1, left=0, top=0, width=native.width, height=native.height, camera=native)
+        return ResizePlan(reduction=1, **whole, camera=pinhole, native=native, lens=lens)
     for reduction in REDUCTIONS:
         width, height = -(-native.width // reduction), -(-native.height // reduction)
         scale = max(target_width / width, target_height / height)
@@ -68,7 +108,7 @@ def plan_resize(native: Intrinsics, size: tuple[int, int]) -> ResizePlan:
     window_width = min(width, round(target_width / scale))
     window_height = min(height, round(target_height / scale))
     left, top = (width - window_width) // 2, (height - window_height) // 2
-    camera = _reduced(native, reduction).cropped(left, top, window_width, window_height)
+    camera = _reduced(pinhole, reduction).cropped(left, top, window_width, window_height)
     return ResizePlan(
         reduction=reduction,
         left=left,
@@ -76,6 +116,8 @@ def plan_resize(native: Intrinsics, size: tuple[int, int]) -> ResizePlan:
         width=window_width,
         height=window_height,
         camera=camera.resized(target_width, target_height),
+        native=native,
+        lens=lens,
     )
 
 

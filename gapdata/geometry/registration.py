@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.geometry.camera import Intrinsics, transform
+from gapdata.geometry.lens import Lens, lens_map, pinhole_behind
 
 STEEPEST_STEP = 10
 """Neighbouring readings whose inverse depths differ by more than a tenth belong to two surfaces, whatever their
@@ -35,6 +36,7 @@ def register_depth(
     depth_camera: Intrinsics,
     target_camera: Intrinsics,
     depth_to_target: NDArray[np.float64] | None = None,
+    lens: Lens | None = None,
 ) -> NDArray[np.float32]:
     """Depth as the target camera would see it.
 
@@ -44,24 +46,31 @@ def register_depth(
         target_camera: intrinsics and size of the result.
         depth_to_target: (4, 4) rigid transform from the depth camera to the target camera; ``None`` or the identity
             means that both share one optical centre, which needs no occlusion test.
+        lens: that ``depth`` was taken through.
 
     Returns:
         (H, W) float32 z-depth in metres in the target camera, 0 where no reading falls.
     """
     if depth_to_target is None or np.allclose(depth_to_target, np.eye(4), atol=1e-9):
-        if depth_camera == target_camera:
+        if depth_camera == target_camera and lens is None:
             return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0))
-        return _sample(depth, *_shared_centre_map(depth_camera, target_camera))
+        return _sample(depth, *_shared_centre_map(depth_camera, target_camera, lens))
+    if lens is not None:
+        pinhole = pinhole_behind(lens, depth_camera)
+        depth, depth_camera = _sample(depth, *_shared_centre_map(depth_camera, pinhole, lens)), pinhole
     return _register_across_baseline(depth, depth_camera, target_camera, depth_to_target)
 
 
 @lru_cache(maxsize=8)
-def _shared_centre_map(source: Intrinsics, target: Intrinsics) -> tuple[NDArray[np.float32], ...]:
+def _shared_centre_map(source: Intrinsics, target: Intrinsics, lens: Lens | None) -> tuple[NDArray[np.float32], ...]:
     """What :func:`_sample` takes: where every target pixel lies in the source image, two (H, W) float32, and the first
     samples of the cells around these places, two more."""
-    u = (np.arange(target.width) - target.cx) * (source.fx / target.fx) + source.cx
-    v = (np.arange(target.height) - target.cy) * (source.fy / target.fy) + source.cy
-    grid = np.meshgrid(u.astype(np.float32), v.astype(np.float32))
+    if lens is None:
+        u = (np.arange(target.width) - target.cx) * (source.fx / target.fx) + source.cx
+        v = (np.arange(target.height) - target.cy) * (source.fy / target.fy) + source.cy
+        grid = tuple(np.meshgrid(u.astype(np.float32), v.astype(np.float32)))
+    else:
+        grid = lens_map(lens, source, target)
     planes = (*grid, *np.floor(grid))
     for plane in planes:
         plane.flags.writeable = False

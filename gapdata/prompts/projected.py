@@ -32,7 +32,7 @@ class ProjectedInstances:
     def __init__(self, scan: Scan, annotation: Annotation, image_size: tuple[int, int]) -> None:
         self._archive = scan.mask_archive()
         self._native = (scan.color_intrinsics.width, scan.color_intrinsics.height)
-        self._resize = plan_resize(scan.color_intrinsics, image_size)
+        self._resize = plan_resize(scan.color_intrinsics, image_size, scan.color_lens)
         self._values = np.zeros(VALUES, dtype=np.uint16)
         listed = {item.object_id: item.object_id for item in annotation.objects}
         originals = {copy: original for copy, original in annotation.duplicates.items() if original in listed}

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from gapdata.annotations.conversation import Conversation as GivenConversation
 from gapdata.annotations.scanrefer import Description
 from gapdata.geometry.camera import Intrinsics
+from gapdata.geometry.lens import Lens, behind_lens
 from gapdata.records.expressions import Conversation, Expression
 from gapdata.records.objects import SceneObjects
 
@@ -53,13 +54,21 @@ def scene_expressions(
     return expressions, dict(sorted(dropped.items()))
 
 
-def stored_conversation(given: GivenConversation, native: Intrinsics, stored: Intrinsics) -> Conversation | None:
-    """Somebody's question with its mark in pixels of the stored image; ``None`` where the crop has cut the mark off."""
+def stored_conversation(
+    given: GivenConversation, native: Intrinsics, stored: Intrinsics, lens: Lens | None = None
+) -> Conversation | None:
+    """Somebody's question with its mark in pixels of the stored image; ``None`` where the crop has cut the mark off.
+
+    Args:
+        given: with its mark in pixels of the native image.
+        native: the camera of that image.
+        stored: the camera of the stored one.
+        lens: of the native image.
+    """
     mark = given.mark
     if mark is not None:
         frame, x, y = mark
-        u = (x - native.cx) / native.fx * stored.fx + stored.cx
-        v = (y - native.cy) / native.fy * stored.fy + stored.cy
+        u, v = behind_lens(lens, native, stored, (x, y))
         if not (-0.5 <= u < stored.width - 0.5 and -0.5 <= v < stored.height - 0.5):
             return None
         placed = (frame, round(u, 3) + 0.0, round(v, 3) + 0.0)

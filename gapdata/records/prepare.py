@@ -89,8 +89,8 @@ class FramePreparer:
         self._settings = settings
         self._masks = masks
         self._capacity = capacity
-        self._resize = plan_resize(scan.color_intrinsics, settings.image_size)
-        self._native_size = self._resize.camera == scan.color_intrinsics
+        self._resize = plan_resize(scan.color_intrinsics, settings.image_size, scan.color_lens)
+        self._native_size = self._resize.camera == scan.color_intrinsics and scan.color_lens is None
         self._recent: OrderedDict[int, PreparedFrame] = OrderedDict()
         self._depths: OrderedDict[int, NDArray[np.uint16]] = OrderedDict()
 
@@ -149,7 +149,8 @@ class FramePreparer:
             return self._depths[frame]
         raw = self._scan.depth(frame)
         metres = raw.astype(np.float32) / np.float32(self._scan.depth_units_per_metre)
-        registered = register_depth(metres, self._scan.depth_intrinsics, self.camera, self._scan.depth_to_color)
+        scan = self._scan
+        registered = register_depth(metres, scan.depth_intrinsics, self.camera, scan.depth_to_color, scan.depth_lens)
         # Weighted addition to nothing is OpenCV's one pass to scale, round and saturate; a product of small integers
         # takes half the time of choosing among floats.
         millimetres = np.asarray(
@@ -181,6 +182,13 @@ def usable_poses(scan: Scan) -> NDArray[np.bool_]:
             cure="leave it out",
         )
     return usable
+
+
+def lenses_undone(scan: Scan) -> dict[str, int]:
+    """The lenses that its frames are stored without, by name, with how many frames those are."""
+    lenses = {"color": scan.color_lens, "depth": scan.depth_lens}
+    count = int(scan.present.sum())
+    return {f"{what}_undistorted_from_{lens.name}": count for what, lens in lenses.items() if lens is not None}
 
 
 def _remember(store: OrderedDict[int, Any], frame: int, value: object, capacity: int) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.geometry.camera import Intrinsics
+from gapdata.geometry.lens import Lens
 from gapdata.sources.mask_archive import MaskArchive
 from gapdata.storage import Location
 
@@ -87,10 +88,22 @@ class Scan(Protocol):
         ...
 
     @property
-    def color_intrinsics(self) -> Intrinsics: ...
+    def color_intrinsics(self) -> Intrinsics:
+        """Of the colour images; what :attr:`color_lens` does comes before it."""
+        ...
 
     @property
     def depth_intrinsics(self) -> Intrinsics: ...
+
+    @property
+    def color_lens(self) -> Lens | None:
+        """What keeps colour images from being a pinhole's; ``None`` where nothing does."""
+        ...
+
+    @property
+    def depth_lens(self) -> Lens | None:
+        """Likewise of depth images: that of colour where depth is registered to it."""
+        ...
 
     @property
     def depth_to_color(self) -> NDArray[np.float64]:

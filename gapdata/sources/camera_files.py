@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from gapdata.files.numbers import number_lines, parse_numbers
 from gapdata.files.text import decode_text
 from gapdata.geometry.camera import Intrinsics, is_rigid
+from gapdata.geometry.lens import Lens, counts_as_skew, pinhole_behind, skew_of
+from gapdata.sources.lens_fields import parse_lens, refuse_unread_lens
 from gapdata.sources.pose_files import parse_pose
 
 MAX_TEXT_BYTES = 1 << 16
@@ -26,11 +28,24 @@ NAMED_VALUE = re.compile(r"\s*[\"']?([A-Za-z_]\w*)[\"']?\s*[:=]\s*(.+)")
 IDENTITY = np.eye(4)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cameras:
+    """The cameras of an export's images, and the lenses that they were taken through; ``None`` for a pinhole."""
+
+    color: Intrinsics
+    depth: Intrinsics
+    color_lens: Lens | None
+    depth_lens: Lens | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Calibration:
     """What an export says about its two cameras. ``None`` where it says nothing."""
 
     color: NDArray[np.float64]  # (3, 3) or (4, 4), pixels
+    lens: Lens | None = None
+    """Of colour; and of depth where one calibration serves both, because depth that was registered to colour went
+    through the same lens."""
     depth: NDArray[np.float64] | None = None  # None: the colour camera at the depth images' size
     depth_to_color: NDArray[np.float64]  # (4, 4)
     color_size: tuple[int, int] | None = None  # (width, height)
@@ -38,7 +53,7 @@ class Calibration:
     depth_units_per_metre: float | None = None
     frame_count: int | None = None
 
-    def cameras(self, color_size: tuple[int, int], depth_size: tuple[int, int]) -> tuple[Intrinsics, Intrinsics]:
+    def cameras(self, color_size: tuple[int, int], depth_size: tuple[int, int]) -> Cameras:
         """The cameras of colour and depth images of these (width, height).
 
         Raises:
@@ -47,9 +62,10 @@ class Calibration:
         for what, stated, found in (("colour", self.color_size, color_size), ("depth", self.depth_size, depth_size)):
             if stated is not None and stated != found:
                 raise ValueError(f"is for {what} images of {_size(stated)}, they have {_size(found)}")
-        color = Intrinsics.from_matrix(self.color, width=color_size[0], height=color_size[1])
+        color, color_lens = camera_and_lens("colour", self.color, color_size, self.lens)
+        depth_lens = color_lens
         if self.depth is not None:
-            depth = Intrinsics.from_matrix(self.depth, width=depth_size[0], height=depth_size[1])
+            depth, depth_lens = camera_and_lens("depth", self.depth, depth_size)
         elif abs(color_size[0] * depth_size[1] - color_size[1] * depth_size[0]) <= max(*color_size, *depth_size):
             depth = color.resized(*depth_size)
         else:
@@ -57,8 +73,35 @@ class Calibration:
                 f"cannot serve colour of {_size(color_size)} and depth of {_size(depth_size)}: their shapes differ"
             )
         for what, camera in (("colour", color), ("depth", depth)):
-            _check(what, camera)
-        return color, depth
+            _check_size(what, camera)
+        return Cameras(color=color, depth=depth, color_lens=color_lens, depth_lens=depth_lens)
+
+
+def camera_and_lens(
+    what: str, matrix: NDArray[np.float64], size: tuple[int, int], lens: Lens | None = None
+) -> tuple[Intrinsics, Lens | None]:
+    """A calibration matrix of images of (width, height) as a pinhole camera, and the lens before it: the one given with
+    the skew of the matrix, ``None`` where neither bends a ray.
+
+    Raises:
+        ValueError: it is no calibration matrix, or such a camera or lens cannot be; ``what`` is its name.
+    """
+    camera = Intrinsics.from_matrix(matrix, width=size[0], height=size[1])
+    if not camera.plausible:
+        raise ValueError(f"{what} intrinsics are impossible: {_text(camera)}")
+    try:
+        skews = [skew for skew in (skew_of(matrix), 0.0 if lens is None else lens.skew) if counts_as_skew(skew, camera)]
+        if len(skews) > 1:
+            raise ValueError("state a skew twice, in the matrix and as a field")
+        skew = sum(skews)
+        if lens is None or (lens.model == "perspective" and not lens.coefficients):
+            lens = Lens(name="SKEW", skew=skew) if skew else None
+        else:
+            lens = replace(lens, skew=skew)
+        pinhole_behind(lens, camera)
+    except ValueError as error:
+        raise ValueError(f"{what} intrinsics {error}") from error
+    return camera, lens
 
 
 def parse_matrix(data: bytes) -> NDArray[np.float64]:
@@ -81,6 +124,8 @@ def parse_info(data: bytes) -> Calibration:
     """
     lines = (line.partition("=") for line in decode_text(data, tolerant=True).split("\n"))
     fields = {key.strip(): value.strip() for key, separator, value in lines if separator}
+
+    refuse_unread_lens(fields)
 
     def entry(name: str, parse: Any) -> Any:
         if name not in fields:
@@ -126,7 +171,8 @@ def parse_intrinsics(data: bytes) -> Calibration:
 
     JSON is ``{fx, fy, cx, cy}`` with optional ``width, height, depth_scale`` (units per metre), also in Replica's
     spelling ``{"camera": {w, h, fx, fy, cx, cy, scale}}`` and Open3D's ``{width, height, intrinsic_matrix}`` with its
-    nine numbers by column.
+    nine numbers by column. :mod:`gapdata.sources.lens_fields` says how a lens is stated; one that serves colour and
+    depth belongs to both.
 
     Raises:
         ValueError: it is none of them, or a field is missing or no number; it is named.
@@ -142,7 +188,8 @@ def parse_intrinsics(data: bytes) -> Calibration:
         if named is None:
             return Calibration(color=parse_matrix(data), depth_to_color=IDENTITY)
         values = named
-    values = values["camera"] if isinstance(values.get("camera"), dict) else values
+    if isinstance(values.get("camera"), dict):
+        values = {**{name: value for name, value in values.items() if name != "camera"}, **values["camera"]}
 
     def number(*names: str) -> float | None:
         found = next((values[name] for name in names if name in values), None)
@@ -154,8 +201,14 @@ def parse_intrinsics(data: bytes) -> Calibration:
         return float(found)
 
     width, height = number("width", "w"), number("height", "h")
+    color = _json_matrix(values, number)
+    try:
+        lens = parse_lens(values, float(color[0, 0]))
+    except RecursionError as error:
+        raise ValueError("is nested too deeply") from error
     return Calibration(
-        color=_json_matrix(values, number),
+        color=color,
+        lens=lens,
         depth_to_color=IDENTITY,
         color_size=None if width is None or height is None else (int(width), int(height)),
         depth_units_per_metre=number("depth_scale", "scale"),
@@ -201,7 +254,8 @@ def _number_or_text(word: str) -> Any:
 def _json_matrix(values: dict[str, Any], number: Any) -> NDArray[np.float64]:
     if "intrinsic_matrix" in values:
         try:
-            return np.array(values["intrinsic_matrix"], dtype=np.float64).reshape(3, 3).T
+            matrix = np.array(values["intrinsic_matrix"], dtype=np.float64).reshape(3, 3)
+            return matrix if (matrix[2] == (0, 0, 1)).all() else matrix.T
         except (ValueError, TypeError, OverflowError) as error:
             raise ValueError("intrinsic_matrix is no list of nine numbers") from error
     matrix = np.eye(3)
@@ -213,14 +267,15 @@ def _json_matrix(values: dict[str, Any], number: Any) -> NDArray[np.float64]:
     return matrix
 
 
-def _check(what: str, camera: Intrinsics) -> None:
-    """Refuse what cannot be a camera of these images. Exporters can resize images and write the calibration of the
-    original size beside them; the principal point then lies far from the middle."""
-    text = f"fx {camera.fx:g}, fy {camera.fy:g}, cx {camera.cx:g}, cy {camera.cy:g} for {camera.width}x{camera.height}"
-    if not camera.plausible:
-        raise ValueError(f"{what} intrinsics are impossible: {text}")
+def _check_size(what: str, camera: Intrinsics) -> None:
+    """Exporters can resize images and write the calibration of the original size beside them; the principal point then
+    lies far from the middle."""
     if not (0.25 < camera.cx / camera.width < 0.75 and 0.25 < camera.cy / camera.height < 0.75):
-        raise ValueError(f"{what} intrinsics are of another image size: {text}")
+        raise ValueError(f"{what} intrinsics are of another image size: {_text(camera)}")
+
+
+def _text(camera: Intrinsics) -> str:
+    return f"fx {camera.fx:g}, fy {camera.fy:g}, cx {camera.cx:g}, cy {camera.cy:g} for {camera.width}x{camera.height}"
 
 
 def _size(size: tuple[int, int]) -> str:

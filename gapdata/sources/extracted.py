@@ -110,9 +110,11 @@ class ExtractedScan:
         self.camera_to_world = self._read_poses(frames)
         sizes = self._image_sizes(frames)
         try:
-            self.color_intrinsics, self.depth_intrinsics = calibration.cameras(*sizes)
+            cameras = calibration.cameras(*sizes)
         except ValueError as error:
             raise self._damage(str(error), calibration_path, cure="give the intrinsics of these images") from error
+        self.color_intrinsics, self.depth_intrinsics = cameras.color, cameras.depth
+        self.color_lens, self.depth_lens = cameras.color_lens, cameras.depth_lens
         self.depth_to_color = calibration.depth_to_color
         stated = (depth_units_per_metre, calibration.depth_units_per_metre, DEFAULT_DEPTH_UNITS)
         units = next(value for value in stated if value is not None)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from gapdata.annotations.taxonomy import EMPTY_LABEL_MAP, LABEL_MAP_NAME, LabelMap, read_label_map
 from gapdata.errors import UsageError
 from gapdata.geometry.camera import Intrinsics
+from gapdata.geometry.lens import Lens
 from gapdata.object_store import ObjectPath
 from gapdata.sources.base import Annotation, Scan
 from gapdata.sources.extracted import ExtractedScan
@@ -197,6 +198,14 @@ class ScanNetScan:
     @property
     def depth_intrinsics(self) -> Intrinsics:
         return self.sens.depth_intrinsics
+
+    @property
+    def color_lens(self) -> Lens | None:
+        return self.sens.color_lens
+
+    @property
+    def depth_lens(self) -> Lens | None:
+        return self.sens.depth_lens
 
     @property
     def depth_to_color(self) -> NDArray[np.float64]:

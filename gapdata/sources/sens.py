@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from gapdata.errors import SourceError
 from gapdata.geometry.camera import Intrinsics, is_rigid
 from gapdata.object_store import ObjectFile, ObjectPath
+from gapdata.sources.camera_files import camera_and_lens
 from gapdata.sources.images import MAX_PIXELS, decode_color, encoded_image_size, reduce_image
 from gapdata.sources.remote_sens import FramePayloads, fetch_headers
 from gapdata.storage import location, open_ranged
@@ -57,6 +58,7 @@ class SensReader:
     Attributes:
         sensor_name: as written by the scanner's firmware.
         color_intrinsics, depth_intrinsics: the two cameras at the stored image sizes.
+        color_lens, depth_lens: the skew of their matrices, ``None`` without one.
         color_extrinsics, depth_to_color: (4, 4) float64; ScanNet writes identities.
         color_compression: ``raw``, ``png`` or ``jpeg``; depth_compression: ``raw`` or ``zlib``.
         depth_units_per_metre: 1000 for ScanNet.
@@ -178,16 +180,13 @@ class SensReader:
         self._check_header(color_type, depth_type, fields[66:70])
         self.color_compression = COLOR_COMPRESSIONS[color_type]
         self.depth_compression = DEPTH_COMPRESSIONS[depth_type]
-        self.color_intrinsics = Intrinsics.from_matrix(matrices[0], width=color_width, height=color_height)
-        self.color_extrinsics = matrices[1]
-        self.depth_intrinsics = Intrinsics.from_matrix(matrices[2], width=depth_width, height=depth_height)
-        self.depth_to_color = matrices[3]
-        for name, camera in (("colour", self.color_intrinsics), ("depth", self.depth_intrinsics)):
-            if not camera.plausible:
-                raise self._damage(
-                    f"{name} intrinsics are impossible: fx {camera.fx:g}, fy {camera.fy:g}, "
-                    f"cx {camera.cx:g}, cy {camera.cy:g} for {camera.width}x{camera.height}"
-                )
+        self.color_extrinsics, self.depth_to_color = matrices[1], matrices[3]
+        try:
+            color = camera_and_lens("colour", matrices[0], (color_width, color_height))
+            depth = camera_and_lens("depth", matrices[2], (depth_width, depth_height))
+        except ValueError as error:
+            raise self._damage(str(error)) from error
+        (self.color_intrinsics, self.color_lens), (self.depth_intrinsics, self.depth_lens) = color, depth
         return 304 + int(name_length)
 
     def _check_header(self, color_type: int, depth_type: int, sides: Sequence[int]) -> None:
