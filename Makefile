@@ -7,8 +7,9 @@ DEMO   ?= outputs/demo
 # `make reproduce` knows full, quick and gpu (manifests/miniature*.toml); interrupted, it goes on where it was.
 SIZE   ?= full
 CASES  ?= 100000
+PROCESSES ?= 5000
 
-.PHONY: setup demo reproduce test lint format bench fuzz load picture clean
+.PHONY: setup demo reproduce test lint format bench fuzz load same-bytes picture clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.ready
@@ -51,6 +52,10 @@ fuzz: setup
 # Three hundred scenes built, verified, reported on and trained from, without growth; several minutes.
 load: setup
 	SCENES=300 $(BIN)/python -m pytest tests/test_load.py --override-ini addopts= -q -s -p no:dash
+
+# The same arrays encoded in PROCESSES fresh processes: one digest, or an error; a quarter of an hour.
+same-bytes: setup
+	$(BIN)/python tests/benchmarks/png_processes.py --processes $(PROCESSES)
 
 picture: setup
 	$(BIN)/python tests/make_picture.py
