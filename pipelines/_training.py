@@ -6,13 +6,24 @@ import argparse
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from _entry import examples, parse
 
 
 def parse_arguments(description: str, recipe: Path, *, needs_init: bool) -> argparse.Namespace:
     """Options of a training stage; ``recipe`` is the default."""
-    parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
+    from gapdata.argument_types import positive
+
+    parser = argparse.ArgumentParser(
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    stage = "--init {0}runs/stage1 --out {0}runs/stage2" if needs_init else "--out {0}runs/stage1"
+    parser.epilog = examples(parser.prog, f"--shards {{0}}shards {stage}")
     parser.add_argument(
         "--shards",
         action="append",
@@ -41,7 +52,7 @@ def parse_arguments(description: str, recipe: Path, *, needs_init: bool) -> argp
     parser.add_argument("--steps", type=int, metavar="N", help="short for --set train.steps=N")
     parser.add_argument(
         "--ranks",
-        type=int,
+        type=positive,
         metavar="N",
         help="processes of Ray Train (default: one for each GPU of the cluster or of this machine)",
     )
@@ -49,27 +60,36 @@ def parse_arguments(description: str, recipe: Path, *, needs_init: bool) -> argp
     parser.add_argument("--overwrite", action="store_true", help="remove what --out holds instead of going on with it")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    return parser.parse_args()
+    return parse(parser)
 
 
 def run_stage(arguments: argparse.Namespace) -> None:
     """Train as the arguments say and print where the model is."""
+    builds = named_builds(arguments.shards)
+    _refuse_relative_paths(arguments, builds)
+    if _stays_here(arguments):
+        _run(arguments, builds, _train_here)
+        return
+    # Before torch and the model are imported, which takes longer than a user waits for an answer.
+    from gapmodel.training.ray_capacity import room_for
+
+    with room_for(arguments.ranks):
+        _run(arguments, builds, _train_on_ray)
+
+
+def _run(arguments: argparse.Namespace, builds: dict[str, str], train: Callable[..., Any]) -> None:
     from gapdata.errors import UsageError
     from gapmodel.model_directory import RUN_FILE
     from gapmodel.training.recipe import read_training_recipe
 
     steps = [] if arguments.steps is None else [f"train.steps={arguments.steps}"]
     recipe = read_training_recipe(arguments.recipe, [*arguments.set, *steps])
-    builds = named_builds(arguments.shards)
-    _refuse_relative_paths(arguments, builds)
     first = os.environ.get("RANK", "0") == "0"
     if arguments.overwrite and arguments.out.is_dir() and first:
         if any(arguments.out.iterdir()) and not (arguments.out / RUN_FILE).is_file():
             raise UsageError("holds no training run, so it is not removed", path=arguments.out, cure="change --out")
         shutil.rmtree(arguments.out)
-    outcome = (
-        _train_here(arguments, recipe, builds) if _stays_here(arguments) else _train_on_ray(arguments, recipe, builds)
-    )
+    outcome = train(arguments, recipe, builds)
     if not first:
         return
     if arguments.json:

@@ -9,18 +9,24 @@ Started by hand it is the same as ``gapdata build-shards``.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from itertools import pairwise
 from pathlib import Path
 
-from _entry import find_packages
+from _entry import examples, find_packages
 
 
 def main() -> int:
     """Run the command and return its exit status."""
     from gapdata.cli import main as gapdata
 
+    if len(sys.argv) == 1:
+        with contextlib.suppress(SystemExit):
+            gapdata(["build-shards", "--help"])
+        print("", examples("build_shards.py", "--scannet {0}scannet --out {0}shards"), sep="\n")
+        return 2
     # Ray runs a job in a copy of its working directory and removes the copy afterwards.
     if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ and not _absolute_out(sys.argv[1:]):
         print(

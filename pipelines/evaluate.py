@@ -16,12 +16,17 @@ import json
 import os
 from pathlib import Path
 
-from _entry import find_packages, run
+from _entry import examples, find_packages, parse, run
 
 
 def arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Score a model on held-out scenes.", allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        description="Score a model on held-out scenes.",
+        epilog=examples("evaluate.py", "--shards {0}shards --model {0}runs/stage2"),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
     parser.add_argument("--shards", required=True, metavar="BUILD", help="a build of `gapdata build-shards`")
     parser.add_argument(
         "--model", type=Path, required=True, metavar="DIR", help="a model directory, or the run that wrote it"
@@ -58,7 +63,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap intervals (default: 0)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    return parser.parse_args()
+    return parse(parser)
 
 
 def main() -> None:

@@ -46,7 +46,7 @@ class Head:
         self.environment = {**kept, "RAY_ADDRESS": f"http://127.0.0.1:{dashboard}"}
         options = [f"--port={gcs}", f"--dashboard-port={dashboard}", f"--ray-client-server-port={client}"]
         options += [f"--dashboard-agent-listen-port={agent}", f"--temp-dir={self.folder}"]
-        options += ["--num-cpus=2", "--object-store-memory=100000000", "--disable-usage-stats"]
+        options += ["--num-cpus=2", "--num-gpus=0", "--object-store-memory=100000000", "--disable-usage-stats"]
         with open(self.folder / "ray-start.out", "wb") as said:
             self._process = subprocess.Popen(
                 [str(BIN / "ray"), "start", "--head", "--block", *options],

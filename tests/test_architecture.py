@@ -15,6 +15,7 @@ from conftest import REPOSITORY
 
 ORDER = [
     "errors",
+    "counting",
     "seeding",
     "files",
     "recipe_files",

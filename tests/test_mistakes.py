@@ -37,6 +37,27 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.parametrize("script", ["build_shards.py", "pretrain.py", "finetune.py", "evaluate.py"])
+def test_an_entry_point_without_arguments_says_what_it_takes_and_how_it_is_run(script: str) -> None:
+    result = subprocess.run([sys.executable, f"pipelines/{script}"], cwd=REPOSITORY, capture_output=True, text=True)
+    assert result.returncode == 2
+    text = result.stdout + result.stderr
+    assert "--out" in text
+    assert f"examples:\n  python pipelines/{script} --" in text
+    assert f"  ray job submit --working-dir . -- python pipelines/{script} --" in text
+
+
+def test_more_ranks_than_this_machine_has_cores_are_refused_at_once(place: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    environment |= {"CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "pipelines/pretrain.py", "--shards", str(place), "--out", str(place / "out")]
+    command += ["--ranks", "999"]
+    result = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert "pretrain.py: --ranks asks for 999 workers of 1 CPU, this machine has " in result.stderr
+    assert not (place / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

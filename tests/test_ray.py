@@ -108,15 +108,18 @@ class TestAttempts:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_address")
-def test_the_command_starts_a_ray_of_its_own_says_so_and_nothing_else(
+def test_the_command_starts_a_ray_of_its_own_says_so_and_leaves_nothing_but_the_build(
     small_dataset: Path, inline_build: Path, tmp_path: Path
 ) -> None:
-    out = tmp_path / "out"
-    result = run(*command(small_dataset, out, "--workers", "2", "--json"))
+    out, home = tmp_path / "out", tmp_path / "home"
+    home.mkdir()
+    result = run(*command(small_dataset, out, "--workers", "2", "--json"), env={**os.environ, "HOME": str(home)})
     assert result.returncode == 0, result.stderr
     assert without_notes(result.stderr) == f"building {SCENES} shards on a local Ray with 2 CPUs\n"
     assert json.loads(result.stdout) == json.loads((out / "report.json").read_text())
     assert contents(out) == contents(inline_build)
+    # A token that lies there would be demanded by every later `ray start --head`.
+    assert not list(home.glob("**/auth_token"))
 
 
 @pytest.mark.slow

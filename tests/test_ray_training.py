@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def options(shards: Path, out: Path, *more: str) -> list[str]:
 def test_submitted_jobs_train_both_stages_and_refuse_another_recipe(
     cluster: Cluster, inline_build: Path, tmp_path: Path
 ) -> None:
-    """Two ranks, then one; the second stage and the refusal run beside each other, a CPU each."""
+    """Two ranks, then one; the second stage and two refusals run beside each other."""
     pytest.importorskip("pandas", reason="Ray Train needs it: pip install 'ray[train]'")
     one, two = tmp_path / "one", tmp_path / "two"
     given = options(inline_build, one, "--steps", "4", "--ranks", "2")
@@ -50,10 +51,12 @@ def test_submitted_jobs_train_both_stages_and_refuse_another_recipe(
 
     second = options(inline_build, two, "--init", str(one), "--steps", "2", "--ranks", "1", "--json")
     longer = options(inline_build, one, "--steps", "9", "--ranks", "1")
+    crowd = [sys.executable, "pipelines/pretrain.py", *options(inline_build, tmp_path / "crowd", "--ranks", "8")]
     with ThreadPoolExecutor() as pool:
+        crowded = pool.submit(cluster.run, *crowd, by_address_of_head=True)
         stage_two = pool.submit(cluster.submit, "python", "pipelines/finetune.py", *second)
         refused = pool.submit(cluster.submit, "python", "pipelines/pretrain.py", *longer).result()
-        result = stage_two.result()
+        result, too_many = stage_two.result(), crowded.result()
     assert result.returncode == 0, result.stdout + result.stderr
     outcome = json.loads(next(line for line in result.stdout.splitlines() if line.startswith("{")))
     assert outcome["steps"] == 2
@@ -62,6 +65,11 @@ def test_submitted_jobs_train_both_stages_and_refuse_another_recipe(
     assert refused.returncode == 1
     assert "holds a run of another recipe or other data: train.steps was 4 and is 9" in refused.stdout
     assert "Traceback" not in refused.stdout
+    told = "--ranks asks for 8 workers of 1 CPU, the cluster has 2 CPUs"
+    assert f"{told}; waiting 30 s for it to grow\n" in too_many.stderr
+    assert f"pretrain.py: {told} and does not grow; ask for fewer --ranks" in too_many.stderr
+    assert too_many.returncode == 2
+    assert not (tmp_path / "crowd").exists()
 
 
 @pytest.fixture

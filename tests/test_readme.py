@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -22,6 +23,8 @@ PAGES = {
     name: (REPOSITORY / name).read_text()
     for name in ("README.md", "gapdata/README.md", "manifests/README.md", "gapmodel/README.md")
 }
+MADE = re.compile(r"(?:--out|--save|--local-dir|gapdata synth) (?!/)(\S+)")
+"""Where a command puts what it makes."""
 ELSEWHERE = ("make ", "pip ", "ray ", "hf ", "python download-scannet.py ")
 """CI itself runs `make`, which installs; test_ray.py submits jobs to a real head; nothing is downloaded in a test."""
 SMALLER = {
@@ -96,6 +99,37 @@ def test_every_command_and_all_code_of_the_pages_run(workplace: Path) -> None:
     assert (workplace / "view.png").stat().st_size > 10_000
     for folder, page in (("shards", "gapdata/README.md"), ("runs/stage1", "gapmodel/README.md")):
         assert drawn(page, folder) - {"failed"} <= {path.name for path in (workplace / folder).iterdir()}
+
+
+def uploaded(folder: Path, to: Path) -> set[str]:
+    """What lies at the top of what `ray job submit --working-dir .` would send from a folder; small it has to be."""
+    from ray._private.runtime_env.packaging import create_package
+
+    create_package(str(folder), to, include_gitignore=True)
+    assert to.stat().st_size < 20 * 2**20
+    return {name.split("/")[0] for name in zipfile.ZipFile(to).namelist()}
+
+
+def test_a_job_takes_along_the_code_and_nothing_that_commands_made(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    folder = tmp_path / "checkout"
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    names = [name for name in tracked.stdout.split("\0") if name and (REPOSITORY / name).is_file()]
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).symlink_to(REPOSITORY / name)
+    lines = [line for page in PAGES.values() for line in commands(page)]
+    places = {word for line in lines for word in MADE.findall(line)} | {"an own name", "gapmodel/model.safetensors"}
+    assert {"shards", "runs/stage1", "report.html", "room.glb"} <= places
+    for place in places:
+        made = folder / place if Path(place).suffix else folder / place / "anything.json"
+        made.parent.mkdir(parents=True, exist_ok=True)
+        made.write_bytes(os.urandom(4 * 2**20))
+    (folder / "mine.toml").touch()
+    sent = uploaded(folder, tmp_path / "sent.zip")
+    assert sent == {"gapdata", "gapmodel", "pipelines", "manifests", "pyproject.toml", "mine.toml"}
+    code = {name for name in names if name.split("/")[0] in sent}
+    assert code <= set(zipfile.ZipFile(tmp_path / "sent.zip").namelist())
 
 
 def drawn(page: str, folder: str) -> set[str]:

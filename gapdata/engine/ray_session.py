@@ -8,14 +8,16 @@ A bare ``ray.init()`` would attach to any head that happens to run on the machin
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import gapdata
+from gapdata.counting import counted
 from gapdata.engine.stopping import HOW_TO_RESUME
 from gapdata.errors import Terminated, UsageError
 from gapdata.runtime.cores import available_cores
@@ -25,6 +27,7 @@ ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # silences a warning about machines without a GPU
     "RAY_task_oom_retries": "0",  # Ray retries a task that is killed for memory without end; the driver counts
 }
+AUTH_MODE, AUTH_TOKEN, AUTH_TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 OBJECT_STORE_BYTES = 100 * 2**20
 """Of a local Ray: nothing but small events passes through it (75 MiB is the least that Ray takes)."""
 
@@ -44,6 +47,7 @@ class RaySession:
         self._workers = workers
         self._gpus = gpus
         self._owned = False
+        self._settings = ExitStack()
         self.description = ""
 
     def __enter__(self) -> RaySession:
@@ -55,17 +59,21 @@ class RaySession:
         import ray
 
         if not ray.is_initialized():
-            with _sigterm_kept():
+            with ExitStack() as settings, _sigterm_kept():
+                if address == "local":
+                    settings.enter_context(_token_of_its_own())
                 self._connect(ray, address)
+                self._settings = settings.pop_all()
             self._owned = True
         _silence_worker_logs()
         nodes = [node for node in ray.nodes() if node["Alive"]]
         cpus = int(sum(node["Resources"].get("CPU", 0) for node in nodes))
         if self._owned and address == "local":
-            self.description = f"on a local Ray with {cpus} CPUs"
+            self.description = f"on a local Ray with {counted(cpus, 'CPU')}"
         else:
             where = ray.get_runtime_context().gcs_address
-            self.description = f"on the Ray cluster at {where} with {len(nodes)} nodes and {cpus} CPUs"
+            size = f"{counted(len(nodes), 'node')} and {counted(cpus, 'CPU')}"
+            self.description = f"on the Ray cluster at {where} with {size}"
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -73,6 +81,7 @@ class RaySession:
 
         if self._owned:
             ray.shutdown()
+            self._settings.close()
             self._owned = False
 
     def _connect(self, ray: Any, address: str) -> None:
@@ -128,12 +137,43 @@ def _package_importable() -> Iterator[None]:
             os.environ["PYTHONPATH"] = before
 
 
+@contextmanager
+def _token_of_its_own() -> Iterator[None]:
+    """Guard a local Ray by a token that only this process and its workers know.
+
+    Left to itself ``ray.init`` writes one to ``~/.ray/auth_token``, for good: from then on every ``ray start --head``
+    of the user demands it, and no ``ray job submit`` offers it. A user's own choice of mode or token stands.
+    """
+    before = {name: os.environ.get(name) for name in (AUTH_MODE, AUTH_TOKEN)}
+    if not any(os.environ.get(name) for name in (AUTH_MODE, AUTH_TOKEN, AUTH_TOKEN_PATH)):
+        os.environ |= {AUTH_MODE: "token", AUTH_TOKEN: secrets.token_hex(32)}
+    _read_token_anew()
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        _read_token_anew()
+
+
+def _read_token_anew() -> None:
+    """Ray remembers mode and token of its first session; there is no public way to make it look again."""
+    import ray._raylet as internals
+
+    if hasattr(internals, "AuthenticationTokenLoader"):
+        internals.Config.initialize("")
+        internals.AuthenticationTokenLoader.instance().reset_cache()
+
+
 def _use_token() -> None:
     """Present the user's token to the cluster where there is one: a head expects it by default, and one that does not
     takes it as well, but Ray's client would not offer it."""
-    has_token = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
+    has_token = AUTH_TOKEN in os.environ or AUTH_TOKEN_PATH in os.environ
     if has_token or (Path.home() / ".ray" / "auth_token").is_file():
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.setdefault(AUTH_MODE, "token")
 
 
 def _silence_worker_logs() -> None:

@@ -70,10 +70,5 @@ def table(
     return tag("div", whole, class_="scroll", tabindex="0", role="region", aria_label=caption)
 
 
-def counted(count: int, noun: str) -> str:
-    """A count and its noun: ``1 scene``, ``1,200 scenes``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def _figure(cell: object) -> object:
     return f"{cell:,}" if isinstance(cell, int) else cell

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from gapdata.counting import counted
 from gapdata.engine.recipe import Recipe
 from gapdata.report.contents import BuildContents
-from gapdata.report.markup import Markup, counted, joined, table, tag
+from gapdata.report.markup import Markup, joined, table, tag
 
 SHOWN_QUARANTINED = 200
 

@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from gapdata.counting import counted
 from gapdata.engine.ray_session import RaySession
 from gapdata.errors import GapDataError, UsageError
 from gapdata.shards.reader import ShardReader
@@ -62,9 +63,9 @@ def train_on_ray(
 
         gpus = int(ray.cluster_resources().get("GPU", 0))
         count = ranks or max(1, gpus)
-        print(f"training with {count} ranks {session.description}", file=sys.stderr, flush=True)
+        print(f"training with {counted(count, 'rank')} {session.description}", file=sys.stderr, flush=True)
         with _followed(out):
-            _fit(settings, count, use_gpu=gpus >= count)
+            _fit(settings, count, use_gpu=gpus > 0)
     return read_outcome(out)
 
 
@@ -96,7 +97,7 @@ def _fit(settings: dict[str, Any], count: int, *, use_gpu: bool) -> None:
             reason = str(failures[0]).strip().rpartition("\n")[2] if failures else str(error)
             if attempt == MAX_RESTARTS:
                 raise TrainingError(
-                    f"its ranks died {attempt + 1} times, the last time of: {reason}",
+                    f"its ranks died {counted(attempt + 1, 'time')}, the last time of: {reason}",
                     path=settings["out"],
                     cure="the same command goes on from the last checkpoint",
                 ) from error
