@@ -127,7 +127,7 @@ def train(config: TrainingConfig, ranks: Ranks = ALONE) -> Outcome:
     held_out = HeldOut(recipe, config.builds, processor, cache) if run.evaluate_every else None
     at, visits, steps = 0, 0, step_count(mixture, settings)
     if saved := checkpoints(out):
-        position = load_checkpoint(saved[-1], learner, optimizer)
+        position = load_checkpoint(saved[-1], learner, optimizer, ranks)
         at, visits = position.step, mixture.visits_of(position.consumed)
 
     source = Steps(streams, mixture, settings, consumed=visits, rank=ranks.rank, world_size=ranks.world_size)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import pickle
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -15,6 +20,7 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import REPOSITORY
 from training_fixtures import MIXED, RECORDS, finish, start
 
 from gapdata.errors import ShardError, UsageError
@@ -147,13 +153,106 @@ def test_another_recipe_or_other_data_are_refused_with_the_difference(uninterrup
         train(replace(config, builds={"": RECORDS[1:]}))
 
 
-def test_a_damaged_checkpoint_is_named(uninterrupted: Path, tmp_path: Path) -> None:
-    shutil.copytree(uninterrupted, tmp_path / "run")
+def damaged(uninterrupted: Path, tmp_path: Path, name: str, change: Callable[[bytes], bytes]) -> Path:
+    """A copy of the run without its model, with a file of its last checkpoint changed; that checkpoint."""
+    shutil.copytree(uninterrupted, tmp_path / "run", dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "run" / "model")
     last = checkpoints(tmp_path / "run")[-1]
-    (part,) = last.glob("*.distcp")
-    os.truncate(part, part.stat().st_size // 2)
-    with pytest.raises(ShardError, match=rf"{last}: cannot be read: .*; delete it to go on from an earlier one"):
+    (last / name).write_bytes(change((last / name).read_bytes()))
+    return last
+
+
+def flipped(at: float) -> Callable[[bytes], bytes]:
+    def flip(data: bytes) -> bytes:
+        place = int(len(data) * at)
+        return data[:place] + bytes([data[place] ^ 64]) + data[place + 1 :]
+
+    return flip
+
+
+@pytest.mark.parametrize("name", ["__0_0.distcp", ".metadata", "state.json"])
+@pytest.mark.parametrize("at", [0.02, 0.31, 0.5, 0.77, 0.98])
+def test_a_flipped_bit_in_a_checkpoint_is_found_and_the_file_named(
+    uninterrupted: Path, tmp_path: Path, name: str, at: float
+) -> None:
+    last = damaged(uninterrupted, tmp_path, name, flipped(at))
+    earlier = checkpoints(tmp_path / "run")[-2].name
+    with pytest.raises(ShardError) as raised:
+        run(tmp_path / "run")
+    assert str(raised.value).startswith(f"{last}: {name} ")
+    assert str(raised.value).endswith(f"; delete this folder and give the same command again to go on from {earlier}")
+
+
+def test_after_the_damaged_checkpoint_is_deleted_the_run_ends_as_if_nothing_had_been(
+    uninterrupted: Path, tmp_path: Path
+) -> None:
+    last = damaged(uninterrupted, tmp_path, "__0_0.distcp", lambda data: data[: len(data) // 2])
+    with pytest.raises(ShardError, match=r"__0_0\.distcp is not what was written: its checksum differs; delete this"):
         run(tmp_path / "run")
     shutil.rmtree(last)
     run(tmp_path / "run")
     assert_same_run(tmp_path / "run", uninterrupted)
+
+
+class Opens:
+    """Pickles as a call that makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, tuple[str, str]]:
+        return open, (str(self.path), "w")
+
+
+def with_valid_checksums(checkpoint: Path) -> None:
+    """Write down what the files are now, as somebody who wants to be believed would."""
+    state = json.loads((checkpoint / "state.json").read_bytes())
+    del state["check"]
+    for name in state["files"]:
+        state["files"][name] = hashlib.sha256((checkpoint / name).read_bytes()).hexdigest()
+    check = hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+    (checkpoint / "state.json").write_text(json.dumps({**state, "check": check}))
+
+
+def test_the_index_of_a_checkpoint_is_never_run(uninterrupted: Path, tmp_path: Path) -> None:
+    last = damaged(uninterrupted, tmp_path, ".metadata", lambda data: pickle.dumps(Opens(tmp_path / "made")))
+    with_valid_checksums(last)
+    with pytest.raises(ShardError, match=r"\.metadata cannot be read: it names io\.open, which no checkpoint needs"):
+        run(tmp_path / "run")
+    assert not (tmp_path / "made").exists()
+
+
+def test_the_index_of_a_checkpoint_sends_nobody_to_another_file(uninterrupted: Path, tmp_path: Path) -> None:
+    def elsewhere(data: bytes) -> bytes:
+        metadata = pickle.loads(data)  # noqa: S301, our own bytes
+        metadata.storage_data = {
+            key: replace(place, relative_path="../step-000001/__0_0.distcp")
+            for key, place in metadata.storage_data.items()
+        }
+        return pickle.dumps(metadata)
+
+    with_valid_checksums(damaged(uninterrupted, tmp_path, ".metadata", elsewhere))
+    with pytest.raises(ShardError, match=r"names '\.\./step-000001/__0_0\.distcp', which is not a part"):
+        run(tmp_path / "run")
+
+
+def test_a_full_disk_is_named_and_nothing_half_written_stays_on_it(tmp_path: Path) -> None:
+    """A limit on the size of files stands for the full disk: the system refuses the write in the middle of a part."""
+    script = (
+        "import resource, signal, sys, test_training_resume as t\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))\n"
+        "t.run(t.Path(sys.argv[1]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(Path(__file__).parent)])},
+        check=False,
+    )
+    last = done.stderr.strip().splitlines()[-1]
+    assert "the checkpoint cannot be written: [Errno 27] File too large" in last
+    assert "the same command goes on from the last checkpoint" in last
+    assert list((tmp_path / "run" / "checkpoints").iterdir()) == []

@@ -5,8 +5,9 @@
     run.json                  what the run is: recipe, builds, starting model; written first
     checkpoints/
       step-000200/            appears whole, by a rename
-        state.json            step, and the visits consumed of each stream
+        state.json            step, the visits consumed of each stream, and the checksums of the other files
         __0_0.distcp ...      a part from each rank: weights that are trained, and the optimizer's moments
+        .metadata             which part has what
 
 A checkpoint can be read by any number of ranks (:mod:`torch.distributed.checkpoint`). It needs neither the schedule
 nor the state of random generators: both follow from the step (:func:`seed_step`).
@@ -28,6 +29,7 @@ from typing import Any
 import torch
 import torch.distributed.checkpoint as dcp
 from torch import Tensor
+from torch.distributed.checkpoint.api import CheckpointException
 
 from gapdata.atomic import write_atomically
 from gapdata.errors import ShardError, UsageError
@@ -35,10 +37,12 @@ from gapdata.seeding import generator_for
 from gapdata.shards.reader import ShardReader
 from gapmodel.data import Records
 from gapmodel.model_directory import MODEL_DIRECTORY, RUN_FILE
+from gapmodel.training.checkpoint_files import INDEX, PARTS, RestrictedReader, digests_of, first_damage
 from gapmodel.training.distributed import Ranks
 from gapmodel.training.learner import Learner
 from gapmodel.training.logbook import LOG_FILE
 from gapmodel.training.recipe import TrainingRecipe
+from gapmodel.training.refused_writes import reason_of, unwritten
 
 STATE_FILE = "state.json"
 FOLDER = "checkpoints"
@@ -48,6 +52,7 @@ BESIDE = {"ray"}
 """What may lie in a run's directory before the run: Ray Train's own notes."""
 MOMENTS = ("exp_avg", "exp_avg_sq")
 NAMED_DIFFERENCES = 8
+ALONE = Ranks()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,10 +122,19 @@ def save_checkpoint(
         for leftover in folder.glob(".step-*.tmp"):
             shutil.rmtree(leftover)
     ranks.wait()
-    _quietly(dcp.save, _tensors(learner, optimizer), checkpoint_id=temporary)
+    try:
+        _quietly(dcp.save, _tensors(learner, optimizer), checkpoint_id=temporary)
+        digests = _digests_together(temporary, ranks)
+        if ranks.first:
+            state = {"step": position.step, "consumed": position.consumed, "files": digests}
+            write_atomically(temporary / STATE_FILE, json.dumps({**state, "check": _check(state)}).encode())
+    except (OSError, CheckpointException) as error:
+        # Nobody waits for the others here: they may have ended of the same error, or stand in a collective for ever.
+        problem = unwritten("checkpoint", error, folder)
+        if ranks.first:
+            shutil.rmtree(temporary, ignore_errors=True)
+        raise problem from error
     if ranks.first:
-        state = {"step": position.step, "consumed": position.consumed}
-        write_atomically(temporary / STATE_FILE, json.dumps(state).encode())
         shutil.rmtree(final, ignore_errors=True)
         temporary.rename(final)
         _flush(folder)
@@ -129,22 +143,51 @@ def save_checkpoint(
     ranks.wait()
 
 
-def load_checkpoint(path: Path, learner: Learner, optimizer: torch.optim.Optimizer) -> Position:
-    """Read a checkpoint into a learner and its optimizer, in place.
+def load_checkpoint(path: Path, learner: Learner, optimizer: torch.optim.Optimizer, ranks: Ranks = ALONE) -> Position:
+    """Read a checkpoint into a learner and its optimizer, in place; all ranks take part.
+
+    Each rank compares some of the files with their checksums before any of them is used.
 
     Raises:
-        ShardError: the checkpoint is damaged.
+        ShardError: the checkpoint is damaged; the file is named, and the checkpoint from which one can go on.
     """
     try:
         state = json.loads((path / STATE_FILE).read_bytes())
         position = Position(step=int(state["step"]), consumed={str(k): int(v) for k, v in state["consumed"].items()})
-        _quietly(dcp.load, _tensors(learner, optimizer), checkpoint_id=path)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, dcp.api.CheckpointException) as error:
-        reason = str(error).partition("\n")[0]
-        raise ShardError(
-            f"cannot be read: {reason}", path=path, cure="delete it to go on from an earlier one"
-        ) from error
+        digests = {str(name): str(value) for name, value in state["files"].items()}
+        sound = state.pop("check") == _check(state)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path, f"{STATE_FILE} cannot be read: {error!r}") from error
+    if not sound:
+        raise _damaged(path, f"{STATE_FILE} is not what was written: its checksum differs")
+    mine = sorted(digests)[ranks.rank :: ranks.world_size]
+    problem = next((found for found in ranks.gathered(first_damage(path, digests, mine)) if found is not None), None)
+    if problem is not None:
+        raise _damaged(path, problem)
+    reader = RestrictedReader(path, digests)
+    try:
+        _quietly(dcp.load, _tensors(learner, optimizer), storage_reader=reader)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, CheckpointException) as error:
+        raise _damaged(path, reason_of(error)) from error
     return position
+
+
+def _check(state: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of what ``state.json`` says, as hexadecimal digits."""
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+
+
+def _digests_together(folder: Path, ranks: Ranks) -> dict[str, str]:
+    """Return the checksums of all files of a checkpoint; each rank reads what it wrote, the first one the index too."""
+    mine = [path.name for path in folder.glob(PARTS.replace("*", f"{ranks.rank}_*"))]
+    parts = ranks.gathered(digests_of(folder, [*mine, INDEX] if ranks.first else mine))
+    return {name: digest for part in parts for name, digest in sorted(part.items())}
+
+
+def _damaged(path: Path, problem: str) -> ShardError:
+    earlier = [other.name for other in checkpoints(path.parent.parent) if other.name < path.name]
+    then = f"go on from {earlier[-1]}" if earlier else "start over: there is no earlier one"
+    return ShardError(problem, path=path, cure=f"delete this folder and give the same command again to {then}")
 
 
 def checkpoints(out: Path) -> list[Path]:

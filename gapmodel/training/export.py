@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
@@ -17,6 +18,7 @@ from gapmodel.processing import GapProcessor
 from gapmodel.training.distributed import Ranks
 from gapmodel.training.learner import Learner
 from gapmodel.training.recipe import TrainingRecipe
+from gapmodel.training.refused_writes import unwritten
 
 RECIPE_FILE = "recipe.json"
 
@@ -43,13 +45,21 @@ def save_model(
 
     One process writes a directory (a run's claim sees to that), so what lies beside it under a temporary name is of an
     export that was killed, and is removed.
+
+    Raises:
+        GapDataError: it cannot be written; where the disk is full, its free space is named.
     """
     temporary, previous = (directory.with_name(f".{directory.name}.{end}") for end in ("tmp", "old"))
     for leftover in (temporary, previous):
         shutil.rmtree(leftover, ignore_errors=True)
-    model.save_pretrained(str(temporary))
-    processor.save_pretrained(temporary)
-    (temporary / RECIPE_FILE).write_text(json.dumps(recipe.to_dict(), indent=2) + "\n", encoding="utf-8")
+    try:
+        model.save_pretrained(str(temporary))
+        processor.save_pretrained(temporary)
+        (temporary / RECIPE_FILE).write_text(json.dumps(recipe.to_dict(), indent=2) + "\n", encoding="utf-8")
+    except (OSError, SafetensorError) as error:
+        problem = unwritten("model", error, directory.parent)
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise problem from error
     if directory.exists():
         directory.rename(previous)
     temporary.rename(directory)

@@ -1,0 +1,52 @@
+"""What to say where a run cannot write: the disk and its free space, and not torch's wrapping of them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+from torch.distributed.checkpoint.api import CheckpointException
+
+from gapdata.errors import GapDataError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+STORE_ERRORS = {f"os error {number}": number for number in FULL}
+"""How safetensors, which is written in Rust, words what the system said."""
+
+
+def unwritten(what: str, error: BaseException, folder: Path) -> GapDataError:
+    """Return the error to raise where a checkpoint or a model cannot be written.
+
+    Args:
+        what: what was written, for the message.
+        error: what torch, safetensors or the system raised.
+        folder: where it was to lie; it exists.
+    """
+    cause = cause_of(error)
+    reason = reason_of(error)
+    number = cause.errno if isinstance(cause, OSError) else None
+    number = number or next((code for sign, code in STORE_ERRORS.items() if sign in str(cause)), None)
+    if number in FULL:
+        reason = f"{os.strerror(number)}, {shutil.disk_usage(folder).free / 1e6:,.0f} MB are free there"
+    return GapDataError(
+        f"the {what} cannot be written: {reason}",
+        path=folder,
+        cure="mend that (free some space, or lower run.keep); the same command goes on from the last checkpoint",
+    )
+
+
+def cause_of(error: BaseException) -> BaseException:
+    """Return the error inside of what torch makes of the errors of all ranks."""
+    if isinstance(error, CheckpointException):
+        found, _ = next(iter(error.failures.values()))
+        return cause_of(found)
+    inner = error.__cause__ or error.__context__
+    return cause_of(inner) if isinstance(inner, OSError) and not isinstance(error, OSError) else error
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the first line of :func:`cause_of`'s message."""
+    cause = cause_of(error)
+    return str(cause).strip().partition("\n")[0] or type(cause).__name__
