@@ -53,9 +53,9 @@ def seen(camera: Intrinsics, camera_to_world: np.ndarray, undistort: Undistort) 
     rays = camera.rays()
     rays[..., :2] = undistort(np.ascontiguousarray(rays[..., :2].reshape(-1, 2))).reshape(rays[..., :2].shape)
     rays, origin = rays @ camera_to_world[:3, :3].T, camera_to_world[:3, 3]
-    with np.errstate(divide="ignore"):
-        z = np.where(rays > 0, (ROOM[1] - origin) / rays, (ROOM[0] - origin) / rays).min(-1)
-        a, b = (PILLAR[0] - origin) / rays, (PILLAR[1] - origin) / rays
+    rays = np.where(rays == 0, 1e-12, rays)
+    z = np.where(rays > 0, (ROOM[1] - origin) / rays, (ROOM[0] - origin) / rays).min(-1)
+    a, b = (PILLAR[0] - origin) / rays, (PILLAR[1] - origin) / rays
     near, far = np.minimum(a, b).max(-1), np.maximum(a, b).min(-1)
     z = np.where((near < far) & (near > 0.2) & (near < z), near, z)
     points = origin + rays * z[..., None]

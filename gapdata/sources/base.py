@@ -130,8 +130,9 @@ class Scan(Protocol):
         ...
 
     def color_jpeg(self, frame: int) -> bytes | None:
-        """The file of the colour image, byte for byte, where it is a JPEG of three channels; else ``None``. Nobody has
-        decoded it: :meth:`color` tells whether it is sound."""
+        """The file of the colour image with all that decides its pixels, where it is a JPEG of three channels that need
+        not be turned; else ``None``. Tags are left out (:mod:`gapdata.files.image_tags`). Nobody has decoded it:
+        :meth:`color` tells whether it is sound."""
         ...
 
     def depth(self, frame: int) -> NDArray[np.uint16]:

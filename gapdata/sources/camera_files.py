@@ -18,6 +18,7 @@ from gapdata.files.text import decode_text
 from gapdata.geometry.camera import Intrinsics, is_rigid
 from gapdata.geometry.lens import Lens, counts_as_skew, pinhole_behind, skew_of
 from gapdata.sources.lens_fields import parse_lens, refuse_unread_lens
+from gapdata.sources.orientation import same_shape
 from gapdata.sources.pose_files import parse_pose
 
 MAX_TEXT_BYTES = 1 << 16
@@ -66,7 +67,7 @@ class Calibration:
         depth_lens = color_lens
         if self.depth is not None:
             depth, depth_lens = camera_and_lens("depth", self.depth, depth_size)
-        elif abs(color_size[0] * depth_size[1] - color_size[1] * depth_size[0]) <= max(*color_size, *depth_size):
+        elif same_shape(color_size, depth_size):
             depth = color.resized(*depth_size)
         else:
             raise ValueError(

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.errors import SourceError
+from gapdata.files.image_tags import jpeg_without_metadata, orientation_tag
 from gapdata.sources.base import Annotation
 from gapdata.sources.camera_files import (
     IDENTITY,
@@ -37,9 +38,11 @@ from gapdata.sources.images import (
     encoded_depth_size,
     encoded_image_size,
     is_color_jpeg,
+    reduce_image,
 )
 from gapdata.sources.layouts import MAX_FRAME_ID, Layout, list_frames
 from gapdata.sources.mask_archive import MaskArchive
+from gapdata.sources.orientation import UPRIGHT, is_of_turned, same_shape, turned, turned_size
 from gapdata.sources.pose_files import parse_pose, parse_trajectory
 from gapdata.sources.sens import MAX_IMAGE_SIDE
 
@@ -108,9 +111,17 @@ class ExtractedScan:
         self.present[frames] = True
         self.unreadable_poses: tuple[int, ...] = ()
         self.camera_to_world = self._read_poses(frames)
-        sizes = self._image_sizes(frames)
+        color_size, depth_size = self._image_sizes(frames)
+        orientation = orientation_tag(self._image(self.files.color, frames[0])[1])
+        centre = float(calibration.color[0, 2]), float(calibration.color[1, 2])
+        self._turns_color = is_of_turned(color_size, orientation, calibration.color_size, centre)
+        self._turns_depth = self._turns_color and same_shape(color_size, depth_size)
+        self._tagged = orientation != UPRIGHT
         try:
-            cameras = calibration.cameras(*sizes)
+            cameras = calibration.cameras(
+                turned_size(color_size, orientation if self._turns_color else UPRIGHT),
+                turned_size(depth_size, orientation if self._turns_depth else UPRIGHT),
+            )
         except ValueError as error:
             raise self._damage(str(error), calibration_path, cure="give the intrinsics of these images") from error
         self.color_intrinsics, self.depth_intrinsics = cameras.color, cameras.depth
@@ -134,7 +145,9 @@ class ExtractedScan:
     @property
     def notes(self) -> Mapping[str, int]:
         unreadable = {"unreadable_pose": len(self.unreadable_poses)} if self.unreadable_poses else {}
-        return {**self.files.missing, **unreadable}
+        what = "turned_as_its_tag_says" if self._turns_color else "orientation_tag_left_out"
+        tagged = {f"color_{what}": int(self.present.sum())} if self._tagged else {}
+        return {**self.files.missing, **unreadable, **tagged}
 
     @cached_property
     def axis_alignment(self) -> NDArray[np.float64] | None:
@@ -146,25 +159,32 @@ class ExtractedScan:
     def color(self, frame: int, reduction: int = 1) -> NDArray[np.uint8]:
         path, data = self._image(self.files.color, frame)
         expected = (self.color_intrinsics.width, self.color_intrinsics.height)
-        found = encoded_image_size(data)
-        if found is None:
+        stored = encoded_image_size(data)
+        if stored is None:
             raise self._damage("is no complete JPEG or PNG", path, frame)
+        orientation = orientation_tag(data) if self._turns_color else UPRIGHT
+        found = turned_size(stored, orientation)
         if found != expected:
             size = f"{expected[0]}x{expected[1]}"
             raise self._damage(f"is {found[0]}x{found[1]}, the first frame is {size}", path, frame)
-        image = decode_color(data, reduction)
+        image = decode_color(data, reduction if orientation == UPRIGHT else 1)
         if image is None:
             raise self._damage("cannot be decoded", path, frame)
-        return image
+        # Reduced after it is turned: sides are rounded up at their far ends.
+        return image if orientation == UPRIGHT else reduce_image(turned(image, orientation), reduction)
 
     def color_jpeg(self, frame: int) -> bytes | None:
         data = self._image(self.files.color, frame)[1]
-        return data if is_color_jpeg(data) else None
+        if not is_color_jpeg(data) or (self._turns_color and orientation_tag(data) != UPRIGHT):
+            return None
+        return jpeg_without_metadata(data)
 
     def depth(self, frame: int) -> NDArray[np.uint16]:
         path, data = self._image(self.files.depth, frame)
+        size = self.depth_intrinsics.width, self.depth_intrinsics.height
+        orientation = orientation_tag(self._image(self.files.color, frame)[1]) if self._turns_depth else UPRIGHT
         try:
-            return decode_depth(data, (self.depth_intrinsics.width, self.depth_intrinsics.height))
+            return turned(decode_depth(data, turned_size(size, orientation)), orientation)
         except ValueError as error:
             raise self._damage(str(error), path, frame) from error
 

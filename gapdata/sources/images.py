@@ -71,8 +71,8 @@ def decode_color(data: bytes, reduction: int = 1) -> NDArray[np.uint8] | None:
     """A colour file to (H, W, 3) uint8 RGB with its sides divided by ``reduction`` (1, 2, 4, 8) and rounded up.
 
     JPEG is scaled inside the inverse DCT, which is faster than decoding in full and keeps
-    ``u' = (u + 0.5) / reduction - 0.5``. A single-channel file becomes grey RGB; orientation tags are ignored, because
-    intrinsics refer to the stored pixels.
+    ``u' = (u + 0.5) / reduction - 0.5``. A single-channel file becomes grey RGB; orientation tags are ignored
+    (:mod:`gapdata.sources.orientation` says when they count).
 
     Returns:
         The image, or ``None`` where the bytes cannot be decoded.

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from gapdata.annotations.taxonomy import EMPTY_LABEL_MAP, LABEL_MAP_NAME, LabelMap, read_label_map
 from gapdata.errors import UsageError
+from gapdata.files.image_tags import jpeg_without_metadata
 from gapdata.geometry.camera import Intrinsics
 from gapdata.geometry.lens import Lens
 from gapdata.object_store import ObjectPath
@@ -231,7 +232,7 @@ class ScanNetScan:
             return None
         with naming_scene(self.scene_id):
             data = self.sens.color_bytes(frame)
-        return data if is_color_jpeg(data) else None
+        return jpeg_without_metadata(data) if is_color_jpeg(data) else None
 
     def depth(self, frame: int) -> NDArray[np.uint16]:
         with naming_scene(self.scene_id):

@@ -1,0 +1,64 @@
+"""Frames of a camera that was held another way up: which of two images its calibration is of, and how one becomes the
+other.
+
+Pixels are stored as they lie on the sensor, and an orientation tag asks viewers to turn them. Calibrations are mostly
+of the pixels as they lie, so a tag is left out; where one says that it is of the turned image, colour is turned, and
+depth that lies as colour does.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixel = TypeVar("Pixel", np.uint8, np.uint16)
+UPRIGHT = 1
+FIRST_THAT_SWAPS_SIDES = 5
+
+
+def turned(image: NDArray[Pixel], orientation: int) -> NDArray[Pixel]:
+    """An image (H, W, ...) as a viewer shows it that follows its tag, 1 to 8 (Exif 2.32, tag 274): (W, H, ...) from 5
+    on."""
+    if orientation == UPRIGHT:
+        return image
+    if orientation >= FIRST_THAT_SWAPS_SIDES:
+        image = np.swapaxes(image, 0, 1)
+        orientation = {5: 1, 6: 2, 7: 3, 8: 4}[orientation]
+    mirrored, upside_down = orientation in (2, 3), orientation in (3, 4)
+    return np.ascontiguousarray(image[:: -1 if upside_down else 1, :: -1 if mirrored else 1])
+
+
+def turned_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """(width, height) of the turned image."""
+    return size[::-1] if orientation >= FIRST_THAT_SWAPS_SIDES else size
+
+
+def is_of_turned(
+    size: tuple[int, int], orientation: int, stated: tuple[int, int] | None, centre: tuple[float, float]
+) -> bool:
+    """Whether a calibration is of the turned image: by the size that it states or, where it states none, by its
+    principal point, which lies near the middle of one of the two.
+
+    Args:
+        size: (width, height) of the pixels as they lie.
+        orientation: the tag.
+        stated: (width, height) of the calibration's images.
+        centre: its principal point (cx, cy), pixels.
+    """
+    upright = turned_size(size, orientation)
+    if upright == size:
+        return False
+    if stated is not None:
+        return stated == upright
+    return 2 * _off_centre(upright, centre) < _off_centre(size, centre)
+
+
+def same_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two (width, height) have one aspect ratio, to a pixel."""
+    return abs(size[0] * other[1] - size[1] * other[0]) <= max(*size, *other)
+
+
+def _off_centre(size: tuple[int, int], centre: tuple[float, float]) -> float:
+    return sum(abs(at / side - 0.5) for at, side in zip(centre, size, strict=True))
