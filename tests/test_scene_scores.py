@@ -125,10 +125,14 @@ def test_an_unreadable_answer_is_worth_nothing_and_counted_by_reason() -> None:
         "pointmap is not three finite numbers": 1,
     }
     assert scores.unparsable == 2
+    shifted = [point(0.004, 0, 1)]
+    assert pointmap.score(['{"pointmap": [0.0, 0.0, 1.0]}'], shifted, compat="gap").closeness == 1.0
+    assert pointmap.score(['{"pointmap": [0.0, 0.0, 1.0]}'], shifted).closeness == pytest.approx(0.996)
     theirs = pointmap.score(["?"], truths[:1], compat="gap")
     assert (theirs.unparsable, theirs.closeness) == (1, 0.0)
     assert math.isnan(theirs.label_accuracy)
     assert isinstance(pointmap.read_whole("?"), Unparsable)
+    assert isinstance(pointmap.read_whole(' \t```json\n{"pointmap": (1, 2, 3)}\n``` '), PointmapAnswer)
 
 
 def test_scores_agree_with_a_plain_computation_over_answers_of_every_kind() -> None:

@@ -13,15 +13,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from gapdata.geometry.boxes import EulerConvention, OrientedBox, euler_from_rotation, rotation_from_euler
 from gapdata.tasks.chat import Unparsable
 
 Compat = Literal["none", "gap"]
 """``none``: this project's scoring; ``gap``: the authors'."""
 
-SMALLEST_TRIANGLE = 1e-4
-"""m2: half a face. Their overlap (pytorch3d's ``box3d_overlap`` with its default eps) refuses a box with a smaller
-one, and their scripts count a refusal as no overlap."""
 MAX_BRACKETS = 64
 """Most opening brackets of a text that is parsed as Python: an answer has three."""
 AUTHORS_LISTS = {"detection-8": "detection-8", "detection-20": "detection-20", "detection-31": "detection-31-authors"}
@@ -31,12 +27,15 @@ WHY = {
     "pointmap": "The authors leave out answers that Python cannot read, from the truth as well, and compare with the "
     "truth rounded to centimetres.",
     "detection": "The authors read answers line by line, want an overlap above (not at) the threshold, read all "
-    "angles as intrinsic zxy whatever the data means, give thin boxes no overlap, and average over lists in which a "
-    'class that does not occur counts as 0, "lamp" counts twice and "towl" never matches.',
+    "angles as intrinsic zxy whatever the data means, compute overlaps with tolerances that change those of boxes "
+    "within 2.6 degrees of parallel, give thin boxes none, take sizes without their sign, and average over lists in "
+    'which a class that does not occur counts as 0, "lamp" counts twice and "towl" never matches.',
     "grounding": "The authors read angles as extrinsic zxy, turn the box into the aligned world and read its new "
-    "angles as intrinsic zxy, and give an answer that Python cannot read no overlap.",
-    "grounding_two_stage": "The authors take frame 0 where they cannot read one, read angles as extrinsic zxy, turn "
-    "the box into the aligned world and read its new angles as intrinsic zxy.",
+    "angles as intrinsic zxy, compute overlaps with tolerances that change those of boxes within 2.6 degrees of "
+    "parallel, and give an answer that Python cannot read no overlap.",
+    "grounding_two_stage": "The authors take frame 0 where they cannot read one and count negative ones from the end, "
+    "read angles as extrinsic zxy, turn the box into the aligned world and read its new angles as intrinsic zxy, and "
+    "compute overlaps with tolerances that change those of boxes within 2.6 degrees of parallel.",
     "captioning": "The authors report IoU 0.5 alone, leave METEOR out, and compare the answer with all that it holds, "
     "Markdown fences included.",
 }
@@ -67,17 +66,3 @@ def numbers(value: Any, count: int) -> tuple[float, ...] | None:
     except OverflowError:
         return None
     return floats if all(np.isfinite(item) for item in floats) else None
-
-
-def refused(box: OrientedBox) -> bool:
-    """Whether their overlap refuses a box: one of its faces is too small, or a number is none."""
-    if not (np.isfinite(box.size).all() and np.isfinite(box.center).all()):
-        return True
-    two_smallest = np.sort(np.abs(box.size))[:2]
-    return bool(two_smallest[0] * two_smallest[1] / 2 < SMALLEST_TRIANGLE)
-
-
-def reread(box: OrientedBox, written: EulerConvention, read: EulerConvention) -> OrientedBox:
-    """The box that comes out where angles are written in one convention and read in another."""
-    rotation = rotation_from_euler(euler_from_rotation(box.rotation, written), read)
-    return OrientedBox(center=box.center, size=box.size, rotation=rotation)

@@ -24,8 +24,9 @@ from gapdata.tasks.box_text import box_of
 from gapdata.tasks.chat import Unparsable
 from gapdata.tasks.detection import DetectionAnswer, TextBox, parse
 from gapdata.tasks.detection_compat import parse_lines
+from gapmodel.evaluation.authors_overlap import authors_iou, corners_of
 from gapmodel.evaluation.average_precision import average_precision
-from gapmodel.evaluation.compat import AUTHORS_LISTS, Compat, refused
+from gapmodel.evaluation.compat import AUTHORS_LISTS, Compat
 
 THRESHOLDS = (0.25, 0.5)
 LISTS = tuple(AUTHORS_LISTS)
@@ -147,11 +148,9 @@ def overlapped(
 ) -> list[ScoredView]:
     """All views with the IoU of each prediction with each true box, computed for all views together.
 
-    The authors read the three angles as intrinsic zxy, those of the truth too, and give thin boxes no overlap.
+    The authors' overlap (:mod:`gapmodel.evaluation.authors_overlap`) reads the angles as intrinsic zxy, those of the
+    truth too.
     """
-    reading: EulerConvention = "intrinsic_zxy" if compat == "gap" else convention
-    first = [oriented(box, reading) for boxes in predicted for box in boxes]
-    second = [oriented(box, reading) for boxes in true for box in boxes]
     shapes = [(len(p), len(t)) for p, t in zip(predicted, true, strict=True)]
     rows, columns, row, column = [], [], 0, 0
     for p, t in shapes:
@@ -160,10 +159,13 @@ def overlapped(
         row, column = row + p, column + t
     iou = np.zeros(0)
     if rows:
+        first, second = ([box for boxes in side for box in boxes] for side in (predicted, true))
         i, j = np.concatenate(rows), np.concatenate(columns)
-        iou = paired_iou(take(stack_boxes(first), i), take(stack_boxes(second), j))
-        if compat == "gap" and len(iou):
-            iou[np.array([refused(box) for box in first])[i] | np.array([refused(box) for box in second])[j]] = 0.0
+        if compat == "gap":
+            iou = authors_iou(*(corners_of([b.values for b in s])[at] for s, at in ((first, i), (second, j))))
+        else:
+            a, b = (stack_boxes([oriented(box, convention) for box in side]) for side in (first, second))
+            iou = paired_iou(take(a, i), take(b, j))
     ends = np.cumsum([p * t for p, t in shapes])
     return [
         ScoredView(predicted=tuple(p), true=tuple(t), overlap=iou[end - shape[0] * shape[1] : end].reshape(shape))

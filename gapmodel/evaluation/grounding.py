@@ -18,16 +18,17 @@ from typing import Any
 import numpy as np
 
 from gapdata.errors import ShardError
-from gapdata.geometry.boxes import EulerConvention, OrientedBox
+from gapdata.geometry.boxes import EulerConvention
 from gapdata.geometry.overlap import pairwise_iou
 from gapdata.records.expressions import Expression
 from gapdata.records.schema import Record
 from gapdata.tasks import grounding, grounding_box, grounding_frame
-from gapdata.tasks.box_text import box_of
+from gapdata.tasks.box_text import box_of, nine_numbers
 from gapdata.tasks.chat import Unparsable
 from gapdata.tasks.detection_compat import stripped
 from gapdata.tasks.targets import TargetBox, aligned_camera, camera_box, described
-from gapmodel.evaluation.compat import Compat, numbers, python_literal, refused, reread
+from gapmodel.evaluation.authors_overlap import authors_iou, corners_of
+from gapmodel.evaluation.compat import Compat, numbers, python_literal
 
 THRESHOLDS = (0.25, 0.5)
 
@@ -107,16 +108,23 @@ def two_stage(
 
 
 def chosen_frame(text: str, frames: int, *, compat: Compat = "none") -> int | Unparsable:
-    """The frame that a first answer names; the authors take frame 0 where they cannot read one."""
+    """The frame that a first answer names.
+
+    The authors take frame 0 from an answer that is no JSON and from one that has no ``frame``, and use what they find
+    as Python's index: a negative one counts from the end, ``true`` is 1, and what is no integer stops their script.
+    """
     if compat == "none":
         return grounding_frame.parse(text, frames)
     try:
         fields = json.loads(stripped(text))
-    except (ValueError, RecursionError):
+        named = "frame" in fields  # of a list and of a text too
+        frame = fields["frame"] if named else 0
+        inside = isinstance(frame, int) and -frames <= frame < frames
+    except json.JSONDecodeError:
         return 0
-    frame = fields.get("frame", 0) if isinstance(fields, dict) else None
-    inside = isinstance(frame, int) and not isinstance(frame, bool) and 0 <= frame < frames
-    return int(frame) if inside else Unparsable("frame is no position in the view")  # type: ignore[arg-type]
+    except (ValueError, TypeError, RecursionError):
+        return Unparsable("the authors' script stops here")
+    return frame % frames if inside else Unparsable("frame is no position in the view")
 
 
 def overlap(
@@ -136,10 +144,9 @@ def overlap(
     to_aligned = aligned_camera(record, frame)
     if item.aligned_box is None:
         raise ShardError(f"record {record.key}: object {item.object_id} has no aligned box", scene=record.scene_id)
-    moved = box_of(values, "extrinsic_zxy").transformed(to_aligned)
-    moved = reread(moved, "extrinsic_zxy", "intrinsic_zxy")
-    true = OrientedBox(center=np.array(item.aligned_box[:3]), size=np.array(item.aligned_box[3:]), rotation=np.eye(3))
-    return 0.0 if refused(moved) or refused(true) else float(pairwise_iou([moved], [true])[0, 0])
+    moved = nine_numbers(box_of(values, "extrinsic_zxy").transformed(to_aligned), "extrinsic_zxy")
+    true = (*item.aligned_box, 0.0, 0.0, 0.0)
+    return float(authors_iou(corners_of([moved]), corners_of([true]))[0])
 
 
 def summarise(results: Sequence[GroundingResult]) -> GroundingScores:
@@ -194,7 +201,9 @@ def _authors_box(text: str) -> grounding_box.BoxAnswer | Unparsable:
 def _authors_values(fields: Any) -> tuple[float, ...] | Unparsable:
     if isinstance(fields, Unparsable):
         return fields
-    values = numbers(fields.get("bbox_3d"), 9) if isinstance(fields, dict) else None
+    box = fields.get("bbox_3d") if isinstance(fields, dict) else None
+    # They add lists to what they slice from the box, which stops at a tuple.
+    values = numbers(box, 9) if isinstance(box, list) else None
     return Unparsable("bbox_3d is not nine finite numbers") if values is None else values
 
 

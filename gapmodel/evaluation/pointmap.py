@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from gapdata.annotations.categories import normalised
 from gapdata.geometry.overlap import FAR
+from gapdata.tasks.box_text import rounded
 from gapdata.tasks.chat import Unparsable
 from gapdata.tasks.detection_compat import stripped
 from gapdata.tasks.pointmap import PointmapAnswer, parse
@@ -46,10 +47,12 @@ def score(
     """Score model texts (or answers that are already parsed) against the truth of the same questions.
 
     The error of an answer is the Euclidean distance of its point; a label counts where the question has one, compared
-    without regard to case and surrounding space. The authors' reading takes the first line that mentions the key, and
-    compares no labels.
+    without regard to case and surrounding space. The authors' reading takes the first line that mentions the key, the
+    truth from the rounded text, and compares no labels.
     """
     parsed = [read(answer, compat) for answer in answers]
+    if compat == "gap":
+        truths = [as_written(truth) for truth in truths]
     found = point_errors(parsed, truths)
     errors = found[np.isfinite(found)]
     labelled = [truth.label for truth in truths if truth.label is not None and compat == "none"]
@@ -77,7 +80,14 @@ def read(answer: str | PointmapAnswer, compat: Compat = "none") -> PointmapAnswe
 
 def read_whole(answer: str) -> PointmapAnswer | Unparsable:
     """The authors' reading for the points of a scene: the whole answer as one Python literal."""
-    return _point(python_literal(stripped(answer)))
+    # White space first, and not line breaks alone, as for single answers.
+    return _point(python_literal(stripped(answer.strip())))
+
+
+def as_written(truth: PointmapAnswer) -> PointmapAnswer:
+    """The truth as the answer of its question has it: to centimetres."""
+    x, y, z = rounded(truth.point)
+    return replace(truth, point=(x, y, z))
 
 
 def point_errors(

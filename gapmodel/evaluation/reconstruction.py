@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.geometry.overlap import FAR
-from gapdata.tasks.box_text import rounded
 from gapdata.tasks.pointmap import PointmapAnswer
 from gapmodel.evaluation import pointmap
 from gapmodel.evaluation.compat import Compat
@@ -69,7 +68,7 @@ def score(
     for scene, answer, truth in zip(scenes, answers, truths, strict=True):
         read = pointmap.read_whole(answer) if compat == "gap" and isinstance(answer, str) else pointmap.read(answer)
         point = np.clip(read.point, -FAR, FAR) if isinstance(read, PointmapAnswer) else None
-        true = np.array(rounded(truth.point) if compat == "gap" else truth.point)
+        true = np.array((pointmap.as_written(truth) if compat == "gap" else truth).point)
         by_scene.setdefault(scene, []).append((point, true))
     found, unanswered = [], []
     for scene, pairs in by_scene.items():
