@@ -5,8 +5,19 @@ from __future__ import annotations
 import argparse
 import re
 
+from gapdata.choices import did_you_mean
 from gapdata.errors import UsageError
 from gapdata.storage import Location, location
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that says what a wrong choice may have meant; its subcommands are such parsers, too."""
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        if action.choices is not None and value not in action.choices:
+            known = [str(choice) for choice in action.choices]
+            problem = f"invalid choice: {value!r} ({did_you_mean(value, known)}choose from {', '.join(known)})"
+            raise argparse.ArgumentError(action, problem)
 
 
 def place(text: str) -> Location:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gapdata import __version__
-from gapdata.argument_types import duration, place, positive, size
+from gapdata.argument_types import Parser, duration, place, positive, size
 from gapdata.completion import add_completion
 from gapdata.errors import GapDataError, UsageError, describe_refusal
 
@@ -59,7 +59,7 @@ def run_command(program: str, options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="gapdata", description="Raw RGB-D scans in, training-ready WebDataset shards out.", allow_abbrev=False
     )
     parser.add_argument("--version", action="version", version=f"gapdata {__version__}")

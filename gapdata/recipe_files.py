@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+from gapdata.choices import did_you_mean
 from gapdata.errors import UsageError
 
 
@@ -48,5 +49,7 @@ def recipe_file(recipe: Path | None) -> Path | None:
     if alone and recipe.name.removesuffix(".toml") in known:
         return manifests_folder() / f"{recipe.name.removesuffix('.toml')}.toml"
     raise UsageError(
-        "recipe does not exist", path=recipe, cure=f"name a TOML file, or one that comes along: {', '.join(known)}"
+        "recipe does not exist",
+        path=recipe,
+        cure=f"{did_you_mean(recipe.stem, known)}name a TOML file, or one that comes along: {', '.join(known)}",
     )

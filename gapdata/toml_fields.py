@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import sys
 import tomllib
 import types
@@ -11,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
+from gapdata.choices import check_choice, near_names
 from gapdata.errors import UsageError
 from gapdata.files.text import decode_text
 
@@ -52,6 +52,17 @@ def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
         before = found.get(name)
         found[name] = _merged(before, value) if isinstance(before, dict) and isinstance(value, dict) else value
     return found
+
+
+def refuse_unknown_choices(choices: Mapping[str, tuple[Any, Collection[str]]], path: object) -> None:
+    """Raise :class:`UsageError` for the first field whose value is none of those that it may have.
+
+    Args:
+        choices: by the field's name, its value and what it may be.
+        path: of the recipe.
+    """
+    for name, (value, known) in choices.items():
+        check_choice(f"recipe field {name}", value, known, path=path)
 
 
 def refuse_broken_rules(rules: Mapping[str, bool], path: object) -> None:
@@ -118,7 +129,7 @@ def _coerced(value: Any, hint: Any, where: str, path: object) -> Any:
 
 
 def _unknown(name: str, known: Collection[str], path: object, prefix: str) -> UsageError:
-    near = difflib.get_close_matches(name, known, n=1)
+    near = near_names(name, known, 1)
     meant = f"did you mean {prefix}{near[0]}? " if near else ""
     other = "" if prefix or near or path is None else "; or is this a recipe for another command?"
     return UsageError(

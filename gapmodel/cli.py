@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from gapdata import __version__
-from gapdata.argument_types import pixel
+from gapdata.argument_types import Parser, pixel
 from gapdata.cli import run_command
 from gapdata.completion import add_completion
 from gapdata.errors import UsageError
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="gapmodel", description="Look inside a trained model.", allow_abbrev=False)
+    parser = Parser(prog="gapmodel", description="Look inside a trained model.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"gapmodel {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     text = "Draw, for one record, the gate map of every level and what a patch attends to in the geometry encoder."

@@ -13,9 +13,10 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
+from gapdata.choices import SPLITS
 from gapdata.errors import UsageError
 from gapdata.geometry.boxes import EulerConvention
-from gapdata.records.schema import Record, record_from_json
+from gapdata.records.schema import VIEW_KINDS, Record, record_from_json
 from gapdata.seeding import generator_for
 from gapdata.shards.order import RecordOrder
 from gapdata.shards.reader import ShardReader
@@ -33,8 +34,6 @@ from gapmodel.training.dense import dense_targets
 from gapmodel.training.mixture import StreamOrder, Visit
 from gapmodel.training.recipe import DataRecipe, Stream
 from gapmodel.training.view_cache import ViewCache
-
-SPLITS, VIEWS = ("train", "val", "test", "unknown"), ("clip", "scene", "around")
 
 
 class Records(Protocol):
@@ -75,7 +74,7 @@ def _contents(reader: Records) -> str:
     """How many records of which split and view there are, for a message."""
     if not hasattr(reader, "select"):
         return f"{len(reader)} others"
-    kinds = [(split, view) for split in SPLITS for view in VIEWS]
+    kinds = [(split, view) for split in SPLITS for view in VIEW_KINDS]
     counts = {kind: len(reader.select(split=kind[0], view=kind[1])) for kind in kinds}
     return ", ".join(f"{counts[kind]} {kind[1]} ({kind[0]})" for kind in kinds if counts[kind]) or "none"
 

@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import initialization as init
 
+from gapdata.choices import check_choice
 from gapdata.errors import UsageError
 
 Grids = Sequence[tuple[int, int]]
@@ -180,8 +181,7 @@ class FusionLevel(nn.Module):
 
     def __init__(self, strategy: str, geometry_dim: int, merger_dim: int, hidden_size: int, merge: int) -> None:
         super().__init__()
-        if strategy not in STRATEGIES:
-            raise UsageError(f"fusion strategy {strategy!r} is unknown", cure=f"choose from {', '.join(STRATEGIES)}")
+        check_choice("fusion strategy", strategy, STRATEGIES)
         self.merger = GeometryMerger(geometry_dim, merger_dim, hidden_size, merge)
         self.fuse = STRATEGIES[strategy](hidden_size)
 
@@ -207,8 +207,8 @@ def fusion_streams(fusion: str | Mapping[str, str], levels: int, deepstack: int)
     if isinstance(fusion, str):
         streams = dict.fromkeys([*known[: min(levels, deepstack + 1) - 1], FINAL], fusion)
     else:
-        if unknown := sorted(set(fusion) - set(known)):
-            raise UsageError(f"unknown visual streams {', '.join(unknown)}", cure=f"choose from {', '.join(known)}")
+        for name in fusion:
+            check_choice("visual stream", name, known)
         streams = {name: fusion[name] for name in known if name in fusion}
     if len(streams) != levels:
         raise UsageError(

@@ -37,6 +37,7 @@ from transformers.models.qwen3_vl.modeling_qwen3_vl import (
     Qwen3VLPreTrainedModel,
 )
 
+from gapdata.choices import check_choice
 from gapdata.errors import UsageError
 from gapmodel.checkpoints import load_geometry
 from gapmodel.frozen import EncoderByReference
@@ -54,7 +55,8 @@ class GapConfig(Qwen3VLConfig):
 
     ``merger_dim`` is the width inside the geometry mergers, by default the language model's. ``geometry_weights`` and
     ``geometry_fingerprint`` say where the weights of a frozen encoder are when a checkpoint refers to them instead of
-    holding them (:mod:`gapmodel.frozen`).
+    holding them (:mod:`gapmodel.frozen`). ``taught`` lists the tasks of all training stages so far; ``None`` where
+    nobody says.
     """
 
     model_type = "gap_qwen3_vl"
@@ -64,6 +66,7 @@ class GapConfig(Qwen3VLConfig):
     merger_dim: int | None = None
     geometry_weights: str | None = None
     geometry_fingerprint: str | None = None
+    taught: list[str] | None = None
 
 
 @dataclass
@@ -116,8 +119,8 @@ class GapModel(GapPreTrainedModel, Qwen3VLModel):
         Raises:
             UsageError: a part does not exist.
         """
-        if unknown := sorted(set(parts) - set(PARTS)):
-            raise UsageError(f"unknown model parts {', '.join(unknown)}", cure=f"choose from {', '.join(PARTS)}")
+        for part in parts:
+            check_choice("model part", part, PARTS)
         for part in PARTS:
             self.get_submodule(part).requires_grad_(part not in parts)
         self.train(self.training)

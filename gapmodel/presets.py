@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gapdata.errors import UsageError
+from gapdata.choices import check_choice
 from gapmodel.modeling import GapConfig
 
 QWEN_TOKENS = {
@@ -93,8 +93,7 @@ def preset(name: str, *, token_ids: Mapping[str, int] = QWEN_TOKENS, **changes: 
     Raises:
         UsageError: there is no such preset.
     """
-    if name not in PRESETS:
-        raise UsageError(f"preset {name!r} is unknown", cure=f"choose from {', '.join(PRESETS)}")
+    check_choice("preset", name, PRESETS)
     chosen = dict(PRESETS[name])
     text = chosen.pop("text") | changes.pop("text", {})
     vision = chosen.pop("vision") | {"out_hidden_size": text["hidden_size"]} | changes.pop("vision", {})

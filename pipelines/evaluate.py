@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Ask a model the held-out questions of a build and score its answers, our way and the authors'.
 
-python pipelines/evaluate.py --shards BUILD --model DIR [--split val] [--task pointmap,detection,...|all] [--limit N]
-[--out DIR] [--workers N] [--compat both|none|gap] [--json]
+python pipelines/evaluate.py --shards BUILD --model DIR [--split val] [--task pointmap,detection,...|all]
+[--limit N] [--out DIR] [--workers N] [--compat both|none|gap] [--json]
 
 Predictions and report are kept in --out; the same command goes on where it was stopped. Run it as it is, under
 `ray job submit`, or under torchrun.
@@ -14,6 +14,7 @@ import argparse
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from _entry import examples, find_packages, parse, run
@@ -21,7 +22,9 @@ from _entry import examples, find_packages, parse, run
 
 def arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    from gapdata.argument_types import Parser, positive
+
+    parser = Parser(
         description="Score a model on held-out scenes.",
         epilog=examples("evaluate.py", "--shards {0}shards --model {0}runs/stage2"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -40,19 +43,22 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--split", default="val", help="split of the records to ask about (default: val)")
     parser.add_argument(
         "--task",
-        default="all",
         metavar="NAMES",
         help="pointmap, detection, grounding, grounding_two_stage, captioning, several with commas, or all that the "
-        "split has questions for (default)",
+        "split has questions for (default: of these, what the model was taught)",
     )
     parser.add_argument(
-        "--limit", type=int, metavar="N", help="at most N questions of each task, spread over the scenes"
+        "--limit", type=positive, metavar="N", help="at most N questions of each task, spread over the scenes"
     )
     parser.add_argument(
-        "--batch-size", type=int, default=32, metavar="N", help="questions answered at once (default: 32)"
+        "--batch-size", type=positive, default=32, metavar="N", help="questions answered at once (default: 32)"
     )
     parser.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="processes that answer, on Ray (default: this one alone)"
+        "--workers",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="processes that answer, on Ray (default: 1, this one)",
     )
     parser.add_argument(
         "--compat",
@@ -76,11 +82,15 @@ def main() -> None:
     from gapmodel.evaluation.predictions import settle
     from gapmodel.evaluation.report import as_dict, as_markdown, as_table
     from gapmodel.evaluation.run import asking_as_trained, belongings, model_data_recipe, score_directory
+    from gapmodel.evaluation.tasks import choose_tasks, not_asked, untaught_note
     from gapmodel.evaluation.workers import Job, answer, answer_on_ray, torchrun_share, wait_for_all
     from gapmodel.model_directory import model_directory
+    from gapmodel.training.taught import taught_tasks
 
     reader = ShardReader(options.shards)
+    reader.select(split=options.split)  # a split that no build has is refused before anything is asked
     directory = model_directory(options.model).resolve()
+    choice = choose_tasks(options.task, taught_tasks(directory))
     askings = {task: asking_as_trained(model_data_recipe(directory, task), options.split) for task in TASKS}
     belongs = belongings(directory, reader, askings.__getitem__)
     name = hashlib.sha256(json.dumps(belongs, sort_keys=True).encode()).hexdigest()[:8]
@@ -90,11 +100,14 @@ def main() -> None:
         shards=str(options.shards) if "://" in options.shards else os.path.abspath(options.shards),
         out=out,
         askings=askings,
-        tasks=tuple(options.task.split(",")),
+        tasks=choice.tasks,
+        optional=choice.optional,
         limit=options.limit,
         batch_size=options.batch_size,
     )
     questions = job.questions(reader)
+    asked = [task.task for task in questions]
+    remarks = tuple(filter(None, (not_asked(choice, asked, options.split), untaught_note(choice, asked))))
     settle(out, belongs)
     share = torchrun_share()
     if share is None and options.workers > 1:
@@ -104,7 +117,7 @@ def main() -> None:
     if share is not None and share[0]:
         return
     wait_for_all(questions, out)
-    results = score_directory(reader, questions, out, options.seed)
+    results = replace(score_directory(reader, questions, out, options.seed), taught=choice.taught, remarks=remarks)
     write_atomically(out / "report.json", (json.dumps(as_dict(results), indent=2) + "\n").encode())
     write_atomically(out / "report.md", as_markdown(results, options.compat).encode())
     print(json.dumps(as_dict(results)) if options.json else f"{as_table(results, options.compat)}\n\nkept in {out}")

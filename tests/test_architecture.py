@@ -16,6 +16,7 @@ from conftest import REPOSITORY
 ORDER = [
     "errors",
     "counting",
+    "choices",
     "seeding",
     "files",
     "recipe_files",

@@ -71,7 +71,7 @@ def test_each_wording_gives_its_published_question(wording: str) -> None:
 
 
 def test_an_unknown_wording_is_refused() -> None:
-    with pytest.raises(UsageError, match="wording 'vgllm' is unknown; choose from consistent, gap, vgllm_v1, vgllm_v2"):
+    with pytest.raises(UsageError, match=r"wording 'vgllm' is unknown; did you mean vgllm_v2\? choose from consistent"):
         detection.render(make_record(), wording="vgllm")
 
 

@@ -107,7 +107,10 @@ def test_levels_go_to_the_streams_that_are_named() -> None:
         ("deepstack.1", "add"),
         ("final", "gated"),
     ]
-    with pytest.raises(UsageError, match=r"unknown visual streams deepstack\.3; choose from deepstack\.0"):
+    with pytest.raises(
+        UsageError,
+        match=r"visual stream 'deepstack\.3' is unknown; did you mean deepstack\.2",
+    ):
         fusion_streams({"deepstack.3": "add"}, 1, 3)
     with pytest.raises(UsageError, match="gives 2 levels for the visual streams final"):
         fusion_streams({"final": "add"}, 2, 3)

@@ -123,7 +123,7 @@ def test_frozen_parts_get_no_gradient_and_stay_in_evaluation_mode() -> None:
 
 def test_an_unknown_part_cannot_be_frozen() -> None:
     with pytest.raises(
-        UsageError, match="unknown model parts vggt; choose from visual, language_model, geometry, fusion"
+        UsageError, match="model part 'vggt' is unknown; choose from visual, language_model, geometry, fusion"
     ):
         make_model().model.freeze(["vggt"])
 

@@ -343,11 +343,11 @@ def test_a_field_that_does_not_exist_is_refused_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("data.task=singing", "data.task must be one of pointmap, detection"),
-        ("data.wording=vgllm", "data.wording must be one of consistent, gap, vgllm_v1, vgllm_v2"),
+        ("data.task=singing", "data.task 'singing' is unknown; choose from pointmap, detection"),
+        ("data.wording=vgllm", "data.wording 'vgllm' is unknown"),
         ("data.marks=10", r"data.marks must lie in 1\.\.9, above 1 only with stored prompts"),
         ("train.steps=-1", "train.steps must not be negative, train.epochs and train.batch_size be at least 1"),
-        ("mixture.boxes.task=singing", "mixture.boxes.task must be one of pointmap, detection"),
+        ("mixture.boxes.task=singing", "mixture.boxes.task 'singing' is unknown; choose from pointmap, detection"),
         ("mixture.boxes.tasks=detection", r"recipe has no field 'mixture\.boxes\.tasks'"),
         ("mixture.boxes.weight=0", r"mixture\.\*\.weight must be positive"),
         ("mixture.boxes=detection", r"recipe field 'mixture\.boxes' is a section; write \[mixture\.boxes\]"),

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal, get_args
 
+from gapdata.choices import check_choice
 from gapdata.errors import UsageError
 from gapdata.files.text import decode_text
 from gapdata.recipe_files import manifests_folder
@@ -65,9 +66,7 @@ def evaluation_class(label: str, evaluation: EvaluationList) -> str | None:
     Raises:
         UsageError: there is no such evaluation list.
     """
-    if evaluation not in get_args(EvaluationList):
-        known = ", ".join(get_args(EvaluationList))
-        raise UsageError(f"evaluation list {evaluation!r} is unknown", cure=f"choose from {known}")
+    check_choice("evaluation list", evaluation, get_args(EvaluationList))
     classes = category_list(evaluation)
     name = normalised(label)
     found = name if name in classes else embodiedscan_name(name)

@@ -9,11 +9,11 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 from gapdata.annotations.scene_annotations import SceneAnnotations
 from gapdata.atomic import write_atomically
+from gapdata.choices import SPLITS, did_you_mean, near_names
 from gapdata.engine.build import ShardTask
 from gapdata.engine.estimate import expected_bytes
 from gapdata.engine.executors import Executor
@@ -77,7 +77,7 @@ def choose_scenes(
     """
     missing = [scene for scene in scenes if scene not in dataset.scene_ids]
     if missing:
-        shown = get_close_matches(missing[0], dataset.scene_ids, n=3) or list(dataset.scene_ids[:3])
+        shown = near_names(missing[0], dataset.scene_ids) or list(dataset.scene_ids[:3])
         raise UsageError(
             f"has no scene {', '.join(missing)}",
             path=dataset.root,
@@ -88,8 +88,13 @@ def choose_scenes(
     chosen = [scene for scene in chosen if split is None or known_splits[scene] == split]
     chosen = chosen if limit is None else chosen[:limit]
     if not chosen:
-        known = ", ".join(sorted(set(known_splits.values()))) or "none"
-        raise UsageError(f"has no scene of split {split!r}", path=dataset.root, cure=f"its scenes are of: {known}")
+        known = sorted(set(known_splits.values()))
+        meant = "" if split in SPLITS else did_you_mean(split, sorted({*SPLITS, *known}))
+        raise UsageError(
+            f"has no scene of split {split!r}",
+            path=dataset.root,
+            cure=f"{meant}its scenes are of: {', '.join(known) or 'none'}",
+        )
     return tuple(chosen)
 
 

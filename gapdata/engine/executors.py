@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+from gapdata.choices import unknown_choice
 from gapdata.engine.build import ShardTask, build_shard
 from gapdata.errors import UsageError
 from gapdata.runtime.cores import available_cores
@@ -169,4 +170,4 @@ def make_executor(name: str, workers: int | None = None) -> Executor:
         from gapdata.engine.ray_executor import RayExecutor
 
         return RayExecutor(workers)
-    raise UsageError(f"executor {name!r} is unknown", cure=f"choose from {', '.join(EXECUTORS)}")
+    raise unknown_choice("executor", name, EXECUTORS)

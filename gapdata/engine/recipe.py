@@ -13,7 +13,7 @@ from typing import Any
 
 from gapdata.recipe_files import recipe_file
 from gapdata.storage import Location
-from gapdata.toml_fields import read_toml, refuse_broken_rules
+from gapdata.toml_fields import read_toml, refuse_broken_rules, refuse_unknown_choices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +207,11 @@ def check_ranges(recipe: Recipe, path: Location | None) -> None:
     Raises:
         UsageError: a value is out of range.
     """
+    choices = {
+        "objects.source": (recipe.objects.source, ("mesh", "embodiedscan")),
+        "instances.route": (recipe.instances.route, ("rendered", "projected")),
+    }
+    refuse_unknown_choices(choices, path)
     width, height = recipe.frames.image_size
     checks = {
         "frames.image_size must be two multiples of 16 from 32 to 8192": all(
@@ -241,8 +246,6 @@ def check_ranges(recipe: Recipe, path: Location | None) -> None:
         and 2 * (recipe.around.reach // recipe.around.interval) <= 99,
         "around.enabled needs scene_views.enabled: they choose its frames": recipe.scene_views.enabled
         or not recipe.around.enabled,
-        "objects.source must be mesh or embodiedscan": recipe.objects.source in ("mesh", "embodiedscan"),
-        "instances.route must be rendered or projected": recipe.instances.route in ("rendered", "projected"),
         "prompts.per_view must lie in 0..255 (a mask has 8 bits)": 0 <= recipe.prompts.per_view <= 255,
         "prompts.per_object must be at least 1": recipe.prompts.per_object >= 1,
         "prompts.border must lie in 0..255 and prompts.spacing be at least 0": 0 <= recipe.prompts.border <= 255

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from gapdata.choices import did_you_mean
+
 TASKS = ("recons", "det", "scanrefer1", "scanrefer2", "scanrefer", "scan2cap")
 HELP = "Write a build as JSON and images that GAP-MLLM's and VG-LLM's own loaders read, and build-shards reads back."
 NOTES = (
@@ -44,7 +46,8 @@ def _tasks(text: str) -> tuple[str, ...]:
     named = tuple(name for name in text.split(",") if name)
     unknown = [name for name in named if name not in TASKS]
     if unknown or not named:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of {', '.join(TASKS)}")
+        meant = did_you_mean(unknown[0], TASKS) if unknown else ""
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of {', '.join(TASKS)}; {meant}".rstrip("; "))
     return named
 
 

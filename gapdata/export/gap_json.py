@@ -30,6 +30,7 @@ from typing import Any
 from gapdata.annotations.conversation import TASKS
 from gapdata.annotations.json_list import JsonList
 from gapdata.atomic import atomic_file, write_atomically
+from gapdata.choices import SPLITS, check_choice
 from gapdata.errors import ShardError, UsageError
 from gapdata.export.items import Item, record_items, without_file
 from gapdata.export.posed_images import PosedImages
@@ -43,7 +44,6 @@ from gapdata.tasks.wordings import Wording
 
 FORMAT = "gap-json"
 MANIFEST, REPORT, ANNOTATIONS = "export.json", "report.json", "annotations"
-SPLITS = ("train", "val", "test", "unknown")
 NATIVE_WIDTH = 1296
 """Of ScanNet's colour images, in pixels: their cross was made for these."""
 FILE_NAMES: Mapping[str, str] = {
@@ -79,9 +79,8 @@ def export_build(
         UsageError: the build holds no record of the split, a task is unknown, or the folder holds something else.
         ShardError: the build is damaged, or a name in it is none.
     """
-    unknown = sorted(set(request.tasks) - set(TASKS))
-    if unknown or not request.tasks:
-        raise UsageError(f"task {', '.join(unknown)!r} is unknown", cure=f"choose from {', '.join(TASKS)}")
+    for task in request.tasks or ("",):
+        check_choice("task", task, TASKS)
     reader = ShardReader(request.build)
     chosen = reader.select(split=request.split)
     if not chosen:

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gapdata.errors import UsageError
+from gapdata.choices import check_choice
 from gapdata.geometry.camera import transform
 
 EulerConvention = Literal["extrinsic_zxy", "intrinsic_zxy"]
@@ -139,6 +139,4 @@ def _axis_rotation(angle: NDArray[np.float64], axis: int) -> NDArray[np.float64]
 
 
 def _check_convention(convention: str) -> None:
-    if convention not in get_args(EulerConvention):
-        known = ", ".join(get_args(EulerConvention))
-        raise UsageError(f"Euler convention {convention!r} is unknown", cure=f"choose from {known}")
+    check_choice("Euler convention", convention, get_args(EulerConvention))

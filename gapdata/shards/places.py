@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gapdata.choices import SPLITS, check_choice
 from gapdata.errors import ShardError
+from gapdata.records.schema import VIEW_KINDS
 from gapdata.shards.index import INDEX_NAME, index_batches
 from gapdata.storage import Location
 
@@ -147,11 +149,16 @@ class RecordPlaces:
         return None
 
     def selected(self, *, split: str | None, view: str | None) -> NDArray[np.int64]:
-        """Positions of the records of a split and a kind of view, ascending."""
+        """Positions of the records of a split and a kind of view, ascending; none where the build has none of them.
+
+        Raises:
+            UsageError: no build has such a split or view.
+        """
         wanted = np.ones(len(self), dtype=bool)
-        for column, text in (("split", split), ("view", view)):
+        for column, text, known in (("split", split, SPLITS), ("view", view, VIEW_KINDS)):
             names, codes = self._filters[column]
             if text is not None:
+                check_choice(column, text, tuple(dict.fromkeys((*known, *names.texts))), path=self.path.parent)
                 wanted &= codes == names.code(text)
         return np.flatnonzero(wanted)
 

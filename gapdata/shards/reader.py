@@ -57,7 +57,11 @@ class ShardReader:
 
     def select(self, *, split: str | None = None, view: str | None = None) -> list[int]:
         """Positions of the records of a split (``train``, ``val``, ...) and of a kind of view (``clip``, ``scene``,
-        ...)."""
+        ...).
+
+        Raises:
+            UsageError: no build has such a split or view.
+        """
         return self._places.selected(split=split, view=view).tolist()
 
     def counts(self, name: str) -> NDArray[np.int32]:

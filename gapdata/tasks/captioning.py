@@ -14,7 +14,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.errors import ShardError, UsageError
+from gapdata.choices import check_choice
+from gapdata.errors import ShardError
 from gapdata.records.expressions import Expression
 from gapdata.records.schema import Record, ViewObject
 from gapdata.tasks.box_text import rounded
@@ -66,8 +67,7 @@ def asked_point(record: Record, item: ViewObject, point: CaptionPoint, boxes: Ta
         ShardError: the record has no such box of the object.
         UsageError: ``point`` is unknown.
     """
-    if point not in get_args(CaptionPoint):
-        raise UsageError(f"caption point {point!r} is unknown", cure=f"choose from {', '.join(get_args(CaptionPoint))}")
+    check_choice("caption point", point, get_args(CaptionPoint))
     if point == "truth":
         return camera_box(record, item, 0, boxes).center
     if item.proposal is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from gapdata.annotations.categories import background
-from gapdata.errors import UsageError
+from gapdata.choices import check_choice
 from gapdata.records.schema import Record, ViewObject
 
 MissingLabel = Literal["label", "drop"]
@@ -21,10 +21,7 @@ def object_label(item: ViewObject, taxonomy: str | None = None, missing: Missing
     Raises:
         UsageError: ``missing`` is unknown.
     """
-    if missing not in get_args(MissingLabel):
-        raise UsageError(
-            f"missing_label {missing!r} is unknown", cure=f"choose from {', '.join(get_args(MissingLabel))}"
-        )
+    check_choice("missing_label", missing, get_args(MissingLabel))
     if taxonomy is None:
         return item.label
     return item.labels.get(taxonomy, item.label if missing == "label" else None)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gapdata.errors import UsageError
+from gapdata.choices import unknown_choice
 from gapdata.geometry.boxes import EulerConvention
 from gapdata.records.expressions import Expression, conversations, descriptions
 from gapdata.records.schema import Record
@@ -128,5 +128,5 @@ def _asker(record: Record, task: str, options: QuestionOptions) -> Callable[[Exp
         "captioning": lambda item: captioning.render(record, item, point=options.caption_point, boxes=boxes),
     }
     if task not in askers:
-        raise UsageError(f"task {task!r} is unknown", cure=f"choose from {', '.join(TASKS)}")
+        raise unknown_choice("task", task, TASKS)
     return askers[task]

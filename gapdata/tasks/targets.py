@@ -7,7 +7,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.errors import ShardError, UsageError
+from gapdata.choices import check_choice
+from gapdata.errors import ShardError
 from gapdata.geometry.boxes import OrientedBox
 from gapdata.records.expressions import Expression
 from gapdata.records.schema import Record, ViewObject
@@ -66,8 +67,7 @@ def camera_box(record: Record, item: ViewObject, frame: int, boxes: TargetBox = 
         ShardError: the record has no such frame, or no aligned box of the object.
         UsageError: ``boxes`` is unknown.
     """
-    if boxes not in get_args(TargetBox):
-        raise UsageError(f"boxes {boxes!r} are unknown", cure=f"choose from {', '.join(get_args(TargetBox))}")
+    check_choice("boxes", boxes, get_args(TargetBox))
     if boxes == "aligned":
         to_aligned = aligned_camera(record, frame)
         if item.aligned_box is None:

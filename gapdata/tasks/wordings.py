@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from gapdata.errors import UsageError
+from gapdata.choices import check_choice
 from gapdata.geometry.boxes import EulerConvention
 
 Wording = Literal["consistent", "gap", "vgllm_v1", "vgllm_v2"]
@@ -26,8 +26,7 @@ def convention_of(wording: Wording, convention: EulerConvention | None = None) -
     Raises:
         UsageError: there is no such wording.
     """
-    if wording not in WORDINGS:
-        raise UsageError(f"wording {wording!r} is unknown", cure=f"choose from {', '.join(WORDINGS)}")
+    check_choice("wording", wording, WORDINGS)
     if convention is not None:
         return convention
     return "intrinsic_zxy" if wording == "vgllm_v2" else "extrinsic_zxy"

@@ -6,13 +6,13 @@ and not by the number of views. Views share frames; each frame is fused once.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gapdata.choices import near_names
 from gapdata.errors import UsageError
 from gapdata.geometry.camera import transform
 from gapdata.records.schema import Record
@@ -51,7 +51,7 @@ def scene_positions(build: Location, scene_id: str) -> list[int]:
     found = [place for place, name in enumerate(scenes) if name == scene_id]
     if not found:
         known = list(dict.fromkeys(scenes))
-        near = difflib.get_close_matches(scene_id, known, n=3, cutoff=0.6) or known[:3]
+        near = near_names(scene_id, known) or known[:3]
         raise UsageError(
             f"has no scene {scene_id!r}", path=build, cure=f"it has {len(known)} scenes, among them {', '.join(near)}"
         )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gapdata.choices import near_names
 from gapdata.engine.plan import planned_fingerprint
 from gapdata.errors import UsageError
 from gapdata.records.schema import Record
@@ -125,7 +125,7 @@ def _position(reader: ShardReader, key: str) -> int:
     else:
         # A build may have a million records: only those of the named scene, or the scenes, are compared.
         known = of_scene or list(scene_ids(reader.build))
-        near = difflib.get_close_matches(key if of_scene else key.split("-")[0], known, n=3, cutoff=0.5)
+        near = near_names(key if of_scene else key.split("-")[0], known)
         if near and not of_scene:
             near = [next(name for name in reader.keys if name.startswith(f"{scene}-")) for scene in near]
         cure = f"did you mean {', '.join(near)}?" if near else f"keys look like {', '.join(reader.keys[:3])}"

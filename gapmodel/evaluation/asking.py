@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from gapdata.choices import check_choice
 from gapdata.engine.views import around_key
-from gapdata.errors import UsageError
 from gapdata.records.expressions import Expression, descriptions
 from gapdata.records.schema import Record
 from gapdata.tasks import captioning, detection, grounding, grounding_box, grounding_frame, pointmap
@@ -81,8 +81,7 @@ def held_out(reader: Records, asking: Asking, task: str, limit: int | None = Non
         UsageError: the task is unknown.
         ShardError: a record cannot be read or contradicts itself.
     """
-    if task not in TASKS:
-        raise UsageError(f"task {task!r} is unknown", cure=f"choose from {', '.join(TASKS)}")
+    check_choice("task", task, TASKS)
     records = {index: _known(without_images(reader, index), asking, task) for index in positions(reader, asking, task)}
     if task == "pointmap":
         asked = [item for index, record in records.items() for item in _pointmap(index, record, asking)]

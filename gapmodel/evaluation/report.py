@@ -26,6 +26,10 @@ TITLES = {
 }
 
 
+NONE = "n/a"
+"""A figure that there is none of."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """Rows of text under a header; a row of one cell is a heading."""
@@ -46,6 +50,8 @@ def as_dict(results: Evaluation) -> dict[str, Any]:
     found["intervals"] = {name: {k: list(v) for k, v in task.intervals.items()} for name, task in tasks}
     found["left_out"] = {name: task.left_out for name, task in tasks}
     found["notes"] = {name: _notes(task) for name, task in tasks}
+    found["taught"] = None if results.taught is None else list(results.taught)
+    found["remarks"] = list(results.remarks)
     return found
 
 
@@ -56,7 +62,7 @@ def as_table(results: Evaluation, columns: Columns = "both") -> str:
         if isinstance(task.ours, DetectionScores):
             parts.append(_text(class_table(task, columns)))
     parts += [f"{TITLES[task.task]}: {note}" for task in results.tasks.values() for note in _notes(task)]
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *results.remarks])
 
 
 def as_markdown(results: Evaluation, columns: Columns = "both") -> str:
@@ -66,6 +72,7 @@ def as_markdown(results: Evaluation, columns: Columns = "both") -> str:
         if isinstance(task.ours, DetectionScores):
             parts += ["## Detection by class", _markdown(class_table(task, columns))]
     notes = [f"- {TITLES[task.task]}: {note}" for task in results.tasks.values() for note in _notes(task)]
+    notes += [f"- {remark}" for remark in results.remarks]
     return "\n\n".join([*parts, *(["## Notes", "\n".join(notes)] if notes else [])]) + "\n"
 
 
@@ -83,11 +90,11 @@ def summary(results: Evaluation, columns: Columns = "both") -> Table:
             if ours:
                 row += [figure.text(), _interval(figure, task)]
             if gap:
-                row.append(theirs[figure.name].text() if figure.name in theirs else "n/a")
+                row.append(theirs[figure.name].text() if figure.name in theirs else NONE)
             row.append(constant[figure.name].text() if figure.name in constant else "")
             rows.append(tuple(row))
         rows += [(f"  not asked: {reason}", str(count)) for reason, count in task.left_out.items()]
-    return Table(header=(*header, "constant answer"), rows=tuple(rows))
+    return _without_empty_columns(Table(header=(*header, "constant answer"), rows=tuple(rows)))
 
 
 def class_table(task: TaskResult, columns: Columns = "both") -> Table:
@@ -111,7 +118,15 @@ def class_table(task: TaskResult, columns: Columns = "both") -> Table:
             if theirs is not None:
                 row.append(_percent(theirs.by_class[limit].get(label, Counts()).f1))
         rows.append(tuple(row))
-    return Table(header=tuple(header), rows=tuple(rows))
+    return _without_empty_columns(Table(header=tuple(header), rows=tuple(rows)))
+
+
+def _without_empty_columns(table: Table) -> Table:
+    """The table without columns that have nothing to say about any row, such as a constant answer's to captioning."""
+    said = [any(row[at] not in ("", NONE) for row in table.rows if len(row) > at) for at in range(len(table.header))]
+    kept = [at for at, something in enumerate(said) if something or not at or not table.rows]
+    rows = tuple(tuple(row[at] for at in kept if at < len(row)) for row in table.rows)
+    return Table(header=tuple(table.header[at] for at in kept), rows=rows)
 
 
 def _interval(figure: Figure, task: TaskResult) -> str:
@@ -163,4 +178,4 @@ def _plain(value: Any) -> Any:
 
 
 def _percent(value: float) -> str:
-    return "n/a" if math.isnan(value) else f"{100 * value:.1f}"
+    return NONE if math.isnan(value) else f"{100 * value:.1f}"

@@ -39,6 +39,10 @@ class Evaluation:
     split: str
     tasks: dict[str, TaskResult] = field(default_factory=dict)
     predictions: tuple[dict[str, str], ...] = ()
+    taught: tuple[str, ...] | None = None
+    """The tasks of the model's training, where something says them."""
+    remarks: tuple[str, ...] = ()
+    """About the choice of tasks: what was not asked, and what was although it was not taught."""
 
     @property
     def pointmap(self) -> PointmapScores | None:

@@ -28,8 +28,8 @@ from gapmodel.evaluation.scoring import score_task
 from gapmodel.model_directory import load_model
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.processing import GapProcessor
-from gapmodel.training.export import RECIPE_FILE
 from gapmodel.training.recipe import DataRecipe
+from gapmodel.training.taught import RECIPE_FILE
 
 MODEL_FILES = ("config.json", "*.safetensors", "gap_processor.json", "tokenizer.json")
 BASELINE_RECORDS = 2000
@@ -105,16 +105,19 @@ def evaluate(
     return score(reader, questions, answerer.texts, seed)
 
 
-def asked_tasks(reader: Records, askings: Askings, tasks: Sequence[str], limit: int | None = None) -> list[HeldOut]:
-    """The questions of several tasks; with ``all`` among them, of every task that the split has questions for.
+def asked_tasks(
+    reader: Records, askings: Askings, tasks: Sequence[str], limit: int | None = None, *, optional: bool = False
+) -> list[HeldOut]:
+    """The questions of several tasks; with ``all`` among them of every task, and then, or if they are ``optional``, of
+    those that the split has questions for.
 
     Raises:
-        UsageError: the split has nothing to ask for a task that was named, or for any.
+        UsageError: the split has nothing to ask for a task that must be asked, or for any.
     """
-    named = TASKS if "all" in tasks else tasks
+    named, optional = (TASKS, True) if "all" in tasks else (tasks, optional)
     found = [held_out(reader, askings(task), task, limit) for task in named]
     empty = [task for task in found if not task.asked]
-    if empty and ("all" not in tasks or len(empty) == len(found)):
+    if empty and (not optional or len(empty) == len(found)):
         reasons = (
             ", ".join(sorted({reason for task in empty for reason in task.left_out})) or "no such record or prompt"
         )

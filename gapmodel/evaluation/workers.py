@@ -40,10 +40,12 @@ class Job:
     tasks: tuple[str, ...]
     limit: int | None
     batch_size: int
+    optional: bool = False
+    """Tasks without questions are left out rather than refused."""
 
     def questions(self, reader: ShardReader) -> list[HeldOut]:
         """All questions, the same in every process."""
-        return asked_tasks(reader, self.askings.__getitem__, self.tasks, self.limit)
+        return asked_tasks(reader, self.askings.__getitem__, self.tasks, self.limit, optional=self.optional)
 
 
 def answer(job: Job, share: tuple[int, int], local_rank: int | None = None) -> None:

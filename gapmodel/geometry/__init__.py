@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gapdata.errors import UsageError
+from gapdata.choices import check_choice
 from gapmodel.geometry.base import GeometryEncoder
 from gapmodel.geometry.tiny import TinyGeometryEncoder
 from gapmodel.geometry.vggt import VGGT
@@ -24,8 +24,7 @@ def build_geometry_encoder(config: Mapping[str, Any]) -> GeometryEncoder:
     """
     options = dict(config)
     name = options.pop("name", None)
-    if name not in ENCODERS:
-        raise UsageError(f"geometry encoder {name!r} is unknown", cure=f"choose from {', '.join(ENCODERS)}")
+    check_choice("geometry encoder", name, ENCODERS)
     encoder = ENCODERS[name](**options)
     encoder.config = dict(config)
     return encoder

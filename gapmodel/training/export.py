@@ -19,8 +19,7 @@ from gapmodel.training.distributed import Ranks
 from gapmodel.training.learner import Learner
 from gapmodel.training.recipe import TrainingRecipe
 from gapmodel.training.refused_writes import unwritten
-
-RECIPE_FILE = "recipe.json"
+from gapmodel.training.taught import RECIPE_FILE, taught_after
 
 
 def export(learner: Learner, processor: GapProcessor, recipe: TrainingRecipe, directory: Path, ranks: Ranks) -> None:
@@ -52,6 +51,7 @@ def save_model(
     temporary, previous = (directory.with_name(f".{directory.name}.{end}") for end in ("tmp", "old"))
     for leftover in (temporary, previous):
         shutil.rmtree(leftover, ignore_errors=True)
+    model.config.taught = taught_after(recipe, model.config.taught)
     try:
         model.save_pretrained(str(temporary))
         processor.save_pretrained(temporary)

@@ -12,12 +12,13 @@ from gapdata.errors import UsageError
 from gapdata.geometry.boxes import EulerConvention
 from gapdata.prompts.marks import MAX_MARKS
 from gapdata.recipe_files import recipe_file
+from gapdata.records.schema import VIEW_KINDS
 from gapdata.tasks.captioning import CaptionPoint
 from gapdata.tasks.labels import MissingLabel
 from gapdata.tasks.questions import TASKS
 from gapdata.tasks.targets import TargetBox
 from gapdata.tasks.wordings import WORDINGS
-from gapdata.toml_fields import from_mapping, read_toml, refuse_broken_rules
+from gapdata.toml_fields import from_mapping, read_toml, refuse_broken_rules, refuse_unknown_choices
 from gapmodel.processing import ProcessorConfig
 
 CONVENTIONS = get_args(EulerConvention)
@@ -241,17 +242,22 @@ def check_training_recipe(recipe: TrainingRecipe, path: Path | None = None) -> N
 
 
 def _check_data(data: DataRecipe, where: str, path: Path | None) -> None:
+    choices = {
+        "task": (data.task, TASKS),
+        "view": (data.view, VIEW_KINDS),
+        "prompts": (data.prompts, ("stored", "sampled")),
+        "wording": (data.wording, WORDINGS),
+        "convention": (data.convention or CONVENTIONS[0], CONVENTIONS),
+        "missing_label": (data.missing_label, get_args(MissingLabel)),
+        "space": (data.space, ("metric", "image")),
+        "boxes": (data.boxes, get_args(TargetBox)),
+        "caption_point": (data.caption_point, get_args(CaptionPoint)),
+    }
+    refuse_unknown_choices({f"{where}.{name}": item for name, item in choices.items()}, path)
     checks = {
-        f"{where}.task must be one of {', '.join(TASKS)}": data.task in TASKS,
-        f"{where}.prompts must be stored or sampled": data.prompts in ("stored", "sampled"),
-        f"{where}.wording must be one of {', '.join(WORDINGS)}": data.wording in WORDINGS,
-        f"{where}.convention must be extrinsic_zxy, intrinsic_zxy or empty": data.convention in ("", *CONVENTIONS),
-        f"{where}.missing_label must be label or drop": data.missing_label in get_args(MissingLabel),
         f"{where}.space must be metric, or image (for detection, and for pointmap with sampled prompts)": (
             data.space == "metric" or (data.space == "image" and (data.task == "detection" or _samples_prompts(data)))
         ),
-        f"{where}.boxes must be aligned or oriented": data.boxes in get_args(TargetBox),
-        f"{where}.caption_point must be truth or proposal": data.caption_point in get_args(CaptionPoint),
         f"{where}.marks must lie in 1..{MAX_MARKS}, above 1 only with stored prompts": (
             data.marks == 1 or (1 < data.marks <= MAX_MARKS and data.prompts == "stored")
         ),

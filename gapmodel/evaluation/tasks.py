@@ -1,0 +1,96 @@
+"""Which tasks an evaluation asks: those that were named, or those that the model was taught, and why not the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gapdata.choices import unknown_choice
+from gapdata.errors import UsageError
+from gapdata.tasks.questions import TASKS as TRAINED
+from gapmodel.evaluation.asking import TASKS
+from gapmodel.training.taught import task_name
+
+ALL = "all"
+ANY = "conversation"
+"""What other people ask may be any task, so a model that was trained on it is asked everything."""
+NEEDS = {"grounding_two_stage": ("grounding_frame", "grounding_box")}
+"""What must have been taught for a task, where that is not the task alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskChoice:
+    """The tasks to ask; ``optional``: those that the split has no questions for are left out rather than refused."""
+
+    tasks: tuple[str, ...]
+    optional: bool
+    taught: tuple[str, ...] | None = None  # None where nothing says
+
+    @property
+    def untaught(self) -> tuple[str, ...]:
+        """Tasks that are not asked because the model was not taught them."""
+        return tuple(task for task in TASKS if self.optional and task not in self.tasks)
+
+    def without_questions(self, asked: Sequence[str]) -> tuple[str, ...]:
+        """Tasks that would be asked, had the split questions for them."""
+        return tuple(task for task in self.tasks if task not in asked)
+
+
+def choose_tasks(named: str | None, taught: Sequence[str] | None) -> TaskChoice:
+    """The tasks that a command line means.
+
+    Args:
+        named: what it says: tasks with commas between them, ``all``, or ``None``, which takes those that were taught.
+        taught: the tasks of the model's training; ``None`` where nothing says.
+
+    Raises:
+        UsageError: a task is unknown or has no score, or the model was taught nothing that can be evaluated.
+    """
+    known = None if taught is None else tuple(taught)
+    if named is not None:
+        tasks = tuple(dict.fromkeys(name.strip() for name in named.split(",") if name.strip()))
+        for task in tasks or ("",):
+            _check(task)
+        everything = ALL in tasks
+        return TaskChoice(tasks=TASKS if everything else tasks, optional=everything, taught=known)
+    tasks = TASKS if known is None else tuple(task for task in TASKS if is_taught(task, known))
+    if not tasks:
+        raise UsageError(
+            f"the model was taught {', '.join(taught or ()) or 'nothing'}, and none of it can be evaluated",
+            cure=f"name what to ask anyway with --task: {', '.join(TASKS)}",
+        )
+    return TaskChoice(tasks=tasks, optional=True, taught=known)
+
+
+def is_taught(task: str, taught: Sequence[str]) -> bool:
+    """Whether a model that was taught these tasks can be expected to answer a task's questions."""
+    return ANY in taught or set(NEEDS.get(task, (task,))) <= set(taught)
+
+
+def not_asked(choice: TaskChoice, asked: Sequence[str], split: str) -> str:
+    """One line about the tasks that are not asked, and why; empty where all are."""
+    parts = []
+    if choice.untaught:
+        names = ", ".join(choice.untaught)
+        parts.append(f"{names} (not taught; --task {choice.untaught[0]} asks anyway)")
+    if choice.optional and (silent := choice.without_questions(asked)):
+        parts.append(f"{', '.join(silent)} (split {split} has no such questions)")
+    return f"not asked: {'; '.join(parts)}" if parts else ""
+
+
+def untaught_note(choice: TaskChoice, asked: Sequence[str]) -> str:
+    """One line about tasks that are asked although the model was not taught them; empty where there are none."""
+    taught = choice.taught
+    strange = [] if taught is None else [task for task in asked if not is_taught(task, taught)]
+    return f"asked though not taught: {', '.join(strange)} (taught: {', '.join(taught or ())})" if strange else ""
+
+
+def _check(task: str) -> None:
+    if task in (*TASKS, ALL):
+        return
+    trained = {name for base in TRAINED for name in (base, task_name(base, "image"))}
+    if task in trained:
+        raise UsageError(
+            f"task {task!r} can be trained, but has no score of its own", cure=f"choose from {', '.join((*TASKS, ALL))}"
+        )
+    raise unknown_choice("task", task, (*TASKS, ALL))

@@ -1,0 +1,45 @@
+"""Which tasks a model was taught: its configuration carries them, so they go with the weights into later stages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gapmodel.training.recipe import TrainingRecipe
+
+RECIPE_FILE = "recipe.json"
+
+
+def taught_after(recipe: TrainingRecipe, before: Sequence[str] | None) -> list[str]:
+    """The tasks that a model knows after a run of ``recipe``, sorted; ``before``: those it knew."""
+    return sorted({*(before or ()), *(task_name(stream.data.task, stream.data.space) for stream in recipe.streams)})
+
+
+def task_name(task: str, space: str = "metric") -> str:
+    """The name of what is taught: where things are in the image is another task than where they are in metres."""
+    return task if space == "metric" else f"{task} in the image"
+
+
+def taught_tasks(directory: Path) -> tuple[str, ...] | None:
+    """What the model at ``directory`` was taught; ``None`` where nothing says so, as for other people's checkpoints.
+
+    Models of earlier versions say it by the recipe of their last stage only.
+    """
+    config = _read(directory / "config.json")
+    if isinstance(config.get("taught"), list):
+        return tuple(str(name) for name in config["taught"])
+    recipe = _read(directory / RECIPE_FILE)
+    if "data" not in recipe:
+        return None
+    parts = recipe.get("mixture", {}).values() or [{}]
+    asked = [{"task": "pointmap"} | recipe["data"] | part for part in parts]
+    return tuple(sorted({task_name(str(data["task"]), str(data.get("space", "metric"))) for data in asked}))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    fields = json.loads(path.read_bytes())
+    return fields if isinstance(fields, dict) else {}
