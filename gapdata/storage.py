@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from gapdata.errors import UsageError
+from gapdata.files.folders import is_kind
 from gapdata.object_store import SCHEMES, ObjectFile, ObjectPath
 
 Location: TypeAlias = Path | ObjectPath
@@ -108,7 +109,7 @@ def subfolders(path: Location) -> list[Location]:
     if isinstance(path, ObjectPath):
         return [entry for entry, is_folder in path.entries() if is_folder]
     with os.scandir(path) as entries:
-        return sorted(path / entry.name for entry in entries if entry.is_dir())
+        return sorted(path / entry.name for entry in entries if is_kind(entry, folder=True))
 
 
 def remove_folder(path: Location) -> None:

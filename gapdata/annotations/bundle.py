@@ -26,6 +26,7 @@ from gapdata.annotations.scanrefer import Description, read_descriptions
 from gapdata.annotations.scene_annotations import Provenance, SceneAnnotations
 from gapdata.annotations.splits import SplitClaim
 from gapdata.errors import AnnotationError, UsageError
+from gapdata.files.folders import is_litter
 from gapdata.geometry.boxes import EulerConvention
 from gapdata.storage import Location, location
 
@@ -136,7 +137,7 @@ def _files(paths: Sequence[Location | str]) -> Iterable[Location]:
         path = location(named)
         try:
             is_folder = path.is_dir()
-            found = [entry for entry in path.iterdir() if entry.name.endswith(MASK_SUFFIX)] if is_folder else [path]
+            found = [entry for entry in path.iterdir() if _is_mask_file(entry.name)] if is_folder else [path]
         except OSError as error:
             raise AnnotationError(f"cannot be read: {error.strerror or error}", path=path) from error
         if not found:
@@ -146,6 +147,10 @@ def _files(paths: Sequence[Location | str]) -> Iterable[Location]:
                 raise UsageError("is named twice", path=file, cure="name every annotation file once")
             seen.add(absolute_text(file))
             yield file
+
+
+def _is_mask_file(name: str) -> bool:
+    return name.endswith(MASK_SUFFIX) and not is_litter(name)
 
 
 class _Gathering:

@@ -22,7 +22,7 @@ def advice(
         scene_ids: the scenes of the build.
         annotations: what was read of other people's files.
     """
-    lines = []
+    lines: list[str] = []
     if isinstance(dataset, ScanNetDataset):
         if annotations.splits is None and all(dataset.split(scene_id) == "unknown" for scene_id in scene_ids):
             names = ", ".join(SPLIT_FILES.values())
@@ -35,6 +35,7 @@ def advice(
                 f"note: no {LABEL_MAP_NAME} in or above {dataset.root}, so objects keep their raw names alone; "
                 "the evaluation lists need it"
             )
+    lines += [f"note: {dataset.root}/{name} is passed over: it {why}" for name, why in dataset.passed_over.items()]
     described = any(item.descriptions for item in annotations.scenes.values())
     if recipe.around.enabled and not described:
         lines.append(

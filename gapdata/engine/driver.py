@@ -36,6 +36,7 @@ from gapdata.engine.scene_builder import ANNOTATIONS_FOLDER
 from gapdata.engine.stopping import StopSignals
 from gapdata.engine.supervision import ShardResult, Supervisor, planned_frames
 from gapdata.errors import ShardError, UsageError
+from gapdata.files.order import natural_key
 from gapdata.object_store import ObjectPath
 from gapdata.shards.index import INDEX_NAME, read_commit, write_index
 from gapdata.shards.splits import SPLITS_NAME, write_splits
@@ -70,13 +71,16 @@ def choose_scenes(
     limit: int | None = None,
     splits: Mapping[str, str] | None = None,
 ) -> tuple[str, ...]:
-    """The scenes of a request, sorted; ``splits`` says which scenes there are and what for, the data set by default.
+    """The scenes of a request, in natural order; ``splits`` says which scenes there are and what for, by default the
+    data set.
 
     Raises:
         UsageError: a named scene does not exist, or nothing is left.
     """
     missing = [scene for scene in scenes if scene not in dataset.scene_ids]
     if missing:
+        if missing[0] in dataset.passed_over:
+            raise UsageError(dataset.passed_over[missing[0]], path=f"{dataset.root}/{missing[0]}")
         shown = near_names(missing[0], dataset.scene_ids) or list(dataset.scene_ids[:3])
         raise UsageError(
             f"has no scene {', '.join(missing)}",
@@ -84,7 +88,7 @@ def choose_scenes(
             cure=f"among its {len(dataset.scene_ids)} scenes: {', '.join(shown)}",
         )
     known_splits = {scene: dataset.split(scene) for scene in dataset.scene_ids} if splits is None else splits
-    chosen = [scene for scene in sorted(known_splits) if not scenes or scene in scenes]
+    chosen = [scene for scene in sorted(known_splits, key=natural_key) if not scenes or scene in scenes]
     chosen = [scene for scene in chosen if split is None or known_splits[scene] == split]
     chosen = chosen if limit is None else chosen[:limit]
     if not chosen:

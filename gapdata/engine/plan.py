@@ -15,6 +15,7 @@ from gapdata.atomic import write_atomically
 from gapdata.engine.recipe import Recipe, check_ranges
 from gapdata.engine.views import expected_around, plan_views
 from gapdata.errors import SourceError, UsageError
+from gapdata.files.order import natural_key
 from gapdata.geometry.camera import is_rigid
 from gapdata.sources.base import Dataset
 from gapdata.storage import Location
@@ -121,7 +122,7 @@ def make_plan(
     given = annotations or {}
     scenes = [
         _plan_scene(dataset, recipe, scene_id, given.get(scene_id, SceneAnnotations(scene_id=scene_id)))
-        for scene_id in sorted(scene_ids)
+        for scene_id in sorted(scene_ids, key=natural_key)
     ]
     shards: list[ShardPlan] = []
     per_shard = recipe.shards.scenes_per_shard

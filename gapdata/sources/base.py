@@ -172,7 +172,12 @@ class Dataset(Protocol):
 
     @property
     def scene_ids(self) -> tuple[str, ...]:
-        """All scenes, sorted."""
+        """All scenes, in natural order."""
+        ...
+
+    @property
+    def passed_over(self) -> Mapping[str, str]:
+        """Folders that may be scenes and are none here, by name, with the reason."""
         ...
 
     def split(self, scene_id: str) -> str:

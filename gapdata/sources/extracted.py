@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.errors import SourceError
+from gapdata.files.folders import in_any_case
 from gapdata.files.image_tags import jpeg_without_metadata, orientation_tag
 from gapdata.sources.base import Annotation
 from gapdata.sources.camera_files import (
@@ -31,6 +32,8 @@ from gapdata.sources.camera_files import (
     parse_intrinsics,
     parse_matrix,
 )
+from gapdata.sources.frame_files import list_frames
+from gapdata.sources.frame_names import MAX_FRAME_ID
 from gapdata.sources.images import (
     MAX_PIXELS,
     decode_color,
@@ -40,7 +43,7 @@ from gapdata.sources.images import (
     is_color_jpeg,
     reduce_image,
 )
-from gapdata.sources.layouts import MAX_FRAME_ID, Layout, list_frames
+from gapdata.sources.layouts import Layout
 from gapdata.sources.mask_archive import MaskArchive
 from gapdata.sources.orientation import UPRIGHT, is_of_turned, same_shape, turned, turned_size
 from gapdata.sources.pose_files import parse_pose, parse_trajectory
@@ -100,11 +103,8 @@ class ExtractedScan:
         self._texts = hashlib.sha256(layout.name.encode())
         self.files = list_frames(directory, layout, scene_id)
         frames = self.files.complete
-        if not frames:
-            counts = ", ".join(f"{len(names)} {kind}" for kind, names in self.files.kinds.items())
-            raise self._damage("has no complete frame", directory, cure=f"of each kind it has: {counts} files")
         named = layout.info or (layout.matrices or ("",))[0]
-        calibration_path = shared_intrinsics or directory / named
+        calibration_path = shared_intrinsics or in_any_case(directory, named)
         calibration = self._read_calibration(calibration_path)
         self.frame_count = self._span(calibration.frame_count)
         self.present = np.zeros(self.frame_count, dtype=bool)
@@ -216,11 +216,9 @@ class ExtractedScan:
         layout = self.layout
         if layout.matrices is None:
             return self._parsed(parse_intrinsics if layout.info is None else parse_info, path)
-        color, depth = (self._parsed(parse_matrix, self.path / name) for name in layout.matrices)
-        extrinsics = [
-            self._parsed(parse_pose, self.path / name) if (self.path / name).exists() else IDENTITY
-            for name in layout.extrinsics or ()
-        ]
+        color, depth = (self._parsed(parse_matrix, in_any_case(self.path, name)) for name in layout.matrices)
+        places = [in_any_case(self.path, name) for name in layout.extrinsics or ()]
+        extrinsics = [self._parsed(parse_pose, place) if os.path.lexists(place) else IDENTITY for place in places]
         try:
             registration = depth_to_color(extrinsics[0], extrinsics[1]) if extrinsics else IDENTITY
         except ValueError as error:

@@ -19,23 +19,38 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gapdata.errors import SourceError
+from gapdata.files.folders import by_lower_case, entries, is_kind, is_litter
 
-MAX_FRAME_ID = 200_000
-"""Almost two hours at 30 Hz; a larger number in a file's name is no raw index."""
-NUMBERED = re.compile(r"[^0-9]*([0-9]{1,19})")
+COLOR_ENDINGS = ("jpg", "jpeg", "png")
+DEPTH_ENDINGS = ("png", "pgm")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Naming:
-    """The files of one kind. ``pattern`` matches a whole file name and its one group the part that names the frame."""
+    """The files of one kind. ``pattern`` matches a file's name without its ending, and its one group the part that
+    names the frame; case does not count."""
 
     folder: str = ""  # below the scene's folder
-    pattern: str
+    pattern: str = r"(.+)"
+    endings: tuple[str, ...]
+
+    def frame_name(self, name: str) -> str | None:
+        """The part of a file's name that names its frame; ``None`` for another kind of file."""
+        stem, dot, ending = name.rpartition(".")
+        match = re.fullmatch(self.pattern, stem, re.IGNORECASE) if dot and ending.lower() in self.endings else None
+        return None if match is None else match[1]
+
+    @property
+    def said(self) -> str:
+        """What is looked for, for people."""
+        shape = self.pattern.replace(r"(\d+)", "NUMBER").replace("(.+)", "NAME").replace("\\", "")
+        endings = ", ".join(f".{ending}" for ending in self.endings[:-1])
+        ending = f"{endings} or .{self.endings[-1]}" if endings else f".{self.endings[-1]}"
+        return f"{self.folder}/{shape}{ending}" if self.folder else f"{shape}{ending}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,22 +70,27 @@ class Layout:
     extrinsics: tuple[str, str] | None = None  # of colour and depth; absent files are the identity
     info: str | None = None
     raw_indices: bool = True
-    """Whether numbers are raw indices by definition. Elsewhere names without usable numbers are counted in order."""
+    """Whether numbers are raw indices by definition. Elsewhere :mod:`gapdata.sources.frame_names` tells."""
+
+    def with_namings(self, change: Callable[[Naming], Naming]) -> Layout:
+        """The layout with every naming changed."""
+        pose = None if self.pose is None else change(self.pose)
+        return replace(self, color=change(self.color), depth=change(self.depth), pose=pose)
 
 
 OFFICIAL_EXPORT = Layout(
     name="official-export",
-    color=Naming(folder="color", pattern=r"(\d+)\.(?:jpg|jpeg|png)"),
-    depth=Naming(folder="depth", pattern=r"(\d+)\.(?:png|pgm)"),
-    pose=Naming(folder="pose", pattern=r"(\d+)\.txt"),
+    color=Naming(folder="color", pattern=r"(\d+)", endings=COLOR_ENDINGS),
+    depth=Naming(folder="depth", pattern=r"(\d+)", endings=DEPTH_ENDINGS),
+    pose=Naming(folder="pose", pattern=r"(\d+)", endings=("txt",)),
     matrices=("intrinsic/intrinsic_color.txt", "intrinsic/intrinsic_depth.txt"),
     extrinsics=("intrinsic/extrinsic_color.txt", "intrinsic/extrinsic_depth.txt"),
 )
 POSED_IMAGES = Layout(
     name="posed-images",
-    color=Naming(pattern=r"(\d+)\.jpg"),
-    depth=Naming(pattern=r"(\d+)\.png"),
-    pose=Naming(pattern=r"(\d+)\.txt"),
+    color=Naming(pattern=r"(\d+)", endings=("jpg", "jpeg")),
+    depth=Naming(pattern=r"(\d+)", endings=DEPTH_ENDINGS),
+    pose=Naming(pattern=r"(\d+)", endings=("txt",)),
     matrices=("intrinsic.txt", "depth_intrinsic.txt"),
 )
 FRAMES_25K = Layout(
@@ -82,9 +102,9 @@ FRAMES_25K = Layout(
 )
 SEVEN_SCENES = Layout(
     name="7-scenes",
-    color=Naming(pattern=r"frame-(\d+)\.color\.(?:jpg|jpeg|png)"),
-    depth=Naming(pattern=r"frame-(\d+)\.depth\.(?:pgm|png)"),
-    pose=Naming(pattern=r"frame-(\d+)\.pose\.txt"),
+    color=Naming(pattern=r"frame-(\d+)\.color", endings=COLOR_ENDINGS),
+    depth=Naming(pattern=r"frame-(\d+)\.depth", endings=DEPTH_ENDINGS),
+    pose=Naming(pattern=r"frame-(\d+)\.pose", endings=("txt",)),
     info="_info.txt",
 )
 
@@ -92,13 +112,16 @@ SEVEN_SCENES = Layout(
 def recognise(names: Iterable[str]) -> Layout | None:
     """The ScanNet layout of a folder with these entries, or ``None``. A folder whose camera files are missing is still
     recognised by its images, so that opening it can say what is missing."""
-    entries = frozenset(names)
-    if "_info.txt" in entries:
+    found = by_lower_case(name for name in names if not is_litter(name))
+    if "color" in found and "depth" in found:
+        layout = FRAMES_25K if not found.keys().isdisjoint(FRAMES_25K.matrices or ()) else OFFICIAL_EXPORT
+        if "_info.txt" in found and layout is OFFICIAL_EXPORT and "intrinsic" not in found:
+            layout = replace(layout, name="folders-info", matrices=None, extrinsics=None, info="_info.txt")
+        return layout.with_namings(lambda naming: replace(naming, folder=found.get(naming.folder, naming.folder)))
+    if "_info.txt" in found:
         return SEVEN_SCENES
-    if "color" in entries and "depth" in entries:
-        return FRAMES_25K if FRAMES_25K.matrices and entries.intersection(FRAMES_25K.matrices) else OFFICIAL_EXPORT
     for layout in (POSED_IMAGES, SEVEN_SCENES):
-        if any(re.fullmatch(layout.color.pattern, name) for name in entries):
+        if any(layout.color.frame_name(name) for name in found.values()):
             return layout
     return None
 
@@ -116,71 +139,6 @@ def find_frames(directories: Iterable[Path]) -> tuple[Path, Layout] | None:
     return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FrameFiles:
-    """The files of a scene, by frame id, as paths relative to its folder."""
-
-    color: Mapping[int, str]
-    depth: Mapping[int, str]
-    pose: Mapping[int, str] | None  # None where one trajectory has all poses
-
-    @property
-    def kinds(self) -> dict[str, Mapping[int, str]]:
-        """The maps by what they hold; poses only where they are files."""
-        return {"color": self.color, "depth": self.depth, **({"pose": self.pose} if self.pose is not None else {})}
-
-    @property
-    def complete(self) -> list[int]:
-        """Ids, ascending, of the frames of which nothing is missing."""
-        return sorted(set.intersection(*(set(names) for names in self.kinds.values())))
-
-    @property
-    def span(self) -> int:
-        """One more than the largest frame id of any kind."""
-        return 1 + max((frame for names in self.kinds.values() for frame in names), default=-1)
-
-    @property
-    def missing(self) -> dict[str, int]:
-        """Incomplete frames as notes, by what they lack."""
-        known = set().union(*(set(names) for names in self.kinds.values()))
-        counts = {f"frame_without_{kind}": len(known) - len(names) for kind, names in self.kinds.items()}
-        return {name: count for name, count in counts.items() if count}
-
-
-def list_frames(directory: Path, layout: Layout, scene_id: str) -> FrameFiles:
-    """Find a scene's frames by one listing of each folder.
-
-    Raises:
-        SourceError: a folder cannot be listed, two files name the same frame, or a number is no raw index.
-    """
-    namings = [naming for naming in (layout.color, layout.depth, layout.pose) if naming is not None]
-    listings = {folder: list_files(directory / folder, scene_id) for folder in {naming.folder for naming in namings}}
-    found: list[dict[str, list[str]]] = []
-    for naming in namings:
-        stems: dict[str, list[str]] = {}
-        for name in listings[naming.folder]:
-            match = re.fullmatch(naming.pattern, name)
-            if match is not None:
-                stems.setdefault(match[1], []).append(f"{naming.folder}/{name}" if naming.folder else name)
-        found.append(stems)
-    frame_of = _numbering(found[0], layout, directory, scene_id)
-    numbered = [_by_frame(stems, frame_of, directory, scene_id) for stems in found]
-    return FrameFiles(color=numbered[0], depth=numbered[1], pose=numbered[2] if layout.pose is not None else None)
-
-
-def list_files(folder: Path, scene_id: str) -> list[str]:
-    """The names of a folder's files, sorted.
-
-    Raises:
-        SourceError: it cannot be listed.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if entry.is_file())
-    except OSError as error:
-        raise SourceError(f"cannot be listed: {error.strerror}", path=folder, scene=scene_id) from error
-
-
 def listing_digest(directory: Path) -> str:
     """SHA-256 over the names and sizes of all files of a folder and of the folders in it, as far as they can be
     listed."""
@@ -188,59 +146,11 @@ def listing_digest(directory: Path) -> str:
     folders = [directory]
     for folder in folders:
         try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if entry.is_file():
-                        lines.append(f"{folder.name}/{entry.name} {entry.stat().st_size}")
-                    elif folder == directory and entry.is_dir():
-                        folders.append(Path(entry.path))
+            for entry in entries(folder):
+                if is_kind(entry, folder=False):
+                    lines.append(f"{folder.name}/{entry.name} {entry.stat().st_size}")
+                elif folder == directory and is_kind(entry, folder=True):
+                    folders.append(Path(entry.path))
         except OSError as error:
             lines.append(f"{folder.name}: {error.strerror}")
     return hashlib.sha256("\n".join(sorted(lines)).encode(errors="surrogateescape")).hexdigest()
-
-
-def _numbering(
-    color: Mapping[str, list[str]], layout: Layout, directory: Path, scene_id: str
-) -> Callable[[str], int | None]:
-    """How a stem becomes a frame id: its number, or where colour files have no usable ones its place in their order."""
-    numbers = [_number(stem) for stem in color]
-    usable = all(number is not None and number <= MAX_FRAME_ID for number in numbers)
-    if usable:
-        return _number
-    if layout.raw_indices:
-        largest = max(number for number in numbers if number is not None)
-        raise SourceError(
-            f"has a frame {largest}, raw indices end at {MAX_FRAME_ID}",
-            path=directory / layout.color.folder,
-            scene=scene_id,
-            cure="frames must be named by their raw index",
-        )
-    places = {stem: place for place, stem in enumerate(sorted(color))}
-    return places.get
-
-
-def _number(stem: str) -> int | None:
-    match = NUMBERED.fullmatch(stem)
-    return None if match is None else int(match[1])
-
-
-def _by_frame(
-    stems: Mapping[str, list[str]], frame_of: Callable[[str], int | None], directory: Path, scene_id: str
-) -> dict[int, str]:
-    files: dict[int, str] = {}
-    for stem, names in stems.items():
-        frame = frame_of(stem)
-        if frame is None or frame > MAX_FRAME_ID:
-            continue
-        others = [files[frame]] if frame in files else []
-        if len(names) + len(others) > 1:
-            first, second = sorted([*others, *names])[:2]
-            raise SourceError(
-                f"{first} and {second} name the same frame",
-                path=directory,
-                scene=scene_id,
-                frame=frame,
-                cure="remove one of them",
-            )
-        files[frame] = names[0]
-    return files

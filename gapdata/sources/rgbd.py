@@ -2,33 +2,43 @@
 
 A scene is a folder in one of these forms; the folder that the user names is a scene itself, or holds one a sub-folder:
 
-- ``color/ depth/ pose/``: one file each a frame, of equal names but for the ending. Colour (JPEG or PNG) may also lie
-  in ``rgb/``, ``image/`` or ``images/``, poses (16 numbers, camera to world, metres, OpenCV axes) in ``poses/``.
+- ``color/ depth/ pose/``: one file each a frame, of equal names or numbers but for the ending. Colour (JPEG, PNG, or
+  BMP, WebP or TIFF, which are encoded again) may also lie in ``rgb/``, ``image/`` or ``images/``, poses (camera to
+  world, metres, OpenCV axes; :func:`gapdata.sources.pose_files.parse_pose`) in ``poses/``.
 - ``color/ depth/`` and one file of all poses: ``trajectory.log`` (Redwood, Open3D), ``traj.txt``, ``trajectory.txt`` or
   ``poses.txt``, read by :func:`gapdata.sources.pose_files.parse_trajectory`.
 - ``results/frame000350.jpg``, ``results/depth000350.png`` and one file of all poses (Replica).
-- ``frame-000350.color.png``, ``.depth.png``, ``.pose.txt`` (7-Scenes).
-- one of the ScanNet layouts of :mod:`gapdata.sources.layouts`, with their own camera files.
+- ``frame-000350.color.png``, ``.depth.png``, ``.pose.txt`` (7-Scenes), or with ``_info.txt`` (ScanNet's C++ exporter,
+  3RScan, where they may lie in ``sequence/``).
+- one of the other ScanNet layouts of :mod:`gapdata.sources.layouts`, with their own camera files.
+
+Names of folders and endings count in any case; hidden files, what systems leave (:mod:`gapdata.files.folders`) and
+folders that may not be read are passed over. A scene is called what its folder is called where the user named it, also
+where that is a link.
 
 Depth is 16-bit PNG or PGM, z-depth in ``1 / depth_scale`` metres, 0 or far away where there is none, and of the same
-field of view as colour. The intrinsics file is one of ``INTRINSICS_NAMES``, in the scene's folder or in the one that
-the user named; :func:`gapdata.sources.camera_files.parse_intrinsics` says what may stand in it. Names such as
-``00350`` or ``frame350`` give the frame its raw index; where names have no such number (time stamps) frames are counted
-in the order of their names.
+field of view as colour. The intrinsics file is one of ``INTRINSICS_NAMES``, in
+the scene's folder or in the one that the user named; :func:`gapdata.sources.camera_files.parse_intrinsics` says what
+may stand in it. Names such as ``00350`` or ``frame350`` give the frame its raw index; other names (time stamps) are
+counted in their natural order, and paired by time where colour and depth have stamps of their own
+(:mod:`gapdata.sources.frame_names`).
 """
 
 from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
 from gapdata.errors import SourceError, UsageError
+from gapdata.files.folders import by_lower_case, entries, file_names, in_any_case, is_kind, is_litter
+from gapdata.files.order import natural_key
 from gapdata.sources.extracted import ExtractedScan
-from gapdata.sources.layouts import Layout, Naming, listing_digest, recognise
+from gapdata.sources.layouts import COLOR_ENDINGS, DEPTH_ENDINGS, Layout, Naming, listing_digest, recognise
 
 INTRINSICS_NAMES = (
     "intrinsics.json",
@@ -39,23 +49,30 @@ INTRINSICS_NAMES = (
     "cam_params.json",
     "camera-intrinsics.txt",
 )
-COLOR_FOLDERS = ("color", "rgb", "image", "images")
+COLOR_FOLDERS = ("color", "colour", "rgb", "image", "images", "colors", "colours")
+DEPTH_FOLDERS = ("depth", "depths")
 POSE_FOLDERS = ("pose", "poses")
 TRAJECTORY_NAMES = ("trajectory.log", "traj.txt", "trajectory.txt", "poses.txt")
-COLOR_PATTERN, DEPTH_PATTERN, POSE_PATTERN = r"(.+)\.(?:jpg|jpeg|png)", r"(.+)\.(?:png|pgm)", r"(.+)\.txt"
+SEQUENCE = "sequence"
+"""Where 3RScan keeps the frames of a scan, below its folder."""
+SHOWN = 6  # names of what lies in a folder without scenes
 URI = re.compile(r"[a-z][a-z0-9+]+:/")  # pathlib joins the two slashes
 EXPECTED = "expected color/, depth/ and pose/ (or trajectory.log), see `gapdata build-shards --help`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RgbdFolder:
-    """A folder of scenes without annotation; ``depth_units_per_metre`` overrides what intrinsics files say."""
+    """A folder of scenes without annotation; ``depth_units_per_metre`` overrides what intrinsics files say.
+
+    ``passed_over`` names sub-folders that may be scenes and are none here, with the reason.
+    """
 
     name: ClassVar[str] = "rgbd"
 
     root: Path
     scene_directories: Mapping[str, Path]
     depth_units_per_metre: float | None = None
+    passed_over: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def open(cls, root: str | os.PathLike[str], depth_units_per_metre: float | None = None) -> RgbdFolder:
@@ -72,15 +89,12 @@ class RgbdFolder:
         if not root.is_dir():
             raise UsageError("is no directory", path=root, cure="give a folder of RGB-D frames")
         root = root.absolute()
-        if recognise_rgbd(root) is not None:
-            directories = [root]
-        else:
-            directories = [entry for entry in sorted(root.iterdir()) if entry.is_dir() and recognise_rgbd(entry)]
+        directories, passed_over = _find_scenes(root)
         if not directories:
-            raise UsageError("holds no RGB-D frames", path=root, cure=EXPECTED)
+            raise UsageError("holds no RGB-D frames", path=root, cure=_what_lies_in(root, passed_over))
         scenes: dict[str, Path] = {}
-        for directory in directories:
-            scene_id = scene_name(directory)
+        for name, directory in directories.items():
+            scene_id = scene_name(Path(name) if name else root)
             if scene_id in scenes:
                 raise UsageError(
                     f"{scenes[scene_id].name} and {directory.name} would both be scene {scene_id}",
@@ -89,12 +103,15 @@ class RgbdFolder:
                 )
             scenes[scene_id] = directory
         return cls(
-            root=root, scene_directories=dict(sorted(scenes.items())), depth_units_per_metre=depth_units_per_metre
+            root=root,
+            scene_directories={scene: scenes[scene] for scene in sorted(scenes, key=natural_key)},
+            depth_units_per_metre=depth_units_per_metre,
+            passed_over=passed_over,
         )
 
     @property
     def scene_ids(self) -> tuple[str, ...]:
-        """All scenes, sorted."""
+        """All scenes, in natural order."""
         return tuple(self.scene_directories)
 
     def split(self, scene_id: str) -> str:
@@ -136,48 +153,108 @@ class RgbdFolder:
 
 
 def scene_name(directory: Path) -> str:
-    """The folder's name as a scene id: what would end a key in a shard, or a path, becomes an underscore."""
-    return re.sub(r"[^A-Za-z0-9_-]", "_", directory.resolve().name)
+    """The folder's name, as the user named it, as a scene id: what would end a key in a shard, or a path, becomes an
+    underscore. ``.`` and ``..`` are called what they lead to."""
+    named = directory if directory.name not in ("", "..") else directory.resolve()
+    return re.sub(r"[^A-Za-z0-9_-]", "_", unicodedata.normalize("NFC", named.name)) or "root"
+
+
+def _find_scenes(root: Path) -> tuple[dict[str, Path], dict[str, str]]:
+    """The folders of frames by their names (of the root, the empty one), and folders that were passed over.
+
+    Raises:
+        UsageError: the root cannot be listed.
+    """
+    try:
+        if recognise_rgbd(root) is not None:
+            return {"": root}, {}
+        with os.scandir(root) as found:
+            folders = sorted(
+                (entry for entry in found if is_kind(entry, folder=True)), key=lambda e: natural_key(e.name)
+            )
+    except OSError as error:
+        raise UsageError(f"cannot be listed: {error.strerror}", path=root) from error
+    directories: dict[str, Path] = {}
+    passed_over: dict[str, str] = {}
+    for entry in folders:
+        for place in (Path(entry.path), Path(entry.path, SEQUENCE)):
+            try:
+                is_scene = recognise_rgbd(place) is not None
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                is_scene = False
+                if not is_litter(entry.name):
+                    passed_over[entry.name] = f"cannot be listed: {error.strerror}"
+            if is_scene and is_litter(entry.name):
+                passed_over[entry.name] = "is hidden or a backup by its name"
+            elif is_scene:
+                directories[entry.name] = place
+            if is_scene:
+                break
+    return directories, passed_over
+
+
+def _what_lies_in(root: Path, passed_over: Mapping[str, str]) -> str:
+    """What to do about a folder without scenes."""
+    held = [entry.name + ("/" if is_kind(entry, folder=True) else "") for entry in entries(root)]
+    lies = f"; it holds {', '.join(held[:SHOWN])}{' ...' if len(held) > SHOWN else ''}" if held else "; it is empty"
+    return EXPECTED + lies + "".join(f"; {name} {reason}" for name, reason in passed_over.items())
 
 
 def recognise_rgbd(directory: Path) -> Layout | None:
     """The layout of a folder of frames, ``None`` where there are none. Which files are missing is said when it is
-    opened."""
-    names = frozenset(os.listdir(directory))
-    known = recognise(names)
-    if known is not None and known.info is not None and known.info not in names:
-        return replace(known, info=None)
+    opened.
+
+    Raises:
+        OSError: the folder cannot be listed.
+    """
+    names = by_lower_case(entry.name for entry in entries(directory))
+    known = recognise(names.values())
+    if known is not None and known.info is not None:
+        return known if known.info in names else replace(known, info=None)
     if known is not None and known.matrices is not None and _has_any(directory, known.matrices):
-        return known
-    color = next((name for name in COLOR_FOLDERS if name in names), None)
-    trajectory = next((name for name in TRAJECTORY_NAMES if name in names), None)
-    if color is not None and "depth" in names:
-        pose = next((name for name in POSE_FOLDERS if name in names), None)
+        return known if not known.color.folder else _of_any_names(known)
+    color, depth, pose, trajectory = (
+        next((names[name] for name in candidates if name in names), None)
+        for candidates in (COLOR_FOLDERS, DEPTH_FOLDERS, POSE_FOLDERS, TRAJECTORY_NAMES)
+    )
+    if color is not None and depth is not None:
         return Layout(
             name="color-depth-pose" if pose or not trajectory else "color-depth-trajectory",
-            color=Naming(folder=color, pattern=COLOR_PATTERN),
-            depth=Naming(folder="depth", pattern=DEPTH_PATTERN),
-            pose=Naming(folder=pose or POSE_FOLDERS[0], pattern=POSE_PATTERN) if pose or not trajectory else None,
+            color=Naming(folder=color, endings=COLOR_ENDINGS),
+            depth=Naming(folder=depth, endings=DEPTH_ENDINGS),
+            pose=Naming(folder=pose or POSE_FOLDERS[0], endings=("txt",)) if pose or not trajectory else None,
             trajectory=None if pose else trajectory,
             raw_indices=False,
         )
     if "results" in names and trajectory is not None:
         return Layout(
             name="results-trajectory",
-            color=Naming(folder="results", pattern=r"frame(\d+)\.(?:jpg|jpeg|png)"),
-            depth=Naming(folder="results", pattern=r"depth(\d+)\.(?:png|pgm)"),
+            color=Naming(folder=names["results"], pattern=r"frame(\d+)", endings=COLOR_ENDINGS),
+            depth=Naming(folder=names["results"], pattern=r"depth(\d+)", endings=DEPTH_ENDINGS),
             trajectory=trajectory,
         )
     return None
 
 
+def _of_any_names(layout: Layout) -> Layout:
+    """The layout with names that need not be raw indices, as ScanNet's own are."""
+    freed = layout.with_namings(lambda naming: Naming(folder=naming.folder, endings=naming.endings))
+    return replace(freed, raw_indices=False)
+
+
 def _has_any(directory: Path, names: tuple[str, ...]) -> bool:
-    return any((directory / name).is_file() for name in names)
+    return any(os.path.lexists(in_any_case(directory, name)) for name in names)
 
 
 def _intrinsics_file(scene_id: str, directory: Path, root: Path) -> Path:
     for folder in dict.fromkeys((directory, root)):
-        found = [path for name in INTRINSICS_NAMES if (path := folder / name).is_file()]
+        try:
+            names = by_lower_case(file_names(folder))
+        except OSError as error:
+            raise SourceError(f"cannot be listed: {error.strerror}", path=folder, scene=scene_id) from error
+        found = [folder / names[name] for name in INTRINSICS_NAMES if name in names]
         if len(found) > 1:
             problem = f"has both {found[0].name} and {found[1].name}"
             raise SourceError(problem, path=folder, scene=scene_id, cure="keep the one that belongs to the frames")

@@ -55,6 +55,8 @@ class ScanNetDataset:
     label_map: LabelMap
     frame_directories: Mapping[str, tuple[Location, ...]] = field(default_factory=dict)
     """Where else frames of a scene lie, the preferred one first."""
+    passed_over: Mapping[str, str] = field(default_factory=dict)
+    """Nothing: a folder with a scene's name is a scene, whatever is wrong with it."""
 
     @classmethod
     def open(cls, root: str | os.PathLike[str] | ObjectPath) -> ScanNetDataset:

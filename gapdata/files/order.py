@@ -1,0 +1,24 @@
+"""The order in which people count names: ``9.5`` before ``10.0``, ``cam0_2`` before ``cam0_10``."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+NUMBER = re.compile(r"(?:(?<![\s\S])-)?[0-9]+(?:\.[0-9]+)?")
+"""A number within a name; a minus counts only where the name begins with it, elsewhere it is a hyphen."""
+
+
+def split_name(name: str) -> tuple[list[str], list[str]]:
+    """The texts and the numbers of a name, in turn: there is one text more than there are numbers."""
+    return NUMBER.split(name), NUMBER.findall(name)
+
+
+def natural_key(name: str) -> tuple[tuple[str | Decimal, ...], str]:
+    """A key by which names sort as people count; equal numbers (``1``, ``01``) by their text. Exact for any number of
+    digits."""
+    texts, numbers = split_name(name)
+    parts: list[str | Decimal] = [texts[0]]
+    for number, text in zip(numbers, texts[1:], strict=True):
+        parts += [Decimal(number), text]
+    return tuple(parts), name

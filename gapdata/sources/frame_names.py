@@ -1,0 +1,165 @@
+"""Which names of colour, depth and pose files mean the same frame, and which number the frame gets.
+
+Exporters name files ``00350``, ``frame350``, ``cam0_350``, ``color_350`` beside ``depth_350``, or by time stamps of
+which no two are equal. A name is taken apart into texts and numbers; of each kind those that share their texts are
+frames, and the numbers in which they differ say which. Time stamps that differ between kinds are paired by
+:mod:`gapdata.sources.time_pairs`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TypeAlias
+
+from gapdata.files.order import natural_key, split_name
+from gapdata.sources.time_pairs import TimePairs, pair_by_time
+
+MAX_FRAME_ID = 200_000
+"""Almost two hours at 30 Hz; a larger number in a file's name is no raw index."""
+MAX_COUNTER = 10_000
+"""A number that all names share may be a camera or a sequence below this; a larger one is a date or a time."""
+SHAPES_TRIED = 8
+
+Name: TypeAlias = tuple[str, tuple[str, ...], tuple[str, ...]]  # the name, its texts, its numbers
+Identity: TypeAlias = tuple[Decimal, ...]  # the numbers by which a name differs from the others of its kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbering:
+    """What became of the names (without endings) of every kind."""
+
+    frames: Mapping[str, Mapping[str, int]]  # kind -> name -> frame id
+    pairs: Mapping[str, TimePairs] = field(default_factory=dict)  # kind -> how it was paired by time, where it was
+
+    def left_out(self, kind: str, names: Iterable[str]) -> list[str]:
+        """Of these names of a kind, those of no frame, as people count."""
+        return sorted((name for name in names if name not in self.frames[kind]), key=natural_key)
+
+
+def number_frames(kinds: Mapping[str, Sequence[str]]) -> Numbering:
+    """Give the files of all kinds their frames; the first kind (colour) says which frames there are.
+
+    A frame gets its raw index where one number of at most ``MAX_FRAME_ID`` names it, else its place in the natural
+    order of the first kind's names.
+
+    Args:
+        kinds: names without endings by kind, each name once.
+
+    Raises:
+        ValueError: a kind has two sets of names that could be the frames.
+    """
+    taken = {kind: [_taken_apart(name) for name in names] for kind, names in kinds.items()}
+    first, *others = taken
+    frames = _of_one_number(taken[first]) or _of_main_shape(taken[first])
+    if not frames:
+        return _by_words(kinds)
+    places = _differing(frames, [_of_main_shape(taken[kind]) for kind in others])
+    known = {name: _identity(numbers, places) for name, _, numbers in frames}
+    raw = _are_raw_indices(frames, places)
+    frame_of = {identity: place for place, identity in enumerate(sorted(set(known.values())))}
+    if raw:
+        frame_of = {identity: int(identity[0]) for identity in known.values()}
+    numbered = {first: {name: frame_of[identity] for name, identity in known.items()}}
+    pairs: dict[str, TimePairs] = {}
+    for kind in others:
+        found, at = _fitting(taken[kind], frame_of.keys(), frames[0], places)
+        identities = {name: _identity(numbers, at) for name, _, numbers in found}
+        numbered[kind] = {name: frame_of[identity] for name, identity in identities.items() if identity in frame_of}
+        if raw:
+            whole = {name: str(found[0]) for name, found in identities.items() if len(found) == 1}
+            numbered[kind] = {name: int(number) for name, number in whole.items() if _is_raw_index(number)}
+            continue
+        paired = pair_by_time(_stamps(frames, places), _stamps(found, at))
+        if paired is not None and len(numbered[kind]) < len(found):
+            pairs[kind] = paired
+            numbered[kind] |= {name: numbered[first][partner] for name, partner in paired.partners.items()}
+    return Numbering(frames=numbered, pairs=pairs)
+
+
+def _taken_apart(name: str) -> Name:
+    texts, numbers = split_name(name)
+    return name, tuple(texts), tuple(numbers)
+
+
+def _of_one_number(names: Sequence[Name]) -> list[Name]:
+    """All names, where each holds exactly one number, another one, whatever texts are around it; else none."""
+    told = {Decimal(numbers[0]) for _, _, numbers in names if len(numbers) == 1}
+    return list(names) if len(told) == len(names) else []
+
+
+def _of_main_shape(names: Sequence[Name]) -> list[Name]:
+    """The names that share their texts, where these are more than half and hold a number; else none."""
+    shapes = Counter(texts for _, texts, _ in names)
+    shape, count = shapes.most_common(1)[0] if shapes else ((), 0)
+    return [name for name in names if name[1] == shape] if 2 * count > len(names) and len(shape) > 1 else []
+
+
+def _differing(frames: Sequence[Name], others: Sequence[Sequence[Name]]) -> tuple[int, ...]:
+    """The places of the numbers in which names differ, the last where they do not. Kinds with as many numbers are
+    looked at as well: the minutes of a clock may change in one kind alone."""
+    count = len(frames[0][2])
+    differing: set[int] = set()
+    for names in (frames, *others):
+        if names and len(names[0][2]) == count:
+            values = [{Decimal(numbers[place]) for _, _, numbers in names} for place in range(count)]
+            differing |= {place for place in range(count) if len(values[place]) > 1}
+    return tuple(sorted(differing)) or (count - 1,)
+
+
+def _identity(numbers: tuple[str, ...], places: tuple[int, ...]) -> Identity:
+    return tuple(Decimal(numbers[place]) for place in places)
+
+
+def _stamps(names: Sequence[Name], places: tuple[int, ...]) -> dict[str, list[str]]:
+    return {name: [numbers[place] for place in places] for name, _, numbers in names}
+
+
+def _is_raw_index(number: str) -> bool:
+    return number.isdigit() and len(number) < 20 and int(number) <= MAX_FRAME_ID
+
+
+def _are_raw_indices(frames: Sequence[Name], places: tuple[int, ...]) -> bool:
+    """Whether one number tells the frames apart and is a raw index in all of them."""
+    shared = [place for place in range(len(frames[0][2])) if place not in places]
+    counters = all(Decimal(frames[0][2][place]) < MAX_COUNTER for place in shared)
+    return len(places) == 1 and counters and all(_is_raw_index(numbers[places[0]]) for _, _, numbers in frames)
+
+
+def _fitting(
+    names: Sequence[Name], known: AbstractSet[Identity], first: Name, places: tuple[int, ...]
+) -> tuple[list[Name], tuple[int, ...]]:
+    """The names of another kind that are frames, and the places of the numbers that say which: all names with one
+    number, or those that share their texts and meet most of the known frames; the texts of the first kind before
+    others.
+
+    Raises:
+        ValueError: two sets of names meet as many.
+    """
+    shapes = Counter(texts for _, texts, numbers in names if numbers).most_common(SHAPES_TRIED)
+    candidates = [[name for name in names if name[1] == shape] for shape, _ in shapes]
+    if same := _of_one_number(names):
+        candidates = [same]
+    scored = []
+    for found in candidates:
+        at = places if len(found[0][2]) == len(first[2]) else _differing(found, [])
+        met = len({_identity(numbers, at) for _, _, numbers in found} & known)
+        scored.append(((met, found[0][1] == first[1]), found, at))
+    if not scored:
+        return [], places
+    scored.sort(key=lambda item: item[0], reverse=True)
+    score, found, at = scored[0]
+    if score[0] and len(scored) > 1 and scored[1][0] == score:
+        raise ValueError(f"{found[0][0]} and {scored[1][1][0][0]} could both be of one frame")
+    return found, at
+
+
+def _by_words(kinds: Mapping[str, Sequence[str]]) -> Numbering:
+    """Frames whose names hold no usable number: counted in order, and equal names belong together."""
+    first = next(iter(kinds))
+    frame_of = {name: place for place, name in enumerate(sorted(kinds[first], key=natural_key))}
+    frames = {kind: {name: frame_of[name] for name in names if name in frame_of} for kind, names in kinds.items()}
+    return Numbering(frames=frames)

@@ -1,0 +1,116 @@
+"""Says of a folder of frames without a complete one what was looked for, what lies there, and why it does not count."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from gapdata.sources.frame_names import Numbering
+from gapdata.sources.layouts import Naming
+
+SHOWN = 3
+LOOKED_THROUGH = 300  # names among which a similar one is looked for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sought:
+    """What one listing holds for one kind of file."""
+
+    naming: Naming
+    files: Mapping[str, list[str]]  # the part of the name that names the frame -> paths relative to the scene
+    misnamed: list[str]  # of the right ending, in a folder of this kind alone, whose names are not those of frames
+    listed: list[str]
+
+    @classmethod
+    def among(cls, names: list[str], naming: Naming) -> Sought:
+        """Sort the names of a folder's files."""
+        files: dict[str, list[str]] = {}
+        misnamed = []
+        for name in names:
+            part = naming.frame_name(name)
+            if part is not None:
+                files.setdefault(part, []).append(f"{naming.folder}/{name}" if naming.folder else name)
+            elif naming.folder and name.rpartition(".")[2].lower() in naming.endings:
+                misnamed.append(name)
+        return cls(naming=naming, files=files, misnamed=misnamed, listed=names)
+
+    @property
+    def place(self) -> str:
+        """The folder, for people."""
+        return f"{self.naming.folder}/" if self.naming.folder else "it"
+
+
+def why_incomplete(sought: Mapping[str, Sought], numbering: Numbering) -> tuple[str, str]:
+    """What is wrong, and what was looked for."""
+    reasons = [reason for kind, found in sought.items() if (reason := _nothing_found(kind, found))]
+    if not reasons:
+        reasons = [_held(sought), *_unpaired(sought, numbering)]
+    wanted = ", ".join(found.naming.said for found in sought.values())
+    return "; ".join(reasons), f"looked for {wanted}, of the same name or number"
+
+
+def _nothing_found(kind: str, found: Sought) -> str | None:
+    """Why a kind has no file at all; ``None`` where it has some."""
+    if found.files:
+        return None
+    wanted = found.naming.said.rpartition("/")[2]
+    if not found.listed:
+        return f"{found.place} is empty"
+    if found.misnamed:
+        return f"{found.place} holds {_kinds(found.misnamed)}, but nothing named {wanted}"
+    lossy = " (JPEG keeps no depth)" if kind == "depth" and all(_is_jpeg(name) for name in found.listed) else ""
+    return f"{found.place} holds {_kinds(found.listed)}{lossy}, but no {kind} as {wanted}"
+
+
+def _held(sought: Mapping[str, Sought]) -> str:
+    counts = (f"{sum(map(len, found.files.values()))} {kind}" for kind, found in sought.items())
+    return f"of {', '.join(counts)} files none belong together"
+
+
+def _unpaired(sought: Mapping[str, Sought], numbering: Numbering) -> Iterable[str]:
+    """For each kind that has nothing in common with colour, the first files and what comes nearest."""
+    first, *others = sought
+    color = sought[first].files
+    for kind in others:
+        frames = set(numbering.frames[kind].values()) & set(numbering.frames[first].values())
+        if frames:
+            continue
+        pairs = numbering.pairs.get(kind)
+        if pairs is not None and pairs.nearest:
+            told = [
+                f"{color[name][0]} has {sought[kind].files[near][0]} nearest, {pairs.said(away)} away"
+                for name, (near, away) in pairs.nearest.items()
+            ]
+            yield f"{', '.join(told[:SHOWN])}, and {pairs.said(pairs.limit)} is the most for one moment"
+            continue
+        told = [
+            f"{color[name][0]} has no {kind}{_similar(name, sought[kind])}"
+            for name in sorted(color, key=lambda name: numbering.frames[first].get(name, 0))[:SHOWN]
+        ]
+        yield ", ".join(told)
+
+
+def _similar(name: str, found: Sought) -> str:
+    candidates = list(found.files)[:LOOKED_THROUGH]
+    near = get_close_matches(name, candidates, n=1, cutoff=0.0)
+    return f" (the most similar name is {found.files[near[0]][0]})" if near else ""
+
+
+def _kinds(names: Iterable[str]) -> str:
+    """Names by ending, with one of each: ``13 .xyz (00000.xyz)``."""
+    names = sorted(names)
+    endings = [_ending(name) for name in names]
+    examples = dict(zip(reversed(endings), reversed(names), strict=True))
+    counted = [f"{count} {ending} ({examples[ending]})" for ending, count in Counter(endings).most_common(SHOWN)]
+    return ", ".join(counted)
+
+
+def _ending(name: str) -> str:
+    stem, dot, ending = name.rpartition(".")
+    return f".{ending}" if dot and stem else "without an ending"
+
+
+def _is_jpeg(name: str) -> bool:
+    return name.lower().endswith((".jpg", ".jpeg"))
