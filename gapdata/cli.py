@@ -1,8 +1,8 @@
 """The command ``gapdata``. Results go to standard output, progress and errors to standard error; the exit status
 tells the rest.
 
-0 complete; 1 unexpected; 2 usage, recipe or fingerprint; 3 complete but something was quarantined; 4 damaged shards;
-130 and 143 stopped in order by SIGINT and SIGTERM.
+0 complete; 1 unexpected; 2 usage, recipe or fingerprint; 3 complete but something was quarantined, or a scene or the
+whole build holds nothing for want of depth; 4 damaged shards; 130 and 143 stopped in order by SIGINT and SIGTERM.
 """
 
 from __future__ import annotations
@@ -241,13 +241,13 @@ def _add_export(commands: Any) -> None:
 
 
 def _build_shards(options: argparse.Namespace) -> int:
-    from gapdata.engine.advice import advice
+    from gapdata.engine.advice import advice, split_report, unaligned
     from gapdata.engine.driver import BuildRequest, choose_scenes, plan_build, run_build
     from gapdata.engine.estimate import describe_plan, missing_inputs
     from gapdata.engine.executors import make_executor
     from gapdata.engine.gathering import gather_annotations
     from gapdata.engine.recipe import read_recipe
-    from gapdata.engine.report import format_report
+    from gapdata.engine.report import format_report, is_whole
     from gapdata.engine.stopping import StopSignals
     from gapdata.storage import absolute
 
@@ -265,19 +265,20 @@ def _build_shards(options: argparse.Namespace) -> int:
         recipe=recipe,
         scene_ids=chosen,
         annotations=annotations.scenes,
-        annotation_report=annotations.report,
+        annotation_report={**annotations.report, **split_report(dataset, chosen)},
         overwrite=options.overwrite,
         retry_failed=options.retry_failed,
         deadline=options.deadline,
     )
     if options.dry_run:
-        facts, text = describe_plan(plan_build(request), missing_inputs(dataset, chosen))
+        plan = plan_build(request)
+        facts, text = describe_plan(plan, missing_inputs(dataset, chosen), unaligned(plan.scenes, annotations.scenes))
         _print(facts, text, options.json)
         return 0
     with StopSignals() as stop:
         report = run_build(request, executor, stop, announce=lambda text: print(f"gapdata: {text}", file=sys.stderr))
     _print(report, f"{options.out}: {format_report(report)}", options.json)
-    return QUARANTINED if report["quarantined"] else 0
+    return 0 if is_whole(report) else QUARANTINED
 
 
 def _open_dataset(options: argparse.Namespace) -> Dataset:

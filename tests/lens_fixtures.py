@@ -72,6 +72,7 @@ def write_room(
     camera: Intrinsics = CAMERA,
     depth_size: tuple[int, int] | None = None,
     frames: int = 4,
+    depth_factor: float = 1000,
     change: Callable[[bytes], bytes] = lambda jpeg: jpeg,
 ) -> Path:
     """``color/ depth/ pose/`` and the calibration: JSON of these fields, or a text file."""
@@ -83,7 +84,7 @@ def write_room(
         _, z = seen(depth_camera, pose(frame), undistort)
         data = cv2.imencode(".jpg", color[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 97])[1].tobytes()
         (folder / "color" / f"{frame:05d}.jpg").write_bytes(change(data))
-        cv2.imwrite(str(folder / "depth" / f"{frame:05d}.png"), np.round(z * 1000).astype(np.uint16))
+        cv2.imwrite(str(folder / "depth" / f"{frame:05d}.png"), np.round(z * depth_factor).astype(np.uint16))
         (folder / "pose" / f"{frame:05d}.txt").write_text(matrix_text(pose(frame)))
     if isinstance(calibration, str):
         (folder / "intrinsics.txt").write_text(calibration)

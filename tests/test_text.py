@@ -60,7 +60,7 @@ def test_numbers_of_cameras_and_poses_are_read_from_any_editor(write) -> None:  
     np.testing.assert_array_equal(parse_pose(write(matrix_text(POSE))), POSE)
     np.testing.assert_array_equal(parse_trajectory(write(f"0 0 1\n{matrix_text(POSE)}"))[0], POSE)
     for text in ('{"fx": 500, "fy": 510, "cx": 319.5, "cy": 239.5}', "500 0 319.5\n0 510 239.5\n0 0 1\n"):
-        color, _ = parse_intrinsics(write(text)).cameras((640, 480), (640, 480))[:2]
+        color = parse_intrinsics(write(text)).cameras((640, 480), (640, 480)).color
         assert (color.fx, color.fy, color.cx, color.cy) == (500, 510, 319.5, 239.5)
     info = "m_colorWidth = 640\nm_colorHeight = 480\nm_depthWidth = 640\nm_depthHeight = 480\nm_depthShift = 1000\n"
     for camera in ("Color", "Depth"):
@@ -191,7 +191,8 @@ def test_intrinsics_may_be_four_numbers_or_lines_with_names() -> None:
         "fx fy cx cy\n500 510 319.5 239.5",
         "# fx fy cx cy\n500\n510\n319.5\n239.5",
     ):
-        color, depth = parse_intrinsics(text.encode()).cameras((640, 480), (320, 240))[:2]
+        cameras = parse_intrinsics(text.encode()).cameras((640, 480), (320, 240))
+        color, depth = cameras.color, cameras.depth
         assert (color.fx, color.fy, color.cx, color.cy) == (500, 510, 319.5, 239.5)
         assert depth.fx == 250
     for text, message in (

@@ -13,11 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gapdata.annotations.categories import category_table, embodiedscan_name, nyu40_name, scanrefer_class
-from gapdata.errors import SourceError
+from gapdata.errors import AnnotationError
 from gapdata.files.text import decode_text
 from gapdata.storage import Location
 
 LABEL_MAP_NAME = "scannetv2-labels.combined.tsv"
+COLUMNS = ("raw_category", "id", "category", "nyu40id", "nyu40class")
+"""Those that names are taken from."""
 SPELLINGS = {"refridgerator": "refrigerator"}
 """Copies of the label map differ in this NYU40 class; the dictionary's spelling is used."""
 
@@ -63,15 +65,27 @@ def read_label_map(path: Location) -> LabelMap:
     """Read the tab-separated label map, whatever its line ends; rows with missing cells (as "furnace" has) are kept.
 
     Raises:
-        SourceError: the file cannot be read or has no ``raw_category`` column.
+        AnnotationError: the file cannot be read or lacks one of ``COLUMNS``.
     """
     try:
         text = decode_text(path.read_bytes())
     except OSError as error:
-        raise SourceError(f"cannot be read: {error}", path=path) from error
+        raise AnnotationError(f"cannot be read: {error.strerror}", path=path) from error
     except ValueError as error:
-        raise SourceError(str(error), path=path) from error
+        raise AnnotationError(str(error), path=path) from error
     table = csv.DictReader(text.split("\n"), delimiter="\t", quoting=csv.QUOTE_NONE)
-    if "raw_category" not in (table.fieldnames or ()):
-        raise SourceError("is no ScanNet label map: it has no raw_category column", path=path)
-    return LabelMap(rows={row["raw_category"]: {k: v or "" for k, v in row.items() if k} for row in table})
+    names = [name.strip() for name in table.fieldnames or ()]
+    table.fieldnames = names
+    lacking = [name for name in COLUMNS if name not in names]
+    if lacking:
+        which = "column" if len(lacking) == 1 else "columns"
+        raise AnnotationError(
+            f"is no ScanNet label map: it has no {', '.join(lacking)} {which}; its first line is"
+            f" {' | '.join(names)[:100]!r}",
+            path=path,
+            cure=f"put ScanNet's own {LABEL_MAP_NAME} there, with tabs between its cells",
+        )
+    try:
+        return LabelMap(rows={row["raw_category"]: {k: v or "" for k, v in row.items() if k} for row in table})
+    except csv.Error as error:
+        raise AnnotationError(f"line {table.line_num + 1} is no row of a table: {error}", path=path) from error

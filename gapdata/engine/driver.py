@@ -14,6 +14,7 @@ from typing import Any
 from gapdata.annotations.scene_annotations import SceneAnnotations
 from gapdata.atomic import write_atomically
 from gapdata.choices import SPLITS, did_you_mean, near_names
+from gapdata.engine.advice import unaligned
 from gapdata.engine.build import ShardTask
 from gapdata.engine.estimate import expected_bytes
 from gapdata.engine.executors import Executor
@@ -30,7 +31,7 @@ from gapdata.engine.plan import (
 )
 from gapdata.engine.progress import Progress
 from gapdata.engine.recipe import Recipe
-from gapdata.engine.report import REPORT_NAME, compile_report, counts_up, write_report
+from gapdata.engine.report import REPORT_NAME, compile_report, counts_up, unaligned_text, write_report
 from gapdata.engine.retry import Retry, plan_retry
 from gapdata.engine.scene_builder import ANNOTATIONS_FOLDER
 from gapdata.engine.stopping import StopSignals
@@ -44,6 +45,7 @@ from gapdata.sources.base import Dataset
 from gapdata.storage import Location, remove_folder
 
 LOCK_NAME = ".lock"
+NAMED_SCENES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +77,7 @@ def choose_scenes(
     data set.
 
     Raises:
-        UsageError: a named scene does not exist, or nothing is left.
+        UsageError: a named scene does not exist or would not be built, or nothing is left.
     """
     missing = [scene for scene in scenes if scene not in dataset.scene_ids]
     if missing:
@@ -88,6 +90,7 @@ def choose_scenes(
             cure=f"among its {len(dataset.scene_ids)} scenes: {', '.join(shown)}",
         )
     known_splits = {scene: dataset.split(scene) for scene in dataset.scene_ids} if splits is None else splits
+    _refuse_left_out(dataset, scenes, split, known_splits)
     chosen = [scene for scene in sorted(known_splits, key=natural_key) if not scenes or scene in scenes]
     chosen = [scene for scene in chosen if split is None or known_splits[scene] == split]
     chosen = chosen if limit is None else chosen[:limit]
@@ -100,6 +103,33 @@ def choose_scenes(
             cure=f"{meant}its scenes are of: {', '.join(known) or 'none'}",
         )
     return tuple(chosen)
+
+
+def _refuse_left_out(
+    dataset: Dataset, scenes: Sequence[str], split: str | None, known_splits: Mapping[str, str]
+) -> None:
+    """Refuse a scene that was asked for by its name and would not be built.
+
+    Raises:
+        UsageError: there is one; the rule that leaves it out is named.
+    """
+    unspoken = [scene for scene in scenes if scene not in known_splits]
+    if unspoken:
+        raise UsageError(
+            f"--scenes names {', '.join(unspoken)}, of which no annotation file speaks: annotations.splits leaves out"
+            " such scenes",
+            path=dataset.root,
+            cure="leave it out of --scenes, name the file that speaks of it with --annotations, or set"
+            " annotations.splits=false",
+        )
+    others = [scene for scene in scenes if split is not None and known_splits[scene] != split]
+    if others:
+        named = ", ".join(f"{scene} ({known_splits[scene]})" for scene in others)
+        raise UsageError(
+            f"--scenes names scenes that are not of --split {split}: {named}",
+            path=dataset.root,
+            cure="leave out one of the two options",
+        )
 
 
 def plan_build(request: BuildRequest) -> Plan:
@@ -154,6 +184,12 @@ def run_build(
         if request.overwrite:
             _clear(request.out)
         _sweep(request.out)
+        lacking = unaligned(plan.scenes, request.annotations)
+        if lacking.scene_ids:
+            shown = (
+                f" ({', '.join(lacking.scene_ids[:NAMED_SCENES])}{' ...' * (len(lacking.scene_ids) > NAMED_SCENES)})"
+            )
+            announce(f"note: {unaligned_text(len(lacking.scene_ids), lacking.descriptions)}{shown}")
         if retry is not None:
             announce(str(retry))
             # Commits go before the plan changes: whatever happens in between, no shard counts as built from sources

@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gapdata.engine.advice import Unaligned
 from gapdata.engine.plan import Plan, ScenePlan
 from gapdata.engine.recipe import Recipe
+from gapdata.engine.report import unaligned_text
 from gapdata.sources.base import Dataset
 
 BYTES_PER_PIXEL = {"jpg at quality 92": 0.22, "depth.png": 0.5, "instance.png": 0.04, "prompt.png": 0.004}
@@ -63,8 +65,11 @@ def missing_inputs(dataset: Dataset, scene_ids: Sequence[str]) -> dict[str, list
     }
 
 
-def describe_plan(plan: Plan, missing: Mapping[str, Sequence[str]], workers: int = 1) -> tuple[dict[str, Any], str]:
+def describe_plan(
+    plan: Plan, missing: Mapping[str, Sequence[str]], without_alignment: Unaligned, workers: int = 1
+) -> tuple[dict[str, Any], str]:
     """What the build will do and take, as plain values and as text."""
+    lacking = without_alignment
     scenes = plan.scenes
     problems = {scene.scene_id: scene.problem for scene in scenes if scene.problem is not None}
     kinds = Counter(scene.source_kind for scene in scenes)
@@ -81,6 +86,8 @@ def describe_plan(plan: Plan, missing: Mapping[str, Sequence[str]], workers: int
         "expected_bytes": size,
         "expected_cpu_seconds": round(seconds, 1),
         **{name: list(names) for name, names in missing.items()},
+        "without_alignment": list(lacking.scene_ids),
+        "descriptions_without_alignment": lacking.descriptions,
         "unreadable": problems,
     }
     bound = "at most " if any(scene.around for scene in scenes) else ""
@@ -92,6 +99,7 @@ def describe_plan(plan: Plan, missing: Mapping[str, Sequence[str]], workers: int
         + (" on one core" if workers == 1 else f" with {workers} workers")
         + " (within a factor of two)",
         *(f"{len(names)} scenes {name.replace('_', ' ')}: {_named(names)}" for name, names in missing.items() if names),
+        *([unaligned_text(len(lacking.scene_ids), lacking.descriptions)] if lacking.scene_ids else []),
         *(f"cannot be read: {scene_id}: {problem}" for scene_id, problem in problems.items()),
     ]
     return facts, "\n".join(lines)

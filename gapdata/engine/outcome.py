@@ -28,6 +28,7 @@ class SceneOutcome:
     lost_tracking: int = 0
     empty_depth: int = 0
     annotated: bool = False
+    unaligned: bool = False  # annotated, without the matrix to the aligned world
     objects: int = 0
     objects_seen: int = 0  # that some record lists
     records: int = 0
@@ -36,11 +37,13 @@ class SceneOutcome:
     prompts: int = 0
     descriptions: int = 0
     descriptions_used: int = 0
+    descriptions_unaligned: int = 0  # of those used, which no aligned box can be given for
     conversations: int = 0
     conversations_used: int = 0
     dropped_views: dict[str, int] = field(default_factory=dict)
     dropped_descriptions: dict[str, int] = field(default_factory=dict)
     dropped_conversations: dict[str, int] = field(default_factory=dict)
+    suspicion: str | None = None  # why so many of its frames are likely to be without depth
     notes: dict[str, int] = field(default_factory=dict)
     prompts_by_label: dict[str, int] = field(default_factory=dict)
     quarantined: list[dict[str, Any]] = field(default_factory=list)
@@ -77,6 +80,7 @@ class SceneOutcome:
             rest = read - used - sum(dropped.values())
             if rest:
                 note(dropped, LOST_VIEW, rest)
+        self.descriptions_unaligned = self.descriptions_used if self.unaligned else 0
 
     def write_failures(self, out: Location) -> None:
         """Write ``failed/<scene>.json`` with the tracebacks, or remove one that no longer holds."""

@@ -17,7 +17,7 @@ from gapdata.engine.views import expected_around, plan_views
 from gapdata.errors import SourceError, UsageError
 from gapdata.files.order import natural_key
 from gapdata.geometry.camera import is_rigid
-from gapdata.sources.base import Dataset
+from gapdata.sources.base import Dataset, Scan
 from gapdata.storage import Location
 from gapdata.toml_fields import from_mapping
 
@@ -47,6 +47,7 @@ class ScenePlan:
     annotations: str = ""  # SHA-256 of the scene's annotations/<scene>.json, empty without one
     split_origin: str = ""  # the annotation file that the split is from, empty for the data set's own
     problem: str | None = None
+    unaligned: bool = False  # annotated, without the matrix to the aligned world
 
     @property
     def most_records(self) -> int:
@@ -230,6 +231,7 @@ def _plan_scene(dataset: Dataset, recipe: Recipe, scene_id: str, annotations: Sc
                 keys=tuple(view.key for view in views),
                 view_frames=sum(len(view.frame_ids) for view in views) + around * neighbours,
                 around=around,
+                unaligned=dataset.annotated(scene_id) and _lacks_alignment(scan),
             )
     except SourceError as error:
         return ScenePlan(
@@ -241,6 +243,14 @@ def _plan_scene(dataset: Dataset, recipe: Recipe, scene_id: str, annotations: Sc
             view_frames=0,
             problem=error.problem,
         )
+
+
+def _lacks_alignment(scan: Scan) -> bool:
+    """Whether nothing says how the scan lies in its aligned world. A damaged matrix is met again by the build."""
+    try:
+        return scan.axis_alignment is None
+    except SourceError:
+        return False
 
 
 def split_of(dataset: Dataset, recipe: Recipe, annotations: SceneAnnotations) -> tuple[str, str]:

@@ -8,18 +8,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from gapdata.atomic import write_atomically
+from gapdata.counting import counted
 from gapdata.engine.losses import format_losses, table_of_losses
 from gapdata.errors import ShardError, UsageError
 from gapdata.json_shape import misfit
 from gapdata.storage import Location
 
 REPORT_NAME = "report.json"
+SUSPECT = {"scene_id": str, "records": int, "suspicion": str}
 LOSS = {"reason": str, "what": str, "count": int, "scenes": int, "first": str}
 QUARANTINED = {
     **{"scene_id": str, "key": (str, None), "frame": (int, None)},
     **{"path": (str, None), "problem": str, "cure": (str, None)},
 }
-SHAPES: dict[str, Any] = {"losses": [LOSS], "quarantined": [QUARANTINED]}
+SHAPES: dict[str, Any] = {"losses": [LOSS], "quarantined": [QUARANTINED], "suspects": [SUSPECT]}
 """Of the fields of a report; all others are counts, or counts by name."""
 SHOWN_QUARANTINED = 20
 
@@ -32,6 +34,7 @@ def compile_report(commits: Sequence[dict[str, Any]]) -> dict[str, Any]:
         for name in (
             *("frames", "lost_tracking", "empty_depth", "objects", "objects_seen", "records", "view_frames"),
             *("instances", "prompts", "descriptions", "descriptions_used", "conversations", "conversations_used"),
+            "descriptions_unaligned",
         )
     }
     return {
@@ -42,12 +45,14 @@ def compile_report(commits: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "records_by_split": _added({scene["split"]: scene["records"]} for scene in scenes),
         "records_by_view": _added({record["view"]: 1} for commit in commits for record in commit["records"]),
         "scenes_without_annotation": sum(not scene["annotated"] for scene in scenes if scene["records"]),
+        "scenes_unaligned": sum(scene["unaligned"] for scene in scenes),
         "dropped_views": _added(scene["dropped_views"] for scene in scenes),
         "notes": _added(scene["notes"] for scene in scenes),
         "dropped_descriptions": _added(scene["dropped_descriptions"] for scene in scenes),
         "dropped_conversations": _added(scene["dropped_conversations"] for scene in scenes),
         "prompts_by_label": _added(scene["prompts_by_label"] for scene in scenes),
         "losses": table_of_losses(scenes),
+        "suspects": [{name: scene[name] for name in SUSPECT} for scene in scenes if scene["suspicion"] is not None],
         "quarantined": [item for scene in scenes for item in scene["quarantined"]],
     }
 
@@ -89,6 +94,12 @@ def read_report(build: Location) -> dict[str, Any]:
     return dict(report)
 
 
+def is_whole(report: dict[str, Any]) -> bool:
+    """Whether there are records, nothing was quarantined, and no scene lost all its views to missing depth."""
+    emptied = any(not suspect["records"] for suspect in report["suspects"])
+    return bool(report["records"]) and not report["quarantined"] and not emptied
+
+
 def format_report(report: dict[str, Any]) -> str:
     """The report as text for a terminal."""
     lines = [
@@ -108,6 +119,8 @@ def format_report(report: dict[str, Any]) -> str:
             lines.append(f"  {what}: {report[f'{what}_used']} of {report[what]} are in a record")
     if report["scenes_without_annotation"]:
         lines.append(f"  {report['scenes_without_annotation']} scenes without annotation: geometry only, no prompts")
+    if report["scenes_unaligned"]:
+        lines.append(f"  {unaligned_text(report['scenes_unaligned'], report['descriptions_unaligned'])}")
     if report["notes"]:
         lines.append(f"  noticed: {_listing(report['notes'])}")
     lines += [f"  {line}" for line in format_losses(report["losses"])]
@@ -117,7 +130,28 @@ def format_report(report: dict[str, Any]) -> str:
         lines += [f"    {_where(item)}: {item['problem']}" for item in quarantined[:SHOWN_QUARANTINED]]
         if len(quarantined) > SHOWN_QUARANTINED:
             lines.append(f"    and {len(quarantined) - SHOWN_QUARANTINED} more in {REPORT_NAME}")
+    lines += [f"  {line}" for line in suspicions(report)]
+    if not report["records"]:
+        lines.append(f"  0 records: the build holds nothing of its {counted(report['scenes'], 'scene')}")
     return "\n".join(lines)
+
+
+def suspicions(report: dict[str, Any]) -> list[str]:
+    """A line for each of the first scenes that lost their frames for want of depth, with the likely reason."""
+    suspects = sorted(report["suspects"], key=lambda suspect: suspect["records"])
+    lines = [
+        f"{item['scene_id']} {'lost frames' if item['records'] else 'gave no record'}: {item['suspicion']}"
+        for item in suspects[:SHOWN_QUARANTINED]
+    ]
+    more = len(suspects) - SHOWN_QUARANTINED
+    return [*lines, f"and {more} more of these in {REPORT_NAME}"] if more > 0 else lines
+
+
+def unaligned_text(scenes: int, described: int) -> str:
+    """That annotated scenes have no aligned world, with the number of descriptions that cannot be asked for it."""
+    cannot = f"{counted(described, 'description')} cannot be asked about with" if described else "they have no"
+    cure = 'put <scene>.txt with axisAlignment beside the mesh, or train with data.boxes = "oriented"'
+    return f"{counted(scenes, 'annotated scene')} without axisAlignment: {cannot} aligned boxes; {cure}"
 
 
 def _added(counts: Any) -> dict[str, int]:

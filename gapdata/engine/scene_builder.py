@@ -25,6 +25,7 @@ from gapdata.prompts.instances import InstanceMasks, InstanceRenderer
 from gapdata.prompts.projected import ProjectedInstances
 from gapdata.prompts.sampling import PromptSampling
 from gapdata.records.assemble import AssemblySettings, assemble_record
+from gapdata.records.depth_range import median_reading, why_without_depth
 from gapdata.records.expressions import Conversation, Expression
 from gapdata.records.language import scene_expressions, stored_conversation
 from gapdata.records.objects import SceneObjects, scene_objects, with_embodiedscan, with_proposals
@@ -38,6 +39,8 @@ from gapdata.storage import Location, location
 from gapdata.tasks.grounding import best_frame
 
 ANNOTATIONS_FOLDER = "annotations"
+EXAMINED = 8
+"""Frames without depth that are read again to say why."""
 NO_RECORD = "no view shows its object"
 NO_BOX = "EmbodiedScan has no box of its object"
 
@@ -96,6 +99,7 @@ class SceneBuilder:
         outcome.descriptions, outcome.conversations = len(annotations.descriptions), len(annotations.conversations)
         self._usable = usable_poses(scan)
         self._empty: set[int] = set()
+        self._looked_at: set[int] = set()
         self._expressions: tuple[Expression, ...] = ()
         self._sightings: Sightings | None = None
         annotation = scan.annotation()
@@ -145,10 +149,24 @@ class SceneBuilder:
         outcome = self._outcome
         self._ledger.close()
         outcome.empty_depth = len(self._empty)
+        outcome.suspicion = self._suspicion()
         if self._masks is not None:
             outcome.notes.update(self._masks.notes)
-        if not outcome.records and not outcome.quarantined:
+        if not outcome.records and not outcome.quarantined and not outcome.dropped_views:
             note(outcome.dropped_views, "scan_too_short_for_any_view")
+
+    def _suspicion(self) -> str | None:
+        """Why the scene has no record, or half of its frames no depth, as far as their readings tell."""
+        if 2 * len(self._empty) < max(len(self._looked_at), 1):
+            return None
+        limits = self._recipe.frames
+        some = sorted(self._empty)[:: -(-len(self._empty) // EXAMINED)]
+        medians = [median_reading(self._scan, frame) for frame in some]
+        found = why_without_depth(self._scan, medians, limits.near, limits.far)
+        if found is None and not self._outcome.records:
+            share = f"{limits.min_valid_depth:.0%} of its pixels between {limits.near:g} and {limits.far:g} m"
+            return f"every frame has depth in less than {share} (frames.min_valid_depth)"
+        return found
 
     def _views(self) -> list[View]:
         views = self._planned(self._usable)
@@ -213,6 +231,7 @@ class SceneBuilder:
             note(self._outcome.dropped_views, "names_a_frame_without_a_pose")
             return None
         while True:
+            self._looked_at.update(view.frame_ids)
             found = {frame for frame in view.frame_ids if frame in self._empty or not self._preparer.has_depth(frame)}
             if not found:
                 return view
@@ -233,7 +252,7 @@ class SceneBuilder:
 
     def _read_objects(self, annotation: Annotation) -> SceneObjects:
         outcome, given = self._outcome, self._annotations
-        outcome.annotated = True
+        outcome.annotated, outcome.unaligned = True, self._scan.axis_alignment is None
         outcome.objects = len(annotation.objects)
         outcome.notes.update(annotation.notes)
         labels = {item.object_id: self._dataset.labels(item.label) for item in annotation.objects}

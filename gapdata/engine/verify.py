@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gapdata.engine.plan import PLAN_NAME, Plan, ShardPlan, read_plan, shard_fingerprint
-from gapdata.engine.report import REPORT_NAME, compile_report, read_report
+from gapdata.engine.report import REPORT_NAME, compile_report, read_report, suspicions, unaligned_text
 from gapdata.engine.shard_checks import ENTRY_FIELDS, Defect, ShardCheck, check_shard
 from gapdata.engine.views import around_key
 from gapdata.errors import GapDataError, UsageError
@@ -35,6 +35,8 @@ class Verdict:
     records: int
     sampled: bool
     defects: tuple[Defect, ...]
+    notes: tuple[str, ...] = ()
+    """What is sound and yet less than it could be."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -82,20 +84,33 @@ def verify_build(
         records=len(keys) if chosen is None else len(chosen),
         sampled=chosen is not None,
         defects=tuple(sorted(defects, key=lambda defect: (defect.file, defect.record or ""))),
+        notes=tuple(_notes(commits)),
     )
 
 
 def format_verdict(build: Location, verdict: Verdict) -> str:
     """The verdict as text for a terminal: one line per defect."""
     looked = f"{verdict.records} {'sampled ' if verdict.sampled else ''}records in {verdict.shards} shards"
+    notes = [f"  note: {text}" for text in verdict.notes]
     if not verdict.defects:
-        return f"{build}: {looked} are sound"
+        return "\n".join([f"{build}: {looked} are sound", *notes])
     lines = [f"{build}: {len(verdict.defects)} defects in {looked}"]
-    lines += [f"  {defect}" for defect in verdict.defects]
+    lines += [f"  {defect}" for defect in verdict.defects] + notes
     damaged = sorted({defect.file.removesuffix(".tar") for defect in verdict.defects if defect.file.endswith(".tar")})
     if damaged:
         lines.append(f"to rebuild: delete {', '.join(f'{name}.json' for name in damaged)} and run build-shards again")
     return "\n".join(lines)
+
+
+def _notes(commits: Sequence[dict[str, Any]]) -> list[str]:
+    """What a sound build lacks all the same."""
+    report = compile_report(commits)
+    notes = suspicions(report)
+    if report["scenes_unaligned"]:
+        notes.append(unaligned_text(report["scenes_unaligned"], report["descriptions_unaligned"]))
+    if commits and not report["records"]:
+        notes.append("the build holds no record")
+    return notes
 
 
 def _run(checks: Sequence[ShardCheck], workers: int, progress: Callable[[int], None]) -> Iterator[list[Defect]]:

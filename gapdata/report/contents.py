@@ -27,7 +27,17 @@ REPORTED: tuple[str, ...] = (
     "records_by_split",
     "records_by_view",
 )
-REPORTED += ("scenes_without_annotation", "notes", "prompts_by_label", "losses", "quarantined", "fingerprint")
+REPORTED += (
+    "scenes_without_annotation",
+    "scenes_unaligned",
+    "descriptions_unaligned",
+    "suspects",
+    "notes",
+    "prompts_by_label",
+    "losses",
+    "quarantined",
+    "fingerprint",
+)
 """What is read of ``report.json``."""
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from gapdata.counting import counted
 from gapdata.engine.recipe import Recipe
+from gapdata.engine.report import suspicions, unaligned_text
 from gapdata.report.contents import BuildContents
 from gapdata.report.markup import Markup, joined, table, tag
 
@@ -78,6 +79,14 @@ def losses(contents: BuildContents, damaged: Mapping[str, str]) -> Markup:
     if report["scenes_without_annotation"]:
         text = f"Without annotation: {counted(report['scenes_without_annotation'], 'scene')}. They hold geometry only."
         parts.append(tag("p", text, class_="notice"))
+    if report["scenes_unaligned"]:
+        text = unaligned_text(report["scenes_unaligned"], report["descriptions_unaligned"])
+        parts.append(tag("p", f"{text[0].upper()}{text[1:]}.", class_="notice"))
+    parts += [tag("p", f"{line}.", class_="notice bad") for line in suspicions(report)]
+    twice = (report.get("annotations") or {}).get("in_two_splits")
+    if isinstance(twice, dict) and twice:
+        text = f"In more than one split file, of which the last counts: {_listed_splits(twice)}."
+        parts.append(tag("p", text, class_="notice"))
     if report["notes"]:
         notes = [(count, name.replace("_", " ")) for name, count in report["notes"].items()]
         parts.append(table(("count", "noticed"), notes, caption="Noticed while building"))
@@ -119,6 +128,12 @@ def _recipe(recipe: Recipe) -> Markup:
         sections.append(tag("div", tag("h4", section), tag("dl", *rows)))
     summary = f"Recipe: {changed} of its fields differ from the default" if changed else "Recipe: all defaults"
     return tag("details", tag("summary", summary), tag("div", *sections, class_="recipe"))
+
+
+def _listed_splits(scenes: Mapping[str, Any]) -> str:
+    named = [(name, splits) for name, splits in scenes.items() if isinstance(splits, list)][:SHOWN_QUARANTINED]
+    shown = ", ".join(f"{name} ({', '.join(map(str, splits))})" for name, splits in named)
+    return shown + (" ..." if len(scenes) > SHOWN_QUARANTINED else "")
 
 
 def _plain(value: object) -> str:

@@ -57,6 +57,8 @@ class ScanNetDataset:
     """Where else frames of a scene lie, the preferred one first."""
     passed_over: Mapping[str, str] = field(default_factory=dict)
     """Nothing: a folder with a scene's name is a scene, whatever is wrong with it."""
+    in_two_splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What the split files say of a scene that several name; the last one counts, which is held out."""
 
     @classmethod
     def open(cls, root: str | os.PathLike[str] | ObjectPath) -> ScanNetDataset:
@@ -79,11 +81,13 @@ class ScanNetDataset:
         directories = {scene: places[0] for scene, places in sorted(found.items())}
         if not directories:
             raise UsageError("holds no ScanNet scene", path=root, cure=_where_scenes_are(root))
+        claimed = _claimed_splits(root, directories)
         label_file = _first_existing(root / LABEL_MAP_NAME, root.parent / LABEL_MAP_NAME)
         return cls(
             root=root,
             scene_directories=directories,
-            splits=_read_splits(root, directories),
+            splits={scene: claims[-1] for scene, claims in claimed.items()},
+            in_two_splits={scene: claims for scene, claims in claimed.items() if len(set(claims)) > 1},
             label_map=EMPTY_LABEL_MAP if label_file is None else read_label_map(label_file),
             frame_directories={scene: tuple(places[1:]) for scene, places in found.items() if len(places) > 1},
         )
@@ -276,13 +280,18 @@ def _where_scenes_are(root: Location) -> str:
     return "expected folders such as scans/scene0000_00 with scene0000_00.sens inside"
 
 
-def _read_splits(root: Location, directories: Mapping[str, Location]) -> dict[str, str]:
-    splits = {scene: "test" for scene, directory in directories.items() if directory.parent.name == "scans_test"}
+def _claimed_splits(root: Location, directories: Mapping[str, Location]) -> dict[str, tuple[str, ...]]:
+    """Every split that a file, or the folder ``scans_test``, says of each scene, ``train`` first and ``test`` last."""
+    claimed: dict[str, tuple[str, ...]] = {}
     for split, name in SPLIT_FILES.items():
         path = _first_existing(root / name, root / "Tasks" / "Benchmark" / name, root.parent / name)
         if path is not None:
-            splits.update(dict.fromkeys(read_split_list(path), split))
-    return splits
+            for scene in dict.fromkeys(read_split_list(path)):
+                claimed[scene] = (*claimed.get(scene, ()), split)
+    for scene, directory in directories.items():
+        if directory.parent.name == "scans_test" and scene not in claimed:
+            claimed[scene] = ("test",)
+    return claimed
 
 
 def _first_existing(*paths: Location) -> Location | None:

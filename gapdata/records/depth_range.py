@@ -1,0 +1,58 @@
+"""Why frames are nearly without depth: no reading at all, or a depth scale that puts every reading out of range."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gapdata.sources.base import Scan
+
+USUAL_SCALES = (1000.0, 5000.0, 4000.0, 10000.0, 6553.5, 256.0, 100.0, 1.0)
+"""Units per metre that sensors and data sets use: Kinect and ScanNet, TUM, RealSense L515, 0.1 mm, Replica, KITTI,
+centimetres, metres."""
+INDOORS = (0.3, 12.0)
+"""Metres between which the median reading of a frame of a room lies."""
+
+
+def median_reading(scan: Scan, frame: int) -> float:
+    """The median of a frame's readings in metres, 0 where there is none.
+
+    Raises:
+        SourceError: the frame's depth is damaged.
+    """
+    raw = scan.depth(frame)
+    readings = raw[raw > 0]
+    return float(np.median(readings)) / scan.depth_units_per_metre if len(readings) else 0.0
+
+
+def why_without_depth(scan: Scan, medians: Sequence[float], near: float, far: float) -> str | None:
+    """What is likely wrong with a scan whose frames are nearly without usable depth.
+
+    Args:
+        scan: the scan.
+        medians: :func:`median_reading` of some of those frames.
+        near: metres below which depth counts as invalid.
+        far: metres beyond which it does.
+
+    Returns:
+        A clause with what to do, or ``None`` where readings lie in range and are just few.
+    """
+    found = [median for median in medians if median > 0]
+    if not found:
+        return "its depth images hold no reading" if medians else None
+    median, units = float(np.median(found)), scan.depth_units_per_metre
+    if near <= median <= far:
+        return None
+    scale = _likely_scale(median * units, units)
+    meant = "it is likely metres per unit; " if units < 1 else ""
+    cure = "" if scale is None else f": {meant}write {scale:g}"
+    where = "depthShift in its header" if str(scan.path).endswith(".sens") else "depth_scale, or --depth-scale"
+    return f"depth_scale is {units:g} units per metre ({where}), which puts the median reading at {median:.3g} m{cure}"
+
+
+def _likely_scale(reading: float, stated: float) -> float | None:
+    """The usual scale that is the inverse of the stated one, or else the first that puts a reading indoors."""
+    inverse = [scale for scale in USUAL_SCALES if abs(scale * stated - 1) < 0.05]
+    indoors = [scale for scale in USUAL_SCALES if INDOORS[0] <= reading / scale <= INDOORS[1]]
+    return next((scale for scale in (*inverse, *indoors) if scale in indoors), None)
