@@ -147,6 +147,28 @@ def surface_distances(samples: Surface, other: Surface, to_other: NDArray[np.flo
     return distances
 
 
+def stretch_terms(samples: Surface, other: Surface, to_other: NDArray[np.float64]) -> tuple[float, float]:
+    """What a pair of frames says about the length of all translations, for one linearised least squares over pairs.
+
+    Args:
+        samples, other: the frames.
+        to_other: (4, 4) rigid, from the camera of the samples to the other one; its translation is not zero.
+
+    Returns:
+        Weighted sums over the visible samples of ``(n . d) * r`` and ``(n . d)**2``: d is the unit translation, n a
+        sample's normal and r its distance to the other frame's surface. Their quotient is the length in metres to add.
+    """
+    _, seen = _seen_from(samples, other, to_other)
+    if len(seen.residuals) < MIN_SAMPLES // 2:
+        return 0.0, 0.0
+    length = max(float(np.linalg.norm(to_other[:3, 3])), 1e-12)
+    along = (to_other[:3, 3] / length).astype(np.float32) @ seen.normals
+    size = np.abs(seen.residuals)
+    bound = np.float32(HUBER * _median(size) + 1e-6)
+    weights = along * np.minimum(1, bound / np.maximum(size, np.float32(1e-6)))
+    return float(weights @ seen.residuals), float(weights @ along)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Seen:
     """Samples of one frame that another frame sees, in one camera."""

@@ -1,0 +1,69 @@
+"""What the numbers of a pose may mean: its direction, the axes of its camera, its unit; and how it becomes ours.
+
+Ours is camera_to_world with OpenCV axes (x right, y down, z forward) in metres, see :mod:`gapdata.geometry.camera`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+CAMERA_TO_WORLD, WORLD_TO_CAMERA = "camera-to-world", "world-to-camera"
+DIRECTIONS = (CAMERA_TO_WORLD, WORLD_TO_CAMERA)
+ROTATION_INVERTED, TRANSLATION_INVERTED = "rotation-inverted", "translation-inverted"
+MIXTURES = (ROTATION_INVERTED, TRANSLATION_INVERTED)
+"""camera_to_world of which one half is of world_to_camera: a rotation that was written by column, a centre that was
+not computed. They are recognised, not offered."""
+AXES = {
+    "opencv": np.eye(3),
+    "opengl": np.diag([1.0, -1.0, -1.0]),
+    "unity": np.diag([1.0, -1.0, 1.0]),
+    "ros": np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]),
+}
+"""Matrices from OpenCV's camera axes to others: ``opengl`` x right, y up, z back (ARKit, Blender, NeRF); ``unity`` x
+right, y up, z forward, left-handed (ICL-NUIM, too); ``ros`` x forward, y left, z up."""
+UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001}
+"""Metres of a unit."""
+SINGULAR = 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoseConvention:
+    """How poses were written."""
+
+    direction: str = CAMERA_TO_WORLD
+    axes: str = "opencv"
+    metres_per_unit: float = 1.0
+
+    def camera_to_world(self, written: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Poses (..., 4, 4) as they were written to ours; NaN where they are not finite or cannot be inverted."""
+        if self == PoseConvention():
+            return written
+        usable = np.isfinite(written).all(axis=(-2, -1))
+        poses = np.where(usable[..., None, None], written, np.eye(4))
+        usable &= np.abs(np.linalg.det(poses)) > SINGULAR
+        poses[~usable] = np.eye(4)
+        poses[..., :3, 3] *= self.metres_per_unit
+        if self.direction == WORLD_TO_CAMERA:
+            poses = np.linalg.inv(poses)
+        elif self.direction == ROTATION_INVERTED:
+            poses[..., :3, :3] = np.swapaxes(poses[..., :3, :3], -1, -2).copy()
+        elif self.direction == TRANSLATION_INVERTED:
+            poses[..., :3, 3] = -np.einsum("...ij,...j->...i", poses[..., :3, :3], poses[..., :3, 3])
+        return np.where(usable[..., None, None], in_opencv_axes(poses, AXES[self.axes]), np.nan)
+
+
+def in_opencv_axes(camera_to_world: NDArray[np.float64], to_axes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Poses (..., 4, 4) of cameras with other axes to those with OpenCV's.
+
+    Args:
+        camera_to_world: of the cameras with other axes.
+        to_axes: (3, 3) from OpenCV's camera axes to the others. Where it mirrors, the world is mirrored, too: a rigid
+            motion in a left-handed world is one in a right-handed world.
+    """
+    turn = np.eye(4)
+    turn[:3, :3] = to_axes
+    poses = camera_to_world @ turn
+    return np.asarray(np.linalg.inv(turn) @ poses if np.linalg.det(to_axes) < 0 else poses)

@@ -1,0 +1,177 @@
+"""Which of the usual mistakes explains that the frames of a scan disagree.
+
+Directions and axes are tried one by one. How far translations must be stretched to fit the depth is searched for each
+of them, because poses in millimetres and a wrong depth scale are the same mistake up to the size of the room: which of
+the two it is, the depth of a room decides. Frame shifts and intrinsics are tried where that does not help.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gapdata.geometry.pose_convention import AXES, DIRECTIONS, MIXTURES, UNITS, PoseConvention
+from gapdata.geometry.pose_trials import APART, USUAL_DEPTH, Reading, Score, Trials
+
+AGREES = 0.025
+"""Metres within which frames that are near in time agree where poses are right: 7-Scenes' kitchen up to 0.014."""
+CLEARLY = 3.0
+"""A reading explains the disagreement where it is so many times better than the scan as given."""
+FEW_PAIRS, RANKING_PAIRS = 8, 5
+"""Pairs by which a stretch is found, and by which many readings are ranked; all decide."""
+REFINED = 3
+"""Readings of the best rank that are searched further."""
+STARTS, ROUNDS = (0.05, 0.25), 5
+"""Metres that the cameras of a pair may be apart where the median depth is USUAL_DEPTH: from there the stretch of
+translations is sought, in so many rounds."""
+SECTIONS = 6
+KNOWN_UNITS = (1.0, 10.0, 100.0, 256.0, 500.0, 1000.0, 2000.0, 4000.0, 5000.0, 6553.5, 10000.0)
+"""Depth units per metre in use: metres, centimetres, ScanNet and Kinect 1000, RealSense's and others' 4000, TUM and
+ICL-NUIM 5000, Replica 6553.5."""
+SNAP = 0.07
+"""Share by which a depth scale that was searched may differ from a known one."""
+MOST_SHIFT = 60
+COARSE_SHIFTS = (*range(1, 9), *range(10, 21, 2), *range(24, MOST_SHIFT + 1, 4))
+FOCALS = (0.5, 0.57, 0.65, 0.72, 0.8, 0.87, 0.94, 1.06, 1.15, 1.25, 1.37, 1.5, 1.7, 2.0)
+RESOLUTIONS = (0.5, 2 / 3, 0.75, 0.8, 1.25, 4 / 3, 1.5, 2.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What a search came to. ``agrees``: as given. ``cure``: the reading that explains the disagreement. ``still``:
+    the cameras hardly move, so that nothing can be told. None of the three: no reading that was tried helps."""
+
+    given: Score
+    agrees: bool = False
+    still: bool = False
+    cure: Reading | None = None
+    cured: Score = Score()
+
+
+def explain(trials: Trials, given: Reading) -> Finding:
+    """Say whether frames agree as given, and if not, which other reading makes them agree.
+
+    Args:
+        trials: the frames.
+        given: how the scan is read now.
+    """
+    as_given, standing = trials.score(given), trials.score(None)
+    moves = min(standing.misalignment / CLEARLY, APART)
+    if trials.plausible(given.units_per_metre) and as_given.misalignment <= min(AGREES, moves):
+        return Finding(given=as_given, agrees=True)
+    bound = min(AGREES, moves)
+    if trials.plausible(given.units_per_metre):
+        bound = min(bound, as_given.misalignment / CLEARLY)
+    for stage in (_conventions, _shifts, _intrinsics):
+        found = [(trials.score(reading), reading) for reading in stage(trials, given)]
+        found = [item for item in found if item[0].misalignment <= bound]
+        if found:
+            cured, cure = min(found, key=lambda item: item[0].misalignment)
+            return Finding(given=as_given, cure=cure, cured=cured)
+    return Finding(given=as_given, still=standing.misalignment <= AGREES)
+
+
+def _conventions(trials: Trials, given: Reading) -> Iterator[Reading]:
+    """Other directions, axes, units and depth scales."""
+    pairs = [*itertools.product(DIRECTIONS, AXES), *itertools.product(MIXTURES, ("opencv",))]
+    scale = max(trials.median_depth, 1e-6) / USUAL_DEPTH
+    ranked: list[tuple[float, Reading]] = []
+    for direction, axes in pairs:
+        convention = PoseConvention(direction=direction, axes=axes)
+        spacing = trials.spacing(convention)
+        if not spacing > 0:
+            continue
+        for start in STARTS:
+            begun = Reading(convention=convention, units_per_metre=scale)
+            factor = trials.stretched(begun, start / spacing, rounds=ROUNDS, pairs=FEW_PAIRS)
+            found = _stretched(convention, factor, scale)
+            ranked.append((trials.score(found, thin=True, pairs=RANKING_PAIRS).mean, found))
+    for _, found in sorted(ranked, key=_first)[:REFINED]:
+        yield from _snapped(trials, given, found)
+
+
+def _stretched(convention: PoseConvention, metres_per_unit: float, units_per_metre: float) -> Reading:
+    return Reading(
+        convention=replace(convention, metres_per_unit=metres_per_unit), units_per_metre=units_per_metre
+    )
+
+
+def _snapped(trials: Trials, given: Reading, found: Reading) -> Iterator[Reading]:
+    """The likeliest unit of poses and depth scale of the ratio that was found, only one of both changed if possible."""
+    product = found.convention.metres_per_unit * found.units_per_metre  # larger rooms: smaller units, longer poses
+    options: list[tuple[int, Reading]] = []
+    for metres in dict.fromkeys((given.convention.metres_per_unit, *UNITS.values())):
+        units = product / metres
+        near = min((given.units_per_metre, *KNOWN_UNITS), key=lambda known: abs(np.log(known / units)))
+        if abs(given.units_per_metre / units - 1) <= SNAP:
+            near = given.units_per_metre
+        known = abs(near / units - 1) <= SNAP
+        near = near if known else float(f"{units:.3g}")
+        changes = (metres != given.convention.metres_per_unit) + (near != given.units_per_metre)
+        if trials.plausible(near):
+            options.append((2 * changes + (not known), _stretched(found.convention, metres, near)))
+    options.sort(key=_first)
+    yield from (reading for _, reading in options[:1])
+
+
+def _shifts(trials: Trials, given: Reading) -> Iterator[Reading]:
+    """Poses of frames before or after: a coarse search, and the neighbours of the best."""
+    most = min(MOST_SHIFT, len(trials.frames.written) // 3)
+    needed = min(RANKING_PAIRS, len(trials.frames.pairs)) / 2
+    costs: dict[int, float] = {0: APART}
+
+    def rank(steps: Iterable[int]) -> None:
+        for step in steps:
+            if step not in costs and abs(step) <= most:
+                reading = replace(given, pose_shift=given.pose_shift + step)
+                score = trials.score(reading, thin=True, pairs=RANKING_PAIRS)
+                costs[step] = score.mean if score.pairs >= needed else APART
+
+    rank(sign * step for step in COARSE_SHIFTS for sign in (1, -1))
+    for reach in (3, 2, 1):
+        best = min(costs, key=lambda step: (costs[step], abs(step)))
+        rank((best - reach, best + reach))
+    for step in sorted(costs, key=lambda step: (costs[step], abs(step)))[:REFINED]:
+        if step:
+            yield replace(given, pose_shift=given.pose_shift + step)
+
+
+def _intrinsics(trials: Trials, given: Reading) -> Iterator[Reading]:
+    """Intrinsics of another resolution, and other focal lengths."""
+    camera = trials.frames.camera
+    sizes = {*RESOLUTIONS, camera.width / (2 * camera.cx + 1), camera.height / (2 * camera.cy + 1)}
+    by_size = [replace(given, resolution=size) for size in sorted(sizes)]
+    by_focal = [replace(given, focal=focal) for focal in FOCALS]
+    for tried in (by_size, by_focal):
+        scored = [(trials.score(item, thin=True, pairs=RANKING_PAIRS).mean, item) for item in tried]
+        best = min(scored, key=_first)[1]
+        if tried is by_focal:
+            factor = _section(lambda f: trials.score(replace(given, focal=f), thin=True, pairs=FEW_PAIRS).mean, best.focal, 1.2)
+            best = replace(given, focal=round(factor, 2))
+        yield best
+
+
+def _section(cost: Callable[[float], float], start: float, ratio: float) -> float:
+    """The factor between ``start / ratio`` and ``start * ratio`` that costs least, by golden section of its
+    logarithm."""
+    golden = (np.sqrt(5) - 1) / 2
+    low, high = np.log(start / ratio), np.log(start * ratio)
+    left, right = high - golden * (high - low), low + golden * (high - low)
+    at_left, at_right = cost(float(np.exp(left))), cost(float(np.exp(right)))
+    for _ in range(SECTIONS):
+        if at_left < at_right:
+            high, right, at_right = right, left, at_left
+            left = high - golden * (high - low)
+            at_left = cost(float(np.exp(left)))
+        else:
+            low, left, at_left = left, right, at_right
+            right = low + golden * (high - low)
+            at_right = cost(float(np.exp(right)))
+    return float(np.exp((low + high) / 2))
+
+
+def _first(item: tuple[float, Reading] | tuple[int, Reading]) -> float:
+    return item[0]
