@@ -13,15 +13,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gapdata import __version__
 from gapdata.argument_types import Parser, duration, place, positive, size
 from gapdata.completion import add_completion
 from gapdata.errors import GapDataError, UsageError, describe_refusal
-
-if TYPE_CHECKING:
-    from gapdata.sources.base import Dataset
+from gapdata.source_options import add_reading_options, open_dataset
 
 QUARANTINED = 3
 DAMAGED = 4
@@ -103,12 +101,7 @@ def _add_build_shards(commands: Any) -> None:
         help="a folder of RGB-D frames, or of such folders: color/ depth/ and pose/ or one trajectory.log or traj.txt, "
         "with intrinsics.json {fx, fy, cx, cy[, width, height, depth_scale]} or intrinsics.txt (3x3 or 4x4)",
     )
-    parser.add_argument(
-        "--depth-scale",
-        type=float,
-        metavar="UNITS",
-        help="depth units per metre of --rgbd (default: what intrinsics.json says, else 1000)",
-    )
+    add_reading_options(parser)
     parser.add_argument(
         "--out",
         type=place,
@@ -197,6 +190,11 @@ def _add_inspect(commands: Any) -> None:
     )
     parser.add_argument("path", type=place, metavar="PATH")
     parser.add_argument("--key", metavar="KEY", help="one record of a build")
+    parser.add_argument(
+        "--poses",
+        action="store_true",
+        help="compare frames of each scan: do its poses, depth and intrinsics agree, and if not, what is the mistake",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -253,7 +251,7 @@ def _build_shards(options: argparse.Namespace) -> int:
 
     executor = make_executor(options.executor, options.workers)
     recipe = read_recipe(options.recipe, options.set)
-    dataset = _open_dataset(options)
+    dataset = open_dataset(options)
     scenes = tuple(name.strip() for name in options.scenes.split(",") if name.strip())
     annotations = gather_annotations(dataset, recipe, options.annotations)
     chosen = choose_scenes(dataset, split=options.split, scenes=scenes, limit=options.limit, splits=annotations.splits)
@@ -279,19 +277,6 @@ def _build_shards(options: argparse.Namespace) -> int:
         report = run_build(request, executor, stop, announce=lambda text: print(f"gapdata: {text}", file=sys.stderr))
     _print(report, f"{options.out}: {format_report(report)}", options.json)
     return 0 if is_whole(report) else QUARANTINED
-
-
-def _open_dataset(options: argparse.Namespace) -> Dataset:
-    """The dataset that --scannet or --rgbd names; absolute, because workers may run in another directory."""
-    from gapdata.sources.rgbd import RgbdFolder
-    from gapdata.sources.scannet import ScanNetDataset
-    from gapdata.storage import absolute
-
-    if options.depth_scale is not None and (options.rgbd is None or not options.depth_scale > 0):
-        raise UsageError("--depth-scale is a positive number of units per metre, and goes with --rgbd")
-    if options.rgbd is not None:
-        return RgbdFolder.open(options.rgbd, options.depth_scale)
-    return ScanNetDataset.open(absolute(options.scannet))
 
 
 def _synth(options: argparse.Namespace) -> int:
@@ -322,9 +307,11 @@ def _synth(options: argparse.Namespace) -> int:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    from gapdata.inspection import inspect_path
+    from gapdata.inspection import inspect_path, inspect_poses
 
-    facts, text = inspect_path(options.path, options.key)
+    if options.poses and options.key is not None:
+        raise UsageError("--poses is about scans, --key about a record of a build", cure="give one of them")
+    facts, text = inspect_poses(options.path) if options.poses else inspect_path(options.path, options.key)
     _print(facts, text, options.json)
     return 0
 

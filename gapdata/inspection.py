@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from gapdata.annotations.taxonomy import EMPTY_LABEL_MAP
 from gapdata.engine.plan import PLAN_NAME
 from gapdata.engine.report import format_report, read_report
-from gapdata.errors import UsageError
+from gapdata.errors import SourceError, UsageError
 from gapdata.geometry.camera import Intrinsics, is_rigid
 from gapdata.geometry.lens import Lens
 from gapdata.records.codec import record_depth, record_instances
+from gapdata.records.pose_diagnosis import diagnose_poses
 from gapdata.records.schema import Record
 from gapdata.shards.splits import format_tars, read_splits
 from gapdata.sources.base import Dataset, Scan
@@ -50,6 +51,40 @@ def inspect_path(path: Location, key: str | None = None) -> tuple[dict[str, Any]
     else:
         facts = _describe_folder(path)
     return facts, format_facts(facts)
+
+
+def inspect_poses(path: Location) -> tuple[dict[str, Any], str]:
+    """Whether the frames of each scan agree, and what the mistake is where they do not; a line a scan.
+
+    Raises:
+        UsageError: the path does not exist or holds no scans.
+        SourceError: the one scan that it is cannot be read, or has no pose that can be used.
+    """
+    if not path.exists():
+        raise UsageError("does not exist", path=path)
+    if path.is_file():
+        if path.suffix != ".sens":
+            raise UsageError("is no .sens file", path=path, cure="give a .sens file, a scene, or a dataset")
+        with ScanNetScan(path.parent, sens=path) as scan:
+            return _pose_facts(scan)
+    dataset = _folder_of_scans(path)
+    if len(dataset.scene_ids) == 1:
+        with dataset.open_scan(dataset.scene_ids[0]) as scan:
+            return _pose_facts(scan)
+    scenes: dict[str, Any] = {}
+    for scene_id in dataset.scene_ids:
+        try:
+            with dataset.open_scan(scene_id) as scan:
+                scenes[scene_id] = diagnose_poses(scan).to_facts()
+        except SourceError as error:
+            scenes[scene_id] = {"verdict": "unreadable", "cure": error.cure, "text": error.problem}
+    lines = [f"{scene_id}: {facts['text']}" for scene_id, facts in scenes.items()]
+    return {"path": str(path), "scenes": scenes}, "\n".join(lines)
+
+
+def _pose_facts(scan: Scan) -> tuple[dict[str, Any], str]:
+    facts = diagnose_poses(scan).to_facts()
+    return {"path": str(scan.path), "scene_id": scan.scene_id, **facts}, f"{scan.scene_id}: {facts['text']}"
 
 
 def describe_sens(sens: SensReader) -> dict[str, Any]:
@@ -128,24 +163,26 @@ def describe_dataset(dataset: Dataset) -> dict[str, Any]:
 
 def _describe_folder(path: Location) -> dict[str, Any]:
     """A ScanNet scene by its name, a ScanNet dataset, or frames with one intrinsics file."""
+    dataset = _folder_of_scans(path)
+    if path not in dataset.scene_directories.values():
+        return describe_dataset(dataset)
+    with dataset.open_scan(dataset.scene_ids[0]) as scan:
+        return describe_scan(scan)
+
+
+def _folder_of_scans(path: Location) -> ScanNetDataset | RgbdFolder:
     scene_id = path.absolute().name if isinstance(path, Path) else path.name
     if SCENE_ID.fullmatch(scene_id):
-        alone = ScanNetDataset(root=path, scene_directories={scene_id: path}, splits={}, label_map=EMPTY_LABEL_MAP)
-        with alone.open_scan(scene_id) as scan:
-            return describe_scan(scan)
+        return ScanNetDataset(root=path, scene_directories={scene_id: path}, splits={}, label_map=EMPTY_LABEL_MAP)
     try:
-        return describe_dataset(ScanNetDataset.open(path))
+        return ScanNetDataset.open(path)
     except UsageError as error:
         if not isinstance(path, Path):
             raise
         try:
-            folder = RgbdFolder.open(path)
+            return RgbdFolder.open(path)
         except UsageError:
             raise error from None
-    if path not in folder.scene_directories.values():
-        return describe_dataset(folder)
-    with folder.open_scan(folder.scene_ids[0]) as frames:
-        return describe_scan(frames)
 
 
 def describe_record(record: Record) -> dict[str, Any]:

@@ -31,6 +31,7 @@ ORDER = [
     "geometry",
     "annotations",
     "sources",
+    "source_options",
     "frames",
     "prompts",
     "records",

@@ -251,7 +251,7 @@ def test_what_is_no_folder_of_frames_is_refused(copy: Path, tmp_path: Path, caps
     with pytest.raises(SourceError, match="pose: scene lab_v2: cannot be listed: No such file or directory"):
         RgbdFolder.open(copy).open_scan("lab_v2")
     assert main(["build-shards", "--scannet", str(copy), "--depth-scale", "1000"]) == 2
-    assert "--depth-scale is a positive number of units per metre, and goes with --rgbd" in capsys.readouterr().err
+    assert "--depth-scale can be given with --rgbd only" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         main(["build-shards", "--scannet", "a", "--rgbd", "b"])
 

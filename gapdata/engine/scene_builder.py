@@ -29,7 +29,8 @@ from gapdata.records.depth_range import median_reading, why_without_depth
 from gapdata.records.expressions import Conversation, Expression
 from gapdata.records.language import scene_expressions, stored_conversation
 from gapdata.records.objects import SceneObjects, scene_objects, with_embodiedscan, with_proposals
-from gapdata.records.prepare import FramePreparer, FrameSettings, lenses_undone, usable_poses
+from gapdata.records.poses import refused_poses, usable_poses
+from gapdata.records.prepare import FramePreparer, FrameSettings, lenses_undone
 from gapdata.records.quality import QualityMeter
 from gapdata.records.schema import Record
 from gapdata.records.views import View, conversation_views
@@ -98,6 +99,7 @@ class SceneBuilder:
         outcome.notes.update(lenses_undone(scan))
         outcome.descriptions, outcome.conversations = len(annotations.descriptions), len(annotations.conversations)
         self._usable = usable_poses(scan)
+        outcome.notes.update(refused_poses(scan))
         self._empty: set[int] = set()
         self._looked_at: set[int] = set()
         self._expressions: tuple[Expression, ...] = ()

@@ -10,22 +10,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-CAMERA_TO_WORLD, WORLD_TO_CAMERA = "camera-to-world", "world-to-camera"
-DIRECTIONS = (CAMERA_TO_WORLD, WORLD_TO_CAMERA)
+from gapdata.geometry.pose_names import CAMERA_TO_WORLD, WORLD_TO_CAMERA
+
 ROTATION_INVERTED, TRANSLATION_INVERTED = "rotation-inverted", "translation-inverted"
 MIXTURES = (ROTATION_INVERTED, TRANSLATION_INVERTED)
 """camera_to_world of which one half is of world_to_camera: a rotation that was written by column, a centre that was
 not computed. They are recognised, not offered."""
-AXES = {
+TO_AXES = {
     "opencv": np.eye(3),
     "opengl": np.diag([1.0, -1.0, -1.0]),
     "unity": np.diag([1.0, -1.0, 1.0]),
     "ros": np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]),
 }
-"""Matrices from OpenCV's camera axes to others: ``opengl`` x right, y up, z back (ARKit, Blender, NeRF); ``unity`` x
-right, y up, z forward, left-handed (ICL-NUIM, too); ``ros`` x forward, y left, z up."""
-UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001}
-"""Metres of a unit."""
+"""(3, 3) from OpenCV's camera axes to those of :data:`gapdata.geometry.pose_names.AXES`."""
 SINGULAR = 1e-9
 
 
@@ -41,7 +38,7 @@ class PoseConvention:
         """Poses (..., 4, 4) as they were written to ours; NaN where they are not finite or cannot be inverted."""
         if self == PoseConvention():
             return written
-        usable = np.isfinite(written).all(axis=(-2, -1))
+        usable = np.asarray(np.isfinite(written).all(axis=(-2, -1)))
         poses = np.where(usable[..., None, None], written, np.eye(4))
         usable &= np.abs(np.linalg.det(poses)) > SINGULAR
         poses[~usable] = np.eye(4)
@@ -52,7 +49,10 @@ class PoseConvention:
             poses[..., :3, :3] = np.swapaxes(poses[..., :3, :3], -1, -2).copy()
         elif self.direction == TRANSLATION_INVERTED:
             poses[..., :3, 3] = -np.einsum("...ij,...j->...i", poses[..., :3, :3], poses[..., :3, 3])
-        return np.where(usable[..., None, None], in_opencv_axes(poses, AXES[self.axes]), np.nan)
+        return np.where(usable[..., None, None], in_opencv_axes(poses, TO_AXES[self.axes]), np.nan)
+
+
+OURS = PoseConvention()
 
 
 def in_opencv_axes(camera_to_world: NDArray[np.float64], to_axes: NDArray[np.float64]) -> NDArray[np.float64]:

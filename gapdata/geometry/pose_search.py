@@ -8,13 +8,14 @@ the two it is, the depth of a room decides. Frame shifts and intrinsics are trie
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gapdata.geometry.pose_convention import AXES, DIRECTIONS, MIXTURES, UNITS, PoseConvention
-from gapdata.geometry.pose_trials import APART, USUAL_DEPTH, Reading, Score, Trials
+from gapdata.geometry.pose_convention import MIXTURES, PoseConvention
+from gapdata.geometry.pose_names import AXES, DIRECTIONS, UNITS
+from gapdata.geometry.pose_trials import APART, NOTHING_SHARED, USUAL_DEPTH, Reading, Score, Trials
 
 AGREES = 0.025
 """Metres within which frames that are near in time agree where poses are right: 7-Scenes' kitchen up to 0.014."""
@@ -27,7 +28,7 @@ REFINED = 3
 STARTS, ROUNDS = (0.05, 0.25), 5
 """Metres that the cameras of a pair may be apart where the median depth is USUAL_DEPTH: from there the stretch of
 translations is sought, in so many rounds."""
-SECTIONS = 6
+FOCAL_NEIGHBOUR, SECTIONS = 1.2, 6
 KNOWN_UNITS = (1.0, 10.0, 100.0, 256.0, 500.0, 1000.0, 2000.0, 4000.0, 5000.0, 6553.5, 10000.0)
 """Depth units per metre in use: metres, centimetres, ScanNet and Kinect 1000, RealSense's and others' 4000, TUM and
 ICL-NUIM 5000, Replica 6553.5."""
@@ -48,7 +49,7 @@ class Finding:
     agrees: bool = False
     still: bool = False
     cure: Reading | None = None
-    cured: Score = Score()
+    cured: Score = NOTHING_SHARED
 
 
 def explain(trials: Trials, given: Reading) -> Finding:
@@ -94,9 +95,7 @@ def _conventions(trials: Trials, given: Reading) -> Iterator[Reading]:
 
 
 def _stretched(convention: PoseConvention, metres_per_unit: float, units_per_metre: float) -> Reading:
-    return Reading(
-        convention=replace(convention, metres_per_unit=metres_per_unit), units_per_metre=units_per_metre
-    )
+    return Reading(convention=replace(convention, metres_per_unit=metres_per_unit), units_per_metre=units_per_metre)
 
 
 def _snapped(trials: Trials, given: Reading, found: Reading) -> Iterator[Reading]:
@@ -143,15 +142,17 @@ def _intrinsics(trials: Trials, given: Reading) -> Iterator[Reading]:
     """Intrinsics of another resolution, and other focal lengths."""
     camera = trials.frames.camera
     sizes = {*RESOLUTIONS, camera.width / (2 * camera.cx + 1), camera.height / (2 * camera.cy + 1)}
-    by_size = [replace(given, resolution=size) for size in sorted(sizes)]
-    by_focal = [replace(given, focal=focal) for focal in FOCALS]
-    for tried in (by_size, by_focal):
-        scored = [(trials.score(item, thin=True, pairs=RANKING_PAIRS).mean, item) for item in tried]
-        best = min(scored, key=_first)[1]
-        if tried is by_focal:
-            factor = _section(lambda f: trials.score(replace(given, focal=f), thin=True, pairs=FEW_PAIRS).mean, best.focal, 1.2)
-            best = replace(given, focal=round(factor, 2))
-        yield best
+    yield _best(trials, [replace(given, resolution=size) for size in sorted(sizes)])
+    coarse = _best(trials, [replace(given, focal=focal) for focal in FOCALS])
+
+    def cost(focal: float) -> float:
+        return trials.score(replace(given, focal=focal), thin=True, pairs=FEW_PAIRS).mean
+
+    yield replace(given, focal=round(_section(cost, coarse.focal, FOCAL_NEIGHBOUR), 2))
+
+
+def _best(trials: Trials, readings: Sequence[Reading]) -> Reading:
+    return min(readings, key=lambda item: trials.score(item, thin=True, pairs=RANKING_PAIRS).mean)
 
 
 def _section(cost: Callable[[float], float], start: float, ratio: float) -> float:

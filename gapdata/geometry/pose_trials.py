@@ -11,9 +11,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.geometry.camera import Intrinsics
-from gapdata.geometry.consistency import MIN_SAMPLES, Surface, compare_surfaces, sample_surface, stretch_terms
-from gapdata.geometry.pose_convention import PoseConvention
+from gapdata.geometry.camera import Intrinsics, transform
+from gapdata.geometry.consistency import (
+    MIN_SAMPLES,
+    Surface,
+    compare_surfaces,
+    sample_surface,
+    stretch_terms,
+    surface_distances,
+)
+from gapdata.geometry.pose_convention import OURS, PoseConvention
 
 APART = 0.5
 """Metres that stand for two frames that share no surface, or look through each other's."""
@@ -30,6 +37,8 @@ NEAR, FAR = 0.3, 12.0
 """Metres between which the median depth of an indoor scan lies."""
 USUAL_DEPTH = 2.0
 """Metres that the median depth is brought to where only proportions count."""
+SAME_SURFACE = 0.05
+"""Metres within which two frames show the same point."""
 FAR_RATIO = 6.0
 """Depth beyond this multiple of the median is left out."""
 
@@ -50,7 +59,7 @@ class PosedDepth:
 class Reading:
     """One way to read a scan."""
 
-    convention: PoseConvention = PoseConvention()
+    convention: PoseConvention = OURS
     units_per_metre: float = 1000.0  # of depth
     pose_shift: int = 0  # a frame's pose is that of the frame so many places later
     focal: float = 1.0  # factor on the focal lengths
@@ -65,6 +74,9 @@ class Score:
     mean: float = APART  # metres: smoother, for searching
     overlap: float = 0.0  # median over the pairs
     pairs: int = 0
+
+
+NOTHING_SHARED = Score()
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -110,7 +122,7 @@ class Trials:
         compared = self._few(self._posed(poses), pairs)
         figures = np.array([self._compare(surfaces, poses, pair) for pair in compared]).reshape(-1, 2)
         if not len(figures):
-            return Score()
+            return NOTHING_SHARED
         middle, overlap = np.median(figures, axis=0)
         return Score(
             misalignment=float(middle) / factor if middle < APART else APART,
@@ -144,6 +156,16 @@ class Trials:
             factor = float(np.clip(factor + above / below, factor / 2, factor * 2))
         return factor
 
+    def seen_by_both(
+        self, reading: Reading, first: int, second: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Points on surfaces that two depth images see, (n, 3) metres in the depth camera of each."""
+        surfaces, poses = self._sampled(reading.units_per_metre, reading, False), self._poses(reading)
+        to_second = np.linalg.inv(poses[second]) @ poses[first]
+        near = surface_distances(surfaces[first], surfaces[second], to_second) < SAME_SURFACE
+        points = surfaces[first].points[:, near].T.astype(np.float64)
+        return points, transform(to_second, points)
+
     def _few(self, compared: list[tuple[int, int]], count: int | None) -> list[tuple[int, int]]:
         if count is None or len(compared) <= count:
             return compared
@@ -160,13 +182,13 @@ class Trials:
         return min(found.misalignment, APART), found.overlap
 
     def _posed(self, poses: NDArray[np.float64]) -> list[tuple[int, int]]:
-        usable = np.isfinite(poses).all(axis=(1, 2))
+        usable = np.asarray(np.isfinite(poses).reshape(len(poses), -1).all(axis=1))
         return [(first, second) for first, second in self.frames.pairs if usable[first] and usable[second]]
 
     def _poses(self, reading: Reading) -> NDArray[np.float64]:
         """(n, 4, 4) camera_to_world of the depth cameras, NaN where the scan has no pose."""
         places = self.frames.places + reading.pose_shift
-        inside = (places >= 0) & (places < len(self.frames.written))
+        inside = np.asarray((places >= 0) & (places < len(self.frames.written)))
         poses = np.full((len(places), 4, 4), np.nan)
         poses[inside] = reading.convention.camera_to_world(self.frames.written[places[inside]])
         return poses @ self.frames.depth_to_camera
@@ -221,9 +243,11 @@ def near_pairs(
     """
     usable = np.flatnonzero(np.isfinite(written).all(axis=(1, 2)))
     found: set[tuple[int, int]] = set()
-    spread = np.linspace(0, len(usable) - 1, anchors + 1)[:-1].round().astype(int) if len(usable) > 1 else []
-    for place in np.unique(usable[spread]):
+    spread = np.linspace(0, max(len(usable) - 1, 0), anchors + 1)[:-1].round().astype(np.intp)
+    for place in usable[np.unique(spread)[: len(usable)]]:
         later = usable[usable > place]
+        if not len(later):
+            continue
         within = later[frame_ids[later] - frame_ids[place] <= reach]
         within = within if len(within) else later[:1]
         traces = np.einsum("ij,nij->n", written[place, :3, :3], written[within, :3, :3])

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.errors import SourceError
 from gapdata.frames.resize import plan_resize
 from gapdata.frames.sharpness import sharpness
-from gapdata.geometry.camera import Intrinsics, is_rigid
+from gapdata.geometry.camera import Intrinsics
 from gapdata.geometry.registration import register_depth
 from gapdata.prompts.instances import InstanceMasks, pixels_by_value
 from gapdata.prompts.sampling import InteriorPixels
@@ -165,23 +164,6 @@ class FramePreparer:
             return None
         metres = depth.astype(np.float32) / np.float32(MILLIMETRES_PER_METRE)
         return self._masks.render(frame, self.camera, self._scan.camera_to_world[frame], metres)
-
-
-def usable_poses(scan: Scan) -> NDArray[np.bool_]:
-    """(N,) frames whose pose is finite and rigid.
-
-    Raises:
-        SourceError: there is none.
-    """
-    usable = is_rigid(scan.camera_to_world)
-    if not usable.any():
-        raise SourceError(
-            f"none of its {int(scan.present.sum())} frames has a valid pose",
-            path=scan.path,
-            scene=scan.scene_id,
-            cure="leave it out",
-        )
-    return usable
 
 
 def lenses_undone(scan: Scan) -> dict[str, int]:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from gapdata.errors import SourceError
 from gapdata.files.folders import in_any_case
 from gapdata.files.image_tags import jpeg_without_metadata, orientation_tag
+from gapdata.geometry.rigidity import without_rounding
 from gapdata.sources.base import Annotation
 from gapdata.sources.camera_files import (
     IDENTITY,
@@ -34,6 +35,7 @@ from gapdata.sources.camera_files import (
 )
 from gapdata.sources.frame_files import list_frames
 from gapdata.sources.frame_names import MAX_FRAME_ID
+from gapdata.sources.frame_reading import FrameReading
 from gapdata.sources.images import (
     MAX_PIXELS,
     decode_color,
@@ -80,7 +82,8 @@ class ExtractedScan:
         layout: how its files are named.
         beside: the annotation of the scene, if it has any.
         shared_intrinsics: the one intrinsics file of a layout without camera files of its own.
-        depth_units_per_metre: overrides what the calibration says; 1000 where neither says anything.
+        reading: what the user says about the frames; ``None`` where there are no such options. Depth has 1000 units a
+            metre where neither it nor the calibration says anything.
 
     Raises:
         SourceError: no frame is complete, or cameras, poses or image headers cannot be used; the file is named.
@@ -94,15 +97,19 @@ class ExtractedScan:
         *,
         beside: AnnotationFiles | None = None,
         shared_intrinsics: Path | None = None,
-        depth_units_per_metre: float | None = None,
+        reading: FrameReading | None = None,
     ) -> None:
+        told = reading or FrameReading()
+        self.reading = reading
         self.scene_id = scene_id
         self.path = directory
         self.layout = layout
         self._beside = beside
-        self._texts = hashlib.sha256(layout.name.encode())
-        self.files = list_frames(directory, layout, scene_id)
+        self._texts = hashlib.sha256(layout.name.encode() + told.digest_input())
+        self.files = told.depth_moved(list_frames(directory, layout, scene_id))
         frames = self.files.complete
+        if not frames:
+            raise self._damage(f"has no complete frame where depth is moved by {told.depth_shift} frames", directory)
         named = layout.info or (layout.matrices or ("",))[0]
         calibration_path = shared_intrinsics or in_any_case(directory, named)
         calibration = self._read_calibration(calibration_path)
@@ -110,7 +117,8 @@ class ExtractedScan:
         self.present = np.zeros(self.frame_count, dtype=bool)
         self.present[frames] = True
         self.unreadable_poses: tuple[int, ...] = ()
-        self.camera_to_world = self._read_poses(frames)
+        self.written_poses, self._rounded = without_rounding(self._read_poses(frames))
+        self.camera_to_world = told.poses(self.written_poses, frames)
         color_size, depth_size = self._image_sizes(frames)
         orientation = orientation_tag(self._image(self.files.color, frames[0])[1])
         centre = float(calibration.color[0, 2]), float(calibration.color[1, 2])
@@ -127,7 +135,7 @@ class ExtractedScan:
         self.color_intrinsics, self.depth_intrinsics = cameras.color, cameras.depth
         self.color_lens, self.depth_lens = cameras.color_lens, cameras.depth_lens
         self.depth_to_color = calibration.depth_to_color
-        stated = (depth_units_per_metre, calibration.depth_units_per_metre, DEFAULT_DEPTH_UNITS)
+        stated = (told.depth_units_per_metre, calibration.depth_units_per_metre, DEFAULT_DEPTH_UNITS)
         units = next(value for value in stated if value is not None)
         if not (np.isfinite(units) and units > 0):
             raise self._damage(f"has depth scale {units:g}, expected units per metre such as 1000", calibration_path)
@@ -147,7 +155,8 @@ class ExtractedScan:
         unreadable = {"unreadable_pose": len(self.unreadable_poses)} if self.unreadable_poses else {}
         what = "turned_as_its_tag_says" if self._turns_color else "orientation_tag_left_out"
         tagged = {f"color_{what}": int(self.present.sum())} if self._tagged else {}
-        return {**self.files.missing, **unreadable, **tagged}
+        rounded = {"rotation_of_few_decimals": int(self._rounded.sum())} if self._rounded.any() else {}
+        return {**self.files.missing, **unreadable, **tagged, **rounded}
 
     @cached_property
     def axis_alignment(self) -> NDArray[np.float64] | None:

@@ -4,7 +4,8 @@ A scene is a folder in one of these forms; the folder that the user names is a s
 
 - ``color/ depth/ pose/``: one file each a frame, of equal names or numbers but for the ending. Colour (JPEG, PNG, or
   BMP, WebP or TIFF, which are encoded again) may also lie in ``rgb/``, ``image/`` or ``images/``, poses (camera to
-  world, metres, OpenCV axes; :func:`gapdata.sources.pose_files.parse_pose`) in ``poses/``.
+  world, metres, OpenCV axes, unless a :class:`gapdata.sources.frame_reading.FrameReading` says otherwise;
+  :func:`gapdata.sources.pose_files.parse_pose`) in ``poses/``.
 - ``color/ depth/`` and one file of all poses: ``trajectory.log`` (Redwood, Open3D), ``traj.txt``, ``trajectory.txt`` or
   ``poses.txt``, read by :func:`gapdata.sources.pose_files.parse_trajectory`.
 - ``results/frame000350.jpg``, ``results/depth000350.png`` and one file of all poses (Replica).
@@ -38,6 +39,7 @@ from gapdata.errors import SourceError, UsageError
 from gapdata.files.folders import by_lower_case, entries, file_names, in_any_case, is_kind, is_litter
 from gapdata.files.order import natural_key
 from gapdata.sources.extracted import ExtractedScan
+from gapdata.sources.frame_reading import AS_DOCUMENTED, FrameReading
 from gapdata.sources.layouts import COLOR_ENDINGS, DEPTH_ENDINGS, Layout, Naming, listing_digest, recognise
 
 INTRINSICS_NAMES = (
@@ -62,7 +64,7 @@ EXPECTED = "expected color/, depth/ and pose/ (or trajectory.log), see `gapdata 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RgbdFolder:
-    """A folder of scenes without annotation; ``depth_units_per_metre`` overrides what intrinsics files say.
+    """A folder of scenes without annotation; ``reading`` is what the user says about all of them.
 
     ``passed_over`` names sub-folders that may be scenes and are none here, with the reason.
     """
@@ -71,11 +73,11 @@ class RgbdFolder:
 
     root: Path
     scene_directories: Mapping[str, Path]
-    depth_units_per_metre: float | None = None
+    reading: FrameReading = AS_DOCUMENTED
     passed_over: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, root: str | os.PathLike[str], depth_units_per_metre: float | None = None) -> RgbdFolder:
+    def open(cls, root: str | os.PathLike[str], reading: FrameReading = AS_DOCUMENTED) -> RgbdFolder:
         """Find the scenes: the folder itself, or else its sub-folders.
 
         Raises:
@@ -105,7 +107,7 @@ class RgbdFolder:
         return cls(
             root=root,
             scene_directories={scene: scenes[scene] for scene in sorted(scenes, key=natural_key)},
-            depth_units_per_metre=depth_units_per_metre,
+            reading=reading,
             passed_over=passed_over,
         )
 
@@ -144,8 +146,7 @@ class RgbdFolder:
         shared = None
         if layout.matrices is None and layout.info is None:
             shared = _intrinsics_file(scene_id, directory, self.root)
-        units = self.depth_units_per_metre
-        return ExtractedScan(scene_id, directory, layout, shared_intrinsics=shared, depth_units_per_metre=units)
+        return ExtractedScan(scene_id, directory, layout, shared_intrinsics=shared, reading=self.reading)
 
     def unreadable_digest(self, scene_id: str) -> str:
         """The names and sizes of the scene's files."""

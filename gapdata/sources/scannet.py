@@ -165,15 +165,17 @@ class ScanNetDataset:
 
 
 class ScanNetScan:
-    """One ScanNet scene, its frames in a ``.sens``."""
+    """One ScanNet scene, its frames in a ``.sens``: that of the folder's name, or ``sens``."""
 
-    def __init__(self, directory: Location, label_map: LabelMap = EMPTY_LABEL_MAP) -> None:
+    def __init__(
+        self, directory: Location, label_map: LabelMap = EMPTY_LABEL_MAP, sens: Location | None = None
+    ) -> None:
         self.directory = directory
-        self.scene_id = directory.name
+        self.scene_id = directory.name if sens is None else sens.name.removesuffix(".sens")
         self.label_map = label_map
         self.files = SceneFiles(directory)
         with naming_scene(self.scene_id):
-            self.sens = SensReader(directory / f"{self.scene_id}.sens")
+            self.sens = SensReader(sens or directory / f"{self.scene_id}.sens")
 
     def __enter__(self) -> ScanNetScan:
         return self

@@ -1,0 +1,55 @@
+"""What a user says about a folder of frames that the folder itself does not say: how its poses were written, which
+frames they belong to, and what a unit of depth is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.geometry.pose_convention import OURS, PoseConvention
+from gapdata.sources.frame_files import FrameFiles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameReading:
+    """How frames are to be read; the default is what :mod:`gapdata.sources.rgbd` documents."""
+
+    convention: PoseConvention = OURS
+    depth_units_per_metre: float | None = None  # overrides what the intrinsics file says
+    pose_shift: int = 0  # a frame's pose is that of the frame so many places later
+    depth_shift: int = 0  # a frame's depth image is that of the frame so many places later
+
+    def digest_input(self) -> bytes:
+        """What tells this reading from others; empty for the default."""
+        return b"" if self == FrameReading() else json.dumps(asdict(self), sort_keys=True).encode()
+
+    def depth_moved(self, files: FrameFiles) -> FrameFiles:
+        """The files of frames with their depth images moved; those at one end have none then."""
+        if not self.depth_shift:
+            return files
+        frames = sorted(files.depth)
+        places = {frame: place + self.depth_shift for place, frame in enumerate(frames)}
+        depth = {frame: files.depth[frames[place]] for frame, place in places.items() if 0 <= place < len(frames)}
+        return replace(files, depth=depth)
+
+    def poses(self, written: NDArray[np.float64], frames: list[int]) -> NDArray[np.float64]:
+        """Poses of the frames, (N, 4, 4) camera_to_world in metres with OpenCV axes, NaN where there is none.
+
+        Args:
+            written: (N, 4, 4), by raw index.
+            frames: raw indices of the frames that exist, ascending.
+        """
+        if self.pose_shift:
+            places = np.arange(len(frames)) + self.pose_shift
+            inside = (places >= 0) & (places < len(frames))
+            moved = np.full_like(written, np.nan)
+            order = np.array(frames)
+            moved[order[inside]] = written[order[places[inside]]]
+            written = moved
+        return self.convention.camera_to_world(written)
+
+
+AS_DOCUMENTED = FrameReading()
