@@ -3,15 +3,18 @@ object and structured dtypes, and allocates what the shape claims before it look
 
 from __future__ import annotations
 
+import io
+import math
 import re
 from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 MAX_HEADER = 4096
 
 _HEADER = re.compile(
-    r"\{'descr': '(?P<dtype>[<>|=]?(?:[biuf]\d|S\d{1,3}|\?))', 'fortran_order': (?:True|False), "
+    r"\{'descr': '(?P<dtype>[<>|=]?(?:[biuf]\d|S\d{1,3}|\?))', 'fortran_order': (?P<fortran>True|False), "
     r"'shape': \((?P<shape>|\d{1,20},|\d{1,20}(?:, \d{1,20}){1,3}),?\), ?\}\s*"
 )
 
@@ -23,6 +26,24 @@ def read_header(file: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], int]:
     Raises:
         ValueError: it is not the header of an array of numbers; the text says what it is.
     """
+    dtype, shape, start, _ = _read_header(file)
+    return dtype, shape, start
+
+
+def read_array(data: bytes) -> NDArray[Any]:
+    """The array of a whole ``.npy`` file, in either order of its axes.
+
+    Raises:
+        ValueError: it is no array of numbers, or has not as many bytes as its header claims.
+    """
+    dtype, shape, start, fortran = _read_header(io.BytesIO(data))
+    count = math.prod(shape)
+    if len(data) - start != count * dtype.itemsize:
+        raise ValueError(f"has {len(data) - start} bytes for {count} values of {dtype}")
+    return np.frombuffer(data, dtype=dtype, offset=start).reshape(shape, order="F" if fortran else "C")
+
+
+def _read_header(file: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], int, bool]:
     magic = file.read(8)
     if len(magic) != 8 or magic[:6] != b"\x93NUMPY" or magic[6] not in (1, 2, 3):
         raise ValueError("it is no .npy")
@@ -38,4 +59,4 @@ def read_header(file: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], int]:
         dtype = np.dtype(match["dtype"])
     except TypeError as error:
         raise ValueError("its header names no dtype") from error
-    return dtype, shape, 8 + width + length
+    return dtype, shape, 8 + width + length, match["fortran"] == "True"

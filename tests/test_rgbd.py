@@ -19,7 +19,7 @@ from gapdata.errors import SourceError, UsageError
 from gapdata.records.codec import record_cameras, record_pointmap
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.camera_files import parse_intrinsics
-from gapdata.sources.images import decode_depth
+from gapdata.sources.depth_files import decode_depth
 from gapdata.sources.pose_files import parse_trajectory
 from gapdata.sources.rgbd import RgbdFolder
 from gapdata.sources.sens import SensReader

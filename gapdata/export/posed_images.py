@@ -27,7 +27,8 @@ from gapdata.errors import ShardError
 from gapdata.export.items import image_path
 from gapdata.records.codec import member_name
 from gapdata.records.schema import Record
-from gapdata.sources.images import encoded_depth_size, encoded_image_size
+from gapdata.sources.depth_files import depth_kind
+from gapdata.sources.images import encoded_image_size
 
 CURE = "run `gapdata verify` on the build"
 
@@ -151,7 +152,7 @@ def _check_names(record: Record) -> None:
 
 def _check_images(record: Record, frame: int, image: bytes, depth: bytes) -> None:
     try:
-        sizes = encoded_image_size(image), encoded_depth_size(depth)
+        sizes = encoded_image_size(image), depth_kind(depth).size
     except ValueError as error:
         raise _damaged(record, frame, f"depth {error}") from error
     if any(size != record.image_size for size in sizes):

@@ -33,18 +33,12 @@ from gapdata.sources.camera_files import (
     parse_intrinsics,
     parse_matrix,
 )
+from gapdata.sources.color_files import color_size, decode_color_file
+from gapdata.sources.depth_files import MILLIMETRES, decode_depth, depth_kind, median_depth, metres_per_unit
 from gapdata.sources.frame_files import list_frames
 from gapdata.sources.frame_names import MAX_FRAME_ID
 from gapdata.sources.frame_reading import FrameReading
-from gapdata.sources.images import (
-    MAX_PIXELS,
-    decode_color,
-    decode_depth,
-    encoded_depth_size,
-    encoded_image_size,
-    is_color_jpeg,
-    reduce_image,
-)
+from gapdata.sources.images import MAX_PIXELS, is_color_jpeg, reduce_image
 from gapdata.sources.layouts import Layout
 from gapdata.sources.mask_archive import MaskArchive
 from gapdata.sources.orientation import UPRIGHT, is_of_turned, same_shape, turned, turned_size
@@ -119,16 +113,17 @@ class ExtractedScan:
         self.unreadable_poses: tuple[int, ...] = ()
         self.written_poses, self._rounded = without_rounding(self._read_poses(frames))
         self.camera_to_world = told.poses(self.written_poses, frames)
-        color_size, depth_size = self._image_sizes(frames)
+        first_color = self._first_header(self.files.color, frames, color_size)
+        first_depth = self._first_header(self.files.depth, frames, lambda data: depth_kind(data).size)
         orientation = orientation_tag(self._image(self.files.color, frames[0])[1])
         centre = float(calibration.color[0, 2]), float(calibration.color[1, 2])
-        self._turns_color = is_of_turned(color_size, orientation, calibration.color_size, centre)
-        self._turns_depth = self._turns_color and same_shape(color_size, depth_size)
+        self._turns_color = is_of_turned(first_color, orientation, calibration.color_size, centre)
+        self._turns_depth = self._turns_color and same_shape(first_color, first_depth)
         self._tagged = orientation != UPRIGHT
         try:
             cameras = calibration.cameras(
-                turned_size(color_size, orientation if self._turns_color else UPRIGHT),
-                turned_size(depth_size, orientation if self._turns_depth else UPRIGHT),
+                turned_size(first_color, orientation if self._turns_color else UPRIGHT),
+                turned_size(first_depth, orientation if self._turns_depth else UPRIGHT),
             )
         except ValueError as error:
             raise self._damage(str(error), calibration_path, cure="give the intrinsics of these images") from error
@@ -139,7 +134,9 @@ class ExtractedScan:
         units = next(value for value in stated if value is not None)
         if not (np.isfinite(units) and units > 0):
             raise self._damage(f"has depth scale {units:g}, expected units per metre such as 1000", calibration_path)
-        self.depth_units_per_metre = units
+        self._float_unit = self._unit_of_floats(frames, stated[0] if stated[0] is not None else stated[1])
+        self.depth_units_per_metre = units if self._float_unit is None else MILLIMETRES
+        self._scale_unused = self._float_unit == 1.0 and stated[:2] not in ((None, None), (None, 1.0), (1.0, None))
 
     def __enter__(self) -> ExtractedScan:
         return self
@@ -156,7 +153,8 @@ class ExtractedScan:
         what = "turned_as_its_tag_says" if self._turns_color else "orientation_tag_left_out"
         tagged = {f"color_{what}": int(self.present.sum())} if self._tagged else {}
         rounded = {"rotation_of_few_decimals": int(self._rounded.sum())} if self._rounded.any() else {}
-        return {**self.files.missing, **unreadable, **tagged, **rounded}
+        floats = {"depth_scale_not_of_float_depth": 1} if self._scale_unused else {}
+        return {**self.files.missing, **unreadable, **tagged, **rounded, **floats}
 
     @cached_property
     def axis_alignment(self) -> NDArray[np.float64] | None:
@@ -168,15 +166,16 @@ class ExtractedScan:
     def color(self, frame: int, reduction: int = 1) -> NDArray[np.uint8]:
         path, data = self._image(self.files.color, frame)
         expected = (self.color_intrinsics.width, self.color_intrinsics.height)
-        stored = encoded_image_size(data)
-        if stored is None:
-            raise self._damage("is no complete JPEG or PNG", path, frame)
+        try:
+            stored = color_size(data)
+        except ValueError as error:
+            raise self._damage(str(error), path, frame) from error
         orientation = orientation_tag(data) if self._turns_color else UPRIGHT
         found = turned_size(stored, orientation)
         if found != expected:
             size = f"{expected[0]}x{expected[1]}"
             raise self._damage(f"is {found[0]}x{found[1]}, the first frame is {size}", path, frame)
-        image = decode_color(data, reduction if orientation == UPRIGHT else 1)
+        image = decode_color_file(data, reduction if orientation == UPRIGHT else 1)
         if image is None:
             raise self._damage("cannot be decoded", path, frame)
         # Reduced after it is turned: sides are rounded up at their far ends.
@@ -193,7 +192,7 @@ class ExtractedScan:
         size = self.depth_intrinsics.width, self.depth_intrinsics.height
         orientation = orientation_tag(self._image(self.files.color, frame)[1]) if self._turns_depth else UPRIGHT
         try:
-            return turned(decode_depth(data, turned_size(size, orientation)), orientation)
+            return turned(decode_depth(data, turned_size(size, orientation), self._float_unit), orientation)
         except ValueError as error:
             raise self._damage(str(error), path, frame) from error
 
@@ -274,27 +273,44 @@ class ExtractedScan:
             cure="give one pose for each image",
         )
 
-    def _image_sizes(self, frames: list[int]) -> tuple[tuple[int, int], tuple[int, int]]:
-        """(width, height) of colour and of depth by the first header that can be read."""
-        readers = ((self.files.color, _color_size), (self.files.depth, encoded_depth_size))
-        sizes = []
-        for names, size_of in readers:
-            first: SourceError | None = None
-            for frame in frames[:HEADERS_TRIED]:
-                path, data = self._image(names, frame)
+    def _first_header(
+        self, names: Mapping[int, str], frames: list[int], size_of: Callable[[bytes], tuple[int, int]]
+    ) -> tuple[int, int]:
+        """(width, height) of one kind of images by the first header that can be read."""
+        first: SourceError | None = None
+        for frame in frames[:HEADERS_TRIED]:
+            path, data = self._image(names, frame)
+            try:
+                size = size_of(data)
+            except ValueError as error:
+                first = first or self._damage(str(error), path, frame)
+                continue
+            if not all(0 < side <= MAX_IMAGE_SIDE for side in size) or size[0] * size[1] > MAX_PIXELS:
+                raise self._damage(f"claims to be {size[0]}x{size[1]}", path, frame)
+            return size
+        assert first is not None
+        raise first
+
+    def _unit_of_floats(self, frames: list[int], stated: float | None) -> float | None:
+        """Metres of a unit of depth files that hold floats, by the first that holds any depth; ``None`` where they hold
+        whole numbers."""
+        unit = None
+        for frame in frames[:HEADERS_TRIED]:
+            path, data = self._image(self.files.depth, frame)
+            try:
+                if not depth_kind(data).floats:
+                    return unit
+                unit = 1.0
+                median = median_depth(data)
+            except ValueError:
+                continue  # damaged frames are named when they are read
+            if median:
                 try:
-                    size = size_of(data)
+                    return metres_per_unit(median, stated)
                 except ValueError as error:
-                    first = first or self._damage(str(error), path, frame)
-                    continue
-                if not all(0 < side <= MAX_IMAGE_SIDE for side in size) or size[0] * size[1] > MAX_PIXELS:
-                    raise self._damage(f"claims to be {size[0]}x{size[1]}", path, frame)
-                sizes.append(size)
-                break
-            else:
-                assert first is not None
-                raise first
-        return sizes[0], sizes[1]
+                    cure = "state their units per metre: --depth-scale, or depth_scale in the intrinsics file"
+                    raise self._damage(str(error), path, frame, cure) from error
+        return unit
 
     def _parsed(self, parse: Callable[[bytes], Parsed], path: Path, limit: int = MAX_TEXT_BYTES) -> Parsed:
         data = self._read(path, limit)
@@ -322,10 +338,3 @@ class ExtractedScan:
 
     def _damage(self, problem: str, path: Path, frame: int | None = None, cure: str | None = None) -> SourceError:
         return SourceError(problem, path=path, scene=self.scene_id, frame=frame, cure=cure)
-
-
-def _color_size(data: bytes) -> tuple[int, int]:
-    size = encoded_image_size(data)
-    if size is None:
-        raise ValueError("is no complete JPEG or PNG")
-    return size

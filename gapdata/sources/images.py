@@ -1,8 +1,7 @@
-"""Encoded images: their size without decoding, colour at a reduced size, and 16-bit depth."""
+"""JPEG and PNG: their size without decoding, and colour at a reduced size."""
 
 from __future__ import annotations
 
-import re
 import struct
 import zlib
 
@@ -13,8 +12,6 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Start-of-frame markers of JPEG (ITU-T T.81 table B.1): all of C0..CF but DHT, JPG and DAC.
 START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 END_OF_IMAGE = b"\xff\xd9"
-PGM_HEADER = re.compile(rb"P5\s+(?:#[^\n]*\n\s*)*(\d{1,6})\s+(?:#[^\n]*\n\s*)*(\d{1,6})\s+(?:#[^\n]*\n\s*)*(\d{1,6})\s")
-PGM_HEADER_BYTES = 1024
 MAX_PIXELS = 100_000_000
 """Of an image that is decoded: a header that claims more is damaged or hostile."""
 LEAST_SHARE = 1 / 1100
@@ -95,61 +92,6 @@ def decode_color(data: bytes, reduction: int = 1) -> NDArray[np.uint8] | None:
     return rgb if scaled_by_decoder else reduce_image(rgb, reduction)
 
 
-def encoded_depth_size(data: bytes) -> tuple[int, int]:
-    """(width, height) of a single-channel 16-bit PNG, or of a binary PGM (P5) of more than 255 levels.
-
-    Raises:
-        ValueError: the bytes are neither, or stop before the image ends; the text says what they are.
-    """
-    if data.startswith(PNG_SIGNATURE):
-        if encoded_image_size(data) is None:
-            raise ValueError("is cut off before the end of the PNG")
-        width, height, bits, color_type = struct.unpack(">IIBB", data[16:26])
-        if (bits, color_type) != (16, 0):
-            raise ValueError(f"is a PNG of {bits} bits and colour type {color_type}, expected 16-bit greyscale")
-        return width, height
-    header = PGM_HEADER.match(data[:PGM_HEADER_BYTES])
-    if header is None:
-        raise ValueError("is neither a PNG nor a binary PGM (P5)")
-    width, height, levels = (int(value) for value in header.groups())
-    if not 255 < levels < 65536:
-        raise ValueError(f"is a PGM of {levels} levels, expected 65535")
-    if len(data) - header.end() < width * height * 2:
-        raise ValueError(f"is cut off: {len(data) - header.end()} of {width * height * 2} bytes of the PGM are there")
-    return width, height
-
-
-def decode_depth(data: bytes, size: tuple[int, int]) -> NDArray[np.uint16]:
-    """A depth file to (H, W) uint16 as stored.
-
-    Args:
-        data: a 16-bit greyscale PNG, or a PGM (P5, big-endian as Netpbm defines it).
-        size: the (width, height) that it must have.
-
-    Raises:
-        ValueError: it is damaged or of another size or kind; the text says which.
-    """
-    found = encoded_depth_size(data)
-    if found != size:
-        raise ValueError(f"is {found[0]}x{found[1]}, expected {size[0]}x{size[1]}")
-    if not data.startswith(PNG_SIGNATURE):
-        header = PGM_HEADER.match(data[:PGM_HEADER_BYTES])
-        assert header is not None
-        pixels = np.frombuffer(data, dtype=">u2", count=size[0] * size[1], offset=header.end())
-        return pixels.reshape(size[1], size[0]).astype(np.uint16)
-    import cv2
-
-    if not _chunks_are_sound(data):
-        raise ValueError("PNG has a chunk whose checksum is wrong")
-    try:
-        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        raise ValueError("PNG cannot be decoded") from error
-    if image is None or image.dtype != np.uint16 or image.shape != (size[1], size[0]):
-        raise ValueError("PNG cannot be decoded")
-    return image
-
-
 def _ends_as_its_chunks_say(data: bytes) -> bool:
     """Whether the chunks of a PNG follow each other up to an end chunk at its very end. A decoder takes memory for as
     many bytes as a chunk claims, before it looks whether they are there."""
@@ -159,7 +101,7 @@ def _ends_as_its_chunks_say(data: bytes) -> bool:
     return position == len(data) >= 33 and data[-8:-4] == b"IEND"
 
 
-def _chunks_are_sound(data: bytes) -> bool:
+def chunks_are_sound(data: bytes) -> bool:
     """Whether every chunk of a PNG is whole and has the checksum that it states (PNG specification, 5.3)."""
     position = len(PNG_SIGNATURE)
     while position + 12 <= len(data):

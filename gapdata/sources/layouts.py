@@ -25,8 +25,8 @@ from pathlib import Path
 
 from gapdata.files.folders import by_lower_case, entries, is_kind, is_litter
 
-COLOR_ENDINGS = ("jpg", "jpeg", "png")
-DEPTH_ENDINGS = ("png", "pgm")
+COLOR_ENDINGS = ("jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff")
+DEPTH_ENDINGS = ("png", "pgm", "npy", "tif", "tiff", "exr")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,8 +17,9 @@ Names of folders and endings count in any case; hidden files, what systems leave
 folders that may not be read are passed over. A scene is called what its folder is called where the user named it, also
 where that is a link.
 
-Depth is 16-bit PNG or PGM, z-depth in ``1 / depth_scale`` metres, 0 or far away where there is none, and of the same
-field of view as colour. The intrinsics file is one of ``INTRINSICS_NAMES``, in
+Depth is z-depth of colour's field of view, 0 or far away where there is none: 16-bit PNG, PGM, TIFF or ``.npy`` in
+``1 / depth_scale`` metres, or floats in metres as TIFF, ``.npy`` or, where OpenCV reads it, EXR
+(:mod:`gapdata.sources.depth_files`). The intrinsics file is one of ``INTRINSICS_NAMES``, in
 the scene's folder or in the one that the user named; :func:`gapdata.sources.camera_files.parse_intrinsics` says what
 may stand in it. Names such as ``00350`` or ``frame350`` give the frame its raw index; other names (time stamps) are
 counted in their natural order, and paired by time where colour and depth have stamps of their own

@@ -6,13 +6,17 @@ import io
 import json
 import os
 import pickle
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from cases import attempt, linked, replaced
 from mutations import damaged, damaged_json, damaged_tree, pick, written
+
+from gapdata.errors import SourceError
 
 
 def sens(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
@@ -196,6 +200,56 @@ def scene_folder(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], 
         return len(data)
 
     return case
+
+
+def image_files(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
+    """Depth and colour files of every kind that a folder of frames may hold."""
+    import cv2
+    from seeds import forged_npy
+
+    from gapdata.sources.color_files import color_size, decode_color_file
+    from gapdata.sources.depth_files import decode_depth, depth_kind, median_depth
+
+    random = np.random.default_rng(0)
+    depth = random.integers(0, 5000, (15, 20)).astype(np.uint16)
+    buffer = io.BytesIO()
+    np.save(buffer, depth / np.float32(1000))
+    window = struct.pack("<I4i", 16, 0, 0, 19, 14)
+    exr = b"\x76\x2f\x31\x01\x02\0\0\0dataWindow\0box2i\0" + window + bytes(40)
+    picture = cv2.resize(random.integers(0, 255, (4, 5, 3), dtype=np.uint8), (20, 15))
+    floats = depth.astype(np.float32)
+    options = ((floats, ()), (depth, ()), (floats, (cv2.IMWRITE_TIFF_COMPRESSION, 1)), (picture, ()))
+    known = [cv2.imencode(".tiff", image, chosen)[1].tobytes() for image, chosen in options]
+    known += [cv2.imencode(ending, picture)[1].tobytes() for ending in (".bmp", ".webp")]
+    known += [cv2.imencode(".png", depth)[1].tobytes(), buffer.getvalue(), exr]
+
+    def case(rng: np.random.Generator) -> int:
+        data = forged_npy(rng) if rng.random() < 0.15 else damaged(pick(rng, known), rng, known)
+
+        def read_depth() -> None:
+            kind = named(depth_kind, data)
+            if kind.size[0] * kind.size[1] <= 1 << 20:
+                named(decode_depth, data, kind.size, 1.0 if kind.floats else None)
+                named(median_depth, data)
+
+        def read_color() -> None:
+            size = named(color_size, data)
+            if size[0] * size[1] <= 1 << 20:
+                decode_color_file(data)
+
+        attempt(read_depth)
+        attempt(read_color)
+        return len(data)
+
+    return case
+
+
+def named(read: Callable[..., Any], *arguments: Any) -> Any:
+    """What a reader of bytes gives; its ``ValueError`` becomes the error of a source, as in a scan."""
+    try:
+        return read(*arguments)
+    except ValueError as error:
+        raise SourceError(str(error)) from error
 
 
 def frame_folder(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:

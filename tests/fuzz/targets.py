@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from build_targets import build_folder, record, shards
 from cases import Target
-from source_targets import annotation_files, frame_folder, mask_archive, scene_folder, scene_json, sens
+from source_targets import annotation_files, frame_folder, image_files, mask_archive, scene_folder, scene_json, sens
 from text_targets import answers, predictions, recipes
 
 TARGETS: Mapping[str, Target] = {
@@ -18,6 +18,7 @@ TARGETS: Mapping[str, Target] = {
         *((sens, 15), (annotation_files, 25), (scene_json, 6), (mask_archive, 8), (scene_folder, 10)),
         *(
             (frame_folder, 5),
+            (image_files, 6),
             (record, 10),
             (shards, 8),
             (build_folder, 3),

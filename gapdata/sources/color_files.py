@@ -1,0 +1,81 @@
+"""Colour files: JPEG and PNG, and for folders of any origin BMP, WebP and TIFF, whose size is known before they are
+decoded. A scan's ``.sens`` and a build hold JPEG and PNG alone (:mod:`gapdata.sources.images`)."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.sources.images import could_hold, decode_color, encoded_image_size, reduce_image
+from gapdata.sources.tiff import MAGIC, read_page
+
+BMP_HEADER = 54
+BMP_PLAIN = (0, 3)  # compressions that leave pixels as they are: BI_RGB, BI_BITFIELDS
+KINDS = ("u1", "u2")  # of a TIFF's samples
+CHANNELS = (1, 3, 4)
+
+
+def color_size(data: bytes) -> tuple[int, int]:
+    """(width, height) of a colour file.
+
+    Raises:
+        ValueError: the bytes are none that is read, or stop before the image ends.
+    """
+    size = encoded_image_size(data)
+    if size is None and data[:2] == b"BM":
+        size = _bmp_size(data)
+    elif size is None and data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        size = _webp_size(data)
+    elif size is None and data[:4] in MAGIC:
+        page = read_page(data)
+        if page.kind not in KINDS or page.samples not in CHANNELS or not page.upright:
+            raise ValueError(f"is a TIFF of {page.samples} channels of kind {page.kind}, or turned by its tag")
+        size = page.width, page.height
+    if size is None:
+        raise ValueError("is no complete JPEG or PNG, and no BMP, WebP or TIFF")
+    return size
+
+
+def decode_color_file(data: bytes, reduction: int = 1) -> NDArray[np.uint8] | None:
+    """A file whose size :func:`color_size` gave to (H, W, 3) uint8 RGB, as
+    :func:`gapdata.sources.images.decode_color` does; ``None`` where it cannot be decoded."""
+    if encoded_image_size(data) is not None:
+        return decode_color(data, reduction)
+    import cv2
+
+    if not could_hold(len(data), color_size(data)):
+        return None
+    try:
+        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        return None
+    return None if image is None else reduce_image(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), reduction)
+
+
+def _bmp_size(data: bytes) -> tuple[int, int] | None:
+    """Of a BMP with a header of Windows 3 or later whose pixels are all there."""
+    if len(data) < BMP_HEADER:
+        return None
+    start, header, width, height, _, bits, compression = struct.unpack_from("<IIiiHHI", data, 10)
+    row = (width * bits + 31) // 32 * 4
+    whole = header >= 40 and width > 0 and compression in BMP_PLAIN and len(data) >= start + row * abs(height)
+    return (width, abs(height)) if whole else None
+
+
+def _webp_size(data: bytes) -> tuple[int, int] | None:
+    """By the first chunk (RFC 9649, sections 2.5 to 2.7) of a file that is all there."""
+    if len(data) < 30 or struct.unpack_from("<I", data, 4)[0] + 8 > len(data):
+        return None
+    kind = data[12:16]
+    if kind == b"VP8X":
+        width, height = (1 + int.from_bytes(data[at : at + 3], "little") for at in (24, 27))
+        return width, height
+    if kind == b"VP8L":
+        bits = int.from_bytes(data[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if kind == b"VP8 " and data[23:26] == b"\x9d\x01\x2a":
+        width, height = struct.unpack_from("<HH", data, 26)
+        return width & 0x3FFF, height & 0x3FFF
+    return None
