@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gapdata import __version__
+from gapdata.annotations.files import annotation_file
 from gapdata.argument_types import Parser, duration, place, positive, size
 from gapdata.completion import add_completion
 from gapdata.errors import GapDataError, UsageError, describe_refusal
@@ -112,12 +113,13 @@ def _add_build_shards(commands: Any) -> None:
     parser.add_argument("--recipe", type=Path, metavar="FILE", help="a recipe such as manifests/scannet-pretrain.toml")
     parser.add_argument(
         "--annotations",
-        type=place,
+        type=annotation_file,
         nargs="+",
         default=[],
-        metavar="FILE",
+        metavar="[SPLIT=]FILE",
         help="other people's files about the scenes, known by their content: embodiedscan_infos_*.pkl, ScanRefer's and"
-        " Scan2Cap's JSON, Mask3D's pred_box.json or a folder of mask.npz, GAP-MLLM's and VG-LLM's JSON",
+        " Scan2Cap's JSON, Mask3D's pred_box.json or a folder of mask.npz, GAP-MLLM's and VG-LLM's JSON; val=FILE says"
+        " what a file is for that neither its scenes nor its name tell",
     )
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override a recipe field, e.g. clips.step=10"

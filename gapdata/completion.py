@@ -16,10 +16,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gapdata.annotations.files import annotation_file
 from gapdata.argument_types import place
 
 SHELLS = ("bash", "zsh")
-PATH_TYPES: tuple[Any, ...] = (Path, place)
+PATH_TYPES: tuple[Any, ...] = (Path, place, annotation_file)
 
 
 def add_completion(commands: Any, parser: argparse.ArgumentParser) -> None:

@@ -31,7 +31,7 @@ from gapdata.annotations.embodiedscan import AnnotatedBox
 from gapdata.annotations.proposals import read_masks
 from gapdata.annotations.scanrefer import Description
 from gapdata.annotations.scene_annotations import Provenance, SceneAnnotations
-from gapdata.annotations.splits import SplitClaim, misplaced, overlaps, refuse_overlap, scannet_split
+from gapdata.annotations.splits import SplitClaim, overlaps, refuse_overlap
 from gapdata.errors import AnnotationError, GapDataError, UsageError
 
 BOX = ("chair", [0, 0, 1, 1, 1, 1, 0.1, 0.2, 0.3])
@@ -283,8 +283,8 @@ def test_json_of_a_scene_that_cannot_be_read_says_why(data: bytes, problem: str)
 SPLITS = {"a": "train", "b": "train", "c": "val", "d": "test", "e": "unknown"}
 
 
-def claim(split: str | None, *scenes: str, kind: str = "EmbodiedScan") -> SplitClaim:
-    return SplitClaim(source=f"infos_{split}.pkl", kind=kind, split=split, scene_ids=frozenset(scenes))
+def claim(split: str | None, *scenes: str) -> SplitClaim:
+    return SplitClaim(source=f"infos_{split}.pkl", splits=dict.fromkeys(scenes, split))
 
 
 def test_the_val_split_of_embodiedscan_overlaps_with_what_scannet_trains_on() -> None:
@@ -292,8 +292,6 @@ def test_the_val_split_of_embodiedscan_overlaps_with_what_scannet_trains_on() ->
     assert (found.scene_id, found.trained_by, found.evaluated_by) == (
         "b", ("the data set (train)",), ("infos_val.pkl (val)",)
     )  # fmt: skip
-    assert scannet_split("EmbodiedScan", "val") == "train"
-    assert scannet_split("EmbodiedScan", "test") == scannet_split("ScanRefer", "val") == "val"
 
 
 def test_files_overlap_among_themselves_without_the_data_set() -> None:
@@ -315,17 +313,10 @@ def test_an_overlap_is_refused_unless_it_is_allowed() -> None:
     )
 
 
-def test_scenes_that_a_file_of_that_split_cannot_be_made_from_are_named() -> None:
-    assert misplaced(claim("val", "a", "c", "e"), SPLITS) == ("c",)
-    assert misplaced(claim("test", "c"), SPLITS) == ()
-    assert misplaced(claim("val", "a", "c", kind="ScanRefer"), SPLITS) == ("a",)
-    assert misplaced(claim(None, "a"), SPLITS) == ()
-
-
 def test_gathered_files_bring_their_claims(files: dict[str, Path]) -> None:
     found = gather([files["embodiedscan"], files["descriptions"]])
-    assert [(item.source, item.split, sorted(item.scene_ids)) for item in found.report.claims] == [
-        ("one_val.bin", "val", ["scene0000_00", "scene0001_00"]),
-        ("two_train.bin", "train", ["scene0000_00", "scene0002_00"]),
+    assert [(item.source, item.splits) for item in found.report.claims] == [
+        ("one_val.bin", {"scene0000_00": "val", "scene0001_00": "val"}),
+        ("two_train.bin", {"scene0000_00": "train", "scene0002_00": "train"}),
     ]
     assert [item.scene_id for item in overlaps(found.report.claims, {"scene0000_00": "train"})] == ["scene0000_00"]

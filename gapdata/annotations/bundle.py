@@ -1,15 +1,15 @@
 """Gathers all annotation files that a user names into one :class:`SceneAnnotations` per scene of the data set.
 
 A file is known by its content, never by its name: EmbodiedScan's pickles, ScanRefer's and Scan2Cap's sentences,
-Mask3D's boxes and masks, GAP-MLLM's and VG-LLM's conversations. Only a mask's scene and the split that a file claims
-are in its name, and nowhere else.
+Mask3D's boxes and masks, GAP-MLLM's and VG-LLM's conversations. Only a mask's scene is in its name and nowhere else.
+What its scenes are for is told by :mod:`gapdata.annotations.split_evidence`.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from gapdata.annotations.conversation import Conversation
 from gapdata.annotations.embodiedscan import EmbodiedScene, read_embodiedscan
-from gapdata.annotations.files import absolute_text, claimed_split, open_annotation
+from gapdata.annotations.files import AnnotationFile, absolute_text, named_split, open_annotation
 from gapdata.annotations.gap_json import read_conversations
 from gapdata.annotations.json_items import json_items
 from gapdata.annotations.proposals import MASK_SUFFIX, MASKS_KIND, read_masks, read_proposals
 from gapdata.annotations.report import FileReport, Tally
 from gapdata.annotations.scanrefer import Description, read_descriptions
 from gapdata.annotations.scene_annotations import Provenance, SceneAnnotations
+from gapdata.annotations.split_evidence import EMBODIEDSCAN, EVERY, MADE_FROM_IT, Evidence, decide, possible_splits
 from gapdata.annotations.splits import SplitClaim
 from gapdata.errors import AnnotationError, UsageError
 from gapdata.files.folders import is_litter
@@ -32,6 +33,8 @@ from gapdata.storage import Location, location
 
 FileKind = Literal["embodiedscan", "descriptions", "proposals", "masks", "conversations", "nothing"]
 
+MADE_FROM_EMBODIEDSCAN = frozenset({"det", "recons"})
+"""Tasks of conversations whose files split ScanNet as EmbodiedScan does; the others keep ScanNet's splits."""
 SNIFFED_ITEMS = 20
 """A file is told by the first of so many items that is recognised."""
 
@@ -45,6 +48,8 @@ class GatherReport:
     """Of each file, for :func:`gapdata.annotations.splits.overlaps`."""
     conflicts: Mapping[str, int]
     """What was left out because an earlier file had said it already, by reason."""
+    contradictions: tuple[UsageError, ...] = ()
+    """Of files whose scenes are of another split than their name or the user says; they count as said."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, for ``report.json``."""
@@ -66,10 +71,11 @@ class Gathered:
 
 
 def gather(
-    paths: Sequence[Location | str],
+    paths: Sequence[AnnotationFile | Location | str],
     scene_ids: Collection[str] | None = None,
     *,
     euler: EulerConvention | None = None,
+    scene_splits: Mapping[str, str] | None = None,
 ) -> Gathered:
     """Read all files, in the order given; where two speak of the same thing the first one counts.
 
@@ -77,15 +83,17 @@ def gather(
         paths: annotation files, and folders of ``<scene>.mask.npz``.
         scene_ids: the scenes of the data set; others are counted in the report. All by default.
         euler: what the angles of conversation files mean; by default what each file itself shows.
+        scene_splits: the data set's split of each scene, which tells what a file's scenes are for. Without it files are
+            taken at their names, and those that name no split are of none.
 
     Raises:
         AnnotationError: a file is damaged or of no known kind. Damaged items are left out and reported.
-        UsageError: a folder holds no masks, or a file is named twice.
+        UsageError: a folder holds no masks, a file is named twice, or nothing tells what its scenes are for.
     """
     wanted = None if scene_ids is None else frozenset(scene_ids)
-    gathering = _Gathering(wanted, euler)
-    for path in _files(paths):
-        gathering.read(path)
+    gathering = _Gathering(wanted, euler, scene_splits)
+    for file in _files(paths):
+        gathering.read(file)
     return gathering.result()
 
 
@@ -131,10 +139,11 @@ def _kind_of_item(item: Any) -> FileKind | None:
     return None
 
 
-def _files(paths: Sequence[Location | str]) -> Iterable[Location]:
+def _files(paths: Sequence[AnnotationFile | Location | str]) -> Iterable[AnnotationFile]:
     seen: set[str] = set()
     for named in paths:
-        path = location(named)
+        given = named if isinstance(named, AnnotationFile) else AnnotationFile(path=location(named))
+        path = given.path
         try:
             is_folder = path.is_dir()
             found = [entry for entry in path.iterdir() if _is_mask_file(entry.name)] if is_folder else [path]
@@ -146,7 +155,7 @@ def _files(paths: Sequence[Location | str]) -> Iterable[Location]:
             if absolute_text(file) in seen:
                 raise UsageError("is named twice", path=file, cure="name every annotation file once")
             seen.add(absolute_text(file))
-            yield file
+            yield AnnotationFile(path=file, split=given.split)
 
 
 def _is_mask_file(name: str) -> bool:
@@ -156,8 +165,15 @@ def _is_mask_file(name: str) -> bool:
 class _Gathering:
     """What has been read so far."""
 
-    def __init__(self, wanted: frozenset[str] | None, euler: EulerConvention | None) -> None:
+    def __init__(
+        self,
+        wanted: frozenset[str] | None,
+        euler: EulerConvention | None,
+        scene_splits: Mapping[str, str] | None,
+    ) -> None:
         self.wanted, self.euler = wanted, euler
+        self.scene_splits = scene_splits
+        self.contradictions: list[UsageError] = []
         self.provenance: dict[str, list[Provenance]] = {}
         self.embodied: dict[str, EmbodiedScene] = {}
         self.descriptions: dict[str, dict[tuple[int, str], Description]] = {}
@@ -169,35 +185,41 @@ class _Gathering:
         self.conflicts: dict[str, int] = {}
         self.masks: dict[str, Tally] = {}  # by folder: there is a file for each scene
 
-    def read(self, path: Location) -> None:
+    def read(self, file: AnnotationFile) -> None:
         """Read one file."""
+        path = file.path
         kind = recognise(path)
         if kind == "embodiedscan":
             embodied = read_embodiedscan(path, self.wanted)
-            self._note(path, embodied.report, embodied.scenes)
+            self._note(file, embodied.report, dict.fromkeys(embodied.scenes, EMBODIEDSCAN))
             self._first("scene_of_two_EmbodiedScan_files", self.embodied, embodied.scenes)
         elif kind == "descriptions":
             described = read_descriptions(path, self.wanted)
-            self._note(path, described.report, described.scenes)
+            self._note(file, described.report, dict.fromkeys(described.scenes))
             for scene_id, items in described.scenes.items():
                 keyed = {(item.object_id, item.ann_id): item for item in items}
                 self._first("description_of_two_files", self.descriptions.setdefault(scene_id, {}), keyed)
         elif kind == "proposals":
             proposed = read_proposals(path, self.wanted)
-            self._note(path, proposed.report, proposed.scenes)
+            self._note(file, proposed.report, dict.fromkeys(proposed.scenes), teaches=False)
             self._first("proposals_of_two_files", self.proposals, proposed.scenes)
         elif kind == "masks":
-            self._read_masks(path)
+            self._read_masks(file)
         elif kind == "nothing":
-            self._note(path, Tally().report(path=path, kind="nothing", split=claimed_split(path)), ())
+            self._note(file, Tally().report(path=path, kind="nothing", split=named_split(path)), {})
         else:
             talked = read_conversations(path, self.wanted, euler=self.euler)
-            self._note(path, talked.report, talked.scenes)
+            made = {
+                scene_id: MADE_FROM_IT if any(item.task in MADE_FROM_EMBODIEDSCAN for item in items) else None
+                for scene_id, items in talked.scenes.items()
+            }
+            self._note(file, talked.report, made)
             for scene_id, conversations in talked.scenes.items():
                 self.conversations.setdefault(scene_id, []).extend(conversations)
 
-    def _read_masks(self, path: Location) -> None:
+    def _read_masks(self, file: AnnotationFile) -> None:
         """Check a mask file now, though only a worker that has the mesh can use it."""
+        path = file.path
         tally = self.masks.setdefault(f"{path.parent}/*{MASK_SUFFIX}", Tally())
         masks = read_masks(path)
         if self.wanted is not None and masks.scene_id not in self.wanted:
@@ -208,16 +230,40 @@ class _Gathering:
                 tally.defect("mask_without_vertex", f"{masks.scene_id} mask {index}")
         tally.take(masks.scene_id)
         self._first("masks_of_two_files", self.mask_files, {masks.scene_id: absolute_text(path)})
-        self.provenance.setdefault(masks.scene_id, []).append(Provenance(source=path.name, kind=MASKS_KIND, split=None))
+        source = Provenance(source=path.name, kind=MASKS_KIND, split=file.split)
+        self.provenance.setdefault(masks.scene_id, []).append(source)
 
-    def _note(self, path: Location, report: FileReport, scenes: Iterable[str]) -> None:
-        source = Provenance(source=path.name, kind=report.kind, split=report.split)
-        for scene_id in scenes:
-            self.provenance.setdefault(scene_id, []).append(source)
-        self.reports.append(report)
-        self.claims.append(
-            SplitClaim(source=path.name, kind=report.kind, split=report.split, scene_ids=frozenset(scenes))
+    def _note(
+        self,
+        file: AnnotationFile,
+        report: FileReport,
+        resplit: Mapping[str, Mapping[str, frozenset[str]] | None],
+        *,
+        teaches: bool = True,
+    ) -> None:
+        """Enter a file that was read; ``resplit``: by scene, how such a file splits the data set anew."""
+        name, known = file.path.name, self.scene_splits
+        decision = decide(
+            Evidence(
+                path=file.path,
+                stated=file.split,
+                named=named_split(file.path),
+                possible={
+                    scene_id: EVERY if known is None else possible_splits(known.get(scene_id), resplit[scene_id])
+                    for scene_id in resplit
+                },
+            ),
+            must_know=teaches and known is not None,
         )
+        self.contradictions += [] if decision.contradiction is None else [decision.contradiction]
+        for scene_id, split in decision.splits.items():
+            source = Provenance(source=name, kind=report.kind, split=split)
+            self.provenance.setdefault(scene_id, []).append(source)
+        if decision.splits:
+            notes = {**report.notes, **decision.notes}
+            report = replace(report, split=decision.split, told_by=decision.told_by, notes=notes)
+        self.reports.append(report)
+        self.claims.append(SplitClaim(source=name, splits=decision.splits))
 
     def _first(self, reason: str, known: dict[Any, Any], new: Mapping[Any, Any]) -> None:
         repeated = len(known.keys() & new.keys())
@@ -242,5 +288,10 @@ class _Gathering:
                 conversations=tuple(self.conversations.get(scene_id, ())),
             )
         masks = [tally.report(path=path, kind=MASKS_KIND, split=None) for path, tally in self.masks.items()]
-        report = GatherReport(files=(*self.reports, *masks), claims=tuple(self.claims), conflicts=dict(self.conflicts))
+        report = GatherReport(
+            files=(*self.reports, *masks),
+            claims=tuple(self.claims),
+            conflicts=dict(self.conflicts),
+            contradictions=tuple(self.contradictions),
+        )
         return Gathered(scenes=scenes, report=report)

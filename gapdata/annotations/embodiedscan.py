@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.annotations.files import claimed_split
+from gapdata.annotations.files import named_split
 from gapdata.annotations.frame_names import SCENE_NAME, frame_of_path
 from gapdata.annotations.pickles import read_pickle
 from gapdata.annotations.report import FileReport, Tally
@@ -101,7 +101,7 @@ def read_embodiedscan(path: Location, scene_ids: Collection[str] | None = None) 
         else:
             scenes[sample.scene_id] = sample.scene(names, tally)
             tally.take(sample.scene_id)
-    report = tally.report(path=path, kind=KIND, split=claimed_split(path))
+    report = tally.report(path=path, kind=KIND, split=named_split(path))
     return EmbodiedScan(categories=categories, scenes=scenes, report=report)
 
 

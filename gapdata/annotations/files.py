@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-from gapdata.errors import AnnotationError
+from gapdata.choices import SPLITS, check_choice, near_names
+from gapdata.errors import AnnotationError, UsageError
 from gapdata.object_store import ObjectPath
-from gapdata.storage import Location, RangedFile, open_ranged
+from gapdata.storage import Location, RangedFile, location, open_ranged
 
 BLOCK = 64 << 20  # bytes of one read: systems cap a single one below 2 GiB
-SPLIT_IN_NAME = re.compile(r"(?:^|[^a-z])(train|val|test)(?:[^a-z]|$)")
+SPLIT_IN_NAME = re.compile(r"(?:^|[^a-z])(train|val|test|unknown)(?:ing|id|idation)?(?![a-z])")
+STATED = re.compile(r"([A-Za-z]+)=(.+)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotationFile:
+    """A file, or a folder of masks, that a user names, and the split that they say it is of (``None``: nothing)."""
+
+    path: Location
+    split: str | None = None
+
+
+def annotation_file(text: str) -> AnnotationFile:
+    """``FILE`` or ``SPLIT=FILE`` of a command line, for argparse's ``type=``. A file whose whole name is such a text
+    is a file."""
+    match = STATED.fullmatch(text)
+    try:
+        if match is None or (match[1] not in SPLITS and (location(text).exists() or not near_names(match[1], SPLITS))):
+            return AnnotationFile(path=location(text))
+        check_choice("split", match[1], SPLITS)
+        return AnnotationFile(path=location(match[2]), split=match[1])
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 @contextmanager
@@ -53,9 +78,9 @@ def read_whole(path: Location, limit: int) -> bytes:
     return data
 
 
-def claimed_split(path: Location) -> str | None:
-    """The split that a file's name claims (``embodiedscan_infos_val.pkl``), or ``None`` where it names none or
-    several."""
+def named_split(path: Location) -> str | None:
+    """The split that a file's name says (``embodiedscan_infos_val.pkl``), or ``None`` where it says none or several.
+    :mod:`gapdata.annotations.splits` compares it with the content: a name alone decides nothing."""
     found = set(SPLIT_IN_NAME.findall(path.name.lower()))
     return found.pop() if len(found) == 1 else None
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from gapdata.annotations.conversation import Conversation, ConversationCameras, ConversationTask
 from gapdata.annotations.euler_evidence import EulerEvidence
-from gapdata.annotations.files import claimed_split
+from gapdata.annotations.files import named_split
 from gapdata.annotations.frame_names import frame_of_path
 from gapdata.annotations.json_items import json_items
 from gapdata.annotations.report import FileReport, Tally
@@ -100,7 +100,7 @@ def read_conversations(
         tally.notes["boxes"] = "say which Euler convention they follow before they are used as boxes"
     decided = euler or shown
     scenes = {scene: tuple(_with_euler(item, decided) for item in items) for scene, items in sorted(found.items())}
-    report = tally.report(path=path, kind=KIND, split=claimed_split(path))
+    report = tally.report(path=path, kind=KIND, split=named_split(path))
     return Conversations(scenes=scenes, euler=decided, report=report)
 
 

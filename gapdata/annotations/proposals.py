@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.annotations.files import claimed_split, read_whole
+from gapdata.annotations.files import named_split, read_whole
 from gapdata.annotations.frame_names import SCENE_NAME, scene_of_name
 from gapdata.annotations.json_items import json_items
 from gapdata.annotations.npz import Npz
@@ -96,7 +96,7 @@ def read_proposals(path: Location, scene_ids: Collection[str] | None = None) -> 
             else:
                 scenes[scene_id] = _sound_boxes(rows, scene_id, tally)
                 tally.take(scene_id)
-    report = tally.report(path=path, kind=BOXES_KIND, split=claimed_split(path))
+    report = tally.report(path=path, kind=BOXES_KIND, split=named_split(path))
     return Proposals(scenes=dict(sorted(scenes.items())), report=report)
 
 

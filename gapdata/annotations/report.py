@@ -19,7 +19,7 @@ class FileReport:
 
     path: str
     kind: str
-    split: str | None  # what the file itself claims
+    split: str | None  # what its scenes are for; None where nobody says, or they differ
     items: int
     taken: int
     ignored: Mapping[str, int]
@@ -29,6 +29,8 @@ class FileReport:
     examples: Mapping[str, tuple[str, ...]]
     """The first few of each reason, by item number, scene and value."""
     scenes: int  # scenes for which something was taken
+    told_by: str = "its name"
+    """What says the split: ``its name``, ``its scenes`` or ``the command line``."""
     notes: Mapping[str, str] = field(default_factory=dict)
     """What was decided about the whole file, such as its Euler convention."""
 
@@ -49,7 +51,7 @@ class FileReport:
 
     def lines(self) -> list[str]:
         """A few lines for people: what the file is, then each reason with its count and examples."""
-        split = f", {self.split} split by its name" if self.split else ""
+        split = f", {self.split} split by {self.told_by}" if self.split else ""
         head = f"{self.path}: {self.kind}{split}: {self.taken} of {self.items} items taken, for {self.scenes} scenes"
         left = [f"  {count} items left out: {self._reason(reason)}" for reason, count in self.ignored.items()]
         mended = [f"  {count} defects: {self._reason(reason)}" for reason, count in self.defects.items()]

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gapdata.annotations.files import claimed_split
+from gapdata.annotations.files import named_split
 from gapdata.annotations.frame_names import scene_of_name
 from gapdata.annotations.json_items import json_items
 from gapdata.annotations.report import FileReport, Tally
@@ -61,7 +61,7 @@ def read_descriptions(path: Location, scene_ids: Collection[str] | None = None) 
             seen.add(key)
             scenes.setdefault(found.scene_id, []).append(found)
             tally.take(found.scene_id)
-    report = tally.report(path=path, kind=KIND, split=claimed_split(path))
+    report = tally.report(path=path, kind=KIND, split=named_split(path))
     return Descriptions(scenes={scene: tuple(items) for scene, items in sorted(scenes.items())}, report=report)
 
 

@@ -13,18 +13,14 @@ from dataclasses import dataclass
 from gapdata.errors import UsageError
 
 EVALUATION = frozenset({"val", "test"})
-RESPLIT: Mapping[str, Mapping[str, str]] = {"EmbodiedScan": {"train": "train", "val": "train", "test": "val"}}
-"""By kind of file: its split -> the ScanNet split that its scenes are from. Other files keep ScanNet's splits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitClaim:
-    """What one file, or the data set, says its scenes are for."""
+    """What one file's scenes are for."""
 
-    source: str  # a file's name, or the data set's
-    kind: str
-    split: str | None  # None where it says nothing
-    scene_ids: frozenset[str]
+    source: str  # the file's name
+    splits: Mapping[str, str | None]  # by scene; None where nobody says
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,13 +30,6 @@ class Overlap:
     scene_id: str
     trained_by: tuple[str, ...]
     evaluated_by: tuple[str, ...]
-
-
-def scannet_split(kind: str, split: str | None) -> str | None:
-    """The ScanNet split that the scenes of a file's split are from, as far as the kind of file says it."""
-    if split is None:
-        return None
-    return RESPLIT.get(kind, {}).get(split, split)
 
 
 def overlaps(
@@ -60,22 +49,13 @@ def overlaps(
     for scene_id, split in scene_splits.items() if use_data_set_splits else ():
         _enter(trained, evaluated, scene_id, split, f"the data set ({split})")
     for claim in claims:
-        for scene_id in claim.scene_ids & scene_splits.keys():
-            _enter(trained, evaluated, scene_id, claim.split, f"{claim.source} ({claim.split})")
+        for scene_id in claim.splits.keys() & scene_splits.keys():
+            told = claim.splits[scene_id]
+            _enter(trained, evaluated, scene_id, told, f"{claim.source} ({told})")
     return tuple(
         Overlap(scene_id=scene_id, trained_by=tuple(trained[scene_id]), evaluated_by=tuple(evaluated[scene_id]))
         for scene_id in sorted(trained.keys() & evaluated.keys())
     )
-
-
-def misplaced(claim: SplitClaim, scene_splits: Mapping[str, str]) -> tuple[str, ...]:
-    """Scenes whose split in the data set is not the one that such a file is made from: the file was renamed, filtered,
-    or made for another split."""
-    expected = scannet_split(claim.kind, claim.split)
-    if expected is None:
-        return ()
-    known = (scene_id for scene_id in claim.scene_ids if scene_splits.get(scene_id, "unknown") != "unknown")
-    return tuple(sorted(scene_id for scene_id in known if scene_splits[scene_id] != expected))
 
 
 def refuse_overlap(found: tuple[Overlap, ...], *, allow_overlap: bool) -> None:

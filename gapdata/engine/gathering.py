@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gapdata.annotations.bundle import gather
+from gapdata.annotations.files import AnnotationFile
 from gapdata.annotations.scene_annotations import SceneAnnotations
-from gapdata.annotations.splits import Overlap, misplaced, overlaps, refuse_overlap
+from gapdata.annotations.splits import Overlap, overlaps, refuse_overlap
 from gapdata.engine.plan import split_of
 from gapdata.engine.recipe import Recipe
 from gapdata.errors import UsageError
@@ -30,36 +31,39 @@ class BuildAnnotations:
     lines: tuple[str, ...] = ()  # the same for people
 
 
-def gather_annotations(dataset: Dataset, recipe: Recipe, paths: Sequence[Location]) -> BuildAnnotations:
+def gather_annotations(
+    dataset: Dataset, recipe: Recipe, paths: Sequence[AnnotationFile | Location]
+) -> BuildAnnotations:
     """Read annotation files for the scenes of a data set.
 
     Raises:
         AnnotationError: a file is damaged or of no known kind.
-        UsageError: the recipe needs a kind of file that is not among them; or scenes are both trained and evaluated
-            on, and the recipe does not allow it.
+        UsageError: the recipe needs a kind of file that is not among them; what a file's scenes are for is not told, or
+            contradicted by them; or scenes are both trained and evaluated on, and the recipe does not allow it.
     """
-    gathered = gather(paths, dataset.scene_ids) if paths else None
+    known = {scene_id: dataset.split(scene_id) for scene_id in dataset.scene_ids}
+    allowed = recipe.annotations.allow_overlap
+    gathered = gather(paths, known, scene_splits=known) if paths else None
     _refuse_missing(recipe, {} if gathered is None else gathered.scenes)
     if gathered is None:
         return BuildAnnotations()
     by_files = recipe.annotations.splits
-    known = {scene_id: dataset.split(scene_id) for scene_id in dataset.scene_ids}
     found = overlaps(gathered.report.claims, known, use_data_set_splits=not by_files)
-    refuse_overlap(found, allow_overlap=recipe.annotations.allow_overlap)
-    moved = {claim.source: misplaced(claim, known) for claim in gathered.report.claims}
+    refuse_overlap(found, allow_overlap=allowed)
+    if gathered.report.contradictions and not allowed:
+        raise gathered.report.contradictions[0]
     splits = None
     if by_files:
         splits = {scene_id: split_of(dataset, recipe, item)[0] for scene_id, item in gathered.scenes.items()}
     report = {
         **gathered.report.to_dict(),
         "overlap": [_plain(item) for item in found],
-        "of_another_split": {source: len(scenes) for source, scenes in moved.items() if scenes},
     }
     return BuildAnnotations(
         scenes=gathered.scenes,
         splits=splits,
         report=report,
-        lines=(*gathered.report.lines(), *_warnings(found, moved)),
+        lines=(*gathered.report.lines(), *_warnings(found)),
     )
 
 
@@ -92,14 +96,9 @@ def _plain(item: Overlap) -> dict[str, Any]:
     }
 
 
-def _warnings(found: Sequence[Overlap], moved: Mapping[str, Sequence[str]]) -> list[str]:
-    lines = [
-        f"{source}: {len(scenes)} scenes are of another split than such a file is made from, {scenes[0]} for one"
-        for source, scenes in moved.items()
-        if scenes
-    ]
-    if found:
-        named = ", ".join(item.scene_id for item in found[:NAMED_OVERLAPS])
-        more = f" and {len(found) - NAMED_OVERLAPS} more" if len(found) > NAMED_OVERLAPS else ""
-        lines.append(f"allowed to overlap: {len(found)} scenes are both trained and evaluated on: {named}{more}")
-    return lines
+def _warnings(found: Sequence[Overlap]) -> list[str]:
+    if not found:
+        return []
+    named = ", ".join(item.scene_id for item in found[:NAMED_OVERLAPS])
+    more = f" and {len(found) - NAMED_OVERLAPS} more" if len(found) > NAMED_OVERLAPS else ""
+    return [f"allowed to overlap: {len(found)} scenes are both trained and evaluated on: {named}{more}"]

@@ -100,10 +100,11 @@ class AnnotationRecipe:
     """``[annotations]``: what the files named with ``--annotations`` decide."""
 
     splits: bool = False
-    """A scene is for what the first file that speaks of it claims (EmbodiedScan's ``val`` is carved from ScanNet's
+    """A scene is for what the first file that speaks of it is for (EmbodiedScan's ``val`` is carved from ScanNet's
     ``train``), and scenes of which no file speaks are left out. Otherwise the data set's own split counts."""
     allow_overlap: bool = False
-    """Build scenes that one file trains on and another evaluates on; the report names them."""
+    """Build scenes that one file trains on and another evaluates on, also such whose split in the data set contradicts
+    what is said about their file; the report names them."""
     conversations: bool = False
     """Besides the views chosen above, one for each list of frames that a GAP-MLLM or VG-LLM file asks about."""
 
