@@ -19,6 +19,7 @@ from gapdata.records.codec import encode_jpeg
 from gapdata.sources.color_files import color_size, decode_color_file
 from gapdata.sources.depth_files import decode_depth, depth_kind, metres_per_unit
 from gapdata.sources.extracted import ExtractedScan
+from gapdata.sources.frame_reading import FrameReading
 from gapdata.sources.rgbd import RgbdFolder
 
 SIZE = (40, 30)
@@ -50,7 +51,7 @@ def folder(root: Path, ending: str, depths: list[bytes], **stated: float) -> Pat
 
 
 def opened(root: Path, scale: float | None = None) -> ExtractedScan:
-    return RgbdFolder.open(root, scale).open_scan(root.name)
+    return RgbdFolder.open(root, FrameReading(depth_units_per_metre=scale)).open_scan(root.name)
 
 
 FORMS = {
