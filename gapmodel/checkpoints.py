@@ -116,7 +116,8 @@ def load_gap_mllm(
 ) -> tuple[GapForConditionalGeneration, LoadReport]:
     """The model in a directory of the authors' (``config.json`` and weights), in evaluation mode.
 
-    Give it a processor with ``paper_preprocessing``: it was trained with the two encoders' different fields of view.
+    Give it a processor with :data:`gapmodel.processing.AUTHORS`, as :func:`gapmodel.model_directory.load_model` does:
+    it was trained with the two encoders' different fields of view and with ``prompting = "authors"``.
 
     Args:
         directory: a released checkpoint.

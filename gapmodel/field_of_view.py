@@ -89,6 +89,17 @@ def scaled(images: NDArray[Any]) -> NDArray[np.float32]:
     return images.astype(np.float32) / 255.0
 
 
+def paper_height(width: int, height: int) -> int:
+    """Pixels that a frame is high once the authors have resized it; of a tall one they then keep the middle square."""
+    return round(height * (PAPER_WIDTH / width) / PAPER_MULTIPLE) * PAPER_MULTIPLE
+
+
+def paper_grid(width: int, height: int, patch: int, merge: int) -> tuple[int, int]:
+    """Patches (rows, columns) that the authors' Qwen has of a frame of ``width`` x ``height`` pixels."""
+    block = patch * merge
+    return min(PAPER_WIDTH, paper_height(width, height)) // block * merge, PAPER_WIDTH // block * merge
+
+
 def paper_frames(
     images: Sequence[NDArray[np.uint8]], patch: int, merge: int, geometry_patch: int
 ) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -99,7 +110,7 @@ def paper_frames(
     as fit 16 pixels. The two fields of view therefore differ by up to two percent.
     """
     height, width = images[0].shape[:2]
-    rows = round(height * (PAPER_WIDTH / width) / PAPER_MULTIPLE) * PAPER_MULTIPLE
+    rows = paper_height(width, height)
     whole = Window(left=0, top=0, width=width, height=height, grid=(0, 0))
     frames = scaled(np.stack([resample(image, whole, (PAPER_WIDTH, rows), always_pillow=True) for image in images]))
     start = max(0, rows - PAPER_WIDTH) // 2

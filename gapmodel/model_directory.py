@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from gapdata.errors import UsageError
+from gapmodel.checkpoints import load_gap_mllm
 from gapmodel.modeling import GapForConditionalGeneration
-from gapmodel.processing import GapProcessor
+from gapmodel.processing import AUTHORS, FILE, GapProcessor
+from gapmodel.tokenizer import load_tokenizer
 
 MODEL_DIRECTORY = "model"
 RUN_FILE = "run.json"
@@ -31,6 +34,9 @@ def model_directory(directory: Path) -> Path:
 
 
 def load_model(directory: Path) -> tuple[GapForConditionalGeneration, GapProcessor]:
-    """Read a model and its processor from a model directory or a run's directory."""
+    """Read a model and its processor from a model directory, a run's directory, or a checkpoint that the authors
+    released, which is given their preprocessing and their prompts (:data:`gapmodel.processing.AUTHORS`)."""
     found = model_directory(directory)
+    if not (found / FILE).is_file() and json.loads((found / "config.json").read_bytes()).get("use_geometry_encoder"):
+        return load_gap_mllm(found)[0], GapProcessor(load_tokenizer(found), AUTHORS)
     return GapForConditionalGeneration.from_pretrained(str(found)), GapProcessor.from_pretrained(found)

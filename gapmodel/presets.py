@@ -6,17 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from gapdata.choices import check_choice
+from gapdata.geometry.block_sizes import PATCH
 from gapmodel.modeling import GapConfig
 
-QWEN_TOKENS = {
-    "pad": 151643,
-    "start": 151644,
-    "end": 151645,
-    "vision_start": 151652,
-    "vision_end": 151653,
-    "image": 151655,
-    "video": 151656,
-}
+QWEN_TOKENS = {"pad": 151643, "start": 151644, "end": 151645}
+QWEN_TOKENS |= {"vision_start": 151652, "vision_end": 151653, "image": 151655, "video": 151656}
 """Qwen3-VL's special tokens by role."""
 
 
@@ -39,7 +33,7 @@ def _public(hidden: int, inner: int, layers: int, heads: int, *, tied: bool, lar
             "max_position_embeddings": 262_144,
             "rope_parameters": _rotary(5_000_000.0, [24, 20, 20]),
         },
-        "vision": {**vision, "num_heads": 16, "patch_size": 16, "num_position_embeddings": 2304},
+        "vision": {**vision, "num_heads": 16, "patch_size": PATCH, "num_position_embeddings": 2304},
         "tie_word_embeddings": tied,
         "geometry": {"name": "vggt"},
         "fusion": "gated",
@@ -65,7 +59,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "hidden_size": 96,
             "intermediate_size": 256,
             "num_heads": 3,
-            "patch_size": 16,
+            "patch_size": PATCH,
             "temporal_patch_size": 1,
             "num_position_embeddings": 256,
             "deepstack_visual_indexes": [0, 1, 2],

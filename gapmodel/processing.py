@@ -2,9 +2,11 @@
 
 Marks are drawn on the stored frames, which both encoders then see through one window (:mod:`gapmodel.field_of_view`).
 
-A question is laid out as Qwen3-VL's chat template does; each frame's tokens are preceded by its time stamp. Labels
-cover the answer and the end of its turn: the first three tokens of that turn (``<|im_start|>``, ``assistant``, line
-break) are the header that every prompt for generation ends with, so there is nothing to learn in them.
+A question is laid out as Qwen3-VL's chat template does, in one of the named ways of :mod:`gapdata.tasks.prompting`.
+Labels cover the answer and the end of its turn: the first three tokens of that turn (``<|im_start|>``, ``assistant``,
+line break) are the header that every prompt for generation ends with, so there is nothing to learn in them. Whatever a
+question or an answer says is tokenized as text (:func:`gapmodel.tokenizer.text_encoder`): control tokens come from the
+layout alone.
 """
 
 from __future__ import annotations
@@ -20,15 +22,27 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
+from gapdata.choices import check_choice
 from gapdata.errors import UsageError
+from gapdata.geometry.block_sizes import MERGE, PATCH, near_sizes
 from gapdata.prompts.marks import NATIVE_WIDTH, draw_marks
 from gapdata.tasks.chat import IMAGE, Mark, Question
-from gapmodel.field_of_view import MEAN, STD, Window, centred_window, paper_frames, patchify, resample, scaled
+from gapdata.tasks.prompting import PROMPTING, Prompting, prompting_name
+from gapmodel.field_of_view import (
+    MEAN,
+    STD,
+    Window,
+    centred_window,
+    paper_frames,
+    paper_grid,
+    patchify,
+    resample,
+    scaled,
+)
 from gapmodel.packing import IGNORED, Batch, Example, Frames, pack, pad_left
-from gapmodel.tokenizer import SPECIAL, load_tokenizer, special_token_ids
+from gapmodel.tokenizer import load_tokenizer, special_token_ids, text_encoder
 
 FILE = "gap_processor.json"
-AUTHORS_SYSTEM_PROMPT = "You are a helpful assistant."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +54,11 @@ class ProcessorConfig:
     keep_aspect: bool = False
     """Choose the grid of each view by its own aspect, with at most ``image_size``'s area, instead of cropping to it."""
     paper_preprocessing: bool = False
-    """The authors' training preprocessing, for checkpoints made with it; ``image_size`` does not count then."""
-    patch_size: int = 16
+    """The authors' training preprocessing, for checkpoints made with it; ``image_size`` does not count then: frames of
+    1296x968, ScanNet's, give 192 visual tokens each, of 1296x960 only 176."""
+    patch_size: int = PATCH
     """Side in pixels of the vision tower's patches."""
-    merge_size: int = 2
+    merge_size: int = MERGE
     """Patches along each side of a visual token."""
     temporal_patch_size: int = 2
     """Times that the vision tower wants each still repeated."""
@@ -51,12 +66,16 @@ class ProcessorConfig:
     """Side in pixels of the geometry encoder's patches, which gets its own image of the same patch grid."""
     mark_native_width: float = NATIVE_WIDTH
     """Image width at which the mark has its native size (:mod:`gapdata.prompts.marks`); smaller draws it larger."""
-    timestamps: bool = True
-    """Write ``<1.0 seconds>`` before each frame, as the authors train (their inference scripts leave it out)."""
+    prompting: str = "qwen"
+    """What stands around a question: ``authors`` (GAP-MLLM's system prompt, no time stamps, the line break after the
+    answer learned too), ``qwen`` (time stamps) or ``plain`` (nothing)."""
     seconds_per_frame: float = 1.0
-    """1 for frames at 1 fps; their evaluation's processor assumes 1/24."""
-    system_prompt: str = ""
-    """Qwen3-VL has none by default; the authors train with :data:`AUTHORS_SYSTEM_PROMPT`."""
+    """1 for frames at 1 fps; the processor of the authors' evaluation assumes 1/24."""
+
+    @property
+    def way(self) -> Prompting:
+        """The set that ``prompting`` names."""
+        return PROMPTING[self.prompting]
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -65,35 +84,46 @@ class ProcessorConfig:
 
     @property
     def tokens_per_frame(self) -> int:
-        """Visual tokens of a frame of ``image_size``."""
-        return self.grid[0] * self.grid[1] // self.merge_size**2
+        """Visual tokens of a frame that has ``image_size``."""
+        return self.tokens_of(*self.image_size)
+
+    def tokens_of(self, width: int, height: int) -> int:
+        """Visual tokens of a stored frame of ``width`` x ``height`` pixels."""
+        rows, columns = self.grid_of(width, height)
+        return rows * columns // self.merge_size**2
+
+    def grid_of(self, width: int, height: int) -> tuple[int, int]:
+        """Patches of a stored frame of ``width`` x ``height`` pixels, (rows, columns)."""
+        if self.paper_preprocessing:
+            return paper_grid(width, height, self.patch_size, self.merge_size)
+        rows, columns = self.grid
+        if not self.keep_aspect:
+            return rows, columns
+        # The grid of whole blocks within the area that has most blocks times share of the frame that is seen.
+        merge, aspect = self.merge_size, width / height
+        area = rows * columns // merge**2
+        shapes = [(r, max(1, min(area // r, round(r * aspect)))) for r in range(1, area + 1)]
+        best = max(shapes, key=lambda s: s[0] * s[1] * min(s[0] * aspect / s[1], s[1] / (s[0] * aspect)))
+        return best[0] * merge, best[1] * merge
 
     def window(self, width: int, height: int) -> Window:
         """What is seen of a frame of ``width`` x ``height`` pixels, and on which grid."""
-        rows, columns = self.grid
-        if self.keep_aspect:
-            # The grid of whole blocks within the area that has most blocks times share of the frame that is seen.
-            merge, aspect = self.merge_size, width / height
-            area = rows * columns // merge**2
-            shapes = [(r, max(1, min(area // r, round(r * aspect)))) for r in range(1, area + 1)]
-            best = max(shapes, key=lambda s: s[0] * s[1] * min(s[0] * aspect / s[1], s[1] / (s[0] * aspect)))
-            rows, columns = best[0] * merge, best[1] * merge
-        return centred_window(width, height, (rows, columns))
+        return centred_window(width, height, self.grid_of(width, height))
+
+
+AUTHORS = ProcessorConfig(paper_preprocessing=True, geometry_patch_size=14, prompting="authors")
+"""For the checkpoints that the authors released."""
 
 
 class GapProcessor:
     """A tokenizer and the geometry of the model's input."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, config: ProcessorConfig) -> None:
-        step = config.patch_size * config.merge_size
-        if any(side % step or side <= 0 for side in config.image_size):
-            raise UsageError(
-                f"image_size {config.image_size} is not made of {step}-pixel blocks", cure="change image_size"
-            )
+        check_processor(config)
         self.tokenizer = tokenizer
         self.config = config
         self.token_ids = special_token_ids(tokenizer)
-        self._ids = lru_cache(maxsize=4096)(self._encode_text)
+        self._ids = lru_cache(maxsize=4096)(text_encoder(tokenizer))
 
     def __reduce__(self) -> tuple[type[GapProcessor], tuple[Any, ...]]:
         # Loader processes that are not forked get a pickle, and the cache of _ids cannot be in one.
@@ -116,6 +146,8 @@ class GapProcessor:
             raise UsageError("no processor here", path=path, cure="name a checkpoint directory that training wrote")
         fields = json.loads(path.read_text())
         fields["image_size"] = tuple(fields["image_size"])
+        if "timestamps" in fields:  # as written before 0.2
+            fields["prompting"] = prompting_name(fields.pop("system_prompt"), fields.pop("timestamps"))
         return cls(load_tokenizer(directory), ProcessorConfig(**fields))
 
     def look(self, images: Sequence[NDArray[np.uint8]], marks: Sequence[Mark] = (), *, raw: bool = False) -> Frames:
@@ -185,25 +217,24 @@ class GapProcessor:
         self, question: Question, frames: int, tokens_per_frame: int | None = None
     ) -> tuple[list[int], list[int]]:
         """Token ids of the prompt (with the visual placeholders) and of the answer (with its end)."""
-        # The published loaders take the line break after a placeholder away; so do we.
-        pieces = question.text.replace(IMAGE + "\n", IMAGE).split(IMAGE)
-        if len(pieces) != frames + 1:
-            raise UsageError(f"the question has {len(pieces) - 1} image placeholders for {frames} images")
-        config, ids = self.config, self.token_ids
-        visual = [ids["vision_start"], *[ids["image"]] * (tokens_per_frame or config.tokens_per_frame)]
-        visual.append(ids["vision_end"])
-        prompt: list[int] = []
-        if config.system_prompt:
-            prompt += [ids["start"], *self._ids("system\n" + config.system_prompt), ids["end"], *self._ids("\n")]
-        prompt.append(ids["start"])
+        # What a description says after the frames' own placeholders is text, even if it spells another one.
+        first, *pieces = question.text.split(IMAGE, frames)
+        if len(pieces) != frames:
+            raise UsageError(f"the question has {len(pieces)} image placeholders for {frames} images")
+        config, ids, way = self.config, self.token_ids, self.config.way
+        image = [ids["image"]] * (tokens_per_frame or config.tokens_per_frame)
+        visual = [ids["vision_start"], *image, ids["vision_end"]]
+        system = [*self._ids("system\n" + way.system_prompt), ids["end"], *self._ids("\n"), ids["start"]]
+        prompt = [ids["start"], *(system if way.system_prompt else ())]
         # Text between two control tokens is tokenized as one string, as a chat template's output would be.
-        text = "user\n"
-        for index, piece in enumerate(pieces[:-1]):
-            stamp = f"<{index * config.seconds_per_frame:.1f} seconds>" if config.timestamps else ""
-            prompt += [*self._ids(text + piece + stamp), *visual]
-            text = ""
-        prompt += [*self._ids(text + pieces[-1]), ids["end"], *self._ids("\n"), ids["start"], *self._ids("assistant\n")]
-        return prompt, [*self._ids(question.answer), ids["end"]]
+        text = "user\n" + first
+        for index, piece in enumerate(pieces):
+            stamp = f"<{index * config.seconds_per_frame:.1f} seconds>" if way.timestamps else ""
+            prompt += [*self._ids(text + stamp), *visual]
+            # The published loaders take the line break after a placeholder away; so do we.
+            text = piece.removeprefix("\n")
+        prompt += [*self._ids(text), ids["end"], *self._ids("\n"), ids["start"], *self._ids("assistant\n")]
+        return prompt, [*self._ids(question.answer), ids["end"], *(self._ids("\n") if way.learns_line_break else ())]
 
     def collate(self, examples: Sequence[Example]) -> Batch:
         """A batch with a row for each example, padded on the left."""
@@ -215,10 +246,18 @@ class GapProcessor:
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of generated tokens up to the end of the turn, special tokens left out."""
-        return self.tokenizer.decode(ids, skip_special_tokens=True)
+        end = ids.index(self.token_ids["end"]) if self.token_ids["end"] in ids else len(ids)
+        return self.tokenizer.decode(ids[:end], skip_special_tokens=True)
 
-    def _encode_text(self, text: str) -> tuple[int, ...]:
-        # Text from data must never turn into control tokens.
-        for token in SPECIAL.values():
-            text = text.replace(token, "")
-        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+def check_processor(config: ProcessorConfig, path: Path | None = None) -> None:
+    """Refuse what no vision tower sees, and a way of prompting that does not exist.
+
+    Raises:
+        UsageError: ``image_size`` is not made of whole visual tokens, or ``prompting`` is unknown.
+    """
+    block, (width, height) = config.patch_size * config.merge_size, config.image_size
+    if any(side % block or side <= 0 for side in config.image_size):
+        cure = f"use {near_sizes(config.image_size, block, block, 2**16)}"
+        raise UsageError(f"image_size {width}x{height} is not made of {block}-pixel blocks", path=path, cure=cure)
+    check_choice("prompting", config.prompting, PROMPTING, path=path)

@@ -8,24 +8,20 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
+from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, Qwen2Tokenizer
 from transformers.convert_slow_tokenizer import bytes_to_unicode, generate_merges
 
 from gapdata.errors import UsageError
 
-SPECIAL = {
-    "pad": "<|endoftext|>",
-    "start": "<|im_start|>",
-    "end": "<|im_end|>",
-    "vision_start": "<|vision_start|>",
-    "vision_end": "<|vision_end|>",
-    "image": "<|image_pad|>",
-    "video": "<|video_pad|>",
-}
+SPECIAL = {"pad": "<|endoftext|>", "start": "<|im_start|>", "end": "<|im_end|>"}
+SPECIAL |= {f"vision_{end}": f"<|vision_{end}|>" for end in ("start", "end")}
+SPECIAL |= {kind: f"<|{kind}_pad|>" for kind in ("image", "video")}
 """Qwen3-VL's special tokens by role."""
 CONTROL = [SPECIAL["pad"], SPECIAL["start"], SPECIAL["end"]]
 CONTROL += [f"<|{part}_{end}|>" for part in ("object_ref", "box", "quad", "vision") for end in ("start", "end")]
@@ -110,6 +106,17 @@ def train_tokenizer(texts: Iterable[str]) -> Qwen2Tokenizer:
     )
     tokenizer.eos_token = SPECIAL["end"]
     return tokenizer
+
+
+def text_encoder(tokenizer: PreTrainedTokenizerBase) -> Callable[[str], tuple[int, ...]]:
+    """What turns text into ids that are never those of added tokens, whatever the text says.
+
+    It is the tokenizer without its added tokens (``<|im_end|>`` and all others that Qwen appends to its vocabulary), so
+    that none can be written: text that spells one is tokenized letter by letter, like any other.
+    """
+    described = json.loads(tokenizer.backend_tokenizer.to_str())
+    plain = Tokenizer.from_str(json.dumps({**described, "added_tokens": []}))
+    return lambda text: tuple(plain.encode(text, add_special_tokens=False).ids)
 
 
 def special_token_ids(tokenizer: PreTrainedTokenizerBase) -> Mapping[str, int]:

@@ -34,7 +34,7 @@ from gapmodel.model_directory import MODEL_DIRECTORY, load_model, model_director
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.packing import Batch
 from gapmodel.processing import GapProcessor
-from gapmodel.training.census import census
+from gapmodel.training.census import census, sights
 from gapmodel.training.checkpointing import (
     Position,
     checkpoints,
@@ -134,7 +134,7 @@ def train(config: TrainingConfig, ranks: Ranks = ALONE) -> Outcome:
     blank = blank_batch(processor) if ranks.world_size > 1 else None
     log = Logbook(out, " + ".join(s.name for s in recipe.streams), at, steps, speaks=ranks.first, bar=config.bar)
     if at == 0:
-        log.begin(census(streams, ranks))
+        log.begin(census(streams, ranks), sights(streams) if ranks.first else ())
     learner.train()
     for number, step in zip(range(at, steps), load(source, workers=run.workers) if at < steps else (), strict=False):
         done = number + 1

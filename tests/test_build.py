@@ -322,7 +322,10 @@ def test_a_running_build_locks_its_directory(dataset: Path, tmp_path: Path, caps
         ),
         ("clips=3", "recipe field 'clips' is a section"),
         ("clips.step=1.5", "recipe field 'clips.step' is 1.5, expected a whole number"),
-        ("frames.image_size=[500,384]", "frames.image_size must be two multiples of 16"),
+        (
+            "frames.image_size=[1296,968]",
+            r"image_size must be two multiples of 16 from 32 to 8192, not 1296x968 \(near it: 1296x960 or 1296x976",
+        ),
         ("frames.image_size=[512]", r"recipe field 'frames.image_size' is \[512\], expected a list of 2 numbers"),
         ("prompts.per_view=256", "prompts.per_view must lie in 0..255"),
         ("seed", "--set 'seed' has no '='; write --set section.field=value"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import pickle
 from collections.abc import Callable
@@ -18,7 +19,10 @@ from transformers.models.qwen3_vl import Qwen3VLConfig, Qwen3VLForConditionalGen
 from gapdata.errors import UsageError
 from gapmodel.checkpoints import load_gap_mllm, load_geometry, load_qwen, load_weights
 from gapmodel.geometry.vggt import VGGT
+from gapmodel.model_directory import load_model
 from gapmodel.modeling import GapForConditionalGeneration
+from gapmodel.processing import AUTHORS
+from gapmodel.tokenizer import train_tokenizer
 
 LEVELS = [0, 1, 2, 2]
 TEXT = {
@@ -234,6 +238,21 @@ def test_a_gap_mllm_checkpoint_lands_where_it_should(gap_mllm: tuple[Path, dict[
     rope = model.config.text_config.rope_parameters
     assert (rope["rope_theta"], rope["mrope_section"]) == (5_000_000, [4, 2, 2])
     assert not model.training
+
+
+def test_a_checkpoint_of_the_authors_comes_with_their_preprocessing_and_prompts(
+    gap_mllm: tuple[Path, dict[str, Tensor]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory, _ = gap_mllm
+    for file in directory.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    train_tokenizer(["chair"]).save_pretrained(str(tmp_path))
+    # Theirs is of VGGT-1B's size, which this one is not.
+    small = functools.partial(load_gap_mllm, geometry=SMALL | {"depth": 4})
+    monkeypatch.setattr("gapmodel.model_directory.load_gap_mllm", small)
+    _, processor = load_model(tmp_path)
+    assert processor.config == AUTHORS
+    assert (AUTHORS.prompting, AUTHORS.paper_preprocessing) == ("authors", True)
 
 
 @pytest.mark.parametrize(

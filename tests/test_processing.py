@@ -111,8 +111,25 @@ def test_a_question_with_another_number_of_images_is_refused() -> None:
 
 
 def test_an_image_size_that_is_not_made_of_merge_blocks_is_refused() -> None:
-    with pytest.raises(UsageError, match="is not made of 32-pixel blocks"):
+    with pytest.raises(UsageError, match="100x96 is not made of 32-pixel blocks; use 96x96 or 128x96"):
         make_processor(ProcessorConfig(image_size=(100, 96)))
+
+
+@pytest.mark.parametrize("size", [(1296, 968), (1296, 960), (1280, 960), (512, 384), (400, 1296), (640, 480)])
+@pytest.mark.parametrize("changes", [{}, {"keep_aspect": True}, {"paper_preprocessing": True}])
+def test_the_tokens_that_are_told_of_a_size_are_those_that_are_made_of_it(
+    size: tuple[int, int], changes: dict[str, bool]
+) -> None:
+    processor = make_processor(ProcessorConfig(geometry_patch_size=14, temporal_patch_size=1, **changes))
+    image = np.zeros((size[1], size[0], 3), dtype=np.uint8)
+    example = processor.encode("k", [image], Question(text=IMAGE, answer=""), with_answer=False)
+    assert example.visual.sum() == processor.config.tokens_of(*size)
+    assert processor.look([image]).grid == processor.config.grid_of(*size)
+
+
+def test_the_authors_own_frames_have_a_row_of_tokens_more_than_those_cut_to_whole_patches() -> None:
+    paper = ProcessorConfig(paper_preprocessing=True)
+    assert [paper.tokens_of(1296, height) for height in (968, 960, 976)] == [192, 176, 192]
 
 
 def test_both_encoders_see_the_mark_in_the_same_patch() -> None:

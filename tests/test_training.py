@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -105,6 +106,7 @@ def test_every_task_is_measured_and_what_is_left_out_is_counted(
     assert sum(reasons.values()) == 2
     said = capsys.readouterr().err
     assert "marked: 2 records; 1 of them with nothing to ask about\n" in said
+    assert re.search(r"captions: frames of \d+x\d+ are seen as 64x32 in 2 tokens each\n", said)
     told_of = f"captions: 1 record; 2 of {len(expressions)} descriptions left out: 2 because the object has no proposal"
     assert f"{told_of}\n" in said
 

@@ -11,9 +11,13 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from gapdata.geometry.block_sizes import PATCH, near_sizes
 from gapdata.recipe_files import recipe_file
 from gapdata.storage import Location
 from gapdata.toml_fields import read_toml, refuse_broken_rules, refuse_unknown_choices
+
+SIDES = (32, 8192)
+"""Pixels that a side of a stored image has at least and at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +25,8 @@ class FrameRecipe:
     """``[frames]``: how a frame is stored."""
 
     image_size: tuple[int, int] = (512, 384)
-    """Width and height of stored images in pixels; both multiples of 32 for Qwen3-VL's merged 16-pixel patches."""
+    """Width and height of stored images in pixels, both multiples of 16, Qwen3-VL's patches; multiples of 32, its
+    visual tokens, can be seen whole and as they are stored."""
     jpeg_quality: int = 92
     """Of stored images, 1 to 100; a frame that already has their size keeps its own JPEG."""
     pointmap_stride: int = 8
@@ -215,8 +220,9 @@ def check_ranges(recipe: Recipe, path: Location | None) -> None:
     refuse_unknown_choices(choices, path)
     width, height = recipe.frames.image_size
     checks = {
-        "frames.image_size must be two multiples of 16 from 32 to 8192": all(
-            32 <= side <= 8192 and side % 16 == 0 for side in (width, height)
+        f"frames.image_size must be two multiples of {PATCH} from {SIDES[0]} to {SIDES[1]}, not {width}x{height}"
+        f" (near it: {near_sizes((width, height), PATCH, *SIDES) or 'none'})": all(
+            SIDES[0] <= side <= SIDES[1] and side % PATCH == 0 for side in (width, height)
         ),
         "frames.jpeg_quality must lie in 1..100": 1 <= recipe.frames.jpeg_quality <= 100,
         "frames.pointmap_stride must be at least 1 and fit the image": 1

@@ -10,6 +10,7 @@ from gapdata.records.expressions import descriptions
 from gapdata.shards.reader import ShardReader
 from gapdata.tasks.questions import left_out
 from gapmodel.data import StreamQuestions, chosen_records, question_options, without_images
+from gapmodel.field_of_view import PAPER_WIDTH, paper_height
 from gapmodel.training.distributed import Ranks
 from gapmodel.training.recipe import VARIED
 
@@ -66,7 +67,21 @@ def _census(stream: StreamQuestions, ranks: Ranks) -> StreamCensus:
             empty = int((reader.counts(asked_about)[chosen] == 0).sum())
         else:
             empty = sum(not getattr(reader[index], asked_about) for index in chosen)
-    return StreamCensus(records=len(chosen), empty=empty, descriptions=told, left_out=dict(sorted(lost.items())))
+    reasons = dict(sorted(lost.items()))
+    return StreamCensus(records=len(chosen), empty=empty, descriptions=told, left_out=reasons)
+
+
+def sights(streams: Sequence[StreamQuestions]) -> list[str]:
+    """What the vision tower sees of each stream's frames, as its first record has them, and in how many tokens."""
+    told = []
+    for stream in streams:
+        config, first = stream.processor.config, chosen_records(stream.reader, stream.stream.data)[0]
+        width, height = without_images(stream.reader, first).image_size
+        rows, columns = (side * config.patch_size for side in config.grid_of(width, height))
+        paper = f"resized to {PAPER_WIDTH}x{paper_height(width, height)}, " if config.paper_preprocessing else ""
+        seen = f"{paper}seen as {columns}x{rows} in {config.tokens_of(width, height)} tokens each"
+        told.append(f"{stream.stream.name}: frames of {width}x{height} are {seen}")
+    return told
 
 
 def _together(told: int, lost: Counter[str], ranks: Ranks) -> tuple[int, Counter[str]]:

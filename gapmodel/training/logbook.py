@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -57,13 +57,15 @@ class Logbook:
             total=steps, initial=start, desc=title, unit="step", mininterval=1.0, file=sys.stderr, disable=not shown
         )
 
-    def begin(self, streams: Mapping[str, StreamCensus]) -> None:
-        """Say what each stream draws on and what it leaves out; the first step's line has it too, as ``streams``."""
+    def begin(self, streams: Mapping[str, StreamCensus], notes: Sequence[str]) -> None:
+        """Say what each stream draws on and leaves out, and ``notes``; the first step's line has the streams."""
         if not self.speaks:
             return
         self._opening = {"streams": {name: asdict(found) for name, found in streams.items()}}
         for name, found in streams.items():
             self._bar.write(f"{name}: {found}", file=sys.stderr)
+        for note in notes:
+            self._bar.write(note, file=sys.stderr)
 
     def step(self, step: int, figures: Mapping[str, float], keys: list[str] | None = None) -> None:
         """Note the figures of a step; ``answer`` and ``lr`` and, where they are there, rates go onto the bar."""

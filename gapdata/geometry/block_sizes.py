@@ -1,0 +1,18 @@
+"""Image sizes made of whole blocks, which is what patches need; near ones for a size that is not."""
+
+from __future__ import annotations
+
+PATCH = 16
+"""Pixels along a patch of Qwen3-VL's vision tower: sides of stored frames are multiples of it."""
+MERGE = 2
+"""Patches along a visual token: what the vision tower sees has sides that are multiples of ``PATCH * MERGE``. A stored
+frame need not have them, since the model's processor cuts and resizes it."""
+
+
+def near_sizes(size: tuple[int, int], block: int, least: int, most: int) -> str:
+    """Sizes of whole blocks next to ``size`` (width, height) with sides in ``least..most``, nearest first, as messages
+    name them: ``1296x960 or 1296x976``; empty where there is none."""
+    sides = [sorted({side // block * block, -(-side // block) * block}) for side in size]
+    near = [(w, h) for w in sides[0] for h in sides[1] if least <= min(w, h) and max(w, h) <= most]
+    near.sort(key=lambda each: (abs(each[0] - size[0]) + abs(each[1] - size[1]), each))
+    return " or ".join(f"{width}x{height}" for width, height in near)

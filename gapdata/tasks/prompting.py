@@ -1,0 +1,42 @@
+"""What stands around a question before a model reads it: named sets, so that one word says whose way it is.
+
+GAP-MLLM trains with the loader that writes no time stamps, and its inference scripts write none either; both open with
+Qwen2's system prompt, and the turn of the answer is learned with the line break that follows its end (repository
+ZestfulJX/GAP-MLLM at 051011f, ``data_qwen3_or.py``, which ``train_qwen3.py`` imports). The
+loader beside it, which stamps frames, is imported by no file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompting:
+    """One way to put questions."""
+
+    system_prompt: str = ""
+    """Opens the conversation in a turn of its own; empty for none, which is Qwen3-VL's default."""
+    timestamps: bool = False
+    """Write ``<1.0 seconds>`` before each frame, as Qwen3-VL's own processor does for videos."""
+    learns_line_break: bool = False
+    """The line break after the end of the answer's turn belongs to what is fed and learned."""
+
+
+PROMPTING: Mapping[str, Prompting] = MappingProxyType(
+    {
+        "authors": Prompting(system_prompt="You are a helpful assistant.", learns_line_break=True),
+        "qwen": Prompting(timestamps=True),
+        "plain": Prompting(),
+    }
+)
+"""``authors``: GAP-MLLM's, for its checkpoints and recipes; ``qwen``: time stamps, no system prompt; ``plain``: nothing
+but the question, for tiny models."""
+
+
+def prompting_name(system_prompt: str, timestamps: bool) -> str | None:
+    """The set with this system prompt that stamps frames or not; ``None`` if there is none."""
+    wanted = (system_prompt, timestamps)
+    return next((name for name, each in PROMPTING.items() if (each.system_prompt, each.timestamps) == wanted), None)
