@@ -7,7 +7,7 @@ alone (:mod:`gapmodel.training.mixture` says which record is visited when).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, cast
 
@@ -32,7 +32,7 @@ from gapmodel.processing import GapProcessor
 from gapmodel.training.augment import View, decode, mirror, sample_prompt, subview
 from gapmodel.training.dense import dense_targets
 from gapmodel.training.mixture import StreamOrder, Visit
-from gapmodel.training.recipe import DataRecipe, Stream
+from gapmodel.training.recipe import DataRecipe, Stream, samples_prompts
 from gapmodel.training.view_cache import ViewCache
 
 
@@ -42,6 +42,21 @@ class Records(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int, /) -> Record: ...
+
+
+def build_of(stream: Stream, builds: Mapping[str, Records]) -> Records:
+    """The build that a stream draws on.
+
+    Raises:
+        UsageError: none of its name was given.
+    """
+    if stream.build not in builds:
+        given = ", ".join(repr(name) for name in builds) or "none"
+        raise UsageError(
+            f"stream {stream.name!r} draws on the build {stream.build!r}; given: {given}",
+            cure=f"add --shards {stream.build or ''}{'=' if stream.build else ''}DIR",
+        )
+    return builds[stream.build]
 
 
 def chosen_records(reader: Records, recipe: DataRecipe) -> list[int]:
@@ -109,7 +124,7 @@ class StreamQuestions:
         self.seed = seed
         self.raw = raw
         self.classes = None if labels is None else {label: index for index, label in enumerate(labels)}
-        self.samples_prompts = stream.data.task == "pointmap" and stream.data.prompts == "sampled"
+        self.samples_prompts = samples_prompts(stream.data)
         self.in_image = stream.data.space == "image"
         self.geometry = self.classes is not None or self.samples_prompts or self.in_image
         self.cache = ViewCache() if cache is None else cache

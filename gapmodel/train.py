@@ -27,6 +27,7 @@ from typing import NoReturn
 import torch
 
 from gapdata.atomic import write_atomically
+from gapdata.counting import counted
 from gapdata.engine.allocation import keep_freed_memory
 from gapdata.errors import GapDataError, UsageError
 from gapmodel.data import Records
@@ -34,7 +35,7 @@ from gapmodel.model_directory import MODEL_DIRECTORY, load_model, model_director
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.packing import Batch
 from gapmodel.processing import GapProcessor
-from gapmodel.training.census import census, sights
+from gapmodel.training.census import census, refuse_unasked, sights
 from gapmodel.training.checkpointing import (
     Position,
     checkpoints,
@@ -101,8 +102,9 @@ def train(config: TrainingConfig, ranks: Ranks = ALONE) -> Outcome:
     """Train, or go on where an interrupted run of the same recipe stopped, and write the model to ``out / "model"``.
 
     Raises:
-        UsageError: a build lacks the recipe's records, ``init`` holds no model, or ``out`` holds another run.
-        TrainingError: a loss or a gradient is not finite; the message names the records.
+        UsageError: a build lacks the recipe's records or any question about them, ``init`` holds no model, or ``out``
+            holds another run.
+        TrainingError: a loss or a gradient is not finite, and the message names the records; or no step had a question.
     """
     started = time.monotonic()
     recipe, out = config.recipe, config.out
@@ -115,6 +117,10 @@ def train(config: TrainingConfig, ranks: Ranks = ALONE) -> Outcome:
     keep_freed_memory(STEP_BYTES)
     if run.threads:
         torch.set_num_threads(run.threads)
+    # Before anything is written, because a run that would learn from nothing leaves nothing.
+    told = None if checkpoints(out) else census(recipe.streams, config.builds, ranks)
+    if told is not None:
+        refuse_unasked(recipe.streams, config.builds, told)
     _claim_together(config, ranks)
     torch.manual_seed(recipe.seed)
     learner, processor, labels = start(config)
@@ -133,8 +139,9 @@ def train(config: TrainingConfig, ranks: Ranks = ALONE) -> Outcome:
     source = Steps(streams, mixture, settings, consumed=visits, rank=ranks.rank, world_size=ranks.world_size)
     blank = blank_batch(processor) if ranks.world_size > 1 else None
     log = Logbook(out, " + ".join(s.name for s in recipe.streams), at, steps, speaks=ranks.first, bar=config.bar)
-    if at == 0:
-        log.begin(census(streams, ranks), sights(streams) if ranks.first else ())
+    if told is not None:
+        log.begin(told, sights(streams) if ranks.first else ())
+    asked = sum(line.get("questions", 0) for line in read_log(out)) if at else 0
     learner.train()
     for number, step in zip(range(at, steps), load(source, workers=run.workers) if at < steps else (), strict=False):
         done = number + 1
@@ -143,6 +150,9 @@ def train(config: TrainingConfig, ranks: Ranks = ALONE) -> Outcome:
         set_learning_rates(optimizer, share)
         figures = training_step(learner, step, optimizer, recipe, ranks, blank)
         meter.add(step)
+        asked += len(step.keys)
+        if done == steps:
+            _refuse_nothing_asked(asked, steps, ranks)
         if done % run.report_every == 0 or done == steps:
             figures |= {"lr": share * settings.learning_rate, **meter.rates(), "seconds": time.monotonic() - started}
             keys = [key for part in ranks.gathered(step.keys) for key in part] if run.name_questions else None
@@ -239,6 +249,20 @@ def _refuse_not_finite(loss: float, norm: float, bad: Sequence[str], step: Step,
         f"{what} on records {', '.join(keys[:NAMED_KEYS])}{more}",
         cure="look at these records with `gapdata view`, or lower train.learning_rate",
     )
+
+
+def _refuse_nothing_asked(asked: float, steps: int, ranks: Ranks) -> None:
+    """Write neither checkpoint nor model of a run that learnt nothing.
+
+    Raises:
+        TrainingError: no rank had a question in any step.
+    """
+    (total,) = ranks.sum([asked])
+    if not total:
+        raise TrainingError(
+            f"none of the {counted(steps, 'visited batch', 'visited batches')} held a question, so there is no model",
+            cure="raise train.steps or train.batch_size, lower data.visits, or take other records",
+        )
 
 
 def _claim_together(config: TrainingConfig, ranks: Ranks) -> None:

@@ -206,7 +206,7 @@ def test_a_build_is_counted_like_the_records_it_holds_and_read_without_its_image
         assert found.to_json() == without_images(records, index).to_json() == record.to_json()
     for prompts in ("stored", "sampled"):
         recipe = replace(RECIPE, data=replace(RECIPE.data, prompts=prompts, visits=1, min_visible_pixels=3000))
-        here, there = (census(make_streams(recipe, {"": source}, PROCESSOR)[0]) for source in (reader, records))
+        here, there = (census(recipe.streams, {"": source}) for source in (reader, records))
         assert here == there
         assert here["marked"].empty == 1
         lost = here["described"].left_out
@@ -215,8 +215,7 @@ def test_a_build_is_counted_like_the_records_it_holds_and_read_without_its_image
 
 def test_the_ranks_count_together_what_one_alone_would() -> None:
     recipe = replace(RECIPE, data=replace(RECIPE.data, visits=1, min_visible_pixels=3000))
-    streams, _ = make_streams(recipe, {"": RECORDS}, PROCESSOR)
-    alone = census(streams)
+    alone = census(recipe.streams, {"": RECORDS})
     barrier, shared = threading.Barrier(2), {}
 
     @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +228,8 @@ def test_the_ranks_count_together_what_one_alone_would() -> None:
             return both
 
     with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(lambda rank: census(streams, Threads(rank=rank, world_size=2)), range(2)))
+        both = (Threads(rank=rank, world_size=2) for rank in range(2))
+        found = list(pool.map(lambda ranks: census(recipe.streams, {"": RECORDS}, ranks), both))
     assert found == [alone, alone]
 
 

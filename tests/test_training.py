@@ -117,6 +117,77 @@ def test_every_task_is_measured_and_what_is_left_out_is_counted(
     assert all(sample["true"] for sample in samples)
 
 
+UNANNOTATED = [
+    replace(
+        record,
+        objects=(),
+        prompts=(),
+        expressions=(),
+        members={name: data for name, data in record.members.items() if "instance" not in name},
+    )
+    for record in RECORDS
+]
+"""What a build of own scans holds."""
+
+
+@pytest.mark.parametrize(
+    ("data", "records", "message"),
+    [
+        ({}, UNANNOTATED, "its 3 records have no instance masks (own scans have no annotation)"),
+        ({"prompts": "sampled"}, UNANNOTATED, "its 3 records have no instance masks"),
+        ({"task": "detection"}, UNANNOTATED, "its 3 records list no object"),
+        ({"task": "conversation"}, UNANNOTATED, "its 3 records carry no conversation"),
+        ({"task": "grounding"}, UNANNOTATED, "its 3 records carry no description; build with ScanRefer's JSON"),
+        ({}, [replace(record, prompts=()) for record in RECORDS], "its 3 records carry no prompt; build with prompts"),
+        (
+            {"task": "grounding", "view": "scene"},
+            [replace(record, axis_alignment=None) for record in make_records()],
+            "because the object has no aligned box",
+        ),
+        (
+            {"task": "captioning", "view": "scene", "caption_point": "proposal", "min_visible_pixels": 10**6},
+            make_records(),
+            "because no frame shows enough of the object; lower min_visible_pixels",
+        ),
+    ],
+)
+@pytest.mark.parametrize("mixed", [False, True], ids=["alone", "in a mixture"])
+def test_a_stream_that_asks_nothing_is_refused_before_anything_is_written(
+    data: dict[str, Any], records: list[Any], message: str, mixed: bool, tmp_path: Path
+) -> None:
+    mixture = {"taught": {"build": "other"}, "idle": data} if mixed else {"idle": data}
+    recipe = replace(MIXED, data=DataRecipe(min_visible_pixels=1), mixture=mixture)
+    config = TrainingConfig(recipe=recipe, builds={"": records, "other": RECORDS}, out=tmp_path / "out", bar=False)
+    with pytest.raises(UsageError) as caught:
+        train(config)
+    assert str(caught.value).startswith("stream 'idle' asks nothing: ")
+    assert message in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_records_without_masks_beside_others_are_passed_over_and_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = replace(RECIPE, train=replace(RECIPE.train, steps=3))
+    records = [RECORDS[0], replace(UNANNOTATED[1], key="own-clip-0")]
+    outcome = train(TrainingConfig(recipe=recipe, builds={"": records}, out=tmp_path / "out", bar=False))
+    assert outcome.questions > 0
+    assert "2 records; 1 of them with nothing to ask about" in capsys.readouterr().err
+
+
+def test_a_run_whose_visits_held_no_question_leaves_no_model(tmp_path: Path) -> None:
+    """The records' prompts are all in their second frame, and the recipe takes the first."""
+    records = [
+        replace(record, prompts=tuple(replace(prompt, frame=1) for prompt in record.prompts)) for record in RECORDS
+    ]
+    recipe = replace(MIXED, data=DataRecipe(frames=1), mixture={}, run=RunRecipe(threads=1))
+    config = TrainingConfig(recipe=recipe, builds={"": records}, out=tmp_path / "out", bar=False)
+    with pytest.raises(TrainingError, match=r"none of the 2 visited batches held a question, so there is no model"):
+        train(config)
+    assert not (tmp_path / "out" / "model").exists()
+    assert not (tmp_path / "out" / "checkpoints").exists()
+
+
 def test_equal_seeds_give_equal_runs(tmp_path: Path) -> None:
     short = replace(RECIPE, train=replace(RECIPE.train, steps=4, warmup=0.0, final_learning_rate=1.0))
     losses = []

@@ -97,8 +97,22 @@ def record_depth(record: Record, frame: int) -> NDArray[np.float32]:
     return _decode_mask(record, member_name(frame, "depth.png")).astype(np.float32) / np.float32(MILLIMETRES_PER_METRE)
 
 
+def has_instances(record: Record) -> bool:
+    """Whether the record has instance masks; those of scans without annotation have none in any frame."""
+    return any(name.endswith("instance.png") for name in record.members)
+
+
 def record_instances(record: Record, frame: int) -> NDArray[np.uint16]:
-    """The instance mask, (H, W) uint16: object id + 1, 0 where none."""
+    """The instance mask, (H, W) uint16: object id + 1, 0 where none.
+
+    Raises:
+        ShardError: the record has none, because its scan has no annotation; or it is damaged.
+    """
+    if not has_instances(record) and not record.objects:
+        raise ShardError(
+            f"record {record.key}: has no instance masks, because its scan has no annotation",
+            cure="take records of annotated scans",
+        )
     return _decode_mask(record, member_name(frame, "instance.png")).astype(np.uint16)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.geometry.camera import transform
-from gapdata.records.codec import record_depth, record_image, record_instances
+from gapdata.records.codec import has_instances, record_depth, record_image, record_instances
 from gapdata.records.schema import Prompt, Record, ViewObject
 
 MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
@@ -38,7 +38,8 @@ class View:
 
 
 def decode(record: Record, *, geometry: bool) -> View:
-    """Decode a record's images, and its depth and instance masks where ``geometry`` is asked for (else all 0)."""
+    """Decode a record's images, and its depth and instance masks where ``geometry`` is asked for (else all 0); masks
+    are all 0 for a scan without annotation, too."""
     frames = range(len(record))
     shape = (len(record), record.image_size[1], record.image_size[0])
     return View(
@@ -46,7 +47,7 @@ def decode(record: Record, *, geometry: bool) -> View:
         images=np.stack([record_image(record, frame) for frame in frames]),
         depth=np.stack([record_depth(record, frame) for frame in frames]) if geometry else np.zeros(shape, np.float32),
         instances=np.stack([record_instances(record, frame) for frame in frames])
-        if geometry
+        if geometry and (has_instances(record) or record.objects)
         else np.zeros(shape, np.uint16),
     )
 

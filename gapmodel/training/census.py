@@ -1,4 +1,5 @@
-"""What a run asks nothing about, counted by stream and reason before its first step: nothing is left out silently."""
+"""What a run asks nothing about, counted by stream and reason before its first step: nothing is left out silently, and
+a stream that asks nothing at all is refused."""
 
 from __future__ import annotations
 
@@ -6,16 +7,38 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gapdata.records.expressions import descriptions
+from gapdata.counting import counted
+from gapdata.errors import UsageError
+from gapdata.records.expressions import conversations, descriptions
+from gapdata.records.schema import Record
 from gapdata.shards.reader import ShardReader
 from gapdata.tasks.questions import left_out
-from gapmodel.data import StreamQuestions, chosen_records, question_options, without_images
+from gapmodel.data import Records, StreamQuestions, build_of, chosen_records, question_options, without_images
 from gapmodel.field_of_view import PAPER_WIDTH, paper_height
 from gapmodel.training.distributed import Ranks
-from gapmodel.training.recipe import VARIED
+from gapmodel.training.recipe import VARIED, Stream, samples_prompts
 
-UNDESCRIBED = (*VARIED, "conversation")
-"""Tasks whose questions are not about descriptions."""
+ALONE = Ranks()
+ANNOTATED = "build from annotated scans: ScanNet's, or those of `gapdata synth`"
+ALIGNED = 'put <scene>.txt with axisAlignment beside the mesh and build again, or set boxes = "oriented"'
+CURES = {
+    "the object has no aligned box": ALIGNED,
+    "the object has no proposal": 'build with Mask3D\'s proposals among --annotations, or set caption_point = "truth"',
+    "the first frame shows too little of the object": 'take view = "around", or lower min_visible_pixels',
+    "no frame shows enough of the object": "lower min_visible_pixels",
+}
+"""What to do where nothing is left, by the reason."""
+NEEDS = {
+    "pointmap": ("have no instance masks (own scans have no annotation): no marked pixel has a name", ANNOTATED),
+    "prompts": ("carry no prompt", 'build with prompts.per_view above 0, or set prompts = "sampled"'),
+    "detection": ("list no object (own scans have no annotation): there is none to detect", ANNOTATED),
+    "conversation": (
+        "carry no conversation",
+        "build with annotations.conversations = true and GAP-MLLM's or VG-LLM's JSON among --annotations",
+    ),
+    "description": ("carry no description", "build with ScanRefer's JSON among --annotations"),
+}
+"""What the records of a stream lack that asks nothing, and what to do about it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,52 +46,65 @@ class StreamCensus:
     """One stream's records, and what in them no question is about."""
 
     records: int
-    empty: int  # records of pointmap streams without a prompt, or without an object to draw one from
+    empty: int  # records without what the stream asks about: a prompt, an object, a conversation
     descriptions: int  # of tasks that ask about descriptions
     left_out: Mapping[str, int]  # descriptions by the reason why they are not asked about
 
     def __str__(self) -> str:
         """One line for whoever starts the run."""
-        parts = [f"{self.records:,} record{'' if self.records == 1 else 's'}"]
+        parts = [counted(self.records, "record")]
         if self.empty:
             parts.append(f"{self.empty:,} of them with nothing to ask about")
         if self.left_out:
-            reasons = ", ".join(f"{count:,} because {reason}" for reason, count in self.left_out.items())
-            parts.append(f"{sum(self.left_out.values()):,} of {self.descriptions:,} descriptions left out: {reasons}")
+            parts.append(f"{sum(self.left_out.values()):,} of {self.descriptions:,} descriptions left out: {self.why}")
         return "; ".join(parts)
 
+    @property
+    def why(self) -> str:
+        """The reasons for which descriptions are left out, with their counts."""
+        return ", ".join(f"{count:,} because {reason}" for reason, count in self.left_out.items())
 
-ALONE = Ranks()
 
-
-def census(streams: Sequence[StreamQuestions], ranks: Ranks = ALONE) -> dict[str, StreamCensus]:
+def census(streams: Sequence[Stream], builds: Mapping[str, Records], ranks: Ranks = ALONE) -> dict[str, StreamCensus]:
     """Count what each stream draws on; all ranks take part and get the same.
 
-    Where a stream asks about descriptions the JSON of all its records is read. Each rank reads its share, so that none
-    waits for another longer than a collective may take.
+    Where a stream asks about descriptions or conversations the JSON of all its records is read. Each rank reads its
+    share, so that none waits for another longer than a collective may take.
+
+    Raises:
+        UsageError: a build was not given, or has none of a stream's records.
     """
-    return {stream.stream.name: _census(stream, ranks) for stream in streams}
+    return {stream.name: _census(stream, build_of(stream, builds), ranks) for stream in streams}
 
 
-def _census(stream: StreamQuestions, ranks: Ranks) -> StreamCensus:
-    data, reader = stream.stream.data, stream.reader
+def refuse_unasked(streams: Sequence[Stream], builds: Mapping[str, Records], found: Mapping[str, StreamCensus]) -> None:
+    """Stop before a run of which a stream would learn from nothing.
+
+    Raises:
+        UsageError: a stream has no question; the rule that left out how many is named.
+    """
+    for stream in streams:
+        _refuse_nothing(stream, found[stream.name], build_of(stream, builds))
+
+
+def _census(stream: Stream, reader: Records, ranks: Ranks) -> StreamCensus:
+    data = stream.data
     chosen = chosen_records(reader, data)
     lost: Counter[str] = Counter()
     told = empty = 0
-    if data.task not in UNDESCRIBED:
+    if data.task in VARIED:
+        empty = _without(
+            reader, chosen, "prompts" if data.task == "pointmap" and not samples_prompts(data) else "objects"
+        )
+    else:
         for index in chosen[ranks.rank :: ranks.world_size]:
             record = without_images(reader, index)
-            told += len(descriptions(record))
-            lost.update(left_out(record, data.task, question_options(data)))
-        told, lost = _together(told, lost, ranks)
-    elif data.task == "pointmap":
-        asked_about = "objects" if stream.samples_prompts else "prompts"
-        if isinstance(reader, ShardReader):
-            empty = int((reader.counts(asked_about)[chosen] == 0).sum())
-        else:
-            empty = sum(not getattr(reader[index], asked_about) for index in chosen)
-    reasons = dict(sorted(lost.items()))
-    return StreamCensus(records=len(chosen), empty=empty, descriptions=told, left_out=reasons)
+            empty += not _spoken(record, data.task)
+            if data.task != "conversation":
+                told += len(descriptions(record))
+                lost.update(left_out(record, data.task, question_options(data)))
+        told, empty, lost = _together(told, empty, lost, ranks)
+    return StreamCensus(records=len(chosen), empty=empty, descriptions=told, left_out=dict(sorted(lost.items())))
 
 
 def sights(streams: Sequence[StreamQuestions]) -> list[str]:
@@ -84,7 +120,38 @@ def sights(streams: Sequence[StreamQuestions]) -> list[str]:
     return told
 
 
-def _together(told: int, lost: Counter[str], ranks: Ranks) -> tuple[int, Counter[str]]:
+def _without(reader: Records, chosen: Sequence[int], what: str) -> int:
+    """How many records have no ``prompts`` or ``objects``."""
+    if isinstance(reader, ShardReader):
+        return int((reader.counts(what)[chosen] == 0).sum())
+    return sum(not getattr(reader[index], what) for index in chosen)
+
+
+def _spoken(record: Record, task: str) -> int:
+    return len(conversations(record) if task == "conversation" else descriptions(record))
+
+
+def _refuse_nothing(stream: Stream, found: StreamCensus, reader: Records) -> None:
+    data = stream.data
+    if found.empty == found.records:
+        need = data.task if data.task in NEEDS else "description"
+        if need == "pointmap" and _without(reader, chosen_records(reader, data), "objects") < found.records:
+            need = "prompts"
+        lack, cure = NEEDS[need]
+        raise UsageError(
+            f"stream {stream.name!r} asks nothing: its {counted(found.records, 'record')} {lack}", cure=cure
+        )
+    if found.descriptions and found.descriptions == sum(found.left_out.values()):
+        most = max(found.left_out, key=lambda reason: found.left_out[reason])
+        raise UsageError(
+            f"stream {stream.name!r} asks nothing: of {counted(found.descriptions, 'description')} in"
+            f" {counted(found.records, 'record')} all are left out: {found.why}",
+            cure=CURES.get(most, "take other views, or another build"),
+        )
+
+
+def _together(told: int, empty: int, lost: Counter[str], ranks: Ranks) -> tuple[int, int, Counter[str]]:
     """Return the sums over all ranks."""
-    parts = ranks.gathered((told, dict(lost)))
-    return sum(count for count, _ in parts), sum((Counter(reasons) for _, reasons in parts), Counter())
+    parts = ranks.gathered((told, empty, dict(lost)))
+    reasons = sum((Counter(part) for _, _, part in parts), Counter())
+    return sum(part[0] for part in parts), sum(part[1] for part in parts), reasons

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from gapdata.errors import UsageError
 from gapdata.shards.order import rank_batches
 from gapdata.tasks.chat import IMAGE, Question
-from gapmodel.data import Records, StreamQuestions, in_batches
+from gapmodel.data import Records, StreamQuestions, build_of, in_batches
 from gapmodel.packing import IGNORED, Batch, Example, row_members
 from gapmodel.processing import GapProcessor
 from gapmodel.training.mixture import Mixture
@@ -149,12 +148,6 @@ def make_streams(
     cache = ViewCache() if cache is None else cache
     streams = []
     for stream in recipe.streams:
-        if stream.build not in builds:
-            given = ", ".join(repr(name) for name in builds) or "none"
-            raise UsageError(
-                f"stream {stream.name!r} draws on the build {stream.build!r}; given: {given}",
-                cure=f"add --shards {stream.build or ''}{'=' if stream.build else ''}DIR",
-            )
-        reader = builds[stream.build]
+        reader = build_of(stream, builds)
         streams.append(StreamQuestions(stream, reader, processor, recipe.seed, labels, raw=raw, cache=cache))
     return streams, Mixture([stream.order() for stream in streams])

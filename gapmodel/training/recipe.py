@@ -256,7 +256,7 @@ def _check_data(data: DataRecipe, where: str, path: Path | None) -> None:
     refuse_unknown_choices({f"{where}.{name}": item for name, item in choices.items()}, path)
     checks = {
         f"{where}.space must be metric, or image (for detection, and for pointmap with sampled prompts)": (
-            data.space == "metric" or (data.space == "image" and (data.task == "detection" or _samples_prompts(data)))
+            data.space == "metric" or (data.space == "image" and (data.task == "detection" or samples_prompts(data)))
         ),
         f"{where}.marks must lie in 1..{MAX_MARKS}, above 1 only with stored prompts": (
             data.marks == 1 or (1 < data.marks <= MAX_MARKS and data.prompts == "stored")
@@ -271,7 +271,8 @@ def _check_data(data: DataRecipe, where: str, path: Path | None) -> None:
     refuse_broken_rules(checks, path)
 
 
-def _samples_prompts(data: DataRecipe) -> bool:
+def samples_prompts(data: DataRecipe) -> bool:
+    """Whether a stream draws its marked pixels itself, instead of asking about those of its records."""
     return data.task == "pointmap" and data.prompts == "sampled"
 
 
