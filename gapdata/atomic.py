@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import tempfile
@@ -11,6 +12,8 @@ from typing import BinaryIO, cast
 
 from gapdata.object_store import ObjectPath, upload
 from gapdata.storage import Location
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -24,13 +27,13 @@ def atomic_file(path: Location, *, durable: bool = True) -> Iterator[BinaryIO]:
     An object is written to an unnamed local file first and uploaded at the end.
     """
     if isinstance(path, ObjectPath):
-        with tempfile.TemporaryFile() as local:
+        with naming_full_disk(tempfile.gettempdir()), tempfile.TemporaryFile() as local:
             yield cast(BinaryIO, local)
             upload(cast(BinaryIO, local), path)
         return
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        with naming_full_disk(path), open(temporary, "wb") as file:
             yield file
             if durable:
                 file.flush()
@@ -39,6 +42,26 @@ def atomic_file(path: Location, *, durable: bool = True) -> Iterator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def naming_full_disk(place: str | os.PathLike[str]) -> Iterator[None]:
+    """A block that writes to ``place``: the system says that a disk is full, but not which."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise OSError(error.errno, f"{error.strerror} ({_room(place)})", os.fspath(place)) from error
+
+
+def _room(place: str | os.PathLike[str]) -> str:
+    """What is free where a file lies, or would lie."""
+    where = os.path.abspath(place)
+    disk = os.statvfs(where if os.path.isdir(where) else os.path.dirname(where))
+    free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
+    files = ", no further file" if disk.f_files and not disk.f_favail else ""
+    return f"{free} of {total} bytes are free there{files}"
 
 
 def write_atomically(path: Location, data: bytes) -> None:

@@ -83,6 +83,19 @@ class SourceError(GapDataError):
     exit_status = 3
 
 
+class SourceChanged(GapDataError):
+    """A source is not what the build was planned with. What was begun from it is not committed."""
+
+    exit_status = 2
+
+
+class StoreError(GapDataError):
+    """A store, a file system or the system itself failed, several times: nothing is known about what it holds. Never
+    taken for damage; what it concerns is tried again and stays undone if need be."""
+
+    exit_status = 1
+
+
 class AnnotationError(SourceError):
     """An annotation file is damaged, hostile, or of a kind that is not known. Damaged items of a sound file are no
     errors: they are left out, counted and named in the file's report. The request named it, so the request stops."""
@@ -106,6 +119,21 @@ class Terminated(GapDataError):
     """SIGTERM ended the program in order."""
 
     exit_status = 143
+
+
+PASSING = frozenset(
+    {
+        *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.ENODEV),
+        *(errno.ETIMEDOUT, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN),
+        *(errno.ENETUNREACH, errno.ECONNRESET, errno.ECONNREFUSED, errno.ECONNABORTED),
+    }
+)
+"""What a file system reports that says nothing about the file: a server that is away, resources that ran out."""
+
+
+def kind_of_failure(error: OSError) -> type[SourceError | StoreError]:
+    """What to raise where a source cannot be read: is something wrong with it, or with the way to it?"""
+    return StoreError if error.errno in PASSING else SourceError
 
 
 OTHER_PLACE = "name a place where you may read and write"

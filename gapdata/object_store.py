@@ -1,8 +1,9 @@
 """Objects of ``s3://`` and ``gs://`` stores under the names that :class:`pathlib.Path` has for files.
 
 :class:`ObjectPath` offers the part of ``Path`` that this package uses, so that code which joins names, asks for sizes
-and reads bytes is written once. Failures are the ``OSError`` that a disk would raise, with one clear line and the URI
-as its ``filename``. Three things differ from a disk, and callers may rely on them:
+and reads bytes is written once. What a store refuses is the ``OSError`` that a disk would raise, with one line and
+the URI as its ``filename``; what fails in passing is repeated, and a :class:`~gapdata.errors.StoreError` in the end
+(:mod:`gapdata.files.store_failures`). Three things differ from a disk, and callers may rely on them:
 
 - An object appears whole or not at all, so an upload needs no temporary name (:func:`upload`).
 - Folders exist as far as objects lie in them; making one only checks that the bucket is there.
@@ -17,19 +18,27 @@ from __future__ import annotations
 import errno
 import fnmatch
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any, BinaryIO
 
 from gapdata.errors import UsageError
+from gapdata.files.store_failures import ShortAnswer, repeated
 
 SCHEMES = ("s3", "gs")
 UPLOAD_BLOCK = 64 << 20  # bytes of an upload that are in memory at once
 CONNECT_SECONDS = 10.0
+REQUEST_SECONDS = 30.0  # without a byte
+ATTEMPTS = 3
+"""Of Arrow's own: it can repeat a single part of an upload. What it gives up on is repeated here, more patiently."""
+ROOM_FOR_AN_ERROR = 1024
+"""Bytes of the XML in which a store says what is wrong."""
+UNREADABLE_ANSWER = "flush response stream"
+"""How Arrow words that an answer did not fit."""
 RETRY_TIME = timedelta(seconds=30)  # Google's client tries for a quarter of an hour unless told otherwise
 ENVIRONMENT = (
     "AWS_ENDPOINT_URL_S3",
@@ -43,20 +52,6 @@ ENVIRONMENT = (
     "STORAGE_EMULATOR_HOST",
 )
 """Variables that decide which store is reached and as whom; a change opens a new connection."""
-DENIED = (
-    "ACCESS_DENIED",
-    "INVALID_ACCESS_KEY",
-    "SIGNATURE",
-    "CREDENTIALS",
-    "FORBIDDEN",
-    "PERMISSION",
-    "UNAUTHENTICATED",
-    "OAUTH2",
-    "(403)",
-)
-CREDENTIALS = {"s3": "AWS_ACCESS_KEY_ID, AWS_PROFILE", "gs": "GOOGLE_APPLICATION_CREDENTIALS"}
-ENDPOINT = {"s3": "AWS_ENDPOINT_URL", "gs": "STORAGE_EMULATOR_HOST"}
-UNREACHABLE = ("NETWORK_CONNECTION", "CURLCODE", "REQUEST_TIMEOUT", "UNAVAILABLE", "COULD NOT RESOLVE")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,12 +137,21 @@ class ObjectPath:
         """What lies directly in this folder, sorted."""
         return (path for path, _ in self.entries())
 
+    def stamps(self) -> list[tuple[ObjectPath, tuple[int, float]]]:
+        """The objects directly in this folder with their size and the time of their last change; none where there is
+        no folder."""
+        from pyarrow import fs
+
+        selector = fs.FileSelector(self.key, allow_not_found=True)
+        infos = self._asked(lambda store: store.get_file_info(selector))
+        files = (info for info in infos if info.type.name == "File")
+        return sorted((ObjectPath(self.scheme, info.path), (info.size, info.mtime_ns or 0)) for info in files)
+
     def entries(self) -> list[tuple[ObjectPath, bool]]:
         """What lies directly in this folder and whether it is a folder itself: one request per thousand entries."""
         from pyarrow import fs
 
-        with _naming(self):
-            infos = self.filesystem().get_file_info(fs.FileSelector(self.key))
+        infos = self._asked(lambda store: store.get_file_info(fs.FileSelector(self.key)))
         return sorted((ObjectPath(self.scheme, info.path), info.type.name == "Directory") for info in infos)
 
     def glob(self, pattern: str) -> Iterator[ObjectPath]:
@@ -174,16 +178,15 @@ class ObjectPath:
     def unlink(self, missing_ok: bool = False) -> None:
         """Delete the object."""
         try:
-            with _naming(self):
-                self.filesystem().delete_file(self.key)
+            self._asked(lambda store: store.delete_file(self.key))
         except FileNotFoundError:
             if not missing_ok:
                 raise
 
     def remove_folder(self) -> None:
         """Delete all that lies below this place; nothing happens where nothing does."""
-        with suppress(FileNotFoundError), _naming(self):
-            self.filesystem().delete_dir(self.key)
+        with suppress(FileNotFoundError):
+            self._asked(lambda store: store.delete_dir(self.key))
 
     def filesystem(self) -> Any:
         """The ``pyarrow.fs`` connection of this bucket; a process opens its own, because none survives a fork."""
@@ -191,8 +194,10 @@ class ObjectPath:
         return _connect(self.scheme, self.key.partition("/")[0], settings, os.getpid())
 
     def _info(self) -> Any:
-        with _naming(self):
-            return self.filesystem().get_file_info(self.key)
+        return self._asked(lambda store: store.get_file_info(self.key))
+
+    def _asked(self, request: Callable[[Any], Any]) -> Any:
+        return repeated(lambda: request(self.filesystem()), str(self))
 
     def _kind(self) -> str:
         return str(self._info().type.name)
@@ -204,11 +209,10 @@ class ObjectFile:
     def __init__(self, path: ObjectPath) -> None:
         self.path = path
         self._open()
-        self.size: int = self._file.size()
+        self.size: int = repeated(self._file.size, str(path))
 
     def _open(self) -> None:
-        with _naming(self.path):
-            self._file = self.path.filesystem().open_input_file(self.path.key)
+        self._file = repeated(lambda: self.path.filesystem().open_input_file(self.path.key), str(self.path))
         self._process = os.getpid()
 
     def __enter__(self) -> ObjectFile:
@@ -221,8 +225,26 @@ class ObjectFile:
         """``size`` bytes from ``offset`` on, fewer where the object ends before."""
         if self._process != os.getpid():
             self._open()
-        with _naming(self.path):
-            return bytes(self._file.read_at(size, offset)) if size else b""
+        there = max(0, min(size, self.size - offset))
+        # Arrow reads a failing store's answer into the buffer for the object's bytes and cannot tell what it was, nor
+        # repeat the request, where that is smaller than the answer.
+        start = max(0, min(offset, self.size - ROOM_FOR_AN_ERROR)) if there < ROOM_FOR_AN_ERROR else offset
+        length = min(max(there, ROOM_FOR_AN_ERROR), self.size - start)
+        return self._read(start, length)[offset - start :][:there] if there else b""
+
+    def _read(self, start: int, length: int) -> bytes:
+        def request() -> bytes:
+            try:
+                data = bytes(self._file.read_at(length, start))
+            except OSError as error:
+                if UNREADABLE_ANSWER in str(error):
+                    self.path.filesystem().get_file_info(self.path.key)  # says why, where it is for good
+                raise
+            if len(data) != length:
+                raise ShortAnswer(f"an answer ended after {len(data)} of {length} bytes")
+            return data
+
+        return repeated(request, str(self.path))
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -243,29 +265,28 @@ def upload(file: BinaryIO, path: ObjectPath) -> None:
         OSError: the store refuses, or cannot be reached.
     """
     with ThreadPoolExecutor(1, "upload") as thread:
-        thread.submit(_send, file, path).result()
+        thread.submit(lambda: repeated(lambda: _send(file, path), str(path))).result()
 
 
 def _send(file: BinaryIO, path: ObjectPath) -> None:
     file.seek(0)
     size = 0
-    with _naming(path):
-        stream = path.filesystem().open_output_stream(path.key)
-        try:
-            while block := file.read(UPLOAD_BLOCK):
-                stream.write(block)
-                # Waits for the parts that are under way: they hold copies, and the whole shard would pile up in memory.
-                stream.flush()
-                size += len(block)
+    stream = path.filesystem().open_output_stream(path.key)
+    try:
+        while block := file.read(UPLOAD_BLOCK):
+            stream.write(block)
+            # Waits for the parts that are under way: they hold copies, and the whole shard would pile up in memory.
+            stream.flush()
+            size += len(block)
+        stream.close()
+    except BaseException:
+        with suppress(OSError):
             stream.close()
-        except BaseException:
-            with suppress(OSError):
-                stream.close()
-                path.filesystem().delete_file(path.key)
-            raise
-    stored = path.stat().st_size
+            path.filesystem().delete_file(path.key)
+        raise
+    stored = path.filesystem().get_file_info(path.key).size
     if stored != size:
-        raise OSError(errno.EIO, f"the store holds {stored} of the {size} bytes that were sent", str(path))
+        raise ShortAnswer(f"the store holds {stored} of the {size} bytes that were sent")
 
 
 @lru_cache(maxsize=64)
@@ -296,29 +317,6 @@ def _connect(scheme: str, bucket: str, settings: tuple[str | None, ...], process
         region=region or ("us-east-1" if endpoint else None),
         connect_timeout=CONNECT_SECONDS,
         allow_delayed_open=True,
-        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=5),
+        request_timeout=REQUEST_SECONDS,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
     )
-
-
-@contextmanager
-def _naming(path: ObjectPath) -> Iterator[None]:
-    """Turns Arrow's paragraphs into the errors that a disk would give, with the URI as their file."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from error
-    except (OSError, ValueError) as error:
-        raise _as_disk_error(str(error), path) from error
-
-
-def _as_disk_error(text: str, path: ObjectPath) -> OSError:
-    known = text.upper()
-    names = CREDENTIALS[path.scheme]
-    if any(mark in known for mark in DENIED):
-        return PermissionError(errno.EACCES, f"access is denied; check the credentials ({names}) and policy", str(path))
-    if "NO_SUCH_BUCKET" in known:
-        return FileNotFoundError(errno.ENOENT, "the bucket does not exist", str(path))
-    if any(mark in known for mark in UNREACHABLE):
-        problem = f"the store cannot be reached; check the network and {ENDPOINT[path.scheme]}"
-        return ConnectionError(errno.EHOSTUNREACH, problem, str(path))
-    return OSError(errno.EIO, f"the store fails: {' '.join(text.split())}", str(path))

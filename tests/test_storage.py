@@ -184,7 +184,7 @@ def test_an_upload_whose_part_fails_never_appears(store: Store, failing: str) ->
         return ("400 Bad Request", BROKEN) if (part if failing == "part" else completion) else None
 
     place = ObjectPath("s3", f"{BUCKET}/never")
-    with store.refusing(refuse), pytest.raises(OSError, match=r"the store fails: .*broken on purpose") as caught:
+    with store.refusing(refuse), pytest.raises(OSError, match=r"the store refuses: .*broken on purpose") as caught:
         upload(io.BytesIO(os.urandom(25 << 20)), place)
     assert caught.value.filename == str(place)
     assert "never" not in store.objects()

@@ -7,8 +7,8 @@ the shard's commit record.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from gapdata.atomic import write_atomically
@@ -17,6 +17,7 @@ from gapdata.engine.outcome import SceneOutcome
 from gapdata.engine.plan import ScenePlan, ShardPlan, shard_fingerprint
 from gapdata.engine.recipe import Recipe
 from gapdata.engine.scene_builder import SceneBuilder, read_scene_annotations
+from gapdata.engine.unchanged import HostStamps, open_as_planned, unchanged
 from gapdata.errors import SourceError
 from gapdata.shards.writer import ShardWriter
 from gapdata.sources.base import Dataset
@@ -31,6 +32,8 @@ class ShardTask:
     out: Location
     recipe: Recipe
     shard: ShardPlan
+    stamps: Mapping[str, HostStamps] = field(default_factory=dict)
+    """Of each scene's files before the plan was made."""
 
 
 def build_shard(task: ShardTask, progress: Callable[[int], None] = lambda frames: None) -> dict[str, Any]:
@@ -41,7 +44,11 @@ def build_shard(task: ShardTask, progress: Callable[[int], None] = lambda frames
         progress: called with the number of view frames that are done.
 
     Raises:
-        OSError: the output cannot be written (a full disk); nothing is left under the shard's name then.
+        OSError: the output cannot be written (a full disk).
+        StoreError: a source or the output is out of reach.
+        SourceChanged: a source is not, or did not stay, what the build was planned with.
+
+    Nothing is left under the shard's name then.
     """
     keep_freed_memory()
     spare_imports_from_collection()
@@ -75,12 +82,13 @@ def build_shard(task: ShardTask, progress: Callable[[int], None] = lambda frames
 def _build_scene(
     task: ShardTask, scene: ScenePlan, outcome: SceneOutcome, writer: ShardWriter, progress: Callable[[int], None]
 ) -> None:
-    try:
-        annotations = read_scene_annotations(task.out, scene)
-        with task.dataset.open_scan(scene.scene_id) as scan:
-            builder = SceneBuilder(task.dataset, scan, scene, task.recipe, annotations, outcome)
-            for record in builder.records(progress):
-                writer.write(record)
-    except SourceError as error:
-        outcome.quarantine(error)
+    annotations = read_scene_annotations(task.out, scene)
+    with unchanged(task.dataset, scene, task.stamps.get(scene.scene_id)):
+        try:
+            with open_as_planned(task.dataset, scene, task.recipe) as scan:
+                builder = SceneBuilder(task.dataset, scan, scene, task.recipe, annotations, outcome)
+                for record in builder.records(progress):
+                    writer.write(record)
+        except SourceError as error:
+            outcome.quarantine(error)
     outcome.settle()

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from gapdata.annotations.scene_annotations import SceneAnnotations
@@ -16,6 +13,17 @@ from gapdata.atomic import write_atomically
 from gapdata.choices import SPLITS, did_you_mean, near_names
 from gapdata.engine.advice import unaligned
 from gapdata.engine.build import ShardTask
+from gapdata.engine.build_directory import (
+    Intention,
+    Kind,
+    clear,
+    forget_intention,
+    locked,
+    read_intention,
+    refuse_foreign,
+    swept,
+    write_intention,
+)
 from gapdata.engine.estimate import expected_bytes
 from gapdata.engine.executors import Executor
 from gapdata.engine.outcome import FAILED_FOLDER, SceneOutcome
@@ -24,6 +32,7 @@ from gapdata.engine.plan import (
     Plan,
     ShardPlan,
     make_plan,
+    planned_fingerprint,
     read_plan,
     refuse_difference,
     shard_fingerprint,
@@ -31,20 +40,19 @@ from gapdata.engine.plan import (
 )
 from gapdata.engine.progress import Progress
 from gapdata.engine.recipe import Recipe
-from gapdata.engine.report import REPORT_NAME, compile_report, counts_up, unaligned_text, write_report
+from gapdata.engine.report import compile_report, counts_up, unaligned_text, write_report
 from gapdata.engine.retry import Retry, plan_retry
 from gapdata.engine.scene_builder import ANNOTATIONS_FOLDER
-from gapdata.engine.stopping import StopSignals
+from gapdata.engine.stopping import HOW_TO_RESUME, StopSignals
 from gapdata.engine.supervision import ShardResult, Supervisor, planned_frames
-from gapdata.errors import ShardError, UsageError
+from gapdata.engine.unchanged import comparable_stamps
+from gapdata.errors import ShardError, StoreError, UsageError
 from gapdata.files.order import natural_key
-from gapdata.object_store import ObjectPath
-from gapdata.shards.index import INDEX_NAME, read_commit, write_index
-from gapdata.shards.splits import SPLITS_NAME, write_splits
+from gapdata.shards.index import read_commit, write_index
+from gapdata.shards.splits import write_splits
 from gapdata.sources.base import Dataset
-from gapdata.storage import Location, remove_folder
+from gapdata.storage import Location
 
-LOCK_NAME = ".lock"
 NAMED_SCENES = 3
 
 
@@ -154,8 +162,8 @@ def _plan_and_retry(request: BuildRequest) -> tuple[Plan, Retry | None]:
             refuse_difference(repaired, plan, request.out)
         else:
             refuse_difference(existing, plan, request.out, retriable=repaired.fingerprint == plan.fingerprint)
-    elif any(entry.name != LOCK_NAME for entry in request.out.iterdir()):
-        raise UsageError("is not empty and holds no build", path=request.out, cure="choose another --out directory")
+    else:
+        refuse_foreign(request.out)
     return plan, retry if request.retry_failed else None
 
 
@@ -175,37 +183,75 @@ def run_build(
 
     Raises:
         UsageError: see :func:`plan_build`; or another build into the same directory is running.
+        StoreError: sources or output are out of reach; the shards that are done stay.
         Interrupted, Terminated: the build was stopped; the shards that are done stay.
         OSError: the output cannot be written.
     """
     request.out.mkdir(parents=True, exist_ok=True)
-    with _locked(request.out):
+    with locked(request.out), swept(request.out):
+        stamps = comparable_stamps(request.dataset, request.scene_ids)
         plan, retry = _plan_and_retry(request)
-        if request.overwrite:
-            _clear(request.out)
-        _sweep(request.out)
         lacking = unaligned(plan.scenes, request.annotations)
         if lacking.scene_ids:
             shown = (
                 f" ({', '.join(lacking.scene_ids[:NAMED_SCENES])}{' ...' * (len(lacking.scene_ids) > NAMED_SCENES)})"
             )
             announce(f"note: {unaligned_text(len(lacking.scene_ids), lacking.descriptions)}{shown}")
-        if retry is not None:
+        _prepare(request, plan, retry, announce)
+        _write_annotations(request.out, plan, request.annotations)
+        tasks = [
+            ShardTask(
+                dataset=request.dataset,
+                out=request.out,
+                recipe=request.recipe,
+                shard=shard,
+                stamps={scene.scene_id: stamps[scene.scene_id] for scene in shard.scenes},
+            )
+            for shard in plan.shards
+            if not is_committed(request.out, plan, shard)
+        ]
+        given_up = _build_missing(tasks, executor, stop or StopSignals(), request.deadline)
+        _refuse_unreached(request.out, given_up)
+        report = finalise(request.out, plan, given_up, request.annotation_report)
+        forget_intention(request.out)
+        return report
+
+
+def _prepare(request: BuildRequest, plan: Plan, retry: Retry | None, announce: Callable[[str], None]) -> None:
+    """Do away with what the request does away with, once, and write the plan."""
+    out = request.out
+    kind: Kind | None = "overwrite" if request.overwrite else None if retry is None else "retry-failed"
+    if kind is not None:
+        wanted = Intention(kind=kind, fingerprint=plan.fingerprint, done=True)
+        if read_intention(out) == wanted and planned_fingerprint(out) == plan.fingerprint:
+            announce(f"going on with --{kind} where it was stopped")
+            return
+        write_intention(out, replace(wanted, done=False))
+        if retry is None:
+            clear(out)
+        else:
             announce(str(retry))
             # Commits go before the plan changes: whatever happens in between, no shard counts as built from sources
             # that it was not built from.
             for name in retry.shards:
-                (request.out / f"{name}.json").unlink()
-        if retry is not None or not (request.out / PLAN_NAME).exists():
-            write_plan(plan, request.out, expected_bytes(plan.scenes, plan.recipe))
-        _write_annotations(request.out, plan, request.annotations)
-        missing = [shard for shard in plan.shards if not is_committed(request.out, plan, shard)]
-        tasks = [
-            ShardTask(dataset=request.dataset, out=request.out, recipe=request.recipe, shard=shard) for shard in missing
-        ]
-        given_up = _build_missing(tasks, executor, stop or StopSignals(), request.deadline)
-        _sweep(request.out)
-        return finalise(request.out, plan, given_up, request.annotation_report)
+                (out / f"{name}.json").unlink(missing_ok=True)
+    if kind is not None or not (out / PLAN_NAME).exists():
+        write_plan(plan, out, expected_bytes(plan.scenes, plan.recipe))
+    if kind is not None:
+        write_intention(out, wanted)
+
+
+def _refuse_unreached(out: Location, given_up: Sequence[ShardResult]) -> None:
+    """A build is no whole one, not even one with losses, while a store keeps back what it would consist of.
+
+    Raises:
+        StoreError: shards were given up because a store failed.
+    """
+    unreached = [result for result in given_up if result.store]
+    if unreached:
+        first = unreached[0]
+        problem = f"{len(unreached)} shards are not built, {first.task.shard.name} because {first.problem}"
+        raise StoreError(problem, path=out, cure=HOW_TO_RESUME)
 
 
 def _build_missing(
@@ -268,7 +314,7 @@ def _record_loss(out: Location, result: ShardResult) -> dict[str, Any]:
                 "frame": None,
                 "path": None,
                 "problem": f"{result.task.shard.name}: {result.problem}",
-                "cure": "the same command tries it again",
+                "cure": result.cure or "the same command tries it again",
             }
         )
         (out / FAILED_FOLDER).mkdir(exist_ok=True)
@@ -301,26 +347,6 @@ def is_committed(out: Location, plan: Plan, shard: ShardPlan) -> bool:
     return not commit["records"] or (tar.is_file() and tar.stat().st_size == commit["tar_bytes"])
 
 
-@contextmanager
-def _locked(out: Location) -> Iterator[None]:
-    """One build at a time in a directory; the lock goes with its process, however that ends.
-
-    An object store has no locks. Two builds into one place there do the same work twice and harm nothing: they write
-    equal bytes under equal names, and a commit record always follows its tar.
-    """
-    if isinstance(out, ObjectPath):
-        yield
-        return
-    with open(out / LOCK_NAME, "ab") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UsageError(
-                "is being built by another process", path=out, cure="wait for it or choose another --out"
-            ) from error
-        yield
-
-
 def _write_annotations(out: Location, plan: Plan, annotations: Mapping[str, SceneAnnotations]) -> None:
     """Give each scene's part of the annotation files to the workers, who then need none of the files themselves."""
     folder = out / ANNOTATIONS_FOLDER
@@ -331,26 +357,3 @@ def _write_annotations(out: Location, plan: Plan, annotations: Mapping[str, Scen
         path = folder / f"{scene.scene_id}.json"
         if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != scene.annotations:
             write_atomically(path, annotations[scene.scene_id].to_json())
-
-
-def _sweep(out: Location) -> None:
-    """Remove temporary files that killed workers left behind.
-
-    Under the lock none is in use by this build. One that an orphan still writes (a lost node's, a killed driver's)
-    vanishes under it: its rename fails, and nobody waits for it.
-    """
-    for pattern in (".*.tmp", f"{FAILED_FOLDER}/.*.tmp", f"{ANNOTATIONS_FOLDER}/.*.tmp"):
-        for path in out.glob(pattern):
-            path.unlink(missing_ok=True)
-
-
-def _clear(out: Location) -> None:
-    """Remove a build, and only what a build consists of."""
-    for name in (REPORT_NAME, SPLITS_NAME, INDEX_NAME, PLAN_NAME):
-        (out / name).unlink(missing_ok=True)
-    for pattern in ("shard-*.json", "shard-*.tar"):
-        for path in out.glob(pattern):
-            path.unlink()
-    remove_folder(out / FAILED_FOLDER)
-    remove_folder(out / ANNOTATIONS_FOLDER)
-    os.sync()

@@ -64,6 +64,8 @@ class Crashed:
     attempt: int
     reason: str
     trace: str = ""
+    cure: str = ""  # where it is not the usual one
+    store: bool = False  # a store or a file system failed: nothing is known about the source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -225,7 +225,7 @@ def _plan_scene(dataset: Dataset, recipe: Recipe, scene_id: str, annotations: Sc
             neighbours = 1 + 2 * (recipe.around.reach // recipe.around.interval)
             return ScenePlan(
                 **common,
-                digest=scan.digest(masks=recipe.instances.route == "projected"),
+                digest=planned_digest(scan, recipe),
                 frame_count=int(scan.present.sum()),
                 lost_tracking=int((scan.present & ~usable).sum()),
                 keys=tuple(view.key for view in views),
@@ -251,6 +251,15 @@ def _lacks_alignment(scan: Scan) -> bool:
         return scan.axis_alignment is None
     except SourceError:
         return False
+
+
+def planned_digest(scan: Scan, recipe: Recipe) -> str:
+    """The digest of a scan's files as far as the recipe uses them.
+
+    Raises:
+        SourceError: one cannot be examined.
+    """
+    return scan.digest(masks=recipe.instances.route == "projected")
 
 
 def split_of(dataset: Dataset, recipe: Recipe, annotations: SceneAnnotations) -> tuple[str, str]:

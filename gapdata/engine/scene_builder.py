@@ -19,7 +19,7 @@ from gapdata.engine.plan import ScenePlan
 from gapdata.engine.quality import refuse_bad_poses
 from gapdata.engine.recipe import Recipe
 from gapdata.engine.views import Sightings, around_view, plan_views
-from gapdata.errors import SourceError
+from gapdata.errors import SourceChanged, SourceError, StoreError
 from gapdata.geometry.camera import transform
 from gapdata.prompts.instances import InstanceMasks, InstanceRenderer
 from gapdata.prompts.projected import ProjectedInstances
@@ -50,7 +50,8 @@ def read_scene_annotations(build: Location, scene: ScenePlan) -> SceneAnnotation
     """What was gathered about a scene before the build began.
 
     Raises:
-        SourceError: the file is not the one that was planned with.
+        SourceChanged: the file is not the one that was planned with.
+        StoreError: it cannot be read.
     """
     if not scene.annotations:
         return SceneAnnotations(scene_id=scene.scene_id)
@@ -58,9 +59,9 @@ def read_scene_annotations(build: Location, scene: ScenePlan) -> SceneAnnotation
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise SourceError(f"cannot be read: {error.strerror or error}", path=path, scene=scene.scene_id) from error
+        raise StoreError(f"cannot be read: {error.strerror or error}", path=path, scene=scene.scene_id) from error
     if hashlib.sha256(data).hexdigest() != scene.annotations:
-        raise SourceError(
+        raise SourceChanged(
             "is not the file that the build was planned with",
             path=path,
             scene=scene.scene_id,

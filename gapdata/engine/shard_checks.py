@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from gapdata.atomic import naming_full_disk
 from gapdata.engine.recipe import Recipe
 from gapdata.engine.record_checks import DECODING_ERRORS, check_record
 from gapdata.errors import ShardError
@@ -80,7 +81,7 @@ def _opened(path: Location) -> Iterator[BinaryIO]:
         return
     remote = open_ranged(path)
     try:
-        with tempfile.TemporaryFile() as copy:
+        with naming_full_disk(tempfile.gettempdir()), tempfile.TemporaryFile() as copy:
             for offset in range(0, remote.size, CHUNK):
                 copy.write(remote.read_at(offset, min(CHUNK, remote.size - offset)))
             copy.seek(0)

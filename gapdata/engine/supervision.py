@@ -5,6 +5,9 @@ What can go wrong with an attempt, and what follows; each kind has a budget of i
 damaged source      contained inside of :func:`gapdata.engine.build.build_shard`: the shard is committed without it
 unforeseen error    given up at once: the same input would raise it again
 crash, out of memory, I/O error     two more attempts
+source that was changed             two more attempts (a node's view of it may be old)
+store that fails                    two more attempts; then the shard is left undone, and after the third such shard in
+                                    a row, with none built between, the build stops, because nothing can be read
 deadline            killed and attempted once more; a hung disk or a lost node may not hold up the build
 full disk and such  the build stops, because every other shard would meet it
 
@@ -19,14 +22,16 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gapdata.engine.build import ShardTask
 from gapdata.engine.executors import Advanced, Crashed, Event, Executor, Failed, Finished, Halted, Started
-from gapdata.engine.stopping import StopSignals
+from gapdata.engine.stopping import HOW_TO_RESUME, StopSignals
+from gapdata.errors import StoreError
 
 CRASH_RETRIES = 2
+UNREACHED_SHARDS = 3
 DEADLINE_RELAUNCHES = 1
 DEADLINE_BASE_SECONDS = 600.0
 DEADLINE_SECONDS_PER_FRAME = 2.0
@@ -43,6 +48,8 @@ class ShardResult:
     commit: dict[str, Any] | None = None
     problem: str = ""
     trace: str = ""
+    cure: str = ""  # where it is not the usual one
+    store: bool = False  # a store failed: nothing is known about the shard's scenes
 
 
 @dataclass(slots=True, kw_only=True)
@@ -87,6 +94,7 @@ class Supervisor:
         self._results: list[ShardResult] = []
         self._total = len(tasks)
         self._settled = 0
+        self._unreached = 0  # shards in a row
         self._drain_until: float | None = None
 
     def run(self) -> Iterator[ShardResult]:
@@ -123,17 +131,18 @@ class Supervisor:
         elif isinstance(event, Finished):
             del self._running[event.attempt]
             self._progress(planned_frames(unit.task) - unit.frames)
+            self._unreached = 0
             self._settle(ShardResult(task=unit.task, commit=event.commit))
         elif isinstance(event, Halted):
             raise event.error
         elif isinstance(event, Failed):
             self._lose(event.attempt)
-            self._give_up(unit, event.problem, event.trace)
+            self._give_up(unit, event.problem, event)
         elif isinstance(event, Crashed):
             self._lose(event.attempt)
             unit.crashes += 1
             if unit.crashes > CRASH_RETRIES:
-                self._give_up(unit, f"{event.reason}, {unit.crashes} times", event.trace)
+                self._give_up(unit, f"{event.reason}, {unit.crashes} times", event)
             else:
                 self._again(unit, f"{event.reason}; trying again ({unit.crashes} of {CRASH_RETRIES})")
 
@@ -162,9 +171,17 @@ class Supervisor:
             self._note(f"{unit.task.shard.name}: {reason}")
             self._waiting.append(unit)
 
-    def _give_up(self, unit: _Unit, problem: str, trace: str = "") -> None:
+    def _give_up(self, unit: _Unit, problem: str, event: Failed | Crashed | None = None) -> None:
         self._note(f"{unit.task.shard.name}: {problem}; given up")
-        self._settle(ShardResult(task=unit.task, problem=problem, trace=trace))
+        result = ShardResult(task=unit.task, problem=problem)
+        if event is not None:
+            result = replace(result, trace=event.trace)
+        if isinstance(event, Crashed):
+            result = replace(result, cure=event.cure, store=event.store)
+        self._settle(result)
+        self._unreached = self._unreached + 1 if result.store else 0
+        if self._unreached == UNREACHED_SHARDS:
+            raise StoreError(f"{problem}; so were {UNREACHED_SHARDS} shards in a row", cure=HOW_TO_RESUME)
 
     def _settle(self, result: ShardResult) -> None:
         self._settled += 1

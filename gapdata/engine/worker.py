@@ -12,7 +12,7 @@ from concurrent.futures import wait as wait_for
 
 from gapdata.engine.build import ShardTask
 from gapdata.engine.executors import Advanced, Crashed, Event, Failed, Finished, Halted, Started, Work
-from gapdata.errors import UsageError
+from gapdata.errors import GapDataError, SourceChanged, StoreError, UsageError
 
 REPORT_SECONDS = 1.0
 EVERYWHERE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
@@ -57,6 +57,10 @@ def _outcome(attempt: int, future: Future[dict[str, object]]) -> Event:
         if error.errno in EVERYWHERE:
             return Halted(attempt=attempt, error=OSError(error.errno, error.strerror, error.filename))
         return Crashed(attempt=attempt, reason=text, trace=trace)
+    if isinstance(error, StoreError):
+        return Crashed(attempt=attempt, reason=_told(error), trace=trace, store=True)
+    if isinstance(error, SourceChanged):
+        return Crashed(attempt=attempt, reason=_told(error), trace=trace, cure=error.cure or "")
     if isinstance(error, MemoryError):
         return Crashed(attempt=attempt, reason="it ran out of memory", trace=trace)
     if isinstance(error, ImportError):
@@ -64,3 +68,8 @@ def _outcome(attempt: int, future: Future[dict[str, object]]) -> Event:
     if isinstance(error, UsageError):
         return Halted(attempt=attempt, error=error)
     return Failed(attempt=attempt, problem=text, trace=trace)
+
+
+def _told(error: GapDataError) -> str:
+    """Where and what, without what to do: that is the driver's to say."""
+    return str(type(error)(error.problem, path=error.path, scene=error.scene, frame=error.frame))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gapdata.geometry.camera import Intrinsics
 from gapdata.geometry.lens import Lens
 from gapdata.sources.mask_archive import MaskArchive
+from gapdata.sources.stamps import Stamps
 from gapdata.storage import Location
 
 
@@ -202,6 +203,10 @@ class Dataset(Protocol):
         Raises:
             SourceError: its frames are missing or damaged.
         """
+        ...
+
+    def stamps(self, scene_id: str) -> Stamps:
+        """Size and time of the last change of the files that the scene is read from."""
         ...
 
     def unreadable_digest(self, scene_id: str) -> str:

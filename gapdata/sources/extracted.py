@@ -18,7 +18,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.errors import SourceError
+from gapdata.errors import SourceError, kind_of_failure
 from gapdata.files.folders import in_any_case
 from gapdata.files.image_tags import jpeg_without_metadata, orientation_tag
 from gapdata.geometry.rigidity import without_rounding
@@ -215,7 +215,8 @@ class ExtractedScan:
                 for _, name in sorted(names.items()):
                     digest.update(os.fsencode(f"{name} {os.stat(os.path.join(root, name)).st_size}\n"))
         except OSError as error:
-            raise self._damage(f"has a file that cannot be examined: {error}", self.path) from error
+            problem = f"has a file that cannot be examined: {error}"
+            raise kind_of_failure(error)(problem, path=self.path, scene=self.scene_id) from error
         if self._beside is not None:
             digest.update(self._beside.digest_input(masks=masks))
         return digest.hexdigest()
@@ -331,7 +332,8 @@ class ExtractedScan:
             with open(path, "rb") as file:
                 data = file.read(limit + 1)
         except OSError as error:
-            raise self._damage(f"cannot be read: {error.strerror}", path, frame) from error
+            problem = f"cannot be read: {error.strerror}"
+            raise kind_of_failure(error)(problem, path=path, scene=self.scene_id, frame=frame) from error
         if len(data) > limit:
             raise self._damage(f"is larger than {limit} bytes", path, frame)
         return data

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gapdata.errors import SourceError
+from gapdata.errors import SourceError, kind_of_failure
 from gapdata.files.folders import file_names
 from gapdata.sources.frame_names import MAX_FRAME_ID, Numbering, number_frames
 from gapdata.sources.incomplete import Sought, why_incomplete
@@ -89,7 +89,8 @@ def _listed(folder: Path, scene_id: str) -> list[str]:
     try:
         return file_names(folder)
     except OSError as error:
-        raise SourceError(f"cannot be listed: {error.strerror}", path=folder, scene=scene_id) from error
+        problem = f"cannot be listed: {error.strerror}"
+        raise kind_of_failure(error)(problem, path=folder, scene=scene_id) from error
 
 
 def _raw_indices(names: Mapping[str, Sequence[str]]) -> Numbering:

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gapdata.errors import PASSING, StoreError
 from gapdata.files.folders import by_lower_case, entries, is_kind, is_litter
 
 COLOR_ENDINGS = ("jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff")
@@ -132,7 +133,9 @@ def find_frames(directories: Iterable[Path]) -> tuple[Path, Layout] | None:
     for directory in directories:
         try:
             layout = recognise(os.listdir(directory))
-        except OSError:
+        except OSError as error:
+            if error.errno in PASSING:
+                raise StoreError(f"cannot be listed: {error.strerror}", path=directory) from error
             continue
         if layout is not None:
             return directory, layout

@@ -17,7 +17,7 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.errors import SourceError
+from gapdata.errors import SourceError, kind_of_failure
 from gapdata.sources.images import PNG_SIGNATURE, encoded_image_size
 from gapdata.storage import Location, RangedFile, open_ranged
 
@@ -51,8 +51,11 @@ class MaskArchive:
         try:
             self._file = open_ranged(path)
         except OSError as error:
-            raise self._damage(
-                f"cannot be read: {error.strerror or error}", cure="check the disk or the store"
+            raise kind_of_failure(error)(
+                f"cannot be read: {error.strerror or error}",
+                path=path,
+                scene=scene_id,
+                cure="check the disk or the store",
             ) from error
         try:
             self._zip = zipfile.ZipFile(io.BufferedReader(_RangedStream(self._file), READ_AHEAD))
@@ -103,7 +106,9 @@ class MaskArchive:
             with self._zip.open(info) as member:
                 data = member.read(limit)
         except DAMAGE as error:
-            raise self._damage(f"{info.filename} cannot be read: {error or 'it is cut off'}", frame) from error
+            kind = kind_of_failure(error) if isinstance(error, OSError) else SourceError
+            problem = f"{info.filename} cannot be read: {error or 'it is cut off'}"
+            raise kind(problem, path=self.path, scene=self.scene_id, frame=frame, cure=CURE) from error
         return self._decode(data, info.filename, frame, size)
 
     def _decode(self, data: bytes, name: str, frame: int, size: tuple[int, int]) -> NDArray[np.uint8]:

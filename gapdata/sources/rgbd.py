@@ -42,6 +42,7 @@ from gapdata.files.order import natural_key
 from gapdata.sources.extracted import ExtractedScan
 from gapdata.sources.frame_reading import AS_DOCUMENTED, FrameReading
 from gapdata.sources.layouts import COLOR_ENDINGS, DEPTH_ENDINGS, Layout, Naming, listing_digest, recognise
+from gapdata.sources.stamps import Stamps, stamps_of
 
 INTRINSICS_NAMES = (
     "intrinsics.json",
@@ -148,6 +149,10 @@ class RgbdFolder:
         if layout.matrices is None and layout.info is None:
             shared = _intrinsics_file(scene_id, directory, self.root)
         return ExtractedScan(scene_id, directory, layout, shared_intrinsics=shared, reading=self.reading)
+
+    def stamps(self, scene_id: str) -> Stamps:
+        """Of every file in the scene's folder and the folders in it."""
+        return stamps_of([self.scene_directories[scene_id]], nested=True)
 
     def unreadable_digest(self, scene_id: str) -> str:
         """The names and sizes of the scene's files."""

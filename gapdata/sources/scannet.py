@@ -33,6 +33,7 @@ from gapdata.sources.mask_archive import MaskArchive
 from gapdata.sources.scene_files import SceneFiles, naming_scene
 from gapdata.sources.sens import SensReader
 from gapdata.sources.split_lists import read_split_list
+from gapdata.sources.stamps import Stamps, stamps_of
 from gapdata.storage import Location, location, subfolders
 
 SCENE_ID = re.compile(r"scene\d{4}_\d{2}")
@@ -138,6 +139,12 @@ class ScanNetDataset:
         if frames is None:
             return ScanNetScan(self.scene_directories[scene_id], self.label_map)
         return ExtractedScan(scene_id, *frames, beside=SceneFiles(self._annotation_directory(scene_id)))
+
+    def stamps(self, scene_id: str) -> Stamps:
+        """Of the ``.sens`` and what belongs to it by its name, or of the extracted frames and the annotation."""
+        frames = None if self._has_sens(scene_id) else self._frames(scene_id)
+        beside = stamps_of([self._annotation_directory(scene_id)], wanted=lambda name: name.startswith(scene_id))
+        return beside if frames is None else {**stamps_of([frames[0]], nested=True), **beside}
 
     def unreadable_digest(self, scene_id: str) -> str:
         """The size of the ``.sens``, or the names and sizes of the extracted frames."""

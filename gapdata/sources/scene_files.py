@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.errors import GapDataError, SourceError
+from gapdata.errors import GapDataError, SourceError, kind_of_failure
 from gapdata.files.text import decode_text
 from gapdata.geometry.camera import is_rigid
 from gapdata.sources.base import Annotation, SceneObject
@@ -156,7 +156,7 @@ class naming_scene:
             error.scene = self.scene_id
         elif isinstance(error, OSError):
             problem = f"cannot be read: {error.strerror or error}"
-            raise SourceError(problem, path=error.filename, scene=self.scene_id) from error
+            raise kind_of_failure(error)(problem, path=error.filename, scene=self.scene_id) from error
 
 
 def _read_objects(
@@ -198,9 +198,10 @@ def _read_mesh(path: Location, scene_id: str) -> Mesh:
     """Vertices, faces and colours in file order: segment indices refer to it, so nothing may be merged or sorted."""
     if not path.exists():
         raise SourceError("is missing, though the scene has an aggregation", path=path, scene=scene_id)
+    data = path.read_bytes()
     try:
-        vertices, faces, colors = read_mesh(path.read_bytes())
-    except (ValueError, OSError) as error:
+        vertices, faces, colors = read_mesh(data)
+    except ValueError as error:
         raise SourceError(f"mesh cannot be read: {error}", path=path, scene=scene_id) from error
     if not len(vertices) or not len(faces) or not np.isfinite(vertices).all():
         raise SourceError("mesh is empty or has coordinates that are not finite", path=path, scene=scene_id)

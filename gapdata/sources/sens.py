@@ -21,7 +21,7 @@ from isal import isal_zlib
 from isal.igzip_lib import IsalError
 from numpy.typing import NDArray
 
-from gapdata.errors import SourceError
+from gapdata.errors import SourceError, kind_of_failure
 from gapdata.geometry.camera import Intrinsics, is_rigid
 from gapdata.object_store import ObjectFile, ObjectPath
 from gapdata.sources.camera_files import camera_and_lens
@@ -78,13 +78,13 @@ class SensReader:
             # Read-ahead would pull in the payloads between two frame headers: 1.3 GB instead of 15 MB for 3600 frames.
             self._file = open_ranged(self.path, scattered=True)
         except OSError as error:
-            raise SourceError(f"cannot be opened: {error.strerror}", path=self.path) from error
+            raise kind_of_failure(error)(f"cannot be opened: {error.strerror}", path=self.path) from error
         self._size = self._file.size
         try:
             self._read_index(self._read_header())
         except OSError as error:
             self._file.close()
-            raise self._damage(f"cannot be read: {error.strerror}") from error
+            raise kind_of_failure(error)(f"cannot be read: {error.strerror}", path=self.path) from error
         except BaseException:
             self._file.close()
             raise
@@ -277,7 +277,8 @@ class SensReader:
             data = self._read(offset, size)
         except OSError as error:
             cure = None if isinstance(self._file, ObjectFile) else "check the disk"
-            raise self._damage(f"cannot be read: {error.strerror}", frame, cure) from error
+            problem = f"cannot be read: {error.strerror}"
+            raise kind_of_failure(error)(problem, path=self.path, frame=frame, cure=cure) from error
         if len(data) != size:
             raise self._damage(f"is truncated: read {len(data)} of {size} bytes", frame, cure="download it again")
         return data

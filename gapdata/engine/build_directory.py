@@ -1,0 +1,131 @@
+"""What lies in a build's directory besides the build: its lock, temporary files of workers, and an intention.
+
+``--overwrite`` and ``--retry-failed`` do away with something before they build. That must happen once: whoever gives
+the same command again after a stop wants to go on. So the intention is written down before anything is removed, and
+again when all is; it goes when the build is finished.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from typing import Literal, TypeAlias
+
+from gapdata.atomic import write_atomically
+from gapdata.engine.outcome import FAILED_FOLDER
+from gapdata.engine.plan import PLAN_NAME
+from gapdata.engine.report import REPORT_NAME
+from gapdata.engine.scene_builder import ANNOTATIONS_FOLDER
+from gapdata.errors import UsageError
+from gapdata.object_store import ObjectPath
+from gapdata.runtime.lock import HELD_NAME, LOCK_NAME, exclusive
+from gapdata.shards.index import INDEX_NAME
+from gapdata.shards.splits import SPLITS_NAME
+from gapdata.storage import Location, remove_folder
+
+INTENTION_NAME = ".intention"
+TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}\.tmp")
+Kind: TypeAlias = Literal["overwrite", "retry-failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intention:
+    """What a command was asked to do away with, for a build of which fingerprint, and whether that is done."""
+
+    kind: Kind
+    fingerprint: str
+    done: bool
+
+
+def read_intention(build: Location) -> Intention | None:
+    """What an unfinished build was begun with, ``None`` where it was begun plainly or that cannot be read."""
+    try:
+        fields = json.loads((build / INTENTION_NAME).read_bytes())
+        return Intention(kind=fields["kind"], fingerprint=fields["fingerprint"], done=fields["done"] is True)
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def write_intention(build: Location, intention: Intention) -> None:
+    """Write it down, on a disk that may lose power."""
+    write_atomically(build / INTENTION_NAME, json.dumps(asdict(intention)).encode())
+
+
+def forget_intention(build: Location) -> None:
+    """The build is finished; the same command begins anew."""
+    (build / INTENTION_NAME).unlink(missing_ok=True)
+
+
+def refuse_foreign(build: Location) -> None:
+    """A directory without a plan may hold what a build leaves before it has one, and nothing else.
+
+    Raises:
+        UsageError: it holds something else, or a build whose overwriting was interrupted.
+    """
+    own = (LOCK_NAME, HELD_NAME, INTENTION_NAME)
+    if all(entry.name in own or TEMPORARY.fullmatch(entry.name) for entry in build.iterdir()):
+        return
+    if read_intention(build) is not None:
+        cure = "give the same command with --overwrite again"
+        raise UsageError("holds a build that was being overwritten", path=build, cure=cure)
+    raise UsageError("is not empty and holds no build", path=build, cure="choose another --out directory")
+
+
+def locked(build: Location) -> AbstractContextManager[None]:
+    """One build at a time in a directory.
+
+    An object store has no locks. Two builds into one place there do the same work twice and harm nothing: they write
+    equal bytes under equal names, and a commit record always follows its tar.
+
+    Raises:
+        UsageError: another process builds into it.
+    """
+    return _free() if isinstance(build, ObjectPath) else exclusive(build)
+
+
+@contextmanager
+def _free() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def swept(build: Location) -> Iterator[None]:
+    """A block before and after which no temporary files of dead workers lie in the build, however it ends: on a full
+    disk they would keep it full."""
+    sweep(build)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # what went wrong first is what matters
+            sweep(build)
+        raise
+    sweep(build)
+
+
+def sweep(build: Location) -> None:
+    """Remove temporary files that killed workers left behind; an object store has none.
+
+    Under the lock none is in use by this build. One that an orphan still writes (a lost node's, a killed driver's)
+    vanishes under it: its rename fails, and nobody waits for it.
+    """
+    if isinstance(build, ObjectPath):
+        return
+    for folder in (build, build / FAILED_FOLDER, build / ANNOTATIONS_FOLDER):
+        for path in folder.glob(".*.tmp"):
+            path.unlink(missing_ok=True)
+
+
+def clear(build: Location) -> None:
+    """Remove a build, and only what a build consists of."""
+    for name in (REPORT_NAME, SPLITS_NAME, INDEX_NAME, PLAN_NAME):
+        (build / name).unlink(missing_ok=True)
+    for pattern in ("shard-*.json", "shard-*.tar"):
+        for path in build.glob(pattern):
+            path.unlink(missing_ok=True)
+    remove_folder(build / FAILED_FOLDER)
+    remove_folder(build / ANNOTATIONS_FOLDER)
+    os.sync()

@@ -1,0 +1,83 @@
+"""A shard is built from what was planned: a worker looks before and after.
+
+Between plan and commit a scan may be replaced (a download that finishes, a repair), or a worker may see another than
+the driver did (a mount that is missing on its node). Records of such a scan under the plan's digest would be a lie that
+nobody can find later, and calling it damaged would set a sound scan aside.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from gapdata.engine.plan import ScenePlan, planned_digest
+from gapdata.engine.recipe import Recipe
+from gapdata.errors import SourceChanged, SourceError
+from gapdata.object_store import ObjectPath
+from gapdata.sources.base import Dataset, Scan
+from gapdata.sources.stamps import Stamps, changed_file
+
+CURE = "run the same command again, with --retry-failed to take the scene up as it is now"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostStamps:
+    """The stamps of a scene's files as one machine sees them; an empty ``host``: as every machine does."""
+
+    host: str
+    stamps: Stamps
+
+
+def comparable_stamps(dataset: Dataset, scene_ids: Sequence[str]) -> dict[str, HostStamps]:
+    """The stamps of scenes before they are planned, with the machine for which they hold."""
+    host = "" if isinstance(dataset.root, ObjectPath) else socket.gethostname()
+    return {scene_id: HostStamps(host=host, stamps=dataset.stamps(scene_id)) for scene_id in scene_ids}
+
+
+@contextmanager
+def unchanged(dataset: Dataset, scene: ScenePlan, planned: HostStamps | None = None) -> Iterator[None]:
+    """A block in which a scene is read.
+
+    Args:
+        dataset: where the scene is.
+        scene: its plan.
+        planned: the stamps of its files before it was planned. On another machine they are not looked at: the same
+            scan may lie on each one's own disk, copied at another time.
+
+    Raises:
+        SourceChanged: a file of the scene was changed since it was planned, or while the block ran.
+    """
+    before = dataset.stamps(scene.scene_id)
+    if planned is not None and planned.host in ("", socket.gethostname()):
+        _refuse(changed_file(planned.stamps, before), scene, "since the build was planned")
+    yield
+    _refuse(changed_file(before, dataset.stamps(scene.scene_id)), scene, "while it was read")
+
+
+@contextmanager
+def open_as_planned(dataset: Dataset, scene: ScenePlan, recipe: Recipe) -> Iterator[Scan]:
+    """Open a scan and see that it is the planned one.
+
+    Raises:
+        SourceError: it is damaged, as it was when it was planned.
+        SourceChanged: it is another scan than the planned one, or can be opened no more.
+    """
+    try:
+        scan = dataset.open_scan(scene.scene_id)
+    except SourceError as error:
+        if scene.problem is None:
+            problem = f"could be read when the build was planned: {error.problem}"
+            raise SourceChanged(problem, path=error.path, scene=scene.scene_id, cure=CURE) from error
+        raise
+    with scan:
+        if planned_digest(scan, recipe) != scene.digest:
+            problem = "is not the scan that the build was planned with"
+            raise SourceChanged(problem, path=scan.path, scene=scene.scene_id, cure=CURE)
+        yield scan
+
+
+def _refuse(place: str | None, scene: ScenePlan, when: str) -> None:
+    if place is not None:
+        raise SourceChanged(f"was changed {when}", path=place, scene=scene.scene_id, cure=CURE)

@@ -1,0 +1,140 @@
+"""One process at a time in a directory, also where the file system has no locks.
+
+``flock`` goes with its process, however that ends. Lustre mounted without ``flock`` and NFS without its lock service
+refuse it; there, a file that only one process can create stands for it. It outlives a killed process, so it says whose
+it is: on the same machine a dead owner is noticed, on another one a person has to say so.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gapdata.errors import UsageError
+
+LOCK_NAME = ".lock"
+HELD_NAME = ".lock.held"
+BUSY = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
+WAIT = "wait for it or choose another --out"
+
+
+@contextmanager
+def exclusive(directory: Path) -> Iterator[None]:
+    """A block that no other process is in for the same directory.
+
+    Raises:
+        UsageError: another process is.
+        OSError: the directory cannot be written to.
+    """
+    with open(directory / LOCK_NAME, "ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in BUSY:
+                raise UsageError("is being built by another process", path=directory, cure=WAIT) from error
+            with _held(directory):
+                yield
+            return
+        # A machine whose file system client refuses flock may hold the directory in the other way.
+        if (directory / HELD_NAME).exists():
+            with _held(directory):
+                yield
+            return
+        yield
+
+
+@contextmanager
+def _held(directory: Path) -> Iterator[None]:
+    """The same by a file that is created exclusively and holds its owner."""
+    path = directory / HELD_NAME
+    mine = {"host": socket.gethostname(), "pid": os.getpid(), "began": _began(os.getpid()), "key": secrets.token_hex(8)}
+    while not _created(path, mine):
+        owner = _owner(path)
+        if owner is None:
+            continue  # its owner has just left
+        if not _dead(owner):
+            raise UsageError(
+                f"is being built by process {owner['pid']} on {owner['host']}",
+                path=directory,
+                cure=f"wait for it or choose another --out; if it is dead, delete {path}",
+            )
+        _take_away(path, owner)
+    try:
+        yield
+    finally:
+        if _owner(path) == mine:
+            path.unlink(missing_ok=True)
+
+
+def _created(path: Path, owner: dict[str, Any]) -> bool:
+    """Whether the file could be made. It is linked whole, so that nobody reads half an owner."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    temporary.write_text(json.dumps(owner))
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without hard links
+        try:
+            with open(path, "x") as file:
+                file.write(json.dumps(owner))
+        except FileExistsError:
+            return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
+
+
+def _owner(path: Path) -> dict[str, Any] | None:
+    """Who holds the directory; ``None`` where nobody does."""
+    try:
+        owner = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        owner = None
+    known = isinstance(owner, dict) and isinstance(owner.get("pid"), int) and isinstance(owner.get("host"), str)
+    return owner if known else {"pid": "unknown", "host": "a machine that cannot be told"}
+
+
+def _dead(owner: dict[str, Any]) -> bool:
+    """Whether the owner was a process of this machine that is there no more; a later one may have its number."""
+    if owner["host"] != socket.gethostname():
+        return False
+    try:
+        os.kill(owner["pid"], 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        return False
+    return bool(owner.get("began")) and owner["began"] != _began(owner["pid"])
+
+
+def _began(process: int) -> str:
+    """When a process began, in ticks of the kernel since it was started; empty where that cannot be told."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path(f'/proc/{process}/stat').read_text().rpartition(')')[2].split()[19]}"
+    except (OSError, IndexError):
+        return ""
+
+
+def _take_away(path: Path, owner: dict[str, Any]) -> None:
+    """Remove a dead owner's file, and only that: somebody else may have done so, and taken its place, just now."""
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        os.rename(path, aside)
+    except FileNotFoundError:
+        return
+    if _owner(aside) != owner:
+        os.rename(aside, path)
+        return
+    aside.unlink(missing_ok=True)

@@ -1,0 +1,62 @@
+"""Size and time of the last change of a scene's files: whether any was replaced while it was read.
+
+A scan's digest leaves out what is too large to read twice (pixels, meshes), and it is taken at one moment. These stamps
+fill both gaps within one build; across builds they say nothing, because copying a download changes its times.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+from gapdata.errors import PASSING, StoreError
+from gapdata.object_store import ObjectPath
+from gapdata.storage import Location
+
+Stamps: TypeAlias = Mapping[str, tuple[int, float]]
+"""By a file's place: its bytes, and when it was changed last (seconds or nanoseconds since 1970)."""
+
+
+def stamps_of(
+    folders: Iterable[Location], *, nested: bool = False, wanted: Callable[[str], bool] = lambda name: True
+) -> Stamps:
+    """The stamps of the files in some folders, by one listing of each; what cannot be listed has none.
+
+    Args:
+        folders: where to look.
+        nested: look into the folders in them, too (on disk only).
+        wanted: which names count.
+
+    Raises:
+        StoreError: the store or the file system fails.
+    """
+    found: dict[str, tuple[int, float]] = {}
+    for folder in folders:
+        if isinstance(folder, ObjectPath):
+            found |= {str(path): stamp for path, stamp in folder.stamps() if wanted(path.name)}
+        else:
+            found |= _on_disk(folder, nested, wanted)
+    return found
+
+
+def changed_file(before: Stamps, after: Stamps) -> str | None:
+    """A file that was replaced, changed or removed; new ones do not matter, because nothing was read from them."""
+    return next((place for place, stamp in before.items() if after.get(place) != stamp), None)
+
+
+def _on_disk(folder: Path, nested: bool, wanted: Callable[[str], bool]) -> dict[str, tuple[int, float]]:
+    found: dict[str, tuple[int, float]] = {}
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    found |= _on_disk(Path(entry.path), False, wanted) if nested else {}
+                elif wanted(entry.name):
+                    status = entry.stat()
+                    found[entry.path] = (status.st_size, status.st_mtime_ns)
+    except OSError as error:
+        if error.errno in PASSING:
+            raise StoreError(f"cannot be listed: {error.strerror}", path=folder) from error
+    return found
