@@ -148,6 +148,13 @@ def test_a_pngs_tag_counts_as_a_jpegs() -> None:
     assert orientation_tag(data[:33] + chunk + data[33:]) == 6
 
 
+def test_a_webps_tag_counts_as_a_jpegs() -> None:
+    body = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    for exif in (body, b"Exif\0\0" + body):
+        chunks = b"VP8L\x05\0\0\0abcde\0" + b"EXIF" + len(exif).to_bytes(4, "little") + exif
+        assert orientation_tag(b"RIFF" + (4 + len(chunks)).to_bytes(4, "little") + b"WEBP" + chunks) == 6
+
+
 def test_the_jpeg_of_a_sens_loses_its_tags_too(tmp_path: Path) -> None:
     folder = tmp_path / "scene0000_00"
     folder.mkdir()

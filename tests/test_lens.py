@@ -17,9 +17,11 @@ from gapdata.geometry.camera import Intrinsics
 from gapdata.geometry.lens import Lens, behind_lens, lens_map, pinhole_behind
 from gapdata.geometry.registration import register_depth
 from gapdata.records.codec import record_cameras, record_depth, record_image, record_pointmap
+from gapdata.records.pose_diagnosis import diagnose_poses
 from gapdata.records.schema import Record
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.camera_files import parse_intrinsics
+from gapdata.sources.rgbd import RgbdFolder
 from gapdata.sources.sens import SensReader, SensWriter
 
 TUM = {"k1": 0.2624, "k2": -0.9531, "p1": -0.0054, "p2": 0.0026, "k3": 1.1633}  # freiburg1's colour camera
@@ -240,3 +242,16 @@ def test_depth_through_a_lens_is_registered_across_a_baseline() -> None:
     error = np.abs(registered - truth)[registered > 0]
     assert (registered > 0).mean() > 0.9
     assert np.median(error) < 0.003
+
+
+def test_poses_are_judged_behind_the_lens_too(tmp_path: Path) -> None:
+    wide = Intrinsics(fx=110.0, fy=110.0, cx=127.5, cy=95.5, width=256, height=192)
+    found = {}
+    for name, calibration in (("stated", {"camera_model": "fisheye"}), ("dropped", {})):
+        room = write_room(tmp_path / name, calibration, fisheye([0.0] * 4), camera=wide, frames=12)
+        with RgbdFolder.open(room).open_scan(name) as scan:
+            found[name] = diagnose_poses(scan)
+    assert found["stated"].verdict == "agree"
+    assert found["stated"].misalignment is not None
+    assert found["stated"].misalignment < 0.005
+    assert found["dropped"].misalignment is None or found["dropped"].misalignment > 0.01

@@ -23,10 +23,12 @@ SHORT = 3
 
 
 def orientation_tag(data: bytes) -> int:
-    """How a JPEG or PNG file asks to be turned before it is shown, 1 (not at all) to 8 (Exif 2.32, tag 274); 1 where
-    nothing says so."""
+    """How a JPEG, PNG or WebP file asks to be turned before it is shown, 1 (not at all) to 8 (Exif 2.32, tag 274); 1
+    where nothing says so."""
     if data.startswith(PNG_SIGNATURE):
         return next((_orientation(body) for name, body in _chunks(data) if name == b"eXIf"), 1)
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return next((_orientation(body.removeprefix(EXIF)) for name, body in _riff(data) if name == b"EXIF"), 1)
     for marker, segment in _segments(data):
         if marker == SCAN:
             break
@@ -85,6 +87,15 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         end = position + 8 + int.from_bytes(data[position : position + 4], "big")
         yield data[position + 4 : position + 8], data[position + 8 : end]
         position = end + 4
+
+
+def _riff(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Chunks of a WebP file (RFC 9649, section 2.3); those of odd length are padded."""
+    position = 12
+    while position + 8 <= len(data):
+        length = int.from_bytes(data[position + 4 : position + 8], "little")
+        yield data[position : position + 4], data[position + 8 : position + 8 + length]
+        position += 8 + length + length % 2
 
 
 def _orientation(tiff: bytes) -> int:

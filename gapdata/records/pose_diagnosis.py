@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from gapdata.errors import SourceError
 from gapdata.geometry.camera import is_rigid
+from gapdata.geometry.lens import pinhole_behind
 from gapdata.geometry.pose_search import Finding, explain
 from gapdata.geometry.pose_trials import APART, PosedDepth, Reading, Score, Trials, near_pairs
+from gapdata.geometry.registration import register_depth
 from gapdata.records.pose_cures import describe_cure
 from gapdata.records.poses import reading_of, usable_poses, written_poses
 from gapdata.records.shifted_frames import depth_is_shifted
@@ -75,7 +77,7 @@ def _trials(scan: Scan, frames: NDArray[np.intp], written: NDArray[np.float64], 
     images: dict[int, NDArray[np.uint16]] = {}
     for position, place in enumerate(places):
         try:
-            images[position] = scan.depth(int(frames[place]))
+            images[position] = _pinhole_depth(scan, int(frames[place]))
         except SourceError:
             continue  # a build says so when it comes to the frame; here others serve as well
     at = {position: index for index, position in enumerate(images)}
@@ -86,10 +88,20 @@ def _trials(scan: Scan, frames: NDArray[np.intp], written: NDArray[np.float64], 
             places=places[list(images)],
             written=written,
             pairs=kept,
-            camera=scan.depth_intrinsics,
+            camera=pinhole_behind(scan.depth_lens, scan.depth_intrinsics),
             depth_to_camera=scan.depth_to_color,
         )
     )
+
+
+def _pinhole_depth(scan: Scan, frame: int) -> NDArray[np.uint16]:
+    """The sensor's depth, (H, W), as a pinhole would have it that stands behind its lens."""
+    raw, lens, camera = scan.depth(frame), scan.depth_lens, scan.depth_intrinsics
+    if lens is None:
+        return raw
+    metres = raw.astype(np.float32) / np.float32(scan.depth_units_per_metre)
+    seen = register_depth(metres, camera, pinhole_behind(lens, camera), lens=lens)
+    return np.rint(seen * np.float32(scan.depth_units_per_metre)).astype(np.uint16)
 
 
 def _diagnosis(scan: Scan, told: FrameReading, given: Reading, trials: Trials, finding: Finding) -> Diagnosis:
