@@ -91,7 +91,8 @@ def main() -> None:
     step("What stage 1 learnt, on held-out scenes", (*evaluate, "--model", stage1, "--task", "pointmap"), limit)
     step("What stage 2 learnt, on held-out scenes", (*evaluate, "--model", stage2, "--task", "detection"), limit)
 
-    print(f"\nDone in {time.monotonic() - started:.0f} s. Look at it:")
+    megabytes = sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) / 1e6
+    print(f"\nDone in {time.monotonic() - started:.0f} s, {megabytes:.0f} MB on disk. Look at it:")
     for what, where in (
         ("the picture", picture),
         ("the scans, in ScanNet's formats", scans),
