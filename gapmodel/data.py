@@ -7,6 +7,7 @@ alone (:mod:`gapmodel.training.mixture` says which record is visited when).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, cast
@@ -143,7 +144,37 @@ class StreamQuestions:
             records = RecordOrder(
                 shards=tuple((index,) for index in chosen), seed=self.seed, shards_per_group=len(chosen)
             )
-        return StreamOrder(self.stream.name, records, data.visits, self.stream.weight)
+        if data.visits:
+            return StreamOrder(self.stream.name, records, data.visits, self.stream.weight)
+        counts = self._counts(chosen)
+        starts = dict(zip(counts, itertools.accumulate(counts.values(), initial=0), strict=False))
+        alone = tuple(
+            tuple(item for index in shard for item in range(starts[index], starts[index] + counts[index]))
+            for shard in records.shards
+        )
+        return StreamOrder(
+            self.stream.name,
+            replace(records, shards=tuple(shard for shard in alone if shard)),
+            1,
+            self.stream.weight,
+            items=[(index, number) for index, count in counts.items() for number in range(count)],
+        )
+
+    def _counts(self, chosen: Sequence[int]) -> dict[int, int]:
+        """How many questions each of these records holds, by its index; of described ones the JSON is read."""
+        data, options = self.stream.data, question_options(self.stream.data)
+        if data.task == "detection" or self.in_image:
+            return dict.fromkeys(chosen, 1)
+        if self.samples_prompts or data.task == "pointmap":
+            found = "objects" if self.samples_prompts else "prompts"
+            held = self.reader.counts(found) if isinstance(self.reader, ShardReader) else None
+            many = {i: len(getattr(self.reader[i], found)) if held is None else int(held[i]) for i in chosen}
+            if self.samples_prompts:
+                return {index: data.questions_per_view if count else 0 for index, count in many.items()}
+            return {index: -(-count // data.marks) for index, count in many.items()}
+        unvaried = np.random.default_rng(0)
+        records = ((index, without_images(self.reader, index)) for index in chosen)
+        return {index: len(questions(record, data.task, options, unvaried)) for index, record in records}
 
     def examples(self, visit: Visit) -> list[Example]:
         """The questions of a visit with their answers; those about the same pixels share their :class:`Frames`.
@@ -176,14 +207,15 @@ class StreamQuestions:
         data, record = self.stream.data, view.record
         options = question_options(data)
         if self.samples_prompts:
-            numbers = range(visit.share, data.questions_per_view, data.visits) if record.objects else range(0)
+            step = data.visits or data.questions_per_view
+            numbers = range(visit.share, data.questions_per_view, step) if record.objects else range(0)
             return [(number, self._sampled(view, options, rng)) for number in numbers]
         if self.in_image:
             return [(0, image_boxes(view, options))] if visit.share == 0 else []
         # Prompts are shared out among questions, and questions among visits, once an epoch: it asks each of them once.
         sharing = generator_for(self.seed, "share", self.stream.name, record.key, str(visit.epoch))
         asked = questions(record, data.task, options, sharing)
-        numbers = sharing.permutation(len(asked))[visit.share :: data.visits].tolist()
+        numbers = sharing.permutation(len(asked))[visit.share :: data.visits or max(1, len(asked))].tolist()
         return [(number, asked[number]) for number in numbers]
 
     def _sampled(self, view: View, options: QuestionOptions, rng: np.random.Generator) -> Question:

@@ -11,7 +11,8 @@ A run's directory::
                    loads, written at the end
 
 The same loop runs in one process, under torchrun and inside Ray Train, on CPUs and on GPUs. Nothing in it depends on
-how many processes there are: a step is the same questions, and its loss the mean over all their answers' tokens.
+how many processes there are: a step is the same questions, and its loss the mean over all their answers' tokens, or
+over all questions of their own.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from gapmodel.model_directory import MODEL_DIRECTORY, load_model, model_director
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.packing import Batch
 from gapmodel.processing import GapProcessor
-from gapmodel.training.census import census, refuse_unasked, sights
+from gapmodel.training.census import census, refuse_unasked, shared_views, sights
 from gapmodel.training.checkpointing import (
     Position,
     checkpoints,
@@ -140,7 +141,7 @@ def train(config: TrainingConfig, ranks: Ranks = ALONE) -> Outcome:
     blank = blank_batch(processor) if ranks.world_size > 1 else None
     log = Logbook(out, " + ".join(s.name for s in recipe.streams), at, steps, speaks=ranks.first, bar=config.bar)
     if told is not None:
-        log.begin(told, sights(streams) if ranks.first else ())
+        log.begin(told, [*sights(streams), *shared_views(told)] if ranks.first else ())
     asked = sum(line.get("questions", 0) for line in read_log(out)) if at else 0
     learner.train()
     for number, step in zip(range(at, steps), load(source, workers=run.workers) if at < steps else (), strict=False):
@@ -198,16 +199,18 @@ def training_step(
     ranks: Ranks = ALONE,
     blank: Batch | None = None,
 ) -> dict[str, float]:
-    """One step over all ranks: the losses (means over all answers' tokens, and over questions) and the gradient norm.
+    """One step over all ranks: the losses and the gradient norm.
 
-    Gradients are those of the mean over all tokens of the step, however they are spread over ranks and micro-batches. A
-    rank that has fewer micro-batches than another computes ``blank`` meanwhile, because all gather weights together.
+    The answers' loss is a mean over all tokens of the step, or over all questions of their own tokens' means
+    (``train.mean_over``), however they are spread over ranks, rows and micro-batches. A rank that has fewer
+    micro-batches than another computes ``blank`` meanwhile, because all gather weights together.
 
     Raises:
         TrainingError: a loss or a gradient is not finite; the weights have not been changed then.
     """
     weights = {"visual": recipe.train.visual_weight, "asked": recipe.train.asked_weight}
     answered, questions = ranks.sum([step.answered, len(step.keys)])
+    (shared_by,) = [answered] if recipe.train.mean_over == "tokens" else ranks.sum([step.asked])
     (most,) = ranks.max([len(step.batches)])
     sums = {name: torch.zeros((), device=ranks.device) for name in ("answer", *weights)}
     seen: list[tuple[Batch, Losses]] = []
@@ -218,7 +221,7 @@ def training_step(
             raise ValueError("a rank without work needs a blank batch")
         with ranks.precision():
             losses = learner(batch.to(ranks.device))
-        parts = {"answer": losses.answer.sum() / max(answered, 1.0)}
+        parts = {"answer": losses.answer_sum(recipe.train.mean_over) / max(shared_by, 1.0)}
         parts |= {name: loss * (len(batch.keys) / max(questions, 1.0)) for name, loss in losses.dense.items()}
         loss = sum(
             (weights.get(name, 1.0) * part for name, part in parts.items()), torch.zeros((), device=ranks.device)

@@ -155,6 +155,21 @@ def test_ranks_share_a_step_without_overlap() -> None:
         assert sum(rank[number].answered for rank in parts) == step.answered
 
 
+def test_visits_of_single_questions_ask_each_of_an_epoch_once_on_any_number_of_ranks() -> None:
+    data = {"visits": 0}
+    recipe = replace(RECIPE, mixture={"marked": data, "boxes": {**data, "task": "detection"}})
+    recipe = replace(recipe, train=TrainRecipe(steps=0, batch_size=4))
+    whole = steps_of(replace(recipe, mixture={"marked": {"visits": 1}, "boxes": {"task": "detection"}}), 100)
+    wanted = Counter(key for step in whole for key in step.keys)
+    alone = steps_of(recipe, 100)
+    assert Counter(key for step in alone for key in step.keys) == wanted
+    assert [len(step.keys) for step in alone[:-1]] == [4] * (len(alone) - 1)
+    parts = [steps_of(recipe, 100, rank=rank, world_size=2, consumed=8) for rank in range(2)]
+    for number, step in enumerate(alone[2:]):
+        assert Counter(key for rank in parts for key in rank[number].keys) == Counter(step.keys)
+    assert set(wanted.values()) == {1}
+
+
 def test_a_bounded_run_ends_after_its_epochs_with_a_short_step() -> None:
     recipe = replace(
         RECIPE, mixture={"boxes": {"task": "detection", "visits": 1}}, train=TrainRecipe(steps=0, batch_size=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import re
 import subprocess
@@ -276,6 +277,39 @@ def test_micro_batches_and_blank_ones_have_the_gradient_of_the_whole_step(stage_
             torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-5)
 
 
+def test_the_mean_over_questions_is_the_same_however_they_are_laid_out(stage_one: Path) -> None:
+    """Rows alone, in micro-batches, packed with shared prefixes, and as two ranks would sum them: one gradient."""
+    model, processor = load_model(stage_one)
+    learner = Learner(model.train())
+    settings = TrainRecipe(batch_size=5, clip=1e9, mean_over="questions")
+    recipe = replace(RECIPE, mixture=MIXED.mixture, train=settings)
+    found = []
+    for rows, packed in ((0, 0), (1, 0), (2, 480)):
+        step = first_step(replace(recipe, train=replace(settings, micro_batch=rows, token_budget=packed)), processor)
+        if rows == 1:
+            step = replace(step, batches=(*step.batches, blank_batch(processor)))
+        figures = training_step(learner, step, torch.optim.SGD(learner.parameters(), lr=0.0), recipe)
+        found.append((figures["loss"], [p.grad.clone() for p in learner.parameters() if p.grad is not None]))
+    alone = first_step(replace(recipe, train=replace(settings, micro_batch=1)), processor)
+    learner.zero_grad()
+    means = [learner(batch).answer.mean() for batch in alone.batches]
+    loss = sum(each.item() for each in means) / len(means)
+    assert len(means) == alone.asked > 3
+    (sum(means) / len(means)).backward()
+    expected = [p.grad.clone() for p in learner.parameters() if p.grad is not None]
+    halves = [alone.batches[:2], alone.batches[2:]]  # ranks: each sums its own, divided by all questions
+    learner.zero_grad()
+    for part in halves:
+        (sum(learner(batch).answer_sum("questions") for batch in part) / alone.asked).backward()
+    found.append((loss, [p.grad.clone() for p in learner.parameters() if p.grad is not None]))
+    for told, gradients in found:
+        assert told == pytest.approx(loss, abs=1e-5)
+        for one, two in zip(gradients, expected, strict=True):
+            torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-5)
+    lengths = {int((batch.labels != -100).sum()) for batch in alone.batches}
+    assert len(lengths) > 1  # else tokens and questions would give the same mean
+
+
 def test_recomputed_activations_change_no_gradient(stage_one: Path) -> None:
     model, processor = load_model(stage_one)
     (batch,) = first_step(RECIPE, processor).batches
@@ -314,6 +348,26 @@ def test_frozen_parts_have_no_optimizer_state_and_fusion_its_own_learning_rate()
     fusion = {id(p) for p in model.model.fusion.parameters()}
     assert {rates[each] for each in fusion} == {0.2}
     assert {rates[each] for each in rates.keys() - fusion} == {0.05}
+
+
+def test_gates_learn_like_the_language_model_and_norms_decay_as_the_authors_have_it() -> None:
+    rates = {"learning_rate": 0.5, "fusion_learning_rate": 2.0, "gate_learning_rate": 0.5}
+    settings = replace(RECIPE.train, **rates, decay_norms=True)
+    model, _ = first_model({"": RECORDS}, RECIPE)
+    learner = Learner(model)
+    groups = build_optimizer(learner, settings).param_groups
+    told = {id(p): (group["peak"], group["weight_decay"]) for group in groups for p in group["params"]}
+    named = {name: told[id(p)] for name, p in learner.named_parameters()}
+    norms = {name for name in named if "norm" in name and name.endswith("weight")}
+    assert any(".merger.norm." in name for name in norms)
+    for name, (rate, decay) in named.items():
+        assert rate == (2.0 if "fusion." in name and ".merger." in name else 0.5), name
+        layer_norm = isinstance(learner.get_submodule(name.rpartition(".")[0]), torch.nn.LayerNorm)
+        assert decay == (0.0 if "bias" in name or layer_norm else settings.weight_decay), name
+    assert {
+        named[name][1] for name in norms if "language_model" in name or ("fusion." in name and ".merger." in name)
+    } == {0.01}
+    assert {named[name][1] for name in norms if ".fuse." in name} == {0.0}
 
 
 def test_a_loss_that_is_not_finite_names_the_records_that_caused_it(stage_one: Path) -> None:
@@ -374,6 +428,22 @@ def test_the_learning_rate_rises_and_falls() -> None:
     assert shares[-1] == pytest.approx(0.1, abs=1e-3)
 
 
+def test_the_learning_rate_of_the_authors_is_hugging_faces() -> None:
+    from transformers import get_cosine_schedule_with_warmup
+
+    settings = replace(RECIPE.train, warmup=0.03, warmup_from_zero=True, final_learning_rate=0.0)
+    for steps in (1, 10, 34, 100):
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        theirs = get_cosine_schedule_with_warmup(optimizer, math.ceil(0.03 * steps), steps)
+        for step in range(steps):
+            assert learning_rate_share(step, steps, settings) == pytest.approx(
+                optimizer.param_groups[0]["lr"], abs=1e-12
+            )
+            optimizer.step()
+            theirs.step()
+    assert learning_rate_share(0, 100, settings) == 0.0
+
+
 def test_class_names_are_those_of_the_chosen_split() -> None:
     names = class_names({"": RECORDS}, RECIPE)
     assert names == sorted({item.label for record in RECORDS[:3] for item in record.objects})
@@ -395,6 +465,11 @@ def test_the_full_recipes_have_the_papers_settings(name: str) -> None:
     assert (settings.learning_rate, settings.fusion_learning_rate) == (5e-6, 1e-5)
     assert (settings.warmup, settings.weight_decay, settings.final_learning_rate) == (0.03, 0.01, 0.0)
     assert (settings.steps, settings.epochs, settings.freeze) == (0, 1, ("visual", "geometry"))
+    assert (settings.gate_learning_rate, settings.decay_norms, settings.warmup_from_zero) == (5e-6, True, True)
+    assert (settings.mean_over, settings.batch_size, recipe.processor.prompting) == ("questions", 16, "authors")
+    assert (settings.beta2, settings.clip) == (0.999, 1.0)
+    alone = 16 if "pretrain" in name else 0  # a view has sixteen marked pixels
+    assert all(stream.data.visits == alone for stream in recipe.streams)
     tasks = {"pretrain": {"pointmap"}, "finetune": {"detection", "grounding_frame", "grounding_box", "captioning"}}
     assert {stream.data.task for stream in recipe.streams} == tasks[name.removesuffix(".toml").removeprefix("train-")]
     assert all(s.data.frames == 4 for s in recipe.streams if s.data.view == "clip")

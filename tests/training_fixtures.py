@@ -43,7 +43,7 @@ RECORDS = [make_record(seed) for seed in range(3)] + [make_record(9, split="val"
 MIXED = replace(
     RECIPE,
     data=DataRecipe(min_visible_pixels=1),
-    mixture={"marked": {"visits": 4}, "boxes": {"task": "detection"}},
+    mixture={"marked": {"visits": 4}, "boxes": {"task": "detection", "visits": 0}},
     train=TrainRecipe(
         steps=0,
         epochs=2,
@@ -51,11 +51,12 @@ MIXED = replace(
         learning_rate=2e-3,
         token_budget=480,
         micro_batch=1,
+        mean_over="questions",
         freeze=("visual", "geometry"),
     ),
     run=RunRecipe(threads=1, save_every=3, name_questions=True, checkpoint_activations=True),
 )
-"""Stored prompts and boxes, packed, towers frozen; two epochs of it."""
+"""Stored prompts and boxes, packed, the mean over questions, towers frozen; two epochs of it."""
 
 
 def start(out: Path, *changes: str, ranks: int = 1, port: int = 0) -> list[subprocess.Popen[str]]:

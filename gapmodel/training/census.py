@@ -150,6 +150,16 @@ def _refuse_nothing(stream: Stream, found: StreamCensus, reader: Records) -> Non
         )
 
 
+def shared_views(found: Mapping[str, StreamCensus]) -> list[str]:
+    """Which streams ask about descriptions that share a view's frames; the authors drew frames for each."""
+    return [
+        f"{name}: {item.descriptions / item.records:.1f} descriptions share the frames of a view; the authors drew some"
+        " for each, as gapdata's recipe paper-grounding does"
+        for name, item in found.items()
+        if item.descriptions > item.records
+    ]
+
+
 def _together(told: int, empty: int, lost: Counter[str], ranks: Ranks) -> tuple[int, int, Counter[str]]:
     """Return the sums over all ranks."""
     parts = ranks.gathered((told, empty, dict(lost)))

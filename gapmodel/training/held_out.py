@@ -13,7 +13,7 @@ from gapmodel.packing import IGNORED, Batch, Example
 from gapmodel.processing import GapProcessor
 from gapmodel.training.distributed import Ranks
 from gapmodel.training.learner import Learner, Losses
-from gapmodel.training.loading import blank_batch, lay_out, make_streams
+from gapmodel.training.loading import blank_batch, lay_out, open_streams
 from gapmodel.training.recipe import TrainingRecipe
 from gapmodel.training.view_cache import ViewCache
 
@@ -37,8 +37,8 @@ class HeldOut:
         changed = {name: {**fields, **fixed} for name, fields in mixture.items()}
         self.recipe = replace(recipe, mixture=changed)
         self.processor = processor
-        self.streams, mixed = make_streams(self.recipe, builds, processor, raw=False, cache=cache)
-        self.orders = mixed.streams
+        self.streams = open_streams(self.recipe, builds, processor, raw=False, cache=cache)
+        self.orders = tuple(stream.order() for stream in self.streams)
 
     def losses(self, learner: Learner, ranks: Ranks) -> dict[str, float]:
         """Mean loss of an answer's token, by stream; all ranks share the work and get the same figures.

@@ -36,6 +36,13 @@ class Losses:
         dense = {name: value.detach() for name, value in self.dense.items()}
         return Losses(answer=self.answer.detach(), questions=self.questions, dense=dense)
 
+    def answer_sum(self, mean_over: str) -> Tensor:
+        """What a batch adds to the step's sum over ``tokens``, or over ``questions``, of which each adds the mean of
+        its own tokens. A question is never cut into two batches, so its tokens are all here."""
+        if mean_over == "tokens" or not len(self.answer):
+            return self.answer.sum()
+        return (self.answer / torch.bincount(self.questions)[self.questions]).sum()
+
     def not_finite(self, batch: Batch) -> list[str]:
         """The keys of the questions whose losses are not finite; all of them where a dense loss is not."""
         if not all(bool(torch.isfinite(value)) for value in self.dense.values()):

@@ -33,6 +33,11 @@ class Step:
     tokens: int  # tokens of the rank, padding left out
 
     @property
+    def asked(self) -> int:
+        """The rank's questions that there is something to learn from."""
+        return sum(len(batch.questions[batch.labels != IGNORED].unique()) for batch in self.batches)
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """The rank's questions."""
         return tuple(key for batch in self.batches for key in batch.keys)
@@ -131,6 +136,28 @@ def blank_batch(processor: GapProcessor) -> Batch:
     return batch
 
 
+def open_streams(
+    recipe: TrainingRecipe,
+    builds: Mapping[str, Records],
+    processor: GapProcessor,
+    labels: Sequence[str] | None = None,
+    *,
+    raw: bool = True,
+    cache: ViewCache | None = None,
+) -> list[StreamQuestions]:
+    """The recipe's streams over the builds of their names; they share ``cache``, or a new one.
+
+    Raises:
+        UsageError: a build was not given.
+    """
+    cache = ViewCache() if cache is None else cache
+    streams = []
+    for stream in recipe.streams:
+        reader = build_of(stream, builds)
+        streams.append(StreamQuestions(stream, reader, processor, recipe.seed, labels, raw=raw, cache=cache))
+    return streams
+
+
 def make_streams(
     recipe: TrainingRecipe,
     builds: Mapping[str, Records],
@@ -140,14 +167,10 @@ def make_streams(
     raw: bool = True,
     cache: ViewCache | None = None,
 ) -> tuple[list[StreamQuestions], Mixture]:
-    """The recipe's streams over the builds of their names; they share ``cache``, or a new one.
+    """The streams of :func:`open_streams`, and all of them as one sequence of visits.
 
     Raises:
         UsageError: a build was not given, or has none of a stream's records.
     """
-    cache = ViewCache() if cache is None else cache
-    streams = []
-    for stream in recipe.streams:
-        reader = build_of(stream, builds)
-        streams.append(StreamQuestions(stream, reader, processor, recipe.seed, labels, raw=raw, cache=cache))
+    streams = open_streams(recipe, builds, processor, labels, raw=raw, cache=cache)
     return streams, Mixture([stream.order() for stream in streams])

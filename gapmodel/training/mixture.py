@@ -1,11 +1,11 @@
 """In which order the records of several streams are visited: a pure function of the seed, one integer per stream the
 state.
 
-A *visit* is one look at one record, at which a share of its questions is asked. Within a stream visits follow
-:class:`gapdata.shards.order.RecordOrder`; one epoch of a stream is ``visits`` rounds of that order, so that each record
-is seen once before any is seen again. Streams are interleaved evenly: the k-th visit of a stream that has r visits in
-an epoch of the mixture is due at the time (k + 1/2) / r, and visits are served in the order of their times. How many
-visits of each stream are among the first n is therefore known without going through them.
+A *visit* is one look at one record, at which a share of its questions is asked, or a single one. Within a stream visits
+follow :class:`gapdata.shards.order.RecordOrder`; one epoch of a stream is ``visits`` rounds of that order, so that each
+record is seen once before any is seen again. Streams are interleaved evenly: the k-th visit of a stream that has r
+visits in an epoch of the mixture is due at the time (k + 1/2) / r, and visits are served in the order of their times.
+How many visits of each stream are among the first n is therefore known without going through them.
 """
 
 from __future__ import annotations
@@ -39,10 +39,19 @@ class StreamOrder:
         records: the order in which a round goes through the records.
         shares: rounds in an epoch of the stream; each asks a share of every record's questions.
         weight: how often an epoch of the mixture goes through an epoch of the stream.
+        items: where each question is visited alone, what ``records`` goes through instead: record and share of each.
     """
 
-    def __init__(self, name: str, records: RecordOrder, shares: int, weight: float = 1.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        records: RecordOrder,
+        shares: int,
+        weight: float = 1.0,
+        items: Sequence[tuple[int, int]] | None = None,
+    ) -> None:
         self.name = name
+        self.items = items
         self.records = records
         self.shares = shares
         self.rate = weight * shares * len(records)
@@ -57,7 +66,10 @@ class StreamOrder:
             self._rounds = {old: order for old, order in self._rounds.items() if old == round_number - 1}
             self._rounds[round_number] = self.records.epoch(round_number)
         epoch, share = divmod(round_number, self.shares)
-        return Visit(stream=stream, record=int(self._rounds[round_number][position]), epoch=epoch, share=share)
+        record = int(self._rounds[round_number][position])
+        if self.items is not None:
+            record, share = self.items[record]
+        return Visit(stream=stream, record=record, epoch=epoch, share=share)
 
 
 class Mixture:

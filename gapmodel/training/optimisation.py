@@ -9,32 +9,51 @@ from torch import Tensor, nn
 
 from gapmodel.training.recipe import TrainRecipe
 
-FUSION = "model.model.fusion."
+FUSION, GATES = "model.model.fusion.", ".fuse."
+"""Where the fusion lies in a learner, and within it what is not a geometry merger: the gates and their norms."""
 
 
 def build_optimizer(learner: nn.Module, train: TrainRecipe) -> torch.optim.AdamW:
-    """AdamW over what is trained; weight decay for matrices only. Each group has its ``peak`` learning rate."""
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    """AdamW over what is trained, in groups by learning rate (``peak``) and by whether their weights decay."""
+    fusion = train.fusion_learning_rate or train.learning_rate
+    gates = train.gate_learning_rate or fusion
+    decaying = _decaying(learner, train)
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in learner.named_parameters():
         if parameter.requires_grad:
-            groups.setdefault((name.startswith(FUSION), parameter.ndim >= 2), []).append(parameter)
-    rates = {True: train.fusion_learning_rate or train.learning_rate, False: train.learning_rate}
+            inside = name.startswith(FUSION)
+            peak = (gates if GATES in name else fusion) if inside else train.learning_rate
+            decay = train.weight_decay if name in decaying else 0.0
+            groups.setdefault((peak, decay), []).append(parameter)
     return torch.optim.AdamW(
-        [
-            {"params": members, "peak": rates[fusion], "weight_decay": train.weight_decay if matrix else 0.0}
-            for (fusion, matrix), members in groups.items()
-        ],
+        [{"params": members, "peak": peak, "weight_decay": decay} for (peak, decay), members in groups.items()],
         lr=train.learning_rate,
         betas=(0.9, train.beta2),
         fused=True,
     )
 
 
+def _decaying(learner: nn.Module, train: TrainRecipe) -> set[str]:
+    """Names of the parameters whose weights decay: matrices, or all but biases and what LayerNorms have."""
+    named = dict(learner.named_parameters())
+    if not train.decay_norms:
+        return {name for name, parameter in named.items() if parameter.ndim >= 2}
+    spared = [f"{name}." for name, module in learner.named_modules() if isinstance(module, nn.LayerNorm)]
+    return {name for name in named if "bias" not in name and not name.startswith(tuple(spared))}
+
+
 def learning_rate_share(step: int, steps: int, train: TrainRecipe) -> float:
-    """Share of the peak at a step of ``steps``: linear warm-up, then a cosine down to ``final_learning_rate``."""
-    warmup = max(1, round(train.warmup * steps))
+    """Share of the peak at a step of ``steps``: linear warm-up, then a cosine down to ``final_learning_rate``.
+
+    ``warmup_from_zero`` is how Hugging Face's trainer counts: 0 at the first step, warm-up steps rounded up.
+    """
+    exact = train.warmup * steps
+    if train.warmup_from_zero:
+        warmup, risen = math.ceil(exact), step
+    else:
+        warmup, risen = max(1, round(exact)), step + 1
     if step < warmup:
-        return (step + 1) / warmup
+        return risen / max(1, warmup)
     progress = (step - warmup) / max(1, steps - warmup)
     return train.final_learning_rate + (1 - train.final_learning_rate) * 0.5 * (1 + math.cos(math.pi * progress))
 

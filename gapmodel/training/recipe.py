@@ -22,6 +22,7 @@ from gapdata.toml_fields import from_mapping, read_toml, refuse_broken_rules, re
 from gapmodel.processing import ProcessorConfig
 
 CONVENTIONS = get_args(EulerConvention)
+MEANS = ("tokens", "questions")
 VARIED = ("pointmap", "detection")
 """Tasks whose questions follow a change of frames or a mirror; what people wrote about left and right does not."""
 
@@ -66,7 +67,8 @@ class DataRecipe:
     questions_per_view: int = 8
     """Questions about a view in one epoch, with sampled prompts."""
     visits: int = 1
-    """Times that a record is visited in an epoch. Each visit asks an equal share of the record's questions, and those
+    """Times that a record is visited in an epoch; 0: once for each of its questions, alone, so that ``batch_size``
+    counts questions, as the authors' does. Each visit asks an equal share of the record's questions, and those
     that are asked at one visit about the same pixels share one encoded view; more visits mix scenes better."""
     reframe: bool = False
     """Choose frames and their order anew at every visit; the first becomes the reference."""
@@ -124,13 +126,23 @@ class TrainRecipe:
     learning_rate: float = 1e-3
     """At its highest, after the warm-up."""
     fusion_learning_rate: float = 0.0
-    """Of the geometry mergers and gates; 0 takes ``learning_rate``."""
+    """Of the geometry mergers; 0 takes ``learning_rate``."""
+    gate_learning_rate: float = 0.0
+    """Of the gates and their norms; 0 takes that of the mergers. The authors train them like the language model."""
     final_learning_rate: float = 0.05
     """Share of the learning rate that the cosine ends at."""
     warmup: float = 0.03
     """Share of the steps over which the learning rate rises."""
+    warmup_from_zero: bool = False
+    """Begin at 0, over a number of steps that is rounded up, as Hugging Face's trainer does (and the authors with it);
+    else the first step has its share already."""
     weight_decay: float = 0.01
     """Of AdamW."""
+    decay_norms: bool = False
+    """Let RMSNorm's weights decay too, as the authors do (biases and LayerNorms never do); else matrices alone."""
+    mean_over: str = "tokens"
+    """Whose mean the loss is: of all answers' ``tokens`` in a step, so that long answers count for more, or of its
+    ``questions``, each with the mean of its own tokens (the authors')."""
     clip: float = 1.0
     """Largest gradient norm."""
     beta2: float = 0.99
@@ -264,7 +276,9 @@ def _check_data(data: DataRecipe, where: str, path: Path | None) -> None:
         f"{where}.frames, .reframe and .mirror are for {' and '.join(VARIED)} only: language does not follow": (
             data.task in VARIED or not (data.frames or data.reframe or data.mirror)
         ),
-        f"{where}.questions_per_view and .visits must be at least 1": min(data.questions_per_view, data.visits) >= 1,
+        f"{where}.questions_per_view must be at least 1 and .visits not negative": (
+            data.questions_per_view >= 1 and data.visits >= 0
+        ),
         f"{where}.min_visible_pixels must be at least 1": data.min_visible_pixels >= 1,
         f"{where}.frames and .max_objects must not be negative": min(data.frames, data.max_objects) >= 0,
     }
@@ -278,6 +292,7 @@ def samples_prompts(data: DataRecipe) -> bool:
 
 def _check(recipe: TrainingRecipe, path: Path | None) -> None:
     train, run = recipe.train, recipe.run
+    refuse_unknown_choices({"train.mean_over": (train.mean_over, MEANS)}, path)
     dense = bool(train.visual_weight or train.asked_weight)
     counts = (run.workers, run.threads, run.save_every, run.export_every, run.evaluate_every, run.samples)
     checks = {
@@ -291,7 +306,9 @@ def _check(recipe: TrainingRecipe, path: Path | None) -> None:
             not (dense and train.token_budget)
         ),
         "train.learning_rate and train.clip must be positive": min(train.learning_rate, train.clip) > 0,
-        "train.fusion_learning_rate must not be negative": train.fusion_learning_rate >= 0,
+        "train.fusion_learning_rate and train.gate_learning_rate must not be negative": (
+            min(train.fusion_learning_rate, train.gate_learning_rate) >= 0
+        ),
         "train.warmup must lie in 0..1": 0 <= train.warmup <= 1,
         "run.workers, .threads, .save_every, .export_every, .evaluate_every and .samples must not be negative": (
             min(counts) >= 0
