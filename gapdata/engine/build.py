@@ -15,6 +15,7 @@ from gapdata.atomic import write_atomically
 from gapdata.engine.allocation import keep_freed_memory, spare_imports_from_collection
 from gapdata.engine.outcome import SceneOutcome
 from gapdata.engine.plan import ScenePlan, ShardPlan, shard_fingerprint
+from gapdata.engine.pose_explanation import explain_bad_poses
 from gapdata.engine.recipe import Recipe
 from gapdata.engine.scene_builder import SceneBuilder, read_scene_annotations
 from gapdata.engine.unchanged import HostStamps, open_as_planned, unchanged
@@ -86,9 +87,13 @@ def _build_scene(
     with unchanged(task.dataset, scene, task.stamps.get(scene.scene_id)):
         try:
             with open_as_planned(task.dataset, scene, task.recipe) as scan:
-                builder = SceneBuilder(task.dataset, scan, scene, task.recipe, annotations, outcome)
-                for record in builder.records(progress):
-                    writer.write(record)
+                try:
+                    builder = SceneBuilder(task.dataset, scan, scene, task.recipe, annotations, outcome)
+                    for record in builder.records(progress):
+                        writer.write(record)
+                except SourceError as error:
+                    outcome.quarantine(error)
+                explain_bad_poses(scan, outcome)
         except SourceError as error:
             outcome.quarantine(error)
     outcome.settle()

@@ -43,7 +43,7 @@ class SceneOutcome:
     dropped_views: dict[str, int] = field(default_factory=dict)
     dropped_descriptions: dict[str, int] = field(default_factory=dict)
     dropped_conversations: dict[str, int] = field(default_factory=dict)
-    suspicion: str | None = None  # why so many of its frames are likely to be without depth
+    suspicion: str | None = None  # what is likely wrong with its depth or its poses
     notes: dict[str, int] = field(default_factory=dict)
     prompts_by_label: dict[str, int] = field(default_factory=dict)
     quarantined: list[dict[str, Any]] = field(default_factory=list)

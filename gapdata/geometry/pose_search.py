@@ -18,7 +18,8 @@ from gapdata.geometry.pose_names import AXES, DIRECTIONS, UNITS
 from gapdata.geometry.pose_trials import APART, NOTHING_SHARED, USUAL_DEPTH, Reading, Score, Trials
 
 AGREES = 0.025
-"""Metres within which frames that are near in time agree where poses are right: 7-Scenes' kitchen up to 0.014."""
+"""Metres, where the median depth is USUAL_DEPTH, within which frames that are near in time agree where poses are
+right."""
 CLEARLY = 3.0
 """A reading explains the disagreement where it is so many times better than the scan as given."""
 FEW_PAIRS, RANKING_PAIRS = 8, 5
@@ -60,19 +61,23 @@ def explain(trials: Trials, given: Reading) -> Finding:
         given: how the scan is read now.
     """
     as_given, standing = trials.score(given), trials.score(None)
-    moves = min(standing.misalignment / CLEARLY, APART)
-    if trials.plausible(given.units_per_metre) and as_given.misalignment <= min(AGREES, moves):
+    plausible = trials.plausible(given.units_per_metre)
+    bound = min(AGREES, standing.relative / CLEARLY)
+    if plausible and as_given.relative <= bound:
         return Finding(given=as_given, agrees=True)
-    bound = min(AGREES, moves)
-    if trials.plausible(given.units_per_metre):
-        bound = min(bound, as_given.misalignment / CLEARLY)
+    if plausible:
+        bound = min(bound, as_given.relative / CLEARLY)
+    best: tuple[float, Score, Reading | None] = bound, NOTHING_SHARED, None
     for stage in (_conventions, _shifts, _intrinsics):
-        found = [(trials.score(reading), reading) for reading in stage(trials, given)]
-        found = [item for item in found if item[0].misalignment <= bound]
-        if found:
-            cured, cure = min(found, key=lambda item: item[0].misalignment)
-            return Finding(given=as_given, cure=cure, cured=cured)
-    return Finding(given=as_given, still=standing.misalignment <= AGREES)
+        for reading in stage(trials, given):
+            score = trials.score(reading)
+            if score.relative <= best[0]:
+                best = score.relative, score, reading
+        if best[0] <= bound / 2:
+            break
+    _, cured, cure = best
+    still = cure is None and standing.relative <= AGREES
+    return Finding(given=as_given, still=still, cure=cure, cured=cured)
 
 
 def _conventions(trials: Trials, given: Reading) -> Iterator[Reading]:
@@ -90,6 +95,8 @@ def _conventions(trials: Trials, given: Reading) -> Iterator[Reading]:
             factor = trials.stretched(begun, start / spacing, rounds=ROUNDS, pairs=FEW_PAIRS)
             found = _stretched(convention, factor, scale)
             ranked.append((trials.score(found, thin=True, pairs=RANKING_PAIRS).mean, found))
+            if ranked[-1][0] <= AGREES / 2:
+                break
     for _, found in sorted(ranked, key=_first)[:REFINED]:
         yield from _snapped(trials, given, found)
 
@@ -118,7 +125,7 @@ def _snapped(trials: Trials, given: Reading, found: Reading) -> Iterator[Reading
 
 def _shifts(trials: Trials, given: Reading) -> Iterator[Reading]:
     """Poses of frames before or after: a coarse search, and the neighbours of the best."""
-    most = min(MOST_SHIFT, len(trials.frames.written) // 3)
+    most = min(MOST_SHIFT, len(trials.frames.written) // 2)
     needed = min(RANKING_PAIRS, len(trials.frames.pairs)) / 2
     costs: dict[int, float] = {0: APART}
 

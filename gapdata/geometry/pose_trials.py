@@ -71,6 +71,7 @@ class Score:
     """How well the pairs agree."""
 
     misalignment: float = APART  # metres, median over the pairs
+    relative: float = APART  # the same in a room whose median depth is USUAL_DEPTH: small rooms do not agree better
     mean: float = APART  # metres: smoother, for searching
     overlap: float = 0.0  # median over the pairs
     pairs: int = 0
@@ -84,13 +85,13 @@ class Trials:
     """Scores readings of the same frames; what they share is computed once."""
 
     frames: PosedDepth
+    median_depth: float = field(init=False)  # of the valid depth, sensor units; 0 where there is none
     _surfaces: dict[tuple[float, float, float, bool], list[Surface]] = field(default_factory=dict)
 
-    @property
-    def median_depth(self) -> float:
-        """Median of the valid depth in sensor units; 0 where there is none."""
-        values = [float(np.median(valid)) for image in self.frames.depth if len(valid := image[_valid(image)])]
-        return float(np.median(values)) if values else 0.0
+    def __post_init__(self) -> None:
+        thinned = (image[::THINNED, ::THINNED] for image in self.frames.depth)
+        values = [float(np.median(valid)) for image in thinned if len(valid := image[_valid(image)])]
+        self.median_depth = float(np.median(values)) if values else 0.0
 
     def plausible(self, units_per_metre: float) -> bool:
         """Whether depth in these units is that of a room."""
@@ -114,8 +115,8 @@ class Trials:
         poses = self._poses(chosen)
         if reading is None:
             poses = np.broadcast_to(np.eye(4), poses.shape)
-        factor = 1.0 if self.plausible(chosen.units_per_metre) else USUAL_DEPTH * chosen.units_per_metre
-        factor = factor if factor == 1.0 else factor / max(self.median_depth, 1e-6)
+        depth = max(self.median_depth, 1e-6) / chosen.units_per_metre
+        factor = 1.0 if self.plausible(chosen.units_per_metre) else USUAL_DEPTH / depth
         poses = poses.copy()
         poses[:, :3, 3] *= factor
         surfaces = self._sampled(chosen.units_per_metre / factor, chosen, thin)
@@ -126,6 +127,7 @@ class Trials:
         middle, overlap = np.median(figures, axis=0)
         return Score(
             misalignment=float(middle) / factor if middle < APART else APART,
+            relative=min(float(middle) * USUAL_DEPTH / (depth * factor), APART) if middle < APART else APART,
             mean=float(figures[:, 0].mean()),
             overlap=float(overlap),
             pairs=len(figures),
