@@ -20,6 +20,7 @@ from gapdata.annotations.files import annotation_file
 from gapdata.argument_types import Parser, duration, place, positive, size
 from gapdata.completion import add_completion
 from gapdata.errors import GapDataError, UsageError, describe_refusal
+from gapdata.runtime.terminal import say
 from gapdata.source_options import add_reading_options, open_dataset
 
 QUARANTINED = 3
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return run_command("gapdata", options)
     except KeyboardInterrupt:
-        print("gapdata: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        say("gapdata: interrupted; the same command goes on where this one stopped", error=True)
         return INTERRUPTED
 
 
@@ -44,7 +45,7 @@ def run_command(program: str, options: argparse.Namespace) -> int:
     except GapDataError as error:
         if options.debug:
             raise
-        print(f"{program}: {error}", file=sys.stderr)
+        say(f"{program}: {error}", error=True)
         return error.exit_status
     except BrokenPipeError:
         # Whoever read our output has seen enough (`gapdata ... | head`); the interpreter must not complain at its end.
@@ -53,7 +54,7 @@ def run_command(program: str, options: argparse.Namespace) -> int:
     except OSError as error:
         if options.debug:
             raise
-        print(f"{program}: {describe_refusal(error)}", file=sys.stderr)
+        say(f"{program}: {describe_refusal(error)}", error=True)
         return 1
 
 
@@ -258,7 +259,7 @@ def _build_shards(options: argparse.Namespace) -> int:
     annotations = gather_annotations(dataset, recipe, options.annotations)
     chosen = choose_scenes(dataset, split=options.split, scenes=scenes, limit=options.limit, splits=annotations.splits)
     for line in (*annotations.lines, *advice(dataset, recipe, chosen, annotations)):
-        print(f"gapdata: {line}", file=sys.stderr)
+        say(f"gapdata: {line}", error=True)
     request = BuildRequest(
         dataset=dataset,
         out=absolute(options.out),
@@ -276,7 +277,7 @@ def _build_shards(options: argparse.Namespace) -> int:
         _print(facts, text, options.json)
         return 0
     with StopSignals() as stop:
-        report = run_build(request, executor, stop, announce=lambda text: print(f"gapdata: {text}", file=sys.stderr))
+        report = run_build(request, executor, stop, announce=lambda text: say(f"gapdata: {text}", error=True))
     _print(report, f"{options.out}: {format_report(report)}", options.json)
     return 0 if is_whole(report) else QUARANTINED
 
@@ -349,4 +350,5 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _print(facts: dict[str, Any], text: str, as_json: bool) -> None:
-    print(json.dumps(facts) if as_json else text)
+    # JSON escapes by itself, and would be none with other escapes in it.
+    print(json.dumps(facts)) if as_json else say(text)

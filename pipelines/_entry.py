@@ -46,17 +46,18 @@ def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
 def run(main: Callable[[], None]) -> None:
     """Run an entry point; an error that is the user's to solve becomes one line and an exit status."""
     from gapdata.errors import REFUSALS, GapDataError, describe_refusal
+    from gapdata.runtime.terminal import printable, say
 
     try:
         main()
     except GapDataError as error:
         if "--debug" in sys.argv:
             raise
-        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        say(f"{Path(sys.argv[0]).name}: {error}", error=True)
         sys.exit(error.exit_status)
     except OSError as error:
         if "--debug" in sys.argv or error.errno not in REFUSALS:
             raise
-        sys.exit(f"{Path(sys.argv[0]).name}: {describe_refusal(error)}")
+        sys.exit(printable(f"{Path(sys.argv[0]).name}: {describe_refusal(error)}"))
     except KeyboardInterrupt:
         sys.exit(130)

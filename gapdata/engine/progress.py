@@ -7,6 +7,8 @@ import time
 from types import TracebackType
 from typing import Any
 
+from gapdata.runtime.terminal import printable, say
+
 LINE_SECONDS = 30.0
 
 
@@ -35,9 +37,9 @@ class Progress:
     def note(self, text: str) -> None:
         """Print a line for the user without tearing the bar."""
         if self._bar is not None:
-            self._bar.write(text, file=sys.stderr)
+            self._bar.write(printable(text), file=sys.stderr)
         else:
-            print(text, file=sys.stderr, flush=True)
+            say(text, error=True)
 
     def expect(self, total: int) -> None:
         """Set the total once it is known."""
@@ -57,4 +59,4 @@ class Progress:
             rate = self._done / (now - self._started)
             left = (self._total - self._done) / rate if rate > 0 else float("nan")
             line = f"{self._title}: {self._done}/{self._total} {self._unit}, {rate:.1f}/s, {left:.0f} s left"
-            print(line, file=sys.stderr, flush=True)
+            say(line, error=True)

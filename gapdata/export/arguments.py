@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from gapdata.choices import did_you_mean
+from gapdata.runtime.terminal import say
 
 TASKS = ("recons", "det", "scanrefer1", "scanrefer2", "scanrefer", "scan2cap")
 HELP = "Write a build as JSON and images that GAP-MLLM's and VG-LLM's own loaders read, and build-shards reads back."
@@ -63,5 +64,5 @@ def run(options: argparse.Namespace) -> int:
     )
     with Progress(0, "records", "export") as progress:
         report = export_build(request, progress, progress.expect)
-    print(json.dumps(report) if options.json else f"{options.out}: {format_report(report)}")
+    print(json.dumps(report)) if options.json else say(f"{options.out}: {format_report(report)}")
     return 0

@@ -17,6 +17,10 @@ from gapdata.storage import Location
 
 BATCH_ROWS = 1 << 12
 READ_BUFFER = 1 << 20  # bytes
+ROOM = 1 << 20
+ROW_BYTES = 1 << 16
+"""What an index may take unpacked, besides :data:`ROOM`: a row of ours with 32 frames has some thousand bytes, and at
+least one byte of the file, because no two keys are equal."""
 
 COMMIT: dict[str, Any] = {
     "shard": str,
@@ -140,11 +144,24 @@ def _parquet(build: Location, coded: list[str] | None) -> Iterator[Any]:
         source = pa.BufferReader(path.read_bytes()) if isinstance(path, ObjectPath) else path
         with pq.ParquetFile(source) as file:
             _check_columns(file.schema_arrow, path)
+            _check_size(file.metadata, path)
         # Without a buffer a piece of a column is read as a whole, however small the batches are.
         with pq.ParquetFile(source, read_dictionary=coded, buffer_size=READ_BUFFER) as file:
             yield file
     except (pa.ArrowException, KeyError, OSError, ValueError, MemoryError) as error:
         raise ShardError(f"cannot be read: {error}", path=path, cure="run build-shards again") from error
+
+
+def _check_size(metadata: Any, path: Location) -> None:
+    """Columns are unpacked as a whole, so what they claim is compared before: some kilobytes can hold gigabytes."""
+    size = path.stat().st_size
+    groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
+    claimed = sum(group.column(place).total_uncompressed_size for group in groups for place in range(group.num_columns))
+    if not 0 <= metadata.num_rows <= size or not 0 <= claimed <= ROOM + ROW_BYTES * metadata.num_rows:
+        problem = (
+            f"claims {metadata.num_rows} rows and {claimed} bytes unpacked in {size} bytes: it is not an index of ours"
+        )
+        raise ShardError(problem, path=path, cure="run build-shards again")
 
 
 def _check_columns(found: Any, path: Location) -> None:

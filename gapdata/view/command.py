@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gapdata.argument_types import place, voxel
 from gapdata.errors import UsageError
+from gapdata.runtime.terminal import say
 from gapdata.view.modes import MODES
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
         from gapdata.view.window import show
 
         return show(request)
-    print(f"{options.save}: {save(Viewing(request), options.save, options.color, options.voxel)}")
+    say(f"{options.save}: {save(Viewing(request), options.save, options.color, options.voxel)}")
     return 0
 
 

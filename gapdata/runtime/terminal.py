@@ -1,0 +1,26 @@
+"""The one way to a terminal: text of strangers (labels, names of files, descriptions) must not steer it.
+
+A label may hold escape sequences that set the title, change colours, or write to the clipboard. Whatever is printed for
+people goes through :func:`say`; ``--json`` is escaped by JSON itself.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+
+STEERING = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and line feed
+    "\u200e\u200f\u202a-\u202e\u2066-\u2069"  # the direction of writing
+    "\ud800-\udfff]"  # surrogates, which no terminal can be sent
+)
+
+
+def printable(text: str) -> str:
+    """The text with every character that would steer a terminal shown as its escape, such as ``\\x1b``."""
+    return STEERING.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def say(text: object, *, error: bool = False) -> None:
+    """Print a text for people, to standard output or, as progress and errors are, to standard error."""
+    print(printable(str(text)), file=sys.stderr if error else sys.stdout, flush=error)
