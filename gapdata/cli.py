@@ -101,7 +101,7 @@ def _add_build_shards(commands: Any) -> None:
         type=Path,
         metavar="DIR",
         help="a folder of RGB-D frames, or of such folders: color/ depth/ and pose/ or one trajectory.log or traj.txt, "
-        "with intrinsics.json {fx, fy, cx, cy[, width, height, depth_scale]} or intrinsics.txt (3x3 or 4x4)",
+        "with intrinsics.json {fx, fy, cx, cy[, width, height, depth_scale]} or intrinsics.txt (fx fy cx cy, 3x3, 4x4)",
     )
     add_reading_options(parser)
     parser.add_argument(

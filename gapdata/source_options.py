@@ -28,7 +28,7 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
         "--depth-scale",
         type=float,
         metavar="UNITS",
-        help="depth units per metre (default: what intrinsics.json says, else 1000)",
+        help="depth units per metre (default: what intrinsics.json says, else 1000; floats are metres)",
     )
     group.add_argument("--poses", choices=DIRECTIONS, help="what the pose matrices map (default: %(default)s)")
     group.add_argument(

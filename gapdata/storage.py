@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from gapdata.errors import UsageError
-from gapdata.files.folders import is_kind
+from gapdata.files.folders import in_any_case, is_kind
 from gapdata.object_store import SCHEMES, ObjectFile, ObjectPath
 
 Location: TypeAlias = Path | ObjectPath
@@ -102,6 +102,11 @@ def open_ranged(path: Location, *, scattered: bool = False) -> RangedFile:
 def absolute(path: Location) -> Location:
     """The same place whatever the current directory."""
     return path if isinstance(path, ObjectPath) else path.absolute()
+
+
+def file_in(folder: Location, name: str) -> Location:
+    """The place of a file in a folder; on a disk in any case, for copies that came through systems that know none."""
+    return folder / name if isinstance(folder, ObjectPath) else in_any_case(folder, name)
 
 
 def subfolders(path: Location) -> list[Location]:

@@ -263,7 +263,7 @@ def test_no_complete_frame_says_what_lies_there_and_why_it_does_not_count(tmp_pa
     folder = scene(tmp_path / "e", color)
     shutil.rmtree(folder / "pose")
     (folder / "pose").mkdir()
-    with pytest.raises(SourceError, match="has no complete frame: pose/ is empty; looked for"):
+    with pytest.raises(SourceError, match="has no complete frame: pose/ holds no file; looked for"):
         opened(folder)
 
 

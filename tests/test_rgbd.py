@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from export_fixtures import export_official, matrix_text, pgm, png, write_textured_scene
+from export_fixtures import export_official, export_seven_scenes, matrix_text, pgm, png, write_textured_scene
 from reprojection import reprojection_distances
 from scannet_fixtures import COLOR, DEPTH
 
@@ -179,6 +179,23 @@ def test_an_official_export_brings_its_own_cameras(source: Path, tmp_path: Path)
         assert scan.depth_intrinsics == DEPTH
 
 
+def test_info_txt_brings_its_own_cameras_whatever_the_folder_is_called(source: Path, tmp_path: Path) -> None:
+    with SensReader(source / "scene0000_00.sens") as sens:
+        export_seven_scenes(sens, tmp_path / "my capture")
+        export_seven_scenes(sens, tmp_path / "3rscan" / "0ab-12" / "sequence")
+    folders = tmp_path / "folders"
+    for kind, ending in (("color", "jpg"), ("depth", "pgm"), ("pose", "txt")):
+        (folders / kind).mkdir(parents=True)
+        for path in (tmp_path / "my capture").glob(f"*.{kind}.{ending}"):
+            shutil.copy(path, folders / kind / f"{path.name.partition('.')[0]}.{ending}")
+    text = (tmp_path / "my capture" / "_info.txt").read_text()
+    (folders / "_info.txt").write_bytes(text.replace("\n", "\r\n").encode("utf-16"))
+    for root, name in ((tmp_path / "my capture", "my_capture"), (tmp_path / "3rscan", "0ab-12"), (folders, "folders")):
+        with RgbdFolder.open(root).open_scan(name) as scan:
+            assert scan.depth_intrinsics == DEPTH
+            assert (len(scan.files.complete), scan.frame_count) == (FRAMES, FRAMES)
+
+
 def test_the_depth_scale_of_the_command_line_outranks_that_of_the_file(copy: Path, tmp_path: Path) -> None:
     """Depth at twice its size does not fit the poses, which a build of several frames a view would notice."""
     (copy / "intrinsics.json").write_text(json.dumps({**SHARED, "depth_scale": 500}))
@@ -248,7 +265,9 @@ def test_what_is_no_folder_of_frames_is_refused(copy: Path, tmp_path: Path, caps
         RgbdFolder.open(copy).open_scan("lab_v2")
     (copy / "intrinsics.txt").unlink()
     shutil.rmtree(copy / "poses")
-    with pytest.raises(SourceError, match="pose: scene lab_v2: cannot be listed: No such file or directory"):
+    with pytest.raises(
+        SourceError, match="pose: scene lab_v2: does not exist; its scene has colour and depth; poses are in"
+    ):
         RgbdFolder.open(copy).open_scan("lab_v2")
     assert main(["build-shards", "--scannet", str(copy), "--depth-scale", "1000"]) == 2
     assert "--depth-scale can be given with --rgbd only" in capsys.readouterr().err

@@ -167,3 +167,25 @@ def test_a_file_that_is_no_label_map_is_refused(tmp_path: Path) -> None:
     path.write_text(f"{HEADER.replace('nyu40class', 'NYU')}\n")
     with pytest.raises(AnnotationError, match=r"it has no nyu40class column; its first line is 'id | raw_category"):
         read_label_map(path)
+
+
+def test_a_copy_from_systems_of_other_habits_is_the_same_scene(tmp_path: Path) -> None:
+    """Endings in capitals, a folder that is a link, and what macOS and Windows leave beside every file."""
+    home = write_scene(tmp_path / "store" / "scene0003_01", frames=2)
+    with ScanNetScan(home) as scan:
+        objects = [item.object_id for item in scan.annotation().objects]  # type: ignore[union-attr]
+    for path in list(home.iterdir()):
+        path.rename(path.with_name(path.stem + path.suffix.upper()))
+        (home / f"._{path.name}").write_bytes(b"Mac OS X")
+    scans = tmp_path / "data" / "scans"
+    scans.mkdir(parents=True)
+    (scans / "scene0003_01").symlink_to(home)
+    (scans / "scene0004_00").symlink_to("nowhere")
+    (scans / "._scene0003_01").write_bytes(b"")
+    (tmp_path / "data" / "ScanNetV2_Val.txt").write_text("scene0003_01\n")
+    dataset = ScanNetDataset.open(tmp_path / "data")
+    assert dataset.scene_ids == ("scene0003_01",)
+    assert (dataset.split("scene0003_01"), dataset.annotated("scene0003_01")) == ("val", True)
+    with dataset.open_scan("scene0003_01") as scan:
+        assert [item.object_id for item in scan.annotation().objects] == objects  # type: ignore[union-attr]
+        assert scan.axis_alignment is not None

@@ -182,6 +182,9 @@ def test_matrices_of_other_programs_are_read() -> None:
 
 def test_intrinsics_may_be_four_numbers_or_lines_with_names() -> None:
     for text in (
+        '{"K": [[500, 0, 319.5], [0, 510, 239.5], [0, 0, 1]]}',
+        '{"camera_matrix": [500, 0, 319.5, 0, 510, 239.5, 0, 0, 1], "width": 640, "height": 480}',
+        '{"fx": 500, "fy": 510, "ppx": 319.5, "ppy": 239.5}',
         "500 510 319.5 239.5",
         "500,510,319.5,239.5\n",
         "500 510 319.5 239.5 640 480",
@@ -197,7 +200,7 @@ def test_intrinsics_may_be_four_numbers_or_lines_with_names() -> None:
         assert depth.fx == 250
     for text, message in (
         ("500 510 319.5 239.5 64 48", "has 6 numbers, which are not fx fy cx cy width height"),
-        ("fx: 500\nfy: 510", "has no cx"),
+        ("fx: 500\nfy: 510", "has no cx; it has fx, fy"),
         ("fx: wide\nfy: 510\ncx: 1\ncy: 1", "fx is 'wide', expected a number"),
         ("500 510 319.5", "has 3 numbers, expected a 3x3 or 4x4 matrix, or fx fy cx cy"),
     ):

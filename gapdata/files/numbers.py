@@ -13,13 +13,13 @@ from gapdata.files.text import decode_text
 NOT_FINITE = ("#INF", "#IND", "#QNAN")
 """How Microsoft's C runtime before 2015 printed values that are not finite: the C++ exporter was built with it."""
 COMMENT = re.compile(r"(?:^|(?<=\s))[#%].*", re.MULTILINE)  # not inside of "-1.#INF"
-BETWEEN = str.maketrans(",;[](){}", " " * 8)
+BETWEEN = str.maketrans(",;[](){}\u2212", " " * 8 + "-")
 DECIMAL_COMMA = re.compile(r"(?<!\S)[-+]?\d+,\d+(?:[eE][-+]?\d+)?(?!\S)")
 
 
 def number_lines(data: bytes) -> list[tuple[int, str]]:
     """The lines of a text that hold something, each with its number from 1 on. Comments (``#``, ``%``) are left out;
-    commas, semicolons and brackets are blanks.
+    commas, semicolons and brackets are blanks, a typographic minus is a minus.
 
     Raises:
         ValueError: it is no text, or has decimal commas.

@@ -24,6 +24,7 @@ from gapdata.sources.pose_files import parse_pose
 MAX_TEXT_BYTES = 1 << 16
 MAX_TRAJECTORY_BYTES = 1 << 28
 MAX_NUMBER = 1e9
+MATRIX_FIELDS = ("intrinsic_matrix", "camera_matrix", "K", "intrinsics", "intrinsic")
 NAME = re.compile(r"[A-Za-z_]\w*")
 NAMED_VALUE = re.compile(r"\s*[\"']?([A-Za-z_]\w*)[\"']?\s*[:=]\s*(.+)")
 IDENTITY = np.eye(4)
@@ -171,9 +172,9 @@ def parse_intrinsics(data: bytes) -> Calibration:
     ``width height`` behind or before them, or lines such as ``fx: 525`` or ``fx = 525``.
 
     JSON is ``{fx, fy, cx, cy}`` with optional ``width, height, depth_scale`` (units per metre), also in Replica's
-    spelling ``{"camera": {w, h, fx, fy, cx, cy, scale}}`` and Open3D's ``{width, height, intrinsic_matrix}`` with its
-    nine numbers by column. :mod:`gapdata.sources.lens_fields` says how a lens is stated; one that serves colour and
-    depth belongs to both.
+    spelling ``{"camera": {w, h, fx, fy, cx, cy, scale}}`` and RealSense's ``ppx, ppy``, or a matrix: Open3D's
+    ``{width, height, intrinsic_matrix}`` with its nine numbers by column, ``K`` or ``camera_matrix`` by row.
+    :mod:`gapdata.sources.lens_fields` says how a lens is stated; one that serves colour and depth belongs to both.
 
     Raises:
         ValueError: it is none of them, or a field is missing or no number; it is named.
@@ -253,17 +254,18 @@ def _number_or_text(word: str) -> Any:
 
 
 def _json_matrix(values: dict[str, Any], number: Any) -> NDArray[np.float64]:
-    if "intrinsic_matrix" in values:
+    field = next((name for name in MATRIX_FIELDS if isinstance(values.get(name), list)), None)
+    if field is not None:
         try:
-            matrix = np.array(values["intrinsic_matrix"], dtype=np.float64).reshape(3, 3)
+            matrix = np.array(values[field], dtype=np.float64).reshape(3, 3)
             return matrix if (matrix[2] == (0, 0, 1)).all() else matrix.T
         except (ValueError, TypeError, OverflowError) as error:
-            raise ValueError("intrinsic_matrix is no list of nine numbers") from error
+            raise ValueError(f"{field} is no list of nine numbers") from error
     matrix = np.eye(3)
-    for name, place in (("fx", (0, 0)), ("fy", (1, 1)), ("cx", (0, 2)), ("cy", (1, 2))):
-        value = number(name)
+    for names, place in ((("fx",), (0, 0)), (("fy",), (1, 1)), (("cx", "ppx"), (0, 2)), (("cy", "ppy"), (1, 2))):
+        value = number(*names)
         if value is None:
-            raise ValueError(f"has no {name}")
+            raise ValueError(f"has no {names[0]}; it has {', '.join(map(str, values))[:200] or 'nothing'}")
         matrix[place] = value
     return matrix
 

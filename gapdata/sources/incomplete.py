@@ -57,7 +57,7 @@ def _nothing_found(kind: str, found: Sought) -> str | None:
         return None
     wanted = found.naming.said.rpartition("/")[2]
     if not found.listed:
-        return f"{found.place} is empty"
+        return f"{found.place} holds no file"
     if found.misnamed:
         return f"{found.place} holds {_kinds(found.misnamed)}, but nothing named {wanted}"
     lossy = " (JPEG keeps no depth)" if kind == "depth" and all(_is_jpeg(name) for name in found.listed) else ""

@@ -42,7 +42,11 @@ class Naming:
     def frame_name(self, name: str) -> str | None:
         """The part of a file's name that names its frame; ``None`` for another kind of file."""
         stem, dot, ending = name.rpartition(".")
-        match = re.fullmatch(self.pattern, stem, re.IGNORECASE) if dot and ending.lower() in self.endings else None
+        match = (
+            re.fullmatch(self.pattern, stem, re.IGNORECASE | re.DOTALL)
+            if dot and ending.lower() in self.endings
+            else None
+        )
         return None if match is None else match[1]
 
     @property

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from gapdata.errors import SourceError, kind_of_failure
 from gapdata.sources.images import PNG_SIGNATURE, encoded_image_size
-from gapdata.storage import Location, RangedFile, open_ranged
+from gapdata.storage import Location, RangedFile, file_in, open_ranged
 
 ARCHIVE_SUFFIXES = ("_2d-instance-filt.zip", "_2d-instance.zip")
 """The filtered projections first: their borders follow colour and depth."""
@@ -183,5 +183,5 @@ class _RangedStream(io.RawIOBase):
 
 def find_mask_archive(directory: Location, scene_id: str) -> Location | None:
     """The scene's archive of instance masks, ``None`` where its folder has none."""
-    paths = (directory / f"{scene_id}{suffix}" for suffix in ARCHIVE_SUFFIXES)
+    paths = (file_in(directory, f"{scene_id}{suffix}") for suffix in ARCHIVE_SUFFIXES)
     return next((path for path in paths if path.is_file()), None)

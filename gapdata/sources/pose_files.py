@@ -50,7 +50,8 @@ def parse_trajectory(data: bytes) -> NDArray[np.float64]:
         elif width == 4:
             rows.append(line)
         elif width != 3 or len(rows) % 4:
-            raise ValueError(f"line {number} has {width} values, expected 16, or blocks of 4 lines of 4")
+            quaternions = "; quaternions after time stamps are not read: write matrices" if width == 8 else ""
+            raise ValueError(f"line {number} has {width} values, expected 16, or blocks of 4 lines of 4{quaternions}")
     if not rows or len(rows) % 4:
         raise ValueError(f"has {len(rows)} rows of four numbers, expected four for each pose")
     return numbers_of("\n".join(rows)).reshape(-1, 4, 4)

@@ -218,9 +218,9 @@ def recognise_rgbd(directory: Path) -> Layout | None:
     """
     names = by_lower_case(entry.name for entry in entries(directory))
     known = recognise(names.values())
-    if known is not None and known.info is not None:
-        return known if known.info in names else replace(known, info=None)
-    if known is not None and known.matrices is not None and _has_any(directory, known.matrices):
+    if known is not None and known.info is not None and known.info not in names:
+        return replace(known, info=None)
+    if known is not None and (known.matrices is None or _has_any(directory, known.matrices)):
         return known if not known.color.folder else _of_any_names(known)
     color, depth, pose, trajectory = (
         next((names[name] for name in candidates if name in names), None)

@@ -34,7 +34,7 @@ from gapdata.sources.scene_files import SceneFiles, naming_scene
 from gapdata.sources.sens import SensReader
 from gapdata.sources.split_lists import read_split_list
 from gapdata.sources.stamps import Stamps, stamps_of
-from gapdata.storage import Location, location, subfolders
+from gapdata.storage import Location, file_in, location, subfolders
 
 SCENE_ID = re.compile(r"scene\d{4}_\d{2}")
 SCAN_FOLDERS = ("scans", "scans_test")
@@ -105,7 +105,7 @@ class ScanNetDataset:
 
     def sens_path(self, scene_id: str) -> Location:
         """Where the scene's ``.sens`` is expected."""
-        return self.scene_directories[scene_id] / f"{scene_id}.sens"
+        return file_in(self.scene_directories[scene_id], f"{scene_id}.sens")
 
     def kind(self, scene_id: str) -> str:
         """``sens``, the name of the layout of extracted frames, or ``missing``."""
@@ -115,8 +115,11 @@ class ScanNetDataset:
         return "missing" if frames is None else frames[1].name
 
     def annotated(self, scene_id: str) -> bool:
-        """Whether the scene's ``.aggregation.json`` is there."""
-        return (self._annotation_directory(scene_id) / f"{scene_id}.aggregation.json").is_file()
+        """Whether the scene's ``.aggregation.json`` is there, and may be looked at."""
+        try:
+            return file_in(self._annotation_directory(scene_id), f"{scene_id}.aggregation.json").is_file()
+        except PermissionError:
+            return False
 
     def _has_sens(self, scene_id: str) -> bool:
         """Whether there is a ``.sens``; one that may not even be looked at counts, so that opening it says why."""
@@ -167,7 +170,7 @@ class ScanNetDataset:
             return home
         beside = [home.absolute().parent.parent / name / scene_id for name in SCAN_FOLDERS]
         names = (f"{scene_id}.aggregation.json", f"{scene_id}.txt")
-        places = (place for place in (home, *beside) if any((place / name).is_file() for name in names))
+        places = (place for place in (home, *beside) if any(file_in(place, name).is_file() for name in names))
         return next(places, home)
 
 
@@ -182,7 +185,7 @@ class ScanNetScan:
         self.label_map = label_map
         self.files = SceneFiles(directory)
         with naming_scene(self.scene_id):
-            self.sens = SensReader(sens or directory / f"{self.scene_id}.sens")
+            self.sens = SensReader(sens or file_in(directory, f"{self.scene_id}.sens"))
 
     def __enter__(self) -> ScanNetScan:
         return self
@@ -304,7 +307,8 @@ def _claimed_splits(root: Location, directories: Mapping[str, Location]) -> dict
 
 
 def _first_existing(*paths: Location) -> Location | None:
-    return next((path for path in paths if path.exists()), None)
+    found = (file_in(path.parent, path.name) for path in paths)
+    return next((path for path in found if path.exists()), None)
 
 
 def _size(path: Location) -> int:

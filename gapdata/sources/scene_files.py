@@ -15,7 +15,7 @@ from gapdata.geometry.camera import is_rigid
 from gapdata.sources.base import Annotation, SceneObject
 from gapdata.sources.mask_archive import ARCHIVE_SUFFIXES, MaskArchive, find_mask_archive
 from gapdata.sources.ply import Mesh, read_mesh
-from gapdata.storage import Location
+from gapdata.storage import Location, file_in
 
 DUPLICATED_SCENE, FIRST_DUPLICATE = "scene0217_00", 31
 """In this scene every object stands twice, the second time from objectId 31 on (ScanNet issue 51)."""
@@ -38,10 +38,10 @@ class SceneFiles:
         parts = []
         with naming_scene(self.scene_id):
             for suffix in (".txt", ".aggregation.json"):
-                path = self.directory / f"{self.scene_id}{suffix}"
+                path = file_in(self.directory, f"{self.scene_id}{suffix}")
                 parts.append(path.read_bytes() if path.is_file() else b"missing")
             for suffix in ("_vh_clean_2.ply", "_vh_clean_2.0.010000.segs.json"):
-                path = self.directory / f"{self.scene_id}{suffix}"
+                path = file_in(self.directory, f"{self.scene_id}{suffix}")
                 parts.append(str(path.stat().st_size if path.is_file() else -1).encode())
             if masks:
                 try:
@@ -77,7 +77,7 @@ class SceneFiles:
     @cached_property
     def metadata(self) -> dict[str, str]:
         """The ``key = value`` lines of ``<scene>.txt``; empty where the file is missing."""
-        path = self.directory / f"{self.scene_id}.txt"
+        path = file_in(self.directory, f"{self.scene_id}.txt")
         with naming_scene(self.scene_id):
             if not path.exists():
                 return {}
@@ -103,7 +103,7 @@ class SceneFiles:
         except ValueError:
             matrix = np.full((4, 4), np.nan)
         if not is_rigid(matrix):
-            path = self.directory / f"{self.scene_id}.txt"
+            path = file_in(self.directory, f"{self.scene_id}.txt")
             raise SourceError("axisAlignment is no rigid 4x4 matrix", path=path, scene=self.scene_id)
         return matrix
 
@@ -118,12 +118,12 @@ class SceneFiles:
             return self._read_annotation()
 
     def _read_annotation(self) -> Annotation | None:
-        aggregation_path = self.directory / f"{self.scene_id}.aggregation.json"
+        aggregation_path = file_in(self.directory, f"{self.scene_id}.aggregation.json")
         if not aggregation_path.exists():
             return None
-        mesh_path = self.directory / f"{self.scene_id}_vh_clean_2.ply"
+        mesh_path = file_in(self.directory, f"{self.scene_id}_vh_clean_2.ply")
         vertices, faces, colors = _read_mesh(mesh_path, self.scene_id)
-        segments_path = self.directory / f"{self.scene_id}_vh_clean_2.0.010000.segs.json"
+        segments_path = file_in(self.directory, f"{self.scene_id}_vh_clean_2.0.010000.segs.json")
         segments = _field(segments_path, self.scene_id, "segIndices", list)
         try:
             segment_of_vertex = np.array(segments, dtype=np.int64)

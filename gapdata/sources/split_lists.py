@@ -19,10 +19,12 @@ def read_split_list(path: Location) -> list[str]:
     a heading.
 
     Raises:
-        UsageError: it is no text, a line names what is almost a scene, or none names one; the line is given.
+        UsageError: it cannot be read or is no text, or a line (which is given) names almost a scene, or none names one.
     """
     try:
         lines = decode_text(path.read_bytes()).split("\n")
+    except OSError as error:
+        raise UsageError(f"cannot be read: {error.strerror or error}", path=path) from error
     except ValueError as error:
         raise UsageError(str(error), path=path) from error
     scenes: list[str] = []
