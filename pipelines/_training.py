@@ -88,6 +88,7 @@ def _run(arguments: argparse.Namespace, builds: dict[str, str], train: Callable[
     if arguments.overwrite and arguments.out.is_dir() and first:
         if any(arguments.out.iterdir()) and not (arguments.out / RUN_FILE).is_file():
             raise UsageError("holds no training run, so it is not removed", path=arguments.out, cure="change --out")
+        _refuse_vain(recipe, builds)
         shutil.rmtree(arguments.out)
     outcome = train(arguments, recipe, builds)
     if not first:
@@ -100,6 +101,19 @@ def _run(arguments: argparse.Namespace, builds: dict[str, str], train: Callable[
     losses = f"loss {outcome.first_loss:.3f} -> {outcome.last_loss:.3f}"
     print(f"{streams}: {outcome.steps} steps, {outcome.questions} questions in {outcome.seconds:.0f} s; {losses}")
     print(f"model: {outcome.model_directory}")
+
+
+def _refuse_vain(recipe: Any, builds: dict[str, str]) -> None:
+    """Find what would stop the new run before the old one is removed for it.
+
+    Raises:
+        UsageError: a build cannot be opened, or a stream has no records or asks nothing.
+    """
+    from gapdata.shards.reader import ShardReader
+    from gapmodel.training.census import census, refuse_unasked
+
+    readers = {name: ShardReader(place) for name, place in builds.items()}
+    refuse_unasked(recipe.streams, readers, census(recipe.streams, readers))
 
 
 def named_builds(given: list[str]) -> dict[str, str]:

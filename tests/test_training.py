@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import json
 import math
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from build_fixtures import write_build
 from conftest import REPOSITORY
 from evaluation_fixtures import make_records
 from training_fixtures import MIXED, RECIPE, RECORDS
@@ -187,6 +189,31 @@ def test_a_run_whose_visits_held_no_question_leaves_no_model(tmp_path: Path) -> 
         train(config)
     assert not (tmp_path / "out" / "model").exists()
     assert not (tmp_path / "out" / "checkpoints").exists()
+
+
+def test_a_run_that_would_ask_nothing_does_not_remove_the_one_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    (out / "model").mkdir(parents=True)
+    (out / "run.json").touch()
+    build = write_build(tmp_path / "build", UNANNOTATED)
+    monkeypatch.syspath_prepend(REPOSITORY / "pipelines")
+    words = [
+        "pretrain.py",
+        "--shards",
+        str(build),
+        "--out",
+        str(out),
+        "--local",
+        "--overwrite",
+        "--recipe",
+        "tiny-pretrain",
+    ]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(UsageError, match="asks nothing: its 3 records have no instance masks"):
+        importlib.import_module("pretrain").main()
+    assert (out / "model").is_dir()
 
 
 def test_equal_seeds_give_equal_runs(tmp_path: Path) -> None:
