@@ -8,6 +8,7 @@ alone (:mod:`gapmodel.training.mixture` says which record is visited when).
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, cast
@@ -61,22 +62,61 @@ def build_of(stream: Stream, builds: Mapping[str, Records]) -> Records:
 
 
 def chosen_records(reader: Records, recipe: DataRecipe) -> list[int]:
-    """Indices of the records of the recipe's split and view.
+    """Indices of the records of the recipe's split and view whose quality is within its bounds.
 
     Raises:
         UsageError: there is none.
     """
-    if hasattr(reader, "select"):
-        found = list(reader.select(split=recipe.split, view=recipe.view))
-    else:
-        wanted = (recipe.split, recipe.view)
-        found = [i for i in range(len(reader)) if (reader[i].split, reader[i].view) == wanted]
+    bounds = quality_bounds(recipe)
+    found = _within(reader, recipe, bounds)
+    if not found and bounds and (all_of_them := len(_within(reader, recipe, {}))):
+        raise UsageError(
+            f"none of the {all_of_them} {recipe.view} records of split {recipe.split} has"
+            f" {' and '.join(_said(bounds))}",
+            cure="widen data.max_misalignment, max_residual, min_valid_depth or min_sharpness; `gapdata report` shows"
+            " what the build has; builds of earlier versions have not measured the first two",
+        )
     if not found:
         raise UsageError(
             f"the build has no {recipe.view} records of split {recipe.split}; it has {_contents(reader)}",
             cure="build them, or ask for others with data.split and data.view",
         )
     return found
+
+
+def quality_bounds(recipe: DataRecipe) -> dict[str, tuple[float, float]]:
+    """The lowest and the highest value that the recipe allows, by the name of the figure in the index."""
+    bounds = {
+        "neighbour_misalignment": (0.0, recipe.max_misalignment or math.inf),
+        "neighbour_residual": (0.0, recipe.max_residual or math.inf),
+        "valid_depth": (recipe.min_valid_depth, math.inf),
+        "sharpness": (recipe.min_sharpness, math.inf),
+    }
+    return {name: bound for name, bound in bounds.items() if bound != (0.0, math.inf)}
+
+
+def outside_quality(reader: Records, recipe: DataRecipe) -> int:
+    """How many records of the recipe's split and view the bounds on quality leave out."""
+    bounds = quality_bounds(recipe)
+    return len(_within(reader, recipe, {})) - len(_within(reader, recipe, bounds)) if bounds else 0
+
+
+def _within(reader: Records, recipe: DataRecipe, bounds: Mapping[str, tuple[float, float]]) -> list[int]:
+    if isinstance(reader, ShardReader):
+        return reader.select(split=recipe.split, view=recipe.view, quality=bounds)
+    wanted = (recipe.split, recipe.view)
+    found = [i for i in range(len(reader)) if (reader[i].split, reader[i].view) == wanted]
+    for name, (low, high) in bounds.items():
+        values = {index: reader[index].quality.get(name) for index in found}
+        found = [i for i, value in values.items() if value is not None and low <= float(np.mean(value)) <= high]
+    return found
+
+
+def _said(bounds: Mapping[str, tuple[float, float]]) -> list[str]:
+    return [
+        f"{name} of at most {high:g}" if high < math.inf else f"{name} of at least {low:g}"
+        for name, (low, high) in bounds.items()
+    ]
 
 
 def without_images(reader: Records, index: int) -> Record:
@@ -139,7 +179,8 @@ class StreamQuestions:
         data = self.stream.data
         chosen = chosen_records(self.reader, data)
         if isinstance(self.reader, ShardReader):
-            records = self.reader.order(seed=self.seed, split=data.split, view=data.view)
+            bounds = quality_bounds(data)
+            records = self.reader.order(seed=self.seed, split=data.split, view=data.view, quality=bounds)
         else:
             records = RecordOrder(
                 shards=tuple((index,) for index in chosen), seed=self.seed, shards_per_group=len(chosen)

@@ -228,6 +228,25 @@ def test_a_build_is_counted_like_the_records_it_holds_and_read_without_its_image
         assert 0 < lost["no frame shows enough of the object"] < here["described"].descriptions
 
 
+def test_records_outside_the_bounds_on_quality_are_left_out_counted_and_said(tmp_path: Path) -> None:
+    figures: list[dict[str, Any]] = [
+        {"neighbour_misalignment": value, "valid_depth": [0.5, 0.9]} for value in (0.01, 0.03)
+    ]
+    records = [replace(RECORDS[0], quality=figures[0]), replace(RECORDS[1], quality=figures[1]), RECORDS[2]]
+    reader = ShardReader(write_build(tmp_path / "build", records))
+    data = replace(RECIPE.data, visits=1, max_misalignment=0.02, min_valid_depth=0.6)
+    recipe = replace(RECIPE, data=data, mixture={})
+    for source in (reader, records):
+        _, mixture = make_streams(recipe, {"": source}, PROCESSOR)
+        assert len(mixture) == 1
+        (found,) = census(recipe.streams, {"": source}).values()
+        assert str(found).startswith("1 record; 2 more left out by the recipe's bounds on quality")
+        with pytest.raises(
+            UsageError, match="none of the 3 clip records of split train has neighbour_misalignment of at"
+        ):
+            make_streams(replace(recipe, data=replace(data, max_misalignment=0.005)), {"": source}, PROCESSOR)
+
+
 def test_the_ranks_count_together_what_one_alone_would() -> None:
     recipe = replace(RECIPE, data=replace(RECIPE.data, visits=1, min_visible_pixels=3000))
     alone = census(recipe.streams, {"": RECORDS})

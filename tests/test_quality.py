@@ -19,7 +19,7 @@ from gapdata.cli import main
 from gapdata.engine.recipe import Recipe, read_recipe
 from gapdata.frames.sharpness import sharpness
 from gapdata.geometry.consistency import Surface, compare_surfaces, sample_surface
-from gapdata.records.quality import guessed_overlap
+from gapdata.geometry.view_agreement import guessed_overlap
 from gapdata.shards.index import read_index
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.sens import SensReader, SensWriter
@@ -201,8 +201,8 @@ def test_a_badly_posed_view_is_quarantined_with_its_figure_and_the_others_are_bu
     assert set(lost) == {*(f"scene0000_00-clip-0000{first}" for first in (4, 5)), "scene0000_00-scene-0"}
     entry = lost["scene0000_00-clip-00004"]
     assert entry["frame"] == 6
-    assert "is badly posed: frames " in entry["problem"]
-    assert "quality.max_misalignment is 0.04 m" in entry["problem"]
+    assert "is badly posed: a frame must be moved by " in entry["problem"]
+    assert "quality.max_misalignment is 0.06 m" in entry["problem"]
     assert entry["path"].endswith("scene0000_00.sens")
     (row,) = [row for row in report["losses"] if row["what"] == "views"]
     assert (row["count"], row["scenes"]) == (3, 1)
@@ -218,7 +218,9 @@ def test_the_figures_are_in_the_record_and_in_the_index(tmp_path: Path) -> None:
         assert len(quality["valid_depth"]) == len(quality["sharpness"]) == len(record)
         assert quality["pairs"] > 0
         assert row["misalignment"] == pytest.approx(quality["misalignment"])
-        assert quality["misalignment"] < 0.04
+        assert quality["neighbour_misalignment"] <= quality["misalignment"] < 0.04
+        for name in ("neighbour_misalignment", "neighbour_residual", "neighbour_free_space", "overlap"):
+            assert row[name] == pytest.approx(quality[name])
         assert row["free_space"] == pytest.approx(quality["free_space"])
         assert row["reprojection_error"] == pytest.approx(quality["reprojection_error"])
         assert row["valid_depth"] == pytest.approx(np.mean(quality["valid_depth"]))

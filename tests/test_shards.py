@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import pickle
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from build_fixtures import write_build as fixtures_build
 from test_records import make_record
 
 from gapdata.errors import ShardError, UsageError
 from gapdata.records.schema import Prompt, Record
-from gapdata.shards.index import write_index
+from gapdata.shards.index import LATER_FIGURES, read_index, write_index
 from gapdata.shards.reader import ShardReader
 from gapdata.shards.writer import ShardWriter
 
@@ -55,6 +57,29 @@ def test_records_come_back_by_position_and_by_key(tmp_path: Path) -> None:
     assert [record.key for record in reader] == list(reader.keys)
     assert reader.select(split="val") == [4]
     assert reader.select(split="train", view="scene") == []
+
+
+def test_records_are_selected_by_their_quality(tmp_path: Path) -> None:
+    found = [replace(record, quality={"neighbour_misalignment": 0.01 * at}) for at, record in enumerate(records(4))]
+    fixtures_build(tmp_path / "build", [*found, records()[4]])
+    reader = ShardReader(tmp_path / "build")
+    good = {"neighbour_misalignment": (0.0, 0.015)}
+    assert reader.select(quality=good) == [0, 1]  # the last one was not measured
+    assert sorted(reader.order(seed=0, quality=good).positions(0, 2).tolist()) == [0, 1]
+    assert reader.select(quality={"neighbour_misalignment": (0.015, 0.025), "sharpness": (0.0, 9.0)}) == []
+    with pytest.raises(UsageError, match="has no quality figure 'blur'; it has valid_depth, sharpness, "):
+        reader.select(quality={"blur": (0.0, 1.0)})
+
+
+def test_the_index_of_an_earlier_version_reads_with_unknown_figures(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    write_build(tmp_path)
+    path = tmp_path / "index.parquet"
+    pq.write_table(pq.read_table(path).drop_columns(list(LATER_FIGURES)), path)
+    assert len(ShardReader(tmp_path)) == 5
+    assert read_index(tmp_path).column("neighbour_residual").null_count == 5
+    assert ShardReader(tmp_path).select(quality={"neighbour_residual": (0.0, 9.0)}) == []
 
 
 def test_the_recorded_digest_and_offsets_are_those_of_the_file(tmp_path: Path) -> None:

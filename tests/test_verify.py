@@ -167,8 +167,8 @@ def test_a_cut_tar_is_found_with_and_without_checksums(build: Path, cut: int) ->
         (edit_json(lambda f: f["objects"][0].update(rotation=[[1, 0, 0]] * 3)), "its box is not one"),
         (edit_json(lambda f: f["quality"].update(valid_depth=[0.5, 0.5])), "quality.valid_depth disagrees"),
         (
-            edit_json(lambda f: f["quality"].update(misalignment=0.2)),
-            "quality.misalignment is 0.2, beyond the recipe's",
+            edit_json(lambda f: f["quality"].update(neighbour_misalignment=0.2)),
+            "quality.neighbour_misalignment is 0.2, beyond the recipe's",
         ),
         (edit_png("00.depth.png", lambda d: d + np.uint16(50)), "pointmap.npy does not follow from depth"),
         (edit_png("00.depth.png", lambda d: d.astype(np.uint8)), "00.depth.png is no whole 16-bit grey PNG of 128x96"),

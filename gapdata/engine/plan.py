@@ -23,7 +23,7 @@ from gapdata.toml_fields import from_mapping
 
 ENGINE_VERSION = 9
 """Raised whenever the same sources and recipe would give other bytes than before. 9: every frame has a prompt mask, a
-lens is undone, and JPEG files keep no tags."""
+lens is undone, JPEG files keep no tags, and records have more quality figures, by which other views are refused."""
 PLAN_NAME = "plan.json"
 NAMED_DIFFERENCES = 4
 SHARD_NAME = re.compile(r"shard-\d{6,9}")

@@ -11,30 +11,50 @@ from gapdata.records.views import View
 from gapdata.sources.base import Scan
 
 BADLY_POSED = "badly posed"
+CURE = "compare poses, depth scale and intrinsics with the capture's own; or leave it out, or raise the threshold"
+FOUND = {
+    "unshared": "{value:.0%} of its frames share no surface with the next one, within a second; quality.max_unshared is"
+    " {limit:.0%}",
+    "neighbour_misalignment": "a frame must be moved by {value:.3f} m to agree with most of its neighbours,"
+    " quality.max_misalignment is {limit} m",
+    "neighbour_residual": "most neighbours of a frame see its surfaces {value:.1f} times as far away from them as noise"
+    " explains, quality.max_residual is {limit}",
+    "neighbour_free_space": "{value:.0%} of what a frame sees lies where most of its neighbours looked through,"
+    " quality.max_free_space is {limit:.0%}",
+    "distant_misalignment": "a frame must be moved by {value:.3f} m to agree with most frames further away,"
+    " quality.max_misalignment times quality.drift is {limit:g} m",
+    "distant_residual": "most frames further away see a frame's surfaces {value:.1f} times as far from them"
+    " as noise explains, quality.max_residual times quality.drift is {limit:g}",
+}
+"""What is wrong with a view, by the figure that says so; the first one is said."""
+
+
+def limits_by_figure(limits: QualityRecipe) -> dict[str, float]:
+    """The largest value that a view's figure may have, by its name in the record."""
+    return {
+        "unshared": limits.max_unshared,
+        "neighbour_misalignment": limits.max_misalignment,
+        "neighbour_residual": limits.max_residual,
+        "neighbour_free_space": limits.max_free_space,
+        "distant_misalignment": limits.max_misalignment * limits.drift,
+        "distant_residual": limits.max_residual * limits.drift,
+    }
 
 
 def refuse_bad_poses(scan: Scan, view: View, quality: Mapping[str, Any], limits: QualityRecipe) -> None:
     """Check the figures of :class:`gapdata.records.quality.QualityMeter` against the thresholds.
 
     Raises:
-        SourceError: the view is beyond one; the two frames and both figures are named.
+        SourceError: the view is beyond one; the frame, the figure and the threshold are named.
     """
-    misalignment, free_space = quality["misalignment"], quality["free_space"]
-    if misalignment is None:
-        return
-    first, second = (view.frame_ids[position] for position in quality["misaligned"])
-    if misalignment > limits.max_misalignment:
-        problem = (
-            f"is {BADLY_POSED}: frames {first} and {second} must be moved by {misalignment:.3f} m to agree where they"
-            f" see the same surface, quality.max_misalignment is {limits.max_misalignment} m"
-        )
-    elif free_space > limits.max_free_space:
-        problem = (
-            f"is {BADLY_POSED}: {free_space:.0%} of what a frame sees lies where another looked through,"
-            f" quality.max_free_space is {limits.max_free_space:.0%}"
-        )
-    else:
-        return
-    raise SourceError(
-        problem, path=scan.path, scene=scan.scene_id, frame=second, cure="leave it out, or raise the threshold"
-    )
+    for name, limit in limits_by_figure(limits).items():
+        value = quality[name]
+        if value is not None and not value <= limit:
+            outlier = quality["outlier"]
+            raise SourceError(
+                f"is {BADLY_POSED}: {FOUND[name].format(value=value, limit=limit)}",
+                path=scan.path,
+                scene=scan.scene_id,
+                frame=None if outlier is None else view.frame_ids[outlier],
+                cure=CURE,
+            )

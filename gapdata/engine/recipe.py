@@ -150,18 +150,27 @@ class PromptRecipe:
 class QualityRecipe:
     """``[quality]``: views whose frames do not agree with each other are quarantined as badly posed.
 
-    The figures of every view are in its record and in ``index.parquet``, so stricter choices can be made later.
+    A frame is judged by what most of its pairs say, a view by its worst frame. How many views of good scans and of bad
+    ones these thresholds keep is in the table below the recipes. The figures of every view are in its record and in
+    ``index.parquet``, so stricter choices can be made later (``data.max_misalignment`` of a training recipe).
     """
 
-    max_misalignment: float = 0.04
-    """Metres by which two frames of a view may have to be moved to agree where they see the same surface. Over 20
-    synthetic scans with sensor noise: at most 0.01 with true poses, 0.01 to 0.04 where every pose is off by 0.3 degrees
-    and 1 cm, at least 0.05 where it is off by 2 degrees and 5 cm."""
+    max_misalignment: float = 0.06
+    """Metres by which a frame may have to be moved to agree with most of its neighbours in time."""
+    max_residual: float = 2.0
+    """How many times further apart surfaces may lie than sensor noise and 5 mm of pose error explain, in the median of
+    a pair, and for most of a frame's neighbours in time. Wrong focal lengths and depth scales show here."""
     max_free_space: float = 0.25
-    """Share of what one frame sees that may lie where another frame looked through. At most 0.001 with true poses and
-    above 0.3 for gross errors; people who walk through a scan are the reason for the margin."""
-    min_overlap: float = 0.15
-    """Share of two frames that must show the same surface for the two to be compared."""
+    """Share of what one frame sees that may lie where most of its neighbours in time looked through. People who walk
+    through a scan are the reason for the margin."""
+    drift: float = 2.0
+    """How many times as much a frame may disagree with frames that are not its neighbours in time, because poses drift,
+    or that overlap by less than ``min_overlap``, but by half of it."""
+    max_unshared: float = 0.5
+    """Share of neighbouring frames, at most a second apart, that may have no surface in common, in a view and in a
+    whole scan; 1 allows any."""
+    min_overlap: float = 0.2
+    """Share of two frames that must show the same surface for the two to count as neighbours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,9 +267,17 @@ def check_ranges(recipe: Recipe, path: Location | None) -> None:
         "prompts.border must lie in 0..255 and prompts.spacing be at least 0": 0 <= recipe.prompts.border <= 255
         and recipe.prompts.spacing >= 0,
         "prompts.mark_native_width must be positive": recipe.prompts.mark_native_width > 0,
-        "quality.max_misalignment must be positive": recipe.quality.max_misalignment > 0,
-        "quality.max_free_space and quality.min_overlap must lie in 0..1": 0 <= recipe.quality.max_free_space <= 1
-        and 0 < recipe.quality.min_overlap <= 1,
+        "quality.max_misalignment and quality.max_residual must be positive, quality.drift at least 1": min(
+            recipe.quality.max_misalignment, recipe.quality.max_residual
+        )
+        > 0
+        and recipe.quality.drift >= 1,
+        "quality.max_free_space, quality.max_unshared and quality.min_overlap must lie in 0..1": min(
+            recipe.quality.max_free_space, recipe.quality.max_unshared
+        )
+        >= 0
+        and max(recipe.quality.max_free_space, recipe.quality.max_unshared, recipe.quality.min_overlap) <= 1
+        and recipe.quality.min_overlap > 0,
         "shards.scenes_per_shard must be at least 1": recipe.shards.scenes_per_shard >= 1,
         "one of clips.enabled, scene_views.enabled and annotations.conversations must be true": recipe.clips.enabled
         or recipe.scene_views.enabled

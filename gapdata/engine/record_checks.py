@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from gapdata.engine.quality import limits_by_figure
 from gapdata.engine.recipe import Recipe
 from gapdata.errors import ShardError
 from gapdata.geometry.camera import is_rigid, relative_poses, transform
@@ -137,10 +138,7 @@ def _check_quality(record: Record, depth: NDArray[np.float32], recipe: Recipe) -
         yield "quality.valid_depth does not name every frame"
     elif not np.allclose(np.array(valid, dtype=np.float64), measured, rtol=0, atol=SHARE_TOLERANCE):
         yield "quality.valid_depth disagrees with the stored depth"
-    for name, limit in (
-        ("misalignment", recipe.quality.max_misalignment),
-        ("free_space", recipe.quality.max_free_space),
-    ):
+    for name, limit in limits_by_figure(recipe.quality).items():
         value = record.quality.get(name)
         if value is not None and not value <= limit:
             yield f"quality.{name} is {value}, beyond the recipe's {limit}"

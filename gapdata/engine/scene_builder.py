@@ -18,6 +18,7 @@ from gapdata.engine.outcome import LanguageLedger, SceneOutcome, note
 from gapdata.engine.plan import ScenePlan
 from gapdata.engine.quality import refuse_bad_poses
 from gapdata.engine.recipe import Recipe
+from gapdata.engine.scan_quality import refuse_bad_scan
 from gapdata.engine.views import Sightings, around_view, plan_views
 from gapdata.errors import SourceChanged, SourceError, StoreError
 from gapdata.geometry.camera import transform
@@ -124,7 +125,9 @@ class SceneBuilder:
         """Every record of the scene, in the order of its plan; ``progress`` is told of finished view frames."""
         asked = self._conversations()
         around: dict[int, list[Expression]] = {}
-        for view in self._views():
+        views = self._views()
+        self._refuse_bad_scan(views)
+        for view in views:
             if view.key in asked:
                 expressions: Sequence[Expression | Conversation] = asked[view.key]
             else:
@@ -188,6 +191,12 @@ class SceneBuilder:
             evaluation=self._scene.split != "train",
             sightings=self._sightings,
         )
+
+    def _refuse_bad_scan(self, views: Iterable[View]) -> None:
+        usable = self._usable
+        needed = [frame for view in views for frame in view.frame_ids if 0 <= frame < len(usable) and usable[frame]]
+        quality, far = self._recipe.quality, self._recipe.frames.far
+        refuse_bad_scan(self._scan, self._preparer, self._meter, usable, needed, quality, far)
 
     def _build(self, view: View, expressions: Iterable[Expression | Conversation]) -> Record | None:
         """One record, or ``None`` after saying why there is none."""

@@ -1,16 +1,19 @@
 """Do two frames agree where they see the same surface? The measure of a view's poses, depth and calibration.
 
 Surface samples of one frame are projected into the other, and the point that the other frame's depth has there is
-compared with the plane through the sample (point-to-plane, Chen and Medioni 1992). Two figures come out:
+compared with the plane through the sample (point-to-plane, Chen and Medioni 1992). Three figures come out:
 
 * the **reprojection error**, the median of those distances in metres: robust and easy to read, but with a floor of
   sensor noise that grows with the square of the depth;
+* the **residual**, the median of those distances as a multiple of what the sensor's noise at that depth and 5 mm of
+  pose error explain: what is left of the error where the floor is taken off, so that near and far scenes compare;
 * the **misalignment**, the displacement in metres (RMS over the samples) of the small rigid motion that would bring
   the two frames together: one linearised, robust, noise-weighted least squares over all samples. Thousands of samples
-  average the noise away and the motion does not depend on how the surfaces happen to face, so it separates bad poses
-  from good ones far better: over 20 synthetic scans with sensor noise the worst pair of any view is 0.7 cm apart with
-  true poses and at least 5.4 cm where each frame is off by 2 degrees and 5 cm; the median distances are up to 1.2 cm
-  and down to 3.5 cm.
+  average the noise away and the motion does not depend on how the surfaces happen to face.
+
+They see different errors. A pair that is off by a rigid motion shows in the misalignment; wrong focal lengths or a
+wrong depth scale bend the surfaces, which no motion undoes, and show in the residual. How far each goes for good scans
+and for bad ones is measured by ``tests/benchmarks/test_pose_judgement.py``.
 
 A sample well *behind* the other frame's surface may be hidden there and is left out. A sample well *in front of* it
 lies in space that the other camera looked through, which only a wrong pose, wrong depth or something that moved
@@ -35,6 +38,8 @@ MAX_BEND = 0.1
 """Largest bend of inverse depth across a sample, as a share of it: planes have none, beyond it lies a step."""
 MIN_SAMPLES = 100
 """Visible samples below which two frames are not compared."""
+FULL = 0.25
+"""A frame with a smaller share of ``SAMPLES`` has too little depth to tell that it shares nothing with another."""
 NOISE = (0.0012, 0.0019, 0.4)
 """Axial noise of a structured light sensor, ``0.0012 + 0.0019 * (z - 0.4)**2`` metres (Nguyen, Izadi, Lovell 2012)."""
 POSE_NOISE = 0.005
@@ -60,7 +65,9 @@ class Agreement:
     """How two frames agree, both directions together."""
 
     overlap: float  # visible samples as a share of all samples of the two frames
+    shared: float | None  # as overlap, of samples that do not fall on missing depth; None where depth is scarce
     reprojection_error: float  # metres, median point-to-plane distance of the visible samples
+    residual: float  # the same, each distance as a multiple of what noise and good poses explain
     misalignment: float  # metres, RMS displacement that would bring the frames together
     free_space: float  # share of the visible samples that lie in the other camera's free space
 
@@ -102,12 +109,17 @@ def compare_surfaces(first: Surface, second: Surface, first_to_second: NDArray[n
     Returns:
         The agreement; its figures other than ``overlap`` are 0 where fewer than ``MIN_SAMPLES`` samples are visible.
     """
-    _, forward = _seen_from(first, second, first_to_second)
-    _, backward = _seen_from(second, first, np.asarray(np.linalg.inv(first_to_second), dtype=np.float64))
+    _, blind, forward = _seen_from(first, second, first_to_second)
+    _, blind_too, backward = _seen_from(second, first, np.asarray(np.linalg.inv(first_to_second), dtype=np.float64))
     visible = len(forward.residuals) + len(backward.residuals)
-    overlap = visible / max(first.points.shape[1] + second.points.shape[1], 1)
+    count = first.points.shape[1] + second.points.shape[1]
+    known = count - blind - blind_too
+    full = min(first.points.shape[1], second.points.shape[1]) >= FULL * SAMPLES and known >= MIN_SAMPLES
+    overlap, shared = visible / max(count, 1), visible / known if full else None
     if visible < MIN_SAMPLES:
-        return Agreement(overlap=overlap, reprojection_error=0.0, misalignment=0.0, free_space=0.0)
+        return Agreement(
+            overlap=overlap, shared=shared, reprojection_error=0.0, residual=0.0, misalignment=0.0, free_space=0.0
+        )
     # A motion of the first frame moves the partners of the second one's samples, hence the sign.
     rotation, translation = _single(first_to_second)
     samples = _Seen(
@@ -121,9 +133,12 @@ def compare_surfaces(first: Surface, second: Surface, first_to_second: NDArray[n
     near = samples
     if in_front and visible - in_front >= MIN_SAMPLES:
         near = samples.chosen(np.flatnonzero(~samples.in_front))
+    distances = np.abs(samples.residuals)
     return Agreement(
         overlap=overlap,
-        reprojection_error=_median(np.abs(samples.residuals)),
+        shared=shared,
+        reprojection_error=_median(distances),
+        residual=_median(distances * _inverse_noise(samples.depths)),
         misalignment=_misalignment(near),
         free_space=in_front / visible,
     )
@@ -142,7 +157,7 @@ def surface_distances(samples: Surface, other: Surface, to_other: NDArray[np.flo
         there, or hidden behind a nearer surface.
     """
     distances = np.full(samples.points.shape[1], np.nan, dtype=np.float32)
-    chosen, seen = _seen_from(samples, other, to_other)
+    chosen, _, seen = _seen_from(samples, other, to_other)
     distances[chosen] = np.abs(seen.residuals)
     return distances
 
@@ -158,7 +173,7 @@ def stretch_terms(samples: Surface, other: Surface, to_other: NDArray[np.float64
         Weighted sums over the visible samples of ``(n . d) * r`` and ``(n . d)**2``: d is the unit translation, n a
         sample's normal and r its distance to the other frame's surface. Their quotient is the length in metres to add.
     """
-    _, seen = _seen_from(samples, other, to_other)
+    _, _, seen = _seen_from(samples, other, to_other)
     if len(seen.residuals) < MIN_SAMPLES // 2:
         return 0.0, 0.0
     length = max(float(np.linalg.norm(to_other[:3, 3])), 1e-12)
@@ -190,8 +205,8 @@ class _Seen:
         )
 
 
-def _seen_from(samples: Surface, other: Surface, to_other: NDArray[np.float64]) -> tuple[NDArray[np.intp], _Seen]:
-    """Which samples the other frame sees, and what it makes of them."""
+def _seen_from(samples: Surface, other: Surface, to_other: NDArray[np.float64]) -> tuple[NDArray[np.intp], int, _Seen]:
+    """Which samples the other frame sees, how many fall where it has no depth, and what it makes of those it sees."""
     camera = other.camera
     rotation, translation = _single(to_other)
     points = rotation @ samples.points + translation
@@ -203,6 +218,7 @@ def _seen_from(samples: Surface, other: Surface, to_other: NDArray[np.float64]) 
     u, v = u[chosen], v[chosen]
     depth = other.depth[v.astype(np.intp), u.astype(np.intp)].astype(np.float32) / np.float32(1000)
     z = points[2][chosen]
+    blind = len(depth) - int(np.count_nonzero(depth))
     visible = np.flatnonzero((depth > 0) & (depth - z > np.float32(-OCCLUSION_RATIO) * z))
     u, v, depth, chosen = u[visible], v[visible], depth[visible], chosen[visible]
     points = points.take(chosen, axis=1)
@@ -217,13 +233,12 @@ def _seen_from(samples: Surface, other: Surface, to_other: NDArray[np.float64]) 
         depths=points[2],
         in_front=gap > np.float32(OCCLUSION_RATIO) * points[2],
     )
-    return chosen, seen
+    return chosen, blind, seen
 
 
 def _misalignment(samples: _Seen) -> float:
     """RMS displacement by the motion (w, t) that minimises the weighted squares of ``n . (w x p + t) - residual``."""
-    constant, quadratic, nearest = NOISE
-    inverse_noise = 1 / (constant + POSE_NOISE + quadratic * (samples.depths - nearest) ** 2)
+    inverse_noise = _inverse_noise(samples.depths)
     centred = samples.points - samples.points.mean(axis=1, keepdims=True)
     # Six rows of the Jacobian and the residuals below them: one product gives both sides of the normal equations.
     system = np.concatenate([_cross(centred, samples.normals), samples.normals, samples.residuals[None]])  # (7, n)
@@ -241,6 +256,13 @@ def _misalignment(samples: _Seen) -> float:
     # The mean of |w x c + t|^2 over points c whose mean is zero.
     turn, shift = motion[:3], motion[3:]
     return float(np.sqrt(max(spread * (turn @ turn) - turn @ scatter @ turn, 0.0) + shift @ shift))
+
+
+def _inverse_noise(depths: NDArray[np.float32]) -> NDArray[np.float32]:
+    """1 / metres that sensor and good poses may be off at some depths in metres."""
+    constant, quadratic, nearest = NOISE
+    noise = constant + POSE_NOISE + quadratic * (depths - np.float32(nearest)) ** 2
+    return np.asarray(1 / noise, dtype=np.float32)
 
 
 def _columns(planes: NDArray[np.float32], chosen: NDArray[np.intp]) -> NDArray[np.float32]:

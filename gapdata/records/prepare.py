@@ -109,8 +109,16 @@ class FramePreparer:
         Raises:
             SourceError: the frame is damaged.
         """
-        depth = self._recent[frame].depth if frame in self._recent else self._registered_depth(frame)
+        depth = self.depth(frame)
         return bool(np.count_nonzero(depth) >= max(1, self._settings.min_valid_depth * depth.size))
+
+    def depth(self, frame: int) -> NDArray[np.uint16]:
+        """The frame's registered depth at training size, (H, W) uint16 millimetres, 0 invalid.
+
+        Raises:
+            SourceError: the frame is damaged.
+        """
+        return self._recent[frame].depth if frame in self._recent else self._registered_depth(frame)
 
     def prepare(self, frame: int) -> PreparedFrame:
         """The frame at training size.

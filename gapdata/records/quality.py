@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,13 +11,20 @@ from numpy.typing import NDArray
 
 from gapdata.geometry.camera import Intrinsics
 from gapdata.geometry.consistency import Agreement, Surface, compare_surfaces, sample_surface
+from gapdata.geometry.view_agreement import (
+    BARELY,
+    Consensus,
+    Pair,
+    choose_pairs,
+    distant_consensus,
+    neighbour_consensus,
+    shares_nothing,
+)
 from gapdata.records.prepare import PreparedFrame
 
 METRE_DIGITS, SHARE_DIGITS = 5, 4
-COARSE_SAMPLES = 64
-"""Samples of a frame by which overlap is guessed before two frames are compared."""
-PAIRS_PER_FRAME = 2
-"""Pairs that are compared beyond neighbouring frames, per frame of the view."""
+SECOND = 30
+"""Raw frames within which two frames must share some surface: a second at 30 Hz."""
 
 
 class QualityMeter:
@@ -44,19 +50,35 @@ class QualityMeter:
     def measure(self, frames: Sequence[PreparedFrame]) -> dict[str, Any]:
         """The figures of one view, as the record stores them.
 
-        ``valid_depth`` and ``sharpness``: per frame. ``pairs``: how many pairs of frames were compared. Over these
-        pairs: ``reprojection_error`` (metres) and ``free_space`` of the worst one, ``misalignment`` (metres) of the
-        worst one and ``misaligned`` which that is (positions in the view); ``None`` where no pair overlaps enough. See
-        :mod:`gapdata.geometry.consistency`.
+        Per frame: ``valid_depth`` and ``sharpness``. ``pairs``: how many pairs of frames overlap enough to be judged.
+
+        Of the worst of these pairs: ``reprojection_error`` (metres), ``free_space``, ``misalignment`` (metres), and
+        ``misaligned``, which pair that is (positions in the view).
+
+        Of the frame that disagrees most with most of its neighbours in time: ``neighbour_misalignment`` (metres),
+        ``neighbour_residual``, ``neighbour_free_space``, and ``outlier``, which frame that is. Of the frame that
+        disagrees most with most of the others, further away in time or barely overlapping: ``distant_misalignment``
+        (metres) and ``distant_residual``. See
+        :mod:`gapdata.geometry.consistency` and :mod:`gapdata.geometry.view_agreement`.
+
+        ``overlap``: the median over adjacent frames, in the order of time, of the share of what they see that both see.
+        ``unshared``: of two or more adjacent frames within a second, the share that has no surface in common.
+
+        ``None`` stands where there was nothing to measure.
         """
         ids = [frame.frame_id for frame in frames]
-        surfaces = [self._surface(frame) for frame in frames]
-        found: dict[tuple[int, int], Agreement] = {}
-        for pair in self._pairs(ids, surfaces):
-            agreement = self._compare(ids, surfaces, pair)
-            if agreement.overlap >= self._min_overlap:
-                found[pair] = agreement
+        surfaces = [self.surface(frame.frame_id, frame.depth) for frame in frames]
+        ranks = np.argsort(np.argsort(ids, kind="stable")).tolist()
+        compared = {
+            pair: self.compare(ids[pair[0]], ids[pair[1]], surfaces[pair[0]], surfaces[pair[1]])
+            for pair in choose_pairs(surfaces, self._camera_to_world[ids], ranks, self._min_overlap)
+        }
+        found = {pair: item for pair, item in compared.items() if item.overlap >= self._min_overlap}
         worst = max(found, key=lambda pair: found[pair].misalignment, default=None)
+        least = BARELY * self._min_overlap
+        barely = {pair: item for pair, item in compared.items() if least <= item.overlap < self._min_overlap}
+        near, distant = neighbour_consensus(found, ranks), distant_consensus(found, barely, ranks)
+        adjacent = {pair: item for pair, item in compared.items() if abs(ranks[pair[0]] - ranks[pair[1]]) == 1}
         return {
             "valid_depth": [round(frame.valid_depth, SHARE_DIGITS) for frame in frames],
             "sharpness": [round(frame.sharpness, SHARE_DIGITS) for frame in frames],
@@ -65,57 +87,51 @@ class QualityMeter:
             "misalignment": _largest(found, "misalignment", METRE_DIGITS),
             "misaligned": None if worst is None else list(worst),
             "free_space": _largest(found, "free_space", SHARE_DIGITS),
+            "neighbour_misalignment": near and round(near.misalignment, METRE_DIGITS),
+            "neighbour_residual": near and round(near.residual, SHARE_DIGITS),
+            "neighbour_free_space": near and round(near.free_space, SHARE_DIGITS),
+            "outlier": _frame(near or distant),
+            "distant_misalignment": distant and round(distant.misalignment, METRE_DIGITS),
+            "distant_residual": distant and round(distant.residual, SHARE_DIGITS),
+            "overlap": _overlap(adjacent),
+            "unshared": _unshared({pair: item for pair, item in adjacent.items() if _within_a_second(ids, pair)}),
         }
 
-    def _surface(self, frame: PreparedFrame) -> Surface:
-        surface = self._surfaces.get(frame.frame_id)
+    def surface(self, frame: int, depth: NDArray[np.uint16]) -> Surface:
+        """The samples of a frame, from its depth at the stored size: (H, W) uint16 millimetres."""
+        surface = self._surfaces.get(frame)
         if surface is None:
-            surface = self._surfaces[frame.frame_id] = sample_surface(frame.depth, self._camera)
+            surface = self._surfaces[frame] = sample_surface(depth, self._camera)
             if len(self._surfaces) > self._capacity:
                 self._surfaces.popitem(last=False)
         return surface
 
-    def _compare(self, ids: Sequence[int], surfaces: Sequence[Surface], pair: tuple[int, int]) -> Agreement:
-        first, second = pair
-        key = (ids[first], ids[second])
-        if key not in self._agreements:
+    def compare(self, first: int, second: int, one: Surface, other: Surface) -> Agreement:
+        """How two frames agree under the scan's poses; ``one`` and ``other`` are what they show."""
+        if (first, second) not in self._agreements:
             poses = self._camera_to_world
-            first_to_second = np.linalg.inv(poses[key[1]]) @ poses[key[0]]
-            self._agreements[key] = compare_surfaces(surfaces[first], surfaces[second], first_to_second)
-        return self._agreements[key]
-
-    def _pairs(self, ids: Sequence[int], surfaces: Sequence[Surface]) -> list[tuple[int, int]]:
-        """All pairs of a clip; of a long view the neighbours and, evenly spread, some of the others that overlap."""
-        pairs = list(itertools.combinations(range(len(ids)), 2))
-        budget = (1 + PAIRS_PER_FRAME) * len(ids)
-        if len(pairs) <= budget:
-            return pairs
-        neighbours = [pair for pair in pairs if pair[1] - pair[0] == 1]
-        overlap = guessed_overlap(surfaces, self._camera_to_world[list(ids)])
-        others = [pair for pair in pairs if pair[1] - pair[0] > 1 and overlap[pair] >= self._min_overlap]
-        if len(others) > budget - len(neighbours):
-            kept = np.linspace(0, len(others) - 1, budget - len(neighbours)).round().astype(int)
-            others = [others[index] for index in kept]
-        return neighbours + others
+            first_to_second = np.linalg.inv(poses[second]) @ poses[first]
+            self._agreements[first, second] = compare_surfaces(one, other, first_to_second)
+        return self._agreements[first, second]
 
 
-def guessed_overlap(surfaces: Sequence[Surface], camera_to_world: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(F, F) share of a few samples of either frame that fall into the other's image, occlusion left aside."""
-    count = len(surfaces)
-    inside = np.zeros((count, count))
-    world_to_camera = np.linalg.inv(camera_to_world)
-    for index, surface in enumerate(surfaces):
-        points = surface.points[:, :: max(1, surface.points.shape[1] // COARSE_SAMPLES)].T.astype(np.float64)
-        if not len(points):
-            continue
-        camera = surface.camera
-        to_others = world_to_camera @ camera_to_world[index]
-        local = np.einsum("fij,pj->fpi", to_others[:, :3, :3], points) + to_others[:, None, :3, 3]
-        pixels = camera.project(local)
-        with np.errstate(invalid="ignore"):
-            seen = (pixels >= -0.5).all(-1) & (pixels < [camera.width - 0.5, camera.height - 0.5]).all(-1)
-        inside[index] = seen.mean(axis=1)
-    return (inside + inside.T) / 2
+def _frame(consensus: Consensus | None) -> int | None:
+    return None if consensus is None else consensus.frame
+
+
+def _within_a_second(ids: Sequence[int], pair: Pair) -> bool:
+    return abs(ids[pair[0]] - ids[pair[1]]) <= SECOND
+
+
+def _overlap(adjacent: Mapping[Pair, Agreement]) -> float | None:
+    if not adjacent:
+        return None
+    return round(float(np.median([item.overlap for item in adjacent.values()])), SHARE_DIGITS)
+
+
+def _unshared(adjacent: Mapping[Pair, Agreement]) -> float | None:
+    known = [found for found in map(shares_nothing, adjacent.values()) if found is not None]
+    return round(sum(known) / len(known), SHARE_DIGITS) if len(known) > 1 else None
 
 
 def _largest(found: Mapping[tuple[int, int], Agreement], name: str, digits: int) -> float | None:

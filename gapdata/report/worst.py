@@ -85,7 +85,8 @@ def _worst_view(
         else:
             wanted = [(low, "jpg", "least sharp: frame {}"), (high, "jpg", "sharpest: frame {}")]
     else:
-        wanted = [(frame, "jpg", "disagrees: frame {}") for frame in _pair(record)]
+        pair = _outlier(record) if figure.name.startswith("neighbour_") else _pair(record)
+        wanted = [(frame, "jpg", "disagrees: frame {}") for frame in pair]
     shown = []
     for frame, suffix, text in wanted:
         place = (position, frame, suffix)
@@ -101,6 +102,16 @@ def _frame_values(record: Record, figure: Figure) -> list[float]:
     if not isinstance(values, list) or len(values) != len(record):
         return []
     return [float(value) for value in values] if all(isinstance(value, (int, float)) for value in values) else []
+
+
+def _outlier(record: Record) -> list[int]:
+    """The frame that disagrees most with its neighbours, as the record says, and one of these neighbours."""
+    frame = record.quality.get("outlier")
+    if isinstance(frame, int) and 0 <= frame < len(record) and len(record) > 1:
+        order = sorted(range(len(record)), key=lambda at: record.frame_ids[at])
+        place = order.index(frame)
+        return [frame, order[place - 1] if place else order[1]]
+    return _pair(record)
 
 
 def _pair(record: Record) -> list[int]:

@@ -9,6 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gapdata.atomic import write_atomically
 from gapdata.errors import ShardError, UsageError
 from gapdata.json_shape import misfit
@@ -39,6 +42,19 @@ COMMIT: dict[str, Any] = {
 """The shape of a commit record, as far as shards go; what a scene's outcome holds is the engine's."""
 
 INDEX_NAME = "index.parquet"
+FRAME_FIGURES = ("valid_depth", "sharpness")
+"""Quality figures of frames; the index holds their mean over a view."""
+PAIR_FIGURES = ("reprojection_error", "misalignment", "free_space")
+LATER_FIGURES = (
+    "neighbour_misalignment",
+    "neighbour_residual",
+    "neighbour_free_space",
+    "distant_misalignment",
+    "distant_residual",
+    "overlap",
+)
+"""Quality figures that builds of earlier versions do not have: they read as unknown there."""
+FIGURES = (*FRAME_FIGURES, *PAIR_FIGURES, *LATER_FIGURES)
 BLOCK_SIZE = 1 << 20
 """Bytes of JSON that are parsed at once; a row must fit."""
 
@@ -109,6 +125,9 @@ def read_index(build: Location) -> Any:
         table = file.read()
         # Arrow believes what the file says about texts and dictionaries until it is asked to look.
         table.validate(full=True)
+        for name in LATER_FIGURES:
+            if name not in table.column_names:
+                table = table.append_column(_schema().field(name), _unknown(table.num_rows))
         return table
 
 
@@ -127,6 +146,23 @@ def index_batches(build: Location, columns: Sequence[str], coded: Sequence[str])
     """
     with _parquet(build, list(coded)) as file:
         yield from file.iter_batches(BATCH_ROWS, columns=list(columns), use_threads=False)
+
+
+def figure_values(build: Location, name: str) -> NDArray[np.float32]:
+    """A quality figure of every record, (records,), NaN where it was not measured.
+
+    Raises:
+        UsageError: the directory holds no finished build, or its index has no such figure.
+        ShardError: the index is damaged.
+    """
+    if name not in FIGURES:
+        raise UsageError(f"has no quality figure {name!r}", path=build, cure=f"it has {', '.join(FIGURES)}")
+    with _parquet(build, []) as file:
+        if name not in file.schema_arrow.names:
+            return np.full(file.metadata.num_rows, np.nan, dtype=np.float32)
+        column = file.read(columns=[name], use_threads=False).column(name)
+        column.validate(full=True)
+        return np.asarray(column.to_numpy(), dtype=np.float32)
 
 
 @contextmanager
@@ -166,14 +202,22 @@ def _check_size(metadata: Any, path: Location) -> None:
 
 def _check_columns(found: Any, path: Location) -> None:
     wanted = _schema()
-    missing = set(wanted.names) - set(found.names)
+    missing = set(wanted.names) - set(found.names) - set(LATER_FIGURES)
     if missing:
         raise ShardError(f"lacks the columns {', '.join(sorted(missing))}", path=path, cure="run build-shards again")
     for field in wanted:
+        if field.name not in found.names:
+            continue
         kind = found.field(field.name).type
         if kind != field.type:
             problem = f"has {kind} in the column {field.name}, expected {field.type}"
             raise ShardError(problem, path=path, cure="run build-shards again")
+
+
+def _unknown(count: int) -> Any:
+    import pyarrow as pa
+
+    return pa.nulls(count, pa.float32())
 
 
 def _schema() -> Any:
@@ -190,11 +234,7 @@ def _schema() -> Any:
             ("frame_ids", pa.list_(pa.int32())),
             ("prompts", pa.int32()),
             ("objects", pa.int32()),
-            ("valid_depth", pa.float32()),
-            ("sharpness", pa.float32()),
-            ("reprojection_error", pa.float32()),
-            ("misalignment", pa.float32()),
-            ("free_space", pa.float32()),
+            *((name, pa.float32()) for name in FIGURES),
             ("members", pa.list_(place)),
         ]
     )
@@ -205,8 +245,8 @@ def _row(shard: str, record: dict[str, Any]) -> dict[str, Any]:
     return {
         **{name: record[name] for name in ("key", "scene_id", "split", "view", "frame_ids", "prompts", "objects")},
         "shard": shard,
-        **{name: _mean(quality.get(name)) for name in ("valid_depth", "sharpness")},
-        **{name: quality.get(name) for name in ("reprojection_error", "misalignment", "free_space")},
+        **{name: _mean(quality.get(name)) for name in FRAME_FIGURES},
+        **{name: quality.get(name) for name in (*PAIR_FIGURES, *LATER_FIGURES)},
         "members": [{"name": name, "offset": at, "size": size} for name, (at, size) in record["members"].items()],
     }
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +13,15 @@ from numpy.typing import NDArray
 from gapdata.errors import ShardError, UsageError
 from gapdata.object_store import ObjectPath
 from gapdata.records.schema import Record, record_from_json
+from gapdata.shards.index import figure_values
 from gapdata.shards.order import RecordOrder, order_of
 from gapdata.shards.places import BLOCK, RecordPlaces
 from gapdata.storage import Location, RangedFile, location, open_ranged
 
 MAX_OPEN_SHARDS = 64
+Bounds = Mapping[str, tuple[float, float]]
+"""The lowest and the highest value of quality figures, by their names."""
+UNBOUND: Bounds = MappingProxyType({})
 
 
 class ShardReader:
@@ -31,6 +36,7 @@ class ShardReader:
         self.build = location(build)
         self._places = RecordPlaces(self.build)
         self._files: dict[str, RangedFile] = {}
+        self._figures: dict[str, NDArray[np.float32]] = {}
 
     def __reduce__(self) -> tuple[type[ShardReader], tuple[Location]]:
         return ShardReader, (self.build,)
@@ -55,26 +61,51 @@ class ShardReader:
     def __iter__(self) -> Iterator[Record]:
         return (self[index] for index in range(len(self)))
 
-    def select(self, *, split: str | None = None, view: str | None = None) -> list[int]:
-        """Positions of the records of a split (``train``, ``val``, ...) and of a kind of view (``clip``, ``scene``,
-        ...).
+    def select(self, *, split: str | None = None, view: str | None = None, quality: Bounds = UNBOUND) -> list[int]:
+        """Positions of the records of a split (``train``, ``val``, ...), of a kind of view (``clip``, ``scene``, ...),
+        and with quality figures between a lowest and a highest value: ``{"neighbour_misalignment": (0, 0.02)}``. A
+        record whose figure was not measured is left out.
 
         Raises:
-            UsageError: no build has such a split or view.
+            UsageError: no build has such a split or view, or no index such a figure
+                (:data:`gapdata.shards.index.FIGURES`).
         """
-        return self._places.selected(split=split, view=view).tolist()
+        return self._chosen(split, view, quality).tolist()
+
+    def _chosen(self, split: str | None, view: str | None, quality: Bounds) -> NDArray[np.int64]:
+        chosen = self._places.selected(split=split, view=view)
+        for name, (low, high) in quality.items():
+            values = self.figure(name)[chosen]
+            chosen = chosen[(values >= low) & (values <= high)]
+        return chosen
+
+    def figure(self, name: str) -> NDArray[np.float32]:
+        """A quality figure of each record, (records,), as the index tells; NaN where it was not measured.
+
+        Raises:
+            UsageError: the index has no such figure.
+        """
+        if name not in self._figures:
+            self._figures[name] = figure_values(self.build, name)
+        return self._figures[name]
 
     def counts(self, name: str) -> NDArray[np.int32]:
         """How many ``prompts`` or ``objects`` each record has, (records,), as the index tells."""
         return self._places.counts[name]
 
     def order(
-        self, *, seed: int, split: str | None = None, view: str | None = None, shards_per_group: int = 8
+        self,
+        *,
+        seed: int,
+        split: str | None = None,
+        view: str | None = None,
+        quality: Bounds = UNBOUND,
+        shards_per_group: int = 8,
     ) -> RecordOrder:
-        """The order in which training visits the records of a split and view: see :mod:`gapdata.shards.order`."""
+        """The order in which training visits the records that :meth:`select` gives: see :mod:`gapdata.shards.order`."""
         places = self._places
         by_name = np.argsort(np.argsort(np.array(places.shard_names, dtype=object)))
-        chosen = places.selected(split=split, view=view)
+        chosen = self._chosen(split, view, quality)
         return order_of(chosen, by_name[places.shard], seed=seed, shards_per_group=shards_per_group)
 
     def record(self, key: str) -> Record:

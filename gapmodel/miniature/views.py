@@ -17,6 +17,7 @@ from gapdata.records.schema import Record
 from gapdata.seeding import generator_for
 from gapdata.shards.reader import ShardReader
 from gapdata.tasks.labels import object_label
+from gapmodel.data import quality_bounds
 from gapmodel.evaluation.asking import spread
 from gapmodel.processing import ProcessorConfig
 from gapmodel.training.augment import View, decode, mirror, subview
@@ -64,7 +65,7 @@ class TrainingViews(Dataset[tuple[int, View]]):
         self.reader = reader
         self.data = data
         self.seed = seed
-        self.order = reader.order(seed=seed, split="train", view=data.view)
+        self.order = reader.order(seed=seed, split="train", view=data.view, quality=quality_bounds(data))
 
     def __getitem__(self, number: int) -> tuple[int, View]:
         (index,) = self.order.positions(number, 1).tolist()
@@ -77,7 +78,7 @@ class TrainingViews(Dataset[tuple[int, View]]):
 
 def fixed_views(reader: ShardReader, data: DataRecipe, split: str, count: int) -> list[View]:
     """``count`` views of a split as they are, evenly spaced."""
-    chosen = spread(reader.select(split=split, view=data.view), count)
+    chosen = spread(reader.select(split=split, view=data.view, quality=quality_bounds(data)), count)
     views = [decode(reader[index], geometry=True) for index in chosen]
     return [subview(view, range(data.frames or len(view.record))) for view in views]
 

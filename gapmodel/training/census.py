@@ -13,7 +13,15 @@ from gapdata.records.expressions import conversations, descriptions
 from gapdata.records.schema import Record
 from gapdata.shards.reader import ShardReader
 from gapdata.tasks.questions import left_out
-from gapmodel.data import Records, StreamQuestions, build_of, chosen_records, question_options, without_images
+from gapmodel.data import (
+    Records,
+    StreamQuestions,
+    build_of,
+    chosen_records,
+    outside_quality,
+    question_options,
+    without_images,
+)
 from gapmodel.field_of_view import PAPER_WIDTH, paper_height
 from gapmodel.training.distributed import Ranks
 from gapmodel.training.recipe import VARIED, Stream, samples_prompts
@@ -49,10 +57,13 @@ class StreamCensus:
     empty: int  # records without what the stream asks about: a prompt, an object, a conversation
     descriptions: int  # of tasks that ask about descriptions
     left_out: Mapping[str, int]  # descriptions by the reason why they are not asked about
+    outside: int = 0  # further records that the recipe's bounds on quality leave out
 
     def __str__(self) -> str:
         """One line for whoever starts the run."""
         parts = [counted(self.records, "record")]
+        if self.outside:
+            parts.append(f"{self.outside:,} more left out by the recipe's bounds on quality")
         if self.empty:
             parts.append(f"{self.empty:,} of them with nothing to ask about")
         if self.left_out:
@@ -104,7 +115,13 @@ def _census(stream: Stream, reader: Records, ranks: Ranks) -> StreamCensus:
                 told += len(descriptions(record))
                 lost.update(left_out(record, data.task, question_options(data)))
         told, empty, lost = _together(told, empty, lost, ranks)
-    return StreamCensus(records=len(chosen), empty=empty, descriptions=told, left_out=dict(sorted(lost.items())))
+    return StreamCensus(
+        records=len(chosen),
+        empty=empty,
+        descriptions=told,
+        left_out=dict(sorted(lost.items())),
+        outside=outside_quality(reader, data),
+    )
 
 
 def sights(streams: Sequence[StreamQuestions]) -> list[str]:

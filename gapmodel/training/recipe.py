@@ -95,6 +95,17 @@ class DataRecipe:
     """Detection asks for objects that show at least so many pixels in one frame."""
     max_objects: int = 0
     """Detection asks for at most so many objects, the most visible ones; 0 for all."""
+    max_misalignment: float = 0.0
+    """Only records whose frames must be moved by at most so many metres to agree with most of their neighbours
+    (``neighbour_misalignment`` of the index); 0 takes all. Records that were not measured are left out, as with the
+    next three."""
+    max_residual: float = 0.0
+    """Only records whose neighbouring frames disagree by at most so many times what sensor noise explains
+    (``neighbour_residual``); 0 takes all."""
+    min_valid_depth: float = 0.0
+    """Only records with at least this share of pixels with depth."""
+    min_sharpness: float = 0.0
+    """Only records whose frames are at least this sharp on average."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,6 +292,9 @@ def _check_data(data: DataRecipe, where: str, path: Path | None) -> None:
         ),
         f"{where}.min_visible_pixels must be at least 1": data.min_visible_pixels >= 1,
         f"{where}.frames and .max_objects must not be negative": min(data.frames, data.max_objects) >= 0,
+        f"{where}.max_misalignment, .max_residual, .min_valid_depth and .min_sharpness must not be negative": (
+            min(data.max_misalignment, data.max_residual, data.min_valid_depth, data.min_sharpness) >= 0
+        ),
     }
     refuse_broken_rules(checks, path)
 

@@ -147,7 +147,7 @@ def unavoidable(dataset: Path, out: Path) -> float:
     for scene in sorted((dataset / "scans").iterdir()):
         with ScanNetScan(scene) as scan, open(out / scene.name, "wb") as file:
             preparer = FramePreparer(scan, FRAME_SETTINGS, None)
-            meter = QualityMeter(preparer.camera, scan.camera_to_world, 0.15)
+            meter = QualityMeter(preparer.camera, scan.camera_to_world, 0.2)
             for first in range(0, FRAMES, 3 * STEP):
                 frames = [preparer.prepare(frame) for frame in range(first, first + 3 * STEP, STEP)]
                 meter.measure(frames)

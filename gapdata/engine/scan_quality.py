@@ -1,0 +1,157 @@
+"""Which whole scans are too badly posed to build from: a few neighbouring frames decide, before any view is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.engine.quality import BADLY_POSED, CURE
+from gapdata.engine.recipe import QualityRecipe
+from gapdata.errors import SourceError
+from gapdata.geometry.consistency import Agreement
+from gapdata.geometry.view_agreement import BARELY, shares_nothing
+from gapdata.records.prepare import FramePreparer
+from gapdata.records.quality import SECOND, QualityMeter
+from gapdata.sources.base import Scan
+
+PROBED_PAIRS = 8
+"""Pairs of neighbouring frames by which a scan is judged."""
+MOST = 0.75
+"""Share of these pairs that must disagree for the whole scan to be refused: fewer may be a bad stretch, and views judge
+that."""
+FAR_APART = "translations in millimetres or centimetres?"
+OTHER_AXES = "poses from world to camera, or other axes?"
+SCAN_CURE = "give translations in metres, from camera to world, with x right, y down and z forward"
+
+
+def refuse_bad_scan(
+    scan: Scan,
+    preparer: FramePreparer,
+    meter: QualityMeter,
+    usable: NDArray[np.bool_],
+    preferred: Sequence[int],
+    recipe: QualityRecipe,
+    far: float,
+) -> None:
+    """Judge a scan by a few pairs of frames at most a second apart, before any of its views is built.
+
+    Frames that are further apart than that are judged only where their cameras are so far from each other that they
+    cannot see the same surface. Frames that cannot be read are left to the views that need them.
+
+    Args:
+        scan: the scan.
+        preparer, meter: of the scan.
+        usable: (N,) frames that may enter a view.
+        preferred: frames that views need anyway.
+        recipe: the thresholds.
+        far: metres beyond which depth counts as invalid.
+
+    Raises:
+        SourceError: most of the pairs share no surface, or nearly all disagree.
+    """
+    probe = _Probe(scan=scan, preparer=preparer, meter=meter, usable=np.flatnonzero(usable), limits=recipe, far=far)
+    pairs = neighbour_pairs(probe.usable, preferred, PROBED_PAIRS)
+    verdicts = {pair: verdict for pair in pairs if (verdict := probe.verdict(pair)) is not None}
+    alone = [pair for pair, verdict in verdicts.items() if verdict == "unshared"]
+    bad = [pair for pair, verdict in verdicts.items() if verdict != "agrees"]
+    if alone and len(alone) > recipe.max_unshared * len(verdicts):
+        first, second = alone[len(alone) // 2]
+        apart = float(np.median([probe.distance(pair) for pair in alone]))
+        cause = FAR_APART if apart > far / 2 else OTHER_AXES
+        raise SourceError(
+            f"is {BADLY_POSED}: {len(alone)} of {len(verdicts)} pairs of neighbouring frames share no surface, their"
+            f" cameras are {apart:.4g} m apart ({cause}); quality.max_unshared is {recipe.max_unshared:.0%}",
+            path=scan.path,
+            scene=scan.scene_id,
+            frame=second,
+            cure=SCAN_CURE,
+        )
+    if len(verdicts) >= PROBED_PAIRS // 2 and len(bad) > MOST * len(verdicts):
+        first, second = bad[len(bad) // 2]
+        raise SourceError(
+            f"is {BADLY_POSED}: {len(bad)} of {len(verdicts)} pairs of neighbouring frames disagree about the surfaces"
+            f" that both see, among them frames {first} and {second}",
+            path=scan.path,
+            scene=scan.scene_id,
+            frame=second,
+            cure=CURE,
+        )
+
+
+def neighbour_pairs(usable: NDArray[np.intp], preferred: Sequence[int], count: int) -> list[tuple[int, int]]:
+    """Pairs of frames spread evenly over a scan: a preferred frame with the last preferred one within a second of it,
+    or else with the last usable one, or else with the next usable one, however far.
+
+    Args:
+        usable: frames with a pose, ascending.
+        preferred: some of them, in any order.
+        count: how many pairs are wanted; a short scan gives fewer.
+    """
+    wanted = np.unique(np.array(preferred, dtype=np.intp))
+    starts = wanted[wanted < usable[-1]] if len(wanted) else usable[:-1]
+    if not len(starts):
+        return []
+    pairs = []
+    for start in starts[np.unique(np.linspace(0, len(starts) - 1, count).round().astype(int))]:
+        partner = _last_within(wanted, start)
+        if partner is None:
+            partner = _last_within(usable, start)
+        if partner is None:
+            partner = usable[np.searchsorted(usable, start, side="right")]
+        pairs.append((int(start), int(partner)))
+    return pairs
+
+
+def _last_within(frames: NDArray[np.intp], start: np.intp) -> np.intp | None:
+    at = int(np.searchsorted(frames, start + SECOND, side="right")) - 1
+    return frames[at] if at >= 0 and frames[at] > start else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Probe:
+    """Pairs of a scan's frames while they are judged."""
+
+    scan: Scan
+    preparer: FramePreparer
+    meter: QualityMeter
+    usable: NDArray[np.intp]
+    limits: QualityRecipe
+    far: float
+
+    def verdict(self, pair: tuple[int, int]) -> str | None:
+        """``agrees``, ``disagrees`` or ``unshared``; ``None`` where it cannot be told."""
+        first, second = pair
+        if second - first > SECOND:
+            return "unshared" if self.distance(pair) > 2 * self.far else None
+        following = int(self.usable[np.searchsorted(self.usable, first, side="right")])
+        try:
+            found = self._compare(first, second)
+            if shares_nothing(found) and following != second:
+                # A fast turn, or frames numbered anew that are many seconds apart: the next one must share something.
+                found = self._compare(first, following)
+        except SourceError:
+            return None
+        if found.overlap >= BARELY * self.limits.min_overlap:
+            allowed = 1.0 if found.overlap >= self.limits.min_overlap else self.limits.drift
+            return "disagrees" if self._disagrees(found, allowed) else "agrees"
+        return {True: "unshared", False: "agrees", None: None}[shares_nothing(found)]
+
+    def distance(self, pair: tuple[int, int]) -> float:
+        """Metres between two cameras."""
+        poses = self.scan.camera_to_world
+        return float(np.linalg.norm(poses[pair[1], :3, 3] - poses[pair[0], :3, 3]))
+
+    def _compare(self, first: int, second: int) -> Agreement:
+        one, other = (self.meter.surface(frame, self.preparer.depth(frame)) for frame in (first, second))
+        return self.meter.compare(first, second, one, other)
+
+    def _disagrees(self, found: Agreement, allowed: float) -> bool:
+        limits = self.limits
+        return (
+            found.misalignment > allowed * limits.max_misalignment
+            or found.residual > allowed * limits.max_residual
+            or found.free_space > limits.max_free_space
+        )
