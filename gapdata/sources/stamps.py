@@ -6,12 +6,12 @@ fill both gaps within one build; across builds they say nothing, because copying
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
 from gapdata.errors import PASSING, StoreError
+from gapdata.files.folders import entries, is_kind
 from gapdata.object_store import ObjectPath
 from gapdata.storage import Location
 
@@ -49,13 +49,12 @@ def changed_file(before: Stamps, after: Stamps) -> str | None:
 def _on_disk(folder: Path, nested: bool, wanted: Callable[[str], bool]) -> dict[str, tuple[int, float]]:
     found: dict[str, tuple[int, float]] = {}
     try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir():
-                    found |= _on_disk(Path(entry.path), False, wanted) if nested else {}
-                elif wanted(entry.name):
-                    status = entry.stat()
-                    found[entry.path] = (status.st_size, status.st_mtime_ns)
+        for entry in entries(folder):
+            if is_kind(entry, folder=True):
+                found |= _on_disk(Path(entry.path), False, wanted) if nested else {}
+            elif wanted(entry.name) and is_kind(entry, folder=False):
+                status = entry.stat()
+                found[entry.path] = (status.st_size, status.st_mtime_ns)
     except OSError as error:
         if error.errno in PASSING:
             raise StoreError(f"cannot be listed: {error.strerror}", path=folder) from error

@@ -63,7 +63,8 @@ def pair_by_time(
     )
     limit = _limit(one, two, known_unit)
     partners = _nearest_first(one, two, limit)
-    lonely = [at for at in range(len(one)) if at not in set(partners.values())][:shown]
+    paired = set(partners.values())
+    lonely = [at for at in range(len(one)) if at not in paired][:shown]
     return TimePairs(
         partners={two_names[b]: one_names[a] for b, a in partners.items()},
         limit=limit,
