@@ -18,6 +18,7 @@ from __future__ import annotations
 import errno
 import fnmatch
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -264,8 +265,12 @@ def upload(file: BinaryIO, path: ObjectPath) -> None:
     Raises:
         OSError: the store refuses, or cannot be reached.
     """
+    ended = threading.Event()
     with ThreadPoolExecutor(1, "upload") as thread:
-        thread.submit(lambda: repeated(lambda: _send(file, path), str(path))).result()
+        try:
+            thread.submit(lambda: repeated(lambda: _send(file, path), str(path), ended)).result()
+        finally:
+            ended.set()
 
 
 def _send(file: BinaryIO, path: ObjectPath) -> None:

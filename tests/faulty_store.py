@@ -91,7 +91,7 @@ def _handler(store: FaultyStore, behind: str) -> type[BaseHTTPRequestHandler]:
             pass
 
         def _serve(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            body = self._body()
             asked = Asked(method=self.command, path=urlsplit(self.path).path, ranged=self.headers.get("Range", ""))
             store.asked.append(asked)
             kind = store.fault(asked)
@@ -107,12 +107,28 @@ def _handler(store: FaultyStore, behind: str) -> type[BaseHTTPRequestHandler]:
                 )
                 return
             connection = http.client.HTTPConnection(behind, timeout=60)
-            connection.request(self.command, self.path, body, dict(self.headers.items()))
+            kept = {name: value for name, value in self.headers.items() if name.lower() not in HOP_BY_HOP}
+            connection.request(self.command, self.path, body, {**kept, "Content-Length": str(len(body))})
             answer = connection.getresponse()
             data = answer.read()
-            headers = {name: value for name, value in answer.getheaders() if name.lower() not in HOP_BY_HOP}
+            headers = {
+                name: value
+                for name, value in answer.getheaders()
+                if name.lower() not in HOP_BY_HOP or name.lower() == "content-length"
+            }
             self._answer(answer.status, headers, data, cut=kind == "truncate")
             connection.close()
+
+        def _body(self) -> bytes:
+            if "chunked" not in self.headers.get("Transfer-Encoding", ""):
+                return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            parts: list[bytes] = []
+            while size := int(self.rfile.readline().split(b";")[0], 16):
+                parts.append(self.rfile.read(size))
+                self.rfile.readline()
+            while self.rfile.readline().strip():
+                pass
+            return b"".join(parts)
 
         def _answer(self, status: int, headers: dict[str, str], data: bytes, cut: bool = False) -> None:
             self.send_response_only(status)
@@ -132,7 +148,7 @@ def _handler(store: FaultyStore, behind: str) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-HOP_BY_HOP = ("connection", "transfer-encoding", "keep-alive", "date", "server")
+HOP_BY_HOP = ("content-length", "expect", "connection", "transfer-encoding", "keep-alive", "date", "server")
 
 
 @contextmanager

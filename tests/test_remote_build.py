@@ -129,7 +129,7 @@ def test_a_build_goes_on_where_it_stopped(store: Store, local_build: Path, remot
     store.requests.clear()
     assert build(remote_dataset, out) == 0
     written = {request.path for request in store.requests if request.method == "PUT"}
-    names = ("shard-000001.tar", "shard-000001.json", "index.parquet", "splits.json", "report.json")
+    names = ("shard-000001.tar", "shard-000001.json", "index.parquet", "splits.json", "report.json", "build.sha256")
     assert written == {f"/{BUCKET}/resumed/{name}" for name in names}
     order = [request.path for request in store.requests if request.method == "PUT"]
     assert order.index(f"/{BUCKET}/resumed/{names[0]}") < order.index(f"/{BUCKET}/resumed/{names[1]}")

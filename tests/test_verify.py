@@ -22,6 +22,7 @@ from scannet_fixtures import write_scene
 
 from gapdata.cli import main
 from gapdata.engine.verify import verify_build
+from gapdata.shards.checksums import write_checksums
 from gapdata.shards.index import write_index
 
 KEY = "scene0000_00-clip-00000"
@@ -74,6 +75,7 @@ def forge(build: Path, change: Callable[[dict[str, bytes]], None]) -> None:
     report = json.loads((build / "report.json").read_text())
     report["bytes"] = sum(commit["tar_bytes"] for commit in commits)
     (build / "report.json").write_text(json.dumps(report))
+    write_checksums(build)
 
 
 def edit_json(change: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, bytes]], None]:

@@ -23,6 +23,7 @@ from gapdata.engine.scene_builder import ANNOTATIONS_FOLDER
 from gapdata.errors import UsageError
 from gapdata.object_store import ObjectPath
 from gapdata.runtime.lock import HELD_NAME, LOCK_NAME, exclusive
+from gapdata.shards.checksums import CHECKSUMS_NAME
 from gapdata.shards.index import INDEX_NAME
 from gapdata.shards.splits import SPLITS_NAME
 from gapdata.storage import Location, remove_folder
@@ -121,7 +122,7 @@ def sweep(build: Location) -> None:
 
 def clear(build: Location) -> None:
     """Remove a build, and only what a build consists of."""
-    for name in (REPORT_NAME, SPLITS_NAME, INDEX_NAME, PLAN_NAME):
+    for name in (CHECKSUMS_NAME, REPORT_NAME, SPLITS_NAME, INDEX_NAME, PLAN_NAME):
         (build / name).unlink(missing_ok=True)
     for pattern in ("shard-*.json", "shard-*.tar"):
         for path in build.glob(pattern):

@@ -48,6 +48,7 @@ from gapdata.engine.supervision import ShardResult, Supervisor, planned_frames
 from gapdata.engine.unchanged import comparable_stamps
 from gapdata.errors import ShardError, StoreError, UsageError
 from gapdata.files.order import natural_key
+from gapdata.shards.checksums import write_checksums
 from gapdata.shards.index import read_commit, write_index
 from gapdata.shards.splits import write_splits
 from gapdata.sources.base import Dataset
@@ -281,6 +282,7 @@ def finalise(
     write_index(out, commits)
     write_splits(out, commits)
     write_report(out, report)
+    write_checksums(out)
     return report
 
 

@@ -20,6 +20,7 @@ from gapdata.engine.report import REPORT_NAME, compile_report, read_report, susp
 from gapdata.engine.shard_checks import ENTRY_FIELDS, Defect, ShardCheck, check_shard
 from gapdata.engine.views import around_key
 from gapdata.errors import GapDataError, UsageError
+from gapdata.shards.checksums import checksum_problems
 from gapdata.shards.index import INDEX_NAME, index_rows, read_commit, read_index
 from gapdata.shards.splits import SPLITS_NAME, read_splits, tars_by_split
 from gapdata.storage import Location
@@ -71,6 +72,8 @@ def verify_build(
         return Verdict(shards=0, records=0, sampled=False, defects=(_defect(PLAN_NAME, error.problem),))
     commits, defects = _read_commits(build, plan)
     defects += [*_check_plan(build, plan), *_check_compiled(build, plan, commits)]
+    told = {defect.file for defect in defects}
+    defects += [_defect(file, text) for file, text in checksum_problems(build) if file not in told]
     keys = [entry["key"] for commit in commits for entry in commit["records"]]
     chosen = None
     if sample is not None and sample < len(keys):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -47,12 +48,13 @@ MAX_TEXT = 300
 Result = TypeVar("Result")
 
 
-def repeated(call: Callable[[], Result], place: str) -> Result:
+def repeated(call: Callable[[], Result], place: str, ended: threading.Event | None = None) -> Result:
     """The result of a request to a store, made again while it fails in a way that passes.
 
     Args:
         call: makes the request; a result must be complete, so it raises :class:`ShortAnswer` otherwise.
         place: the URI concerned.
+        ended: set by another thread where nobody waits for the result any more.
 
     Raises:
         StoreError: it still fails after all repetitions.
@@ -67,9 +69,12 @@ def repeated(call: Callable[[], Result], place: str) -> Result:
             raise OSError(errno.EINVAL, f"the store refuses: {brief(str(error))}", place) from error
         except OSError as error:
             failure = meaning(str(error), place)
-            if isinstance(failure, OSError) or wait is None:
+            if isinstance(failure, OSError) or wait is None or (ended is not None and ended.is_set()):
                 raise failure from error
-        time.sleep(wait)
+        if ended is None:
+            time.sleep(wait)
+        else:
+            ended.wait(wait)
     raise AssertionError("the last repetition returns or raises")
 
 

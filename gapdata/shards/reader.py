@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Collection, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +15,14 @@ from numpy.typing import NDArray
 from gapdata.errors import ShardError, UsageError
 from gapdata.object_store import ObjectPath
 from gapdata.records.schema import Record, record_from_json
-from gapdata.shards.index import figure_values
+from gapdata.shards.checksums import refuse_damage
+from gapdata.shards.index import figure_values, read_commit
 from gapdata.shards.order import RecordOrder, order_of
 from gapdata.shards.places import BLOCK, RecordPlaces
 from gapdata.storage import Location, RangedFile, location, open_ranged
 
 MAX_OPEN_SHARDS = 64
+CHUNK = 1 << 22
 Bounds = Mapping[str, tuple[float, float]]
 """The lowest and the highest value of quality figures, by their names."""
 UNBOUND: Bounds = MappingProxyType({})
@@ -30,16 +34,29 @@ class ShardReader:
     ``build`` is a directory or an ``s3://`` or ``gs://`` URI. Where a record lies comes from the build's index, so a
     truncated tar cannot pass for a short one. Pickling (for loader workers) carries the place only; each process opens
     the tars that it reads.
+
+    Args:
+        build: where the build is.
+        verify: compare the index, and every tar when this process first reads from it, with the digests that the build
+            was finished with: a pass over the tar, after which no flipped bit is read in silence.
+
+    Raises:
+        UsageError: there is no finished build, or with ``verify`` it has no digests (an earlier version's has none).
+        ShardError: the index is damaged.
     """
 
-    def __init__(self, build: str | os.PathLike[str] | ObjectPath) -> None:
+    def __init__(self, build: str | os.PathLike[str] | ObjectPath, *, verify: bool = False) -> None:
         self.build = location(build)
+        self.verify = verify
+        self._checked: set[str] = set()
+        if verify:
+            refuse_damage(self.build)
         self._places = RecordPlaces(self.build)
         self._files: dict[str, RangedFile] = {}
         self._figures: dict[str, NDArray[np.float32]] = {}
 
-    def __reduce__(self) -> tuple[type[ShardReader], tuple[Location]]:
-        return ShardReader, (self.build,)
+    def __reduce__(self) -> tuple[Any, tuple[Location]]:
+        return partial(ShardReader, verify=self.verify), (self.build,)
 
     def __del__(self) -> None:
         self.close()
@@ -181,12 +198,25 @@ class ShardReader:
                 self._files[shard] = open_ranged(self.build / f"{shard}.tar")
             except OSError as error:
                 raise self._disagreement(shard, f"cannot be opened: {error.strerror}") from error
+            self._check(shard, self._files[shard])
         # The index may be damaged, too: no memory is taken for what the file cannot hold.
         there = max(0, min(size, self._files[shard].size - offset))
         data = self._files[shard].read_at(offset, size) if there == size else b""
         if len(data) != size:
             raise self._disagreement(shard, f"is truncated: {there} of {size} bytes at {offset}")
         return data
+
+    def _check(self, shard: str, file: RangedFile) -> None:
+        """Compare a tar with the digest in its commit record, once in this process, where that was asked for."""
+        if not self.verify or shard in self._checked:
+            return
+        digest = hashlib.sha256()
+        for offset in range(0, file.size, CHUNK):
+            digest.update(file.read_at(offset, min(CHUNK, file.size - offset)))
+        if digest.hexdigest() != read_commit(self.build / f"{shard}.json")["sha256"]:
+            self._files.pop(shard).close()
+            raise self._disagreement(shard, "its SHA-256 is not the committed one")
+        self._checked.add(shard)
 
     def _disagreement(self, shard: str, problem: str) -> ShardError:
         return ShardError(
