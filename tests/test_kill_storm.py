@@ -51,7 +51,7 @@ print("operations", int(os.environ["KILL_BEFORE"]) - left[0])
 sys.exit(status)
 '''
 MANY = 1_000_000
-POINTS = int(os.environ.get("KILL_POINTS", "7"))
+POINTS = int(os.environ.get("KILL_POINTS", "4"))
 """How many points are tried, evenly spread; the whole storm with KILL_POINTS=1000."""
 
 
