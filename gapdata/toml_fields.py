@@ -27,13 +27,18 @@ def read_toml(kind: type[Any], path: Path | None, overrides: Sequence[str] = (),
     Raises:
         UsageError: a file cannot be read, a field is unknown, or a value has the wrong type.
     """
+    return from_mapping(kind, given_values(path, overrides, base=base), path)
+
+
+def given_values(path: Path | None, overrides: Sequence[str] = (), *, base: Path | None = None) -> dict[str, Any]:
+    """The plain values that files and overrides give, section by section, without any default (:func:`read_toml`)."""
     values: dict[str, Any] = {}
     for part in (base, path):
         if part is not None:
             values = _merged(values, _parsed(part))
     for override in overrides:
         _apply_override(values, override)
-    return from_mapping(kind, values, path)
+    return values
 
 
 def _parsed(path: Path) -> dict[str, Any]:

@@ -115,6 +115,22 @@ AUTHORS = ProcessorConfig(paper_preprocessing=True, geometry_patch_size=14, prom
 """For the checkpoints that the authors released."""
 
 
+def read_processor_config(directory: str | Path) -> ProcessorConfig:
+    """What the processor in a model directory is like.
+
+    Raises:
+        UsageError: the directory has no processor.
+    """
+    path = Path(directory) / FILE
+    if not path.is_file():
+        raise UsageError("no processor here", path=path, cure="name a checkpoint directory that training wrote")
+    fields = json.loads(path.read_text())
+    fields["image_size"] = tuple(fields["image_size"])
+    if "timestamps" in fields:  # as written before 0.2
+        fields["prompting"] = prompting_name(fields.pop("system_prompt"), fields.pop("timestamps"))
+    return ProcessorConfig(**fields)
+
+
 class GapProcessor:
     """A tokenizer and the geometry of the model's input."""
 
@@ -141,14 +157,8 @@ class GapProcessor:
         Raises:
             UsageError: the directory has no processor.
         """
-        path = Path(directory) / FILE
-        if not path.is_file():
-            raise UsageError("no processor here", path=path, cure="name a checkpoint directory that training wrote")
-        fields = json.loads(path.read_text())
-        fields["image_size"] = tuple(fields["image_size"])
-        if "timestamps" in fields:  # as written before 0.2
-            fields["prompting"] = prompting_name(fields.pop("system_prompt"), fields.pop("timestamps"))
-        return cls(load_tokenizer(directory), ProcessorConfig(**fields))
+        config = read_processor_config(directory)
+        return cls(load_tokenizer(directory), config)
 
     def look(self, images: Sequence[NDArray[np.uint8]], marks: Sequence[Mark] = (), *, raw: bool = False) -> Frames:
         """Both encoders' input for the frames of one view: stored frames (H, W, 3) uint8 RGB, all of one size.

@@ -21,9 +21,10 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 
@@ -43,6 +44,7 @@ from gapmodel.training.checkpointing import (
     claim,
     identity,
     load_checkpoint,
+    refuse_other_run,
     save_checkpoint,
     seed_step,
 )
@@ -51,11 +53,20 @@ from gapmodel.training.distributed import Ranks, shard
 from gapmodel.training.export import export
 from gapmodel.training.held_out import HeldOut
 from gapmodel.training.learner import Learner, Losses
-from gapmodel.training.loading import Step, Steps, blank_batch, load, make_streams, step_count, visits_after
+from gapmodel.training.loading import (
+    Step,
+    Steps,
+    blank_batch,
+    load,
+    make_streams,
+    step_count,
+    visits_after,
+)
 from gapmodel.training.logbook import Logbook, read_log
+from gapmodel.training.memory import fitting, measure
 from gapmodel.training.optimisation import build_optimizer, clip_gradients, learning_rate_share, set_learning_rates
 from gapmodel.training.recipe import TrainingRecipe
-from gapmodel.training.starting_point import class_names, first_model
+from gapmodel.training.starting_point import as_started, class_names, first_model
 from gapmodel.training.throughput import Meter
 from gapmodel.training.view_cache import ViewCache
 
@@ -89,7 +100,8 @@ class TrainingConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a run came to: mean losses over the first and the last tenth of its steps, and where its model lies."""
+    """What a run came to: the log's ``loss``, mean over the first and the last tenth of its steps, and where its model
+    lies."""
 
     model_directory: Path
     steps: int
@@ -108,6 +120,7 @@ def train(config: TrainingConfig, ranks: Ranks = ALONE) -> Outcome:
         TrainingError: a loss or a gradient is not finite, and the message names the records; or no step had a question.
     """
     started = time.monotonic()
+    config = replace(config, recipe=as_started(config.recipe, config.init))
     recipe, out = config.recipe, config.out
     settings, run = recipe.train, recipe.run
     if settings.batch_size < ranks.world_size:
@@ -118,33 +131,44 @@ def train(config: TrainingConfig, ranks: Ranks = ALONE) -> Outcome:
     keep_freed_memory(STEP_BYTES)
     if run.threads:
         torch.set_num_threads(run.threads)
+    wanted = _refuse_other_run(config, ranks)
+    if ranks.gathered(is_finished(out))[0]:
+        return read_outcome(out)
     # Before anything is written, because a run that would learn from nothing leaves nothing.
     told = None if checkpoints(out) else census(recipe.streams, config.builds, ranks)
     if told is not None:
         refuse_unasked(recipe.streams, config.builds, told)
-    _claim_together(config, ranks)
     torch.manual_seed(recipe.seed)
     learner, processor, labels = start(config)
-    learner.to(ranks.device)
-    meter = Meter(learner.model, ranks)
-    shard(learner, ranks)
-    optimizer = build_optimizer(learner, settings)
+    learner.to(ranks.device).train()
     cache = ViewCache()
     streams, mixture = make_streams(recipe, config.builds, processor, labels, cache=cache)
     held_out = HeldOut(recipe, config.builds, processor, cache) if run.evaluate_every else None
+    source = Steps(
+        streams, mixture, settings, micro_tokens=run.micro_tokens, rank=ranks.rank, world_size=ranks.world_size
+    )
+    footprint = measure(learner, source.single(), ranks)
+    meter = Meter(learner.model, ranks)
+    shard(learner, ranks)
+    optimizer = build_optimizer(learner, settings)
     at, visits, steps = 0, 0, step_count(mixture, settings)
     if saved := checkpoints(out):
         position = load_checkpoint(saved[-1], learner, optimizer, ranks)
         at, visits = position.step, mixture.visits_of(position.consumed)
 
-    source = Steps(streams, mixture, settings, consumed=visits, rank=ranks.rank, world_size=ranks.world_size)
+    source.consumed = visits
+    coming = load(source, workers=run.workers) if at < steps else iter(())
+    first = next(coming, None)
+    size = None if first is None else fitting(footprint, first, recipe, ranks)
+    if ranks.first:
+        claim(out, wanted)
     blank = blank_batch(processor) if ranks.world_size > 1 else None
     log = Logbook(out, " + ".join(s.name for s in recipe.streams), at, steps, speaks=ranks.first, bar=config.bar)
     if told is not None:
         log.begin(told, [*sights(streams), *shared_views(told)] if ranks.first else ())
     asked = sum(line.get("questions", 0) for line in read_log(out)) if at else 0
-    learner.train()
-    for number, step in zip(range(at, steps), load(source, workers=run.workers) if at < steps else (), strict=False):
+    log.say(size)
+    for number, step in zip(range(at, steps), chain(() if first is None else (first,), coming), strict=False):
         done = number + 1
         seed_step(recipe.seed, number, ranks)
         share = learning_rate_share(number, steps, settings)
@@ -268,25 +292,26 @@ def _refuse_nothing_asked(asked: float, steps: int, ranks: Ranks) -> None:
         )
 
 
-def _claim_together(config: TrainingConfig, ranks: Ranks) -> None:
-    """One rank looks whether ``out`` is this run's; all stop if it is not."""
+def _refuse_other_run(config: TrainingConfig, ranks: Ranks) -> Mapping[str, Any]:
+    """What the run is. One rank looks whether ``out`` is free or this run's; all stop if it is not."""
     problem: GapDataError | None = None
+    wanted: Mapping[str, Any] = {}
     if ranks.first:
         try:
             init = None if config.init is None else model_directory(config.init)
-            claim(config.out, identity(config.recipe, config.builds, init))
+            wanted = identity(config.recipe, config.builds, init)
+            refuse_other_run(config.out, wanted)
         except GapDataError as error:
             problem = error
-    for found in ranks.gathered(problem):
-        if found is not None:
-            raise found
+    ranks.agree(problem)
+    return wanted
 
 
 def _outcome(out: Path, steps: int, seconds: float, ranks: Ranks) -> Outcome:
     """What the log says, written down for whoever started the ranks."""
     ranks.wait()
     lines = [line for line in read_log(out) if "answer" in line]
-    losses = [line["answer"] for line in lines]
+    losses = [line["loss"] for line in lines]
     tenth = max(1, len(losses) // 10)
     outcome = Outcome(
         model_directory=out / MODEL_DIRECTORY,
@@ -300,6 +325,11 @@ def _outcome(out: Path, steps: int, seconds: float, ranks: Ranks) -> Outcome:
         fields = {**asdict(outcome), "model_directory": str(outcome.model_directory)}
         write_atomically(out / OUTCOME_FILE, json.dumps(fields).encode())
     return outcome
+
+
+def is_finished(out: Path) -> bool:
+    """Whether a run has come to its end, with its model written."""
+    return (out / MODEL_DIRECTORY).is_dir() and (out / OUTCOME_FILE).is_file()
 
 
 def read_outcome(out: Path) -> Outcome:

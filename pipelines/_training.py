@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,28 +79,40 @@ def run_stage(arguments: argparse.Namespace) -> None:
 
 
 def _run(arguments: argparse.Namespace, builds: dict[str, str], train: Callable[..., Any]) -> None:
+    from gapdata.counting import counted
     from gapdata.errors import UsageError
+    from gapdata.recipe_files import recipe_file
+    from gapdata.toml_fields import given_values
     from gapmodel.model_directory import RUN_FILE
+    from gapmodel.train import is_finished
+    from gapmodel.training.loading import refuse_unmatched_builds
     from gapmodel.training.recipe import read_training_recipe
+    from gapmodel.training.starting_point import as_started
 
     steps = [] if arguments.steps is None else [f"train.steps={arguments.steps}"]
     recipe = read_training_recipe(arguments.recipe, [*arguments.set, *steps])
+    recipe = as_started(recipe, arguments.init, given_values(recipe_file(arguments.recipe), arguments.set))
+    refuse_unmatched_builds(recipe, builds)
     first = os.environ.get("RANK", "0") == "0"
     if arguments.overwrite and arguments.out.is_dir() and first:
         if any(arguments.out.iterdir()) and not (arguments.out / RUN_FILE).is_file():
             raise UsageError("holds no training run, so it is not removed", path=arguments.out, cure="change --out")
         _refuse_vain(recipe, builds)
         shutil.rmtree(arguments.out)
+    finished = is_finished(arguments.out)
     outcome = train(arguments, recipe, builds)
     if not first:
         return
+    if finished:
+        print(f"{arguments.out}: already complete, nothing to do", file=sys.stderr)
     if arguments.json:
         fields = {name: getattr(outcome, name) for name in outcome.__slots__}
         print(json.dumps({**fields, "model_directory": str(outcome.model_directory)}))
         return
     streams = " + ".join(stream.name for stream in recipe.streams)
     losses = f"loss {outcome.first_loss:.3f} -> {outcome.last_loss:.3f}"
-    print(f"{streams}: {outcome.steps} steps, {outcome.questions} questions in {outcome.seconds:.0f} s; {losses}")
+    made = f"{counted(outcome.steps, 'step')}, {counted(outcome.questions, 'question')} in {outcome.seconds:.0f} s"
+    print(f"{streams}: {made}; {losses}")
     print(f"model: {outcome.model_directory}")
 
 

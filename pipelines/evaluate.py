@@ -14,6 +14,7 @@ import argparse
 import hashlib
 import json
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,8 +79,9 @@ def main() -> None:
 
     from gapdata.atomic import write_atomically
     from gapdata.shards.reader import ShardReader
+    from gapmodel.evaluation.answering import missing
     from gapmodel.evaluation.asking import TASKS
-    from gapmodel.evaluation.predictions import settle
+    from gapmodel.evaluation.predictions import read_predictions, settle
     from gapmodel.evaluation.report import as_dict, as_markdown, as_table
     from gapmodel.evaluation.run import asking_as_trained, belongings, model_data_recipe, score_directory
     from gapmodel.evaluation.tasks import choose_tasks, not_asked, untaught_note
@@ -109,6 +111,8 @@ def main() -> None:
     asked = [task.task for task in questions]
     remarks = tuple(filter(None, (not_asked(choice, asked, options.split), untaught_note(choice, asked))))
     settle(out, belongs)
+    if (out / "report.json").is_file() and not missing(questions, read_predictions(out)):
+        print(f"{out}: already complete, nothing to ask", file=sys.stderr)
     share = torchrun_share()
     if share is None and options.workers > 1:
         answer_on_ray(job, options.workers)

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatch
 from typing import Literal, TypeAlias
 
 from gapdata.atomic import write_atomically
@@ -29,6 +30,11 @@ from gapdata.shards.splits import SPLITS_NAME
 from gapdata.storage import Location, remove_folder
 
 INTENTION_NAME = ".intention"
+BUILD_FILES = (
+    *(LOCK_NAME, HELD_NAME, INTENTION_NAME, "shard-*.json", "shard-*.tar", ".*.tmp"),
+    *(REPORT_NAME, SPLITS_NAME, INDEX_NAME, FAILED_FOLDER, ANNOTATIONS_FOLDER),
+)
+"""What a build consists of beside its plan."""
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}\.tmp")
 Kind: TypeAlias = Literal["overwrite", "retry-failed"]
 
@@ -74,6 +80,43 @@ def refuse_foreign(build: Location) -> None:
         cure = "give the same command with --overwrite again"
         raise UsageError("holds a build that was being overwritten", path=build, cure=cure)
     raise UsageError("is not empty and holds no build", path=build, cure="choose another --out directory")
+
+
+def refuse_strangers(build: Location, *, overwrite: bool) -> None:
+    """Keep out of a folder of other things, the scans themselves for one, before anything is written into it.
+
+    Raises:
+        UsageError: it holds no build but something else; ``--overwrite`` is for builds, whole or not.
+    """
+    if not build.exists() or (build / PLAN_NAME).exists():
+        return
+    if not overwrite:
+        refuse_foreign(build)
+    elif any(not any(fnmatch(entry.name, own) for own in BUILD_FILES) for entry in build.iterdir()):
+        raise UsageError("is not empty and holds no build", path=build, cure="choose another --out directory")
+
+
+@contextmanager
+def taken_back_if_refused(build: Location) -> Iterator[None]:
+    """A block that makes the folder of a build; a refusal in it takes back what it made, as long as no shard is."""
+    if isinstance(build, ObjectPath):
+        build.mkdir(parents=True, exist_ok=True)
+        yield
+        return
+    made = [folder for folder in (build, *build.parents) if not folder.exists()]
+    build.mkdir(parents=True, exist_ok=True)
+    before = {entry.name for entry in build.iterdir()}
+    try:
+        yield
+    except UsageError:
+        if not any(build.glob("shard-*")) and PLAN_NAME not in before:
+            clear(build)
+        for name in {LOCK_NAME, HELD_NAME, INTENTION_NAME} - before:
+            (build / name).unlink(missing_ok=True)
+        with suppress(OSError):  # one that is not empty stays
+            for folder in made:
+                folder.rmdir()
+        raise
 
 
 def locked(build: Location) -> AbstractContextManager[None]:

@@ -11,6 +11,7 @@ from typing import Any
 from gapdata.annotations.scene_annotations import SceneAnnotations
 from gapdata.atomic import write_atomically
 from gapdata.choices import SPLITS, did_you_mean, near_names
+from gapdata.counting import counted
 from gapdata.engine.advice import unaligned
 from gapdata.engine.build import ShardTask
 from gapdata.engine.build_directory import (
@@ -21,7 +22,9 @@ from gapdata.engine.build_directory import (
     locked,
     read_intention,
     refuse_foreign,
+    refuse_strangers,
     swept,
+    taken_back_if_refused,
     write_intention,
 )
 from gapdata.engine.estimate import expected_bytes
@@ -174,7 +177,7 @@ def run_build(
     stop: StopSignals | None = None,
     announce: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """Build what is missing and return the report.
+    """Build what is missing and return the report. A request that is refused leaves everything as it was.
 
     Args:
         request: what to build.
@@ -188,8 +191,8 @@ def run_build(
         Interrupted, Terminated: the build was stopped; the shards that are done stay.
         OSError: the output cannot be written.
     """
-    request.out.mkdir(parents=True, exist_ok=True)
-    with locked(request.out), swept(request.out):
+    refuse_strangers(request.out, overwrite=request.overwrite)
+    with taken_back_if_refused(request.out), locked(request.out), swept(request.out):
         stamps = comparable_stamps(request.dataset, request.scene_ids)
         plan, retry = _plan_and_retry(request)
         lacking = unaligned(plan.scenes, request.annotations)
@@ -211,6 +214,8 @@ def run_build(
             for shard in plan.shards
             if not is_committed(request.out, plan, shard)
         ]
+        if not tasks:
+            announce(f"{request.out}: already complete, nothing to build")
         given_up = _build_missing(tasks, executor, stop or StopSignals(), request.deadline)
         _refuse_unreached(request.out, given_up)
         report = finalise(request.out, plan, given_up, request.annotation_report)
@@ -265,7 +270,7 @@ def _build_missing(
     total = sum(planned_frames(task) for task in tasks)
     with executor, Progress(total, "frames", "build-shards") as progress:
         stop.install()
-        progress.note(f"building {len(tasks)} shards {executor.description}")
+        progress.note(f"building {counted(len(tasks), 'shard')} {executor.description}")
         supervisor = Supervisor(executor, tasks, stop, deadline=deadline, progress=progress, note=progress.note)
         with stop.draining():
             return [result for result in supervisor.run() if result.commit is None]

@@ -83,8 +83,7 @@ def losses(contents: BuildContents, damaged: Mapping[str, str]) -> Markup:
         text = unaligned_text(report["scenes_unaligned"], report["descriptions_unaligned"])
         parts.append(tag("p", f"{text[0].upper()}{text[1:]}.", class_="notice"))
     parts += [tag("p", f"{line}.", class_="notice bad") for line in suspicions(report)]
-    given = report.get("annotations")
-    twice = given.get("in_two_splits") if isinstance(given, dict) else None
+    twice = (report.get("annotations") or {}).get("in_two_splits")
     if isinstance(twice, dict) and twice:
         text = f"In more than one split file, of which the last counts: {_listed_splits(twice)}."
         parts.append(tag("p", text, class_="notice"))

@@ -71,7 +71,14 @@ def identity(recipe: TrainingRecipe, builds: Mapping[str, Records], init: Path |
 
 
 def claim(out: Path, wanted: Mapping[str, Any], traces: Collection[str] = TRACES) -> None:
-    """Make ``out`` the directory of this run, or find that it is already; a run that made no step leaves it free.
+    """Make ``out`` the directory of this run, or find that it is already (:func:`refuse_other_run`)."""
+    if not refuse_other_run(out, wanted, traces):
+        out.mkdir(parents=True, exist_ok=True)
+        write_atomically(out / RUN_FILE, json.dumps(wanted, indent=1).encode())
+
+
+def refuse_other_run(out: Path, wanted: Mapping[str, Any], traces: Collection[str] = TRACES) -> bool:
+    """Whether ``out`` is the directory of this run already; a run that made no step leaves it free. Writes nothing.
 
     Args:
         out: the directory.
@@ -85,9 +92,7 @@ def claim(out: Path, wanted: Mapping[str, Any], traces: Collection[str] = TRACES
     if not path.exists() and out.is_dir() and (strangers := {entry.name for entry in out.iterdir()} - BESIDE):
         raise UsageError(f"holds no run but {min(strangers)}", path=out, cure="train into a new --out directory")
     if not path.exists() or not any((out / name).exists() for name in traces):
-        out.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps(wanted, indent=1).encode())
-        return
+        return False
     try:
         existing = json.loads(path.read_bytes())
     except ValueError as error:
@@ -95,7 +100,7 @@ def claim(out: Path, wanted: Mapping[str, Any], traces: Collection[str] = TRACES
     before, after = _flat(existing), _flat(wanted)
     names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     if not names:
-        return
+        return True
     changes = [f"{name} was {before.get(name, 'absent')} and is {after.get(name, 'absent')}" for name in names]
     more = f" and {len(changes) - NAMED_DIFFERENCES} more" if len(changes) > NAMED_DIFFERENCES else ""
     raise UsageError(

@@ -50,6 +50,12 @@ class Ranks:
         dist.all_gather_object(values, value)
         return values
 
+    def agree(self, problem: Exception | None) -> None:
+        """Go on where no rank has a problem; else raise, on all of them, the first one that was found."""
+        for found in self.gathered(problem):
+            if found is not None:
+                raise found
+
     def wait(self) -> None:
         """Until all ranks are here."""
         if self.world_size > 1:

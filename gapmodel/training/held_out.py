@@ -80,7 +80,8 @@ class HeldOut:
         mine = range(ranks.rank, self._count(index), ranks.world_size)
         for start in range(0, -(-self._count(index) // ranks.world_size), self.recipe.train.batch_size):
             visits = list(mine[start : start + self.recipe.train.batch_size])
-            step = lay_out(self._examples(index, visits), self.processor, self.recipe.train, visits=len(visits))
+            examples, most_tokens = self._examples(index, visits), self.recipe.run.micro_tokens
+            step = lay_out(examples, self.processor, self.recipe.train, visits=len(visits), micro_tokens=most_tokens)
             (most,) = ranks.max([len(step.batches)])
             batches = [*step.batches, *[blank_batch(self.processor)] * (int(most) - len(step.batches))]
             for batch in batches:

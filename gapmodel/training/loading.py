@@ -9,18 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from gapdata.errors import UsageError
 from gapdata.shards.order import rank_batches
 from gapdata.tasks.chat import IMAGE, Question
 from gapmodel.data import Records, StreamQuestions, build_of, in_batches
 from gapmodel.packing import IGNORED, Batch, Example, row_members
 from gapmodel.processing import GapProcessor
 from gapmodel.training.mixture import Mixture
-from gapmodel.training.recipe import TrainingRecipe, TrainRecipe
+from gapmodel.training.recipe import MICRO_TOKENS, TrainingRecipe, TrainRecipe
 from gapmodel.training.view_cache import ViewCache
+
+TRIED_VISITS = 64
+"""Visits that are looked at for one with a question."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +55,7 @@ class Steps(IterableDataset[Step]):
         streams: the questions of each stream, in the order of ``mixture``.
         mixture: in which order they are visited.
         train: batch size, token budget and rows of a micro-batch.
+        micro_tokens: see :class:`gapmodel.training.recipe.RunRecipe`.
         consumed: visits that the whole job has made.
         rank, world_size: this process among the job's.
     """
@@ -60,6 +66,7 @@ class Steps(IterableDataset[Step]):
         mixture: Mixture,
         train: TrainRecipe,
         *,
+        micro_tokens: int = MICRO_TOKENS,
         consumed: int = 0,
         rank: int = 0,
         world_size: int = 1,
@@ -67,6 +74,7 @@ class Steps(IterableDataset[Step]):
         self.streams = list(streams)
         self.mixture = mixture
         self.train = train
+        self.micro_tokens = micro_tokens
         self.consumed = consumed
         self.rank = rank
         self.world_size = world_size
@@ -83,11 +91,25 @@ class Steps(IterableDataset[Step]):
             workers=1 if worker is None else worker.num_workers,
             epochs=None if self.train.steps else self.train.epochs,
         )
-        processor = self.streams[0].processor
         for numbers in slices:
-            visits = [self.mixture.visit(number) for number in numbers.tolist()]
-            examples = [example for visit in visits for example in self.streams[visit.stream].examples(visit)]
-            yield lay_out(examples, processor, self.train, visits=len(visits))
+            yield self._step(numbers.tolist())
+
+    def _step(self, numbers: list[int]) -> Step:
+        # Apart from the loop, so that no question is kept beside the batch that it is part of.
+        visits = [self.mixture.visit(number) for number in numbers]
+        examples = [example for visit in visits for example in self.streams[visit.stream].examples(visit)]
+        processor = self.streams[0].processor
+        return lay_out(examples, processor, self.train, visits=len(visits), micro_tokens=self.micro_tokens)
+
+    def single(self) -> Batch | None:
+        """One question as a batch, for a measurement: the longest of the first visit that has any."""
+        for number in range(min(len(self.mixture), TRIED_VISITS)):
+            visit = self.mixture.visit(number)
+            examples = self.streams[visit.stream].examples(visit)
+            if examples:
+                longest = max(examples, key=lambda example: len(example.input_ids))
+                return lay_out([longest], self.streams[0].processor, self.train, visits=1).batches[0]
+        return None
 
 
 def step_count(mixture: Mixture, train: TrainRecipe) -> int:
@@ -106,13 +128,20 @@ def load(steps: Steps, *, workers: int) -> Iterator[Step]:
     return iter(DataLoader(steps, batch_size=None, num_workers=workers))
 
 
-def lay_out(examples: Sequence[Example], processor: GapProcessor, train: TrainRecipe, *, visits: int) -> Step:
+def lay_out(
+    examples: Sequence[Example],
+    processor: GapProcessor,
+    train: TrainRecipe,
+    *,
+    visits: int,
+    micro_tokens: int = MICRO_TOKENS,
+) -> Step:
     """A rank's questions of one step as micro-batches."""
     rows = [[example] for example in examples]
     if train.token_budget:
         rows = row_members(examples, train.token_budget)
     batches = []
-    for group in in_batches(rows, train.micro_batch or max(1, len(rows))):
+    for group in micro_batches(rows, train, micro_tokens):
         members = [example for row in group for example in row]
         if train.token_budget:
             batches.append(processor.pack(members, train.token_budget))
@@ -124,6 +153,26 @@ def lay_out(examples: Sequence[Example], processor: GapProcessor, train: TrainRe
         answered=sum(int((batch.labels[:, 1:] != IGNORED).sum()) for batch in batches),
         tokens=sum(int((batch.questions >= 0).sum()) for batch in batches),
     )
+
+
+def micro_batches(
+    rows: Sequence[Sequence[Example]], train: TrainRecipe, micro_tokens: int
+) -> Iterator[Sequence[Sequence[Example]]]:
+    """Rows in their order, those together that go through the model at once."""
+    if train.micro_batch or not micro_tokens:
+        yield from in_batches(rows, train.micro_batch or max(1, len(rows)))
+        return
+    group: list[Sequence[Example]] = []
+    width = 0
+    for row in rows:
+        wider = max(width, train.token_budget or len(row[0].input_ids))
+        if group and wider * (len(group) + 1) > micro_tokens:
+            yield group
+            group, wider = [], train.token_budget or len(row[0].input_ids)
+        group.append(row)
+        width = wider
+    if group:
+        yield group
 
 
 def blank_batch(processor: GapProcessor) -> Batch:
@@ -156,6 +205,24 @@ def open_streams(
         reader = build_of(stream, builds)
         streams.append(StreamQuestions(stream, reader, processor, recipe.seed, labels, raw=raw, cache=cache))
     return streams
+
+
+def refuse_unmatched_builds(recipe: TrainingRecipe, builds: Mapping[str, Any]) -> None:
+    """See that every stream has its build and every build a stream.
+
+    Raises:
+        UsageError: a build was not given, or is one that nothing is drawn from.
+    """
+    for stream in recipe.streams:
+        build_of(stream, builds)
+    wanted = sorted({stream.build for stream in recipe.streams})
+    for name in builds:
+        if name not in wanted:
+            named = ", ".join(repr(build) for build in wanted)
+            raise UsageError(
+                f"--shards gives a build named {name!r}, and no stream of the recipe draws on it; they draw on {named}",
+                cure="write --shards DIR for the build without a name, or give a stream build = NAME in the recipe",
+            )
 
 
 def make_streams(

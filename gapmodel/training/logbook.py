@@ -67,8 +67,13 @@ class Logbook:
         for note in notes:
             self._bar.write(note, file=sys.stderr)
 
+    def say(self, text: object) -> None:
+        """A line for whoever looks on, if there is anything to say."""
+        if self.speaks and text is not None:
+            self._bar.write(str(text), file=sys.stderr)
+
     def step(self, step: int, figures: Mapping[str, float], keys: list[str] | None = None) -> None:
-        """Note the figures of a step; ``answer`` and ``lr`` and, where they are there, rates go onto the bar."""
+        """Note the figures of a step; ``loss`` and ``lr`` and, where they are there, rates go onto the bar."""
         if not self.speaks:
             return
         rounded = {name: _rounded(value) for name, value in figures.items()}
@@ -78,7 +83,7 @@ class Logbook:
         if self._board is not None:
             for name, value in figures.items():
                 self._board.add_scalar(name, value, step)
-        self.recent = [*self.recent[1 - SMOOTHING :], figures["answer"]]
+        self.recent = [*self.recent[1 - SMOOTHING :], figures["loss"]]
         shown = {"loss": f"{sum(self.recent) / len(self.recent):.3f}", "lr": f"{figures['lr']:.1e}"}
         for name, unit in (("records_per_second", "rec/s"), ("tokens_per_second", "tok/s")):
             if name in figures:
@@ -97,7 +102,7 @@ class Logbook:
             for name, value in figures.items():
                 self._board.add_scalar(f"held_out/{name}", value, step)
         losses = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
-        self._bar.write(f"step {step}: held-out loss {losses}", file=sys.stderr)
+        self._bar.write(f"step {step}: held-out loss of answers: {losses}", file=sys.stderr)
         for sample in samples:
             self._write(SAMPLES_FILE, {"step": step, **sample})
             text = f"  {sample['key']}\n    true:  {_shown(sample['true'])}\n    model: {_shown(sample['model'])}"

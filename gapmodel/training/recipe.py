@@ -21,6 +21,8 @@ from gapdata.tasks.wordings import WORDINGS
 from gapdata.toml_fields import from_mapping, read_toml, refuse_broken_rules, refuse_unknown_choices
 from gapmodel.processing import ProcessorConfig
 
+MICRO_TOKENS = 4096
+"""Four rows of the default frames: 2 GB of activations with the tiny preset."""
 CONVENTIONS = get_args(EulerConvention)
 MEANS = ("tokens", "questions")
 VARIED = ("pointmap", "detection")
@@ -133,7 +135,7 @@ class TrainRecipe:
     token_budget: int = 0
     """Most tokens of a packed row; 0 gives each question a row of its own, as losses on visual tokens need it."""
     micro_batch: int = 0
-    """Rows that go through the model at once; gradients are accumulated over the others. 0: all rows of a rank."""
+    """Rows that go through the model at once, gradients are accumulated; 0: as many as ``run.micro_tokens`` lets."""
     learning_rate: float = 1e-3
     """At its highest, after the warm-up."""
     fusion_learning_rate: float = 0.0
@@ -170,6 +172,10 @@ class TrainRecipe:
 class RunRecipe:
     """``[run]``: what may change when a run goes on, because it does not change what is learnt."""
 
+    micro_tokens: int = MICRO_TOKENS
+    """Most tokens that go through the model at once, padding included, where ``train.micro_batch`` does not say how
+    many rows; a longer row goes alone, 0 is no bound. It bounds the memory of a step, not what is learnt (except by
+    the losses on visual tokens, which are means over what goes through at once)."""
     workers: int = 0
     """Processes of each rank that read, decode and pack; 0 does it in the training process."""
     threads: int = 0
@@ -308,7 +314,15 @@ def _check(recipe: TrainingRecipe, path: Path | None) -> None:
     train, run = recipe.train, recipe.run
     refuse_unknown_choices({"train.mean_over": (train.mean_over, MEANS)}, path)
     dense = bool(train.visual_weight or train.asked_weight)
-    counts = (run.workers, run.threads, run.save_every, run.export_every, run.evaluate_every, run.samples)
+    counts = (
+        run.micro_tokens,
+        run.workers,
+        run.threads,
+        run.save_every,
+        run.export_every,
+        run.evaluate_every,
+        run.samples,
+    )
     checks = {
         "mixture.*.weight must be positive": all(stream.weight > 0 for stream in recipe.streams),
         "train.steps must not be negative, train.epochs and train.batch_size be at least 1": (
@@ -327,6 +341,7 @@ def _check(recipe: TrainingRecipe, path: Path | None) -> None:
         "run.workers, .threads, .save_every, .export_every, .evaluate_every and .samples must not be negative": (
             min(counts) >= 0
         ),
+        "run.micro_tokens must not be negative": run.micro_tokens >= 0,
         "run.keep, .report_every, .evaluate_visits and .sample_tokens must be at least 1": (
             min(run.keep, run.report_every, run.evaluate_visits, run.sample_tokens) >= 1
         ),

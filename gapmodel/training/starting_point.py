@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,15 @@ from gapdata.tasks import detection, image_space, pointmap
 from gapdata.tasks.chat import IMAGE
 from gapdata.tasks.labels import object_label
 from gapdata.tasks.questions import questions
+from gapdata.toml_fields import from_mapping
 from gapmodel.data import Records, chosen_records, question_options, without_images
+from gapmodel.model_directory import model_directory
 from gapmodel.modeling import GapConfig, GapForConditionalGeneration
 from gapmodel.presets import QWEN_TOKENS, preset
-from gapmodel.processing import GapProcessor
+from gapmodel.processing import GapProcessor, ProcessorConfig, read_processor_config
 from gapmodel.tokenizer import load_tokenizer, special_token_ids, train_tokenizer
-from gapmodel.training.recipe import VARIED, DataRecipe, TrainingRecipe
+from gapmodel.training.recipe import VARIED, DataRecipe, ModelRecipe, TrainingRecipe
+from gapmodel.training.taught import RECIPE_FILE
 
 Builds = Mapping[str, Records]
 
@@ -54,6 +59,55 @@ def first_model(builds: Builds, recipe: TrainingRecipe) -> tuple[GapForCondition
         dtype=torch.float32,
     )
     return model, GapProcessor(load_tokenizer(chosen.qwen), recipe.processor)
+
+
+def as_started(recipe: TrainingRecipe, init: Path | None, given: Mapping[str, Any] | None = None) -> TrainingRecipe:
+    """The recipe of a run that starts from a model: how it sees frames and how it is built is the model's to say.
+
+    Args:
+        recipe: what was asked for.
+        init: the model's or its run's directory; ``None`` for a run from the beginning, whose recipe stays as it is.
+        given: the sections and fields that somebody named, which the model has to agree with; ``None`` where that is
+            not known: then the fields of ``[processor]`` count that are not at their defaults, and none of ``[model]``.
+
+    Raises:
+        UsageError: the model differs in a field that was named, or there is no model.
+    """
+    if init is None:
+        return recipe
+    directory = model_directory(init)
+    processor = read_processor_config(directory)
+    has: dict[str, Any] = {"processor": asdict(processor)}
+    told = directory / RECIPE_FILE
+    if told.is_file():
+        has["model"] = json.loads(told.read_text(encoding="utf-8")).get("model", {})
+    plain = asdict(ProcessorConfig())
+    whole = given is not None
+    if given is None:
+        named = {name: value for name, value in asdict(recipe.processor).items() if value != plain[name]}
+        given = {"processor": named}
+    for section, fields in has.items():
+        _refuse_other(fields, given.get(section, {}), section, init)
+    recipe = replace(recipe, processor=processor)
+    known = has.get("model") if whole else None
+    return recipe if known is None else replace(recipe, model=from_mapping(ModelRecipe, known))
+
+
+def _refuse_other(has: Mapping[str, Any], given: Mapping[str, Any], where: str, init: Path) -> None:
+    for name, value in given.items():
+        kept = has.get(name)
+        if isinstance(value, Mapping) and isinstance(kept, Mapping):
+            _refuse_other(kept, value, f"{where}.{name}", init)
+        elif _plain(value) != _plain(kept):
+            raise UsageError(
+                f"{where}.{name} = {_plain(value)!r} cannot be had with --init: the model there has {_plain(kept)!r}",
+                path=init,
+                cure=f"leave {where}.{name} out, or train from the beginning, without --init",
+            )
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _random_model(builds: Builds, recipe: TrainingRecipe) -> tuple[GapForConditionalGeneration, GapProcessor]:
