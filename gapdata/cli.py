@@ -19,7 +19,7 @@ from gapdata import __version__
 from gapdata.annotations.files import annotation_file
 from gapdata.argument_types import Parser, duration, place, positive, size
 from gapdata.completion import add_completion
-from gapdata.errors import GapDataError, UsageError, describe_refusal
+from gapdata.errors import GapDataError, UsageError, describe_refusal, describe_shortage
 from gapdata.runtime.terminal import say
 from gapdata.source_options import add_reading_options, open_dataset
 
@@ -55,6 +55,12 @@ def run_command(program: str, options: argparse.Namespace) -> int:
         if options.debug:
             raise
         say(f"{program}: {describe_refusal(error)}", error=True)
+        return 1
+    except (ImportError, MemoryError) as error:
+        shortage = describe_shortage(error)
+        if options.debug or shortage is None:
+            raise
+        say(f"{program}: {shortage}", error=True)
         return 1
 
 

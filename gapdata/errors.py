@@ -156,3 +156,18 @@ def describe_refusal(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
     cure = f"; {REFUSALS[error.errno]}" if error.errno in REFUSALS else ""
     return f"{where}{error.strerror or error}{cure}"
+
+
+UNMAPPED = ("failed to map segment", "cannot allocate memory", "memory allocation failed")
+"""How the dynamic loader words it that a library finds no room in the address space."""
+
+
+def describe_shortage(error: ImportError | MemoryError) -> str | None:
+    """Return what to say where memory ran out, also while a library was loaded; ``None`` for other import errors."""
+    if isinstance(error, MemoryError):
+        return "out of memory; allow this process more (ulimit -v, the batch system's limit), or use fewer workers"
+    text = str(error)
+    if not any(sign in text.lower() for sign in UNMAPPED):
+        return None
+    library = text.partition(": ")[0].rpartition("(")[2].rpartition("/")[2]
+    return f"{library} cannot be loaded: too little memory is allowed to this process; raise `ulimit -v`"

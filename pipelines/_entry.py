@@ -45,7 +45,7 @@ def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
 
 def run(main: Callable[[], None]) -> None:
     """Run an entry point; an error that is the user's to solve becomes one line and an exit status."""
-    from gapdata.errors import REFUSALS, GapDataError, describe_refusal
+    from gapdata.errors import REFUSALS, GapDataError, describe_refusal, describe_shortage
     from gapdata.runtime.terminal import printable, say
 
     try:
@@ -59,5 +59,10 @@ def run(main: Callable[[], None]) -> None:
         if "--debug" in sys.argv or error.errno not in REFUSALS:
             raise
         sys.exit(printable(f"{Path(sys.argv[0]).name}: {describe_refusal(error)}"))
+    except (ImportError, MemoryError) as error:
+        shortage = describe_shortage(error)
+        if "--debug" in sys.argv or shortage is None:
+            raise
+        sys.exit(printable(f"{Path(sys.argv[0]).name}: {shortage}"))
     except KeyboardInterrupt:
         sys.exit(130)

@@ -34,7 +34,7 @@ def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
 class Head:
     """One ``ray start --head --block`` with its ports, its folder and what it said."""
 
-    def __init__(self) -> None:
+    def __init__(self, cpus: int = 2) -> None:
         gcs, dashboard, client, agent = _free_ports(4)
         # Ray's sockets lie below its folder and their names may have 107 characters only.
         self.folder = Path(tempfile.mkdtemp(prefix="ray-"))
@@ -46,7 +46,7 @@ class Head:
         self.environment = {**kept, "RAY_ADDRESS": f"http://127.0.0.1:{dashboard}"}
         options = [f"--port={gcs}", f"--dashboard-port={dashboard}", f"--ray-client-server-port={client}"]
         options += [f"--dashboard-agent-listen-port={agent}", f"--temp-dir={self.folder}"]
-        options += ["--num-cpus=2", "--num-gpus=0", "--object-store-memory=100000000", "--disable-usage-stats"]
+        options += [f"--num-cpus={cpus}", "--num-gpus=0", "--object-store-memory=100000000", "--disable-usage-stats"]
         with open(self.folder / "ray-start.out", "wb") as said:
             self._process = subprocess.Popen(
                 [str(BIN / "ray"), "start", "--head", "--block", *options],
@@ -74,6 +74,13 @@ class Head:
         paths = [self.folder / "ray-start.out", *(logs / name for name in names)]
         ends = [(path, path.read_text(errors="replace").splitlines()[-LAST_LINES:]) for path in paths if path.exists()]
         return "\n".join("\n".join([f"-- {path.name}", *lines]) for path, lines in ends if lines)
+
+    def kill_control_store(self) -> None:
+        """What the loss of the head's machine looks like to those who are attached."""
+        (store,) = (
+            pid for pid in descendants(self._process.pid) if "gcs_server" in Path(f"/proc/{pid}/cmdline").read_text()
+        )
+        os.kill(store, signal.SIGKILL)
 
     def end(self) -> None:
         # Left to itself it takes half a minute to end.

@@ -146,6 +146,24 @@ def test_a_signal_lets_commits_finish_and_the_same_command_goes_on(
     assert contents(out) == contents(inline_build)
 
 
+@pytest.mark.slow
+def test_a_driver_that_was_stopped_for_a_while_does_not_take_its_workers_for_overdue(
+    small_dataset: Path, inline_build: Path, tmp_path: Path
+) -> None:
+    """Ctrl-Z, or a laptop that sleeps: on waking, what the worker did meanwhile has not been heard yet."""
+    out = tmp_path / "out"
+    options = ("--executor", "local", "--workers", "1", "--deadline", "20s")
+    build = start(*command(small_dataset, out, *options))
+    wait_until(lambda: list(out.glob(".shard*.tmp")) or commits(out))
+    build.send_signal(signal.SIGSTOP)
+    time.sleep(25)
+    build.send_signal(signal.SIGCONT)
+    _, errors = build.communicate(timeout=240)
+    assert build.returncode == 0, errors
+    assert "not done within" not in errors
+    assert contents(out) == contents(inline_build)
+
+
 def test_a_second_signal_stops_at_once(small_dataset: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from executor_fixtures import always_hangs, request_for\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -172,3 +173,22 @@ def test_a_missing_training_extra_is_named_with_what_installs_it(tmp_path: Path)
         2,
         "gapmodel: torch is not installed; run `pip install 'gapmllm[train]'`\n",
     )
+
+
+@pytest.mark.parametrize("kilobytes", [150_000, 500_000])
+def test_too_little_address_space_is_one_line_with_the_cure(
+    small_dataset: Path, tmp_path: Path, kilobytes: int
+) -> None:
+    limit = kilobytes * 1024
+    words = ["build-shards", "--scannet", str(small_dataset), "--out", str(tmp_path / "out"), "--executor", "inline"]
+    result = subprocess.run(
+        [sys.executable, "-m", "gapdata", *words],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OPENBLAS_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert "ulimit -v" in result.stderr.strip().splitlines()[-1]

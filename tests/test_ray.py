@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from build_fixtures import without_notes
+from conftest import REPOSITORY
 from executor_fixtures import (
     SCENES,
     VICTIM,
@@ -29,7 +30,7 @@ from executor_fixtures import (
     request_for,
     wait_until,
 )
-from ray_fixtures import Cluster, run
+from ray_fixtures import Cluster, Head, run
 
 from gapdata.cli import main
 from gapdata.engine.driver import run_build
@@ -259,6 +260,28 @@ def test_a_node_that_dies_in_the_middle_changes_no_byte(
     finally:
         ray.shutdown()
         cluster.shutdown()
+
+
+@pytest.mark.slow
+def test_a_build_says_what_it_waits_for_and_that_the_head_is_lost(small_dataset: Path, tmp_path: Path) -> None:
+    head = Head(cpus=0)
+    try:
+        environment = {**head.environment, "RAY_ADDRESS": head.gcs, "PYTHONPATH": str(REPOSITORY)}
+        build = subprocess.Popen(
+            command(small_dataset, tmp_path / "out"), stderr=subprocess.PIPE, text=True, env=environment
+        )
+        assert build.stderr is not None
+        waiting = next(line for line in build.stderr if "waiting" in line)
+        assert waiting == "waiting for a worker: the Ray cluster has 1 node with 0 CPUs\n"
+        head.kill_control_store()
+        _, errors = build.communicate(timeout=120)
+        assert build.returncode == 1
+        last = errors.strip().splitlines()[-1]
+        assert last.startswith("gapdata: the head of the Ray cluster at ")
+        assert last.endswith(" has not answered for 30 s; the same command goes on where this one stopped")
+        assert "rpc_client" not in errors
+    finally:
+        head.end()
 
 
 def test_a_worker_of_another_version_is_refused() -> None:

@@ -69,6 +69,13 @@ class Crashed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unplaced:
+    """The attempt has not begun, and a node that it may have been sent to is gone."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Halted:
     """The work raised an error that every other shard would meet too, such as a full disk."""
 
@@ -76,7 +83,7 @@ class Halted:
     error: UsageError | OSError | ImportError
 
 
-Event: TypeAlias = Started | Advanced | Finished | Failed | Crashed | Halted
+Event: TypeAlias = Started | Advanced | Finished | Failed | Crashed | Unplaced | Halted
 
 
 class Executor(Protocol):
@@ -94,6 +101,11 @@ class Executor(Protocol):
     @property
     def capacity(self) -> int:
         """How many attempts to keep in flight."""
+        ...
+
+    @property
+    def shortage(self) -> str:
+        """What attempts that do not begin may be waiting for, for the user."""
         ...
 
     def start(self, attempt: int, task: ShardTask) -> None:
@@ -114,6 +126,7 @@ class InlineExecutor:
 
     capacity = 1
     description = "in this process"
+    shortage = "this process is busy"
 
     def __init__(self, work: Work = build_shard) -> None:
         self._work = work

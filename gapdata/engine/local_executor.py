@@ -37,6 +37,7 @@ class LocalExecutor:
     def __init__(self, workers: int, work: Work = build_shard) -> None:
         self.capacity = workers
         self.description = f"in up to {workers} processes on this machine"
+        self.shortage = "this machine is slow to start a process"
         self._work = work
         self._context = multiprocessing.get_context("spawn")
         self._running: dict[int, _Worker] = {}

@@ -7,9 +7,11 @@ A bare ``ray.init()`` would attach to any head that happens to run on the machin
 
 from __future__ import annotations
 
+import atexit
 import os
 import secrets
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -84,6 +86,13 @@ class RaySession:
             self._settings.close()
             self._owned = False
 
+    def abandon(self) -> None:
+        """Forget a cluster whose head is lost. Taking leave of it would block until Ray ends the process with a line of
+        its own, now or when the interpreter shuts down; so the process ends without when its work is over."""
+        atexit.register(_leave_at_once)
+        self._settings.close()
+        self._owned = False
+
     def _connect(self, ray: Any, address: str) -> None:
         quiet: dict[str, Any] = {"logging_level": "error", "log_to_driver": False}
         if address == "local":
@@ -105,6 +114,12 @@ class RaySession:
                 f"RAY_ADDRESS={address} is no Ray cluster that can be reached: {reason}",
                 cure="correct it (host:6379), or unset it to start a local Ray",
             ) from error
+
+
+def _leave_at_once() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 @contextmanager

@@ -4,11 +4,11 @@ What can go wrong with an attempt, and what follows; each kind has a budget of i
 
 damaged source      contained inside of :func:`gapdata.engine.build.build_shard`: the shard is committed without it
 unforeseen error    given up at once: the same input would raise it again
-crash, out of memory, I/O error     two more attempts
+crash, out of memory, I/O error, lost node     two more attempts
 source that was changed             two more attempts (a node's view of it may be old)
 store that fails                    two more attempts; then the shard is left undone, and after the third such shard in
                                     a row, with none built between, the build stops, because nothing can be read
-deadline            killed and attempted once more; a hung disk or a lost node may not hold up the build
+deadline            killed and attempted once more; a hung disk may not hold up the build
 full disk and such  the build stops, because every other shard would meet it
 
 A shard that is given up leaves no commit record: the rest is built, the report names its scenes, and the same command
@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gapdata.engine.build import ShardTask
-from gapdata.engine.executors import Advanced, Crashed, Event, Executor, Failed, Finished, Halted, Started
+from gapdata.engine.executors import Advanced, Crashed, Event, Executor, Failed, Finished, Halted, Started, Unplaced
 from gapdata.engine.stopping import HOW_TO_RESUME, StopSignals
 from gapdata.errors import StoreError
 
@@ -38,6 +38,11 @@ DEADLINE_SECONDS_PER_FRAME = 2.0
 """About a hundred times what a view frame costs on one core: a deadline is for what hangs, not for what is slow."""
 DRAIN_SECONDS = 10.0
 POLL_SECONDS = 0.5
+PAUSE_SECONDS = 5.0
+"""A round of the loop that takes longer means that this process was stopped (Ctrl-Z, a suspended laptop). Deadlines
+are put off by as long: what the workers did meanwhile has not been heard yet."""
+IDLE_SECONDS = (15.0, 60.0)
+"""How long nothing may be under way before that is said, and said again. A worker of Ray begins within some seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +101,7 @@ class Supervisor:
         self._settled = 0
         self._unreached = 0  # shards in a row
         self._drain_until: float | None = None
+        self._idle_until = time.monotonic() + IDLE_SECONDS[0]
 
     def run(self) -> Iterator[ShardResult]:
         """Yield shards as they are settled, in any order.
@@ -104,12 +110,15 @@ class Supervisor:
             Interrupted, Terminated: the user stopped the build; commits that were under way had time to finish.
             GapDataError, OSError, ImportError: no shard can be built.
         """
+        self._round_began = time.monotonic()
         while self._waiting or self._running:
             self._drain()
             while self._waiting and len(self._running) < self._executor.capacity:
                 self._start(self._waiting.popleft())
             self._executor.wait(POLL_SECONDS, self._handle)
+            self._forgive_pause()
             self._relaunch_overdue()
+            self._say_waiting()
             yield from self._results
             self._results.clear()
         self._drain()
@@ -133,6 +142,9 @@ class Supervisor:
             self._progress(planned_frames(unit.task) - unit.frames)
             self._unreached = 0
             self._settle(ShardResult(task=unit.task, commit=event.commit))
+        elif isinstance(event, Unplaced):
+            self._lose(event.attempt)
+            self._waiting.append(unit)
         elif isinstance(event, Halted):
             raise event.error
         elif isinstance(event, Failed):
@@ -145,6 +157,21 @@ class Supervisor:
                 self._give_up(unit, f"{event.reason}, {unit.crashes} times", event)
             else:
                 self._again(unit, f"{event.reason}; trying again ({unit.crashes} of {CRASH_RETRIES})")
+
+    def _forgive_pause(self) -> None:
+        before, self._round_began = self._round_began, time.monotonic()
+        pause = self._round_began - before
+        if pause > PAUSE_SECONDS:
+            for unit in self._running.values():
+                unit.since += pause
+
+    def _say_waiting(self) -> None:
+        now = time.monotonic()
+        if self._results or any(unit.started for unit in self._running.values()):
+            self._idle_until = now + IDLE_SECONDS[0]
+        elif now > self._idle_until:
+            self._idle_until = now + IDLE_SECONDS[1]
+            self._note(f"waiting for a worker: {self._executor.shortage}")
 
     def _relaunch_overdue(self) -> None:
         now = time.monotonic()

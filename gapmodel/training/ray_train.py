@@ -8,6 +8,7 @@ ends the run at once. All nodes need to see the builds, the starting model and t
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
 import sys
@@ -21,6 +22,7 @@ from typing import Any
 from gapdata.counting import counted
 from gapdata.engine.ray_session import RaySession
 from gapdata.errors import GapDataError, UsageError
+from gapdata.runtime.ray_cluster import HeadWatch
 from gapdata.shards.reader import ShardReader
 from gapdata.storage import absolute, location
 from gapdata.toml_fields import from_mapping
@@ -64,14 +66,18 @@ def train_on_ray(
         gpus = int(ray.cluster_resources().get("GPU", 0))
         count = ranks or max(1, gpus)
         print(f"training with {counted(count, 'rank')} {session.description}", file=sys.stderr, flush=True)
+        watch = HeadWatch(ray.get_runtime_context().gcs_address, lost=lambda: _leave(watch.problem))
+        watch.start()
         with _followed(out):
             _fit(settings, count, use_gpu=gpus > 0)
+        watch.stop()
     return read_outcome(out)
 
 
 def _fit(settings: dict[str, Any], count: int, *, use_gpu: bool) -> None:
-    """Start the ranks, and start them again where one dies."""
-    from ray.train import FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
+    """Start the ranks, and start them again where one dies, or the actor of Ray Train that looks after them."""
+    import ray
+    from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchTrainer
 
     storage = Path(settings["out"]) / "ray"
@@ -89,23 +95,40 @@ def _fit(settings: dict[str, Any], count: int, *, use_gpu: bool) -> None:
         )
         try:
             trainer.fit()
-        except WorkerGroupError as error:
-            failures = list(error.worker_failures.values())
-            meant = next((failure for failure in failures if isinstance(failure, GapDataError)), None)
-            if meant is not None:
-                raise meant from error
-            reason = str(failures[0]).strip().rpartition("\n")[2] if failures else str(error)
+            break
+        except (TrainingFailedError, ray.exceptions.RayError) as error:
+            who, reason = _what_died(error)
             if attempt == MAX_RESTARTS:
                 raise TrainingError(
-                    f"its ranks died {counted(attempt + 1, 'time')}, the last time of: {reason}",
+                    f"{who} died {counted(attempt + 1, 'time')}, the last time of: {reason}",
                     path=settings["out"],
                     cure="the same command goes on from the last checkpoint",
                 ) from error
             restarts = f"{attempt + 1} of {MAX_RESTARTS}"
-            print(f"a rank died ({reason}); going on from the last checkpoint ({restarts})", file=sys.stderr)
-        else:
-            break
+            print(f"{who} died ({reason}); going on from the last checkpoint ({restarts})", file=sys.stderr)
     shutil.rmtree(storage, ignore_errors=True)
+
+
+def _what_died(error: Exception) -> tuple[str, str]:
+    """Return who died and of what.
+
+    Raises:
+        GapDataError: nobody did: a rank raised it on purpose.
+    """
+    failures = list(getattr(error, "worker_failures", {}).values())
+    meant = next((failure for failure in failures if isinstance(failure, GapDataError)), None)
+    if meant is not None:
+        raise meant from error
+    if failures:
+        return "a rank", str(failures[0]).strip().rpartition("\n")[2]
+    return "Ray Train's controller", str(error).strip().partition("\n")[0]
+
+
+def _leave(problem: str) -> None:
+    """End the process: Ray, which waits for the head in the main thread, would do so in half a minute."""
+    program = Path(sys.argv[0]).name
+    print(f"{program}: {problem}; the same command goes on from the last checkpoint", file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 def rank_loop(settings: dict[str, Any]) -> None:
