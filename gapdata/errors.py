@@ -96,6 +96,11 @@ class StoreError(GapDataError):
     exit_status = 1
 
 
+class MissingInput(SourceError):
+    """The recipe asks something of a scene that was not given: a file of other people, or one more download. Nothing is
+    damaged; the scene is quarantined all the same, because its records would lack it."""
+
+
 class AnnotationError(SourceError):
     """An annotation file is damaged, hostile, or of a kind that is not known. Damaged items of a sound file are no
     errors: they are left out, counted and named in the file's report. The request named it, so the request stops."""

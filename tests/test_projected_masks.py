@@ -249,7 +249,7 @@ def test_a_scan_without_an_archive_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_a_recipe_knows_two_routes() -> None:
-    with pytest.raises(UsageError, match=r"instances\.route must be rendered or projected"):
+    with pytest.raises(UsageError, match=r"instances\.route .guessed. is unknown; choose from rendered, projected"):
         read_recipe(None, ["instances.route=guessed"])
 
 

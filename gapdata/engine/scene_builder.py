@@ -20,7 +20,7 @@ from gapdata.engine.quality import refuse_bad_poses
 from gapdata.engine.recipe import Recipe
 from gapdata.engine.scan_quality import refuse_bad_scan
 from gapdata.engine.views import Sightings, around_view, plan_views
-from gapdata.errors import SourceChanged, SourceError, StoreError
+from gapdata.errors import MissingInput, SourceChanged, SourceError, StoreError
 from gapdata.geometry.camera import transform
 from gapdata.prompts.instances import InstanceMasks, InstanceRenderer
 from gapdata.prompts.projected import ProjectedInstances
@@ -294,10 +294,9 @@ class SceneBuilder:
                 self._objects = matched
                 self._outcome.notes.update(notes)
         elif recipe.objects.source == "embodiedscan" or recipe.scene_views.per_description:
-            raise SourceError(
+            raise MissingInput(
                 "has no boxes of EmbodiedScan, which the recipe asks for",
                 scene=self._scene.scene_id,
-                path=self._scan.path,
                 cure="name embodiedscan_infos_*.pkl with --annotations",
             )
         for item in self._expressions:

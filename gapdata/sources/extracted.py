@@ -18,7 +18,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.errors import SourceError, kind_of_failure
+from gapdata.errors import MissingInput, SourceError, kind_of_failure
 from gapdata.files.folders import in_any_case
 from gapdata.files.image_tags import jpeg_without_metadata, orientation_tag
 from gapdata.geometry.rigidity import without_rounding
@@ -198,7 +198,12 @@ class ExtractedScan:
 
     def mask_archive(self) -> MaskArchive:
         if self._beside is None:
-            raise self._damage("has no projected instance masks", self.path)
+            raise MissingInput(
+                "has no projected instance masks",
+                path=self.path,
+                scene=self.scene_id,
+                cure='render them: instances.route = "rendered"',
+            )
         return self._beside.mask_archive()
 
     def digest(self, *, masks: bool = False) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.errors import GapDataError, SourceError, kind_of_failure
+from gapdata.errors import GapDataError, MissingInput, SourceError, kind_of_failure
 from gapdata.files.text import decode_text
 from gapdata.geometry.camera import is_rigid
 from gapdata.sources.base import Annotation, SceneObject
@@ -54,13 +54,14 @@ class SceneFiles:
         """The archive of 2D projections, opened when it is first asked for.
 
         Raises:
-            SourceError: there is none, or it is no readable zip.
+            MissingInput: there is none.
+            SourceError: it is not a readable zip.
         """
         if self._masks is None:
             with naming_scene(self.scene_id):
                 path = find_mask_archive(self.directory, self.scene_id)
                 if path is None:
-                    raise SourceError(
+                    raise MissingInput(
                         f"has no {self.scene_id}{ARCHIVE_SUFFIXES[0]}",
                         path=self.directory,
                         cure='download it, or render the masks: instances.route = "rendered"',
