@@ -76,6 +76,19 @@ def test_a_cluster_that_cannot_be_reached_leaves_nothing(
     assert tree(tmp_path) == {}
 
 
+@pytest.mark.slow
+def test_a_build_that_was_to_be_replaced_is_whole_after_the_cluster_could_not_be_reached(
+    small_dataset: Path, inline_build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_ADDRESS", "http://127.0.0.1:1")
+    out = shutil.copytree(inline_build, tmp_path / "out")
+    before = tree(out)
+    changed = ("--set", "clips.step=1", "--executor", "ray", "--overwrite")
+    assert build(small_dataset, out, *changed) == 2
+    assert tree(out) == before
+
+
 @pytest.mark.parametrize(
     "command",
     [

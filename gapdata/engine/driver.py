@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -201,50 +202,66 @@ def run_build(
                 f" ({', '.join(lacking.scene_ids[:NAMED_SCENES])}{' ...' * (len(lacking.scene_ids) > NAMED_SCENES)})"
             )
             announce(f"note: {unaligned_text(len(lacking.scene_ids), lacking.descriptions)}{shown}")
-        _prepare(request, plan, retry, announce)
-        _write_annotations(request.out, plan, request.annotations)
-        tasks = [
-            ShardTask(
-                dataset=request.dataset,
-                out=request.out,
-                recipe=request.recipe,
-                shard=shard,
-                stamps={scene.scene_id: stamps[scene.scene_id] for scene in shard.scenes},
-            )
-            for shard in plan.shards
-            if not is_committed(request.out, plan, shard)
-        ]
-        if not tasks:
-            announce(f"{request.out}: already complete, nothing to build")
-        given_up = _build_missing(tasks, executor, stop or StopSignals(), request.deadline)
+        with ExitStack() as working:
+            intention = _intended(request, plan, retry)
+            replaced = intention is not None and (retry is None or bool(retry.shards))
+            if replaced or not all(is_committed(request.out, plan, shard) for shard in plan.shards):
+                # Before anything is done away with: that a cluster cannot be reached is a refusal, too.
+                working.enter_context(executor)
+            _prepare(request, plan, retry, intention, announce)
+            _write_annotations(request.out, plan, request.annotations)
+            tasks = [
+                ShardTask(
+                    dataset=request.dataset,
+                    out=request.out,
+                    recipe=request.recipe,
+                    shard=shard,
+                    stamps={scene.scene_id: stamps[scene.scene_id] for scene in shard.scenes},
+                )
+                for shard in plan.shards
+                if not is_committed(request.out, plan, shard)
+            ]
+            if not tasks:
+                announce(f"{request.out}: already complete, nothing to build")
+            given_up = _build_missing(tasks, executor, stop or StopSignals(), request.deadline)
         _refuse_unreached(request.out, given_up)
         report = finalise(request.out, plan, given_up, request.annotation_report)
         forget_intention(request.out)
         return report
 
 
-def _prepare(request: BuildRequest, plan: Plan, retry: Retry | None, announce: Callable[[str], None]) -> None:
+def _intended(request: BuildRequest, plan: Plan, retry: Retry | None) -> Intention | None:
+    """What the request does away with; ``None`` where that is nothing, or was done before the build was stopped."""
+    kind: Kind | None = "overwrite" if request.overwrite else None if retry is None else "retry-failed"
+    if kind is None:
+        return None
+    wanted = Intention(kind=kind, fingerprint=plan.fingerprint, done=True)
+    done = read_intention(request.out) == wanted and planned_fingerprint(request.out) == plan.fingerprint
+    return None if done else wanted
+
+
+def _prepare(
+    request: BuildRequest, plan: Plan, retry: Retry | None, wanted: Intention | None, announce: Callable[[str], None]
+) -> None:
     """Do away with what the request does away with, once, and write the plan."""
     out = request.out
-    kind: Kind | None = "overwrite" if request.overwrite else None if retry is None else "retry-failed"
-    if kind is not None:
-        wanted = Intention(kind=kind, fingerprint=plan.fingerprint, done=True)
-        if read_intention(out) == wanted and planned_fingerprint(out) == plan.fingerprint:
-            announce(f"going on with --{kind} where it was stopped")
-            return
-        write_intention(out, replace(wanted, done=False))
-        if retry is None:
-            clear(out)
-        else:
-            announce(str(retry))
-            # Commits go before the plan changes: whatever happens in between, no shard counts as built from sources
-            # that it was not built from.
-            for name in retry.shards:
-                (out / f"{name}.json").unlink(missing_ok=True)
-    if kind is not None or not (out / PLAN_NAME).exists():
-        write_plan(plan, out, expected_bytes(plan.scenes, plan.recipe))
-    if kind is not None:
-        write_intention(out, wanted)
+    if wanted is None:
+        if request.overwrite or retry is not None:
+            announce(f"going on with --{'overwrite' if request.overwrite else 'retry-failed'} where it was stopped")
+        elif not (out / PLAN_NAME).exists():
+            write_plan(plan, out, expected_bytes(plan.scenes, plan.recipe))
+        return
+    write_intention(out, replace(wanted, done=False))
+    if retry is None:
+        clear(out)
+    else:
+        announce(str(retry))
+        # Commits go before the plan changes: whatever happens in between, no shard counts as built from sources
+        # that it was not built from.
+        for name in retry.shards:
+            (out / f"{name}.json").unlink(missing_ok=True)
+    write_plan(plan, out, expected_bytes(plan.scenes, plan.recipe))
+    write_intention(out, wanted)
 
 
 def _refuse_unreached(out: Location, given_up: Sequence[ShardResult]) -> None:
@@ -263,12 +280,13 @@ def _refuse_unreached(out: Location, given_up: Sequence[ShardResult]) -> None:
 def _build_missing(
     tasks: Sequence[ShardTask], executor: Executor, stop: StopSignals, deadline: float | None
 ) -> list[ShardResult]:
-    """Build the shards, the longest first so that none straggles at the end, and return those that were given up."""
+    """Build the shards, the longest first so that none straggles at the end, and return those that were given up; the
+    executor has been entered if there are any."""
     if not tasks:
         return []
     tasks = sorted(tasks, key=planned_frames, reverse=True)
     total = sum(planned_frames(task) for task in tasks)
-    with executor, Progress(total, "frames", "build-shards") as progress:
+    with Progress(total, "frames", "build-shards") as progress:
         stop.install()
         progress.note(f"building {counted(len(tasks), 'shard')} {executor.description}")
         supervisor = Supervisor(executor, tasks, stop, deadline=deadline, progress=progress, note=progress.note)
