@@ -39,6 +39,7 @@ from gapmodel.packing import Batch
 from gapmodel.processing import GapProcessor
 from gapmodel.training.census import census, refuse_unasked, shared_views, sights
 from gapmodel.training.checkpointing import (
+    BESIDE,
     Position,
     checkpoints,
     claim,
@@ -66,6 +67,7 @@ from gapmodel.training.logbook import Logbook, read_log
 from gapmodel.training.memory import fitting, measure
 from gapmodel.training.optimisation import build_optimizer, clip_gradients, learning_rate_share, set_learning_rates
 from gapmodel.training.recipe import TrainingRecipe
+from gapmodel.training.replacing import remove_run, stamp_of
 from gapmodel.training.starting_point import as_started, class_names, first_model
 from gapmodel.training.throughput import Meter
 from gapmodel.training.view_cache import ViewCache
@@ -91,6 +93,8 @@ class TrainingConfig:
     out: Path
     init: Path | None = None
     """A model directory, or the directory of the run that wrote it, to start from; its processor is kept."""
+    replaces: str | None = None
+    """The run in ``out`` that is removed once this one is known to start, by its stamp (``stamp_of``)."""
     bar: bool = True
     prepare: Callable[[GapForConditionalGeneration], None] | None = None
     """Called with the model once it is frozen as the recipe says, before anything is computed."""
@@ -131,11 +135,13 @@ def train(config: TrainingConfig, ranks: Ranks = ALONE) -> Outcome:
     keep_freed_memory(STEP_BYTES)
     if run.threads:
         torch.set_num_threads(run.threads)
-    wanted = _refuse_other_run(config, ranks)
-    if ranks.gathered(is_finished(out))[0]:
+    replaced = ranks.gathered(config.replaces is not None and stamp_of(out) == config.replaces)[0]
+    wanted = _refuse_other_run(config, ranks, replaced=replaced)
+    if not replaced and ranks.gathered(is_finished(out))[0]:
         return read_outcome(out)
+    saved = [] if replaced else checkpoints(out)
     # Before anything is written, because a run that would learn from nothing leaves nothing.
-    told = None if checkpoints(out) else census(recipe.streams, config.builds, ranks)
+    told = None if saved else census(recipe.streams, config.builds, ranks)
     if told is not None:
         refuse_unasked(recipe.streams, config.builds, told)
     torch.manual_seed(recipe.seed)
@@ -152,7 +158,7 @@ def train(config: TrainingConfig, ranks: Ranks = ALONE) -> Outcome:
     shard(learner, ranks)
     optimizer = build_optimizer(learner, settings)
     at, visits, steps = 0, 0, step_count(mixture, settings)
-    if saved := checkpoints(out):
+    if saved:
         position = load_checkpoint(saved[-1], learner, optimizer, ranks)
         at, visits = position.step, mixture.visits_of(position.consumed)
 
@@ -161,6 +167,8 @@ def train(config: TrainingConfig, ranks: Ranks = ALONE) -> Outcome:
     first = next(coming, None)
     size = None if first is None else fitting(footprint, first, recipe, ranks)
     if ranks.first:
+        if replaced:
+            remove_run(out, beside=BESIDE)
         claim(out, wanted)
     blank = blank_batch(processor) if ranks.world_size > 1 else None
     log = Logbook(out, " + ".join(s.name for s in recipe.streams), at, steps, speaks=ranks.first, bar=config.bar)
@@ -292,15 +300,17 @@ def _refuse_nothing_asked(asked: float, steps: int, ranks: Ranks) -> None:
         )
 
 
-def _refuse_other_run(config: TrainingConfig, ranks: Ranks) -> Mapping[str, Any]:
-    """What the run is. One rank looks whether ``out`` is free or this run's; all stop if it is not."""
+def _refuse_other_run(config: TrainingConfig, ranks: Ranks, *, replaced: bool) -> Mapping[str, Any]:
+    """What the run is. One rank looks whether ``out`` is free or this run's, unless what it holds is ``replaced``; all
+    stop if it is not."""
     problem: GapDataError | None = None
     wanted: Mapping[str, Any] = {}
     if ranks.first:
         try:
             init = None if config.init is None else model_directory(config.init)
             wanted = identity(config.recipe, config.builds, init)
-            refuse_other_run(config.out, wanted)
+            if not replaced:
+                refuse_other_run(config.out, wanted)
         except GapDataError as error:
             problem = error
     ranks.agree(problem)

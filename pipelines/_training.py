@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -80,10 +79,8 @@ def run_stage(arguments: argparse.Namespace) -> None:
 
 def _run(arguments: argparse.Namespace, builds: dict[str, str], train: Callable[..., Any]) -> None:
     from gapdata.counting import counted
-    from gapdata.errors import UsageError
     from gapdata.recipe_files import recipe_file
     from gapdata.toml_fields import given_values
-    from gapmodel.model_directory import RUN_FILE
     from gapmodel.train import is_finished
     from gapmodel.training.loading import refuse_unmatched_builds
     from gapmodel.training.recipe import read_training_recipe
@@ -94,12 +91,8 @@ def _run(arguments: argparse.Namespace, builds: dict[str, str], train: Callable[
     recipe = as_started(recipe, arguments.init, given_values(recipe_file(arguments.recipe), arguments.set))
     refuse_unmatched_builds(recipe, builds)
     first = os.environ.get("RANK", "0") == "0"
-    if arguments.overwrite and arguments.out.is_dir() and first:
-        if any(arguments.out.iterdir()) and not (arguments.out / RUN_FILE).is_file():
-            raise UsageError("holds no training run, so it is not removed", path=arguments.out, cure="change --out")
-        _refuse_vain(recipe, builds)
-        shutil.rmtree(arguments.out)
-    finished = is_finished(arguments.out)
+    arguments.replaces = _replaced(arguments, builds) if arguments.overwrite else None
+    finished = arguments.replaces is None and is_finished(arguments.out)
     outcome = train(arguments, recipe, builds)
     if not first:
         return
@@ -116,17 +109,25 @@ def _run(arguments: argparse.Namespace, builds: dict[str, str], train: Callable[
     print(f"model: {outcome.model_directory}")
 
 
-def _refuse_vain(recipe: Any, builds: dict[str, str]) -> None:
-    """Find what would stop the new run before the old one is removed for it.
+def _replaced(arguments: argparse.Namespace, builds: dict[str, str]) -> str | None:
+    """The stamp of the run that is removed for the new one, ``None`` where there is none.
 
     Raises:
-        UsageError: a build cannot be opened, or a stream has no records or asks nothing.
+        UsageError: ``--out`` holds something else, or what the new run starts from.
     """
-    from gapdata.shards.reader import ShardReader
-    from gapmodel.training.census import census, refuse_unasked
+    from gapdata.errors import UsageError
+    from gapmodel.training.replacing import stamp_of
 
-    readers = {name: ShardReader(place) for name, place in builds.items()}
-    refuse_unasked(recipe.streams, readers, census(recipe.streams, readers))
+    out, stamp = arguments.out, stamp_of(arguments.out)
+    if stamp is None:
+        if out.is_dir() and any(out.iterdir()):
+            raise UsageError("holds no training run, so it is not removed", path=out, cure="change --out")
+        return None
+    needed = [("--init", str(arguments.init or "")), *(("--shards", place) for place in builds.values())]
+    for option, place in needed:
+        if place and "://" not in place and Path(place).resolve().is_relative_to(out.resolve()):
+            raise UsageError(f"{option} lies in the run that --overwrite removes", path=place, cure="change --out")
+    return stamp
 
 
 def named_builds(given: list[str]) -> dict[str, str]:
@@ -165,7 +166,9 @@ def _train_here(arguments: argparse.Namespace, recipe: Any, builds: dict[str, st
     from gapmodel.training.distributed import joined
 
     readers = {name: ShardReader(place) for name, place in builds.items()}
-    config = TrainingConfig(recipe=recipe, builds=readers, out=arguments.out, init=arguments.init)
+    config = TrainingConfig(
+        recipe=recipe, builds=readers, out=arguments.out, init=arguments.init, replaces=arguments.replaces
+    )
     with joined() as ranks:
         return train(config, ranks)
 
@@ -173,7 +176,9 @@ def _train_here(arguments: argparse.Namespace, recipe: Any, builds: dict[str, st
 def _train_on_ray(arguments: argparse.Namespace, recipe: Any, builds: dict[str, str]) -> Any:
     from gapmodel.training.ray_train import train_on_ray
 
-    return train_on_ray(recipe, builds, arguments.out, arguments.init, ranks=arguments.ranks)
+    return train_on_ray(
+        recipe, builds, arguments.out, arguments.init, ranks=arguments.ranks, replaces=arguments.replaces
+    )
 
 
 def _refuse_relative_paths(arguments: argparse.Namespace, builds: dict[str, str]) -> None:

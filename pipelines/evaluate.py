@@ -81,7 +81,7 @@ def main() -> None:
     from gapdata.shards.reader import ShardReader
     from gapmodel.evaluation.answering import missing
     from gapmodel.evaluation.asking import TASKS
-    from gapmodel.evaluation.predictions import read_predictions, settle
+    from gapmodel.evaluation.predictions import read_predictions, refuse_other_evaluation, settle
     from gapmodel.evaluation.report import as_dict, as_markdown, as_table
     from gapmodel.evaluation.run import asking_as_trained, belongings, model_data_recipe, score_directory
     from gapmodel.evaluation.tasks import choose_tasks, not_asked, untaught_note
@@ -101,6 +101,7 @@ def main() -> None:
         model=directory,
         shards=str(options.shards) if "://" in options.shards else os.path.abspath(options.shards),
         out=out,
+        belongs=belongs,
         askings=askings,
         tasks=choice.tasks,
         optional=choice.optional,
@@ -110,7 +111,7 @@ def main() -> None:
     questions = job.questions(reader)
     asked = [task.task for task in questions]
     remarks = tuple(filter(None, (not_asked(choice, asked, options.split), untaught_note(choice, asked))))
-    settle(out, belongs)
+    refuse_other_evaluation(out, belongs)
     if (out / "report.json").is_file() and not missing(questions, read_predictions(out)):
         print(f"{out}: already complete, nothing to ask", file=sys.stderr)
     share = torchrun_share()
@@ -121,6 +122,7 @@ def main() -> None:
     if share is not None and share[0]:
         return
     wait_for_all(questions, out)
+    settle(out, belongs)
     results = replace(score_directory(reader, questions, out, options.seed), taught=choice.taught, remarks=remarks)
     write_atomically(out / "report.json", (json.dumps(as_dict(results), indent=2) + "\n").encode())
     write_atomically(out / "report.md", as_markdown(results, options.compat).encode())

@@ -344,6 +344,18 @@ def test_workers_give_the_answers_of_a_single_process(place: Path, undisturbed: 
 
 
 @pytest.mark.slow
+def test_an_evaluation_whose_cluster_cannot_be_reached_leaves_nothing(place: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    words = command(place, "--out", str(tmp_path / "new" / "out"), "--workers", "2")
+    done = subprocess.run(
+        words, env=environment() | {"RAY_ADDRESS": "http://127.0.0.1:1"}, capture_output=True, text=True
+    )
+    assert done.returncode == 2, done.stderr
+    assert "is no Ray cluster that can be reached" in done.stderr
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.slow
 def test_the_default_place_is_beside_the_model_and_named_by_the_split_and_what_is_asked(undisturbed: Path) -> None:
     assert undisturbed.name.split("-")[0] == "val"
     assert (undisturbed / "report.md").read_text().startswith("# Evaluation on split val")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 from build_fixtures import build
+from conftest import REPOSITORY
 from training_fixtures import RECIPE, RECORDS
 
 from gapdata.cli import main
@@ -17,7 +20,9 @@ from gapdata.errors import UsageError
 from gapmodel.train import TrainingConfig, train
 from gapmodel.training import memory
 from gapmodel.training.loading import refuse_unmatched_builds
+from gapmodel.training.logbook import read_log
 from gapmodel.training.recipe import TrainingRecipe
+from gapmodel.training.replacing import stamp_of
 from gapmodel.training.starting_point import as_started
 
 
@@ -164,6 +169,42 @@ def test_a_step_that_does_not_fit_is_refused_with_the_field_to_change(
     most = int(str(refused.value).rpartition(" ")[2])
     fitting = replace(RECIPE, train=replace(RECIPE.train, steps=1), run=replace(RECIPE.run, micro_tokens=most))
     train(config(tmp_path / "out", fitting))
+
+
+def test_a_run_is_replaced_by_one_that_starts_and_never_by_one_that_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = replace(RECIPE, train=replace(RECIPE.train, steps=1), run=replace(RECIPE.run, micro_tokens=0))
+    out = tmp_path / "out"
+    train(config(out, short))
+    (out / "evaluation").mkdir()
+    before, old = tree(out), stamp_of(out)
+    whole = memory.estimate
+    monkeypatch.setattr(memory, "estimate", lambda *given: replace(whole(*given), free=1))
+    longer = replace(short, train=replace(short.train, steps=2))
+    for recipe in (short, longer):
+        with pytest.raises(UsageError, match="a step: 4 rows"):
+            train(config(out, recipe, replaces=old))
+        assert tree(out) == before
+    monkeypatch.undo()
+    train(config(out, longer, replaces=old))
+    assert not (out / "evaluation").exists()
+    assert [line["step"] for line in read_log(out)] == [0, 1]
+    replaced = tree(out)
+    train(config(out, longer, replaces=old))  # a rank that is started again
+    assert tree(out) == replaced
+
+
+def test_what_a_run_starts_from_is_not_removed_for_it(
+    trained: Path, inline_build: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = tree(trained)
+    monkeypatch.syspath_prepend(REPOSITORY / "pipelines")
+    words = ["finetune.py", "--shards", str(inline_build), "--init", str(trained), "--out", str(trained)]
+    monkeypatch.setattr(sys, "argv", [*words, "--local", "--overwrite"])
+    with pytest.raises(UsageError, match="--init lies in the run that --overwrite removes"):
+        importlib.import_module("finetune").main()
+    assert tree(trained) == before
 
 
 def test_a_run_from_a_model_has_its_processor_and_refuses_another(trained: Path, tmp_path: Path) -> None:

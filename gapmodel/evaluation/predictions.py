@@ -97,27 +97,40 @@ def settle(folder: Path, asked: Mapping[str, Any]) -> None:
     """Say in ``folder`` what its predictions belong to, or check that they belong to the same.
 
     Raises:
+        UsageError: see :func:`refuse_other_evaluation`.
+    """
+    if not refuse_other_evaluation(folder, asked):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / ASKED_FILE, _written(asked).encode())
+
+
+def refuse_other_evaluation(folder: Path, asked: Mapping[str, Any]) -> bool:
+    """Whether ``folder`` says already that its predictions belong to what is ``asked``. Writes nothing.
+
+    Raises:
         UsageError: they belong to something else; the message names the difference.
     """
     path = folder / ASKED_FILE
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(asked, indent=2, sort_keys=True) + "\n"
     if not path.is_file():
-        write_atomically(path, text.encode())
-        return
+        return False
     try:
         before = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
         raise UsageError(f"cannot be read: {error}", path=path, cure="use another --out, or delete this") from error
     if not isinstance(before, dict):
         raise UsageError("says nothing about an evaluation", path=path, cure="use another --out, or delete this")
-    now = json.loads(text)
+    now = json.loads(_written(asked))
     differences = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
     if differences:
         changes = ", ".join(f"{name} was {before.get(name)} and is {now.get(name)}" for name in differences)
         raise UsageError(
             f"holds predictions of another evaluation: {changes}", path=path, cure="use another --out, or delete this"
         )
+    return True
+
+
+def _written(asked: Mapping[str, Any]) -> str:
+    return json.dumps(asked, indent=2, sort_keys=True) + "\n"
 
 
 def fingerprint_of_files(directory: Path, patterns: tuple[str, ...]) -> str:

@@ -22,7 +22,7 @@ from gapdata.storage import location
 from gapmodel.data import Records, question_options, without_images
 from gapmodel.evaluation.answering import Answerer, missing
 from gapmodel.evaluation.asking import LANGUAGE_TASKS, TASKS, Asking, HeldOut, first_frames, held_out, positions, spread
-from gapmodel.evaluation.predictions import PredictionFile, fingerprint_of_files, read_predictions
+from gapmodel.evaluation.predictions import PredictionFile, fingerprint_of_files, read_predictions, settle
 from gapmodel.evaluation.results import Evaluation, TaskResult
 from gapmodel.evaluation.scoring import score_task
 from gapmodel.model_directory import load_model
@@ -134,28 +134,32 @@ def answer_share(
     questions: Sequence[HeldOut],
     out: Path,
     *,
+    belongs: Mapping[str, Any],
     share: tuple[int, int] = (0, 1),
     batch_size: int = 32,
     device: str = "cpu",
 ) -> None:
-    """Answer a worker's share of the questions that ``out`` has no answer to; no model is loaded where there is none.
+    """Answer a worker's share of the questions that ``out`` has no answer to; no model is loaded where there is none,
+    and nothing is written before it is.
 
     Args:
         directory: the model's.
         reader: the build.
         questions: all of them.
         out: the evaluation's directory.
+        belongs: what its predictions belong to (:func:`belongings`).
         share: (rank, workers).
         batch_size: questions answered at once.
         device: where the model runs.
 
     Raises:
-        UsageError: another process answers this worker's share.
+        UsageError: another process answers this worker's share, or ``out`` has predictions that belong elsewhere.
     """
     if not missing(questions, read_predictions(out)):
         return
+    model, processor = load_model(directory)
+    settle(out, belongs)
     with PredictionFile(out, share[0], build=build_fingerprint(reader)) as file:
-        model, processor = load_model(directory)
         answerer = Answerer(
             model=model.eval().to(device),
             processor=processor,

@@ -36,6 +36,8 @@ class Job:
     model: Path
     shards: str
     out: Path
+    belongs: dict[str, Any]
+    """What the predictions in ``out`` belong to."""
     askings: dict[str, Asking]
     tasks: tuple[str, ...]
     limit: int | None
@@ -53,7 +55,16 @@ def answer(job: Job, share: tuple[int, int], local_rank: int | None = None) -> N
     reader = ShardReader(job.shards)
     device = device_of(share[0] if local_rank is None else local_rank)
     questions = job.questions(reader)
-    answer_share(job.model, reader, questions, job.out, share=share, batch_size=job.batch_size, device=device)
+    answer_share(
+        job.model,
+        reader,
+        questions,
+        job.out,
+        belongs=job.belongs,
+        share=share,
+        batch_size=job.batch_size,
+        device=device,
+    )
 
 
 def answer_on_ray(job: Job, workers: int) -> None:

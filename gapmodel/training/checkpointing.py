@@ -48,7 +48,7 @@ STATE_FILE = "state.json"
 FOLDER = "checkpoints"
 TRACES = (FOLDER, LOG_FILE, MODEL_DIRECTORY)
 """What a run leaves as soon as it has made a step."""
-BESIDE = {"ray"}
+BESIDE = frozenset({"ray"})
 """What may lie in a run's directory before the run: Ray Train's own notes."""
 MOMENTS = ("exp_avg", "exp_avg_sq")
 NAMED_DIFFERENCES = 8

@@ -14,7 +14,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from gapmodel.train import Outcome, TrainingConfig, TrainingError, read_outcome,
 from gapmodel.training.distributed import joined
 from gapmodel.training.logbook import LOG_FILE
 from gapmodel.training.recipe import TrainingRecipe
+from gapmodel.training.replacing import stamp_of
 
 MAX_RESTARTS = 3
 SECONDS_BETWEEN_LINES = 30.0
@@ -37,7 +38,13 @@ SECONDS_BETWEEN_LINES = 30.0
 
 
 def train_on_ray(
-    recipe: TrainingRecipe, builds: Mapping[str, str], out: Path, init: Path | None, *, ranks: int | None
+    recipe: TrainingRecipe,
+    builds: Mapping[str, str],
+    out: Path,
+    init: Path | None,
+    *,
+    ranks: int | None,
+    replaces: str | None = None,
 ) -> Outcome:
     """Train with one rank on each GPU of the cluster, or with as many as are asked for.
 
@@ -47,6 +54,7 @@ def train_on_ray(
         out: the run's directory.
         init: what to start from.
         ranks: how many; ``None`` takes all GPUs, or one CPU where there is none.
+        replaces: the run in ``out`` to start over, by its stamp.
 
     Raises:
         UsageError: Ray Train is not installed, or the cluster cannot be reached.
@@ -59,6 +67,7 @@ def train_on_ray(
         "builds": {name: str(absolute(location(place))) for name, place in builds.items()},
         "out": str(out.absolute()),
         "init": None if init is None else str(init.absolute()),
+        "replaces": replaces,
     }
     with RaySession(ranks, gpus=None) as session:
         import ray
@@ -68,19 +77,32 @@ def train_on_ray(
         print(f"training with {counted(count, 'rank')} {session.description}", file=sys.stderr, flush=True)
         watch = HeadWatch(ray.get_runtime_context().gcs_address, lost=lambda: _leave(watch.problem))
         watch.start()
-        with _followed(out):
-            _fit(settings, count, use_gpu=gpus > 0)
+        with _followed(out, replaces), _notes_of_ray(out) as storage:
+            _fit(settings, count, storage, use_gpu=gpus > 0)
         watch.stop()
     return read_outcome(out)
 
 
-def _fit(settings: dict[str, Any], count: int, *, use_gpu: bool) -> None:
+@contextmanager
+def _notes_of_ray(out: Path) -> Iterator[Path]:
+    """Where Ray Train keeps notes of its own: in the run's directory, which all nodes see. They go in the end, and with
+    them the folders that were made for the notes of a run that was refused."""
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    try:
+        yield out / "ray"
+    finally:
+        shutil.rmtree(out / "ray", ignore_errors=True)
+        with suppress(OSError):  # a folder that is not empty stays, and those around it
+            for folder in made:
+                folder.rmdir()
+
+
+def _fit(settings: dict[str, Any], count: int, storage: Path, *, use_gpu: bool) -> None:
     """Start the ranks, and start them again where one dies, or the actor of Ray Train that looks after them."""
     import ray
     from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchTrainer
 
-    storage = Path(settings["out"]) / "ray"
     for attempt in range(MAX_RESTARTS + 1):
         trainer = TorchTrainer(
             rank_loop,
@@ -89,7 +111,7 @@ def _fit(settings: dict[str, Any], count: int, *, use_gpu: bool) -> None:
             # A name of its own: Ray would take up an earlier run of the same name.
             run_config=RunConfig(
                 name=f"train-{secrets.token_hex(4)}",
-                storage_path=str(storage),
+                storage_path=str(storage.absolute()),
                 failure_config=FailureConfig(max_failures=0),
             ),
         )
@@ -106,7 +128,6 @@ def _fit(settings: dict[str, Any], count: int, *, use_gpu: bool) -> None:
                 ) from error
             restarts = f"{attempt + 1} of {MAX_RESTARTS}"
             print(f"{who} died ({reason}); going on from the last checkpoint ({restarts})", file=sys.stderr)
-    shutil.rmtree(storage, ignore_errors=True)
 
 
 def _what_died(error: Exception) -> tuple[str, str]:
@@ -140,6 +161,7 @@ def rank_loop(settings: dict[str, Any]) -> None:
         builds={name: ShardReader(place) for name, place in settings["builds"].items()},
         out=Path(settings["out"]),
         init=None if settings["init"] is None else Path(settings["init"]),
+        replaces=settings["replaces"],
         bar=False,
         report=ray.train.report,
     )
@@ -148,14 +170,15 @@ def rank_loop(settings: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _followed(out: Path) -> Iterator[None]:
-    """Say now and then how far the run is, as its log tells."""
+def _followed(out: Path, replaces: str | None) -> Iterator[None]:
+    """Say now and then how far the run is, as its log tells, once it has begun."""
     stop = threading.Event()
 
     def follow() -> None:
         said = -1
         while not stop.wait(SECONDS_BETWEEN_LINES):
-            line = last_line(out / LOG_FILE)
+            begun = replaces is None or stamp_of(out) != replaces
+            line = last_line(out / LOG_FILE) if begun else None
             if line is not None and line["step"] > said:
                 said = line["step"]
                 shown = {name: line[name] for name in ("loss", "lr", "records_per_second", "mfu") if name in line}
