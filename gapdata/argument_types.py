@@ -5,9 +5,15 @@ from __future__ import annotations
 import argparse
 import re
 
-from gapdata.choices import did_you_mean
+from gapdata.annotations.files import AnnotationFile
+from gapdata.annotations.splits import SPLITS
 from gapdata.errors import UsageError
+from gapdata.runtime.choices import check_choice, did_you_mean, near_names
 from gapdata.storage import Location, location
+
+VOXELS = (0.001, 10.0)
+"""Metres: depth is whole millimetres, and a cube above ten metres holds a room."""
+STATED = re.compile(r"([A-Za-z]+)=(.+)", re.DOTALL)
 
 
 class Parser(argparse.ArgumentParser):
@@ -57,12 +63,8 @@ def pixel(text: str) -> tuple[int, int]:
     """Column and row of a pixel, as 320,240."""
     match = re.fullmatch(r"(\d{1,6}),(\d{1,6})", text)
     if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no pixel such as 320,240")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a pixel such as 320,240")
     return int(match[1]), int(match[2])
-
-
-VOXELS = (0.001, 10.0)
-"""Metres: depth is whole millimetres, and a cube above ten metres holds a room."""
 
 
 def voxel(text: str) -> float:
@@ -73,6 +75,18 @@ def voxel(text: str) -> float:
         value = 0.0
     if not VOXELS[0] <= value <= VOXELS[1]:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no length in metres from {VOXELS[0]:g} to {VOXELS[1]:g}, such as 0.02"
+            f"{text!r} is not a length in metres from {VOXELS[0]:g} to {VOXELS[1]:g}, such as 0.02"
         )
     return value
+
+
+def annotation_file(text: str) -> AnnotationFile:
+    """An annotation file, as FILE or SPLIT=FILE; where a file has that whole text for its name, it is meant."""
+    match = STATED.fullmatch(text)
+    try:
+        if match is None or (match[1] not in SPLITS and (location(text).exists() or not near_names(match[1], SPLITS))):
+            return AnnotationFile(path=location(text))
+        check_choice("split", match[1], SPLITS)
+        return AnnotationFile(path=location(match[2]), split=match[1])
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

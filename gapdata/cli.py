@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gapdata import __version__
-from gapdata.annotations.files import annotation_file
-from gapdata.argument_types import Parser, duration, place, positive, size
+from gapdata.argument_types import Parser, annotation_file, duration, place, positive, size
 from gapdata.completion import add_completion
 from gapdata.errors import GapDataError, UsageError, describe_refusal, describe_shortage
 from gapdata.runtime.terminal import say

@@ -16,8 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gapdata.annotations.files import annotation_file
-from gapdata.argument_types import place
+from gapdata.argument_types import annotation_file, place
 
 SHELLS = ("bash", "zsh")
 PATH_TYPES: tuple[Any, ...] = (Path, place, annotation_file)

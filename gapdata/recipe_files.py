@@ -9,8 +9,8 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from gapdata.choices import did_you_mean
 from gapdata.errors import UsageError
+from gapdata.runtime.choices import did_you_mean
 
 
 @lru_cache(maxsize=1)

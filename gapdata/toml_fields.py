@@ -10,9 +10,9 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-from gapdata.choices import check_choice, near_names
 from gapdata.errors import UsageError
 from gapdata.files.text import decode_text
+from gapdata.runtime.choices import check_choice, near_names
 
 
 def read_toml(kind: type[Any], path: Path | None, overrides: Sequence[str] = (), *, base: Path | None = None) -> Any:

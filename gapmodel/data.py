@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
-from gapdata.choices import SPLITS
+from gapdata.annotations.splits import SPLITS
 from gapdata.errors import UsageError
 from gapdata.geometry.boxes import EulerConvention
 from gapdata.records.schema import VIEW_KINDS, Record, record_from_json

@@ -23,8 +23,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import initialization as init
 
-from gapdata.choices import check_choice
 from gapdata.errors import UsageError
+from gapdata.runtime.choices import check_choice
 
 Grids = Sequence[tuple[int, int]]
 """(rows, columns) of the visual tokens of each image, in order."""

@@ -37,8 +37,8 @@ from transformers.models.qwen3_vl.modeling_qwen3_vl import (
     Qwen3VLPreTrainedModel,
 )
 
-from gapdata.choices import check_choice
 from gapdata.errors import UsageError
+from gapdata.runtime.choices import check_choice
 from gapmodel.checkpoints import load_geometry
 from gapmodel.frozen import EncoderByReference
 from gapmodel.fusion import FINAL, FusionLevel, Weighted, ZeroLinear, fusion_streams

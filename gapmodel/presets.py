@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gapdata.choices import check_choice
 from gapdata.geometry.block_sizes import PATCH
+from gapdata.runtime.choices import check_choice
 from gapmodel.modeling import GapConfig
 
 QWEN_TOKENS = {"pad": 151643, "start": 151644, "end": 151645}

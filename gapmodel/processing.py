@@ -22,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
-from gapdata.choices import check_choice
 from gapdata.errors import UsageError
 from gapdata.geometry.block_sizes import MERGE, PATCH, near_sizes
 from gapdata.prompts.marks import NATIVE_WIDTH, draw_marks
+from gapdata.runtime.choices import check_choice
 from gapdata.tasks.chat import IMAGE, Mark, Question
 from gapdata.tasks.prompting import PROMPTING, Prompting, prompting_name
 from gapmodel.field_of_view import (

@@ -29,9 +29,9 @@ from typing import Any, NoReturn
 import torch
 
 from gapdata.atomic import write_atomically
-from gapdata.counting import counted
 from gapdata.engine.allocation import keep_freed_memory
 from gapdata.errors import GapDataError, UsageError
+from gapdata.runtime.counting import counted
 from gapmodel.data import Records
 from gapmodel.model_directory import MODEL_DIRECTORY, load_model, model_directory
 from gapmodel.modeling import GapForConditionalGeneration

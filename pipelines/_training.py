@@ -78,8 +78,8 @@ def run_stage(arguments: argparse.Namespace) -> None:
 
 
 def _run(arguments: argparse.Namespace, builds: dict[str, str], train: Callable[..., Any]) -> None:
-    from gapdata.counting import counted
     from gapdata.recipe_files import recipe_file
+    from gapdata.runtime.counting import counted
     from gapdata.toml_fields import given_values
     from gapmodel.train import is_finished
     from gapmodel.training.loading import refuse_unmatched_builds

@@ -15,9 +15,8 @@ from conftest import REPOSITORY
 
 ORDER = [
     "errors",
-    "counting",
-    "choices",
     "seeding",
+    "runtime",
     "files",
     "recipe_files",
     "toml_fields",
@@ -25,11 +24,10 @@ ORDER = [
     "npy",
     "object_store",
     "storage",
-    "runtime",
-    "argument_types",
     "atomic",
     "geometry",
     "annotations",
+    "argument_types",
     "sources",
     "source_options",
     "frames",

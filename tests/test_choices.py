@@ -17,12 +17,12 @@ from evaluation_fixtures import make_records, write_model
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapdata.choices import check_choice, near_names
 from gapdata.cli import main
 from gapdata.engine.executors import make_executor
 from gapdata.engine.recipe import read_recipe
 from gapdata.errors import UsageError
 from gapdata.recipe_files import recipe_file
+from gapdata.runtime.choices import check_choice, near_names
 from gapdata.shards.reader import ShardReader
 from gapdata.tasks.wordings import convention_of
 from gapmodel.data import chosen_records

@@ -13,7 +13,8 @@ from build_fixtures import build
 from scannet_fixtures import write_scene
 
 from gapdata.annotations.bundle import Gathered, gather
-from gapdata.annotations.files import AnnotationFile, annotation_file, named_split
+from gapdata.annotations.files import AnnotationFile, named_split
+from gapdata.argument_types import annotation_file
 from gapdata.cli import main
 from gapdata.errors import UsageError
 

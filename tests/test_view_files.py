@@ -213,7 +213,7 @@ def test_a_voxel_of_no_sensible_size_is_refused(value: str, capsys: pytest.Captu
     with pytest.raises(SystemExit) as caught:
         main(["view", "build", "--save", "x.ply", f"--voxel={value}"])
     assert caught.value.code == 2
-    assert "is no length in metres from 0.001 to 10, such as 0.02" in capsys.readouterr().err
+    assert "is not a length in metres from 0.001 to 10, such as 0.02" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("where", [[], ["--save", "x.png"]])

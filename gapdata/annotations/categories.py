@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal, get_args
 
-from gapdata.choices import check_choice
 from gapdata.errors import UsageError
 from gapdata.files.text import decode_text
 from gapdata.recipe_files import manifests_folder
+from gapdata.runtime.choices import check_choice
 
 EvaluationList = Literal["detection-8", "detection-20", "detection-31", "detection-31-authors"]
 """The detection evaluation's lists. ``detection-31`` is the long one without its two slips (30 classes);

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from gapdata.choices import SPLITS, check_choice, near_names
-from gapdata.errors import AnnotationError, UsageError
+from gapdata.errors import AnnotationError
 from gapdata.object_store import ObjectPath
-from gapdata.storage import Location, RangedFile, location, open_ranged
+from gapdata.storage import Location, RangedFile, open_ranged
 
 BLOCK = 64 << 20  # bytes of one read: systems cap a single one below 2 GiB
 SPLIT_IN_NAME = re.compile(r"(?:^|[^a-z])(train|val|test|unknown)(?:ing|id|idation)?(?![a-z])")
-STATED = re.compile(r"([A-Za-z]+)=(.+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,19 +22,6 @@ class AnnotationFile:
 
     path: Location
     split: str | None = None
-
-
-def annotation_file(text: str) -> AnnotationFile:
-    """``FILE`` or ``SPLIT=FILE`` of a command line, for argparse's ``type=``. A file whose whole name is such a text
-    is a file."""
-    match = STATED.fullmatch(text)
-    try:
-        if match is None or (match[1] not in SPLITS and (location(text).exists() or not near_names(match[1], SPLITS))):
-            return AnnotationFile(path=location(text))
-        check_choice("split", match[1], SPLITS)
-        return AnnotationFile(path=location(match[2]), split=match[1])
-    except UsageError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 @contextmanager

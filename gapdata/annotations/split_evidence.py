@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from gapdata.annotations.splits import EVALUATION
 from gapdata.errors import UsageError
 from gapdata.storage import Location
 
-EVALUATION = frozenset({"val", "test"})
 EVERY = frozenset({"train", "val", "test"})
 EMBODIEDSCAN: Mapping[str, frozenset[str]] = {
     "train": frozenset({"train", "val"}),

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from gapdata.errors import UsageError
 
+SPLITS = ("train", "val", "test", "unknown")
+"""What scenes can be for; ``unknown`` where nobody says."""
 EVALUATION = frozenset({"val", "test"})
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from gapdata.annotations.scene_annotations import SceneAnnotations
 from gapdata.annotations.taxonomy import LABEL_MAP_NAME
-from gapdata.counting import counted
 from gapdata.engine.gathering import BuildAnnotations
 from gapdata.engine.plan import ScenePlan
 from gapdata.engine.recipe import Recipe
+from gapdata.runtime.counting import counted
 from gapdata.sources.base import Dataset
 from gapdata.sources.scannet import SPLIT_FILES, ScanNetDataset
 

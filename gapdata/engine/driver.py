@@ -10,9 +10,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from gapdata.annotations.scene_annotations import SceneAnnotations
+from gapdata.annotations.splits import SPLITS
 from gapdata.atomic import write_atomically
-from gapdata.choices import SPLITS, did_you_mean, near_names
-from gapdata.counting import counted
 from gapdata.engine.advice import unaligned
 from gapdata.engine.build import ShardTask
 from gapdata.engine.build_directory import (
@@ -52,6 +51,8 @@ from gapdata.engine.supervision import ShardResult, Supervisor, planned_frames
 from gapdata.engine.unchanged import comparable_stamps
 from gapdata.errors import ShardError, StoreError, UsageError
 from gapdata.files.order import natural_key
+from gapdata.runtime.choices import did_you_mean, near_names
+from gapdata.runtime.counting import counted
 from gapdata.shards.checksums import write_checksums
 from gapdata.shards.index import read_commit, write_index
 from gapdata.shards.splits import write_splits

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from gapdata.choices import unknown_choice
 from gapdata.engine.build import ShardTask, build_shard
 from gapdata.errors import UsageError
+from gapdata.runtime.choices import unknown_choice
 from gapdata.runtime.cores import available_cores
 
 Work: TypeAlias = Callable[[ShardTask, Callable[[int], None]], dict[str, Any]]

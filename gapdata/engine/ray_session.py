@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import gapdata
-from gapdata.counting import counted
 from gapdata.engine.stopping import HOW_TO_RESUME
 from gapdata.errors import Terminated, UsageError
 from gapdata.runtime.cores import available_cores
+from gapdata.runtime.counting import counted
 
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from gapdata.atomic import write_atomically
-from gapdata.counting import counted
 from gapdata.engine.losses import format_losses, table_of_losses
 from gapdata.errors import ShardError, UsageError
 from gapdata.json_shape import misfit
+from gapdata.runtime.counting import counted
 from gapdata.storage import Location
 
 REPORT_NAME = "report.json"

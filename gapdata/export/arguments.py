@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gapdata.choices import did_you_mean
+from gapdata.runtime.choices import did_you_mean
 from gapdata.runtime.terminal import say
 
 TASKS = ("recons", "det", "scanrefer1", "scanrefer2", "scanrefer", "scan2cap")

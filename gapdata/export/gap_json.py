@@ -29,13 +29,14 @@ from typing import Any
 
 from gapdata.annotations.conversation import TASKS
 from gapdata.annotations.json_list import JsonList
+from gapdata.annotations.splits import SPLITS
 from gapdata.atomic import atomic_file, write_atomically
-from gapdata.choices import SPLITS, check_choice
 from gapdata.errors import ShardError, UsageError
 from gapdata.export.items import Item, record_items, without_file
 from gapdata.export.posed_images import PosedImages
 from gapdata.records.schema import Record
 from gapdata.records.views import KIND_OF_TASK
+from gapdata.runtime.choices import check_choice
 from gapdata.shards.index import INDEX_NAME, read_index
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.scannet import SCENE_ID

@@ -1,1 +1,1 @@
-"""Reading what lies in folders: text of any editor, order of names, and what is no data at all."""
+"""Reading what people and programs leave in files and folders: text, numbers, tags, names in order, a store's word."""

@@ -15,8 +15,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gapdata.choices import check_choice
 from gapdata.geometry.camera import transform
+from gapdata.runtime.choices import check_choice
 
 EulerConvention = Literal["extrinsic_zxy", "intrinsic_zxy"]
 

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from gapdata.counting import counted
 from gapdata.engine.recipe import Recipe
 from gapdata.engine.report import suspicions, unaligned_text
 from gapdata.report.contents import BuildContents
 from gapdata.report.markup import Markup, joined, table, tag
+from gapdata.runtime.counting import counted
 
 SHOWN_QUARANTINED = 200
 

@@ -1,1 +1,1 @@
-"""What a process finds where it runs; knows nothing of scans."""
+"""What every process needs, whatever it does: cores, locks, Ray, and words for its user. Knows nothing of scans."""

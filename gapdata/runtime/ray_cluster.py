@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gapdata.counting import counted
+from gapdata.runtime.counting import counted
 
 PROBE_SECONDS = 2.0
 GIVE_UP_SECONDS = 30.0

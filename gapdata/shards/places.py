@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.choices import SPLITS, check_choice
+from gapdata.annotations.splits import SPLITS
 from gapdata.errors import ShardError
 from gapdata.records.schema import VIEW_KINDS
+from gapdata.runtime.choices import check_choice
 from gapdata.shards.index import INDEX_NAME, index_batches
 from gapdata.storage import Location
 

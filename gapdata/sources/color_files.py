@@ -8,8 +8,8 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
+from gapdata.files.tiff import MAGIC, read_page
 from gapdata.sources.images import could_hold, decode_color, encoded_image_size, reduce_image
-from gapdata.sources.tiff import MAGIC, read_page
 
 BMP_HEADER = 54
 BMP_PLAIN = (0, 3)  # compressions that leave pixels as they are: BI_RGB, BI_BITFIELDS

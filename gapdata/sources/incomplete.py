@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 
+from gapdata.runtime.choices import near_names
 from gapdata.sources.frame_names import Numbering
 from gapdata.sources.layouts import Naming
 
@@ -94,7 +94,7 @@ def _unpaired(sought: Mapping[str, Sought], numbering: Numbering) -> Iterable[st
 
 def _similar(name: str, found: Sought) -> str:
     candidates = list(found.files)[:LOOKED_THROUGH]
-    near = get_close_matches(name, candidates, n=1, cutoff=0.0)
+    near = near_names(name, candidates, 1, alike=0.0)
     return f" (the most similar name is {found.files[near[0]][0]})" if near else ""
 
 

@@ -14,10 +14,10 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.choices import check_choice
 from gapdata.errors import ShardError
 from gapdata.records.expressions import Expression
 from gapdata.records.schema import Record, ViewObject
+from gapdata.runtime.choices import check_choice
 from gapdata.tasks.box_text import rounded
 from gapdata.tasks.chat import MAX_CHARACTERS, Question, Unparsable, image_placeholders
 from gapdata.tasks.grounding import sentence

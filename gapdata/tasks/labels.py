@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from gapdata.annotations.categories import background
-from gapdata.choices import check_choice
 from gapdata.records.schema import Record, ViewObject
+from gapdata.runtime.choices import check_choice
 
 MissingLabel = Literal["label", "drop"]
 """Where the taxonomy has no name for an object: ``label`` uses the record's own label, ``drop`` leaves it out."""

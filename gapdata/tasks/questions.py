@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gapdata.choices import unknown_choice
 from gapdata.geometry.boxes import EulerConvention
 from gapdata.records.expressions import Expression, conversations, descriptions
 from gapdata.records.schema import Record
+from gapdata.runtime.choices import unknown_choice
 from gapdata.tasks import captioning, conversation, detection, grounding, grounding_box, grounding_frame, pointmap
 from gapdata.tasks.captioning import CaptionPoint
 from gapdata.tasks.chat import Question

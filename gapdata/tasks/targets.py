@@ -7,11 +7,11 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.choices import check_choice
 from gapdata.errors import ShardError
 from gapdata.geometry.boxes import OrientedBox
 from gapdata.records.expressions import Expression
 from gapdata.records.schema import Record, ViewObject
+from gapdata.runtime.choices import check_choice
 
 TargetBox = Literal["aligned", "oriented"]
 """``aligned``: ScanRefer's box, along the axes of the aligned world. ``oriented``: the record's own, smaller one."""

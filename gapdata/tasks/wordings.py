@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from gapdata.choices import check_choice
 from gapdata.geometry.boxes import EulerConvention
+from gapdata.runtime.choices import check_choice
 
 Wording = Literal["consistent", "gap", "vgllm_v1", "vgllm_v2"]
 WORDINGS: tuple[str, ...] = get_args(Wording)

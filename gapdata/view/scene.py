@@ -12,10 +12,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.choices import near_names
 from gapdata.errors import UsageError
 from gapdata.geometry.camera import transform
 from gapdata.records.schema import Record
+from gapdata.runtime.choices import near_names
 from gapdata.shards.index import read_index
 from gapdata.shards.reader import ShardReader
 from gapdata.storage import Location

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.choices import near_names
 from gapdata.engine.plan import planned_fingerprint
 from gapdata.errors import UsageError
 from gapdata.records.schema import Record
+from gapdata.runtime.choices import near_names
 from gapdata.shards.reader import ShardReader
 from gapdata.storage import Location
 from gapdata.view.exhibit import Exhibit, record_exhibit

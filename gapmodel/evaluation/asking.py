@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from gapdata.choices import check_choice
 from gapdata.engine.views import around_key
 from gapdata.records.expressions import Expression, descriptions
 from gapdata.records.schema import Record
+from gapdata.runtime.choices import check_choice
 from gapdata.tasks import captioning, detection, grounding, grounding_box, grounding_frame, pointmap
 from gapdata.tasks.chat import Question
 from gapdata.tasks.detection import TextBox

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gapdata.choices import unknown_choice
 from gapdata.errors import UsageError
+from gapdata.runtime.choices import unknown_choice
 from gapdata.tasks.questions import TASKS as TRAINED
 from gapmodel.evaluation.asking import TASKS
 from gapmodel.training.taught import task_name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gapdata.choices import check_choice
+from gapdata.runtime.choices import check_choice
 from gapmodel.geometry.base import GeometryEncoder
 from gapmodel.geometry.tiny import TinyGeometryEncoder
 from gapmodel.geometry.vggt import VGGT

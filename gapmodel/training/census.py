@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gapdata.counting import counted
 from gapdata.errors import UsageError
 from gapdata.records.expressions import conversations, descriptions
 from gapdata.records.schema import Record
+from gapdata.runtime.counting import counted
 from gapdata.shards.reader import ShardReader
 from gapdata.tasks.questions import left_out
 from gapmodel.data import (

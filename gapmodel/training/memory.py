@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gapdata.counting import counted
 from gapdata.errors import UsageError
+from gapdata.runtime.counting import counted
 from gapmodel.packing import Batch
 from gapmodel.training.distributed import Ranks
 from gapmodel.training.learner import Learner

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from gapdata.counting import counted
 from gapdata.engine.ray_session import RaySession
 from gapdata.errors import UsageError
 from gapdata.runtime.cores import available_cores
+from gapdata.runtime.counting import counted
 
 GROWTH_SECONDS = 30.0
 """How long a cluster that is too small may do nothing about it; Ray's autoscalers look at what is wanted every 5 s."""

@@ -19,9 +19,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from gapdata.counting import counted
 from gapdata.engine.ray_session import RaySession
 from gapdata.errors import GapDataError, UsageError
+from gapdata.runtime.counting import counted
 from gapdata.runtime.ray_cluster import HeadWatch
 from gapdata.shards.reader import ShardReader
 from gapdata.storage import absolute, location

@@ -14,38 +14,37 @@ SHORTEST = 3
 """Letters from which on a name counts that only goes on, or stops, where another does."""
 LONGEST = 100
 """Letters of a wrong name that are compared: the time grows with their square."""
-SPLITS = ("train", "val", "test", "unknown")
-"""What scenes can be for; ``unknown`` where nobody says."""
 
 
-def near_names(value: object, known: Collection[str], count: int = 3) -> list[str]:
-    """The names that ``value`` may have meant, the likeliest first: spelt alike, or one the beginning of the other."""
+def near_names(value: object, known: Collection[str], count: int = 3, alike: float = ALIKE) -> list[str]:
+    """Return the names that ``value`` may have meant, the likeliest first: spelt alike, or one the beginning of the
+    other."""
     text = str(value)[:LONGEST].casefold()
     names: dict[str, str] = {}
     for name in known:
         names.setdefault(name.casefold(), name)
-    alike = get_close_matches(text, names, n=count, cutoff=ALIKE)
+    spelt = get_close_matches(text, names, n=count, cutoff=alike)
     begun = [low for low in names if min(len(low), len(text)) >= SHORTEST and _one_begins_the_other(low, text)]
-    return [names[low] for low in dict.fromkeys([*alike, *sorted(begun, key=len)])][:count]
+    return [names[low] for low in dict.fromkeys([*spelt, *sorted(begun, key=len)])][:count]
 
 
 def did_you_mean(value: object, known: Collection[str]) -> str:
-    """``"did you mean val? "``, or nothing where no name is near: the beginning of a cure."""
+    """Return ``"did you mean val? "``, or nothing where no name is near: the beginning of a cure."""
     near = near_names(value, known, 1)
     return f"did you mean {near[0]}? " if near else ""
 
 
 def unknown_choice(what: str, value: object, known: Collection[str], *, path: object = None) -> UsageError:
-    """The error of a name that is none of ``known``; ``what`` says what it should name."""
+    """Return the error of a name that is not among ``known``; ``what`` says what it should name."""
     cure = f"{did_you_mean(value, known)}choose from {', '.join(known)}"
     return UsageError(f"{what} {str(value)[:LONGEST]!r} is unknown", path=path, cure=cure)
 
 
 def check_choice(what: str, value: Any, known: Collection[str], *, path: object = None) -> None:
-    """Refuse a name that is none of ``known``.
+    """Refuse a name that is not among ``known``.
 
     Raises:
-        UsageError: it is none; the message has the near one and all others.
+        UsageError: it is not; the message has the near one and all others.
     """
     if value not in known:
         raise unknown_choice(what, value, known, path=path)
