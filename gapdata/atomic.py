@@ -14,6 +14,7 @@ from gapdata.object_store import ObjectPath, upload
 from gapdata.storage import Location
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says of a disk, or of a share of it, that is full."""
 
 
 @contextmanager
@@ -46,17 +47,17 @@ def atomic_file(path: Location, *, durable: bool = True) -> Iterator[BinaryIO]:
 
 @contextmanager
 def naming_full_disk(place: str | os.PathLike[str]) -> Iterator[None]:
-    """A block that writes to ``place``: the system says that a disk is full, but not which."""
+    """Say of a block that writes to ``place`` which disk is full: the system does not."""
     try:
         yield
     except OSError as error:
         if error.errno not in FULL:
             raise
-        raise OSError(error.errno, f"{error.strerror} ({_room(place)})", os.fspath(place)) from error
+        raise OSError(error.errno, f"{error.strerror} ({room_left(place)})", os.fspath(place)) from error
 
 
-def _room(place: str | os.PathLike[str]) -> str:
-    """What is free where a file lies, or would lie."""
+def room_left(place: str | os.PathLike[str]) -> str:
+    """Return in words what is free where a file lies, or would lie."""
     where = os.path.abspath(place)
     disk = os.statvfs(where if os.path.isdir(where) else os.path.dirname(where))
     free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize

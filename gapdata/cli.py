@@ -8,7 +8,6 @@ whole build holds nothing for want of depth; 4 damaged shards; 130 and 143 stopp
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from gapdata import __version__
 from gapdata.argument_types import Parser, annotation_file, duration, place, positive, size
 from gapdata.completion import add_completion
 from gapdata.errors import GapDataError, UsageError, describe_refusal, describe_shortage
-from gapdata.runtime.terminal import say
+from gapdata.runtime.terminal import say, say_result
 from gapdata.source_options import add_reading_options, open_dataset
 
 QUARANTINED = 3
@@ -279,11 +278,11 @@ def _build_shards(options: argparse.Namespace) -> int:
     if options.dry_run:
         plan = plan_build(request)
         facts, text = describe_plan(plan, missing_inputs(dataset, chosen), unaligned(plan.scenes, annotations.scenes))
-        _print(facts, text, options.json)
+        say_result(facts, text, as_json=options.json)
         return 0
     with StopSignals() as stop:
         report = run_build(request, executor, stop, announce=lambda text: say(f"gapdata: {text}", error=True))
-    _print(report, f"{options.out}: {format_report(report)}", options.json)
+    say_result(report, f"{options.out}: {format_report(report)}", as_json=options.json)
     return 0 if is_whole(report) else QUARANTINED
 
 
@@ -310,7 +309,7 @@ def _synth(options: argparse.Namespace) -> int:
         scenes = synthesise_dataset(options.out, synthesis, progress=progress, workers=options.workers)
     done = f"{options.out}: {len(scenes)} scenes of {options.frames} frames"
     text = f"{done}\nnext: gapdata build-shards --scannet {options.out}"
-    _print({"path": str(options.out), "scenes": scenes, "frames": options.frames}, text, options.json)
+    say_result({"path": str(options.out), "scenes": scenes, "frames": options.frames}, text, as_json=options.json)
     return 0
 
 
@@ -320,7 +319,7 @@ def _inspect(options: argparse.Namespace) -> int:
     if options.poses and options.key is not None:
         raise UsageError("--poses is about scans, --key about a record of a build", cure="give one of them")
     facts, text = inspect_poses(options.path) if options.poses else inspect_path(options.path, options.key)
-    _print(facts, text, options.json)
+    say_result(facts, text, as_json=options.json)
     return 0
 
 
@@ -328,7 +327,7 @@ def _status(options: argparse.Namespace) -> int:
     from gapdata.engine.status import build_status, format_status
 
     status = build_status(options.build)
-    _print(status, format_status(options.build, status), options.json)
+    say_result(status, format_status(options.build, status), as_json=options.json)
     return 0
 
 
@@ -342,7 +341,7 @@ def _verify(options: argparse.Namespace) -> int:
         verdict = verify_build(
             options.build, sample=options.sample, workers=workers, progress=progress, announce=progress.expect
         )
-    _print(verdict.to_dict(), format_verdict(options.build, verdict), options.json)
+    say_result(verdict.to_dict(), format_verdict(options.build, verdict), as_json=options.json)
     return DAMAGED if verdict.defects else 0
 
 
@@ -350,10 +349,5 @@ def _report(options: argparse.Namespace) -> int:
     from gapdata.report.command import format_written, write_page
 
     facts = write_page(options.build, options.out, options.views)
-    _print(facts, format_written(facts), options.json)
+    say_result(facts, format_written(facts), as_json=options.json)
     return DAMAGED if facts["damaged"] else 0
-
-
-def _print(facts: dict[str, Any], text: str, as_json: bool) -> None:
-    # JSON escapes by itself, and would be none with other escapes in it.
-    print(json.dumps(facts)) if as_json else say(text)

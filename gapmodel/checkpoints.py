@@ -29,6 +29,7 @@ from transformers.initialization import no_init_weights
 from transformers.modeling_utils import load_state_dict
 
 from gapdata.errors import UsageError
+from gapdata.runtime.counting import few
 
 if TYPE_CHECKING:
     from gapmodel.modeling import GapForConditionalGeneration
@@ -78,7 +79,7 @@ class LoadReport:
     def problems(self) -> str:
         """All that does not fit, in one line; empty if everything does."""
         parts = {"missing": self.missing, "unexpected": self.unexpected, "unfitting": self.unfitting}
-        return "; ".join(f"{len(names)} {what} ({_listed(names)})" for what, names in parts.items() if names)
+        return "; ".join(f"{len(names)} {what} ({few(names, 8)})" for what, names in parts.items() if names)
 
     def __str__(self) -> str:
         """One line for a log."""
@@ -261,7 +262,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise UsageError("holds no JSON object", path=path)
     return fields
-
-
-def _listed(names: Sequence[str], most: int = 8) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -12,6 +12,7 @@ from gapdata.argument_types import Parser, pixel
 from gapdata.cli import run_command
 from gapdata.completion import add_completion
 from gapdata.errors import UsageError
+from gapdata.runtime.terminal import say
 from gapdata.storage import location
 
 
@@ -61,5 +62,5 @@ def _inspect(options: argparse.Namespace) -> int:
     model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
     sheet = inspection_sheet(inspect_record(model, processor, record, pixel=options.token, frame=options.frame))
     write_png(sheet, options.save)
-    print(options.save)
+    say(options.save)
     return 0

@@ -20,8 +20,8 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode, generate_merge
 from gapdata.errors import UsageError
 
 SPECIAL = {"pad": "<|endoftext|>", "start": "<|im_start|>", "end": "<|im_end|>"}
-SPECIAL |= {f"vision_{end}": f"<|vision_{end}|>" for end in ("start", "end")}
-SPECIAL |= {kind: f"<|{kind}_pad|>" for kind in ("image", "video")}
+SPECIAL |= {"vision_start": "<|vision_start|>", "vision_end": "<|vision_end|>"}
+SPECIAL |= {"image": "<|image_pad|>", "video": "<|video_pad|>"}
 """Qwen3-VL's special tokens by role."""
 CONTROL = [SPECIAL["pad"], SPECIAL["start"], SPECIAL["end"]]
 CONTROL += [f"<|{part}_{end}|>" for part in ("object_ref", "box", "quad", "vision") for end in ("start", "end")]

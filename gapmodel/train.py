@@ -50,7 +50,7 @@ from gapmodel.training.checkpointing import (
     seed_step,
 )
 from gapmodel.training.dense import DenseHead
-from gapmodel.training.distributed import Ranks, shard
+from gapmodel.training.distributed import ALONE, Ranks, shard
 from gapmodel.training.export import export
 from gapmodel.training.held_out import HeldOut
 from gapmodel.training.learner import Learner, Losses
@@ -76,7 +76,6 @@ OUTCOME_FILE = "outcome.json"
 NAMED_KEYS = 8
 STEP_BYTES = 2**31 - 1
 """Freed memory that stays with the process: a CPU step takes the same large blocks for its activations every time."""
-ALONE = Ranks()
 
 
 class TrainingError(GapDataError):

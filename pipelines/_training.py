@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -80,6 +78,7 @@ def run_stage(arguments: argparse.Namespace) -> None:
 def _run(arguments: argparse.Namespace, builds: dict[str, str], train: Callable[..., Any]) -> None:
     from gapdata.recipe_files import recipe_file
     from gapdata.runtime.counting import counted
+    from gapdata.runtime.terminal import say, say_result
     from gapdata.toml_fields import given_values
     from gapmodel.train import is_finished
     from gapmodel.training.loading import refuse_unmatched_builds
@@ -97,16 +96,14 @@ def _run(arguments: argparse.Namespace, builds: dict[str, str], train: Callable[
     if not first:
         return
     if finished:
-        print(f"{arguments.out}: already complete, nothing to do", file=sys.stderr)
-    if arguments.json:
-        fields = {name: getattr(outcome, name) for name in outcome.__slots__}
-        print(json.dumps({**fields, "model_directory": str(outcome.model_directory)}))
-        return
+        say(f"{arguments.out}: already complete, nothing to do", error=True)
+    fields = {name: getattr(outcome, name) for name in outcome.__slots__}
+    facts = {**fields, "model_directory": str(outcome.model_directory)}
     streams = " + ".join(stream.name for stream in recipe.streams)
     losses = f"loss {outcome.first_loss:.3f} -> {outcome.last_loss:.3f}"
     made = f"{counted(outcome.steps, 'step')}, {counted(outcome.questions, 'question')} in {outcome.seconds:.0f} s"
-    print(f"{streams}: {made}; {losses}")
-    print(f"model: {outcome.model_directory}")
+    text = f"{streams}: {made}; {losses}\nmodel: {outcome.model_directory}"
+    say_result(facts, text, as_json=arguments.json)
 
 
 def _replaced(arguments: argparse.Namespace, builds: dict[str, str]) -> str | None:

@@ -14,7 +14,6 @@ import argparse
 import hashlib
 import json
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,6 +77,7 @@ def main() -> None:
     options = arguments()
 
     from gapdata.atomic import write_atomically
+    from gapdata.runtime.terminal import say, say_result
     from gapdata.shards.reader import ShardReader
     from gapmodel.evaluation.answering import missing
     from gapmodel.evaluation.asking import TASKS
@@ -113,7 +113,7 @@ def main() -> None:
     remarks = tuple(filter(None, (not_asked(choice, asked, options.split), untaught_note(choice, asked))))
     refuse_other_evaluation(out, belongs)
     if (out / "report.json").is_file() and not missing(questions, read_predictions(out)):
-        print(f"{out}: already complete, nothing to ask", file=sys.stderr)
+        say(f"{out}: already complete, nothing to ask", error=True)
     share = torchrun_share()
     if share is None and options.workers > 1:
         answer_on_ray(job, options.workers)
@@ -126,7 +126,7 @@ def main() -> None:
     results = replace(score_directory(reader, questions, out, options.seed), taught=choice.taught, remarks=remarks)
     write_atomically(out / "report.json", (json.dumps(as_dict(results), indent=2) + "\n").encode())
     write_atomically(out / "report.md", as_markdown(results, options.compat).encode())
-    print(json.dumps(as_dict(results)) if options.json else f"{as_table(results, options.compat)}\n\nkept in {out}")
+    say_result(as_dict(results), f"{as_table(results, options.compat)}\n\nkept in {out}", as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from gapdata.annotations.taxonomy import LABEL_MAP_NAME
 from gapdata.engine.gathering import BuildAnnotations
 from gapdata.engine.plan import ScenePlan
 from gapdata.engine.recipe import Recipe
-from gapdata.runtime.counting import counted
+from gapdata.runtime.counting import counted, few
 from gapdata.sources.base import Dataset
 from gapdata.sources.scannet import SPLIT_FILES, ScanNetDataset
 
@@ -38,12 +38,10 @@ def advice(
             )
         twice = [scene_id for scene_id in scene_ids if scene_id in dataset.in_two_splits]
         if twice:
-            named = ", ".join(
-                f"{scene_id} ({', '.join(dataset.in_two_splits[scene_id])})" for scene_id in twice[:NAMED]
-            )
+            named = [f"{scene_id} ({', '.join(dataset.in_two_splits[scene_id])})" for scene_id in twice]
             lines.append(
                 f"warning: {counted(len(twice), 'scene')} in more than one of the split files in or above"
-                f" {dataset.root}: {named}{' ...' if len(twice) > NAMED else ''}; the last one counts, so that nothing"
+                f" {dataset.root}: {few(named, NAMED)}; the last one counts, so that nothing"
                 " held out is trained on"
             )
         if not dataset.label_map.rows and any(map(dataset.annotated, scene_ids)):

@@ -52,7 +52,7 @@ from gapdata.engine.unchanged import comparable_stamps
 from gapdata.errors import ShardError, StoreError, UsageError
 from gapdata.files.order import natural_key
 from gapdata.runtime.choices import did_you_mean, near_names
-from gapdata.runtime.counting import counted
+from gapdata.runtime.counting import counted, few
 from gapdata.shards.checksums import write_checksums
 from gapdata.shards.index import read_commit, write_index
 from gapdata.shards.splits import write_splits
@@ -199,10 +199,8 @@ def run_build(
         plan, retry = _plan_and_retry(request)
         lacking = unaligned(plan.scenes, request.annotations)
         if lacking.scene_ids:
-            shown = (
-                f" ({', '.join(lacking.scene_ids[:NAMED_SCENES])}{' ...' * (len(lacking.scene_ids) > NAMED_SCENES)})"
-            )
-            announce(f"note: {unaligned_text(len(lacking.scene_ids), lacking.descriptions)}{shown}")
+            named = few(lacking.scene_ids, NAMED_SCENES)
+            announce(f"note: {unaligned_text(len(lacking.scene_ids), lacking.descriptions)} ({named})")
         with ExitStack() as working:
             intention = _intended(request, plan, retry)
             replaced = intention is not None and (retry is None or bool(retry.shards))

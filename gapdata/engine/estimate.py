@@ -10,7 +10,10 @@ from gapdata.engine.advice import Unaligned
 from gapdata.engine.plan import Plan, ScenePlan
 from gapdata.engine.recipe import Recipe
 from gapdata.engine.report import unaligned_text
+from gapdata.runtime.counting import counted, few
 from gapdata.sources.base import Dataset
+
+NAMED_SCENES = 5
 
 BYTES_PER_PIXEL = {"jpg at quality 92": 0.22, "depth.png": 0.5, "instance.png": 0.04, "prompt.png": 0.004}
 """Of stored members, measured on real indoor frames (Redwood) and noisy synthetic ones at 512x384. Other JPEG qualities
@@ -98,7 +101,11 @@ def describe_plan(
         f"estimated: {size / 1e9:.2f} GB, {seconds / 60 / workers:.1f} minutes"
         + (" on one core" if workers == 1 else f" with {workers} workers")
         + " (within a factor of two)",
-        *(f"{len(names)} scenes {name.replace('_', ' ')}: {_named(names)}" for name, names in missing.items() if names),
+        *(
+            f"{counted(len(names), 'scene')} {name.replace('_', ' ')}: {few(names, NAMED_SCENES)}"
+            for name, names in missing.items()
+            if names
+        ),
         *([unaligned_text(len(lacking.scene_ids), lacking.descriptions)] if lacking.scene_ids else []),
         *(f"cannot be read: {scene_id}: {problem}" for scene_id, problem in problems.items()),
     ]
@@ -110,7 +117,3 @@ def _jpeg_scale(quality: int) -> float:
 
     known = sorted(JPEG_SCALE)
     return float(np.interp(quality, known, [JPEG_SCALE[value] for value in known]))
-
-
-def _named(names: Sequence[str], shown: int = 5) -> str:
-    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")

@@ -13,6 +13,7 @@ from gapdata.annotations.splits import Overlap, overlaps, refuse_overlap
 from gapdata.engine.plan import split_of
 from gapdata.engine.recipe import Recipe
 from gapdata.errors import UsageError
+from gapdata.runtime.counting import few
 from gapdata.sources.base import Dataset
 from gapdata.storage import Location
 
@@ -99,6 +100,5 @@ def _plain(item: Overlap) -> dict[str, Any]:
 def _warnings(found: Sequence[Overlap]) -> list[str]:
     if not found:
         return []
-    named = ", ".join(item.scene_id for item in found[:NAMED_OVERLAPS])
-    more = f" and {len(found) - NAMED_OVERLAPS} more" if len(found) > NAMED_OVERLAPS else ""
-    return [f"allowed to overlap: {len(found)} scenes are both trained and evaluated on: {named}{more}"]
+    named = few([item.scene_id for item in found], NAMED_OVERLAPS)
+    return [f"allowed to overlap: {len(found)} scenes are both trained and evaluated on: {named}"]

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from gapdata.runtime.choices import did_you_mean
-from gapdata.runtime.terminal import say
+from gapdata.runtime.terminal import say_result
 
 TASKS = ("recons", "det", "scanrefer1", "scanrefer2", "scanrefer", "scan2cap")
 HELP = "Write a build as JSON and images that GAP-MLLM's and VG-LLM's own loaders read, and build-shards reads back."
@@ -54,7 +54,6 @@ def _tasks(text: str) -> tuple[str, ...]:
 
 def run(options: argparse.Namespace) -> int:
     """Export, print the report, and return the exit status."""
-    import json
 
     from gapdata.engine.progress import Progress
     from gapdata.export.gap_json import ExportRequest, export_build, format_report
@@ -64,5 +63,5 @@ def run(options: argparse.Namespace) -> int:
     )
     with Progress(0, "records", "export") as progress:
         report = export_build(request, progress, progress.expect)
-    print(json.dumps(report)) if options.json else say(f"{options.out}: {format_report(report)}")
+    say_result(report, f"{options.out}: {format_report(report)}", as_json=options.json)
     return 0

@@ -6,7 +6,7 @@ are resized: each stored pixel's ray is sent through the lens, and the source im
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -153,11 +153,4 @@ def _sees_all(lens: Lens, camera: Intrinsics, pinhole: Intrinsics) -> bool:
 
 
 def _zoomed(camera: Intrinsics, factor: float) -> Intrinsics:
-    return Intrinsics(
-        fx=camera.fx * factor,
-        fy=camera.fy * factor,
-        cx=camera.cx,
-        cy=camera.cy,
-        width=camera.width,
-        height=camera.height,
-    )
+    return replace(camera, fx=camera.fx * factor, fy=camera.fy * factor)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gapdata.geometry.depth_scales import USUAL_SCALES
 from gapdata.geometry.pose_convention import MIXTURES, PoseConvention
 from gapdata.geometry.pose_names import AXES, DIRECTIONS, UNITS
 from gapdata.geometry.pose_trials import APART, NOTHING_SHARED, USUAL_DEPTH, Reading, Score, Trials
@@ -30,9 +31,6 @@ STARTS, ROUNDS = (0.05, 0.25), 5
 """Metres that the cameras of a pair may be apart where the median depth is USUAL_DEPTH: from there the stretch of
 translations is sought, in so many rounds."""
 FOCAL_NEIGHBOUR, SECTIONS = 1.2, 6
-KNOWN_UNITS = (1.0, 10.0, 100.0, 256.0, 500.0, 1000.0, 2000.0, 4000.0, 5000.0, 6553.5, 10000.0)
-"""Depth units per metre in use: metres, centimetres, ScanNet and Kinect 1000, RealSense's and others' 4000, TUM and
-ICL-NUIM 5000, Replica 6553.5."""
 SNAP = 0.07
 """Share by which a depth scale that was searched may differ from a known one."""
 MOST_SHIFT = 60
@@ -111,7 +109,7 @@ def _snapped(trials: Trials, given: Reading, found: Reading) -> Iterator[Reading
     options: list[tuple[int, Reading]] = []
     for metres in dict.fromkeys((given.convention.metres_per_unit, *UNITS.values())):
         units = product / metres
-        near = min((given.units_per_metre, *KNOWN_UNITS), key=lambda known: abs(np.log(known / units)))
+        near = min((given.units_per_metre, *USUAL_SCALES), key=lambda known: abs(np.log(known / units)))
         if abs(given.units_per_metre / units - 1) <= SNAP:
             near = given.units_per_metre
         known = abs(near / units - 1) <= SNAP

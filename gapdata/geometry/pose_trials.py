@@ -6,7 +6,7 @@ between two frames does not depend on direction, axes or unit. See :mod:`gapdata
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from gapdata.geometry.consistency import (
     stretch_terms,
     surface_distances,
 )
+from gapdata.geometry.depth_scales import INDOORS
 from gapdata.geometry.pose_convention import OURS, PoseConvention
 
 APART = 0.5
@@ -33,8 +34,6 @@ COMPARED_WIDTH = 320
 """Depth images are thinned to about this width; the pixels that are left keep their place and value."""
 THINNED = 4
 """Every n-th sample is enough to search; all of them decide."""
-NEAR, FAR = 0.3, 12.0
-"""Metres between which the median depth of an indoor scan lies."""
 USUAL_DEPTH = 2.0
 """Metres that the median depth is brought to where only proportions count."""
 SAME_SURFACE = 0.05
@@ -95,7 +94,7 @@ class Trials:
 
     def plausible(self, units_per_metre: float) -> bool:
         """Whether depth in these units is that of a room."""
-        return NEAR <= self.median_depth / units_per_metre <= FAR
+        return INDOORS[0] <= self.median_depth / units_per_metre <= INDOORS[1]
 
     def spacing(self, convention: PoseConvention) -> float:
         """Median distance of the cameras of a pair, in units of the poses."""
@@ -218,13 +217,12 @@ class Trials:
 def changed_camera(camera: Intrinsics, reading: Reading) -> Intrinsics:
     """The camera of the same image under a reading."""
     factor = reading.resolution
-    return Intrinsics(
+    return replace(
+        camera,
         fx=camera.fx * factor * reading.focal,
         fy=camera.fy * factor * reading.focal,
         cx=(camera.cx + 0.5) * factor - 0.5,
         cy=(camera.cy + 0.5) * factor - 0.5,
-        width=camera.width,
-        height=camera.height,
     )
 
 

@@ -19,13 +19,13 @@ written in millimetres) are a finding of their own: see :func:`shares_nothing`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.geometry.consistency import Agreement, Surface, compare_surfaces
+from gapdata.geometry.consistency import Agreement, Surface
 
 Pair = tuple[int, int]
 """Positions of two frames in their view, the smaller first."""
@@ -103,25 +103,6 @@ def choose_pairs(
         kept = np.linspace(0, len(others) - 1, budget - len(chosen)).round().astype(int)
         others = [others[index] for index in kept]
     return chosen + others
-
-
-def compare_frames(
-    surfaces: Sequence[Surface], camera_to_world: NDArray[np.float64], pairs: Iterable[Pair]
-) -> dict[Pair, Agreement]:
-    """How pairs of frames agree under some poses.
-
-    Args:
-        surfaces: of the F frames, sampled with the depth scale and the intrinsics that are to be tried.
-        camera_to_world: (F, 4, 4) the poses that are to be tried.
-        pairs: which frames to compare.
-    """
-    world_to_camera = np.linalg.inv(camera_to_world)
-    return {
-        (first, second): compare_surfaces(
-            surfaces[first], surfaces[second], world_to_camera[second] @ camera_to_world[first]
-        )
-        for first, second in pairs
-    }
 
 
 def neighbour_consensus(found: Mapping[Pair, Agreement], ranks: Sequence[int]) -> Consensus | None:

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from zlib_ng import zlib_ng
 
 from gapdata.errors import ShardError
+from gapdata.files.image_tags import PNG_SIGNATURE
 from gapdata.geometry.camera import Intrinsics
 from gapdata.geometry.pointmap import first_frame_pointmap
 from gapdata.npy import read_header
 from gapdata.records.schema import Record
-from gapdata.sources.images import PNG_SIGNATURE, could_hold, encoded_image_size
+from gapdata.sources.images import could_hold, encoded_image_size
 
 MILLIMETRES_PER_METRE = 1000.0
 PNG_FILTER_UP = 2

@@ -6,13 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gapdata.geometry.depth_scales import INDOORS, USUAL_SCALES
 from gapdata.sources.base import Scan
-
-USUAL_SCALES = (1000.0, 5000.0, 4000.0, 10000.0, 6553.5, 256.0, 100.0, 1.0)
-"""Units per metre that sensors and data sets use: Kinect and ScanNet, TUM, RealSense L515, 0.1 mm, Replica, KITTI,
-centimetres, metres."""
-INDOORS = (0.3, 12.0)
-"""Metres between which the median reading of a frame of a room lies."""
 
 
 def median_reading(scan: Scan, frame: int) -> float:

@@ -10,7 +10,7 @@ from gapdata.engine.recipe import Recipe
 from gapdata.engine.report import suspicions, unaligned_text
 from gapdata.report.contents import BuildContents
 from gapdata.report.markup import Markup, joined, table, tag
-from gapdata.runtime.counting import counted
+from gapdata.runtime.counting import counted, few
 
 SHOWN_QUARANTINED = 200
 
@@ -131,9 +131,8 @@ def _recipe(recipe: Recipe) -> Markup:
 
 
 def _listed_splits(scenes: Mapping[str, Any]) -> str:
-    named = [(name, splits) for name, splits in scenes.items() if isinstance(splits, list)][:SHOWN_QUARANTINED]
-    shown = ", ".join(f"{name} ({', '.join(map(str, splits))})" for name, splits in named)
-    return shown + (" ..." if len(scenes) > SHOWN_QUARANTINED else "")
+    told = [f"{name} ({', '.join(map(str, found))})" for name, found in scenes.items() if isinstance(found, list)]
+    return few(told, SHOWN_QUARANTINED)
 
 
 def _plain(value: object) -> str:

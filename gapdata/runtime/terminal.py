@@ -6,8 +6,10 @@ people goes through :func:`say`; ``--json`` is escaped by JSON itself.
 
 from __future__ import annotations
 
+import json
 import re
 import sys
+from typing import Any
 
 STEERING = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and line feed
@@ -17,10 +19,18 @@ STEERING = re.compile(
 
 
 def printable(text: str) -> str:
-    """The text with every character that would steer a terminal shown as its escape, such as ``\\x1b``."""
+    """Return the text with every character that would steer a terminal shown as its escape, such as ``\\x1b``."""
     return STEERING.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def say(text: object, *, error: bool = False) -> None:
     """Print a text for people, to standard output or, as progress and errors are, to standard error."""
     print(printable(str(text)), file=sys.stderr if error else sys.stdout, flush=error)
+
+
+def say_result(facts: dict[str, Any], text: str, *, as_json: bool) -> None:
+    """Print what a command found: one JSON object for programs, which escapes by itself, or a text for people."""
+    if as_json:
+        print(json.dumps(facts))
+    else:
+        say(text)

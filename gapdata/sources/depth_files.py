@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gapdata.files.image_tags import PNG_SIGNATURE
 from gapdata.files.tiff import BIG_TIFF, MAGIC, read_page
 from gapdata.npy import read_array, read_header
-from gapdata.sources.images import PNG_SIGNATURE, chunks_are_sound, could_hold, encoded_image_size
+from gapdata.sources.images import chunks_are_sound, could_hold, encoded_image_size
 
 PGM_HEADER = re.compile(rb"P5\s+(?:#[^\n]*\n\s*)*(\d{1,6})\s+(?:#[^\n]*\n\s*)*(\d{1,6})\s+(?:#[^\n]*\n\s*)*(\d{1,6})\s")
 PGM_HEADER_BYTES = 1024

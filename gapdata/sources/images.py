@@ -8,7 +8,8 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+from gapdata.files.image_tags import PNG_SIGNATURE
+
 # Start-of-frame markers of JPEG (ITU-T T.81 table B.1): all of C0..CF but DHT, JPG and DAC.
 START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 END_OF_IMAGE = b"\xff\xd9"

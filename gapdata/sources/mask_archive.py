@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.errors import SourceError, kind_of_failure
-from gapdata.sources.images import PNG_SIGNATURE, encoded_image_size
+from gapdata.files.image_tags import PNG_SIGNATURE
+from gapdata.sources.images import encoded_image_size
 from gapdata.storage import Location, RangedFile, file_in, open_ranged
 
 ARCHIVE_SUFFIXES = ("_2d-instance-filt.zip", "_2d-instance.zip")

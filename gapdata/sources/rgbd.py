@@ -39,6 +39,7 @@ from typing import ClassVar
 from gapdata.errors import SourceError, UsageError
 from gapdata.files.folders import by_lower_case, entries, file_names, in_any_case, is_kind, is_litter
 from gapdata.files.order import natural_key
+from gapdata.runtime.counting import few
 from gapdata.sources.extracted import ExtractedScan
 from gapdata.sources.frame_reading import AS_DOCUMENTED, FrameReading
 from gapdata.sources.layouts import COLOR_ENDINGS, DEPTH_ENDINGS, Layout, Naming, listing_digest, recognise
@@ -205,7 +206,7 @@ def _find_scenes(root: Path) -> tuple[dict[str, Path], dict[str, str]]:
 def _what_lies_in(root: Path, passed_over: Mapping[str, str]) -> str:
     """What to do about a folder without scenes."""
     held = [entry.name + ("/" if is_kind(entry, folder=True) else "") for entry in entries(root)]
-    lies = f"; it holds {', '.join(held[:SHOWN])}{' ...' if len(held) > SHOWN else ''}" if held else "; it is empty"
+    lies = f"; it holds {few(held, SHOWN)}" if held else "; it is empty"
     return EXPECTED + lies + "".join(f"; {name} {reason}" for name, reason in passed_over.items())
 
 

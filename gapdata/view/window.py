@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gapdata.errors import GapDataError, UsageError
 from gapdata.geometry.camera import Intrinsics
+from gapdata.runtime.terminal import say
 from gapdata.view.coloring import error_colors, legend, point_colors
 from gapdata.view.exhibit import Exhibit
 from gapdata.view.navigation import (
@@ -124,11 +125,11 @@ class ExhibitWindow:
             try:
                 self.exhibit = self.viewing.exhibit(self.state.position, mode=self.state.mode, max_points=MAX_POINTS)
             except GapDataError as error:
-                print(f"gapdata: {error}", file=sys.stderr)
+                say(f"gapdata: {error}", error=True)
                 self.state = before
                 return
         if self.state != before:
-            print(self.title, file=sys.stderr)
+            say(self.title, error=True)
             self.draw()
         if moved:
             self.reset()

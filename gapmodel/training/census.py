@@ -23,10 +23,9 @@ from gapmodel.data import (
     without_images,
 )
 from gapmodel.field_of_view import PAPER_WIDTH, paper_height
-from gapmodel.training.distributed import Ranks
+from gapmodel.training.distributed import ALONE, Ranks
 from gapmodel.training.recipe import VARIED, Stream, samples_prompts
 
-ALONE = Ranks()
 ANNOTATED = "build from annotated scans: ScanNet's, or those of `gapdata synth`"
 ALIGNED = 'put <scene>.txt with axisAlignment beside the mesh and build again, or set boxes = "oriented"'
 CURES = {

@@ -38,7 +38,7 @@ from gapdata.shards.reader import ShardReader
 from gapmodel.data import Records
 from gapmodel.model_directory import MODEL_DIRECTORY, RUN_FILE
 from gapmodel.training.checkpoint_files import INDEX, PARTS, RestrictedReader, digests_of, first_damage
-from gapmodel.training.distributed import Ranks
+from gapmodel.training.distributed import ALONE, Ranks
 from gapmodel.training.learner import Learner
 from gapmodel.training.logbook import LOG_FILE
 from gapmodel.training.recipe import TrainingRecipe
@@ -52,7 +52,6 @@ BESIDE = frozenset({"ray"})
 """What may lie in a run's directory before the run: Ray Train's own notes."""
 MOMENTS = ("exp_avg", "exp_avg_sq")
 NAMED_DIFFERENCES = 8
-ALONE = Ranks()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

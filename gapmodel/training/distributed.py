@@ -74,6 +74,10 @@ class Ranks:
         return total.tolist()
 
 
+ALONE = Ranks()
+"""A job of one process."""
+
+
 @contextmanager
 def joined() -> Iterator[Ranks]:
     """This process's place in its job, from what torchrun or Ray Train put into the environment.

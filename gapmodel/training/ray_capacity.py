@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from gapdata.engine.ray_session import RaySession
 from gapdata.errors import UsageError
 from gapdata.runtime.cores import available_cores
 from gapdata.runtime.counting import counted
+from gapdata.runtime.terminal import say
 
 GROWTH_SECONDS = 30.0
 """How long a cluster that is too small may do nothing about it; Ray's autoscalers look at what is wanted every 5 s."""
@@ -64,10 +64,10 @@ def _await_room(count: int) -> None:
     has, free = _has(ray.cluster_resources(), kind), _has(ray.available_resources(), kind)
     if has >= count:
         if free < count:
-            print(f"waiting until {count} of the cluster's {counted(has, kind)} are free; {free} are", file=sys.stderr)
+            say(f"waiting until {count} of the cluster's {counted(has, kind)} are free; {free} are", error=True)
         return
     lacking = f"--ranks asks for {counted(count, 'worker')} of 1 {kind}, the cluster has {counted(has, kind)}"
-    print(f"{lacking}; waiting {GROWTH_SECONDS:.0f} s for it to grow", file=sys.stderr, flush=True)
+    say(f"{lacking}; waiting {GROWTH_SECONDS:.0f} s for it to grow", error=True)
     with _wanted(count, kind):
         until, grew = time.monotonic() + GROWTH_SECONDS, False
         while has < count:
@@ -79,7 +79,7 @@ def _await_room(count: int) -> None:
             now = _has(ray.cluster_resources(), kind)
             if now > has or _is_growing():
                 if now > has or not grew:
-                    print(f"{counted(now, kind)} now, more nodes are on their way", file=sys.stderr, flush=True)
+                    say(f"{counted(now, kind)} now, more nodes are on their way", error=True)
                 until, grew = time.monotonic() + GROWTH_SECONDS, True
             has = now
 

@@ -23,6 +23,7 @@ from gapdata.engine.ray_session import RaySession
 from gapdata.errors import GapDataError, UsageError
 from gapdata.runtime.counting import counted
 from gapdata.runtime.ray_cluster import HeadWatch
+from gapdata.runtime.terminal import say
 from gapdata.shards.reader import ShardReader
 from gapdata.storage import absolute, location
 from gapdata.toml_fields import from_mapping
@@ -74,7 +75,7 @@ def train_on_ray(
 
         gpus = int(ray.cluster_resources().get("GPU", 0))
         count = ranks or max(1, gpus)
-        print(f"training with {counted(count, 'rank')} {session.description}", file=sys.stderr, flush=True)
+        say(f"training with {counted(count, 'rank')} {session.description}", error=True)
         watch = HeadWatch(ray.get_runtime_context().gcs_address, lost=lambda: _leave(watch.problem))
         watch.start()
         with _followed(out, replaces), _notes_of_ray(out) as storage:
@@ -127,7 +128,7 @@ def _fit(settings: dict[str, Any], count: int, storage: Path, *, use_gpu: bool) 
                     cure="the same command goes on from the last checkpoint",
                 ) from error
             restarts = f"{attempt + 1} of {MAX_RESTARTS}"
-            print(f"{who} died ({reason}); going on from the last checkpoint ({restarts})", file=sys.stderr)
+            say(f"{who} died ({reason}); going on from the last checkpoint ({restarts})", error=True)
 
 
 def _what_died(error: Exception) -> tuple[str, str]:
@@ -148,7 +149,7 @@ def _what_died(error: Exception) -> tuple[str, str]:
 def _leave(problem: str) -> None:
     """End the process: Ray, which waits for the head in the main thread, would do so in half a minute."""
     program = Path(sys.argv[0]).name
-    print(f"{program}: {problem}; the same command goes on from the last checkpoint", file=sys.stderr, flush=True)
+    say(f"{program}: {problem}; the same command goes on from the last checkpoint", error=True)
     os._exit(1)
 
 
@@ -183,7 +184,7 @@ def _followed(out: Path, replaces: str | None) -> Iterator[None]:
                 said = line["step"]
                 shown = {name: line[name] for name in ("loss", "lr", "records_per_second", "mfu") if name in line}
                 text = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in shown.items())
-                print(f"step {said}: {text}", file=sys.stderr, flush=True)
+                say(f"step {said}: {text}", error=True)
 
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
 from pathlib import Path
 
 from torch.distributed.checkpoint.api import CheckpointException
 
+from gapdata.atomic import FULL, room_left
 from gapdata.errors import GapDataError
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
 STORE_ERRORS = {f"os error {number}": number for number in FULL}
 """How safetensors, which is written in Rust, words what the system said."""
 
@@ -29,7 +27,7 @@ def unwritten(what: str, error: BaseException, folder: Path) -> GapDataError:
     number = cause.errno if isinstance(cause, OSError) else None
     number = number or next((code for sign, code in STORE_ERRORS.items() if sign in str(cause)), None)
     if number in FULL:
-        reason = f"{os.strerror(number)}, {shutil.disk_usage(folder).free / 1e6:,.0f} MB are free there"
+        reason = f"{os.strerror(number)}, {room_left(folder)}"
     return GapDataError(
         f"the {what} cannot be written: {reason}",
         path=folder,
