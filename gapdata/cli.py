@@ -18,6 +18,7 @@ from gapdata import __version__
 from gapdata.argument_types import Parser, annotation_file, duration, place, positive, size
 from gapdata.completion import add_completion
 from gapdata.errors import GapDataError, UsageError, describe_refusal, describe_shortage
+from gapdata.runtime.counting import counted
 from gapdata.runtime.terminal import say, say_result
 from gapdata.source_options import add_reading_options, open_dataset
 
@@ -307,7 +308,7 @@ def _synth(options: argparse.Namespace) -> int:
     total = (options.scenes + options.test_scenes) * options.frames
     with Progress(total, "frames", "synth") as progress:
         scenes = synthesise_dataset(options.out, synthesis, progress=progress, workers=options.workers)
-    done = f"{options.out}: {len(scenes)} scenes of {options.frames} frames"
+    done = f"{options.out}: {counted(len(scenes), 'scene')} of {counted(options.frames, 'frame')}"
     text = f"{done}\nnext: gapdata build-shards --scannet {options.out}"
     say_result({"path": str(options.out), "scenes": scenes, "frames": options.frames}, text, as_json=options.json)
     return 0

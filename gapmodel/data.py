@@ -19,6 +19,7 @@ from gapdata.annotations.splits import SPLITS
 from gapdata.errors import UsageError
 from gapdata.geometry.boxes import EulerConvention
 from gapdata.records.schema import VIEW_KINDS, Record, record_from_json
+from gapdata.runtime.counting import counted
 from gapdata.seeding import generator_for
 from gapdata.shards.order import RecordOrder
 from gapdata.shards.reader import ShardReader
@@ -71,7 +72,7 @@ def chosen_records(reader: Records, recipe: DataRecipe) -> list[int]:
     found = _within(reader, recipe, bounds)
     if not found and bounds and (all_of_them := len(_within(reader, recipe, {}))):
         raise UsageError(
-            f"none of the {all_of_them} {recipe.view} records of split {recipe.split} has"
+            f"none of {counted(all_of_them, f'{recipe.view} record')} of split {recipe.split} has"
             f" {' and '.join(_said(bounds))}",
             cure="widen data.max_misalignment, max_residual, min_valid_depth or min_sharpness; `gapdata report` shows"
             " what the build has; builds of earlier versions have not measured the first two",

@@ -230,7 +230,7 @@ class GapProcessor:
         # What a description says after the frames' own placeholders is text, even if it spells another one.
         first, *pieces = question.text.split(IMAGE, frames)
         if len(pieces) != frames:
-            raise UsageError(f"the question has {len(pieces)} image placeholders for {frames} images")
+            raise UsageError(f"image placeholders in the question: {len(pieces)}, images: {frames}")
         config, ids, way = self.config, self.token_ids, self.config.way
         image = [ids["image"]] * (tokens_per_frame or config.tokens_per_frame)
         visual = [ids["vision_start"], *image, ids["vision_end"]]

@@ -109,7 +109,7 @@ def test_workers_leave_a_shard_undone_that_a_store_keeps_back(dataset: Path, tmp
     from executor_fixtures import request_for
 
     request = request_for(dataset, tmp_path / "shards")
-    with pytest.raises(StoreError, match="shards are not built"):
+    with pytest.raises(StoreError, match="1 shard could not be built, shard-000000 because"):
         run_build(request, LocalExecutor(1, work=_out_of_reach))
     assert not (tmp_path / "shards" / "report.json").exists()
     assert not (tmp_path / "shards" / "failed").exists()

@@ -66,7 +66,7 @@ def test_a_scene_a_dataset_a_build_and_a_record_can_be_inspected(
     for arguments, expected in (
         ([str(dataset)], ["scenes", "label_map", "without_frames"]),
         ([str(dataset / "scans" / "scene0000_00")], ["scene_type", "Office", "office chair 2"]),
-        ([str(tmp_path / "out")], ["2 records in 1 shards", "1 without a pose"]),
+        ([str(tmp_path / "out")], ["2 records in 1 shard,", "1 without a pose"]),
         ([str(tmp_path / "out"), "--key", "scene0000_00-clip-00000"], ["nearest", "office chair", "prompts"]),
     ):
         assert main(["inspect", *arguments]) == 0
@@ -123,7 +123,7 @@ def test_an_unknown_scene_split_or_executor_is_named(
 ) -> None:
     base = ["build-shards", "--scannet", str(dataset), "--out", str(tmp_path / "out"), "--executor", "inline"]
     for arguments, message in (
-        (["--scenes", "scene0009_00"], "has no scene scene0009_00; among its 1 scenes: scene0000_00"),
+        (["--scenes", "scene0009_00"], "has no scene scene0009_00; among its 1 scene: scene0000_00"),
         (["--split", "train"], "has no scene of split 'train'; its scenes are of: unknown"),
         (["--executor", "abacus"], "executor 'abacus' is unknown; choose from inline, local, ray"),
         (

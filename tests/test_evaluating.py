@@ -241,7 +241,7 @@ def test_an_unfinished_evaluation_is_not_scored(tmp_path: Path) -> None:
     with PredictionFile(tmp_path) as file:
         file.append([line(name, text) for name, text in texts.items() if name != dropped])
     assert missing(questions, read_predictions(tmp_path)) == 1
-    with pytest.raises(UsageError, match="1 questions have no answer yet"):
+    with pytest.raises(UsageError, match="1 question without an answer yet"):
         score_directory(RECORDS, questions, tmp_path)
 
 

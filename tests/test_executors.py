@@ -138,7 +138,7 @@ def test_a_signal_lets_commits_finish_and_the_same_command_goes_on(
     os.killpg(build.pid, number)
     _, errors = build.communicate(timeout=120)
     assert build.returncode == status, errors
-    assert "shards that were missing are done; the same command goes on where this one stopped" in errors
+    assert "that were missing; the same command goes on where this one stopped" in errors
     assert "Traceback" not in errors
     assert 1 <= commits(out) < SCENES
     assert not list(out.glob(".*.tmp"))
@@ -184,7 +184,7 @@ def test_a_second_signal_stops_at_once(small_dataset: Path, tmp_path: Path) -> N
     assert build.stderr is not None
     assert "building 4 shards" in build.stderr.readline()
     build.send_signal(signal.SIGINT)
-    assert "stopping: 1 shards under way have 10 s to finish" in build.stderr.readline()
+    assert "stopping: 10 s for 1 shard under way to finish" in build.stderr.readline()
     build.send_signal(signal.SIGINT)
     assert build.wait(timeout=60) == 130
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))

@@ -145,7 +145,7 @@ def changed(path: Path, offset: int, data: bytes) -> Path:
 
 def test_a_sens_that_claims_2_to_the_60_frames_is_refused_before_any_is_looked_for(tmp_path: Path) -> None:
     path = changed(write_sens(tmp_path / "x.sens"), SIZES_OF_CAMERAS + 20, struct.pack("<Q", 2**60))
-    refused(SourceError, f"frame 6: is truncated: {2**60} frames announced", lambda: SensReader(path))
+    refused(SourceError, f"frame 6: is truncated: frames announced: {2**60},", lambda: SensReader(path))
 
 
 @pytest.mark.parametrize("size", [(65_000, 65_000, 32, 24), (66, 49, 16_384, 16_384), (0, 49, 32, 24)])
@@ -502,7 +502,7 @@ def test_a_pointmap_that_claims_what_it_has_not_is_refused_without_taking_memory
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (lambda f: f.update(image_size=[2**30, 2**30]), "2 frames of 1073741824x1073741824 are no view"),
+        (lambda f: f.update(image_size=[2**30, 2**30]), "2 frames of 1073741824x1073741824 cannot be a view"),
         (lambda f: f.update(image_size=[]), "does not follow schema 1: IndexError"),
         (lambda f: f.update(objects=[[]]), "does not follow schema 1: AttributeError"),
         (lambda f: f.update(frame_ids=[1e400, 0]), "does not follow schema 1: OverflowError"),

@@ -241,9 +241,7 @@ def test_records_outside_the_bounds_on_quality_are_left_out_counted_and_said(tmp
         assert len(mixture) == 1
         (found,) = census(recipe.streams, {"": source}).values()
         assert str(found).startswith("1 record; 2 more left out by the recipe's bounds on quality")
-        with pytest.raises(
-            UsageError, match="none of the 3 clip records of split train has neighbour_misalignment of at"
-        ):
+        with pytest.raises(UsageError, match="none of 3 clip records of split train has neighbour_misalignment of at"):
             make_streams(replace(recipe, data=replace(data, max_misalignment=0.005)), {"": source}, PROCESSOR)
 
 

@@ -208,7 +208,7 @@ def test_tasks_follow_their_needs_and_an_interrupted_experiment_repeats_none(tmp
     said: list[str] = []
     run_tasks(workspace, todo, jobs=1, say=said.append)
     assert (tmp_path / "done").read_text().split() == ["first", "second", "last"]
-    assert said[0] == "1 of 3 tasks are finished already"
+    assert said[0] == "finished already: 1 of 3 tasks"
     assert workspace.result("last") is not None
 
 
@@ -241,7 +241,7 @@ def test_the_whole_of_it_from_nothing_to_a_table_and_a_plot_and_again(tmp_path: 
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "results").iterdir()}
     again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert again.returncode == 0, again.stderr
-    assert "14 of 14 tasks are finished already" in again.stdout
+    assert "finished already: 14 of 14 tasks" in again.stdout
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "results").iterdir()}
 
 

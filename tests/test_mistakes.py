@@ -65,7 +65,7 @@ def test_more_ranks_than_this_machine_has_cores_are_refused_at_once(place: Path)
         (["--scannet", "."], "holds no ScanNet scene; did you mean {place}/scannet?"),
         (["--scannet", "shards"], "holds no ScanNet scene; it is a build: give the folder of the scans"),
         (["--scannet", "file"], "file: is a file; give the folder of the ScanNet download"),
-        (["--scannet", "scannet", "--scenes", "scene0000_01"], f"among its 1 scenes: {SCENE}"),
+        (["--scannet", "scannet", "--scenes", "scene0000_01"], f"among its 1 scene: {SCENE}"),
         (["--scannet", "scannet", "--set", "clip.step=10"], "has no field 'clip'; did you mean clips? known here: "),
         (["--scannet", "scannet", "--set", "clips.enabled=yes"], "'clips.enabled' is 'yes', expected true or false"),
         (["--scannet", "scannet", "--set", "clips.interval=6"], "(clips.max_shift is 3, clips.interval is 6)"),
@@ -91,7 +91,7 @@ def test_a_wrong_argument_is_answered_with_the_right_one(
 def test_scenes_may_be_named_with_blanks_after_the_comma(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scannet = str(place / "scannet")
     assert main(["build-shards", "--scannet", scannet, "--out", "out", *PLAN, "--scenes", f" {SCENE}, "]) == 0
-    assert capsys.readouterr().out.startswith("1 scenes")
+    assert capsys.readouterr().out.startswith("1 scene with")
 
 
 def test_what_records_will_lack_is_said_before_the_build(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -111,7 +111,7 @@ def test_somebodys_conversation_is_asked_verbatim_with_its_mark() -> None:
 
 def test_a_conversation_that_contradicts_its_view_is_refused() -> None:
     with pytest.raises(
-        ShardError, match=r"conversation 12 of scannet_det_val_4frames.json has 1 image placeholders for 2"
+        ShardError, match=r"conversation 12 of scannet_det_val_4frames.json has 1 image placeholder for 2"
     ):
         conversation.render(make_record(), theirs(question="<image>Detect."))
     for mark in ((2, 1.0, 1.0), (0, 64.0, 1.0), (0, 1.0, -1.0)):

@@ -90,7 +90,7 @@ def test_where_the_scenes_tell_the_split_no_name_is_needed(tmp_path: Path, kind:
 def test_a_file_of_several_splits_gives_each_scene_its_own(tmp_path: Path) -> None:
     found = read(write(tmp_path / "all.json", "scanrefer", TRAIN, VAL))
     assert splits_of(found) == {TRAIN: "train", VAL: "val"}
-    assert found.report.files[0].notes == {"splits": "1 scenes train, 1 scenes val"}
+    assert found.report.files[0].notes == {"splits": "1 scene train, 1 scene val"}
     assert found.report.files[0].split is None
 
 
@@ -101,7 +101,7 @@ def test_a_name_that_the_scenes_contradict_is_refused_with_both(tmp_path: Path, 
         read(path)
     said = str(caught.value)
     assert "is of split train by its name, but 1 of its " in said
-    assert f"scenes, {VAL} for one, are of " in said
+    assert f", {VAL} for one, is of " in said
     assert "by the data set's split files; say what it is: --annotations " in said
 
 
@@ -114,7 +114,7 @@ def test_what_the_user_says_counts_unless_it_would_train_on_an_evaluation_split(
         read(AnnotationFile(path=path, split="train"))
     found = read(AnnotationFile(path=path, split="train"), allowed=True)
     assert splits_of(found) == {VAL: "train"}
-    assert found.report.files[0].notes == {"of another split by the data set": f"1 scenes, {VAL} for one"}
+    assert found.report.files[0].notes == {"of another split by the data set": f"1 scene, {VAL} for one"}
     assert splits_of(read(AnnotationFile(path=path, split="unknown"))) == {VAL: None}
 
 
@@ -202,6 +202,6 @@ def test_a_name_that_contradicts_the_scenes_stops_the_build_and_names_both(
     assert build(root, tmp_path / "out", *words) == 2
     said = capsys.readouterr().err
     if by_files:
-        assert f"{path}: is of split train by its name, but 1 of its 1 scenes, {VAL} for one, are of test by" in said
+        assert f"{path}: is of split train by its name, but 1 of its 1 scene, {VAL} for one, is of test by" in said
     else:
         assert f"{VAL} is trained on by boxes_train.pkl (train) and evaluated on by the data set (val)" in said

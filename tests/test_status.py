@@ -155,7 +155,7 @@ def test_a_dry_run_says_what_the_build_will_take_and_what_is_missing(
     assert build(copy, tmp_path / "out", "--dry-run") == 0
     text = capsys.readouterr().out
     assert "estimated: " in text
-    assert "1 scenes without frames: scene0001_00" in text
+    assert "1 scene without frames: scene0001_00" in text
     assert not (tmp_path / "out").exists()
     assert build(copy, tmp_path / "out") == 3
     assert json.loads((tmp_path / "out" / "plan.json").read_text())["expected_bytes"] == facts["expected_bytes"]

@@ -186,7 +186,7 @@ def test_training_on_what_is_evaluated_is_refused_unless_it_is_allowed(
     claimed = write_json(tmp_path / "ScanRefer_filtered_val.json", [sentence(SCENE, "1", "0")])
     assert build(dataset, tmp_path / "out", GROUNDING, [claimed]) == 2
     message = (
-        f"1 scenes are both trained and evaluated on: {SCENE} is trained on by the data set (train) and evaluated on"
+        f"1 scene is both trained and evaluated on: {SCENE} is trained on by the data set (train) and evaluated on"
         " by ScanRefer_filtered_val.json (val); leave one of them out, or set allow_overlap = true"
     )
     assert message in capsys.readouterr().err
@@ -194,7 +194,7 @@ def test_training_on_what_is_evaluated_is_refused_unless_it_is_allowed(
     assert build(dataset, tmp_path / "out", allowed, [claimed]) == 0
     (overlap,) = report_of(tmp_path / "out")["annotations"]["overlap"]
     assert overlap["scene_id"] == SCENE
-    assert "allowed to overlap: 1 scenes are both trained and evaluated on" in capsys.readouterr().err
+    assert "allowed to overlap: 1 scene both trained and evaluated on" in capsys.readouterr().err
 
 
 def test_a_record_says_whose_split_it_follows(dataset: Path, tmp_path: Path) -> None:

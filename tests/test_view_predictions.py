@@ -188,10 +188,10 @@ def test_what_cannot_be_read_or_drawn_is_counted_and_named(record: Record, tmp_p
         {"id": f"captioning/{key}/0", "text": "a chair"},
         {"id": f"pointmap/{key}/3", "text": '{"pointmap": [1e30, 0, 0], "label": "far"}'},
     ).drawn
-    assert "2 answers cannot be read: no JSON object with the key pointmap" in found.notes
-    assert "1 answers cannot be read: the record has no prompt 77" in found.notes
-    assert "1 answers of captioning are words and not drawn" in found.notes
-    assert "1 answers lie more than 30 m away and are not drawn" in found.notes
+    assert "2 answers that cannot be read: no JSON object with the key pointmap" in found.notes
+    assert "1 answer that cannot be read: the record has no prompt 77" in found.notes
+    assert "1 answer of captioning in words, not drawn" in found.notes
+    assert "1 answer more than 30 m away, not drawn" in found.notes
     assert found.points == ()
     assert len(found.rows) == 1
 

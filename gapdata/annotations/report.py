@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gapdata.annotations.values import shown
+from gapdata.runtime.counting import counted
 
 EXAMPLES = 3
 """Items named for each reason."""
@@ -52,9 +53,14 @@ class FileReport:
     def lines(self) -> list[str]:
         """A few lines for people: what the file is, then each reason with its count and examples."""
         split = f", {self.split} split by {self.told_by}" if self.split else ""
-        head = f"{self.path}: {self.kind}{split}: {self.taken} of {self.items} items taken, for {self.scenes} scenes"
-        left = [f"  {count} items left out: {self._reason(reason)}" for reason, count in self.ignored.items()]
-        mended = [f"  {count} defects: {self._reason(reason)}" for reason, count in self.defects.items()]
+        head = (
+            f"{self.path}: {self.kind}{split}: {self.taken} of {counted(self.items, 'item')} taken, for "
+            f"{counted(self.scenes, 'scene')}"
+        )
+        left = [
+            f"  {counted(count, 'item')} left out: {self._reason(reason)}" for reason, count in self.ignored.items()
+        ]
+        mended = [f"  {counted(count, 'defect')}: {self._reason(reason)}" for reason, count in self.defects.items()]
         return [head, *left, *mended, *(f"  {name}: {text}" for name, text in self.notes.items())]
 
     def _reason(self, reason: str) -> str:

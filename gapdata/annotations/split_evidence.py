@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from gapdata.annotations.splits import EVALUATION
 from gapdata.errors import UsageError
+from gapdata.runtime.counting import counted
 from gapdata.storage import Location
 
 EVERY = frozenset({"train", "val", "test"})
@@ -84,7 +85,7 @@ def decide(evidence: Evidence, *, must_know: bool) -> Decision:
     if said is not None and said != "unknown":
         odd = sorted(scene for scene, possible in evidence.possible.items() if not _agrees(evidence, said, possible))
         told_by = "its name" if evidence.stated is None else "the command line"
-        notes = {"of another split by the data set": f"{len(odd)} scenes, {odd[0]} for one"} if odd else {}
+        notes = {"of another split by the data set": f"{counted(len(odd), 'scene')}, {odd[0]} for one"} if odd else {}
         problem = _contradiction(evidence, said, odd) if odd else None
         splits = dict.fromkeys(evidence.possible, said)
         return Decision(splits=splits, told_by=told_by, contradiction=problem, notes=notes)
@@ -95,7 +96,11 @@ def decide(evidence: Evidence, *, must_know: bool) -> Decision:
         raise _undecided(evidence, open_scenes)
     told = {scene: next(iter(p)) if len(p) == 1 else None for scene, p in evidence.possible.items()}
     mixed = Counter(split for split in told.values() if split is not None)
-    notes = {"splits": ", ".join(f"{n} scenes {split}" for split, n in sorted(mixed.items()))} if len(mixed) > 1 else {}
+    notes = (
+        {"splits": ", ".join(f"{counted(n, 'scene')} {split}" for split, n in sorted(mixed.items()))}
+        if len(mixed) > 1
+        else {}
+    )
     return Decision(splits=told, told_by="its scenes", notes=notes)
 
 
@@ -109,7 +114,8 @@ def _contradiction(evidence: Evidence, said: str, odd: list[str]) -> UsageError:
     true = " or ".join(sorted(possible))
     who = "by its name" if evidence.stated is None else "as the command line says"
     return UsageError(
-        f"is of split {said} {who}, but {len(odd)} of its {len(evidence.possible)} scenes, {odd[0]} for one, are of "
+        f"is of split {said} {who}, but {len(odd)} of its {counted(len(evidence.possible), 'scene')}, "
+        f"{odd[0]} for one, {'is' if len(odd) == 1 else 'are'} of "
         f"{true} by the data set's split files",
         path=evidence.path,
         cure=f"say what it is: {_ways(evidence.path, possible)}; or set annotations.allow_overlap = true to take it so",

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gapdata.errors import UsageError
+from gapdata.runtime.counting import counted
 
 SPLITS = ("train", "val", "test", "unknown")
 """What scenes can be for; ``unknown`` where nobody says."""
@@ -70,7 +71,8 @@ def refuse_overlap(found: tuple[Overlap, ...], *, allow_overlap: bool) -> None:
         return
     first = found[0]
     raise UsageError(
-        f"{len(found)} scenes are both trained and evaluated on: {first.scene_id} is trained on by "
+        f"{counted(len(found), 'scene')} {'is' if len(found) == 1 else 'are'} both trained and evaluated "
+        f"on: {first.scene_id} is trained on by "
         f"{', '.join(first.trained_by)} and evaluated on by {', '.join(first.evaluated_by)}",
         cure="leave one of them out, or set allow_overlap = true",
     )

@@ -101,7 +101,7 @@ def choose_scenes(
         raise UsageError(
             f"has no scene {', '.join(missing)}",
             path=dataset.root,
-            cure=f"among its {len(dataset.scene_ids)} scenes: {', '.join(shown)}",
+            cure=f"among its {counted(len(dataset.scene_ids), 'scene')}: {', '.join(shown)}",
         )
     known_splits = {scene: dataset.split(scene) for scene in dataset.scene_ids} if splits is None else splits
     _refuse_left_out(dataset, scenes, split, known_splits)
@@ -272,7 +272,9 @@ def _refuse_unreached(out: Location, given_up: Sequence[ShardResult]) -> None:
     unreached = [result for result in given_up if result.store]
     if unreached:
         first = unreached[0]
-        problem = f"{len(unreached)} shards are not built, {first.task.shard.name} because {first.problem}"
+        problem = (
+            f"{counted(len(unreached), 'shard')} could not be built, {first.task.shard.name} because {first.problem}"
+        )
         raise StoreError(problem, path=out, cure=HOW_TO_RESUME)
 
 

@@ -77,7 +77,7 @@ def describe_plan(
     problems = {scene.scene_id: scene.problem for scene in scenes if scene.problem is not None}
     kinds = Counter(scene.source_kind for scene in scenes)
     size, seconds = expected_bytes(scenes, plan.recipe), expected_seconds(scenes, plan.recipe)
-    facts = {
+    facts: dict[str, Any] = {
         "fingerprint": plan.fingerprint,
         "shards": len(plan.shards),
         "scenes": len(scenes),
@@ -95,9 +95,11 @@ def describe_plan(
     }
     bound = "at most " if any(scene.around for scene in scenes) else ""
     lines = [
-        f"{facts['scenes']} scenes with {facts['frames']} frames ({facts['lost_tracking']} without a pose)",
+        f"{counted(facts['scenes'], 'scene')} with {counted(facts['frames'], 'frame')} "
+        f"({facts['lost_tracking']} without a pose)",
         f"   read from {', '.join(f'{kind} ({count})' for kind, count in sorted(kinds.items()))}",
-        f"-> {bound}{facts['records']} records with {facts['view_frames']} frames in {facts['shards']} shards",
+        f"-> {bound}{counted(facts['records'], 'record')} with {counted(facts['view_frames'], 'frame')} in "
+        f"{counted(facts['shards'], 'shard')}",
         f"estimated: {size / 1e9:.2f} GB, {seconds / 60 / workers:.1f} minutes"
         + (" on one core" if workers == 1 else f" with {workers} workers")
         + " (within a factor of two)",

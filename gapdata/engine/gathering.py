@@ -13,7 +13,7 @@ from gapdata.annotations.splits import Overlap, overlaps, refuse_overlap
 from gapdata.engine.plan import split_of
 from gapdata.engine.recipe import Recipe
 from gapdata.errors import UsageError
-from gapdata.runtime.counting import few
+from gapdata.runtime.counting import counted, few
 from gapdata.sources.base import Dataset
 from gapdata.storage import Location
 
@@ -101,4 +101,4 @@ def _warnings(found: Sequence[Overlap]) -> list[str]:
     if not found:
         return []
     named = few([item.scene_id for item in found], NAMED_OVERLAPS)
-    return [f"allowed to overlap: {len(found)} scenes are both trained and evaluated on: {named}"]
+    return [f"allowed to overlap: {counted(len(found), 'scene')} both trained and evaluated on: {named}"]

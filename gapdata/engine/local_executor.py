@@ -21,6 +21,7 @@ from multiprocessing.context import SpawnProcess
 from gapdata.engine.build import ShardTask, build_shard
 from gapdata.engine.executors import Advanced, Crashed, Event, Started, Work
 from gapdata.engine.worker import SINGLE_THREADED, conduct
+from gapdata.runtime.counting import counted
 
 LEAVE_SECONDS = 5.0  # for a process whose work is done
 
@@ -36,7 +37,7 @@ class LocalExecutor:
 
     def __init__(self, workers: int, work: Work = build_shard) -> None:
         self.capacity = workers
-        self.description = f"in up to {workers} processes on this machine"
+        self.description = f"in up to {counted(workers, 'process', 'processes')} on this machine"
         self.shortage = "this machine is slow to start a process"
         self._work = work
         self._context = multiprocessing.get_context("spawn")

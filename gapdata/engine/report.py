@@ -103,11 +103,12 @@ def is_whole(report: dict[str, Any]) -> bool:
 def format_report(report: dict[str, Any]) -> str:
     """The report as text for a terminal."""
     lines = [
-        f"{report['records']} records in {report['shards']} shards, {report['bytes'] / 1e6:.1f} MB",
-        f"  from {report['scenes']} scenes with {report['frames']} frames"
+        f"{counted(report['records'], 'record')} in {counted(report['shards'], 'shard')}, "
+        f"{report['bytes'] / 1e6:.1f} MB",
+        f"  from {counted(report['scenes'], 'scene')} with {counted(report['frames'], 'frame')}"
         f" ({report['lost_tracking']} without a pose, {report['empty_depth']} nearly without depth)",
         f"  splits: {_listing(report['records_by_split'])}; views: {_listing(report['records_by_view'])}",
-        f"  prompts: {report['prompts']} on {len(report['prompts_by_label'])} categories",
+        f"  prompts: {report['prompts']} on {counted(len(report['prompts_by_label']), 'category', 'categories')}",
     ]
     if report["objects"]:
         lines.append(
@@ -118,7 +119,9 @@ def format_report(report: dict[str, Any]) -> str:
         if report[what]:
             lines.append(f"  {what}: {report[f'{what}_used']} of {report[what]} are in a record")
     if report["scenes_without_annotation"]:
-        lines.append(f"  {report['scenes_without_annotation']} scenes without annotation: geometry only, no prompts")
+        lines.append(
+            f"  {counted(report['scenes_without_annotation'], 'scene')} without annotation: geometry only, no prompts"
+        )
     if report["scenes_unaligned"]:
         lines.append(f"  {unaligned_text(report['scenes_unaligned'], report['descriptions_unaligned'])}")
     if report["notes"]:

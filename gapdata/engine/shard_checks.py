@@ -18,6 +18,7 @@ from gapdata.engine.recipe import Recipe
 from gapdata.engine.record_checks import DECODING_ERRORS, check_record
 from gapdata.errors import ShardError
 from gapdata.records.schema import Record, record_from_json
+from gapdata.runtime.counting import counted
 from gapdata.shards.writer import index_fields
 from gapdata.storage import Location, open_ranged
 
@@ -122,7 +123,7 @@ def _layout_problems(file: BinaryIO, expected: list[tuple[str, int, int]]) -> It
                     return
                 position += 1
     except (tarfile.TarError, OSError, ValueError, EOFError, LookupError, OverflowError, MemoryError) as error:
-        yield f"is no whole tar after {position} members: {error}"
+        yield f"is no whole tar after {counted(position, 'member')}: {error}"
         return
     if position < len(expected):
         yield f"ends after {position} of {len(expected)} members"

@@ -6,6 +6,7 @@ from typing import Any
 
 from gapdata.engine.plan import read_plan
 from gapdata.errors import ShardError
+from gapdata.runtime.counting import counted
 from gapdata.shards.index import read_commit
 from gapdata.shards.splits import format_tars, tars_by_split
 from gapdata.storage import Location
@@ -59,9 +60,10 @@ def format_status(build: Location, status: dict[str, Any]) -> str:
     """The status as text for a terminal."""
     shards, records = status["shards"], status["records"]
     lines = [
-        f"{build}: {shards['committed']} of {shards['planned']} shards committed, {shards['failed']} of them failed in"
+        f"{build}: {shards['committed']} of {counted(shards['planned'], 'shard')} committed, "
+        f"{shards['failed']} of them failed in"
         f" part, {shards['missing']} missing",
-        f"  {records['committed']} of {records['planned']} planned records, {status['bytes'] / 1e6:.1f} MB",
+        f"  {records['committed']} of {counted(records['planned'], 'planned record')}, {status['bytes'] / 1e6:.1f} MB",
         *(
             f"  {split}: {format_tars(found['tars'])} of {found['planned']} planned"
             for split, found in status["splits"].items()

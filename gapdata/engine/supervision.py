@@ -29,6 +29,7 @@ from gapdata.engine.build import ShardTask
 from gapdata.engine.executors import Advanced, Crashed, Event, Executor, Failed, Finished, Halted, Started, Unplaced
 from gapdata.engine.stopping import HOW_TO_RESUME, StopSignals
 from gapdata.errors import StoreError
+from gapdata.runtime.counting import counted
 
 CRASH_RETRIES = 2
 UNREACHED_SHARDS = 3
@@ -154,7 +155,7 @@ class Supervisor:
             self._lose(event.attempt)
             unit.crashes += 1
             if unit.crashes > CRASH_RETRIES:
-                self._give_up(unit, f"{event.reason}, {unit.crashes} times", event)
+                self._give_up(unit, f"{event.reason}, {counted(unit.crashes, 'time')}", event)
             else:
                 self._again(unit, f"{event.reason}; trying again ({unit.crashes} of {CRASH_RETRIES})")
 
@@ -186,7 +187,7 @@ class Supervisor:
                 continue
             unit.overruns += 1
             if unit.overruns > DEADLINE_RELAUNCHES:
-                self._give_up(unit, f"was not done within {unit.deadline:.0f} s, {unit.overruns} times")
+                self._give_up(unit, f"was not done within {unit.deadline:.0f} s, {counted(unit.overruns, 'time')}")
             else:
                 self._again(unit, f"not done within {unit.deadline:.0f} s; trying once more")
 
@@ -226,11 +227,14 @@ class Supervisor:
                 self._lose(attempt)
             if self._running:
                 self._note(
-                    f"stopping: {len(self._running)} shards under way have {DRAIN_SECONDS:.0f} s to finish"
+                    f"stopping: {DRAIN_SECONDS:.0f} s for {counted(len(self._running), 'shard')} under way to finish"
                     " (Ctrl-C again stops at once)"
                 )
         if not self._running or time.monotonic() > self._drain_until:
-            raise self._stop.error(f"stopped; {self._settled} of {self._total} shards that were missing are done")
+            raise self._stop.error(
+                f"stopped; done: {self._settled} of {counted(self._total, 'shard')} that "
+                f"{'was' if self._total == 1 else 'were'} missing"
+            )
 
 
 def planned_frames(task: ShardTask) -> int:

@@ -20,6 +20,7 @@ from gapdata.engine.report import REPORT_NAME, compile_report, read_report, susp
 from gapdata.engine.shard_checks import ENTRY_FIELDS, Defect, ShardCheck, check_shard
 from gapdata.engine.views import around_key
 from gapdata.errors import GapDataError, UsageError
+from gapdata.runtime.counting import counted
 from gapdata.shards.checksums import checksum_problems
 from gapdata.shards.index import INDEX_NAME, index_rows, read_commit, read_index
 from gapdata.shards.splits import SPLITS_NAME, read_splits, tars_by_split
@@ -93,11 +94,12 @@ def verify_build(
 
 def format_verdict(build: Location, verdict: Verdict) -> str:
     """The verdict as text for a terminal: one line per defect."""
-    looked = f"{verdict.records} {'sampled ' if verdict.sampled else ''}records in {verdict.shards} shards"
+    looked = counted(verdict.records, "sampled record" if verdict.sampled else "record")
+    looked = f"{looked} in {counted(verdict.shards, 'shard')}"
     notes = [f"  note: {text}" for text in verdict.notes]
     if not verdict.defects:
-        return "\n".join([f"{build}: {looked} are sound", *notes])
-    lines = [f"{build}: {len(verdict.defects)} defects in {looked}"]
+        return "\n".join([f"{build}: {looked} {'is' if verdict.records == 1 else 'are'} sound", *notes])
+    lines = [f"{build}: {counted(len(verdict.defects), 'defect')} in {looked}"]
     lines += [f"  {defect}" for defect in verdict.defects] + notes
     damaged = sorted({defect.file.removesuffix(".tar") for defect in verdict.defects if defect.file.endswith(".tar")})
     if damaged:

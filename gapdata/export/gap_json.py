@@ -37,6 +37,7 @@ from gapdata.export.posed_images import PosedImages
 from gapdata.records.schema import Record
 from gapdata.records.views import KIND_OF_TASK
 from gapdata.runtime.choices import check_choice
+from gapdata.runtime.counting import counted
 from gapdata.shards.index import INDEX_NAME, read_index
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.scannet import SCENE_ID
@@ -103,7 +104,10 @@ def export_build(
 def format_report(report: Mapping[str, Any]) -> str:
     """The report for people."""
     scenes = sum(report["scenes"].values())
-    lines = [f"{report['frames']} frames of {scenes} scenes, {report['exported']} of {report['records']} records"]
+    lines = [
+        f"{counted(report['frames'], 'frame')} of {counted(scenes, 'scene')}, {report['exported']} of "
+        f"{counted(report['records'], 'record')}"
+    ]
     lines += [f"  {count:7d} in {ANNOTATIONS}/{name}" for name, count in report["items"].items()]
     for task, reasons in report["left_out"].items():
         lines += [f"  {count:7d} left out of {task}: {reason}" for reason, count in reasons.items()]
@@ -199,7 +203,10 @@ class _Export:
             )
         others = {scene for scenes in self._frames.scenes.values() for scene in scenes if not SCENE_ID.fullmatch(scene)}
         if others:
-            notes.append(f"{len(others)} scenes are not named as ScanNet's, so --scannet will not find them")
+            notes.append(
+                f"{counted(len(others), 'scene')} {'is' if len(others) == 1 else 'are'} not named as "
+                f"ScanNet's, so --scannet will not find {'it' if len(others) == 1 else 'them'}"
+            )
         return notes
 
 

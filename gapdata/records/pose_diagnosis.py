@@ -21,6 +21,7 @@ from gapdata.geometry.registration import register_depth
 from gapdata.records.pose_cures import describe_cure
 from gapdata.records.poses import reading_of, usable_poses, written_poses
 from gapdata.records.shifted_frames import depth_is_shifted
+from gapdata.runtime.counting import counted
 from gapdata.sources.base import Scan
 from gapdata.sources.frame_reading import FrameReading
 
@@ -115,7 +116,8 @@ def _diagnosis(scan: Scan, told: FrameReading, given: Reading, trials: Trials, f
     state = "share no surface" if _apart(finding) else f"disagree by {_length(finding.given.misalignment)}"
     if finding.cure is None:
         text = (
-            f"as given, frames near in time {state} ({count} pairs), and none of the usual mistakes explains it:"
+            f"as given, frames near in time {state} ({counted(count, 'pair')}), and none of the usual "
+            "mistakes explains it:"
             " direction, axes, units, depth scale, shifted frames, intrinsics"
         )
         return _said("unexplained", text, None, finding)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from gapdata.errors import SourceError
 from gapdata.geometry.camera import is_rigid
 from gapdata.geometry.rigidity import pose_fault
+from gapdata.runtime.counting import counted
 from gapdata.sources.base import Scan
 from gapdata.sources.extracted import ExtractedScan
 from gapdata.sources.frame_reading import FrameReading
@@ -25,7 +26,7 @@ def usable_poses(scan: Scan) -> NDArray[np.bool_]:
     if usable.any():
         return usable
     faults = _faults(scan)
-    problem = f"none of its {int(scan.present.sum())} frames has a valid pose"
+    problem = f"none of its {counted(int(scan.present.sum()), 'frame')} has a valid pose"
     cure, frame = "leave it out", None
     if faults:
         name = Counter(fault[0] for fault in faults.values()).most_common(1)[0][0]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from gapdata.errors import ShardError
 from gapdata.geometry.camera import Intrinsics
+from gapdata.runtime.counting import counted
 from gapdata.sources.images import MAX_PIXELS
 
 SCHEMA = 1
@@ -254,7 +255,7 @@ def _is_pose(matrices: NDArray[np.float64]) -> NDArray[np.bool_]:
 def _check_shapes(record: Record) -> None:
     count, (width, height) = len(record.frame_ids), record.image_size
     if not count or min(width, height) < 1 or width * height > MAX_PIXELS:
-        raise ShardError(f"record {record.key}: {count} frames of {width}x{height} are no view")
+        raise ShardError(f"record {record.key}: {counted(count, 'frame')} of {width}x{height} cannot be a view")
     expected = {"intrinsics": (count, 4), "camera_to_world": (count, 4, 4), "camera_to_first": (count, 4, 4)}
     for name, shape in expected.items():
         actual = getattr(record, name).shape

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from gapdata.errors import UsageError
+from gapdata.runtime.counting import counted
 from gapdata.storage import Location
 
 
@@ -31,7 +32,10 @@ def write_page(build: Location, out: Path, views: int) -> dict[str, Any]:
 
 def format_written(facts: dict[str, Any]) -> str:
     """What was written, as text for a terminal."""
-    lines = [f"{facts['path']}: {facts['records']} records, {facts['views']} views, {facts['bytes'] / 1e6:.1f} MB"]
+    lines = [
+        f"{facts['path']}: {counted(facts['records'], 'record')}, {counted(facts['views'], 'view')}, "
+        f"{facts['bytes'] / 1e6:.1f} MB"
+    ]
     lines += [f"  damaged: {key}: {problem}" for key, problem in facts["damaged"].items()]
     if facts["damaged"]:
         lines.append("  run `gapdata verify` to see all damage")

@@ -9,6 +9,7 @@ from gapdata.report.contents import BuildContents
 from gapdata.report.figures import FIGURES
 from gapdata.report.markup import Markup, joined, table, tag
 from gapdata.report.samples import Samples
+from gapdata.runtime.counting import counted
 
 SHOWN_CATEGORIES = 48
 
@@ -95,7 +96,9 @@ def _categories(contents: BuildContents) -> Markup:
     parts = [heading, bars({name: ordered[name] for name in names[:SHOWN_CATEGORIES]}, total)]
     if rest := names[SHOWN_CATEGORIES:]:
         count = sum(ordered[name] for name in rest)
-        summary = tag("summary", f"{len(rest):,} more categories with {count:,} prompts")
+        summary = tag(
+            "summary", f"{counted(len(rest), 'more category', 'more categories')} with {counted(count, 'prompt')}"
+        )
         listed = ", ".join(f"{name or '(no label)'} {ordered[name]:,}" for name in rest)
         parts.append(tag("details", summary, tag("p", listed, class_="rest")))
     return joined(parts)
@@ -113,7 +116,10 @@ def _texts(contents: BuildContents, samples: Samples) -> Markup:
             (task.replace("_", " "), len(lengths.answers), round(asked), round(middle), round(high), round(longest))
         )
     heads = ("task", "questions", "median question", "median answer", "95th percentile", "longest answer")
-    caption = f"Characters of the questions and answers that {samples.records:,} views hold, with the default options"
+    caption = (
+        f"Characters of the questions and answers that {counted(samples.records, 'view')} "
+        f"{'holds' if samples.records == 1 else 'hold'}, with the default options"
+    )
     charts = [
         histogram(
             Distribution(

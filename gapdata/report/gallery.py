@@ -10,6 +10,7 @@ from gapdata.report.figures import FIGURES
 from gapdata.report.markup import Markup, joined, tag
 from gapdata.report.opened import OpenedRecords
 from gapdata.report.pictures import FramePicture, frame_members, frame_picture
+from gapdata.runtime.counting import counted
 from gapdata.view.palette import object_color
 
 SHOWN_FRAMES = 4
@@ -63,12 +64,16 @@ def _article(view: GalleryView) -> Markup:
     head = tag(
         "header",
         tag("h3", record.key),
-        tag("p", f"{record.view} of {len(record)} frames, {record.split}", class_="meaning"),
+        tag("p", f"{record.view} of {counted(len(record), 'frame')}, {record.split}", class_="meaning"),
         tag("button", "Show in 3D", type="button", class_="show-cloud", data_key=record.key),
     )
     strip = tag("div", *(_frame(record, picture) for picture in view.pictures), class_="strip")
     more = len(record) - len(view.pictures)
-    note = tag("p", f"{more} more frames are not shown.", class_="note") if more > 0 else None
+    note = (
+        tag("p", f"{counted(more, 'more frame')} {'is' if more == 1 else 'are'} not shown.", class_="note")
+        if more > 0
+        else None
+    )
     return tag("article", head, strip, note, _labels(record), _prompts(record), class_="view")
 
 
@@ -148,5 +153,5 @@ def _prompts(record: Record) -> Markup | None:
         )
         for prompt in record.prompts
     ]
-    summary = tag("summary", f"{len(rows)} prompts")
+    summary = tag("summary", counted(len(rows), "prompt"))
     return tag("details", summary, joined([tag("ol", *rows, class_="prompts")]))

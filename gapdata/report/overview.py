@@ -22,7 +22,11 @@ def tiles(contents: BuildContents) -> Markup:
         ("records", f"{len(contents):,}", _listing(report["records_by_view"])),
         ("scenes", f"{report['scenes']:,}", _listing(report["records_by_split"], "records")),
         ("frames read", f"{report['frames']:,}", f"{int(contents.columns['frames'].sum()):,} in views"),
-        ("prompts", f"{report['prompts']:,}", f"on {len(report['prompts_by_label']):,} categories"),
+        (
+            "prompts",
+            f"{report['prompts']:,}",
+            f"on {counted(len(report['prompts_by_label']), 'category', 'categories')}",
+        ),
         ("quarantined", f"{len(report['quarantined']):,}", f"{counted(_lost_views(report), 'view')} lost in all"),
         ("size", _megabytes(report["bytes"]), f"in {counted(report['shards'], 'shard')}"),
     )
@@ -45,7 +49,10 @@ def origin(contents: BuildContents) -> Markup:
         ("Source", plan.source),
         ("Frames came from", _listing(dict(sorted(kinds.items())))),
         ("Scenes", f"{len(plan.scenes):,} ({_listing(dict(sorted(splits.items())))})"),
-        ("Planned", f"{sum(len(scene.keys) for scene in plan.scenes):,} views in {len(plan.shards):,} shards"),
+        (
+            "Planned",
+            f"{counted(sum(len(scene.keys) for scene in plan.scenes), 'view')} in {counted(len(plan.shards), 'shard')}",
+        ),
         ("Image size", "{} × {}".format(*plan.recipe.frames.image_size)),
         ("Engine", f"version {plan.engine}"),
         ("Seed", str(plan.recipe.seed)),
@@ -63,7 +70,13 @@ def losses(contents: BuildContents, damaged: Mapping[str, str]) -> Markup:
     report = contents.report
     parts: list[Markup] = []
     if damaged:
-        head = tag("strong", f"{len(damaged):,} of the records that this report reads are damaged. ")
+        head = tag(
+            "strong",
+            (
+                f"{len(damaged):,} of the records that this report reads "
+                f"{'is' if len(damaged) == 1 else 'are'} damaged. "
+            ),
+        )
         parts.append(tag("p", head, "Run ", tag("code", "gapdata verify"), " for all of them.", class_="notice bad"))
         parts.append(table(("record", "problem"), damaged.items(), caption="Damaged records"))
     rows = [(row["count"], row["what"], row["reason"], row["scenes"], row["first"]) for row in report["losses"]]
@@ -83,7 +96,8 @@ def losses(contents: BuildContents, damaged: Mapping[str, str]) -> Markup:
         text = unaligned_text(report["scenes_unaligned"], report["descriptions_unaligned"])
         parts.append(tag("p", f"{text[0].upper()}{text[1:]}.", class_="notice"))
     parts += [tag("p", f"{line}.", class_="notice bad") for line in suspicions(report)]
-    twice = (report.get("annotations") or {}).get("in_two_splits")
+    annotations = report.get("annotations")  # of any shape, in a report that is not ours
+    twice = annotations.get("in_two_splits") if isinstance(annotations, dict) else None
     if isinstance(twice, dict) and twice:
         text = f"In more than one split file, of which the last counts: {_listed_splits(twice)}."
         parts.append(tag("p", text, class_="notice"))

@@ -26,6 +26,7 @@ from gapdata.report.opened import OpenedRecords
 from gapdata.report.overview import losses, origin, tiles
 from gapdata.report.samples import measure_records
 from gapdata.report.worst import worst, worst_of_build
+from gapdata.runtime.counting import counted
 from gapdata.shards.reader import ShardReader
 from gapdata.storage import Location
 
@@ -112,7 +113,10 @@ def _document(contents: BuildContents, sections: Mapping[str, tuple[str, Markup]
         tag("style", style),
     )
     links = tag("ul", *(tag("li", tag("a", NAVIGATION[anchor], href=f"#{anchor}")) for anchor in sections))
-    lead = f"{len(contents):,} training records from {contents.report['scenes']:,} scenes of {contents.plan.source}"
+    lead = (
+        f"{counted(len(contents), 'training record')} from {counted(contents.report['scenes'], 'scene')} "
+        f"of {contents.plan.source}"
+    )
     body = tag(
         "body",
         tag("a", "Skip to the contents", href="#main", class_="skip"),

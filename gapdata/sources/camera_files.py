@@ -17,6 +17,7 @@ from gapdata.files.numbers import number_lines, parse_numbers
 from gapdata.files.text import decode_text
 from gapdata.geometry.camera import Intrinsics, is_rigid
 from gapdata.geometry.lens import Lens, counts_as_skew, pinhole_behind, skew_of
+from gapdata.runtime.counting import counted
 from gapdata.sources.lens_fields import parse_lens, refuse_unread_lens
 from gapdata.sources.orientation import same_shape
 from gapdata.sources.pose_files import parse_pose
@@ -114,7 +115,7 @@ def parse_matrix(data: bytes) -> NDArray[np.float64]:
     """
     values = parse_numbers(data)
     if len(values) not in (9, 12, 16):
-        raise ValueError(f"has {len(values)} numbers, expected a 3x3 or 4x4 matrix, or fx fy cx cy")
+        raise ValueError(f"has {counted(len(values), 'number')}, expected a 3x3 or 4x4 matrix, or fx fy cx cy")
     return values.reshape(-1, 4 if len(values) > 9 else 3)
 
 

@@ -22,6 +22,7 @@ from gapdata.errors import MissingInput, SourceError, kind_of_failure
 from gapdata.files.folders import in_any_case
 from gapdata.files.image_tags import jpeg_without_metadata, orientation_tag
 from gapdata.geometry.rigidity import without_rounding
+from gapdata.runtime.counting import counted
 from gapdata.sources.base import Annotation
 from gapdata.sources.camera_files import (
     IDENTITY,
@@ -103,7 +104,9 @@ class ExtractedScan:
         self.files = told.depth_moved(list_frames(directory, layout, scene_id))
         frames = self.files.complete
         if not frames:
-            raise self._damage(f"has no complete frame where depth is moved by {told.depth_shift} frames", directory)
+            raise self._damage(
+                f"has no complete frame where depth is moved by {counted(told.depth_shift, 'frame')}", directory
+            )
         named = layout.info or (layout.matrices or ("",))[0]
         calibration_path = shared_intrinsics or in_any_case(directory, named)
         calibration = self._read_calibration(calibration_path)
@@ -274,7 +277,8 @@ class ExtractedScan:
         if len(poses) > images[-1]:
             return poses[frames]
         raise self._damage(
-            f"has {len(poses)} poses for {len(images)} colour images with indices up to {images[-1]}",
+            f"has {counted(len(poses), 'pose')} for {counted(len(images), 'colour image')} with indices up "
+            f"to {images[-1]}",
             path,
             cure="give one pose for each image",
         )

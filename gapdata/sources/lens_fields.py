@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gapdata.geometry.lens import Lens
+from gapdata.runtime.counting import counted
 
 ORDER = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6", "s1", "s2", "s3", "s4", "taux", "tauy")
 """OpenCV's order of the perspective model's coefficients."""
@@ -121,7 +122,7 @@ class _Statements:
             order = ("k1", "k2", "k3") if RADIAL.fullmatch(plain) else ("p1", "p2")
             self.state(field, dict(zip(order, [_number(field, item) for item in value[: len(order)]], strict=False)))
             if not _says_nothing(value[len(order) :]):
-                raise ValueError(f"{field} has {len(value)} coefficients, expected {len(order)}; {CURE}")
+                raise ValueError(f"{field} has {counted(len(value), 'coefficient')}, expected {len(order)}; {CURE}")
         elif SAYS_DONE.fullmatch(plain):
             self.done = bool(value)
         elif SUSPECT.fullmatch(plain) and not _says_nothing(value):
@@ -187,9 +188,11 @@ def _named(field: str, items: list[float], model: LensModel) -> dict[str, float]
     order = model.known if short else ORDER
     if not short and len(items) not in LENGTHS:
         lengths = ", ".join(map(str, LENGTHS))
-        raise ValueError(f"{field} has {len(items)} coefficients, expected {lengths} in OpenCV's order; {CURE}")
+        raise ValueError(
+            f"{field} has {counted(len(items), 'coefficient')}, expected {lengths} in OpenCV's order; {CURE}"
+        )
     if any(items[len(order) :]):
-        raise ValueError(f"{field} has {len(items)} coefficients, {model.name} has {len(order)}; {CURE}")
+        raise ValueError(f"{field} has {counted(len(items), 'coefficient')}, {model.name} has {len(order)}; {CURE}")
     return dict(zip(order, items, strict=False))
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from gapdata.errors import SourceError, kind_of_failure
 from gapdata.files.image_tags import PNG_SIGNATURE
+from gapdata.runtime.counting import counted
 from gapdata.sources.images import encoded_image_size
 from gapdata.storage import Location, RangedFile, file_in, open_ranged
 
@@ -94,7 +95,7 @@ class MaskArchive:
         """
         info = self._members.get(frame)
         if info is None:
-            raise self._damage(f"has no {frame}.png among its {len(self._members)} masks", frame)
+            raise self._damage(f"has no {frame}.png among its {counted(len(self._members), 'mask')}", frame)
         if info.flag_bits & ENCRYPTED:
             raise self._damage(f"{info.filename} is encrypted", frame, cure="use the archive that ScanNet publishes")
         if info.compress_type not in METHODS:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.files.numbers import number_lines, numbers_of, parse_numbers
+from gapdata.runtime.counting import counted
 
 UNIT_LENGTH = 0.01  # how far from 1 a quaternion may be that was written with two decimals or more
 
@@ -26,7 +27,7 @@ def parse_pose(data: bytes) -> NDArray[np.float64]:
     if len(values) in (7, 8):
         return _from_quaternion(values[-7:])
     if len(values) not in (12, 16):
-        raise ValueError(f"has {len(values)} numbers, expected the 16 of a 4x4 pose (or 12 of a 3x4 one)")
+        raise ValueError(f"has {counted(len(values), 'number')}, expected the 16 of a 4x4 pose (or 12 of a 3x4 one)")
     return _square(values)
 
 
@@ -51,9 +52,11 @@ def parse_trajectory(data: bytes) -> NDArray[np.float64]:
             rows.append(line)
         elif width != 3 or len(rows) % 4:
             quaternions = "; quaternions after time stamps are not read: write matrices" if width == 8 else ""
-            raise ValueError(f"line {number} has {width} values, expected 16, or blocks of 4 lines of 4{quaternions}")
+            raise ValueError(
+                f"line {number} has {counted(width, 'value')}, expected 16, or blocks of 4 lines of 4{quaternions}"
+            )
     if not rows or len(rows) % 4:
-        raise ValueError(f"has {len(rows)} rows of four numbers, expected four for each pose")
+        raise ValueError(f"has {counted(len(rows), 'row')} of four numbers, expected four for each pose")
     return numbers_of("\n".join(rows)).reshape(-1, 4, 4)
 
 

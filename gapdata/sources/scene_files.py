@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gapdata.errors import GapDataError, MissingInput, SourceError, kind_of_failure
 from gapdata.files.text import decode_text
 from gapdata.geometry.camera import is_rigid
+from gapdata.runtime.counting import counted
 from gapdata.sources.base import Annotation, SceneObject
 from gapdata.sources.mask_archive import ARCHIVE_SUFFIXES, MaskArchive, find_mask_archive
 from gapdata.sources.ply import Mesh, read_mesh
@@ -133,7 +134,10 @@ class SceneFiles:
                 f"segIndices are no integers: {error}", path=segments_path, scene=self.scene_id
             ) from error
         if segment_of_vertex.shape != (len(vertices),):
-            problem = f"has {len(segments)} segment indices for {len(vertices)} vertices of {mesh_path.name}"
+            problem = (
+                f"has {counted(len(segments), 'segment index', 'segment indices')} for "
+                f"{counted(len(vertices), 'vertex', 'vertices')} of {mesh_path.name}"
+            )
             raise SourceError(problem, path=segments_path, scene=self.scene_id, cure="download both files again")
         groups = _field(aggregation_path, self.scene_id, "segGroups", list)
         objects, notes, duplicates = _read_objects(groups, segment_of_vertex, self.scene_id, aggregation_path)

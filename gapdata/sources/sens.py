@@ -210,7 +210,7 @@ class SensReader:
         if count > (self._size - position) // FRAME_HEADER.size:
             last = self._last_whole_frame(position)
             raise self._damage(
-                f"is truncated: {count} frames announced, the file of {self._size} bytes ends inside this one",
+                f"is truncated: frames announced: {count}, the file of {self._size} bytes ends inside this one",
                 frame=last + 1,
                 cure="download it again",
             )

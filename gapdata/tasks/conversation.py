@@ -8,6 +8,7 @@ from typing import Any
 from gapdata.errors import ShardError
 from gapdata.records.expressions import Conversation
 from gapdata.records.schema import Record
+from gapdata.runtime.counting import counted
 from gapdata.tasks import captioning, detection, grounding, grounding_box, grounding_frame, pointmap
 from gapdata.tasks.chat import IMAGE, Mark, Question, Unparsable
 
@@ -32,7 +33,10 @@ def render(record: Record, conversation: Conversation) -> Question:
     where = f"record {record.key}: conversation {conversation.index} of {conversation.source}"
     found = conversation.question.count(IMAGE)
     if found != len(record):
-        raise ShardError(f"{where} has {found} image placeholders for {len(record)} frames", cure="build it again")
+        raise ShardError(
+            f"{where} has {counted(found, 'image placeholder')} for {counted(len(record), 'frame')}",
+            cure="build it again",
+        )
     marks = () if conversation.mark is None else (_mark(conversation.mark, record, where),)
     return Question(text=conversation.question, answer=conversation.answer, marks=marks)
 

@@ -17,6 +17,7 @@ from typing import Any
 from gapdata.errors import ShardError, UsageError
 from gapdata.prompts.marks import MAX_MARKS
 from gapdata.records.schema import Prompt, Record
+from gapdata.runtime.counting import counted
 from gapdata.tasks.box_text import rounded
 from gapdata.tasks.chat import (
     Mark,
@@ -100,7 +101,9 @@ def render_several(
         UsageError: there is no prompt, or more than marks that can be told apart.
     """
     if not 1 <= len(prompts) <= MAX_MARKS:
-        raise UsageError(f"a question has {len(prompts)} marks, it can have 1 to {MAX_MARKS}", cure="lower data.marks")
+        raise UsageError(
+            f"a question has {counted(len(prompts), 'mark')}, it can have 1 to {MAX_MARKS}", cure="lower data.marks"
+        )
     if len(prompts) == 1:
         return render(record, prompts[0], taxonomy=taxonomy, missing_label=missing_label)
     answers = [answer_of(record, prompt, taxonomy, missing_label) for prompt in prompts]

@@ -13,6 +13,7 @@ from gapdata.geometry.boxes import OrientedBox
 from gapdata.geometry.overlap import pairwise_iou
 from gapdata.records.expressions import descriptions
 from gapdata.records.schema import Record
+from gapdata.runtime.counting import counted
 from gapdata.tasks import detection, grounding, grounding_box, pointmap
 from gapdata.tasks.box_text import box_of
 from gapdata.tasks.chat import Unparsable
@@ -55,7 +56,7 @@ class Answers:
         boxes = tuple(item for item in self.boxes if _near(item.box.center) and _near(item.box.size))
         points = tuple(item for item in self.points if _near(item.point))
         lost = len(self.boxes) + len(self.points) - len(boxes) - len(points)
-        note = (f"{lost} answers lie more than {FARTHEST:g} m away and are not drawn",) if lost else ()
+        note = (f"{counted(lost, 'answer')} more than {FARTHEST:g} m away, not drawn",) if lost else ()
         return replace(self, boxes=boxes, points=points, notes=(*self.notes, *note))
 
 
@@ -87,9 +88,9 @@ def answers_about(record: Record, predictions: Predictions) -> Answers:
             found = _together(found, part)
     notes = list(found.notes)
     if errors:
-        notes.append(f"points: {len(errors)} answers, median {float(np.median(errors)):.2f} m off")
-    notes += [f"{count} answers cannot be read: {reason}" for reason, count in unread.items()]
-    notes += [f"{count} answers of {kind} are words and not drawn" for kind, count in other.items()]
+        notes.append(f"points: {counted(len(errors), 'answer')}, median {float(np.median(errors)):.2f} m off")
+    notes += [f"{counted(count, 'answer')} that cannot be read: {reason}" for reason, count in unread.items()]
+    notes += [f"{counted(count, 'answer')} of {kind} in words, not drawn" for kind, count in other.items()]
     return replace(found, notes=tuple(notes))
 
 
@@ -161,8 +162,13 @@ def _boxes(record: Record, reply: Reply, asking: Asking) -> Answers | Unparsable
         rows.append(
             AnswerRow(number=None, color=PREDICTED, truth=truth, answer=f"{label} {_metres(box.center)}", error=error)
         )
-    summary = f"boxes: {len(boxes)} answers for {len(true)} objects, {len(found)} found (IoU {FOUND_IOU:g} and more)"
-    rejected = (f"{answer.rejected} entries of the answer are no boxes",) if answer.rejected else ()
+    summary = (
+        f"boxes: {counted(len(boxes), 'answer')} for {counted(len(true), 'object')}, {len(found)} "
+        f"found (IoU {FOUND_IOU:g} and more)"
+    )
+    rejected = (
+        (f"{counted(answer.rejected, 'entry', 'entries')} of the answer without a box",) if answer.rejected else ()
+    )
     return Answers(boxes=tuple(shown), rows=tuple(rows), notes=(summary, *rejected))
 
 

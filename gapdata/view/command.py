@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gapdata.argument_types import place, voxel
 from gapdata.errors import UsageError
+from gapdata.runtime.counting import counted
 from gapdata.runtime.terminal import say
 from gapdata.view.modes import MODES
 
@@ -120,6 +121,6 @@ def save(viewing: Viewing, path: Path, mode: str = "rgb", voxel: float | None = 
         exhibit = viewing.exhibit(viewing.start, mode=mode)
         exhibit = exhibit if voxel is None else exhibit.thinned(voxel)
         count = (save_ply if suffix == ".ply" else save_glb)(exhibit, path, mode)
-        return f"{name}, {count:,} points, {exhibit.reference}"
+        return f"{name}, {counted(count, 'point')}, {exhibit.reference}"
     except OSError as error:
         raise UsageError(f"cannot be written: {error.strerror}", path=path) from error

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gapdata.records.codec import record_depth
 from gapdata.records.schema import Record
+from gapdata.runtime.counting import counted
 from gapdata.view.answers import AnswerRow, answers_about
 from gapdata.view.cloud import PointCloud, fuse, with_error
 from gapdata.view.marks import ShownBox, ShownCamera, ShownPoint, record_boxes, record_cameras, record_points
@@ -173,8 +174,8 @@ def _facts(record: Record, cloud: PointCloud) -> tuple[str, ...]:
         f"{record.source} {record.split}",
         f"{record.view} of frames {frames}",
         f"{record.image_size[0]} x {record.image_size[1]} pixels",
-        f"{len(cloud):,} points drawn",
+        f"{counted(len(cloud), 'point')} drawn",
         f"depth {100 * valid:.1f} % valid",
-        f"{len(record.objects)} objects",
-        f"{len(record.prompts)} prompts",
+        counted(len(record.objects), "object"),
+        counted(len(record.prompts), "prompt"),
     )

@@ -16,6 +16,7 @@ from typing import Any, get_args
 
 from gapdata.errors import UsageError
 from gapdata.geometry.boxes import EulerConvention
+from gapdata.runtime.counting import counted
 from gapdata.tasks.labels import MissingLabel
 from gapdata.tasks.questions import QuestionOptions
 from gapdata.tasks.targets import TargetBox
@@ -114,7 +115,7 @@ def read_predictions(path: Path) -> Predictions:
             key, kind, numbers = parsed
             replies.setdefault(key, []).append(Reply(kind=kind, numbers=numbers, text=text))
     if unknown:
-        notes.append(f"{len(unknown)} answers have ids that name no question, the first {unknown[0][:60]!r}")
+        notes.append(f"{counted(len(unknown), 'answer')} with ids that name no question, the first {unknown[0][:60]!r}")
     askings, build, said = _read_asked(path)
     return Predictions(
         path=path,

@@ -16,6 +16,7 @@ from gapdata.errors import UsageError
 from gapdata.geometry.camera import transform
 from gapdata.records.schema import Record
 from gapdata.runtime.choices import near_names
+from gapdata.runtime.counting import counted
 from gapdata.shards.index import read_index
 from gapdata.shards.reader import ShardReader
 from gapdata.storage import Location
@@ -53,7 +54,9 @@ def scene_positions(build: Location, scene_id: str) -> list[int]:
         known = list(dict.fromkeys(scenes))
         near = near_names(scene_id, known) or known[:3]
         raise UsageError(
-            f"has no scene {scene_id!r}", path=build, cure=f"it has {len(known)} scenes, among them {', '.join(near)}"
+            f"has no scene {scene_id!r}",
+            path=build,
+            cure=f"it has {counted(len(known), 'scene')}, among them {', '.join(near)}",
         )
     return found
 
@@ -106,15 +109,15 @@ def _exhibit(first: Record, views: int, fused: _SceneCloud, marks: _SceneMarks) 
         room[2, 3] = -np.percentile(cloud.points[:: max(1, len(cloud) // 50_000), 2], 0.5)
     frames = tuple(sorted(fused.seen))
     cameras = marks.spread_cameras(frames)
-    drawn = "" if len(cameras) == len(frames) else f" ({len(cameras)} cameras drawn)"
+    drawn = "" if len(cameras) == len(frames) else f" ({counted(len(cameras), 'camera')} drawn)"
     return Exhibit(
         title=first.scene_id,
         facts=(
             f"{first.source} {first.split}",
-            f"{views} views, {len(frames)} frames{drawn}",
-            f"{len(cloud):,} points, one per {fused.voxel * 100:.3g} cm",
-            f"{sum(not item.predicted for item in marks.boxes.values())} objects",
-            f"{sum(not item.predicted for item in marks.points)} prompts",
+            f"{counted(views, 'view')}, {counted(len(frames), 'frame')}{drawn}",
+            f"{counted(len(cloud), 'point')}, one per {fused.voxel * 100:.3g} cm",
+            counted(sum(not item.predicted for item in marks.boxes.values()), "object"),
+            counted(sum(not item.predicted for item in marks.points), "prompt"),
         ),
         reference="metres, axis-aligned world (z up)" if aligned else "metres, the scan's own world (not axis-aligned)",
         in_camera=False,

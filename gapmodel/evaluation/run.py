@@ -18,6 +18,7 @@ from typing import Any
 from gapdata.engine.plan import planned_fingerprint
 from gapdata.errors import UsageError
 from gapdata.records.schema import Record
+from gapdata.runtime.counting import counted
 from gapdata.storage import location
 from gapmodel.data import Records, question_options, without_images
 from gapmodel.evaluation.answering import Answerer, missing
@@ -182,7 +183,9 @@ def score_directory(reader: Records, questions: Sequence[HeldOut], out: Path, se
     texts = read_predictions(out)
     lacking = missing(questions, texts)
     if lacking:
-        raise UsageError(f"{lacking} questions have no answer yet", path=out, cure="run the same command again")
+        raise UsageError(
+            f"{counted(lacking, 'question')} without an answer yet", path=out, cure="run the same command again"
+        )
     return score(reader, questions, texts, seed)
 
 

@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from gapdata.errors import GapDataError
+from gapdata.runtime.counting import counted
 from gapmodel.miniature.workspace import Workspace
 
 PR_SET_PDEATHSIG = 1
@@ -53,7 +54,7 @@ def run_tasks(workspace: Workspace, tasks: Sequence[Task], *, jobs: int, say: Ca
     finished = {task.name for task in tasks if workspace.result(task.name) is not None}
     waiting = [task for task in tasks if task.name not in finished]
     if finished:
-        say(f"{len(finished)} of {len(tasks)} tasks are finished already")
+        say(f"finished already: {len(finished)} of {counted(len(tasks), 'task')}")
     workers: dict[Connection, Any] = {}
     busy: dict[Connection, Task] = {}
     try:

@@ -66,7 +66,9 @@ class StreamCensus:
         if self.empty:
             parts.append(f"{self.empty:,} of them with nothing to ask about")
         if self.left_out:
-            parts.append(f"{sum(self.left_out.values()):,} of {self.descriptions:,} descriptions left out: {self.why}")
+            parts.append(
+                f"{sum(self.left_out.values()):,} of {counted(self.descriptions, 'description')} left out: {self.why}"
+            )
         return "; ".join(parts)
 
     @property
@@ -131,7 +133,7 @@ def sights(streams: Sequence[StreamQuestions]) -> list[str]:
         width, height = without_images(stream.reader, first).image_size
         rows, columns = (side * config.patch_size for side in config.grid_of(width, height))
         paper = f"resized to {PAPER_WIDTH}x{paper_height(width, height)}, " if config.paper_preprocessing else ""
-        seen = f"{paper}seen as {columns}x{rows} in {config.tokens_of(width, height)} tokens each"
+        seen = f"{paper}seen as {columns}x{rows} in {counted(config.tokens_of(width, height), 'token')} each"
         told.append(f"{stream.stream.name}: frames of {width}x{height} are {seen}")
     return told
 

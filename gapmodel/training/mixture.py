@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.errors import UsageError
+from gapdata.runtime.counting import counted
 from gapdata.shards.order import RecordOrder
 
 
@@ -108,7 +109,8 @@ class Mixture:
         visits = sum(consumed.values())
         if self.consumed(visits) != dict(consumed):
             raise UsageError(
-                f"the data position {dict(consumed)} is none of this mixture, which after {visits} visits is at"
+                f"the data position {dict(consumed)} is none of this mixture, which after "
+                f"{counted(visits, 'visit')} is at"
                 f" {self.consumed(visits)}",
                 cure="go on with the recipe and the builds that the run was started with",
             )
