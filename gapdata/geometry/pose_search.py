@@ -18,11 +18,12 @@ from gapdata.geometry.pose_convention import MIXTURES, PoseConvention
 from gapdata.geometry.pose_names import AXES, DIRECTIONS, UNITS
 from gapdata.geometry.pose_trials import APART, NOTHING_SHARED, USUAL_DEPTH, Reading, Score, Trials
 
-AGREES = 0.025
-"""Metres, where the median depth is USUAL_DEPTH, within which frames that are near in time agree where poses are
-right."""
-CLEARLY = 3.0
-"""A reading explains the disagreement where it is so many times better than the scan as given."""
+AGREES, SURELY = 0.025, 0.012
+"""Metres within which frames that are near in time agree where poses are right, and within which nothing else is tried
+on them."""
+CLEARLY, TWICE = 3.0, 2.0
+"""A reading explains the disagreement where it is so many times better than the scan as given; twice is enough where
+frames agree within SURELY."""
 FEW_PAIRS, RANKING_PAIRS = 8, 5
 """Pairs by which a stretch is found, and by which many readings are ranked; all decide."""
 REFINED = 3
@@ -60,22 +61,24 @@ def explain(trials: Trials, given: Reading) -> Finding:
     """
     as_given, standing = trials.score(given), trials.score(None)
     plausible = trials.plausible(given.units_per_metre)
-    bound = min(AGREES, standing.relative / CLEARLY)
-    if plausible and as_given.relative <= bound:
+    bound = min(AGREES, standing.worst / CLEARLY)
+    agrees = plausible and as_given.worst <= bound
+    if agrees and as_given.worst <= SURELY:
         return Finding(given=as_given, agrees=True)
     if plausible:
-        bound = min(bound, as_given.relative / CLEARLY)
+        bound = min(bound, max(as_given.worst / CLEARLY, min(SURELY, as_given.worst / TWICE)))
     best: tuple[float, Score, Reading | None] = bound, NOTHING_SHARED, None
     for stage in (_conventions, _shifts, _intrinsics):
         for reading in stage(trials, given):
             score = trials.score(reading)
-            if score.relative <= best[0]:
-                best = score.relative, score, reading
+            if score.worst <= best[0]:
+                best = score.worst, score, reading
         if best[0] <= bound / 2:
             break
     _, cured, cure = best
-    still = cure is None and standing.relative <= AGREES
-    return Finding(given=as_given, still=still, cure=cure, cured=cured)
+    if cure is None:
+        return Finding(given=as_given, agrees=agrees, still=not agrees and standing.worst <= AGREES)
+    return Finding(given=as_given, cure=cure, cured=cured)
 
 
 def _conventions(trials: Trials, given: Reading) -> Iterator[Reading]:

@@ -75,6 +75,11 @@ class Score:
     overlap: float = 0.0  # median over the pairs
     pairs: int = 0
 
+    @property
+    def worst(self) -> float:
+        """What readings are judged by: neither a small room nor a large one is to look better for its size."""
+        return max(self.misalignment, self.relative)
+
 
 NOTHING_SHARED = Score()
 
