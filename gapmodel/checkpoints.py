@@ -131,7 +131,7 @@ def load_gap_mllm(
     # Here, so that the model can read its frozen encoder through this module.
     from gapmodel.modeling import GapConfig, GapForConditionalGeneration
 
-    fields = _read_json(Path(directory) / "config.json")
+    fields = read_json(Path(directory) / "config.json")
     if wrong := [f"{name} {fields.get(name)!r}" for name, known in GAP_MLLM.items() if fields.get(name) not in known]:
         raise UsageError(
             f"is no GAP-MLLM with gated fusion of VGGT relative to the first frame: {', '.join(wrong)}",
@@ -234,7 +234,7 @@ def _tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
 
 def _shards(index: Path) -> list[Path]:
     """The files of an index, each once; they lie beside it, and an index that points elsewhere is refused."""
-    places = _read_json(index).get("weight_map")
+    places = read_json(index).get("weight_map")
     if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
         raise UsageError("has no weight_map from tensors to files", path=index, cure="get a sound copy")
     for name in set(places.values()):
@@ -254,7 +254,12 @@ def _state(file: Path) -> dict[str, Tensor]:
     return state
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file.
+
+    Raises:
+        UsageError: it cannot be read, or holds something else.
+    """
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from gapdata.errors import UsageError
-from gapmodel.checkpoints import load_gap_mllm
+from gapmodel.checkpoints import load_gap_mllm, read_json
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.processing import AUTHORS, FILE, GapProcessor
 from gapmodel.tokenizer import load_tokenizer
@@ -37,6 +36,6 @@ def load_model(directory: Path) -> tuple[GapForConditionalGeneration, GapProcess
     """Read a model and its processor from a model directory, a run's directory, or a checkpoint that the authors
     released, which is given their preprocessing and their prompts (:data:`gapmodel.processing.AUTHORS`)."""
     found = model_directory(directory)
-    if not (found / FILE).is_file() and json.loads((found / "config.json").read_bytes()).get("use_geometry_encoder"):
+    if not (found / FILE).is_file() and read_json(found / "config.json").get("use_geometry_encoder"):
         return load_gap_mllm(found)[0], GapProcessor(load_tokenizer(found), AUTHORS)
     return GapForConditionalGeneration.from_pretrained(str(found)), GapProcessor.from_pretrained(found)

@@ -253,6 +253,9 @@ def test_a_checkpoint_of_the_authors_comes_with_their_preprocessing_and_prompts(
     _, processor = load_model(tmp_path)
     assert processor.config == AUTHORS
     assert (AUTHORS.prompting, AUTHORS.paper_preprocessing) == ("authors", True)
+    (tmp_path / "config.json").write_text("3.0")
+    with pytest.raises(UsageError, match=r"config\.json: holds no JSON object"):
+        load_model(tmp_path)
 
 
 @pytest.mark.parametrize(
