@@ -167,6 +167,7 @@ def test_a_pinhole_keeps_its_frames_byte_for_byte(calibration: dict[str, Any], t
         ({"is_fisheye": True}, "is_fisheye is True"),
         ({"k1": "0.1"}, "k1 is '0.1', expected a number"),
         ({"k7": 0.1}, "k7 is 0.1"),
+        ({"p2": 10**400}, "p2 is 1000"),
         ({"depth_distortion": [0.1, 0, 0, 0, 0]}, "depth_distortion"),
         ({"depth_camera": {"fx": 200, "k1": 0.1}}, "depth_camera.k1 is 0.1"),
         ({"undistorted": False}, "undistorted"),

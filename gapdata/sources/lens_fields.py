@@ -7,7 +7,6 @@ understood is refused by its name: a lens that is dropped bends every point of a
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,8 @@ from gapdata.runtime.counting import counted
 ORDER = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6", "s1", "s2", "s3", "s4", "taux", "tauy")
 """OpenCV's order of the perspective model's coefficients."""
 FISHEYE_ORDER = ("k1", "k2", "k3", "k4")
+LARGEST = 1e9
+"""No coefficient is as large; an integer of a hostile file may be larger than any float."""
 LENGTHS = (4, 5, 8, 12, 14)
 PINHOLE = ("simplepinhole", "pinhole", "perspective")
 PERSPECTIVE: Mapping[str, tuple[str, ...]] = {
@@ -247,7 +248,7 @@ def _number(field: str, value: Any) -> float:
         return 0.0
     if isinstance(value, list) and len(value) == 1:  # a column of a matrix
         return _number(field, value[0])
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < math.inf:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < LARGEST:
         raise ValueError(f"{field} is {value!r:.60}, expected a number; {CURE}")
     return float(value)
 
