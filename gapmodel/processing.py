@@ -11,8 +11,9 @@ layout alone.
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -254,10 +255,10 @@ class GapProcessor:
         """A batch whose rows hold several examples, at most ``budget`` tokens each (:func:`gapmodel.packing.pack`)."""
         return pack(examples, budget, self.token_ids["pad"])
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of generated tokens up to the end of the turn, special tokens left out."""
-        end = ids.index(self.token_ids["end"]) if self.token_ids["end"] in ids else len(ids)
-        return self.tokenizer.decode(ids[:end], skip_special_tokens=True)
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text of generated tokens up to the end of the turn, special tokens left out."""
+        written = itertools.takewhile(lambda token: token != self.token_ids["end"], map(int, ids))
+        return self.tokenizer.decode(list(written), skip_special_tokens=True)
 
 
 def check_processor(config: ProcessorConfig, path: Path | None = None) -> None:

@@ -18,7 +18,6 @@ from typing import Any
 from executor_fixtures import request_for
 from test_processing import make_processor
 
-import gapmodel.data
 from gapdata.engine.driver import run_build
 from gapdata.engine.executors import InlineExecutor
 from gapdata.engine.verify import verify_build
@@ -27,6 +26,7 @@ from gapdata.shards.reader import ShardReader
 from gapmodel.processing import ProcessorConfig
 from gapmodel.training.loading import Steps, load, make_streams
 from gapmodel.training.recipe import DataRecipe, TrainingRecipe, TrainRecipe
+from gapmodel.training.view_cache import ViewCache
 
 SAMPLE_SECONDS = 0.01
 
@@ -78,14 +78,13 @@ def all_phases(dataset: Path, out: Path) -> dict[str, Any]:
         verdict = verify_build(out)
     with Phase(found, "report"):
         page = write_page(out, out.parent / "report.html", 12)
-    # Views are kept up to a number of bytes; here they never are, so that all growth is a leak.
-    gapmodel.data.CACHE_BYTES = 1
     config = ProcessorConfig(image_size=(128, 96), temporal_patch_size=1, mark_native_width=256.0)
     data = DataRecipe(split="unknown", view="clip", visits=1, questions_per_view=2, min_visible_pixels=1)
     train = TrainRecipe(steps=0, epochs=1, batch_size=8)
     reader = ShardReader(out)
     recipe = TrainingRecipe(data=data, processor=config, train=train)
-    streams, mixture = make_streams(recipe, {"": reader}, make_processor(config))
+    # Views are kept up to a number of bytes; here they never are, so that all growth is a leak.
+    streams, mixture = make_streams(recipe, {"": reader}, make_processor(config), cache=ViewCache(capacity=1))
     with Phase(found, "training"):
         visits = sum(step.visits for step in load(Steps(streams, mixture, train), workers=0))
     return {

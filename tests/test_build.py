@@ -271,7 +271,9 @@ def test_a_scene_without_any_valid_pose_is_quarantined(tmp_path: Path) -> None:
     assert build(tmp_path / "in", tmp_path / "out") == 3
     (entry,) = json.loads((tmp_path / "out" / "report.json").read_text())["quarantined"]
     assert entry["scene_id"] == "scene0000_00"
-    assert entry["problem"] == "none of its 6 frames has a valid pose"
+    assert entry["problem"] == (
+        "none of its 6 frames has a valid pose: the numbers are not finite, as where tracking was lost"
+    )
 
 
 def test_a_scene_without_annotation_gives_geometry_only_and_is_counted(tmp_path: Path) -> None:

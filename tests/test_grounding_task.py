@@ -177,7 +177,7 @@ def test_what_cannot_be_asked_says_why() -> None:
         aligned_camera(record, 2)
     with pytest.raises(ShardError, match="there is no frame 9, the view has 2"):
         camera_box(record, record.objects[0], 9, "oriented")
-    with pytest.raises(UsageError, match="boxes 'upright' are unknown; choose from aligned, oriented"):
+    with pytest.raises(UsageError, match="boxes 'upright' is unknown; choose from aligned, oriented"):
         camera_box(record, record.objects[0], 0, "upright")
 
 

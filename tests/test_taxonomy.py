@@ -114,7 +114,8 @@ def test_any_text_has_a_class_or_none(label: str) -> None:
 
 
 def test_unknown_lists_are_refused_by_name() -> None:
-    with pytest.raises(UsageError, match="evaluation list 'detection-9' is unknown; choose from detection-8, "):
+    unknown = r"evaluation list 'detection-9' is unknown; did you mean detection-8\? choose from detection-8, "
+    with pytest.raises(UsageError, match=unknown):
         evaluation_class("chair", "detection-9")
     with pytest.raises(UsageError, match=r"nonsense.txt: is no category list; choose from background, detection-20"):
         category_list("nonsense")

@@ -101,7 +101,7 @@ def test_every_task_is_measured_and_what_is_left_out_is_counted(
     train(TrainingConfig(recipe=recipe, builds={"": [*records, empty]}, out=tmp_path, bar=False))
     (opening,) = [line["streams"] for line in read_log(tmp_path) if "streams" in line]
     assert set(opening) == set(recipe.mixture)
-    assert opening["marked"] == {"records": 2, "empty": 1, "descriptions": 0, "left_out": {}}
+    assert opening["marked"] == {"records": 2, "outside": 0, "empty": 1, "descriptions": 0, "left_out": {}}
     reasons = opening["captions"]["left_out"]
     expressions = descriptions(records[1])
     assert opening["captions"]["descriptions"] == len(expressions)
@@ -287,7 +287,7 @@ def test_micro_batches_and_blank_ones_have_the_gradient_of_the_whole_step(stage_
     """Answers of unequal lengths: the mean is over tokens, not over micro-batches."""
     model, processor = load_model(stage_one)
     learner, gradients = Learner(model.train()), []
-    recipe = replace(RECIPE, mixture=MIXED.mixture, train=TrainRecipe(batch_size=5, clip=1e9))
+    recipe = replace(RECIPE, mixture=MIXED.mixture, train=TrainRecipe(batch_size=9, clip=1e9))
     for rows, packed in ((0, 0), (1, 0), (2, 480)):
         step = first_step(
             replace(recipe, train=replace(recipe.train, micro_batch=rows, token_budget=packed)), processor

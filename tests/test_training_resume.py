@@ -145,7 +145,8 @@ def test_another_recipe_or_other_data_are_refused_with_the_difference(uninterrup
     with pytest.raises(
         UsageError,
         match=r"holds a run of another recipe or other data: mixture\.marked\.visits was 4 and is 2, "
-        r"mixture\.boxes\.task was detection and is absent, train\.learning_rate was 0\.002 and is 0\.0001; "
+        r"mixture\.boxes\.task was detection and is absent, mixture\.boxes\.visits was 0 and is absent, "
+        r"train\.learning_rate was 0\.002 and is 0\.0001; "
         r"train into a new --out directory, or start over with --overwrite",
     ):
         train(replace(config, recipe=other))
