@@ -68,7 +68,7 @@ def pixel(text: str) -> tuple[int, int]:
 
 
 def voxel(text: str) -> float:
-    """The side of a cube in metres, as 0.02."""
+    """Read the side of a cube in metres, as 0.02."""
     try:
         value = float(text)
     except ValueError:
@@ -81,7 +81,7 @@ def voxel(text: str) -> float:
 
 
 def annotation_file(text: str) -> AnnotationFile:
-    """An annotation file, as FILE or SPLIT=FILE; where a file has that whole text for its name, it is meant."""
+    """Read FILE or SPLIT=FILE; a file that has the whole text for its name is that file."""
     match = STATED.fullmatch(text)
     try:
         if match is None or (match[1] not in SPLITS and (location(text).exists() or not near_names(match[1], SPLITS))):

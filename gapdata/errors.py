@@ -137,7 +137,7 @@ PASSING = frozenset(
 
 
 def kind_of_failure(error: OSError) -> type[SourceError | StoreError]:
-    """What to raise where a source cannot be read: is something wrong with it, or with the way to it?"""
+    """Return what to raise where a source cannot be read: is something wrong with it, or with the way to it?"""
     return StoreError if error.errno in PASSING else SourceError
 
 

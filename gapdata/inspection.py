@@ -45,7 +45,7 @@ def inspect_path(path: Location, key: str | None = None) -> tuple[dict[str, Any]
         facts = describe_record(ShardReader(path).record(key))
     elif path.is_file():
         if path.suffix != ".sens":
-            raise UsageError("is no .sens file", path=path, cure="give a .sens file, a scene, a dataset or a build")
+            raise UsageError("is not a .sens file", path=path, cure="give a .sens file, a scene, a dataset or a build")
         with SensReader(path) as sens:
             facts = describe_sens(sens)
     else:
@@ -54,7 +54,7 @@ def inspect_path(path: Location, key: str | None = None) -> tuple[dict[str, Any]
 
 
 def inspect_poses(path: Location) -> tuple[dict[str, Any], str]:
-    """Whether the frames of each scan agree, and what the mistake is where they do not; a line a scan.
+    """Return whether the frames of each scan agree, and what the mistake is where they do not; a line a scan.
 
     Raises:
         UsageError: the path does not exist or holds no scans.
@@ -64,7 +64,7 @@ def inspect_poses(path: Location) -> tuple[dict[str, Any], str]:
         raise UsageError("does not exist", path=path)
     if path.is_file():
         if path.suffix != ".sens":
-            raise UsageError("is no .sens file", path=path, cure="give a .sens file, a scene, or a dataset")
+            raise UsageError("is not a .sens file", path=path, cure="give a .sens file, a scene, or a dataset")
         with ScanNetScan(path.parent, sens=path) as scan:
             return _pose_facts(scan)
     dataset = _folder_of_scans(path)

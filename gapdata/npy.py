@@ -31,10 +31,10 @@ def read_header(file: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], int]:
 
 
 def read_array(data: bytes) -> NDArray[Any]:
-    """The array of a whole ``.npy`` file, in either order of its axes.
+    """Return the array of a whole ``.npy`` file, in either order of its axes.
 
     Raises:
-        ValueError: it is no array of numbers, or has not as many bytes as its header claims.
+        ValueError: it is not an array of numbers, or has more or fewer bytes than its header claims.
     """
     dtype, shape, start, fortran = _read_header(io.BytesIO(data))
     count = math.prod(shape)

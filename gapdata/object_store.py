@@ -139,8 +139,8 @@ class ObjectPath:
         return (path for path, _ in self.entries())
 
     def stamps(self) -> list[tuple[ObjectPath, tuple[int, float]]]:
-        """The objects directly in this folder with their size and the time of their last change; none where there is
-        no folder."""
+        """Return the objects directly in this folder with their size and the time of their last change; none where
+        there is no folder."""
         from pyarrow import fs
 
         selector = fs.FileSelector(self.key, allow_not_found=True)

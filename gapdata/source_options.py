@@ -46,18 +46,18 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
 
 
 def metres(text: str) -> float:
-    """Metres of a unit, from its name or as a number."""
+    """Read the metres of a unit from its name or as a number."""
     try:
         value = UNITS[text] if text in UNITS else float(text)
     except ValueError:
         value = 0.0
     if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is no unit: m, cm, mm, or metres such as 0.0254")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a unit: m, cm, mm, or metres such as 0.0254")
     return value
 
 
 def frame_reading(options: argparse.Namespace) -> FrameReading:
-    """What the options say about frames.
+    """Return what the options say about frames.
 
     Raises:
         UsageError: the depth scale is not positive.
@@ -76,7 +76,7 @@ def frame_reading(options: argparse.Namespace) -> FrameReading:
 
 
 def open_dataset(options: argparse.Namespace) -> Dataset:
-    """The data set that --scannet or --rgbd names; absolute, because workers may run in another directory.
+    """Return the data set that --scannet or --rgbd names; absolute, because workers may run in another directory.
 
     Raises:
         UsageError: there is none, or options of --rgbd were given with --scannet.

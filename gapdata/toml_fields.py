@@ -31,7 +31,8 @@ def read_toml(kind: type[Any], path: Path | None, overrides: Sequence[str] = (),
 
 
 def given_values(path: Path | None, overrides: Sequence[str] = (), *, base: Path | None = None) -> dict[str, Any]:
-    """The plain values that files and overrides give, section by section, without any default (:func:`read_toml`)."""
+    """Return the plain values that files and overrides give, section by section, without any default
+    (:func:`read_toml`)."""
     values: dict[str, Any] = {}
     for part in (base, path):
         if part is not None:
@@ -60,7 +61,7 @@ def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
 
 
 def refuse_unknown_choices(choices: Mapping[str, tuple[Any, Collection[str]]], path: object) -> None:
-    """Raise :class:`UsageError` for the first field whose value is none of those that it may have.
+    """Raise :class:`UsageError` for the first field whose value is not among those that it may have.
 
     Args:
         choices: by the field's name, its value and what it may be.

@@ -48,7 +48,7 @@ class Records(Protocol):
 
 
 def build_of(stream: Stream, builds: Mapping[str, Records]) -> Records:
-    """The build that a stream draws on.
+    """Return the build that a stream draws on.
 
     Raises:
         UsageError: none of its name was given.
@@ -63,7 +63,7 @@ def build_of(stream: Stream, builds: Mapping[str, Records]) -> Records:
 
 
 def chosen_records(reader: Records, recipe: DataRecipe) -> list[int]:
-    """Indices of the records of the recipe's split and view whose quality is within its bounds.
+    """Return indices of the records of the recipe's split and view whose quality is within its bounds.
 
     Raises:
         UsageError: there is none.
@@ -86,7 +86,7 @@ def chosen_records(reader: Records, recipe: DataRecipe) -> list[int]:
 
 
 def quality_bounds(recipe: DataRecipe) -> dict[str, tuple[float, float]]:
-    """The lowest and the highest value that the recipe allows, by the name of the figure in the index."""
+    """Return the lowest and the highest value that the recipe allows, by the name of the figure in the index."""
     bounds = {
         "neighbour_misalignment": (0.0, recipe.max_misalignment or math.inf),
         "neighbour_residual": (0.0, recipe.max_residual or math.inf),
@@ -97,7 +97,7 @@ def quality_bounds(recipe: DataRecipe) -> dict[str, tuple[float, float]]:
 
 
 def outside_quality(reader: Records, recipe: DataRecipe) -> int:
-    """How many records of the recipe's split and view the bounds on quality leave out."""
+    """Return how many records of the recipe's split and view the bounds on quality leave out."""
     bounds = quality_bounds(recipe)
     return len(_within(reader, recipe, {})) - len(_within(reader, recipe, bounds)) if bounds else 0
 

@@ -90,12 +90,12 @@ def scaled(images: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def paper_height(width: int, height: int) -> int:
-    """Pixels that a frame is high once the authors have resized it; of a tall one they then keep the middle square."""
+    """Return how many pixels high the authors make a frame; of a tall one they then keep the middle square."""
     return round(height * (PAPER_WIDTH / width) / PAPER_MULTIPLE) * PAPER_MULTIPLE
 
 
 def paper_grid(width: int, height: int, patch: int, merge: int) -> tuple[int, int]:
-    """Patches (rows, columns) that the authors' Qwen has of a frame of ``width`` x ``height`` pixels."""
+    """Return the patches (rows, columns) that the authors' Qwen has of a frame of ``width`` x ``height`` pixels."""
     block = patch * merge
     return min(PAPER_WIDTH, paper_height(width, height)) // block * merge, PAPER_WIDTH // block * merge
 

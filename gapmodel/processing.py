@@ -89,12 +89,12 @@ class ProcessorConfig:
         return self.tokens_of(*self.image_size)
 
     def tokens_of(self, width: int, height: int) -> int:
-        """Visual tokens of a stored frame of ``width`` x ``height`` pixels."""
+        """Return the visual tokens of a stored frame of ``width`` x ``height`` pixels."""
         rows, columns = self.grid_of(width, height)
         return rows * columns // self.merge_size**2
 
     def grid_of(self, width: int, height: int) -> tuple[int, int]:
-        """Patches of a stored frame of ``width`` x ``height`` pixels, (rows, columns)."""
+        """Return the patches of a stored frame of ``width`` x ``height`` pixels, (rows, columns)."""
         if self.paper_preprocessing:
             return paper_grid(width, height, self.patch_size, self.merge_size)
         rows, columns = self.grid
@@ -117,7 +117,7 @@ AUTHORS = ProcessorConfig(paper_preprocessing=True, geometry_patch_size=14, prom
 
 
 def read_processor_config(directory: str | Path) -> ProcessorConfig:
-    """What the processor in a model directory is like.
+    """Return what the processor in a model directory is like.
 
     Raises:
         UsageError: the directory has no processor.

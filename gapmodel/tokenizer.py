@@ -109,7 +109,7 @@ def train_tokenizer(texts: Iterable[str]) -> Qwen2Tokenizer:
 
 
 def text_encoder(tokenizer: PreTrainedTokenizerBase) -> Callable[[str], tuple[int, ...]]:
-    """What turns text into ids that are never those of added tokens, whatever the text says.
+    """Return what turns text into ids that are never those of added tokens, whatever the text says.
 
     It is the tokenizer without its added tokens (``<|im_end|>`` and all others that Qwen appends to its vocabulary), so
     that none can be written: text that spells one is tokenized letter by letter, like any other.

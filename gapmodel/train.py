@@ -337,7 +337,7 @@ def _outcome(out: Path, steps: int, seconds: float, ranks: Ranks) -> Outcome:
 
 
 def is_finished(out: Path) -> bool:
-    """Whether a run has come to its end, with its model written."""
+    """Return whether a run has come to its end, with its model written."""
     return (out / MODEL_DIRECTORY).is_dir() and (out / OUTCOME_FILE).is_file()
 
 

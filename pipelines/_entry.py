@@ -29,14 +29,14 @@ def find_packages(needs: tuple[str, ...] = ("torch", "transformers")) -> None:
 
 
 def examples(script: str, options: str) -> str:
-    """How an entry point is run here and on a cluster; ``{0}`` in ``options`` stands before each path."""
+    """Return how an entry point is run here and on a cluster; ``{0}`` in ``options`` stands before each path."""
     here, there = (f"python pipelines/{script} {options.format(folder)}" for folder in ("", "/data/"))
     return f"examples:\n  {here}\n  ray job submit --working-dir . -- {there}"
 
 
 def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """The arguments; where there is none at all the whole help with its example, which teaches more than the name of
-    the first option that is missing, and exit status 2."""
+    """Parse the arguments; where there is none at all, print the whole help with its example, which teaches more than
+    the name of the first option that is missing, and exit with status 2."""
     if len(sys.argv) == 1:
         parser.print_help(sys.stderr)
         sys.exit(2)

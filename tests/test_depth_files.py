@@ -97,7 +97,7 @@ def test_a_stated_scale_is_that_of_floats_where_it_alone_makes_them_a_room() -> 
     assert metres_per_unit(60, 1000) == 1  # a street
     assert metres_per_unit(4.2, 2) == 1 / 2
     for stated in (None, 1, 4):
-        with pytest.raises(ValueError, match="holds floats of 2100 in the median, which are no metres of a room"):
+        with pytest.raises(ValueError, match="holds floats of 2100 in the median, which cannot be metres in a room"):
             metres_per_unit(2100, stated)
 
 
@@ -173,7 +173,7 @@ def test_colour_is_read_from_what_opencv_reads(ending: str, tmp_path: Path) -> N
     found = decode_color_file(data)
     assert found is not None
     assert np.abs(found.astype(int) - image).mean() < 4
-    with pytest.raises(ValueError, match=r"is no complete JPEG or PNG|is a TIFF that is cut off"):
+    with pytest.raises(ValueError, match=r"is neither a complete JPEG or PNG|is a TIFF that is cut off"):
         color_size(data[: len(data) // 2])
     root = folder(tmp_path / "room", "png", [png(MILLIMETRES)])
     (root / "color" / "0.jpg").unlink()

@@ -320,7 +320,7 @@ def test_tasks_split_and_wording_are_chosen(shards: Path, tmp_path: Path, capsys
     assert "holds no record of split test" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([*command[:-3], "det,poses"])
-    assert "'det,poses' is no list of recons, det," in capsys.readouterr().err
+    assert "'det,poses' is not a list of recons, det," in capsys.readouterr().err
 
 
 def first_clip(shards: Path) -> Record:

@@ -224,7 +224,7 @@ def test_inspect_names_the_layout(plain: Path, tmp_path: Path, capsys: pytest.Ca
         (None, "has no intrinsics file; write intrinsics.json"),
         ('{"fx": 115, "fy": 115, "cx": 63.5}', "has no cy"),
         ('{"fx": "wide", "fy": 115, "cx": 63.5, "cy": 47}', "fx is 'wide', expected a number"),
-        ('{"fx": 115,', "is no valid JSON"),
+        ('{"fx": 115,', "is not valid JSON"),
         ('{"fx": 1e999, "fy": 115, "cx": 63.5, "cy": 47}', "fx is inf, expected a number"),
         ("115 0 63.5\n0 115", "has 5 numbers, expected a 3x3 or 4x4 matrix"),
         ("a b c", "could not convert string to float"),

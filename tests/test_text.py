@@ -218,5 +218,5 @@ def test_a_pose_may_be_3x4_or_a_quaternion_and_a_trajectory_3x4() -> None:
         expected = [[0, -1, 0, 1], [1, 0, 0, 2], [0, 0, 1, 3], [0, 0, 0, 1]]
         np.testing.assert_allclose(parse_pose(text.encode()), expected, atol=1e-12)
     assert np.isnan(parse_pose(b"nan nan nan nan nan nan nan")).all()
-    with pytest.raises(ValueError, match=r"no unit quaternion \(their length is 3.74\)"):
+    with pytest.raises(ValueError, match=r"not a unit quaternion \(their length is 3.74\)"):
         parse_pose(b"1 0 0 0 1 2 3")  # a quaternion that stands first

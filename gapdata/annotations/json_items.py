@@ -30,8 +30,8 @@ def json_items(path: Location) -> Iterator[Any]:
     Python writes into JSON, are read as such: whoever needs a finite number checks.
 
     Raises:
-        AnnotationError: the file cannot be read, is no text or no JSON, or an item is nested too deeply or longer than
-        ``MAX_ITEM``; the message counts items from 0.
+        AnnotationError: the file cannot be read, or is not text or not JSON; or an item is nested too deeply, or longer
+            than ``MAX_ITEM``; the message counts items from 0.
     """
     with open_annotation(path) as file:
         if file.size > MAX_JSON_BYTES:

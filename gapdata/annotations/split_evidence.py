@@ -60,7 +60,7 @@ class Decision:
 
 
 def possible_splits(data_set_split: str | None, resplit: Mapping[str, frozenset[str]] | None) -> frozenset[str]:
-    """The splits that a scene of a file can be of.
+    """Return the splits that a scene of a file can be of.
 
     Args:
         data_set_split: its split in the data set; ``unknown`` or ``None`` where that has none.
@@ -72,7 +72,7 @@ def possible_splits(data_set_split: str | None, resplit: Mapping[str, frozenset[
 
 
 def decide(evidence: Evidence, *, must_know: bool) -> Decision:
-    """The split of each scene.
+    """Return the split of each scene.
 
     Args:
         evidence: what content, name and user say.

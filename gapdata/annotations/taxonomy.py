@@ -80,7 +80,7 @@ def read_label_map(path: Location) -> LabelMap:
     if lacking:
         which = "column" if len(lacking) == 1 else "columns"
         raise AnnotationError(
-            f"is no ScanNet label map: it has no {', '.join(lacking)} {which}; its first line is"
+            f"is not a ScanNet label map: it has no {', '.join(lacking)} {which}; its first line is"
             f" {' | '.join(names)[:100]!r}",
             path=path,
             cure=f"put ScanNet's own {LABEL_MAP_NAME} there, with tabs between its cells",
@@ -88,4 +88,4 @@ def read_label_map(path: Location) -> LabelMap:
     try:
         return LabelMap(rows={row["raw_category"]: {k: v or "" for k, v in row.items() if k} for row in table})
     except csv.Error as error:
-        raise AnnotationError(f"line {table.line_num + 1} is no row of a table: {error}", path=path) from error
+        raise AnnotationError(f"line {table.line_num + 1} is not a row of a table: {error}", path=path) from error

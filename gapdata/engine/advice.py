@@ -68,15 +68,15 @@ class Unaligned:
 
 
 def unaligned(scenes: Sequence[ScenePlan], annotations: Mapping[str, SceneAnnotations]) -> Unaligned:
-    """Which planned scenes have no ``axisAlignment``, though they are annotated: mostly their ``.txt``, a download of
-    its own, is not there."""
+    """Return which planned scenes have no ``axisAlignment``, though they are annotated: mostly their ``.txt``, a
+    download of its own, is not there."""
     found = tuple(scene.scene_id for scene in scenes if scene.unaligned)
     given = [annotations[scene_id] for scene_id in found if scene_id in annotations]
     return Unaligned(scene_ids=found, descriptions=sum(len(item.descriptions) for item in given))
 
 
 def split_report(dataset: Dataset, scene_ids: Sequence[str]) -> dict[str, dict[str, list[str]]]:
-    """For ``report.json``: scenes of the build that several split files name, with the splits; the last one counts."""
+    """Return for ``report.json`` the scenes that several split files name, with the splits; the last one counts."""
     if not isinstance(dataset, ScanNetDataset):
         return {}
     twice = {name: list(dataset.in_two_splits[name]) for name in scene_ids if name in dataset.in_two_splits}

@@ -49,7 +49,7 @@ class Intention:
 
 
 def read_intention(build: Location) -> Intention | None:
-    """What an unfinished build was begun with, ``None`` where it was begun plainly or that cannot be read."""
+    """Return what an unfinished build was begun with, ``None`` where it was begun plainly or that cannot be read."""
     try:
         fields = json.loads((build / INTENTION_NAME).read_bytes())
         return Intention(kind=fields["kind"], fingerprint=fields["fingerprint"], done=fields["done"] is True)
@@ -63,12 +63,12 @@ def write_intention(build: Location, intention: Intention) -> None:
 
 
 def forget_intention(build: Location) -> None:
-    """The build is finished; the same command begins anew."""
+    """Take the intention away: the build is finished, and the same command begins anew."""
     (build / INTENTION_NAME).unlink(missing_ok=True)
 
 
 def refuse_foreign(build: Location) -> None:
-    """A directory without a plan may hold what a build leaves before it has one, and nothing else.
+    """Refuse a directory without a plan that holds anything but what a build leaves before it has one.
 
     Raises:
         UsageError: it holds something else, or a build whose overwriting was interrupted.
@@ -98,7 +98,7 @@ def refuse_strangers(build: Location, *, overwrite: bool) -> None:
 
 @contextmanager
 def taken_back_if_refused(build: Location) -> Iterator[None]:
-    """A block that makes the folder of a build; a refusal in it takes back what it made, as long as no shard is."""
+    """Make the folder of a build for a block; a refusal in it takes back what was made, unless a shard was."""
     if isinstance(build, ObjectPath):
         build.mkdir(parents=True, exist_ok=True)
         yield
@@ -120,7 +120,7 @@ def taken_back_if_refused(build: Location) -> Iterator[None]:
 
 
 def locked(build: Location) -> AbstractContextManager[None]:
-    """One build at a time in a directory.
+    """Let one build at a time into a directory.
 
     An object store has no locks. Two builds into one place there do the same work twice and harm nothing: they write
     equal bytes under equal names, and a commit record always follows its tar.
@@ -138,8 +138,8 @@ def _free() -> Iterator[None]:
 
 @contextmanager
 def swept(build: Location) -> Iterator[None]:
-    """A block before and after which no temporary files of dead workers lie in the build, however it ends: on a full
-    disk they would keep it full."""
+    """Remove temporary files of dead workers before and after a block, however it ends: on a full disk they would keep
+    it full."""
     sweep(build)
     try:
         yield

@@ -87,8 +87,8 @@ def choose_scenes(
     limit: int | None = None,
     splits: Mapping[str, str] | None = None,
 ) -> tuple[str, ...]:
-    """The scenes of a request, in natural order; ``splits`` says which scenes there are and what for, by default the
-    data set.
+    """Return the scenes of a request, in natural order; ``splits`` says which scenes there are and what for, by default
+    the data set.
 
     Raises:
         UsageError: a named scene does not exist or would not be built, or nothing is left.
@@ -264,7 +264,7 @@ def _prepare(
 
 
 def _refuse_unreached(out: Location, given_up: Sequence[ShardResult]) -> None:
-    """A build is no whole one, not even one with losses, while a store keeps back what it would consist of.
+    """Refuse to call a build finished, with losses or without, while a store keeps back parts of it.
 
     Raises:
         StoreError: shards were given up because a store failed.

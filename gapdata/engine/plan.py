@@ -171,7 +171,8 @@ def read_plan(build: Location) -> Plan:
 
 
 def planned_fingerprint(build: Location) -> str | None:
-    """The fingerprint that a build's plan states, of whatever engine version; ``None`` where no plan can be read."""
+    """Return the fingerprint that a build's plan states, of whatever engine version; ``None`` where no plan can be
+    read."""
     try:
         stated = json.loads((build / PLAN_NAME).read_bytes())["fingerprint"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -254,7 +255,7 @@ def _lacks_alignment(scan: Scan) -> bool:
 
 
 def planned_digest(scan: Scan, recipe: Recipe) -> str:
-    """The digest of a scan's files as far as the recipe uses them.
+    """Return the digest of a scan's files as far as the recipe uses them.
 
     Raises:
         SourceError: one cannot be examined.

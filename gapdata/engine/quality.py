@@ -30,7 +30,7 @@ FOUND = {
 
 
 def limits_by_figure(limits: QualityRecipe) -> dict[str, float]:
-    """The largest value that a view's figure may have, by its name in the record."""
+    """Return the largest value that a view's figure may have, by its name in the record."""
     return {
         "unshared": limits.max_unshared,
         "neighbour_misalignment": limits.max_misalignment,

@@ -95,7 +95,7 @@ def read_report(build: Location) -> dict[str, Any]:
 
 
 def is_whole(report: dict[str, Any]) -> bool:
-    """Whether there are records, nothing was quarantined, and no scene lost all its views to missing depth."""
+    """Return whether there are records, nothing was quarantined, and no scene lost all its views to missing depth."""
     emptied = any(not suspect["records"] for suspect in report["suspects"])
     return bool(report["records"]) and not report["quarantined"] and not emptied
 
@@ -140,7 +140,7 @@ def format_report(report: dict[str, Any]) -> str:
 
 
 def suspicions(report: dict[str, Any]) -> list[str]:
-    """A line for each of the first scenes that lost their frames for want of depth, with the likely reason."""
+    """Return a line for each of the first scenes that lost their frames for want of depth, with the likely reason."""
     suspects = sorted(report["suspects"], key=lambda suspect: suspect["records"])
     lines = [
         f"{item['scene_id']} {'lost frames' if item['records'] else 'gave no record'}: {item['suspicion']}"
@@ -151,7 +151,7 @@ def suspicions(report: dict[str, Any]) -> list[str]:
 
 
 def unaligned_text(scenes: int, described: int) -> str:
-    """That annotated scenes have no aligned world, with the number of descriptions that cannot be asked for it."""
+    """Say that annotated scenes have no aligned world, and how many descriptions cannot be asked about for that."""
     cannot = f"{counted(described, 'description')} cannot be asked about with" if described else "they have no"
     cure = 'put <scene>.txt with axisAlignment beside the mesh, or train with data.boxes = "oriented"'
     return f"{counted(scenes, 'annotated scene')} without axisAlignment: {cannot} aligned boxes; {cure}"

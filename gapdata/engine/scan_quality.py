@@ -82,8 +82,8 @@ def refuse_bad_scan(
 
 
 def neighbour_pairs(usable: NDArray[np.intp], preferred: Sequence[int], count: int) -> list[tuple[int, int]]:
-    """Pairs of frames spread evenly over a scan: a preferred frame with the last preferred one within a second of it,
-    or else with the last usable one, or else with the next usable one, however far.
+    """Return pairs of frames spread evenly over a scan: a preferred frame with the last preferred one within a second
+    of it, or else with the last usable one, or else with the next usable one, however far.
 
     Args:
         usable: frames with a pose, ascending.
@@ -140,7 +140,7 @@ class _Probe:
         return {True: "unshared", False: "agrees", None: None}[shares_nothing(found)]
 
     def distance(self, pair: tuple[int, int]) -> float:
-        """Metres between two cameras."""
+        """Return metres between two cameras."""
         poses = self.scan.camera_to_world
         return float(np.linalg.norm(poses[pair[1], :3, 3] - poses[pair[0], :3, 3]))
 

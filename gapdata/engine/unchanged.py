@@ -31,14 +31,14 @@ class HostStamps:
 
 
 def comparable_stamps(dataset: Dataset, scene_ids: Sequence[str]) -> dict[str, HostStamps]:
-    """The stamps of scenes before they are planned, with the machine for which they hold."""
+    """Return the stamps of scenes before they are planned, with the machine for which they hold."""
     host = "" if isinstance(dataset.root, ObjectPath) else socket.gethostname()
     return {scene_id: HostStamps(host=host, stamps=dataset.stamps(scene_id)) for scene_id in scene_ids}
 
 
 @contextmanager
 def unchanged(dataset: Dataset, scene: ScenePlan, planned: HostStamps | None = None) -> Iterator[None]:
-    """A block in which a scene is read.
+    """See that a scene stays as it was planned while a block reads it.
 
     Args:
         dataset: where the scene is.

@@ -48,7 +48,7 @@ def _tasks(text: str) -> tuple[str, ...]:
     unknown = [name for name in named if name not in TASKS]
     if unknown or not named:
         meant = did_you_mean(unknown[0], TASKS) if unknown else ""
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of {', '.join(TASKS)}; {meant}".rstrip("; "))
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of {', '.join(TASKS)}; {meant}".rstrip("; "))
     return named
 
 

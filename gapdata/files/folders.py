@@ -22,13 +22,14 @@ ENDINGS = ("~", ".tmp", ".temp", ".part", ".partial", ".crdownload", ".swp", ".b
 
 
 def is_litter(name: str) -> bool:
-    """Whether a file or folder of this name is no data: hidden, a system's own, a backup, or half a download."""
+    """Return whether a file or folder of this name is not data: hidden, a system's own, a backup, or half a
+    download."""
     folded = name.lower()
     return name.startswith((".", "~$")) or folded in LITTER or folded.endswith(ENDINGS)
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What lies in a folder, by name, without litter.
+    """Return what lies in a folder, by name, without litter.
 
     Raises:
         OSError: it cannot be listed.
@@ -38,7 +39,7 @@ def entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def file_names(folder: Path) -> list[str]:
-    """The names of a folder's files, links to files among them, without litter and links that lead nowhere.
+    """Return the names of a folder's files, links to files among them, without litter and links that lead nowhere.
 
     Raises:
         OSError: it cannot be listed.
@@ -47,7 +48,7 @@ def file_names(folder: Path) -> list[str]:
 
 
 def is_kind(entry: os.DirEntry[str], *, folder: bool) -> bool:
-    """Whether an entry is a folder, or a file; what cannot be looked at (a link in a circle) is neither."""
+    """Return whether an entry is a folder, or a file; what cannot be looked at (a link in a circle) is neither."""
     try:
         return entry.is_dir() if folder else entry.is_file()
     except OSError:
@@ -55,8 +56,8 @@ def is_kind(entry: os.DirEntry[str], *, folder: bool) -> bool:
 
 
 def in_any_case(folder: Path, relative: str) -> Path:
-    """The place of ``relative`` below a folder, whatever the case of its names on disk; the place as written where
-    there is none."""
+    """Return the place of ``relative`` below a folder, whatever the case of its names on disk; the place as written
+    where there is none."""
     place = folder
     for part in relative.split("/"):
         if not os.path.lexists(place / part):
@@ -67,7 +68,8 @@ def in_any_case(folder: Path, relative: str) -> Path:
 
 
 def by_lower_case(names: Iterable[str]) -> dict[str, str]:
-    """Names by their lower-case form; where several differ only in case, the one in lower case or else the first."""
+    """Return names by their lower-case form; where several differ only in case, the one in lower case or else the
+    first."""
     found: dict[str, str] = {}
     for name in names:
         if name.lower() not in found or name == name.lower():

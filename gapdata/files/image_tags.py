@@ -15,7 +15,7 @@ START, END = b"\xff\xd8", b"\xff\xd9"
 SCAN, COMMENT, END_MARKER, ADOBE, JFIF, EXIF_SEGMENT = 0xDA, 0xFE, 0xD9, 0xEE, 0xE0, 0xE1
 APPLICATION = range(0xE0, 0xF0)
 AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-"""The next marker that is no restart: what follows 0xFF within coded data is 0 or a restart (ITU-T T.81, B.1.1.5)."""
+"""The next marker but restarts: what follows 0xFF within coded data is 0 or a restart (ITU-T T.81, B.1.1.5)."""
 EXIF = b"Exif\0\0"
 ORIENTATION = 0x0112
 """Tag of TIFF 6.0, in the first directory."""
@@ -23,8 +23,8 @@ SHORT = 3
 
 
 def orientation_tag(data: bytes) -> int:
-    """How a JPEG, PNG or WebP file asks to be turned before it is shown, 1 (not at all) to 8 (Exif 2.32, tag 274); 1
-    where nothing says so."""
+    """Return how a JPEG, PNG or WebP file asks to be turned before it is shown, 1 (not at all) to 8 (Exif 2.32, tag
+    274); 1 where nothing says so."""
     if data.startswith(PNG_SIGNATURE):
         return next((_orientation(body) for name, body in _chunks(data) if name == b"eXIf"), 1)
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
@@ -38,8 +38,8 @@ def orientation_tag(data: bytes) -> int:
 
 
 def jpeg_without_metadata(data: bytes) -> bytes | None:
-    """A JPEG file with all that decides its pixels, and nothing else: no EXIF, GPS, XMP, colour profile, thumbnail or
-    comment, and nothing behind its end. ``None`` where its segments do not follow each other."""
+    """Return a JPEG file with all that decides its pixels, and nothing else: no EXIF, GPS, XMP, colour profile,
+    thumbnail or comment, and nothing behind its end. ``None`` where its segments do not follow each other."""
     if not data.startswith(START):
         return None
     kept = [START]

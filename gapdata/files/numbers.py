@@ -18,11 +18,11 @@ DECIMAL_COMMA = re.compile(r"(?<!\S)[-+]?\d+,\d+(?:[eE][-+]?\d+)?(?!\S)")
 
 
 def number_lines(data: bytes) -> list[tuple[int, str]]:
-    """The lines of a text that hold something, each with its number from 1 on. Comments (``#``, ``%``) are left out;
-    commas, semicolons and brackets are blanks, a typographic minus is a minus.
+    """Return the lines of a text that hold something, each with its number from 1 on. Comments (``#``, ``%``) are left
+    out; commas, semicolons and brackets are blanks, a typographic minus is a minus.
 
     Raises:
-        ValueError: it is no text, or has decimal commas.
+        ValueError: it is not text, or has decimal commas.
     """
     text = COMMENT.sub("", decode_text(data, tolerant=True))
     lines = text.split("\n")
@@ -36,19 +36,19 @@ def number_lines(data: bytes) -> list[tuple[int, str]]:
 
 
 def parse_numbers(data: bytes) -> NDArray[np.float64]:
-    """All numbers of a text, (n,) float64; Microsoft's spellings of values that are not finite become NaN.
+    """Return all numbers of a text, (n,) float64; Microsoft's spellings of values that are not finite become NaN.
 
     Raises:
-        ValueError: something is no number, or has a decimal comma.
+        ValueError: something is not a number, or has a decimal comma.
     """
     return numbers_of(" ".join(line for _, line in number_lines(data)))
 
 
 def numbers_of(text: str) -> NDArray[np.float64]:
-    """All numbers of a text that has blanks between them, (n,) float64.
+    """Return all numbers of a text that has blanks between them, (n,) float64.
 
     Raises:
-        ValueError: something is no number.
+        ValueError: something is not a number.
     """
     words = text.split()
     try:

@@ -10,13 +10,13 @@ NUMBER = re.compile(r"(?:(?<![\s\S])-)?[0-9]+(?:\.[0-9]+)?")
 
 
 def split_name(name: str) -> tuple[list[str], list[str]]:
-    """The texts and the numbers of a name, in turn: there is one text more than there are numbers."""
+    """Return the texts and the numbers of a name, in turn: there is one text more than there are numbers."""
     return NUMBER.split(name), NUMBER.findall(name)
 
 
 def natural_key(name: str) -> tuple[tuple[str | Decimal, ...], str]:
-    """A key by which names sort as people count; equal numbers (``1``, ``01``) by their text. Exact for any number of
-    digits."""
+    """Return a key by which names sort as people count; equal numbers (``1``, ``01``) by their text. Exact for any
+    number of digits."""
     texts, numbers = split_name(name)
     parts: list[str | Decimal] = [texts[0]]
     for number, text in zip(numbers, texts[1:], strict=True):

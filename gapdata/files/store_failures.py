@@ -49,7 +49,7 @@ Result = TypeVar("Result")
 
 
 def repeated(call: Callable[[], Result], place: str, ended: threading.Event | None = None) -> Result:
-    """The result of a request to a store, made again while it fails in a way that passes.
+    """Return the result of a request to a store, made again while it fails in a way that passes.
 
     Args:
         call: makes the request; a result must be complete, so it raises :class:`ShortAnswer` otherwise.
@@ -83,12 +83,13 @@ class ShortAnswer(OSError):
 
 
 def brief(text: str) -> str:
-    """The beginning of a paragraph as one line."""
+    """Return the beginning of a paragraph as one line."""
     return " ".join(text.split())[:MAX_TEXT]
 
 
 def meaning(text: str, place: str) -> OSError | StoreError:
-    """The error for what Arrow says in paragraphs: an ``OSError`` where the store refuses, else a ``StoreError``."""
+    """Return the error for what Arrow says in paragraphs: an ``OSError`` where the store refuses, else a
+    ``StoreError``."""
     known = text.upper()
     scheme = place.partition("://")[0]
     if any(mark in known for mark in DENIED):

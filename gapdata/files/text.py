@@ -23,7 +23,8 @@ LOOKED_AT = 256  # bytes, to tell UTF-16 that has no mark
 
 
 def decode_text(data: bytes, *, tolerant: bool = False) -> str:
-    """The text of a file: UTF-8, or UTF-16 or UTF-32 as its byte order mark says, or UTF-16 as its NUL bytes say.
+    """Return the text of a file: UTF-8, or UTF-16 or UTF-32 as its byte order mark says, or UTF-16 as its NUL bytes
+    say.
 
     Args:
         data: the whole file.
@@ -45,14 +46,14 @@ def decode_text(data: bytes, *, tolerant: bool = False) -> str:
 
 
 def incremental_decoder(head: bytes) -> tuple[codecs.IncrementalDecoder, int]:
-    """A decoder for a file that begins with these bytes (:data:`LOOKED_AT` or all of them), and the bytes of its byte
-    order mark, which the decoder must not get."""
+    """Return a decoder for a file that begins with these bytes (:data:`LOOKED_AT` or all of them), and the bytes of its
+    byte order mark, which the decoder must not get."""
     encoding, start = _encoding(head)
     return codecs.getincrementaldecoder(encoding)(), start
 
 
 def refusal(encoding: str, data: bytes, error: UnicodeDecodeError, before: int = 0) -> str:
-    """What is wrong with text that cannot be decoded: the encoding, the byte and its offset."""
+    """Return what is wrong with text that cannot be decoded: the encoding, the byte and its offset."""
     return f"is not {encoding.upper()}: {error.reason} 0x{data[error.start]:02x} at offset {before + error.start}"
 
 

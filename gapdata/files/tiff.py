@@ -32,16 +32,16 @@ class TiffPage:
 
 
 def read_page(data: bytes) -> TiffPage:
-    """The first page of a file.
+    """Return the first page of a file.
 
     Raises:
-        ValueError: it is no TIFF, cut off, or of a kind that no depth or colour image has.
+        ValueError: it is not a TIFF, cut off, or of a kind that no depth or colour image has.
     """
     if data[:4] in BIG_TIFF:
         raise ValueError("is a BigTIFF, which is not read")
     order = MAGIC.get(data[:4])
     if order is None:
-        raise ValueError("is no TIFF")
+        raise ValueError("is not a TIFF")
     tags = _tags(data, order)
     if WIDTH not in tags or HEIGHT not in tags or not any(offsets in tags for offsets, _ in PIECES):
         raise ValueError("is a TIFF without a size or without pixels")

@@ -163,7 +163,8 @@ def surface_distances(samples: Surface, other: Surface, to_other: NDArray[np.flo
 
 
 def stretch_terms(samples: Surface, other: Surface, to_other: NDArray[np.float64]) -> tuple[float, float]:
-    """What a pair of frames says about the length of all translations, for one linearised least squares over pairs.
+    """Return what a pair of frames says about the length of all translations, for one linearised least squares over
+    pairs.
 
     Args:
         samples, other: the frames.

@@ -40,8 +40,8 @@ class Lens:
     skew: float = 0.0
 
     def distort(self, rays: Float) -> NDArray[np.float64]:
-        """Where rays through (..., 2) = (x / z, y / z) of a pinhole camera are seen instead, (..., 2) float64, in the
-        same coordinates (OpenCV 4: ``projectPoints`` and ``fisheye::distortPoints``)."""
+        """Return where rays through (..., 2) = (x / z, y / z) of a pinhole camera are seen instead, (..., 2) float64,
+        in the same coordinates (OpenCV 4: ``projectPoints`` and ``fisheye::distortPoints``)."""
         import cv2
 
         flat = np.ascontiguousarray(rays, dtype=np.float64).reshape(-1, 1, 2)
@@ -57,31 +57,31 @@ class Lens:
 
 
 def skew_of(matrix: Float) -> float:
-    """The ``skew`` of a calibration matrix, (3, 3), (3, 4) or (4, 4) in pixels.
+    """Return the ``skew`` of a calibration matrix, (3, 3), (3, 4) or (4, 4) in pixels.
 
     Raises:
-        ValueError: it is no calibration matrix ``fx s cx / 0 fy cy / 0 0 1``.
+        ValueError: it is not a calibration matrix ``fx s cx / 0 fy cy / 0 0 1``.
     """
     square = np.asarray(matrix[:3, :3], dtype=np.float64)
     scale = float(np.abs(square[:2, :2]).max())
     below = np.array([square[1, 0] / scale, square[2, 0], square[2, 1], square[2, 2] - 1.0])
     if not (np.isfinite(square).all() and (np.abs(below) < 1e-6).all()):
         rows = " / ".join(" ".join(f"{value:g}" for value in row) for row in square)
-        raise ValueError(f"are no calibration matrix: {rows}, expected fx s cx / 0 fy cy / 0 0 1")
+        raise ValueError(f"are not a calibration matrix: {rows}, expected fx s cx / 0 fy cy / 0 0 1")
     if matrix.shape[1] == 4 and not (np.abs(matrix[:3, 3]) < 1e-6).all():
         raise ValueError("have a fourth column that is not 0: that is the projection matrix of another camera")
     return float(square[0, 1] / square[0, 0])
 
 
 def counts_as_skew(skew: float, camera: Intrinsics) -> bool:
-    """Whether columns lean by anything that can be seen in an image of this camera."""
+    """Return whether columns lean by anything that can be seen in an image of this camera."""
     return abs(skew * camera.fx) * camera.height / camera.fy > NEGLIGIBLE
 
 
 @lru_cache(maxsize=8)
 def pinhole_behind(lens: Lens | None, camera: Intrinsics) -> Intrinsics:
-    """The pinhole camera that shows what ``camera`` saw through ``lens``: itself, enlarged by the least factor at which
-    no pixel of the image lies where the lens saw nothing.
+    """Return the pinhole camera that shows what ``camera`` saw through ``lens``: itself, enlarged by the least factor
+    at which no pixel of the image lies where the lens saw nothing.
 
     Raises:
         ValueError: the coefficients are not those of such an image: within it they fold rays back on each other, or
@@ -106,7 +106,7 @@ def pinhole_behind(lens: Lens | None, camera: Intrinsics) -> Intrinsics:
 
 
 def lens_map(lens: Lens | None, source: Intrinsics, target: Intrinsics) -> tuple[NDArray[np.float32], ...]:
-    """Where every pixel of a pinhole camera lies in an image that was taken through a lens from the same centre.
+    """Return where every pixel of a pinhole camera lies in an image that was taken through a lens from the same centre.
 
     Args:
         lens: of the source image.

@@ -35,7 +35,8 @@ class PoseConvention:
     metres_per_unit: float = 1.0
 
     def camera_to_world(self, written: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Poses (..., 4, 4) as they were written to ours; NaN where they are not finite or cannot be inverted."""
+        """Turn poses (..., 4, 4) as they were written to ours; NaN where they are not finite or cannot be
+        inverted."""
         if self == PoseConvention():
             return written
         usable = np.asarray(np.isfinite(written).all(axis=(-2, -1)))
@@ -56,7 +57,7 @@ OURS = PoseConvention()
 
 
 def in_opencv_axes(camera_to_world: NDArray[np.float64], to_axes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Poses (..., 4, 4) of cameras with other axes to those with OpenCV's.
+    """Turn poses (..., 4, 4) of cameras with other axes to those with OpenCV's.
 
     Args:
         camera_to_world: of the cameras with other axes.

@@ -26,7 +26,7 @@ from gapdata.geometry.pose_convention import OURS, PoseConvention
 APART = 0.5
 """Metres that stand for two frames that share no surface, or look through each other's."""
 MIN_OVERLAP = 0.2
-"""Share of two frames that must show the same surface: less is no overlap for frames that are near in time."""
+"""Share of two frames that are near in time that must show the same surface: less does not count as overlap."""
 MAX_FREE_SPACE = 0.3
 INVALID = 65535
 """7-Scenes and Kinect tools write it where there is no depth."""
@@ -98,11 +98,11 @@ class Trials:
         self.median_depth = float(np.median(values)) if values else 0.0
 
     def plausible(self, units_per_metre: float) -> bool:
-        """Whether depth in these units is that of a room."""
+        """Return whether depth in these units is that of a room."""
         return INDOORS[0] <= self.median_depth / units_per_metre <= INDOORS[1]
 
     def spacing(self, convention: PoseConvention) -> float:
-        """Median distance of the cameras of a pair, in units of the poses."""
+        """Return the median distance of the cameras of a pair, in units of the poses."""
         poses = self._poses(Reading(convention=convention))
         steps = [np.linalg.norm((np.linalg.inv(poses[b]) @ poses[a])[:3, 3]) for a, b in self._posed(poses)]
         return float(np.median(steps)) if steps else 0.0
@@ -138,7 +138,7 @@ class Trials:
         )
 
     def stretched(self, reading: Reading, start: float, *, rounds: int, pairs: int) -> float:
-        """The factor on the translations with which the pairs agree best, by rounds of linear least squares.
+        """Return the factor on the translations with which the pairs agree best, by rounds of linear least squares.
 
         Args:
             reading: what is stretched.
@@ -165,7 +165,7 @@ class Trials:
     def seen_by_both(
         self, reading: Reading, first: int, second: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Points on surfaces that two depth images see, (n, 3) metres in the depth camera of each."""
+        """Return points on surfaces that two depth images see, (n, 3) metres in the depth camera of each."""
         surfaces, poses = self._sampled(reading.units_per_metre, reading, False), self._poses(reading)
         to_second = np.linalg.inv(poses[second]) @ poses[first]
         near = surface_distances(surfaces[first], surfaces[second], to_second) < SAME_SURFACE
@@ -220,7 +220,7 @@ class Trials:
 
 
 def changed_camera(camera: Intrinsics, reading: Reading) -> Intrinsics:
-    """The camera of the same image under a reading."""
+    """Return the camera of the same image under a reading."""
     factor = reading.resolution
     return replace(
         camera,
@@ -234,7 +234,7 @@ def changed_camera(camera: Intrinsics, reading: Reading) -> Intrinsics:
 def near_pairs(
     written: NDArray[np.float64], frame_ids: NDArray[np.intp], *, anchors: int, reach: int, degrees: tuple[float, ...]
 ) -> tuple[NDArray[np.intp], tuple[tuple[int, int], ...]]:
-    """Frames spread over a scan, each with partners that follow it soon and look elsewhere.
+    """Return frames spread over a scan, each with partners that follow it soon and look elsewhere.
 
     Args:
         written: (M, 4, 4) poses, NaN where one cannot be used.

@@ -79,7 +79,8 @@ def choose_pairs(
     ranks: Sequence[int],
     min_overlap: float,
 ) -> list[Pair]:
-    """All pairs of a short view; of a long one the neighbours and, evenly spread, some of the others that overlap.
+    """Return all pairs of a short view; of a long one the neighbours and, evenly spread, some of the others that
+    overlap.
 
     Args:
         surfaces: of the F frames.
@@ -106,7 +107,8 @@ def choose_pairs(
 
 
 def neighbour_consensus(found: Mapping[Pair, Agreement], ranks: Sequence[int]) -> Consensus | None:
-    """What the pairs of neighbours say together, of each frame and across each gap; ``None`` where there is none.
+    """Return what the pairs of neighbours say together, of each frame and across each gap; ``None`` where there is
+    none.
 
     Args:
         found: the pairs that overlap enough to count.
@@ -125,7 +127,7 @@ def neighbour_consensus(found: Mapping[Pair, Agreement], ranks: Sequence[int]) -
 def distant_consensus(
     found: Mapping[Pair, Agreement], barely: Mapping[Pair, Agreement], ranks: Sequence[int]
 ) -> Consensus | None:
-    """What the distant pairs say together, of each frame; ``None`` where there is none.
+    """Return what the distant pairs say together, of each frame; ``None`` where there is none.
 
     Args:
         found: the pairs that overlap enough to count; neighbours among them are left aside.
@@ -137,7 +139,7 @@ def distant_consensus(
 
 
 def shares_nothing(agreement: Agreement) -> bool | None:
-    """Whether two frames show no common surface; ``None`` where missing depth leaves too little to tell."""
+    """Return whether two frames show no common surface; ``None`` where missing depth leaves too little to tell."""
     return None if agreement.shared is None else agreement.shared < MIN_SHARED
 
 

@@ -75,7 +75,8 @@ def encode_png(image: NDArray[np.uint16] | NDArray[np.uint8]) -> bytes:
 
 @lru_cache(maxsize=8)
 def empty_png(size: tuple[int, int]) -> bytes:
-    """An 8-bit greyscale PNG of width and height ``size`` that is 0 everywhere; the bytes of a size are made once."""
+    """Return an 8-bit greyscale PNG of width and height ``size`` that is 0 everywhere; the bytes of a size are made
+    once."""
     return encode_png(np.zeros((size[1], size[0]), dtype=np.uint8))
 
 
@@ -99,12 +100,12 @@ def record_depth(record: Record, frame: int) -> NDArray[np.float32]:
 
 
 def has_instances(record: Record) -> bool:
-    """Whether the record has instance masks; those of scans without annotation have none in any frame."""
+    """Return whether the record has instance masks; those of scans without annotation have none in any frame."""
     return any(name.endswith("instance.png") for name in record.members)
 
 
 def record_instances(record: Record, frame: int) -> NDArray[np.uint16]:
-    """The instance mask, (H, W) uint16: object id + 1, 0 where none.
+    """Return the instance mask, (H, W) uint16: object id + 1, 0 where none.
 
     Raises:
         ShardError: the record has none, because its scan has no annotation; or it is damaged.

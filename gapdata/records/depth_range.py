@@ -11,7 +11,7 @@ from gapdata.sources.base import Scan
 
 
 def median_reading(scan: Scan, frame: int) -> float:
-    """The median of a frame's readings in metres, 0 where there is none.
+    """Return the median of a frame's readings in metres, 0 where there is none.
 
     Raises:
         SourceError: the frame's depth is damaged.
@@ -22,7 +22,7 @@ def median_reading(scan: Scan, frame: int) -> float:
 
 
 def why_without_depth(scan: Scan, medians: Sequence[float], near: float, far: float) -> str | None:
-    """What is likely wrong with a scan whose frames are nearly without usable depth.
+    """Return what is likely wrong with a scan whose frames are nearly without usable depth.
 
     Args:
         scan: the scan.

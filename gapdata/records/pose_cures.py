@@ -13,7 +13,7 @@ from gapdata.sources.frame_reading import FrameReading
 def describe_cure(
     scan: Scan, told: FrameReading, given: Reading, cure: Reading, *, moved_depth: bool
 ) -> tuple[str, str]:
-    """How the cure reads the scan ("read as world-to-camera"), and what to do.
+    """Return how the cure reads the scan ("read as world-to-camera"), and what to do.
 
     Args:
         scan: the scan; only folders of ``--rgbd`` can be read otherwise, of others their files are wrong.

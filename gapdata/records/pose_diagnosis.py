@@ -43,7 +43,7 @@ class Diagnosis:
     cured: float | None  # metres, with the cure
 
     def to_facts(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values, as JSON holds them."""
         figures = {"misalignment_m": self.misalignment, "misalignment_cured_m": self.cured}
         rounded = {name: None if value is None else round(value, 4) for name, value in figures.items()}
         return {"verdict": self.verdict, **rounded, "cure": self.cure, "text": self.text}

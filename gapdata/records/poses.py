@@ -17,7 +17,7 @@ from gapdata.sources.frame_reading import FrameReading
 
 
 def usable_poses(scan: Scan) -> NDArray[np.bool_]:
-    """(N,) frames whose pose is finite and rigid.
+    """Return (N,) which frames have a pose that is finite and rigid.
 
     Raises:
         SourceError: there is none; what the first of the commonest fault has is said.
@@ -37,19 +37,19 @@ def usable_poses(scan: Scan) -> NDArray[np.bool_]:
 
 
 def refused_poses(scan: Scan) -> dict[str, int]:
-    """How many poses are not rigid though tracking was not lost, by the name of the fault."""
+    """Return how many poses are not rigid though tracking was not lost, by the name of the fault."""
     counts = Counter(name for name, _, _ in _faults(scan).values())
     counts.pop("lost_tracking", None)
     return dict(sorted(counts.items()))
 
 
 def written_poses(scan: Scan) -> NDArray[np.float64]:
-    """(N, 4, 4) as the source has them, before what the user said about them was applied."""
+    """Return (N, 4, 4) as the source has them, before what the user said about them was applied."""
     return scan.written_poses if isinstance(scan, ExtractedScan) else scan.camera_to_world
 
 
 def reading_of(scan: Scan) -> FrameReading:
-    """What the user said about the scan's frames."""
+    """Return what the user said about the scan's frames."""
     told = scan.reading if isinstance(scan, ExtractedScan) else None
     return told or FrameReading()
 

@@ -113,7 +113,7 @@ class FramePreparer:
         return bool(np.count_nonzero(depth) >= max(1, self._settings.min_valid_depth * depth.size))
 
     def depth(self, frame: int) -> NDArray[np.uint16]:
-        """The frame's registered depth at training size, (H, W) uint16 millimetres, 0 invalid.
+        """Return the frame's registered depth at training size, (H, W) uint16 millimetres, 0 invalid.
 
         Raises:
             SourceError: the frame is damaged.
@@ -175,7 +175,7 @@ class FramePreparer:
 
 
 def lenses_undone(scan: Scan) -> dict[str, int]:
-    """The lenses that its frames are stored without, by name, with how many frames those are."""
+    """Return the lenses that its frames are stored without, by name, with how many frames those are."""
     lenses = {"color": scan.color_lens, "depth": scan.depth_lens}
     count = int(scan.present.sum())
     return {f"{what}_undistorted_from_{lens.name}": count for what, lens in lenses.items() if lens is not None}

@@ -98,7 +98,7 @@ class QualityMeter:
         }
 
     def surface(self, frame: int, depth: NDArray[np.uint16]) -> Surface:
-        """The samples of a frame, from its depth at the stored size: (H, W) uint16 millimetres."""
+        """Return the samples of a frame, from its depth at the stored size: (H, W) uint16 millimetres."""
         surface = self._surfaces.get(frame)
         if surface is None:
             surface = self._surfaces[frame] = sample_surface(depth, self._camera)
@@ -107,7 +107,7 @@ class QualityMeter:
         return surface
 
     def compare(self, first: int, second: int, one: Surface, other: Surface) -> Agreement:
-        """How two frames agree under the scan's poses; ``one`` and ``other`` are what they show."""
+        """Return how two frames agree under the scan's poses; ``one`` and ``other`` are what they show."""
         if (first, second) not in self._agreements:
             poses = self._camera_to_world
             first_to_second = np.linalg.inv(poses[second]) @ poses[first]

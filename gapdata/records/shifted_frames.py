@@ -21,7 +21,7 @@ REDUCED_WIDTH = 320
 
 
 def depth_is_shifted(scan: Scan, trials: Trials, reading: Reading, shift: int) -> bool:
-    """Whether it is the depth that is moved, not the poses.
+    """Return whether it is the depth that is moved, not the poses.
 
     Args:
         scan: where colour is read.

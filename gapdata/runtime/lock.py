@@ -28,7 +28,7 @@ WAIT = "wait for it or choose another --out"
 
 @contextmanager
 def exclusive(directory: Path) -> Iterator[None]:
-    """A block that no other process is in for the same directory.
+    """Keep other processes out of a directory while a block runs.
 
     Raises:
         UsageError: another process is.

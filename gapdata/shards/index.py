@@ -149,7 +149,7 @@ def index_batches(build: Location, columns: Sequence[str], coded: Sequence[str])
 
 
 def figure_values(build: Location, name: str) -> NDArray[np.float32]:
-    """A quality figure of every record, (records,), NaN where it was not measured.
+    """Return a quality figure of every record, (records,), NaN where it was not measured.
 
     Raises:
         UsageError: the directory holds no finished build, or its index has no such figure.

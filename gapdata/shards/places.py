@@ -150,7 +150,8 @@ class RecordPlaces:
         return None
 
     def selected(self, *, split: str | None, view: str | None) -> NDArray[np.int64]:
-        """Positions of the records of a split and a kind of view, ascending; none where the build has none of them.
+        """Return positions of the records of a split and a kind of view, ascending; none where the build has none of
+        them.
 
         Raises:
             UsageError: no build has such a split or view.

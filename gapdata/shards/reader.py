@@ -79,9 +79,9 @@ class ShardReader:
         return (self[index] for index in range(len(self)))
 
     def select(self, *, split: str | None = None, view: str | None = None, quality: Bounds = UNBOUND) -> list[int]:
-        """Positions of the records of a split (``train``, ``val``, ...), of a kind of view (``clip``, ``scene``, ...),
-        and with quality figures between a lowest and a highest value: ``{"neighbour_misalignment": (0, 0.02)}``. A
-        record whose figure was not measured is left out.
+        """Return positions of the records of a split (``train``, ``val``, ...), of a kind of view (``clip``, ``scene``,
+        ...), and with quality figures between a lowest and a highest value: ``{"neighbour_misalignment": (0, 0.02)}``.
+        A record whose figure was not measured is left out.
 
         Raises:
             UsageError: no build has such a split or view, or no index such a figure
@@ -97,7 +97,7 @@ class ShardReader:
         return chosen
 
     def figure(self, name: str) -> NDArray[np.float32]:
-        """A quality figure of each record, (records,), as the index tells; NaN where it was not measured.
+        """Return a quality figure of each record, (records,), as the index tells; NaN where it was not measured.
 
         Raises:
             UsageError: the index has no such figure.
@@ -119,7 +119,8 @@ class ShardReader:
         quality: Bounds = UNBOUND,
         shards_per_group: int = 8,
     ) -> RecordOrder:
-        """The order in which training visits the records that :meth:`select` gives: see :mod:`gapdata.shards.order`."""
+        """Return the order in which training visits the records that :meth:`select` gives: see
+        :mod:`gapdata.shards.order`."""
         places = self._places
         by_name = np.argsort(np.argsort(np.array(places.shard_names, dtype=object)))
         chosen = self._chosen(split, view, quality)

@@ -23,7 +23,7 @@ MAX_BYTES = 64 << 20
 
 
 def tars_by_split(commits: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """The names of the tars of each split, in the order of the commit records; splits by name."""
+    """Return the names of the tars of each split, in the order of the commit records; splits by name."""
     found: dict[str, list[str]] = {}
     for commit in commits:
         if commit["records"]:
@@ -37,7 +37,7 @@ def write_splits(build: Location, commits: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read_splits(build: Location) -> dict[str, list[str]] | None:
-    """What ``splits.json`` says; ``None`` where there is none, as in builds before engine version 9.
+    """Return what ``splits.json`` says; ``None`` where there is none, as in builds before engine version 9.
 
     Raises:
         ShardError: the file is damaged.
@@ -58,7 +58,7 @@ def read_splits(build: Location) -> dict[str, list[str]] | None:
 
 
 def format_tars(names: Sequence[str]) -> str:
-    """So many tars, and the first and the last of them: those of a split are numbered one after the other."""
+    """Say how many tars these are, and their first and last: those of a split are numbered one after the other."""
     if len(names) < 2:
         return names[0] if names else "no tar"
     return f"{len(names)} tars, {names[0]} to {names[-1]}"

@@ -131,9 +131,9 @@ class Scan(Protocol):
         ...
 
     def color_jpeg(self, frame: int) -> bytes | None:
-        """The file of the colour image with all that decides its pixels, where it is a JPEG of three channels that need
-        not be turned; else ``None``. Tags are left out (:mod:`gapdata.files.image_tags`). Nobody has decoded it:
-        :meth:`color` tells whether it is sound."""
+        """Return the file of the colour image with all that decides its pixels, where it is a JPEG of three channels
+        that need not be turned; else ``None``. Tags are left out (:mod:`gapdata.files.image_tags`). Nobody has decoded
+        it: :meth:`color` tells whether it is sound."""
         ...
 
     def depth(self, frame: int) -> NDArray[np.uint16]:
@@ -178,7 +178,7 @@ class Dataset(Protocol):
 
     @property
     def passed_over(self) -> Mapping[str, str]:
-        """Folders that may be scenes and are none here, by name, with the reason."""
+        """Folders that look like scenes and are not taken as such, by name, with the reason."""
         ...
 
     def split(self, scene_id: str) -> str:
@@ -206,7 +206,7 @@ class Dataset(Protocol):
         ...
 
     def stamps(self, scene_id: str) -> Stamps:
-        """Size and time of the last change of the files that the scene is read from."""
+        """Return size and time of the last change of the files that the scene is read from."""
         ...
 
     def unreadable_digest(self, scene_id: str) -> str:

@@ -83,11 +83,11 @@ class Calibration:
 def camera_and_lens(
     what: str, matrix: NDArray[np.float64], size: tuple[int, int], lens: Lens | None = None
 ) -> tuple[Intrinsics, Lens | None]:
-    """A calibration matrix of images of (width, height) as a pinhole camera, and the lens before it: the one given with
-    the skew of the matrix, ``None`` where neither bends a ray.
+    """Read a calibration matrix of images of (width, height) as a pinhole camera, and the lens before it: the one
+    given with the skew of the matrix, ``None`` where neither bends a ray.
 
     Raises:
-        ValueError: it is no calibration matrix, or such a camera or lens cannot be; ``what`` is its name.
+        ValueError: it is not a calibration matrix, or such a camera or lens cannot be; ``what`` is its name.
     """
     camera = Intrinsics.from_matrix(matrix, width=size[0], height=size[1])
     if not camera.plausible:
@@ -108,10 +108,10 @@ def camera_and_lens(
 
 
 def parse_matrix(data: bytes) -> NDArray[np.float64]:
-    """Nine numbers to (3, 3), twelve to (3, 4), sixteen to (4, 4) float64, row-major, separated by blanks or commas.
+    """Read nine numbers as (3, 3), twelve as (3, 4), sixteen as (4, 4) float64, row-major; blanks or commas between.
 
     Raises:
-        ValueError: there are other numbers of numbers, or something that is none.
+        ValueError: the count of numbers is another, or something is not a number.
     """
     values = parse_numbers(data)
     if len(values) not in (9, 12, 16):
@@ -169,8 +169,8 @@ def depth_to_color(color_extrinsics: NDArray[np.float64], depth_extrinsics: NDAr
 
 
 def parse_intrinsics(data: bytes) -> Calibration:
-    """One intrinsics file for a folder of frames: JSON, a 3x3 or 4x4 matrix as text, ``fx fy cx cy`` with or without
-    ``width height`` behind or before them, or lines such as ``fx: 525`` or ``fx = 525``.
+    """Read one intrinsics file for a folder of frames: JSON, a 3x3 or 4x4 matrix as text, ``fx fy cx cy`` with or
+    without ``width height`` behind or before them, or lines such as ``fx: 525`` or ``fx = 525``.
 
     JSON is ``{fx, fy, cx, cy}`` with optional ``width, height, depth_scale`` (units per metre), also in Replica's
     spelling ``{"camera": {w, h, fx, fy, cx, cy, scale}}`` and RealSense's ``ppx, ppy``, or a matrix: Open3D's
@@ -185,7 +185,7 @@ def parse_intrinsics(data: bytes) -> Calibration:
         try:
             values = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"is no valid JSON: {error}") from error
+            raise ValueError(f"is not valid JSON: {error}") from error
     else:
         named = _named_numbers(data)
         if named is None:
@@ -261,7 +261,7 @@ def _json_matrix(values: dict[str, Any], number: Any) -> NDArray[np.float64]:
             matrix = np.array(values[field], dtype=np.float64).reshape(3, 3)
             return matrix if (matrix[2] == (0, 0, 1)).all() else matrix.T
         except (ValueError, TypeError, OverflowError) as error:
-            raise ValueError(f"{field} is no list of nine numbers") from error
+            raise ValueError(f"{field} is not a list of nine numbers") from error
     matrix = np.eye(3)
     for names, place in ((("fx",), (0, 0)), (("fy",), (1, 1)), (("cx", "ppx"), (0, 2)), (("cy", "ppy"), (1, 2))):
         value = number(*names)

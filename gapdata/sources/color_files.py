@@ -18,10 +18,10 @@ CHANNELS = (1, 3, 4)
 
 
 def color_size(data: bytes) -> tuple[int, int]:
-    """(width, height) of a colour file.
+    """Return (width, height) of a colour file.
 
     Raises:
-        ValueError: the bytes are none that is read, or stop before the image ends.
+        ValueError: the bytes are of another kind, or stop before the image ends.
     """
     size = encoded_image_size(data)
     if size is None and data[:2] == b"BM":
@@ -34,12 +34,12 @@ def color_size(data: bytes) -> tuple[int, int]:
             raise ValueError(f"is a TIFF of {page.samples} channels of kind {page.kind}, or turned by its tag")
         size = page.width, page.height
     if size is None:
-        raise ValueError("is no complete JPEG or PNG, and no BMP, WebP or TIFF")
+        raise ValueError("is neither a complete JPEG or PNG nor a BMP, WebP or TIFF")
     return size
 
 
 def decode_color_file(data: bytes, reduction: int = 1) -> NDArray[np.uint8] | None:
-    """A file whose size :func:`color_size` gave to (H, W, 3) uint8 RGB, as
+    """Decode a file whose size :func:`color_size` gave to (H, W, 3) uint8 RGB, as
     :func:`gapdata.sources.images.decode_color` does; ``None`` where it cannot be decoded."""
     if encoded_image_size(data) is not None:
         return decode_color(data, reduction)

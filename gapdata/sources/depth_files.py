@@ -45,10 +45,10 @@ class DepthKind:
 
 
 def depth_kind(data: bytes) -> DepthKind:
-    """The size and kind of a depth file's pixels.
+    """Return the size and kind of a depth file's pixels.
 
     Raises:
-        ValueError: the bytes are no depth image, or stop before the image ends; the text says what they are.
+        ValueError: the bytes are not a depth image, or stop before the image ends; the text says what they are.
     """
     if data.startswith(PNG_SIGNATURE):
         return DepthKind(size=_png_size(data), floats=False)
@@ -68,7 +68,7 @@ def depth_kind(data: bytes) -> DepthKind:
 
 
 def decode_depth(data: bytes, size: tuple[int, int], float_unit: float | None = None) -> NDArray[np.uint16]:
-    """A depth file to (H, W) uint16: whole numbers as stored, floats in millimetres.
+    """Decode a depth file to (H, W) uint16: whole numbers as stored, floats in millimetres.
 
     Args:
         data: the file.
@@ -99,7 +99,8 @@ def _as_sixteen_bits(pixels: NDArray[Any], scale: float) -> NDArray[np.uint16]:
 
 
 def metres_per_unit(median: float, stated: float | None) -> float:
-    """The length of a unit of floats: what a stated scale makes of it where depth is then that of a room, else a metre.
+    """Return the length of a unit of floats: what a stated scale makes of it where depth is then that of a room, else a
+    metre.
 
     Args:
         median: of a frame's floats, as :func:`median_depth` gives it; 0 where none holds anything.
@@ -112,11 +113,11 @@ def metres_per_unit(median: float, stated: float | None) -> float:
         return 1 / stated
     if median <= FARTHEST:
         return 1.0
-    raise ValueError(f"holds floats of {median:.6g} in the median, which are no metres of a room")
+    raise ValueError(f"holds floats of {median:.6g} in the median, which cannot be metres in a room")
 
 
 def median_depth(data: bytes) -> float:
-    """The median of what a depth file of floats holds where it holds anything; 0 where it does not.
+    """Return the median of what a depth file of floats holds where it holds anything; 0 where it does not.
 
     Raises:
         ValueError: it is damaged.

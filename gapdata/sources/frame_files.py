@@ -50,8 +50,8 @@ def list_frames(directory: Path, layout: Layout, scene_id: str) -> FrameFiles:
     """Find a scene's frames by one listing of each folder.
 
     Raises:
-        SourceError: a folder cannot be listed, no frame is complete, two files name the same frame, or a number is no
-            raw index.
+        SourceError: a folder cannot be listed, no frame is complete, two files name the same frame, or a number is
+            not a raw index.
     """
     namings = {"color": layout.color, "depth": layout.depth}
     if layout.pose is not None:
@@ -82,7 +82,7 @@ def list_frames(directory: Path, layout: Layout, scene_id: str) -> FrameFiles:
 
 
 class _Beyond(Exception):
-    """A number is no raw index."""
+    """A number is not a raw index."""
 
 
 def _listed(folder: Path, scene_id: str) -> list[str]:

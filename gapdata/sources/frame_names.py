@@ -19,7 +19,7 @@ from gapdata.files.order import natural_key, split_name
 from gapdata.sources.time_pairs import TimePairs, pair_by_time
 
 MAX_FRAME_ID = 200_000
-"""Almost two hours at 30 Hz; a larger number in a file's name is no raw index."""
+"""Almost two hours at 30 Hz; a larger number in a file's name is not a raw index."""
 MAX_COUNTER = 10_000
 """A number that all names share may be a camera or a sequence below this; a larger one is a date or a time."""
 SHAPES_TRIED = 8
@@ -36,7 +36,7 @@ class Numbering:
     pairs: Mapping[str, TimePairs] = field(default_factory=dict)  # kind -> how it was paired by time, where it was
 
     def left_out(self, kind: str, names: Iterable[str]) -> list[str]:
-        """Of these names of a kind, those of no frame, as people count."""
+        """Return those of these names of a kind that belong to no frame, as people count."""
         return sorted((name for name in names if name not in self.frames[kind]), key=natural_key)
 
 

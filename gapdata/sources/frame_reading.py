@@ -23,11 +23,11 @@ class FrameReading:
     depth_shift: int = 0  # a frame's depth image is that of the frame so many places later
 
     def digest_input(self) -> bytes:
-        """What tells this reading from others; empty for the default."""
+        """Return what tells this reading from others; empty for the default."""
         return b"" if self == FrameReading() else json.dumps(asdict(self), sort_keys=True).encode()
 
     def depth_moved(self, files: FrameFiles) -> FrameFiles:
-        """The files of frames with their depth images moved; those at one end have none then."""
+        """Return the files of frames with their depth images moved; those at one end have none then."""
         if not self.depth_shift:
             return files
         frames = sorted(files.depth)
@@ -36,7 +36,7 @@ class FrameReading:
         return replace(files, depth=depth)
 
     def poses(self, written: NDArray[np.float64], frames: list[int]) -> NDArray[np.float64]:
-        """Poses of the frames, (N, 4, 4) camera_to_world in metres with OpenCV axes, NaN where there is none.
+        """Return poses of the frames, (N, 4, 4) camera_to_world in metres with OpenCV axes, NaN where there is none.
 
         Args:
             written: (N, 4, 4), by raw index.

@@ -43,7 +43,7 @@ class Sought:
 
 
 def why_incomplete(sought: Mapping[str, Sought], numbering: Numbering) -> tuple[str, str]:
-    """What is wrong, and what was looked for."""
+    """Return what is wrong, and what was looked for."""
     reasons = [reason for kind, found in sought.items() if (reason := _nothing_found(kind, found))]
     if not reasons:
         reasons = [_held(sought), *_unpaired(sought, numbering)]

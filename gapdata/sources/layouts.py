@@ -40,7 +40,7 @@ class Naming:
     endings: tuple[str, ...]
 
     def frame_name(self, name: str) -> str | None:
-        """The part of a file's name that names its frame; ``None`` for another kind of file."""
+        """Return the part of a file's name that names its frame; ``None`` for another kind of file."""
         stem, dot, ending = name.rpartition(".")
         match = (
             re.fullmatch(self.pattern, stem, re.IGNORECASE | re.DOTALL)
@@ -78,7 +78,7 @@ class Layout:
     """Whether numbers are raw indices by definition. Elsewhere :mod:`gapdata.sources.frame_names` tells."""
 
     def with_namings(self, change: Callable[[Naming], Naming]) -> Layout:
-        """The layout with every naming changed."""
+        """Return the layout with every naming changed."""
         pose = None if self.pose is None else change(self.pose)
         return replace(self, color=change(self.color), depth=change(self.depth), pose=pose)
 

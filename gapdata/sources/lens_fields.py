@@ -62,14 +62,14 @@ class LensModel:
 
 
 def parse_lens(values: Mapping[str, Any], fx: float) -> Lens | None:
-    """The lens of a calibration, ``None`` for a pinhole camera.
+    """Return the lens of a calibration, ``None`` for a pinhole camera.
 
     Args:
         values: the fields of the JSON object.
         fx: focal length in pixels, to which a ``skew`` (``K[0, 1]``, pixels) is put in relation.
 
     Raises:
-        ValueError: the model is not known, coefficients are no numbers or not the model's, or a field speaks of a
+        ValueError: the model is not known, coefficients are not numbers or not the model's, or a field speaks of a
             lens and is not understood; it is named.
     """
     stated = _Statements()
@@ -106,7 +106,7 @@ class _Statements:
         self.done: bool | None = None  # whether the images are said to be undistorted
 
     def take(self, field: str, value: Any) -> None:
-        """One field."""
+        """Take in one field."""
         plain, value = _plain(field), _listed(value)
         is_list = isinstance(value, list)
         if plain in MODEL_FIELDS:
@@ -130,7 +130,7 @@ class _Statements:
             raise ValueError(f"{field} is {value!r:.60}, which is not understood and may be a lens; {CURE}")
 
     def state(self, field: str, given: Mapping[str, float]) -> None:
-        """Coefficients by name."""
+        """Take in coefficients by name."""
         for name, value in given.items():
             if self.coefficients.setdefault(name, value) != value:
                 other = self.coefficients[name]

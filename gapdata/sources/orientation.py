@@ -19,8 +19,8 @@ FIRST_THAT_SWAPS_SIDES = 5
 
 
 def turned(image: NDArray[Pixel], orientation: int) -> NDArray[Pixel]:
-    """An image (H, W, ...) as a viewer shows it that follows its tag, 1 to 8 (Exif 2.32, tag 274): (W, H, ...) from 5
-    on."""
+    """Turn an image (H, W, ...) as a viewer does that follows its tag, 1 to 8 (Exif 2.32, tag 274): to (W, H, ...) from
+    5 on."""
     if orientation == UPRIGHT:
         return image
     if orientation >= FIRST_THAT_SWAPS_SIDES:
@@ -31,14 +31,14 @@ def turned(image: NDArray[Pixel], orientation: int) -> NDArray[Pixel]:
 
 
 def turned_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
-    """(width, height) of the turned image."""
+    """Return (width, height) of the turned image."""
     return size[::-1] if orientation >= FIRST_THAT_SWAPS_SIDES else size
 
 
 def is_of_turned(
     size: tuple[int, int], orientation: int, stated: tuple[int, int] | None, centre: tuple[float, float]
 ) -> bool:
-    """Whether a calibration is of the turned image: by the size that it states or, where it states none, by its
+    """Return whether a calibration is of the turned image: by the size that it states or, where it states none, by its
     principal point, which lies near the middle of one of the two.
 
     Args:
@@ -56,7 +56,7 @@ def is_of_turned(
 
 
 def same_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
-    """Whether two (width, height) have one aspect ratio, to a pixel."""
+    """Return whether two (width, height) have one aspect ratio, to a pixel."""
     return abs(size[0] * other[1] - size[1] * other[0]) <= max(*size, *other)
 
 

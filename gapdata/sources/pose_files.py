@@ -15,13 +15,13 @@ UNIT_LENGTH = 0.01  # how far from 1 a quaternion may be that was written with t
 
 
 def parse_pose(data: bytes) -> NDArray[np.float64]:
-    """A pose file to (4, 4) float64 camera_to_world.
+    """Read a pose file to (4, 4) float64 camera_to_world.
 
     Sixteen numbers are a 4x4 matrix, twelve a 3x4 one, both row by row; seven are ``tx ty tz qx qy qz qw`` as TUM
     writes them, eight the same after a time stamp.
 
     Raises:
-        ValueError: it holds another number of numbers, or a quaternion that is no rotation.
+        ValueError: it holds fewer or more numbers, or a quaternion that is not a rotation.
     """
     values = parse_numbers(data)
     if len(values) in (7, 8):
@@ -32,14 +32,14 @@ def parse_pose(data: bytes) -> NDArray[np.float64]:
 
 
 def parse_trajectory(data: bytes) -> NDArray[np.float64]:
-    """All poses of one file, (N, 4, 4) float64 camera_to_world.
+    """Read all poses of one file, (N, 4, 4) float64 camera_to_world.
 
     Four forms: sixteen numbers a line (Replica's ``traj.txt``); twelve a line, of 3x4 matrices (KITTI); blocks of four
     lines of four numbers; the same blocks, each under a line of three integers (Redwood's and Open3D's
     ``trajectory.log``).
 
     Raises:
-        ValueError: it is none of them; the line is named.
+        ValueError: it has another form; the line is named.
     """
     rows: list[str] = []
     for number, line in number_lines(data):
@@ -75,7 +75,7 @@ def _from_quaternion(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.full((4, 4), np.nan)
     if abs(length - 1) > UNIT_LENGTH:
         raise ValueError(
-            f"has seven numbers, of which the last four are no unit quaternion (their length is {length:.3g})"
+            f"has seven numbers, of which the last four are not a unit quaternion (their length is {length:.3g})"
         )
     x, y, z, w = values[3:] / length
     pose[:3, :3] = [

@@ -69,7 +69,7 @@ EXPECTED = "expected color/, depth/ and pose/ (or trajectory.log), see `gapdata 
 class RgbdFolder:
     """A folder of scenes without annotation; ``reading`` is what the user says about all of them.
 
-    ``passed_over`` names sub-folders that may be scenes and are none here, with the reason.
+    ``passed_over`` names sub-folders that look like scenes and are not taken as such, with the reason.
     """
 
     name: ClassVar[str] = "rgbd"
@@ -152,7 +152,7 @@ class RgbdFolder:
         return ExtractedScan(scene_id, directory, layout, shared_intrinsics=shared, reading=self.reading)
 
     def stamps(self, scene_id: str) -> Stamps:
-        """Of every file in the scene's folder and the folders in it."""
+        """Return those of every file in the scene's folder and the folders in it."""
         return stamps_of([self.scene_directories[scene_id]], nested=True)
 
     def unreadable_digest(self, scene_id: str) -> str:
@@ -161,8 +161,8 @@ class RgbdFolder:
 
 
 def scene_name(directory: Path) -> str:
-    """The folder's name, as the user named it, as a scene id: what would end a key in a shard, or a path, becomes an
-    underscore. ``.`` and ``..`` are called what they lead to."""
+    """Return the folder's name, as the user named it, as a scene id: what would end a key in a shard, or a path,
+    becomes an underscore. ``.`` and ``..`` are called what they lead to."""
     named = directory if directory.name not in ("", "..") else directory.resolve()
     return re.sub(r"[^A-Za-z0-9_-]", "_", unicodedata.normalize("NFC", named.name)) or "root"
 

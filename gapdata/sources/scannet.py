@@ -67,7 +67,7 @@ class ScanNetDataset:
         ``scannet_frames_25k/``) or in a folder that holds them directly.
 
         Raises:
-            UsageError: the folder does not exist or holds no scene, or a split file is no list of scenes.
+            UsageError: the folder does not exist or holds no scene, or a split file is not a list of scenes.
         """
         root = location(root)
         if not root.is_dir():
@@ -115,7 +115,7 @@ class ScanNetDataset:
         return "missing" if frames is None else frames[1].name
 
     def annotated(self, scene_id: str) -> bool:
-        """Whether the scene's ``.aggregation.json`` is there, and may be looked at."""
+        """Return whether the scene's ``.aggregation.json`` is there, and may be looked at."""
         try:
             return file_in(self._annotation_directory(scene_id), f"{scene_id}.aggregation.json").is_file()
         except PermissionError:
@@ -144,7 +144,7 @@ class ScanNetDataset:
         return ExtractedScan(scene_id, *frames, beside=SceneFiles(self._annotation_directory(scene_id)))
 
     def stamps(self, scene_id: str) -> Stamps:
-        """Of the ``.sens`` and what belongs to it by its name, or of the extracted frames and the annotation."""
+        """Return those of the ``.sens`` and what belongs to it by name, or of extracted frames and annotation."""
         frames = None if self._has_sens(scene_id) else self._frames(scene_id)
         beside = stamps_of([self._annotation_directory(scene_id)], wanted=lambda name: name.startswith(scene_id))
         return beside if frames is None else {**stamps_of([frames[0]], nested=True), **beside}

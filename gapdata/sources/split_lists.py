@@ -13,13 +13,14 @@ ALMOST = re.compile(r"scene_?\d", re.IGNORECASE)
 
 
 def read_split_list(path: Location) -> list[str]:
-    """The scenes that a list names, in its order.
+    """Return the scenes that a list names, in its order.
 
     ``scans/scene0000_00/``, quotes, commas and ``# comments`` are understood; a line that names nothing like a scene is
     a heading.
 
     Raises:
-        UsageError: it cannot be read or is no text, or a line (which is given) names almost a scene, or none names one.
+        UsageError: it cannot be read or is not text; or a line, which is given, has almost a scene's name; or no line
+            names a scene.
     """
     try:
         lines = decode_text(path.read_bytes()).split("\n")

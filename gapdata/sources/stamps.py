@@ -22,7 +22,7 @@ Stamps: TypeAlias = Mapping[str, tuple[int, float]]
 def stamps_of(
     folders: Iterable[Location], *, nested: bool = False, wanted: Callable[[str], bool] = lambda name: True
 ) -> Stamps:
-    """The stamps of the files in some folders, by one listing of each; what cannot be listed has none.
+    """Return the stamps of the files in some folders, by one listing of each; what cannot be listed has none.
 
     Args:
         folders: where to look.
@@ -42,7 +42,8 @@ def stamps_of(
 
 
 def changed_file(before: Stamps, after: Stamps) -> str | None:
-    """A file that was replaced, changed or removed; new ones do not matter, because nothing was read from them."""
+    """Return a file that was replaced, changed or removed; new ones do not matter, because nothing was read from
+    them."""
     return next((place for place, stamp in before.items() if after.get(place) != stamp), None)
 
 

@@ -37,14 +37,14 @@ class TimePairs:
     nearest: Mapping[str, tuple[str, float]]  # names of the first kind that have none -> the nearest and its distance
 
     def said(self, distance: float) -> str:
-        """A distance in time, for people."""
+        """Return a distance in time, for people."""
         return f"{distance:.4g} s" if self.known_unit else f"{distance:.6g} ticks"
 
 
 def pair_by_time(
     first: Mapping[str, Sequence[str]], other: Mapping[str, Sequence[str]], shown: int = 3
 ) -> TimePairs | None:
-    """Pair the names of two kinds by the time stamps in them; ``None`` where they are no time stamps of one clock.
+    """Pair the names of two kinds by the time stamps in them; ``None`` where they are not time stamps of one clock.
 
     Args:
         first, other: the numbers of each name, as text.
@@ -74,8 +74,8 @@ def pair_by_time(
 
 
 def _stamps(numbers: Sequence[Sequence[str]]) -> tuple[list[Decimal], bool] | None:
-    """Time stamps as numbers, and whether these are seconds; ``None`` where they are no stamps. Two numbers are seconds
-    and their fraction, as ROS writes them."""
+    """Time stamps as numbers, and whether these are seconds; ``None`` where they are not stamps. Two numbers are
+    seconds and their fraction, as ROS writes them."""
     width = {len(found) for found in numbers}
     if width == {2} and all(_seconds_and_fraction(found, numbers[0]) for found in numbers):
         numbers = [(f"{found[0]}.{found[1]}",) for found in numbers]

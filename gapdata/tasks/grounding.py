@@ -107,5 +107,5 @@ def parse(text: str, frames: int | None = None) -> GroundingAnswer | Unparsable:
         if frame is not None and values is not None:
             return GroundingAnswer(frame=frame, values=values)
     if all(whole_number(entry["frame"], frames) is None for entry in found):
-        return Unparsable("frame is no position in the view")
+        return Unparsable("frame is not a position in the view")
     return Unparsable("bbox_3d is not nine finite numbers")

@@ -56,4 +56,4 @@ def parse(text: str, frames: int | None = None) -> int | Unparsable:
     if not found:
         return Unparsable("no JSON object with the key frame")
     frame = whole_number(found[0], frames)
-    return Unparsable("frame is no position in the view") if frame is None else frame
+    return Unparsable("frame is not a position in the view") if frame is None else frame

@@ -37,6 +37,6 @@ but the question, for tiny models."""
 
 
 def prompting_name(system_prompt: str, timestamps: bool) -> str | None:
-    """The set with this system prompt that stamps frames or not; ``None`` if there is none."""
+    """Return the set with this system prompt that stamps frames or not; ``None`` if there is none."""
     wanted = (system_prompt, timestamps)
     return next((name for name, each in PROMPTING.items() if (each.system_prompt, each.timestamps) == wanted), None)

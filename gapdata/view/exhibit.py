@@ -67,7 +67,7 @@ class Exhibit:
         return float(np.clip(self.extent / share, 0.08, 0.8))
 
     def thinned(self, voxel: float) -> Exhibit:
-        """The same with one point in each cube of ``voxel`` metres; the cubes are those of Open3D's
+        """Return the same with one point in each cube of ``voxel`` metres; the cubes are those of Open3D's
         ``voxel_down_sample``, which would lose all but positions, colours and normals."""
         if not len(self.cloud):
             return self

@@ -73,7 +73,7 @@ class _Solid:
 
 
 def corners_of(values: Sequence[Sequence[float]] | NDArray[np.float64]) -> Array:
-    """Corners (N, 8, 3) of boxes of nine numbers each, angles read as intrinsic zxy whatever was meant.
+    """Return the corners (N, 8, 3) of boxes of nine numbers each, angles read as intrinsic zxy whatever was meant.
 
     A negative size turns a box inside out, which changes nothing. Corners of near equal boxes decide by their last bits
     which of two diagonals is the longer one, so they are computed as the authors do, by torch in float32.
@@ -86,7 +86,7 @@ def corners_of(values: Sequence[Sequence[float]] | NDArray[np.float64]) -> Array
 
 
 def refused(corners: Array) -> NDArray[np.bool_]:
-    """Which boxes (N, 8, 3) pytorch3d refuses (N,): a face that is too small or not plane, or a number that is none."""
+    """Return which boxes (N, 8, 3) pytorch3d refuses (N,): a face too small or not plane, or a number not finite."""
     with np.errstate(all="ignore"):
         faces = corners[:, CHECKED]
         first, second, across = (faces[:, :, at] - faces[:, :, 0] for at in (1, 2, 3))
@@ -278,7 +278,8 @@ def _unit(vectors: Array, shortest: float = TINY) -> Array:
 
 
 def differences(pairs: int, seed: int) -> dict[str, tuple[float, float, float, float, int]]:
-    """How far this overlap is from the exact one, for random boxes and a second box near each, by how near that is.
+    """Return how far this overlap is from the exact one, for random boxes and a second box near each, by how near that
+    is.
 
     Returns:
         Of each kind the mean IoU of both, exact and the authors', the median and the largest difference, and how many

@@ -108,10 +108,10 @@ def two_stage(
 
 
 def chosen_frame(text: str, frames: int, *, compat: Compat = "none") -> int | Unparsable:
-    """The frame that a first answer names.
+    """Return the frame that a first answer names.
 
-    The authors take frame 0 from an answer that is no JSON and from one that has no ``frame``, and use what they find
-    as Python's index: a negative one counts from the end, ``true`` is 1, and what is no integer stops their script.
+    The authors take frame 0 from an answer that is not JSON and from one that has no ``frame``, and use what they find
+    as Python's index: a negative one counts from the end, ``true`` is 1, and what is not an integer stops their script.
     """
     if compat == "none":
         return grounding_frame.parse(text, frames)
@@ -124,7 +124,7 @@ def chosen_frame(text: str, frames: int, *, compat: Compat = "none") -> int | Un
         return 0
     except (ValueError, TypeError, RecursionError):
         return Unparsable("the authors' script stops here")
-    return frame % frames if inside else Unparsable("frame is no position in the view")
+    return frame % frames if inside else Unparsable("frame is not a position in the view")
 
 
 def overlap(
@@ -188,7 +188,7 @@ def _authors_answer(text: str, frames: int) -> grounding.GroundingAnswer | Unpar
         return box
     frame = fields.get("frame")
     if not isinstance(frame, int) or not 0 <= frame < frames:
-        return Unparsable("frame is no position in the view")
+        return Unparsable("frame is not a position in the view")
     return grounding.GroundingAnswer(frame=int(frame), values=box)
 
 

@@ -85,7 +85,7 @@ def read_whole(answer: str) -> PointmapAnswer | Unparsable:
 
 
 def as_written(truth: PointmapAnswer) -> PointmapAnswer:
-    """The truth as the answer of its question has it: to centimetres."""
+    """Return the truth as the answer of its question has it: to centimetres."""
     x, y, z = rounded(truth.point)
     return replace(truth, point=(x, y, z))
 

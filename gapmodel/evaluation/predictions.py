@@ -105,7 +105,7 @@ def settle(folder: Path, asked: Mapping[str, Any]) -> None:
 
 
 def refuse_other_evaluation(folder: Path, asked: Mapping[str, Any]) -> bool:
-    """Whether ``folder`` says already that its predictions belong to what is ``asked``. Writes nothing.
+    """Return whether ``folder`` says already that its predictions belong to what is ``asked``. Writes nothing.
 
     Raises:
         UsageError: they belong to something else; the message names the difference.

@@ -27,7 +27,7 @@ TITLES = {
 
 
 NONE = "n/a"
-"""A figure that there is none of."""
+"""Stands for a figure that does not exist."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,8 +109,8 @@ def evaluate(
 def asked_tasks(
     reader: Records, askings: Askings, tasks: Sequence[str], limit: int | None = None, *, optional: bool = False
 ) -> list[HeldOut]:
-    """The questions of several tasks; with ``all`` among them of every task, and then, or if they are ``optional``, of
-    those that the split has questions for.
+    """Return the questions of several tasks; with ``all`` among them of every task, and then, or if they are
+    ``optional``, of those that the split has questions for.
 
     Raises:
         UsageError: the split has nothing to ask for a task that must be asked, or for any.
@@ -221,6 +221,6 @@ def belongings(directory: Path, reader: Any, askings: Askings) -> dict[str, Any]
 
 
 def build_fingerprint(reader: Records) -> str | None:
-    """What the plan of the build states; ``None`` for records that are no build, or one without a plan."""
+    """Return what the plan of the build states; ``None`` for records outside of a build, or a build without a plan."""
     build = getattr(reader, "build", None)
     return None if build is None else planned_fingerprint(location(build))

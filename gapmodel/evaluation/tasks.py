@@ -32,12 +32,12 @@ class TaskChoice:
         return tuple(task for task in TASKS if self.optional and task not in self.tasks)
 
     def without_questions(self, asked: Sequence[str]) -> tuple[str, ...]:
-        """Tasks that would be asked, had the split questions for them."""
+        """Return the tasks that would be asked, had the split questions for them."""
         return tuple(task for task in self.tasks if task not in asked)
 
 
 def choose_tasks(named: str | None, taught: Sequence[str] | None) -> TaskChoice:
-    """The tasks that a command line means.
+    """Return the tasks that a command line means.
 
     Args:
         named: what it says: tasks with commas between them, ``all``, or ``None``, which takes those that were taught.
@@ -63,12 +63,12 @@ def choose_tasks(named: str | None, taught: Sequence[str] | None) -> TaskChoice:
 
 
 def is_taught(task: str, taught: Sequence[str]) -> bool:
-    """Whether a model that was taught these tasks can be expected to answer a task's questions."""
+    """Return whether a model that was taught these tasks can be expected to answer a task's questions."""
     return ANY in taught or set(NEEDS.get(task, (task,))) <= set(taught)
 
 
 def not_asked(choice: TaskChoice, asked: Sequence[str], split: str) -> str:
-    """One line about the tasks that are not asked, and why; empty where all are."""
+    """Say in one line which tasks are not asked, and why; empty where all are."""
     parts = []
     if choice.untaught:
         names = ", ".join(choice.untaught)
@@ -79,7 +79,7 @@ def not_asked(choice: TaskChoice, asked: Sequence[str], split: str) -> str:
 
 
 def untaught_note(choice: TaskChoice, asked: Sequence[str]) -> str:
-    """One line about tasks that are asked although the model was not taught them; empty where there are none."""
+    """Say in one line which tasks are asked although the model was not taught them; empty where none is."""
     taught = choice.taught
     strange = [] if taught is None else [task for task in asked if not is_taught(task, taught)]
     return f"asked though not taught: {', '.join(strange)} (taught: {', '.join(taught or ())})" if strange else ""

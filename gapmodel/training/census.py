@@ -126,7 +126,8 @@ def _census(stream: Stream, reader: Records, ranks: Ranks) -> StreamCensus:
 
 
 def sights(streams: Sequence[StreamQuestions]) -> list[str]:
-    """What the vision tower sees of each stream's frames, as its first record has them, and in how many tokens."""
+    """Return what the vision tower sees of each stream's frames, as its first record has them, and in how many
+    tokens."""
     told = []
     for stream in streams:
         config, first = stream.processor.config, chosen_records(stream.reader, stream.stream.data)[0]
@@ -169,7 +170,7 @@ def _refuse_nothing(stream: Stream, found: StreamCensus, reader: Records) -> Non
 
 
 def shared_views(found: Mapping[str, StreamCensus]) -> list[str]:
-    """Which streams ask about descriptions that share a view's frames; the authors drew frames for each."""
+    """Return which streams ask about descriptions that share a view's frames; the authors drew frames for each."""
     return [
         f"{name}: {item.descriptions / item.records:.1f} descriptions share the frames of a view; the authors drew some"
         " for each, as gapdata's recipe paper-grounding does"

@@ -77,7 +77,8 @@ def claim(out: Path, wanted: Mapping[str, Any], traces: Collection[str] = TRACES
 
 
 def refuse_other_run(out: Path, wanted: Mapping[str, Any], traces: Collection[str] = TRACES) -> bool:
-    """Whether ``out`` is the directory of this run already; a run that made no step leaves it free. Writes nothing.
+    """Return whether ``out`` is the directory of this run already; a run that made no step leaves it free. Writes
+    nothing.
 
     Args:
         out: the directory.

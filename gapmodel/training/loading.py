@@ -102,7 +102,7 @@ class Steps(IterableDataset[Step]):
         return lay_out(examples, processor, self.train, visits=len(visits), micro_tokens=self.micro_tokens)
 
     def single(self) -> Batch | None:
-        """One question as a batch, for a measurement: the longest of the first visit that has any."""
+        """Return one question as a batch, for a measurement: the longest of the first visit that has any."""
         for number in range(min(len(self.mixture), TRIED_VISITS)):
             visit = self.mixture.visit(number)
             examples = self.streams[visit.stream].examples(visit)
@@ -158,7 +158,7 @@ def lay_out(
 def micro_batches(
     rows: Sequence[Sequence[Example]], train: TrainRecipe, micro_tokens: int
 ) -> Iterator[Sequence[Sequence[Example]]]:
-    """Rows in their order, those together that go through the model at once."""
+    """Yield rows in their order, those together that go through the model at once."""
     if train.micro_batch or not micro_tokens:
         yield from in_batches(rows, train.micro_batch or max(1, len(rows)))
         return
@@ -194,7 +194,7 @@ def open_streams(
     raw: bool = True,
     cache: ViewCache | None = None,
 ) -> list[StreamQuestions]:
-    """The recipe's streams over the builds of their names; they share ``cache``, or a new one.
+    """Return the recipe's streams over the builds of their names; they share ``cache``, or a new one.
 
     Raises:
         UsageError: a build was not given.
@@ -234,7 +234,7 @@ def make_streams(
     raw: bool = True,
     cache: ViewCache | None = None,
 ) -> tuple[list[StreamQuestions], Mixture]:
-    """The streams of :func:`open_streams`, and all of them as one sequence of visits.
+    """Return the streams of :func:`open_streams`, and all of them as one sequence of visits.
 
     Raises:
         UsageError: a build was not given, or has none of a stream's records.

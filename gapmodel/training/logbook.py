@@ -68,7 +68,7 @@ class Logbook:
             self._bar.write(note, file=sys.stderr)
 
     def say(self, text: object) -> None:
-        """A line for whoever looks on, if there is anything to say."""
+        """Print a line for whoever looks on, if there is anything to say."""
         if self.speaks and text is not None:
             self._bar.write(str(text), file=sys.stderr)
 

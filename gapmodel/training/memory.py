@@ -74,7 +74,7 @@ class Estimate:
 
 
 def measure(learner: Learner, batch: Batch | None, ranks: Ranks) -> Footprint:
-    """What a learner on its device needs, found by letting one question go forward. Weights are not sharded yet.
+    """Return what a learner on its device needs, found by letting one question go forward. Weights are not sharded yet.
 
     Args:
         learner: in training mode, on its device.
@@ -101,7 +101,7 @@ def measure(learner: Learner, batch: Batch | None, ranks: Ranks) -> Footprint:
 
 
 def fitting(footprint: Footprint, step: Step, recipe: TrainingRecipe, ranks: Ranks) -> Estimate:
-    """The estimate of a step; all ranks stop where it does not fit one of them.
+    """Return the estimate of a step; all ranks stop where it does not fit one of them.
 
     Raises:
         UsageError: a rank has less memory than a step needs; the message names the field to change.
@@ -112,7 +112,7 @@ def fitting(footprint: Footprint, step: Step, recipe: TrainingRecipe, ranks: Ran
 
 
 def estimate(footprint: Footprint, step: Step, workers: int, ranks: Ranks) -> Estimate:
-    """What a step takes on this rank, and what there is; rows and visual tokens are those of all ranks."""
+    """Return what a step takes on this rank, and what there is; rows and visual tokens are those of all ranks."""
     rows = sum(len(batch.labels) for batch in step.batches)
     visual = sum(int(batch.inputs["mm_token_type_ids"].sum()) for batch in step.batches)
     rows, visual = (int(count) for count in ranks.sum([rows, visual]))

@@ -174,7 +174,7 @@ class RunRecipe:
 
     micro_tokens: int = MICRO_TOKENS
     """Most tokens that go through the model at once, padding included, where ``train.micro_batch`` does not say how
-    many rows; a longer row goes alone, 0 is no bound. It bounds the memory of a step, not what is learnt (except by
+    many rows; a longer row goes alone, 0 sets no bound. It bounds the memory of a step, not what is learnt (except by
     the losses on visual tokens, which are means over what goes through at once)."""
     workers: int = 0
     """Processes of each rank that read, decode and pack; 0 does it in the training process."""
@@ -306,7 +306,7 @@ def _check_data(data: DataRecipe, where: str, path: Path | None) -> None:
 
 
 def samples_prompts(data: DataRecipe) -> bool:
-    """Whether a stream draws its marked pixels itself, instead of asking about those of its records."""
+    """Return whether a stream draws its marked pixels itself, instead of asking about those of its records."""
     return data.task == "pointmap" and data.prompts == "sampled"
 
 

@@ -62,7 +62,8 @@ def first_model(builds: Builds, recipe: TrainingRecipe) -> tuple[GapForCondition
 
 
 def as_started(recipe: TrainingRecipe, init: Path | None, given: Mapping[str, Any] | None = None) -> TrainingRecipe:
-    """The recipe of a run that starts from a model: how it sees frames and how it is built is the model's to say.
+    """Return the recipe of a run that starts from a model: how it sees frames and how it is built is the model's to
+    say.
 
     Args:
         recipe: what was asked for.

@@ -13,17 +13,19 @@ RECIPE_FILE = "recipe.json"
 
 
 def taught_after(recipe: TrainingRecipe, before: Sequence[str] | None) -> list[str]:
-    """The tasks that a model knows after a run of ``recipe``, sorted; ``before``: those it knew."""
+    """Return the tasks that a model knows after a run of ``recipe``, sorted; ``before``: those it knew."""
     return sorted({*(before or ()), *(task_name(stream.data.task, stream.data.space) for stream in recipe.streams)})
 
 
 def task_name(task: str, space: str = "metric") -> str:
-    """The name of what is taught: where things are in the image is another task than where they are in metres."""
+    """Return the name of what is taught: where things are in the image is another task than where they are in
+    metres."""
     return task if space == "metric" else f"{task} in the image"
 
 
 def taught_tasks(directory: Path) -> tuple[str, ...] | None:
-    """What the model at ``directory`` was taught; ``None`` where nothing says so, as for other people's checkpoints.
+    """Return what the model at ``directory`` was taught; ``None`` where nothing says so, as for other people's
+    checkpoints.
 
     Models of earlier versions say it by the recipe of their last stage only.
     """
