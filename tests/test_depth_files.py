@@ -109,7 +109,7 @@ def test_a_scale_for_whole_numbers_beside_floats_is_said(tmp_path: Path) -> None
     assert opened(folder(tmp_path / "b", "npy", [floats])).notes == {}
     assert opened(folder(tmp_path / "c", "npy", [npy(METRES * 1000)], depth_scale=1000)).notes == {}
     with pytest.raises(
-        SourceError, match=r"d/depth/1.npy: .* no metres of a room; state their units per metre: --depth"
+        SourceError, match=r"d/depth/1.npy: .* cannot be metres in a room; state their units per metre: --depth"
     ):
         opened(folder(tmp_path / "d", "npy", [npy(METRES * 0), npy(METRES * 1000)]))
     assert opened(tmp_path / "d", 1000).depth(1)[5, 5] == MILLIMETRES[5, 5]
