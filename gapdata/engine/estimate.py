@@ -69,10 +69,9 @@ def missing_inputs(dataset: Dataset, scene_ids: Sequence[str]) -> dict[str, list
 
 
 def describe_plan(
-    plan: Plan, missing: Mapping[str, Sequence[str]], without_alignment: Unaligned, workers: int = 1
+    plan: Plan, missing: Mapping[str, Sequence[str]], lacking: Unaligned, workers: int = 1
 ) -> tuple[dict[str, Any], str]:
     """What the build will do and take, as plain values and as text."""
-    lacking = without_alignment
     scenes = plan.scenes
     problems = {scene.scene_id: scene.problem for scene in scenes if scene.problem is not None}
     kinds = Counter(scene.source_kind for scene in scenes)
