@@ -49,11 +49,11 @@ from gapmodel.training.checkpointing import (
     save_checkpoint,
     seed_step,
 )
-from gapmodel.training.dense import DenseHead
+from gapmodel.training.dense import DenseCounts, DenseHead
 from gapmodel.training.distributed import ALONE, Ranks, shard
 from gapmodel.training.export import export
 from gapmodel.training.held_out import HeldOut
-from gapmodel.training.learner import Learner, Losses
+from gapmodel.training.learner import Learner, Losses, counts_of
 from gapmodel.training.loading import (
     Step,
     Steps,
@@ -233,15 +233,16 @@ def training_step(
     """One step over all ranks: the losses and the gradient norm.
 
     The answers' loss is a mean over all tokens of the step, or over all questions of their own tokens' means
-    (``train.mean_over``), however they are spread over ranks, rows and micro-batches. A rank that has fewer
-    micro-batches than another computes ``blank`` meanwhile, because all gather weights together.
+    (``train.mean_over``), and dense losses are means over all their targets, however they are spread over ranks, rows
+    and micro-batches. A rank that has fewer micro-batches than another computes ``blank`` meanwhile, because all gather
+    weights together.
 
     Raises:
         TrainingError: a loss or a gradient is not finite; the weights have not been changed then.
     """
     weights = {"visual": recipe.train.visual_weight, "asked": recipe.train.asked_weight}
-    answered, questions = ranks.sum([step.answered, len(step.keys)])
-    (shared_by,) = [answered] if recipe.train.mean_over == "tokens" else ranks.sum([step.asked])
+    (shared_by,) = ranks.sum([step.answered if recipe.train.mean_over == "tokens" else step.asked])
+    dense = None if learner.head is None else DenseCounts.of(ranks.sum(counts_of(step.batches)))
     (most,) = ranks.max([len(step.batches)])
     sums = {name: torch.zeros((), device=ranks.device) for name in ("answer", *weights)}
     seen: list[tuple[Batch, Losses]] = []
@@ -251,9 +252,8 @@ def training_step(
         if batch is None:
             raise ValueError("a rank without work needs a blank batch")
         with ranks.precision():
-            losses = learner(batch.to(ranks.device))
-        parts = {"answer": losses.answer_sum(recipe.train.mean_over) / max(shared_by, 1.0)}
-        parts |= {name: loss * (len(batch.keys) / max(questions, 1.0)) for name, loss in losses.dense.items()}
+            losses = learner(batch.to(ranks.device), dense)
+        parts = {"answer": losses.answer_sum(recipe.train.mean_over) / max(shared_by, 1.0), **losses.dense}
         loss = sum(
             (weights.get(name, 1.0) * part for name, part in parts.items()), torch.zeros((), device=ranks.device)
         )

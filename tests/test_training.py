@@ -31,7 +31,7 @@ from gapmodel.model_directory import load_model
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.processing import GapProcessor
 from gapmodel.train import Outcome, TrainingConfig, TrainingError, train, training_step
-from gapmodel.training.dense import DenseHead
+from gapmodel.training.dense import DenseHead, dense_counts
 from gapmodel.training.distributed import Ranks
 from gapmodel.training.export import save_model
 from gapmodel.training.learner import Learner, as_floats
@@ -47,8 +47,8 @@ def run(recipe: TrainingRecipe, out: Path, init: Path | None = None, **options: 
     return train(TrainingConfig(recipe=recipe, builds={"": RECORDS}, out=out, init=init, bar=False, **options))
 
 
-def first_step(recipe: TrainingRecipe, processor: GapProcessor) -> Step:
-    streams, mixture = make_streams(recipe, {"": RECORDS}, processor)
+def first_step(recipe: TrainingRecipe, processor: GapProcessor, labels: list[str] | None = None) -> Step:
+    streams, mixture = make_streams(recipe, {"": RECORDS}, processor, labels)
     return next(iter(Steps(streams, mixture, recipe.train)))
 
 
@@ -304,6 +304,29 @@ def test_micro_batches_and_blank_ones_have_the_gradient_of_the_whole_step(stage_
             torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-5)
 
 
+def test_the_dense_losses_have_the_gradient_of_the_whole_step_in_micro_batches_too(stage_one: Path) -> None:
+    """Micro-batches of unequally many known points, marks and classes, and a blank one."""
+    model, processor = load_model(stage_one)
+    torch.manual_seed(0)
+    labels = class_names({"": RECORDS}, RECIPE)
+    learner = Learner(model.train(), DenseHead(model.config.text_config.hidden_size, len(labels)))
+    gradients, losses = [], []
+    for rows in (0, 1, 3):
+        settings = replace(RECIPE.train, batch_size=4, clip=1e9, micro_batch=rows)
+        step = first_step(replace(RECIPE, train=settings), processor, labels)
+        if rows == 1:
+            step = replace(step, batches=(*step.batches, blank_batch(processor)))
+        figures = training_step(learner, step, torch.optim.SGD(learner.parameters(), lr=0.0), RECIPE)
+        losses.append([figures[name] for name in ("answer", "visual", "asked")])
+        gradients.append([p.grad.clone() for p in learner.parameters() if p.grad is not None])
+        assert len(step.batches) > 1 or not rows
+    for other in losses[1:]:
+        assert other == pytest.approx(losses[0], rel=1e-5)
+    for other in gradients[1:]:
+        for one, two in zip(gradients[0], other, strict=True):
+            torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-5)
+
+
 def test_the_mean_over_questions_is_the_same_however_they_are_laid_out(stage_one: Path) -> None:
     """Rows alone, in micro-batches, packed with shared prefixes, and as two ranks would sum them: one gradient."""
     model, processor = load_model(stage_one)
@@ -438,13 +461,16 @@ def test_the_dense_loss_ignores_what_is_not_known() -> None:
     known = {"point": torch.randn(6, 3), "label": torch.tensor([0, 1, 2, -1, -1, 0]), "mark": torch.eye(6)[2]}
     unknown = known | {"point": known["point"].clone().index_fill(0, torch.tensor([1]), float("nan"))}
     other = tokens.clone().requires_grad_()
-    loss = head.visual_loss(other, {**unknown, "label": torch.full((6,), -1), "mark": torch.zeros(6)})
+    bare = {**unknown, "label": torch.full((6,), -1), "mark": torch.zeros(6), "asked": torch.full((1, 3), np.nan)}
+    rows = torch.zeros(6, dtype=torch.long)
+    counts = dense_counts(bare, rows)
+    loss = head.visual_loss(other, bare, counts)
     loss.backward()
     assert other.grad is not None
     assert other.grad[1].abs().sum() == 0
     assert other.grad[0].abs().sum() > 0
-    assert torch.isfinite(head.visual_loss(tokens, unknown))
-    assert head.asked_loss(tokens, torch.zeros(6, dtype=torch.long), {"asked": torch.full((1, 3), float("nan"))}) == 0
+    assert torch.isfinite(head.visual_loss(tokens, unknown, dense_counts(bare | unknown, rows)))
+    assert head.asked_loss(tokens, rows, bare, counts) == 0
 
 
 def test_the_learning_rate_rises_and_falls() -> None:

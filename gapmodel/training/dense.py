@@ -15,7 +15,8 @@ weight to 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,46 @@ POINT_SCALE = 2.0
 """Metres per unit of the head's output: rooms give coordinates of about this size."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenseCounts:
+    """What the dense losses of a step are means over. Each micro-batch adds its share of them, so that a step has the
+    same gradient in one batch and in several, as for the answers' tokens."""
+
+    points: float = 0.0  # visual tokens whose point is known
+    marked: float = 0.0  # visual tokens that a mark lies on
+    tokens: float = 0.0  # all visual tokens
+    labels: float = 0.0  # visual tokens whose class is known
+    asked: float = 0.0  # answer positions of a question whose point is known
+
+    def values(self) -> list[float]:
+        """The counts in the order in which the class takes them."""
+        return [self.points, self.marked, self.tokens, self.labels, self.asked]
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> DenseCounts:
+        """The counts of :meth:`values`."""
+        points, marked, tokens, labels, asked = values
+        return cls(points=points, marked=marked, tokens=tokens, labels=labels, asked=asked)
+
+
+def dense_counts(targets: Mapping[str, Tensor], rows: Tensor) -> DenseCounts:
+    """Count the targets of a batch.
+
+    Args:
+        targets: as :meth:`DenseHead.visual_loss` and :meth:`DenseHead.asked_loss` take them; empty for a blank batch.
+        rows: (n,) the question of the batch that each answer position belongs to.
+    """
+    if not targets:
+        return DenseCounts()
+    return DenseCounts(
+        points=torch.isfinite(targets["point"]).all(dim=-1).sum().item(),
+        marked=targets["mark"].sum().item(),
+        tokens=len(targets["mark"]),
+        labels=(targets["label"] >= 0).sum().item(),
+        asked=torch.isfinite(targets["asked"][rows]).all(dim=-1).sum().item(),
+    )
+
+
 class DenseHead(nn.Module):
     """Point (3), mark (1) and class logits from fused visual tokens, and the asked point (3) from answer positions."""
 
@@ -41,41 +82,45 @@ class DenseHead(nn.Module):
         self.visual = nn.Sequential(nn.LayerNorm(hidden_size), nn.Linear(hidden_size, sum(self.sizes)))
         self.asked = nn.Linear(hidden_size, 3)
 
-    def visual_loss(self, tokens: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
-        """Sum of: L1 of the point in units of :data:`POINT_SCALE`, cross-entropy of the mark and of the class.
+    def visual_loss(self, tokens: Tensor, targets: Mapping[str, Tensor], counts: DenseCounts) -> Tensor:
+        """A batch's part of the sum of: L1 of the point in units of :data:`POINT_SCALE`, cross-entropy of the mark and
+        of the class.
 
         Args:
             tokens: (T, D) fused visual tokens of a batch.
             targets: ``point`` (T, 3) metres with NaN where unknown, ``label`` (T,) class or -1, ``mark`` (T,) 0 or 1.
+            counts: of the whole step.
         """
         point, mark, label = self.visual(tokens).split(self.sizes, dim=-1)
-        loss = point_loss(point, targets["point"])
+        loss = point_loss(point, targets["point"], counts.points)
         # As many marked as unmarked tokens in weight: one in a hundred is marked.
-        share = targets["mark"].mean()
-        if share > 0:
-            loss = loss + F.binary_cross_entropy_with_logits(
-                mark[:, 0], targets["mark"], pos_weight=(1 - share) / share
-            )
-        if (targets["label"] >= 0).any():
-            loss = loss + F.cross_entropy(label, targets["label"], ignore_index=-1)
+        if counts.marked:
+            heavier = mark.new_tensor((counts.tokens - counts.marked) / counts.marked)
+            marks = F.binary_cross_entropy_with_logits(mark[:, 0], targets["mark"], pos_weight=heavier, reduction="sum")
+            loss = loss + marks / counts.tokens
+        if counts.labels:
+            classes = F.cross_entropy(label, targets["label"], ignore_index=-1, reduction="sum")
+            loss = loss + classes / counts.labels
         return loss
 
-    def asked_loss(self, hidden: Tensor, rows: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
-        """L1 of the asked point, read at answer positions.
+    def asked_loss(self, hidden: Tensor, rows: Tensor, targets: Mapping[str, Tensor], counts: DenseCounts) -> Tensor:
+        """A batch's part of the L1 of the asked point, read at answer positions.
 
         Args:
             hidden: (n, D) the language model's last hidden states there.
             rows: (n,) the question of the batch that each belongs to.
             targets: ``asked`` (B, 3) metres, NaN for questions that ask for no point.
+            counts: of the whole step.
         """
-        return point_loss(self.asked(hidden), targets["asked"][rows])
+        return point_loss(self.asked(hidden), targets["asked"][rows], counts.asked)
 
 
-def point_loss(predicted: Tensor, metres: Tensor) -> Tensor:
-    """Mean L1 distance (summed over the axes) in units of :data:`POINT_SCALE`, over the known points (n, 3)."""
+def point_loss(predicted: Tensor, metres: Tensor, count: float | None = None) -> Tensor:
+    """L1 distance (summed over the axes) in units of :data:`POINT_SCALE` of the known points (n, 3), over ``count``: by
+    default as many as there are."""
     known = torch.isfinite(metres).all(dim=-1)
     error = (predicted - torch.nan_to_num(metres) / POINT_SCALE).abs().sum(dim=-1)
-    return (error * known).sum() / known.sum().clamp(min=1)
+    return (error * known).sum() / (known.sum().clamp(min=1) if count is None else max(count, 1.0))
 
 
 def dense_targets(

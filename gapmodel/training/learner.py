@@ -20,7 +20,7 @@ from gapmodel.generate import generate_answers
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.packing import IGNORED, Batch, Example
 from gapmodel.processing import GapProcessor
-from gapmodel.training.dense import DenseHead
+from gapmodel.training.dense import DenseCounts, DenseHead, dense_counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class Losses:
 
     answer: Tensor  # (n,) cross-entropy of each token of the answers
     questions: Tensor  # (n,) the question, as a position in the batch's keys, that each belongs to
-    dense: dict[str, Tensor] = field(default_factory=dict)  # means over the batch: "visual", "asked"
+    dense: dict[str, Tensor] = field(default_factory=dict)  # "visual", "asked": the batch's parts of the step's means
 
     def detached(self) -> Losses:
         """The same without the graph."""
@@ -59,15 +59,14 @@ class Learner(nn.Module):
         self.model = model
         self.head = head
 
-    def forward(self, batch: Batch) -> Losses:
-        """The losses of a batch on the model's device."""
+    def forward(self, batch: Batch, counts: DenseCounts | None = None) -> Losses:
+        """The losses of a batch on the model's device; ``counts`` are those of its step, by default its own."""
         model = self.model
         inputs = {"use_cache": False, **as_floats(batch.inputs, model.config.vision_config.temporal_patch_size)}
         features = model.model.get_image_features(
             inputs.pop("pixel_values"), inputs["image_grid_thw"], inputs.pop("geometry_images")
         )
-        following = torch.roll(batch.labels, -1, dims=1)
-        following[:, -1] = IGNORED
+        following = following_tokens(batch)
         answered = following != IGNORED  # (B, S) positions that predict a token of an answer
         hidden = model.model(**inputs, mm_encoder_outputs={"image": features}).last_hidden_state[answered]
         answer = F.cross_entropy(model.lm_head(hidden).float(), following[answered], reduction="none")
@@ -76,8 +75,9 @@ class Learner(nn.Module):
             return Losses(answer=answer, questions=questions)
         tokens = torch.cat(tuple(features.pooler_output))
         if batch.targets:
-            visual = self.head.visual_loss(tokens, batch.targets)
-            asked = self.head.asked_loss(hidden, questions, batch.targets)
+            counts = counts or dense_counts(batch.targets, questions)
+            visual = self.head.visual_loss(tokens, batch.targets, counts)
+            asked = self.head.asked_loss(hidden, questions, batch.targets, counts)
         else:
             # A blank batch: ranks reduce the gradients of the same weights, so there have to be some, of nothing.
             visual, asked = self.head.visual(tokens).sum() * 0.0, self.head.asked(hidden).sum() * 0.0
@@ -86,6 +86,19 @@ class Learner(nn.Module):
     def write(self, processor: GapProcessor, examples: Sequence[Example], max_new_tokens: int) -> list[str]:
         """The model's own answers (:func:`gapmodel.generate.generate_answers`)."""
         return generate_answers(self.model, processor, examples, max_new_tokens)
+
+
+def following_tokens(batch: Batch) -> Tensor:
+    """(R, S) the token of an answer that each position predicts, :data:`IGNORED` where it predicts none."""
+    following = torch.roll(batch.labels, -1, dims=1)
+    following[:, -1] = IGNORED
+    return following
+
+
+def counts_of(batches: Sequence[Batch]) -> list[float]:
+    """What the dense losses of some batches are means over, as :meth:`DenseCounts.values` has it."""
+    found = [dense_counts(item.targets, item.questions[following_tokens(item) != IGNORED]) for item in batches]
+    return [sum(column) for column in zip(DenseCounts().values(), *(item.values() for item in found), strict=True)]
 
 
 def as_floats(inputs: Mapping[str, Any], temporal: int) -> dict[str, Any]:

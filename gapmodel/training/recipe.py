@@ -174,8 +174,7 @@ class RunRecipe:
 
     micro_tokens: int = MICRO_TOKENS
     """Most tokens that go through the model at once, padding included, where ``train.micro_batch`` does not say how
-    many rows; a longer row goes alone, 0 sets no bound. It bounds the memory of a step, not what is learnt (except by
-    the losses on visual tokens, which are means over what goes through at once)."""
+    many rows; a longer row goes alone, 0 sets no bound. It bounds the memory of a step, not what is learnt."""
     workers: int = 0
     """Processes of each rank that read, decode and pack; 0 does it in the training process."""
     threads: int = 0
