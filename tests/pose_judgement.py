@@ -26,10 +26,11 @@ from gapdata.cli import main
 from gapdata.engine.quality import refuse_bad_poses
 from gapdata.engine.recipe import Recipe
 from gapdata.engine.scan_quality import refuse_bad_scan
+from gapdata.engine.scene_builder import frame_settings
 from gapdata.errors import SourceError
 from gapdata.frames.selection import select_uniform
 from gapdata.geometry.camera import is_rigid
-from gapdata.records.prepare import FramePreparer, FrameSettings, PreparedFrame
+from gapdata.records.prepare import FramePreparer, PreparedFrame
 from gapdata.records.quality import QualityMeter
 from gapdata.records.views import View
 from gapdata.seeding import generator_for
@@ -78,14 +79,7 @@ class Capture:
         """Judge the scan with the mistake in it, and then each of its views, as a build does."""
         scan: Any = MistakenScan(self.scan, self.truth, mistake)
         frames, quality = RECIPE.frames, RECIPE.quality
-        settings = FrameSettings(
-            image_size=frames.image_size,
-            jpeg_quality=frames.jpeg_quality,
-            near=frames.near,
-            far=frames.far,
-            min_valid_depth=frames.min_valid_depth,
-        )
-        preparer = FramePreparer(scan, settings, None, capacity=len(self.truth))
+        preparer = FramePreparer(scan, frame_settings(frames), None, capacity=len(self.truth))
         usable = is_rigid(scan.camera_to_world)
         views = [view for view in self.views if usable[list(view.frame_ids)].all()]
         views = [view for view in views if not mistake.moving or moves(self.truth, view)]

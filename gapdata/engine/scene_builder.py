@@ -17,7 +17,7 @@ from gapdata.annotations.scene_annotations import SceneAnnotations
 from gapdata.engine.outcome import LanguageLedger, SceneOutcome, note
 from gapdata.engine.plan import ScenePlan
 from gapdata.engine.quality import refuse_bad_poses
-from gapdata.engine.recipe import Recipe
+from gapdata.engine.recipe import FrameRecipe, Recipe
 from gapdata.engine.scan_quality import refuse_bad_scan
 from gapdata.engine.views import Sightings, around_view, plan_views
 from gapdata.errors import MissingInput, SourceChanged, SourceError, StoreError
@@ -71,6 +71,17 @@ def read_scene_annotations(build: Location, scene: ScenePlan) -> SceneAnnotation
     return SceneAnnotations.from_json(data)
 
 
+def frame_settings(recipe: FrameRecipe) -> FrameSettings:
+    """Return what a recipe says of the preparing of frames."""
+    return FrameSettings(
+        image_size=recipe.image_size,
+        jpeg_quality=recipe.jpeg_quality,
+        near=recipe.near,
+        far=recipe.far,
+        min_valid_depth=recipe.min_valid_depth,
+    )
+
+
 class SceneBuilder:
     """One scene while its records are made.
 
@@ -110,15 +121,7 @@ class SceneBuilder:
         self._objects = None if annotation is None else self._read_objects(annotation)
         self._ledger = LanguageLedger(outcome)
         self._masks = None if annotation is None else self._read_language(annotation)
-        frames = recipe.frames
-        settings = FrameSettings(
-            image_size=frames.image_size,
-            jpeg_quality=frames.jpeg_quality,
-            near=frames.near,
-            far=frames.far,
-            min_valid_depth=frames.min_valid_depth,
-        )
-        self._preparer = FramePreparer(scan, settings, self._masks)
+        self._preparer = FramePreparer(scan, frame_settings(recipe.frames), self._masks)
         self._meter = QualityMeter(self._preparer.camera, scan.camera_to_world, recipe.quality.min_overlap)
 
     def records(self, progress: Callable[[int], None]) -> Iterator[Record]:
