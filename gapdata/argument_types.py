@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from pathlib import Path
 
 from gapdata.annotations.files import AnnotationFile
 from gapdata.annotations.splits import SPLITS
@@ -28,10 +29,27 @@ class Parser(argparse.ArgumentParser):
 
 def place(text: str) -> Location:
     """An argument that may be a local path or the URI of an object store."""
+    local(text)
     try:
         return location(text)
     except UsageError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def local(text: str) -> Path:
+    """An argument that is a local path. An empty one, such as of a variable that is not set, would be the folder in
+    which the command runs."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty; write . for this folder")
+    return Path(text)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Names with commas between them, at least one."""
+    found = tuple(name for part in text.split(",") if (name := part.strip()))
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} names nothing; leave the option out to take all")
+    return found
 
 
 def positive(text: str) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gapdata import __version__
-from gapdata.argument_types import Parser, annotation_file, duration, place, positive, size
+from gapdata.argument_types import Parser, annotation_file, duration, local, names, place, positive, size
 from gapdata.completion import add_completion
 from gapdata.errors import GapDataError, UsageError, describe_refusal, describe_shortage
 from gapdata.runtime.counting import counted
@@ -103,7 +103,7 @@ def _add_build_shards(commands: Any) -> None:
     )
     source.add_argument(
         "--rgbd",
-        type=Path,
+        type=local,
         metavar="DIR",
         help="a folder of RGB-D frames, or of such folders: color/ depth/ and pose/ or one trajectory.log or traj.txt, "
         "with intrinsics.json {fx, fy, cx, cy[, width, height, depth_scale]} or intrinsics.txt (fx fy cx cy, 3x3, 4x4)",
@@ -116,7 +116,7 @@ def _add_build_shards(commands: Any) -> None:
         metavar="DIR",
         help="where the build goes; a path, s3://... or gs://... (default: shards)",
     )
-    parser.add_argument("--recipe", type=Path, metavar="FILE", help="a recipe such as manifests/scannet-pretrain.toml")
+    parser.add_argument("--recipe", type=local, metavar="FILE", help="a recipe such as manifests/scannet-pretrain.toml")
     parser.add_argument(
         "--annotations",
         type=annotation_file,
@@ -131,7 +131,7 @@ def _add_build_shards(commands: Any) -> None:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override a recipe field, e.g. clips.step=10"
     )
     parser.add_argument("--split", help="only scenes of this split: train, val or test")
-    parser.add_argument("--scenes", default="", metavar="A,B", help="only these scenes")
+    parser.add_argument("--scenes", type=names, default=(), metavar="A,B", help="only these scenes")
     parser.add_argument("--limit", type=positive, metavar="N", help="only the first N scenes")
     parser.add_argument(
         "--executor",
@@ -161,7 +161,7 @@ def _add_build_shards(commands: Any) -> None:
 
 def _add_synth(commands: Any) -> None:
     parser = _command(commands, "synth", _synth, "Write synthetic scans in ScanNet's own file formats.")
-    parser.add_argument("out", type=Path, metavar="OUT", help="the folder of the new dataset")
+    parser.add_argument("out", type=local, metavar="OUT", help="the folder of the new dataset")
     parser.add_argument("--scenes", type=positive, default=4, metavar="N", help="annotated scenes (default: 4)")
     parser.add_argument(
         "--test-scenes", type=int, default=0, metavar="N", help="scenes without annotation besides (default: 0)"
@@ -231,7 +231,7 @@ def _add_view(commands: Any) -> None:
 def _add_report(commands: Any) -> None:
     parser = _command(commands, "report", _report, "Write one HTML page that shows what a finished build holds.")
     parser.add_argument("build", type=place, metavar="BUILD")
-    parser.add_argument("--out", type=Path, default=Path("report.html"), metavar="FILE", help="default: report.html")
+    parser.add_argument("--out", type=local, default=Path("report.html"), metavar="FILE", help="default: report.html")
     parser.add_argument(
         "--views", type=positive, default=12, metavar="N", help="views with pictures and 3D points (default: 12)"
     )
@@ -260,9 +260,10 @@ def _build_shards(options: argparse.Namespace) -> int:
     executor = make_executor(options.executor, options.workers)
     recipe = read_recipe(options.recipe, options.set)
     dataset = open_dataset(options)
-    scenes = tuple(name.strip() for name in options.scenes.split(",") if name.strip())
     annotations = gather_annotations(dataset, recipe, options.annotations)
-    chosen = choose_scenes(dataset, split=options.split, scenes=scenes, limit=options.limit, splits=annotations.splits)
+    chosen = choose_scenes(
+        dataset, split=options.split, scenes=options.scenes, limit=options.limit, splits=annotations.splits
+    )
     for line in (*annotations.lines, *advice(dataset, recipe, chosen, annotations)):
         say(f"gapdata: {line}", error=True)
     request = BuildRequest(

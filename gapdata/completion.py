@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gapdata.argument_types import annotation_file, place
+from gapdata.argument_types import annotation_file, local, place
 
 SHELLS = ("bash", "zsh")
-PATH_TYPES: tuple[Any, ...] = (Path, place, annotation_file)
+PATH_TYPES: tuple[Any, ...] = (Path, local, place, annotation_file)
 
 
 def add_completion(commands: Any, parser: argparse.ArgumentParser) -> None:

@@ -181,8 +181,8 @@ def _folder_of_scans(path: Location) -> ScanNetDataset | RgbdFolder:
             raise
         try:
             return RgbdFolder.open(path)
-        except UsageError:
-            raise error from None
+        except UsageError as other:
+            raise UsageError(f"{error.problem} and {other.problem}", path=path, cure=other.cure) from None
 
 
 def describe_record(record: Record) -> dict[str, Any]:

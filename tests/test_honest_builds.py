@@ -73,6 +73,17 @@ def test_a_scan_that_gives_nothing_is_named_with_its_likely_cause(
     assert suspect["suspicion"].partition("(")[0] in (tmp_path / "page.html").read_text()
 
 
+@pytest.mark.parametrize("units", [1000, 10000])
+def test_the_largest_number_is_no_reading_at_any_scale(
+    units: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    room = write_room(tmp_path / "lab", {"depth_scale": units})
+    for depth in (room / "depth").iterdir():
+        cv2.imwrite(str(depth), np.full_like(cv2.imread(str(depth), cv2.IMREAD_UNCHANGED), 65535))
+    assert build_rgbd(room, tmp_path / "out") == 3
+    assert "lab gave no record: its depth images hold no reading" in capsys.readouterr().out
+
+
 def test_a_sens_with_a_scale_in_metres_is_named_too(copy: Path, tmp_path: Path) -> None:
     path = copy / "scans" / SCENES[0] / f"{SCENES[0]}.sens"
     data = bytearray(path.read_bytes())

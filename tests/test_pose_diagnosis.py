@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from pose_corruptions import MISTAKES, OPENGL, Capture, kitchen, late, redwood, room, shaken, stretched
@@ -169,6 +170,25 @@ def test_inspect_says_what_to_pass(samples: Path, tmp_path: Path, capsys: pytest
     assert facts["cure"] == "pass --poses world-to-camera"
     assert facts["misalignment_m"] is None
     assert 0 < facts["misalignment_cured_m"] < 0.015
+
+
+def test_frames_without_depth_are_no_disagreement(
+    samples: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write(samples, tmp_path / "lab", lambda poses: poses)
+    for depth in sorted(folder.glob("*.depth.png"))[::2]:
+        depth.unlink()
+        cv2.imwrite(str(depth), np.zeros((480, 640), np.uint16))
+    assert inspected(folder, capsys).startswith("lab: as given they agree within")
+
+
+@pytest.mark.parametrize("factor", [10.0, 39.37, 70.0])
+def test_translations_in_no_usual_unit_do_not_pass_by_chance(factor: float, samples: Path, tmp_path: Path) -> None:
+    """Cameras that are metres too far apart see a little of the same surface now and then."""
+    folder = write(samples, tmp_path / "lab", lambda poses: stretched(poses, factor))
+    views = ["--recipe", "demo", "--executor", "inline", "--set", "clips.enabled=false"]
+    assert main(["build-shards", "--rgbd", str(folder), "--out", str(tmp_path / "out"), *views]) == 3
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["records"] == 0
 
 
 def test_colour_tells_late_depth_from_late_poses(

@@ -265,14 +265,40 @@ def test_what_is_no_folder_of_frames_is_refused(copy: Path, tmp_path: Path, caps
         RgbdFolder.open(copy).open_scan("lab_v2")
     (copy / "intrinsics.txt").unlink()
     shutil.rmtree(copy / "poses")
-    with pytest.raises(
-        SourceError, match="pose: scene lab_v2: does not exist; its scene has colour and depth; poses are in"
-    ):
+    with pytest.raises(SourceError, match="scene lab_v2: has colour and depth, but no folder pose; poses are in"):
         RgbdFolder.open(copy).open_scan("lab_v2")
     assert main(["build-shards", "--scannet", str(copy), "--depth-scale", "1000"]) == 2
     assert "--depth-scale can be given with --rgbd only" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         main(["build-shards", "--scannet", "a", "--rgbd", "b"])
+
+
+@pytest.mark.parametrize("arguments", [["--rgbd", ""], ["--scannet", " "], ["--rgbd", ".", "--scenes", " ,"]])
+def test_an_argument_that_is_empty_does_not_mean_this_folder_or_everything(
+    arguments: list[str], copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(copy)
+    with pytest.raises(SystemExit, match="2"):
+        main(["build-shards", *arguments])
+    assert "is empty; write . for this folder" in (said := capsys.readouterr().err) or "names nothing" in said
+    assert not (copy / "shards").exists()
+
+
+def test_inspect_says_what_a_folder_of_frames_lacks(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(copy / "depth")
+    assert main(["inspect", str(copy)]) == 2
+    said = capsys.readouterr().err
+    assert "holds no ScanNet scene and holds no RGB-D frames; expected color/, depth/ and pose/" in said
+
+
+def test_an_axis_that_points_up_is_named_with_its_cure(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    camera = json.loads((copy / "intrinsics.json").read_text())
+    (copy / "intrinsics.json").write_text(json.dumps(camera | {"fy": -camera["fy"]}))
+    assert main(["inspect", str(copy), "--poses"]) == 3
+    assert f"points up (ICL-NUIM): write fy {camera['fy']:g} and pass --axes unity" in capsys.readouterr().err
+    (copy / "intrinsics.json").write_text(json.dumps(camera | {"fx": -camera["fx"]}))
+    assert main(["inspect", str(copy), "--poses"]) == 3
+    assert "focal lengths are positive" in capsys.readouterr().err
 
 
 def test_a_trajectory_is_read_in_its_three_forms() -> None:

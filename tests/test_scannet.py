@@ -106,10 +106,10 @@ def test_objects_without_vertices_and_repeated_ids_are_noted(scene: Path) -> Non
         ("_vh_clean_2.0.010000.segs.json", None, "is missing, though the scene has an aggregation"),
         ("_vh_clean_2.0.010000.segs.json", b'{"segIndices": [1, 2]}', "has 2 segment indices for 24 vertices"),
         ("_vh_clean_2.0.010000.segs.json", b'{"segIndices": ["x"]}', "segIndices are no integers"),
-        (".aggregation.json", b"{}", "has no readable segGroups"),
+        (".aggregation.json", b"{}", "has no segGroups; download it again"),
         (".aggregation.json", b'{"segGroups": 3}', "segGroups is int, expected list"),
         (".aggregation.json", b'{"segGroups": [{"objectId": 1}]}', "a segment group is malformed"),
-        (".aggregation.json", b"[" * 100_000, "has no readable segGroups: RecursionError"),
+        (".aggregation.json", b"[" * 100_000, "has no readable segGroups: maximum recursion depth"),
     ],
 )
 def test_broken_annotation_names_file_and_scene(scene: Path, suffix: str, content: bytes | None, message: str) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from gapdata.atomic import write_atomically
@@ -130,7 +131,7 @@ def format_report(report: dict[str, Any]) -> str:
     quarantined = report["quarantined"]
     if quarantined:
         lines.append(f"  quarantined: {len(quarantined)} (tracebacks in failed/)")
-        lines += [f"    {_where(item)}: {item['problem']}" for item in quarantined[:SHOWN_QUARANTINED]]
+        lines += [f"    {line}" for line in _quarantined(quarantined[:SHOWN_QUARANTINED])]
         if len(quarantined) > SHOWN_QUARANTINED:
             lines.append(f"    and {len(quarantined) - SHOWN_QUARANTINED} more in {REPORT_NAME}")
     lines += [f"  {line}" for line in suspicions(report)]
@@ -171,6 +172,21 @@ def _listing(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items()) or "none"
 
 
-def _where(item: dict[str, Any]) -> str:
-    frame = "" if item["frame"] is None else f", frame {item['frame']}"
-    return f"{item['key'] or item['scene_id']}{frame}"
+def _quarantined(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What was set aside: scene or key, frame, file, what is wrong, and what to do where the line before does not say
+    it."""
+    said = None
+    for item in items:
+        frame = "" if item["frame"] is None else f", frame {item['frame']}"
+        file = _file(item)
+        cure = "" if item["cure"] in (None, said) else f"; {item['cure']}"
+        said = item["cure"]
+        yield f"{item['key'] or item['scene_id']}{frame}{file}: {item['problem']}{cure}"
+
+
+def _file(item: Mapping[str, Any]) -> str:
+    """The file, as it is called in its scene; nothing where the whole scene is meant."""
+    place = PurePath(item["path"] or "")
+    if not place.suffix or place.name == item["scene_id"]:
+        return ""
+    return f", {place.name}"

@@ -126,18 +126,20 @@ class _Probe:
         first, second = pair
         if second - first > SECOND:
             return "unshared" if self.distance(pair) > 2 * self.far else None
+        least = BARELY * self.limits.min_overlap
         following = int(self.usable[np.searchsorted(self.usable, first, side="right")])
         try:
             found = self._compare(first, second)
-            if shares_nothing(found) and following != second:
+            if found.overlap < least and following != second:
                 # A fast turn, or frames numbered anew that are many seconds apart: the next one must share something.
                 found = self._compare(first, following)
         except SourceError:
             return None
-        if found.overlap >= BARELY * self.limits.min_overlap:
+        if found.overlap >= least:
             allowed = 1.0 if found.overlap >= self.limits.min_overlap else self.limits.drift
             return "disagrees" if self._disagrees(found, allowed) else "agrees"
-        return {True: "unshared", False: "agrees", None: None}[shares_nothing(found)]
+        # So little in common is chance as often as not: cameras that are metres too far apart have it, too.
+        return "unshared" if shares_nothing(found) else None
 
     def distance(self, pair: tuple[int, int]) -> float:
         """Return metres between two cameras."""

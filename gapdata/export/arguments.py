@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from gapdata.argument_types import local
 from gapdata.runtime.choices import did_you_mean
 from gapdata.runtime.terminal import say_result
 
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add everything but BUILD."""
     parser.epilog = NOTES
     parser.add_argument("--format", choices=("gap-json",), required=True, help="the form of the export")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder, or the same export's")
+    parser.add_argument("--out", type=local, required=True, metavar="DIR", help="a new folder, or the same export's")
     parser.add_argument(
         "--tasks",
         type=_tasks,

@@ -7,3 +7,7 @@ USUAL_SCALES = (1000.0, 5000.0, 4000.0, 10000.0, 6553.5, 256.0, 100.0, 1.0, 2000
 centimetres, metres."""
 INDOORS = (0.3, 12.0)
 """Metres between which the median depth of a room lies."""
+
+NO_READING = 65535
+"""What 7-Scenes, Kinect tools and sensors at their end write where there is no depth: never a reading, whatever the
+scale makes of it."""

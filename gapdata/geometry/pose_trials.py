@@ -20,7 +20,7 @@ from gapdata.geometry.consistency import (
     stretch_terms,
     surface_distances,
 )
-from gapdata.geometry.depth_scales import INDOORS
+from gapdata.geometry.depth_scales import INDOORS, NO_READING
 from gapdata.geometry.pose_convention import OURS, PoseConvention
 
 APART = 0.5
@@ -28,8 +28,6 @@ APART = 0.5
 MIN_OVERLAP = 0.2
 """Share of two frames that are near in time that must show the same surface: less does not count as overlap."""
 MAX_FREE_SPACE = 0.3
-INVALID = 65535
-"""7-Scenes and Kinect tools write it where there is no depth."""
 COMPARED_WIDTH = 320
 """Depth images are thinned to about this width; the pixels that are left keep their place and value."""
 THINNED = 4
@@ -266,14 +264,14 @@ def near_pairs(
 
 
 def _valid(image: NDArray[np.uint16]) -> NDArray[np.bool_]:
-    return (image > 0) & (image < INVALID)
+    return (image > 0) & (image < NO_READING)
 
 
 def _surface(
     image: NDArray[np.uint16], units_per_metre: float, farthest: float, camera: Intrinsics, thin: bool
 ) -> Surface:
     used = _valid(image) & (image <= farthest)
-    millimetres = np.minimum(image * np.float32(1000 / units_per_metre), INVALID) * used
+    millimetres = np.minimum(image * np.float32(1000 / units_per_metre), NO_READING) * used
     surface = sample_surface(millimetres.astype(np.uint16), camera)
     if not thin:
         return surface

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gapdata.geometry.depth_scales import INDOORS, USUAL_SCALES
+from gapdata.geometry.depth_scales import INDOORS, NO_READING, USUAL_SCALES
 from gapdata.sources.base import Scan
 
 
@@ -17,7 +17,7 @@ def median_reading(scan: Scan, frame: int) -> float:
         SourceError: the frame's depth is damaged.
     """
     raw = scan.depth(frame)
-    readings = raw[raw > 0]
+    readings = raw[(raw > 0) & (raw < NO_READING)]
     return float(np.median(readings)) / scan.depth_units_per_metre if len(readings) else 0.0
 
 

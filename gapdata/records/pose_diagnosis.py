@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gapdata.errors import SourceError
 from gapdata.geometry.camera import is_rigid
+from gapdata.geometry.depth_scales import NO_READING
 from gapdata.geometry.lens import pinhole_behind
 from gapdata.geometry.pose_search import Finding, explain
 from gapdata.geometry.pose_trials import APART, PosedDepth, Reading, Score, Trials, near_pairs
@@ -30,6 +31,10 @@ REACHES = (60, 600)
 """Raw frames within which partners are sought; the second where the cameras hardly move within the first."""
 DEGREES = (5.0, 10.0)
 FEWEST_PAIRS = 2
+LEAST_DEPTH = 0.1
+"""Share of a frame's pixels that must have depth for it to be compared."""
+CHOICES = 4
+"""How often frames are chosen again in place of those that show nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,25 +79,40 @@ def diagnose_poses(scan: Scan) -> Diagnosis:
 
 
 def _trials(scan: Scan, frames: NDArray[np.intp], written: NDArray[np.float64], reach: int) -> Trials:
-    places, pairs = near_pairs(written, frames, anchors=ANCHORS, reach=reach, degrees=DEGREES)
-    images: dict[int, NDArray[np.uint16]] = {}
-    for position, place in enumerate(places):
-        try:
-            images[position] = _pinhole_depth(scan, int(frames[place]))
-        except SourceError:
-            continue  # a build says so when it comes to the frame; here others serve as well
-    at = {position: index for index, position in enumerate(images)}
+    seen = written.copy()  # NaN also where depth shows nothing
+    images: dict[int, NDArray[np.uint16]] = {}  # by place; frames that show something
+    for _ in range(CHOICES):
+        places, pairs = near_pairs(seen, frames, anchors=ANCHORS, reach=reach, degrees=DEGREES)
+        for place in map(int, places):
+            if place not in images and (depth := _telling_depth(scan, int(frames[place]))) is not None:
+                images[place] = depth
+        blind = [place for place in map(int, places) if place not in images]
+        if not blind:
+            break
+        seen[blind] = np.nan  # others serve as well
+    chosen = [position for position, place in enumerate(places) if int(place) in images]
+    at = {position: index for index, position in enumerate(chosen)}
     kept = tuple((at[a], at[b]) for a, b in pairs if a in at and b in at)
     return Trials(
         frames=PosedDepth(
-            depth=tuple(images.values()),
-            places=places[list(images)],
+            depth=tuple(images[int(places[position])] for position in chosen),
+            places=places[chosen],
             written=written,
             pairs=kept,
             camera=pinhole_behind(scan.depth_lens, scan.depth_intrinsics),
             depth_to_camera=scan.depth_to_color,
         )
     )
+
+
+def _telling_depth(scan: Scan, frame: int) -> NDArray[np.uint16] | None:
+    """The depth of a frame; ``None`` where it cannot be read, as a build says when it comes to it, or is nearly
+    empty."""
+    try:
+        depth = _pinhole_depth(scan, frame)
+    except SourceError:
+        return None
+    return depth if np.count_nonzero((depth > 0) & (depth < NO_READING)) >= LEAST_DEPTH * depth.size else None
 
 
 def _pinhole_depth(scan: Scan, frame: int) -> NDArray[np.uint16]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gapdata.frames.resize import plan_resize
 from gapdata.frames.sharpness import sharpness
 from gapdata.geometry.camera import Intrinsics
+from gapdata.geometry.depth_scales import NO_READING
 from gapdata.geometry.registration import register_depth
 from gapdata.prompts.instances import InstanceMasks, pixels_by_value
 from gapdata.prompts.sampling import InteriorPixels
@@ -155,8 +156,10 @@ class FramePreparer:
         if frame in self._depths:
             return self._depths[frame]
         raw = self._scan.depth(frame)
-        metres = raw.astype(np.float32) / np.float32(self._scan.depth_units_per_metre)
         scan = self._scan
+        metres = raw.astype(np.float32) / np.float32(scan.depth_units_per_metre)
+        if NO_READING / scan.depth_units_per_metre <= self._settings.far:
+            metres[raw == NO_READING] = 0
         registered = register_depth(metres, scan.depth_intrinsics, self.camera, scan.depth_to_color, scan.depth_lens)
         # Weighted addition to nothing is OpenCV's one pass to scale, round and saturate; a product of small integers
         # takes half the time of choosing among floats.

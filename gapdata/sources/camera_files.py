@@ -91,7 +91,7 @@ def camera_and_lens(
     """
     camera = Intrinsics.from_matrix(matrix, width=size[0], height=size[1])
     if not camera.plausible:
-        raise ValueError(f"{what} intrinsics are impossible: {_text(camera)}")
+        raise ValueError(f"{what} intrinsics are impossible: {_text(camera)}{_upside_down(camera)}")
     try:
         skews = [skew for skew in (skew_of(matrix), 0.0 if lens is None else lens.skew) if counts_as_skew(skew, camera)]
         if len(skews) > 1:
@@ -263,7 +263,12 @@ def _json_matrix(values: dict[str, Any], number: Any) -> NDArray[np.float64]:
         except (ValueError, TypeError, OverflowError) as error:
             raise ValueError(f"{field} is not a list of nine numbers") from error
     matrix = np.eye(3)
-    for names, place in ((("fx",), (0, 0)), (("fy",), (1, 1)), (("cx", "ppx"), (0, 2)), (("cy", "ppy"), (1, 2))):
+    for names, place in (
+        (("fx", "fl_x"), (0, 0)),
+        (("fy", "fl_y"), (1, 1)),
+        (("cx", "ppx"), (0, 2)),
+        (("cy", "ppy"), (1, 2)),
+    ):
         value = number(*names)
         if value is None:
             raise ValueError(f"has no {names[0]}; it has {', '.join(map(str, values))[:200] or 'nothing'}")
@@ -276,6 +281,15 @@ def _check_size(what: str, camera: Intrinsics) -> None:
     lies far from the middle."""
     if not (0.25 < camera.cx / camera.width < 0.75 and 0.25 < camera.cy / camera.height < 0.75):
         raise ValueError(f"{what} intrinsics are of another image size: {_text(camera)}")
+
+
+def _upside_down(camera: Intrinsics) -> str:
+    """What a focal length below 0 means where the rest is that of a camera; nothing for other cameras."""
+    if not replace(camera, fx=abs(camera.fx), fy=abs(camera.fy)).plausible:
+        return ""
+    if camera.fx > 0:
+        return f"; the camera's y axis points up (ICL-NUIM): write fy {-camera.fy:g} and pass --axes unity"
+    return "; focal lengths are positive: x points right and y down, turn the poses to these axes"
 
 
 def _text(camera: Intrinsics) -> str:

@@ -89,8 +89,9 @@ def _listed(folder: Path, scene_id: str) -> list[str]:
     try:
         return file_names(folder)
     except FileNotFoundError as error:
-        cure = "its scene has colour and depth; poses are in pose/ or poses/, or all in one trajectory.log or traj.txt"
-        raise SourceError("does not exist", path=folder, scene=scene_id, cure=cure) from error
+        cure = "poses are in pose/ or poses/, or all in one trajectory.log or traj.txt"
+        problem = f"has colour and depth, but no folder {folder.name}"
+        raise SourceError(problem, path=folder.parent, scene=scene_id, cure=cure) from error
     except OSError as error:
         problem = f"cannot be listed: {error.strerror}"
         raise kind_of_failure(error)(problem, path=folder, scene=scene_id) from error

@@ -43,10 +43,16 @@ UNDISTORTED = ("", "none", "ideal", "undistorted", "rectified", "nodistortion")
 MODEL_FIELDS = ("cameramodel", "distortionmodel", "cameratype", "projection", "projectionmodel", "model", "lensmodel")
 MAY_NAME_A_DEVICE = ("model", "lensmodel")
 NO_PINHOLE = re.compile(r".*(fisheye|equirect|panor|spher|omni|ortho|cylind).*")
-LIST_FIELDS = re.compile(r"dist(ortion)?(coeff?(icient)?s?|params?|parameters?|vector)?|coeff(icient)?s|d")
+LIST_FIELDS = re.compile(
+    r"dist(ortion)?(coeff?(icient)?s?|params?|parameters?|vector)?|coeff(icient)?s|d|kc"
+    r"|(cam(era)?|lens|colou?r|rgb)dist(ortion)?(coeff?s?)?"
+)
 RADIAL, TANGENTIAL = re.compile(r"radial(distortion)?s?"), re.compile(r"tangential(distortion)?s?")
 SINGLE = {"k": "k1", **{name: name for name in ORDER}}
-SUSPECT = re.compile(r".*(distort|fisheye|tangential|radial|prism|skew|shear).*|dist|disto|[kps]\d+|xi|omega")
+SUSPECT = re.compile(
+    r".*(distort|fisheye|tangential|radial|prism|skew|shear|kappa|barrel|pincushion).*"
+    r"|dist\d*|disto|[rtk]dist|(lens)?poly(nomial)?(coeffs?)?|[kps]\d+|kc\d*|xi|omega|lambda|division"
+)
 """Fields that speak of a lens, in whatever other spelling."""
 SAYS_DONE = re.compile(r"(is|are|images)?(undistorted|rectified)|distortionremoved")
 CURE = "state camera_model (PINHOLE, OPENCV, FULL_OPENCV or OPENCV_FISHEYE) with k1, k2, p1, p2, k3 ..."
@@ -79,6 +85,9 @@ def parse_lens(values: Mapping[str, Any], fx: float) -> Lens | None:
     model = _model(stated.models, bends)
     for field, items in stated.lists:
         stated.state(field, _named(field, items, model))
+    for field, items in stated.parameters:
+        if any(items[4 if model.known is ORDER else 3 :]):
+            raise ValueError(f"{field} is {items!r:.60}, COLMAP's list of which no lens is read; {CURE}")
     if stated.done is not None and stated.done == (bends or model.kind == "fisheye"):
         raise ValueError(f"says {'' if stated.done else 'not '}undistorted, and its coefficients say otherwise; {CURE}")
     return _lens(model, stated.coefficients, stated.skew / fx if fx else 0.0)
@@ -101,6 +110,8 @@ class _Statements:
     def __init__(self) -> None:
         self.coefficients: dict[str, float] = {}
         self.lists: list[tuple[str, list[float]]] = []
+        self.parameters: list[tuple[str, list[float]]] = []
+        """COLMAP's, with focal lengths and principal point before the coefficients."""
         self.models: dict[str, str] = {}
         self.skew = 0.0  # pixels
         self.done: bool | None = None  # whether the images are said to be undistorted
@@ -119,6 +130,8 @@ class _Statements:
             self.skew = _number(field, value)
         elif is_list and LIST_FIELDS.fullmatch(plain):
             self.lists.append((field, [_number(field, item) for item in value]))
+        elif is_list and plain in ("params", "parameters"):
+            self.parameters.append((field, [_number(field, item) for item in value]))
         elif is_list and (RADIAL.fullmatch(plain) or TANGENTIAL.fullmatch(plain)):
             order = ("k1", "k2", "k3") if RADIAL.fullmatch(plain) else ("p1", "p2")
             self.state(field, dict(zip(order, [_number(field, item) for item in value[: len(order)]], strict=False)))

@@ -21,6 +21,8 @@ from gapdata.storage import Location, file_in
 DUPLICATED_SCENE, FIRST_DUPLICATE = "scene0217_00", 31
 """In this scene every object stands twice, the second time from objectId 31 on (ScanNet issue 51)."""
 
+AGAIN = "download it again"
+
 
 class SceneFiles:
     """What a scene's folder holds besides its frames. Each file is read when it is first asked for."""
@@ -207,7 +209,7 @@ def _read_mesh(path: Location, scene_id: str) -> Mesh:
     try:
         vertices, faces, colors = read_mesh(data)
     except ValueError as error:
-        raise SourceError(f"mesh cannot be read: {error}", path=path, scene=scene_id) from error
+        raise SourceError(f"mesh cannot be read: {error}", path=path, scene=scene_id, cure=AGAIN) from error
     if not len(vertices) or not len(faces) or not np.isfinite(vertices).all():
         raise SourceError("mesh is empty or has coordinates that are not finite", path=path, scene=scene_id)
     if faces.min() < 0 or faces.max() >= len(vertices):
@@ -220,8 +222,11 @@ def _field(path: Location, scene_id: str, name: str, kind: type) -> Any:
         value = json.loads(decode_text(path.read_bytes()))[name]
     except FileNotFoundError as error:
         raise SourceError("is missing, though the scene has an aggregation", path=path, scene=scene_id) from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise SourceError(f"has no readable {name}: {error!r}", path=path, scene=scene_id) from error
+    except (ValueError, RecursionError) as error:
+        problem = f"has no readable {name}: {'is no valid JSON: ' * isinstance(error, json.JSONDecodeError)}{error}"
+        raise SourceError(problem, path=path, scene=scene_id, cure=AGAIN) from error
+    except (KeyError, TypeError) as error:
+        raise SourceError(f"has no {name}", path=path, scene=scene_id, cure=AGAIN) from error
     if not isinstance(value, kind):
         raise SourceError(f"{name} is {type(value).__name__}, expected {kind.__name__}", path=path, scene=scene_id)
     return value
