@@ -81,7 +81,7 @@ def test_an_installed_wheel_goes_the_whole_way_to_a_report(installed: Path, tmp_
     recipe = ("--recipe", "scannet-pretrain", *SMALL)
     run(installed, tmp_path, "gapdata", "build-shards", "--scannet", "scannet", "--executor", "local", *recipe)
     assert "shards: " in run(installed, tmp_path, "gapdata", "status", "shards")
-    assert "records in 1 shard," in run(installed, tmp_path, "gapdata", "inspect", "shards")
+    assert "1 record in 1 shard," in run(installed, tmp_path, "gapdata", "inspect", "shards")
     run(installed, tmp_path, "gapdata", "verify", "shards")
     run(installed, tmp_path, "gapdata", "view", "shards", "--save", "view.png")
     run(installed, tmp_path, "gapdata", "report", "shards", "--views", "1")

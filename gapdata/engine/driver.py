@@ -289,7 +289,8 @@ def _build_missing(
     total = sum(planned_frames(task) for task in tasks)
     with Progress(total, "frames", "build-shards") as progress:
         stop.install()
-        progress.note(f"building {counted(len(tasks), 'shard')} {executor.description}")
+        # People's scripts look for this line, so its words are the same for every number.
+        progress.note(f"building {len(tasks)} shards {executor.description}")
         supervisor = Supervisor(executor, tasks, stop, deadline=deadline, progress=progress, note=progress.note)
         with stop.draining():
             return [result for result in supervisor.run() if result.commit is None]
