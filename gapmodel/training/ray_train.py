@@ -99,7 +99,12 @@ def _notes_of_ray(out: Path) -> Iterator[Path]:
 
 
 def _fit(settings: dict[str, Any], count: int, storage: Path, *, use_gpu: bool) -> None:
-    """Start the ranks, and start them again where one dies, or the actor of Ray Train that looks after them."""
+    """Start the ranks, and start them again where one dies.
+
+    Raises:
+        TrainingError: they died too often, or the actor of Ray Train that looks after them did. Ranks that it leaves
+            behind may still hold their places, so nothing is started beside them: they go with the session.
+    """
     import ray
     from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchTrainer
@@ -120,30 +125,30 @@ def _fit(settings: dict[str, Any], count: int, storage: Path, *, use_gpu: bool) 
             trainer.fit()
             break
         except (TrainingFailedError, ray.exceptions.RayError) as error:
-            who, reason = _what_died(error)
-            if attempt == MAX_RESTARTS:
+            reason = _why_a_rank_died(error)
+            if reason is None or attempt == MAX_RESTARTS:
+                last = str(error).strip().partition("\n")[0]
+                died = f"its ranks died {counted(attempt + 1, 'time')}, the last time of: {reason}"
                 raise TrainingError(
-                    f"{who} died {counted(attempt + 1, 'time')}, the last time of: {reason}",
+                    f"Ray Train's controller died: {last}" if reason is None else died,
                     path=settings["out"],
                     cure="the same command goes on from the last checkpoint",
                 ) from error
             restarts = f"{attempt + 1} of {MAX_RESTARTS}"
-            say(f"{who} died ({reason}); going on from the last checkpoint ({restarts})", error=True)
+            say(f"a rank died ({reason}); going on from the last checkpoint ({restarts})", error=True)
 
 
-def _what_died(error: Exception) -> tuple[str, str]:
-    """Return who died and of what.
+def _why_a_rank_died(error: Exception) -> str | None:
+    """Return why a rank died, ``None`` where none did.
 
     Raises:
-        GapDataError: nobody did: a rank raised it on purpose.
+        GapDataError: a rank raised it on purpose.
     """
     failures = list(getattr(error, "worker_failures", {}).values())
     meant = next((failure for failure in failures if isinstance(failure, GapDataError)), None)
     if meant is not None:
         raise meant from error
-    if failures:
-        return "a rank", str(failures[0]).strip().rpartition("\n")[2]
-    return "Ray Train's controller", str(error).strip().partition("\n")[0]
+    return str(failures[0]).strip().rpartition("\n")[2] if failures else None
 
 
 def _leave(problem: str) -> None:
