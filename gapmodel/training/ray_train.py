@@ -78,9 +78,12 @@ def train_on_ray(
         say(f"training with {counted(count, 'rank')} {session.description}", error=True)
         watch = HeadWatch(ray.get_runtime_context().gcs_address, lost=lambda: _leave(watch.problem))
         watch.start()
-        with _followed(out, replaces), _notes_of_ray(out) as storage:
-            _fit(settings, count, storage, use_gpu=gpus > 0)
-        watch.stop()
+        try:
+            with _followed(out, replaces), _notes_of_ray(out) as storage:
+                _fit(settings, count, storage, use_gpu=gpus > 0)
+        finally:
+            # The session ends a Ray of its own, which must not be taken for a lost head.
+            watch.stop()
     return read_outcome(out)
 
 
