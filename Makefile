@@ -47,18 +47,18 @@ bench: setup
 
 # CASES damaged files, each of which must be read or refused by name; a quarter of an hour.
 fuzz: setup
-	$(BIN)/python tests/fuzz/campaign.py --cases $(CASES)
+	$(BIN)/python -m tests.fuzz.campaign --cases $(CASES)
 
 # Three hundred scenes built, verified, reported on and trained from, without growth; several minutes.
 load: setup
-	SCENES=300 $(BIN)/python -m pytest tests/test_load.py --override-ini addopts= -q -s -p no:dash
+	SCENES=300 $(BIN)/python -m pytest tests/end_to_end/test_load.py --override-ini addopts= -q -s -p no:dash
 
 # The same arrays encoded in PROCESSES fresh processes: one digest, or an error; a quarter of an hour.
 same-bytes: setup
-	$(BIN)/python tests/benchmarks/png_processes.py --processes $(PROCESSES)
+	$(BIN)/python -m tests.benchmarks.png_processes --processes $(PROCESSES)
 
 picture: setup
-	$(BIN)/python tests/make_picture.py
+	$(BIN)/python -m tests.documents.make_picture
 
 clean:
 	rm -rf outputs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

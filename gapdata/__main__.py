@@ -1,6 +1,6 @@
 """``python -m gapdata`` is the command ``gapdata``."""
 
-from gapdata.cli import main
+from gapdata.commands.main import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

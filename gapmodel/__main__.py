@@ -1,6 +1,6 @@
 """``python -m gapmodel`` is the command ``gapmodel``."""
 
-from gapmodel.cli import main
+from gapmodel.commands.main import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

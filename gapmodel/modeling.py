@@ -40,7 +40,7 @@ from transformers.models.qwen3_vl.modeling_qwen3_vl import (
 from gapdata.errors import UsageError
 from gapdata.runtime.choices import check_choice
 from gapmodel.checkpoints import load_geometry
-from gapmodel.frozen import EncoderByReference
+from gapmodel.encoder_by_reference import EncoderByReference
 from gapmodel.fusion import FINAL, FusionLevel, Weighted, ZeroLinear, fusion_streams
 from gapmodel.geometry import ENCODERS, GeometryEncoder, build_geometry_encoder
 from gapmodel.geometry.base import encode_views
@@ -55,8 +55,8 @@ class GapConfig(Qwen3VLConfig):
 
     ``merger_dim`` is the width inside the geometry mergers, by default the language model's. ``geometry_weights`` and
     ``geometry_fingerprint`` say where the weights of a frozen encoder are when a checkpoint refers to them instead of
-    holding them (:mod:`gapmodel.frozen`). ``taught`` lists the tasks of all training stages so far; ``None`` where
-    nobody says.
+    holding them (:mod:`gapmodel.encoder_by_reference`). ``taught`` lists the tasks of all training stages so far;
+    ``None`` where nobody says.
     """
 
     model_type = "gap_qwen3_vl"

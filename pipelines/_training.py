@@ -13,7 +13,7 @@ from _entry import examples, parse
 
 def parse_arguments(description: str, recipe: Path, *, needs_init: bool) -> argparse.Namespace:
     """Options of a training stage; ``recipe`` is the default."""
-    from gapdata.argument_types import positive
+    from gapdata.commands.argument_types import positive
 
     parser = argparse.ArgumentParser(
         description=description,
@@ -76,12 +76,12 @@ def run_stage(arguments: argparse.Namespace) -> None:
 
 
 def _run(arguments: argparse.Namespace, builds: dict[str, str], train: Callable[..., Any]) -> None:
-    from gapdata.recipe_files import recipe_file
+    from gapdata.recipes.recipe_files import recipe_file
+    from gapdata.recipes.toml_fields import given_values
     from gapdata.runtime.counting import counted
     from gapdata.runtime.terminal import say, say_result
-    from gapdata.toml_fields import given_values
-    from gapmodel.train import is_finished
     from gapmodel.training.loading import refuse_unmatched_builds
+    from gapmodel.training.loop import is_finished
     from gapmodel.training.recipe import read_training_recipe
     from gapmodel.training.starting_point import as_started
 
@@ -159,8 +159,8 @@ def _stays_here(arguments: argparse.Namespace) -> bool:
 
 def _train_here(arguments: argparse.Namespace, recipe: Any, builds: dict[str, str]) -> Any:
     from gapdata.shards.reader import ShardReader
-    from gapmodel.train import TrainingConfig, train
     from gapmodel.training.distributed import joined
+    from gapmodel.training.loop import TrainingConfig, train
 
     readers = {name: ShardReader(place) for name, place in builds.items()}
     config = TrainingConfig(

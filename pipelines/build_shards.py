@@ -20,7 +20,7 @@ from _entry import examples, find_packages
 
 def main() -> int:
     """Run the command and return its exit status."""
-    from gapdata.cli import main as gapdata
+    from gapdata.commands.main import main as gapdata
 
     if len(sys.argv) == 1:
         with contextlib.suppress(SystemExit):

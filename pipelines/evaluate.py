@@ -22,7 +22,7 @@ from _entry import examples, find_packages, parse, run
 
 def arguments() -> argparse.Namespace:
     """The command line."""
-    from gapdata.argument_types import Parser, positive
+    from gapdata.commands.argument_types import Parser, positive
 
     parser = Parser(
         description="Score a model on held-out scenes.",
@@ -76,7 +76,7 @@ def main() -> None:
     """Read the command line, answer, score, print."""
     options = arguments()
 
-    from gapdata.atomic import write_atomically
+    from gapdata.files.atomic import write_atomically
     from gapdata.runtime.terminal import say, say_result
     from gapdata.shards.reader import ShardReader
     from gapmodel.evaluation.answering import missing

@@ -38,12 +38,12 @@ def main() -> None:
     """Do what is not done yet, then table and plot."""
     options = arguments()
 
-    from gapdata.atomic import write_atomically
-    from gapmodel.miniature.experiment import perform
-    from gapmodel.miniature.plot import draw
-    from gapmodel.miniature.recipe import read_miniature
-    from gapmodel.miniature.summary import as_dict, as_markdown, summarise
-    from gapmodel.miniature.workspace import Workspace
+    from gapdata.files.atomic import write_atomically
+    from gapmodel.experiments.miniature.experiment import perform
+    from gapmodel.experiments.miniature.plot import draw
+    from gapmodel.experiments.miniature.recipe import read_miniature
+    from gapmodel.experiments.miniature.summary import as_dict, as_markdown, summarise
+    from gapmodel.experiments.miniature.workspace import Workspace
 
     jobs = [] if options.jobs is None else [f"jobs={options.jobs}"]
     recipe = read_miniature(options.size, [*options.set, *jobs])

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from numpy.typing import NDArray
-from ray_fixtures import cluster
 
 from gapdata.geometry.camera import Intrinsics
+from tests.support.ray_heads import cluster
 
 __all__ = ["cluster"]
 
@@ -68,8 +68,8 @@ def look_from(position: tuple[float, float, float], yaw: float, pitch: float = 0
 @pytest.fixture(scope="session")
 def small_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four minute scenes, for builds of four shards."""
-    from executor_fixtures import SCENES
-    from scannet_fixtures import write_scene
+    from tests.support.executors import SCENES
+    from tests.support.scannet_scenes import write_scene
 
     root = tmp_path_factory.mktemp("small")
     for index in range(SCENES):
@@ -80,10 +80,9 @@ def small_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def inline_build(small_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What every other build of ``small_dataset`` must equal."""
-    from executor_fixtures import request_for
-
     from gapdata.engine.driver import run_build
-    from gapdata.engine.executors import InlineExecutor
+    from gapdata.engine.executors.choose import InlineExecutor
+    from tests.support.executors import request_for
 
     out = tmp_path_factory.mktemp("inline") / "shards"
     run_build(request_for(small_dataset, out), InlineExecutor())

@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 
 from gapdata.annotations.conversation import Conversation
 from gapdata.annotations.embodiedscan import EmbodiedScene, read_embodiedscan
-from gapdata.annotations.files import AnnotationFile, absolute_text, named_split, open_annotation
 from gapdata.annotations.gap_json import read_conversations
-from gapdata.annotations.json_items import json_items
 from gapdata.annotations.proposals import MASK_SUFFIX, MASKS_KIND, read_masks, read_proposals
 from gapdata.annotations.report import FileReport, Tally
 from gapdata.annotations.scanrefer import Description, read_descriptions
@@ -27,9 +25,11 @@ from gapdata.annotations.scene_annotations import Provenance, SceneAnnotations
 from gapdata.annotations.split_evidence import EMBODIEDSCAN, EVERY, MADE_FROM_IT, Evidence, decide, possible_splits
 from gapdata.annotations.splits import SplitClaim
 from gapdata.errors import AnnotationError, UsageError
+from gapdata.files.annotation_file import AnnotationFile, absolute_text, named_split, open_annotation
 from gapdata.files.folders import is_litter
+from gapdata.files.json_items import json_items
+from gapdata.files.storage import Location, location
 from gapdata.geometry.boxes import EulerConvention
-from gapdata.storage import Location, location
 
 FileKind = Literal["embodiedscan", "descriptions", "proposals", "masks", "conversations", "nothing"]
 

@@ -12,7 +12,7 @@ from typing import Literal, get_args
 
 from gapdata.errors import UsageError
 from gapdata.files.text import decode_text
-from gapdata.recipe_files import manifests_folder
+from gapdata.recipes.recipe_files import manifests_folder
 from gapdata.runtime.choices import check_choice
 
 EvaluationList = Literal["detection-8", "detection-20", "detection-31", "detection-31-authors"]

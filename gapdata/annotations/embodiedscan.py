@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.annotations.files import named_split
 from gapdata.annotations.frame_names import SCENE_NAME, frame_of_path
-from gapdata.annotations.pickles import read_pickle
 from gapdata.annotations.report import FileReport, Tally
-from gapdata.annotations.values import NAME_CHARACTERS, finite, integer, integers, text
 from gapdata.errors import AnnotationError
+from gapdata.files.annotation_file import named_split
+from gapdata.files.pickles import read_pickle
+from gapdata.files.storage import Location
+from gapdata.files.values import NAME_CHARACTERS, finite, integer, integers, text
 from gapdata.geometry.boxes import EulerConvention, OrientedBox, rotation_from_euler
 from gapdata.geometry.camera import is_rigid
-from gapdata.storage import Location
 
 KIND = "EmbodiedScan"
 CONVENTION: EulerConvention = "intrinsic_zxy"

@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 
 from gapdata.annotations.conversation import Conversation, ConversationCameras, ConversationTask
 from gapdata.annotations.euler_evidence import EulerEvidence
-from gapdata.annotations.files import named_split
 from gapdata.annotations.frame_names import frame_of_path
-from gapdata.annotations.json_items import json_items
 from gapdata.annotations.report import FileReport, Tally
-from gapdata.annotations.values import MAX_TEXT, NAME_CHARACTERS, finite, integer, number, numbers, text
+from gapdata.files.annotation_file import named_split
+from gapdata.files.json_items import json_items
+from gapdata.files.storage import Location
+from gapdata.files.values import MAX_TEXT, NAME_CHARACTERS, finite, integer, number, numbers, text
 from gapdata.geometry.boxes import EulerConvention
 from gapdata.geometry.camera import is_rigid
-from gapdata.storage import Location
 
 KIND = "GAP-MLLM or VG-LLM"
 IMAGE = "<image>"

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.annotations.files import named_split, read_whole
 from gapdata.annotations.frame_names import SCENE_NAME, scene_of_name
-from gapdata.annotations.json_items import json_items
-from gapdata.annotations.npz import Npz
 from gapdata.annotations.report import FileReport, Tally
-from gapdata.annotations.values import finite
 from gapdata.errors import AnnotationError
-from gapdata.storage import Location
+from gapdata.files.annotation_file import named_split, read_whole
+from gapdata.files.json_items import json_items
+from gapdata.files.npz import Npz
+from gapdata.files.storage import Location
+from gapdata.files.values import finite
 
 BOXES_KIND = "proposal boxes"
 MASKS_KIND = "proposal masks"

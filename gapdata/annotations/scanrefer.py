@@ -11,12 +11,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gapdata.annotations.files import named_split
 from gapdata.annotations.frame_names import scene_of_name
-from gapdata.annotations.json_items import json_items
 from gapdata.annotations.report import FileReport, Tally
-from gapdata.annotations.values import NAME_CHARACTERS, integer, text
-from gapdata.storage import Location
+from gapdata.files.annotation_file import named_split
+from gapdata.files.json_items import json_items
+from gapdata.files.storage import Location
+from gapdata.files.values import NAME_CHARACTERS, integer, text
 
 KIND = "ScanRefer"
 

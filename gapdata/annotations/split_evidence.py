@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 from gapdata.annotations.splits import EVALUATION
 from gapdata.errors import UsageError
+from gapdata.files.storage import Location
 from gapdata.runtime.counting import counted
-from gapdata.storage import Location
 
 EVERY = frozenset({"train", "val", "test"})
 EMBODIEDSCAN: Mapping[str, frozenset[str]] = {

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from gapdata.annotations.categories import category_table, embodiedscan_name, nyu40_name, scanrefer_class
 from gapdata.errors import AnnotationError
+from gapdata.files.storage import Location
 from gapdata.files.text import decode_text
-from gapdata.storage import Location
 
 LABEL_MAP_NAME = "scannetv2-labels.combined.tsv"
 COLUMNS = ("raw_category", "id", "category", "nyu40id", "nyu40class")

@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gapdata.atomic import write_atomically
-from gapdata.engine.allocation import keep_freed_memory, spare_imports_from_collection
 from gapdata.engine.outcome import SceneOutcome
 from gapdata.engine.plan import ScenePlan, ShardPlan, shard_fingerprint
 from gapdata.engine.pose_explanation import explain_bad_poses
@@ -20,9 +18,11 @@ from gapdata.engine.recipe import Recipe
 from gapdata.engine.scene_builder import SceneBuilder, read_scene_annotations
 from gapdata.engine.unchanged import HostStamps, open_as_planned, unchanged
 from gapdata.errors import SourceError
+from gapdata.files.atomic import write_atomically
+from gapdata.files.storage import Location
+from gapdata.runtime.allocation import keep_freed_memory, spare_imports_from_collection
 from gapdata.shards.writer import ShardWriter
 from gapdata.sources.base import Dataset
-from gapdata.storage import Location
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

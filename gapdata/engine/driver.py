@@ -11,7 +11,6 @@ from typing import Any
 
 from gapdata.annotations.scene_annotations import SceneAnnotations
 from gapdata.annotations.splits import SPLITS
-from gapdata.atomic import write_atomically
 from gapdata.engine.advice import unaligned
 from gapdata.engine.build import ShardTask
 from gapdata.engine.build_directory import (
@@ -28,7 +27,7 @@ from gapdata.engine.build_directory import (
     write_intention,
 )
 from gapdata.engine.estimate import expected_bytes
-from gapdata.engine.executors import Executor
+from gapdata.engine.executors.choose import Executor
 from gapdata.engine.outcome import FAILED_FOLDER, SceneOutcome
 from gapdata.engine.plan import (
     PLAN_NAME,
@@ -41,23 +40,24 @@ from gapdata.engine.plan import (
     shard_fingerprint,
     write_plan,
 )
-from gapdata.engine.progress import Progress
 from gapdata.engine.recipe import Recipe
 from gapdata.engine.report import compile_report, counts_up, unaligned_text, write_report
 from gapdata.engine.retry import Retry, plan_retry
 from gapdata.engine.scene_builder import ANNOTATIONS_FOLDER
-from gapdata.engine.stopping import HOW_TO_RESUME, StopSignals
 from gapdata.engine.supervision import ShardResult, Supervisor, planned_frames
 from gapdata.engine.unchanged import comparable_stamps
 from gapdata.errors import ShardError, StoreError, UsageError
+from gapdata.files.atomic import write_atomically
 from gapdata.files.order import natural_key
+from gapdata.files.storage import Location
 from gapdata.runtime.choices import did_you_mean, near_names
 from gapdata.runtime.counting import counted, few
+from gapdata.runtime.progress import Progress
+from gapdata.runtime.stopping import HOW_TO_RESUME, StopSignals
 from gapdata.shards.checksums import write_checksums
 from gapdata.shards.index import read_commit, write_index
 from gapdata.shards.splits import write_splits
 from gapdata.sources.base import Dataset
-from gapdata.storage import Location
 
 NAMED_SCENES = 3
 

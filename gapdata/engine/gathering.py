@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gapdata.annotations.bundle import gather
-from gapdata.annotations.files import AnnotationFile
 from gapdata.annotations.scene_annotations import SceneAnnotations
 from gapdata.annotations.splits import Overlap, overlaps, refuse_overlap
 from gapdata.engine.plan import split_of
 from gapdata.engine.recipe import Recipe
 from gapdata.errors import UsageError
+from gapdata.files.annotation_file import AnnotationFile
+from gapdata.files.storage import Location
 from gapdata.runtime.counting import counted, few
 from gapdata.sources.base import Dataset
-from gapdata.storage import Location
 
 NAMED_OVERLAPS = 20
 

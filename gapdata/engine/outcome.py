@@ -7,11 +7,11 @@ import traceback
 from dataclasses import dataclass, field
 from typing import Any
 
-from gapdata.atomic import write_atomically
 from gapdata.errors import SourceError
+from gapdata.files.atomic import write_atomically
+from gapdata.files.storage import Location
 from gapdata.records.expressions import descriptions
 from gapdata.records.schema import Record
-from gapdata.storage import Location
 
 FAILED_FOLDER = "failed"
 LOST_VIEW = "its view could not be built"

@@ -11,15 +11,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gapdata.annotations.scene_annotations import SceneAnnotations
-from gapdata.atomic import write_atomically
 from gapdata.engine.recipe import Recipe, check_ranges
 from gapdata.engine.views import expected_around, plan_views
 from gapdata.errors import SourceError, UsageError
+from gapdata.files.atomic import write_atomically
 from gapdata.files.order import natural_key
+from gapdata.files.storage import Location
 from gapdata.geometry.camera import is_rigid
+from gapdata.recipes.toml_fields import from_mapping
 from gapdata.sources.base import Dataset, Scan
-from gapdata.storage import Location
-from gapdata.toml_fields import from_mapping
 
 ENGINE_VERSION = 9
 """Raised whenever the same sources and recipe would give other bytes than before. 9: every frame has a prompt mask, a

@@ -11,10 +11,10 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from gapdata.files.storage import Location
 from gapdata.geometry.block_sizes import PATCH, near_sizes
-from gapdata.recipe_files import recipe_file
-from gapdata.storage import Location
-from gapdata.toml_fields import read_toml, refuse_broken_rules, refuse_unknown_choices
+from gapdata.recipes.recipe_files import recipe_file
+from gapdata.recipes.toml_fields import read_toml, refuse_broken_rules, refuse_unknown_choices
 
 SIDES = (32, 8192)
 """Pixels that a side of a stored image has at least and at most."""
@@ -205,7 +205,7 @@ class Recipe:
 def read_recipe(path: Path | None, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe file (or take the defaults) and apply ``key=value`` overrides such as ``clips.step=10``.
 
-    ``path`` may also be the name of a recipe that comes along, as in :func:`gapdata.recipe_files.recipe_file`.
+    ``path`` may also be the name of a recipe that comes along, as in :func:`gapdata.recipes.recipe_files.recipe_file`.
 
     Raises:
         UsageError: the file cannot be read, a field is unknown, or a value has the wrong type or is out of range.

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from gapdata.atomic import write_atomically
-from gapdata.engine.losses import format_losses, table_of_losses
+from gapdata.engine.exclusions import format_losses, table_of_losses
 from gapdata.errors import ShardError, UsageError
-from gapdata.json_shape import misfit
+from gapdata.files.atomic import write_atomically
+from gapdata.files.json_shape import misfit
+from gapdata.files.storage import Location
 from gapdata.runtime.counting import counted
-from gapdata.storage import Location
 
 REPORT_NAME = "report.json"
 SUSPECT = {"scene_id": str, "records": int, "suspicion": str}

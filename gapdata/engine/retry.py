@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 from gapdata.engine.plan import Plan
 from gapdata.errors import ShardError
+from gapdata.files.storage import Location
 from gapdata.shards.index import read_commit
-from gapdata.storage import Location
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from gapdata.engine.recipe import FrameRecipe, Recipe
 from gapdata.engine.scan_quality import refuse_bad_scan
 from gapdata.engine.views import Sightings, around_view, plan_views
 from gapdata.errors import MissingInput, SourceChanged, SourceError, StoreError
+from gapdata.files.storage import Location, location
 from gapdata.geometry.camera import transform
 from gapdata.prompts.instances import InstanceMasks, InstanceRenderer
 from gapdata.prompts.projected import ProjectedInstances
@@ -37,7 +38,6 @@ from gapdata.records.schema import Record
 from gapdata.records.views import View, conversation_views
 from gapdata.seeding import generator_for
 from gapdata.sources.base import Annotation, Dataset, Scan
-from gapdata.storage import Location, location
 from gapdata.tasks.grounding import best_frame
 
 ANNOTATIONS_FOLDER = "annotations"

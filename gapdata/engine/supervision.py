@@ -26,10 +26,20 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gapdata.engine.build import ShardTask
-from gapdata.engine.executors import Advanced, Crashed, Event, Executor, Failed, Finished, Halted, Started, Unplaced
-from gapdata.engine.stopping import HOW_TO_RESUME, StopSignals
+from gapdata.engine.executors.choose import (
+    Advanced,
+    Crashed,
+    Event,
+    Executor,
+    Failed,
+    Finished,
+    Halted,
+    Started,
+    Unplaced,
+)
 from gapdata.errors import StoreError
 from gapdata.runtime.counting import counted
+from gapdata.runtime.stopping import HOW_TO_RESUME, StopSignals
 
 CRASH_RETRIES = 2
 UNREACHED_SHARDS = 3

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from gapdata.engine.plan import ScenePlan, planned_digest
 from gapdata.engine.recipe import Recipe
 from gapdata.errors import SourceChanged, SourceError
-from gapdata.object_store import ObjectPath
+from gapdata.files.object_store import ObjectPath
 from gapdata.sources.base import Dataset, Scan
 from gapdata.sources.stamps import Stamps, changed_file
 

@@ -28,12 +28,13 @@ from pathlib import Path
 from typing import Any
 
 from gapdata.annotations.conversation import TASKS
-from gapdata.annotations.json_list import JsonList
 from gapdata.annotations.splits import SPLITS
-from gapdata.atomic import atomic_file, write_atomically
 from gapdata.errors import ShardError, UsageError
 from gapdata.export.items import Item, record_items, without_file
 from gapdata.export.posed_images import PosedImages
+from gapdata.files.atomic import atomic_file, write_atomically
+from gapdata.files.json_list import JsonList
+from gapdata.files.storage import Location
 from gapdata.records.schema import Record
 from gapdata.records.views import KIND_OF_TASK
 from gapdata.runtime.choices import check_choice
@@ -41,7 +42,6 @@ from gapdata.runtime.counting import counted
 from gapdata.shards.index import INDEX_NAME, read_index
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.scannet import SCENE_ID
-from gapdata.storage import Location
 from gapdata.tasks.wordings import Wording
 
 FORMAT = "gap-json"
@@ -260,7 +260,7 @@ def _claim(request: ExportRequest) -> None:
 
 
 def _is_leftover(path: Path) -> bool:
-    """Whether a file was on its way when a program was killed: see :func:`gapdata.atomic.atomic_file`."""
+    """Whether a file was on its way when a program was killed: see :func:`gapdata.files.atomic.atomic_file`."""
     return path.name.startswith(".") and path.name.endswith(".tmp")
 
 

@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.annotations.frame_names import MAX_FRAME_ID, SCENE_NAME, frame_of_path
-from gapdata.atomic import write_atomically
 from gapdata.errors import ShardError
 from gapdata.export.items import image_path
+from gapdata.files.atomic import write_atomically
 from gapdata.records.codec import member_name
 from gapdata.records.schema import Record
 from gapdata.sources.depth_files import depth_kind

@@ -18,9 +18,9 @@ from zlib_ng import zlib_ng
 
 from gapdata.errors import ShardError
 from gapdata.files.image_tags import PNG_SIGNATURE
+from gapdata.files.npy import read_header
 from gapdata.geometry.camera import Intrinsics
 from gapdata.geometry.pointmap import first_frame_pointmap
-from gapdata.npy import read_header
 from gapdata.records.schema import Record
 from gapdata.sources.images import could_hold, encoded_image_size
 

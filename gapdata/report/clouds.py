@@ -27,7 +27,7 @@ from gapdata.records.codec import (
     stored_pointmap,
 )
 from gapdata.records.schema import Record
-from gapdata.view.palette import frame_color, object_color
+from gapdata.show.scene.palette import frame_color, object_color
 
 MAX_POINTS = 50_000
 """Of a record: 128 x 96 of each frame of a clip. More makes the page larger and the picture no clearer."""

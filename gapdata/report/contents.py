@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from gapdata.engine.plan import Plan, read_plan
 from gapdata.engine.report import REPORT_NAME, read_report
 from gapdata.errors import ShardError, UsageError
+from gapdata.files.storage import Location, absolute
 from gapdata.report.figures import FIGURES, Figure
 from gapdata.shards.index import read_index
-from gapdata.storage import Location, absolute
 
 COUNTS = ("prompts", "objects")
 REPORTED: tuple[str, ...] = (

@@ -11,7 +11,7 @@ from gapdata.report.markup import Markup, joined, tag
 from gapdata.report.opened import OpenedRecords
 from gapdata.report.pictures import FramePicture, frame_members, frame_picture
 from gapdata.runtime.counting import counted
-from gapdata.view.palette import object_color
+from gapdata.show.scene.palette import object_color
 
 SHOWN_FRAMES = 4
 WIDTH = 320

@@ -15,6 +15,7 @@ from importlib.resources import files
 from typing import Any
 
 from gapdata import __version__
+from gapdata.files.storage import Location
 from gapdata.records.schema import Record
 from gapdata.report.clouds import cloud_members, record_cloud
 from gapdata.report.contents import BuildContents, chosen_views, read_contents, spread
@@ -28,7 +29,6 @@ from gapdata.report.samples import measure_records
 from gapdata.report.worst import worst, worst_of_build
 from gapdata.runtime.counting import counted
 from gapdata.shards.reader import ShardReader
-from gapdata.storage import Location
 
 SAMPLED_RECORDS = 256
 """Records whose JSON and pointmap are read for what the index does not hold."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gapdata.records.codec import encode_jpeg, member_name, record_depth, record_image, record_instances
 from gapdata.records.schema import Prompt, Record
-from gapdata.view.palette import depth_colors, object_color
+from gapdata.show.scene.palette import depth_colors, object_color
 
 MASK_OPACITY = 105
 """Of 255: colours tell objects apart and the frame still shows."""

@@ -10,9 +10,9 @@ import hashlib
 import re
 from collections.abc import Iterator
 
-from gapdata.atomic import write_atomically
 from gapdata.errors import ShardError, UsageError
-from gapdata.storage import Location
+from gapdata.files.atomic import write_atomically
+from gapdata.files.storage import Location
 
 CHECKSUMS_NAME = "build.sha256"
 SMALL_FILES = ("plan.json", "shard-*.json", "index.parquet", "splits.json", "report.json")

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.atomic import write_atomically
 from gapdata.errors import ShardError, UsageError
-from gapdata.json_shape import misfit
-from gapdata.object_store import ObjectPath
-from gapdata.storage import Location
+from gapdata.files.atomic import write_atomically
+from gapdata.files.json_shape import misfit
+from gapdata.files.object_store import ObjectPath
+from gapdata.files.storage import Location
 
 BATCH_ROWS = 1 << 12
 READ_BUFFER = 1 << 20  # bytes

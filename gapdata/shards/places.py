@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from gapdata.annotations.splits import SPLITS
 from gapdata.errors import ShardError
+from gapdata.files.storage import Location
 from gapdata.records.schema import VIEW_KINDS
 from gapdata.runtime.choices import check_choice
 from gapdata.shards.index import INDEX_NAME, index_batches
-from gapdata.storage import Location
 
 BLOCK = 512
 """Bytes of a tar's header, which stands before each member."""

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.errors import ShardError, UsageError
-from gapdata.object_store import ObjectPath
+from gapdata.files.object_store import ObjectPath
+from gapdata.files.storage import Location, RangedFile, location, open_ranged
 from gapdata.records.schema import Record, record_from_json
 from gapdata.shards.checksums import refuse_damage
 from gapdata.shards.index import figure_values, read_commit
 from gapdata.shards.order import RecordOrder, order_of
 from gapdata.shards.places import BLOCK, RecordPlaces
-from gapdata.storage import Location, RangedFile, location, open_ranged
 
 MAX_OPEN_SHARDS = 64
 CHUNK = 1 << 22

@@ -12,10 +12,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gapdata.atomic import write_atomically
 from gapdata.errors import ShardError
-from gapdata.json_shape import misfit
-from gapdata.storage import Location
+from gapdata.files.atomic import write_atomically
+from gapdata.files.json_shape import misfit
+from gapdata.files.storage import Location
 
 SPLITS_NAME = "splits.json"
 MAX_BYTES = 64 << 20

@@ -13,10 +13,10 @@ import tarfile
 from types import TracebackType
 from typing import Any
 
-from gapdata.atomic import atomic_file
 from gapdata.errors import ShardError
+from gapdata.files.atomic import atomic_file
+from gapdata.files.storage import Location
 from gapdata.records.schema import Record
-from gapdata.storage import Location
 
 MAX_NAME = 100  # bytes of a ustar name without its prefix field
 

@@ -11,11 +11,11 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from gapdata.files.storage import Location
 from gapdata.geometry.camera import Intrinsics
 from gapdata.geometry.lens import Lens
 from gapdata.sources.mask_archive import MaskArchive
 from gapdata.sources.stamps import Stamps
-from gapdata.storage import Location
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

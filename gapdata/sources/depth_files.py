@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.files.image_tags import PNG_SIGNATURE
+from gapdata.files.npy import read_array, read_header
 from gapdata.files.tiff import BIG_TIFF, MAGIC, read_page
-from gapdata.npy import read_array, read_header
 from gapdata.sources.images import chunks_are_sound, could_hold, encoded_image_size
 
 PGM_HEADER = re.compile(rb"P5\s+(?:#[^\n]*\n\s*)*(\d{1,6})\s+(?:#[^\n]*\n\s*)*(\d{1,6})\s+(?:#[^\n]*\n\s*)*(\d{1,6})\s")

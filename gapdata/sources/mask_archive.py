@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from gapdata.errors import SourceError, kind_of_failure
 from gapdata.files.image_tags import PNG_SIGNATURE
+from gapdata.files.storage import Location, RangedFile, file_in, open_ranged
 from gapdata.runtime.counting import counted
 from gapdata.sources.images import encoded_image_size
-from gapdata.storage import Location, RangedFile, file_in, open_ranged
 
 ARCHIVE_SUFFIXES = ("_2d-instance-filt.zip", "_2d-instance.zip")
 """The filtered projections first: their borders follow colour and depth."""

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
-from gapdata.object_store import ObjectFile
+from gapdata.files.object_store import ObjectFile
 
 HEADER_BYTES = 96
 POSE_BYTES = 64

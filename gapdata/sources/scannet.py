@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from gapdata.annotations.taxonomy import EMPTY_LABEL_MAP, LABEL_MAP_NAME, LabelMap, read_label_map
 from gapdata.errors import UsageError
 from gapdata.files.image_tags import jpeg_without_metadata
+from gapdata.files.object_store import ObjectPath
+from gapdata.files.storage import Location, file_in, location, subfolders
 from gapdata.geometry.camera import Intrinsics
 from gapdata.geometry.lens import Lens
-from gapdata.object_store import ObjectPath
 from gapdata.sources.base import Annotation, Scan
 from gapdata.sources.extracted import ExtractedScan
 from gapdata.sources.images import is_color_jpeg
@@ -34,7 +35,6 @@ from gapdata.sources.scene_files import SceneFiles, naming_scene
 from gapdata.sources.sens import SensReader
 from gapdata.sources.split_lists import read_split_list
 from gapdata.sources.stamps import Stamps, stamps_of
-from gapdata.storage import Location, file_in, location, subfolders
 
 SCENE_ID = re.compile(r"scene\d{4}_\d{2}")
 SCAN_FOLDERS = ("scans", "scans_test")

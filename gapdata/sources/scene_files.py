@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.errors import GapDataError, MissingInput, SourceError, kind_of_failure
+from gapdata.files.storage import Location, file_in
 from gapdata.files.text import decode_text
 from gapdata.geometry.camera import is_rigid
 from gapdata.runtime.counting import counted
 from gapdata.sources.base import Annotation, SceneObject
 from gapdata.sources.mask_archive import ARCHIVE_SUFFIXES, MaskArchive, find_mask_archive
 from gapdata.sources.ply import Mesh, read_mesh
-from gapdata.storage import Location, file_in
 
 DUPLICATED_SCENE, FIRST_DUPLICATE = "scene0217_00", 31
 """In this scene every object stands twice, the second time from objectId 31 on (ScanNet issue 51)."""

@@ -22,12 +22,12 @@ from isal.igzip_lib import IsalError
 from numpy.typing import NDArray
 
 from gapdata.errors import SourceError, kind_of_failure
+from gapdata.files.object_store import ObjectFile, ObjectPath
+from gapdata.files.storage import location, open_ranged
 from gapdata.geometry.camera import Intrinsics, is_rigid
-from gapdata.object_store import ObjectFile, ObjectPath
 from gapdata.sources.camera_files import camera_and_lens
 from gapdata.sources.images import MAX_PIXELS, decode_color, encoded_image_size, reduce_image
 from gapdata.sources.remote_sens import FramePayloads, fetch_headers
-from gapdata.storage import location, open_ranged
 
 VERSION = 4
 COLOR_COMPRESSIONS = {0: "raw", 1: "png", 2: "jpeg"}

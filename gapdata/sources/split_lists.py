@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from gapdata.errors import UsageError
+from gapdata.files.storage import Location
 from gapdata.files.text import decode_text
-from gapdata.storage import Location
 
 NAMED_SCENE = re.compile(r"(?<![A-Za-z0-9])scene\d{4}_\d{2}(?!\d)")
 ALMOST = re.compile(r"scene_?\d", re.IGNORECASE)

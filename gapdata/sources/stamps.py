@@ -12,8 +12,8 @@ from typing import TypeAlias
 
 from gapdata.errors import PASSING, StoreError
 from gapdata.files.folders import entries, is_kind
-from gapdata.object_store import ObjectPath
-from gapdata.storage import Location
+from gapdata.files.object_store import ObjectPath
+from gapdata.files.storage import Location
 
 Stamps: TypeAlias = Mapping[str, tuple[int, float]]
 """By a file's place: its bytes, and when it was changed last (seconds or nanoseconds since 1970)."""

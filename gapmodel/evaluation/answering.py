@@ -13,13 +13,13 @@ from tqdm import tqdm
 
 from gapdata.records.codec import record_image
 from gapdata.tasks.chat import Unparsable
-from gapmodel.data import Records, in_batches
 from gapmodel.evaluation.asking import Asked, HeldOut, around_views, second_id, second_stage
 from gapmodel.evaluation.grounding import chosen_frame
 from gapmodel.generate import generate_answers
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.packing import Example, Frames
 from gapmodel.processing import GapProcessor
+from gapmodel.training.questions import Records, in_batches
 
 
 class Keeper(Protocol):

@@ -20,8 +20,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from gapdata.atomic import write_atomically
 from gapdata.errors import UsageError
+from gapdata.files.atomic import write_atomically
 
 ASKED_FILE = "asked.json"
 FOLDER = "predictions"

@@ -17,10 +17,9 @@ from typing import Any
 
 from gapdata.engine.plan import planned_fingerprint
 from gapdata.errors import UsageError
+from gapdata.files.storage import location
 from gapdata.records.schema import Record
 from gapdata.runtime.counting import counted
-from gapdata.storage import location
-from gapmodel.data import Records, question_options, without_images
 from gapmodel.evaluation.answering import Answerer, missing
 from gapmodel.evaluation.asking import LANGUAGE_TASKS, TASKS, Asking, HeldOut, first_frames, held_out, positions, spread
 from gapmodel.evaluation.predictions import PredictionFile, fingerprint_of_files, read_predictions, settle
@@ -29,6 +28,7 @@ from gapmodel.evaluation.scoring import score_task
 from gapmodel.model_directory import load_model
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.processing import GapProcessor
+from gapmodel.training.questions import Records, question_options, without_images
 from gapmodel.training.recipe import DataRecipe
 from gapmodel.training.taught import RECIPE_FILE
 

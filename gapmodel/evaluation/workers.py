@@ -75,7 +75,7 @@ def answer_on_ray(job: Job, workers: int) -> None:
     Raises:
         UsageError: the cluster cannot be reached, or a worker failed for a reason that is the user's to solve.
     """
-    from gapdata.engine.ray_session import RaySession
+    from gapdata.runtime.ray_session import RaySession
 
     with RaySession(workers):
         import ray

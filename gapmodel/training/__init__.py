@@ -1,4 +1,4 @@
-"""Training, around the loop in :mod:`gapmodel.train` and the questions in :mod:`gapmodel.data`.
+"""Training, around the loop in :mod:`gapmodel.training.loop` and the questions in :mod:`gapmodel.training.questions`.
 
 what to do     recipe  starting_point (the first model)
 questions      augment  dense (targets and their head)  mixture  loading  census (what there is to ask)

@@ -13,7 +13,9 @@ from gapdata.records.schema import Record
 from gapdata.runtime.counting import counted
 from gapdata.shards.reader import ShardReader
 from gapdata.tasks.questions import left_out
-from gapmodel.data import (
+from gapmodel.field_of_view import PAPER_WIDTH, paper_height
+from gapmodel.training.distributed import ALONE, Ranks
+from gapmodel.training.questions import (
     Records,
     StreamQuestions,
     build_of,
@@ -22,8 +24,6 @@ from gapmodel.data import (
     question_options,
     without_images,
 )
-from gapmodel.field_of_view import PAPER_WIDTH, paper_height
-from gapmodel.training.distributed import ALONE, Ranks
 from gapmodel.training.recipe import VARIED, Stream, samples_prompts
 
 ANNOTATED = "build from annotated scans: ScanNet's, or those of `gapdata synth`"

@@ -31,16 +31,16 @@ import torch.distributed.checkpoint as dcp
 from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
 
-from gapdata.atomic import write_atomically
 from gapdata.errors import ShardError, UsageError
+from gapdata.files.atomic import write_atomically
 from gapdata.seeding import generator_for
 from gapdata.shards.reader import ShardReader
-from gapmodel.data import Records
 from gapmodel.model_directory import MODEL_DIRECTORY, RUN_FILE
 from gapmodel.training.checkpoint_files import INDEX, PARTS, RestrictedReader, digests_of, first_damage
 from gapmodel.training.distributed import ALONE, Ranks
 from gapmodel.training.learner import Learner
 from gapmodel.training.logbook import LOG_FILE
+from gapmodel.training.questions import Records
 from gapmodel.training.recipe import TrainingRecipe
 from gapmodel.training.refused_writes import reason_of, unwritten
 

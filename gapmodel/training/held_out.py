@@ -8,12 +8,12 @@ from itertools import islice, zip_longest
 
 import torch
 
-from gapmodel.data import Records
 from gapmodel.packing import IGNORED, Batch, Example
 from gapmodel.processing import GapProcessor
 from gapmodel.training.distributed import Ranks
 from gapmodel.training.learner import Learner, Losses
 from gapmodel.training.loading import blank_batch, lay_out, open_streams
+from gapmodel.training.questions import Records
 from gapmodel.training.recipe import TrainingRecipe
 from gapmodel.training.view_cache import ViewCache
 

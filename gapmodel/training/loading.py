@@ -17,10 +17,10 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from gapdata.errors import UsageError
 from gapdata.shards.order import rank_batches
 from gapdata.tasks.chat import IMAGE, Question
-from gapmodel.data import Records, StreamQuestions, build_of, in_batches
 from gapmodel.packing import IGNORED, Batch, Example, row_members
 from gapmodel.processing import GapProcessor
 from gapmodel.training.mixture import Mixture
+from gapmodel.training.questions import Records, StreamQuestions, build_of, in_batches
 from gapmodel.training.recipe import MICRO_TOKENS, TrainingRecipe, TrainRecipe
 from gapmodel.training.view_cache import ViewCache
 

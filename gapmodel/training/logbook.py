@@ -17,7 +17,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from gapdata.atomic import write_atomically
+from gapdata.files.atomic import write_atomically
 from gapmodel.training.census import StreamCensus
 
 LOG_FILE = "log.jsonl"

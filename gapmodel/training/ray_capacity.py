@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from gapdata.engine.ray_session import RaySession
 from gapdata.errors import UsageError
 from gapdata.runtime.cores import available_cores
 from gapdata.runtime.counting import counted
+from gapdata.runtime.ray_session import RaySession
 from gapdata.runtime.terminal import say
 
 GROWTH_SECONDS = 30.0

@@ -19,17 +19,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from gapdata.engine.ray_session import RaySession
 from gapdata.errors import GapDataError, UsageError
+from gapdata.files.storage import absolute, location
+from gapdata.recipes.toml_fields import from_mapping
 from gapdata.runtime.counting import counted
 from gapdata.runtime.ray_cluster import HeadWatch
+from gapdata.runtime.ray_session import RaySession
 from gapdata.runtime.terminal import say
 from gapdata.shards.reader import ShardReader
-from gapdata.storage import absolute, location
-from gapdata.toml_fields import from_mapping
-from gapmodel.train import Outcome, TrainingConfig, TrainingError, read_outcome, train
 from gapmodel.training.distributed import joined
 from gapmodel.training.logbook import LOG_FILE
+from gapmodel.training.loop import Outcome, TrainingConfig, TrainingError, read_outcome, train
 from gapmodel.training.recipe import TrainingRecipe
 from gapmodel.training.replacing import stamp_of
 

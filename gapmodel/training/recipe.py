@@ -11,14 +11,14 @@ from typing import Any, get_args
 from gapdata.errors import UsageError
 from gapdata.geometry.boxes import EulerConvention
 from gapdata.prompts.marks import MAX_MARKS
-from gapdata.recipe_files import recipe_file
+from gapdata.recipes.recipe_files import recipe_file
+from gapdata.recipes.toml_fields import from_mapping, read_toml, refuse_broken_rules, refuse_unknown_choices
 from gapdata.records.schema import VIEW_KINDS
 from gapdata.tasks.captioning import CaptionPoint
 from gapdata.tasks.labels import MissingLabel
 from gapdata.tasks.questions import TASKS
 from gapdata.tasks.targets import TargetBox
 from gapdata.tasks.wordings import WORDINGS
-from gapdata.toml_fields import from_mapping, read_toml, refuse_broken_rules, refuse_unknown_choices
 from gapmodel.processing import ProcessorConfig
 
 MICRO_TOKENS = 4096
@@ -247,7 +247,7 @@ class TrainingRecipe:
 def read_training_recipe(path: Path | None, overrides: Sequence[str] = ()) -> TrainingRecipe:
     """Read a recipe file (or take the defaults) and apply ``key=value`` overrides such as ``train.steps=10``.
 
-    ``path`` may also be the name of a recipe that comes along, as in :func:`gapdata.recipe_files.recipe_file`.
+    ``path`` may also be the name of a recipe that comes along, as in :func:`gapdata.recipes.recipe_files.recipe_file`.
 
     Raises:
         UsageError: the file cannot be read, a field is unknown, or a value has the wrong type or is out of range.

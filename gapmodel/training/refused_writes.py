@@ -7,8 +7,8 @@ from pathlib import Path
 
 from torch.distributed.checkpoint.api import CheckpointException
 
-from gapdata.atomic import FULL, room_left
 from gapdata.errors import GapDataError
+from gapdata.files.atomic import FULL, room_left
 
 STORE_ERRORS = {f"os error {number}": number for number in FULL}
 """How safetensors, which is written in Rust, words what the system said."""

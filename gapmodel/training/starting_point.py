@@ -12,17 +12,17 @@ import numpy as np
 import torch
 
 from gapdata.errors import UsageError
+from gapdata.recipes.toml_fields import from_mapping
 from gapdata.tasks import detection, image_space, pointmap
 from gapdata.tasks.chat import IMAGE
 from gapdata.tasks.labels import object_label
 from gapdata.tasks.questions import questions
-from gapdata.toml_fields import from_mapping
-from gapmodel.data import Records, chosen_records, question_options, without_images
 from gapmodel.model_directory import model_directory
 from gapmodel.modeling import GapConfig, GapForConditionalGeneration
 from gapmodel.presets import QWEN_TOKENS, preset
 from gapmodel.processing import GapProcessor, ProcessorConfig, read_processor_config
 from gapmodel.tokenizer import load_tokenizer, special_token_ids, train_tokenizer
+from gapmodel.training.questions import Records, chosen_records, question_options, without_images
 from gapmodel.training.recipe import VARIED, DataRecipe, ModelRecipe, TrainingRecipe
 from gapmodel.training.taught import RECIPE_FILE
 

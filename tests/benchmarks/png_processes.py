@@ -1,6 +1,6 @@
 """Encodes the same arrays in many fresh processes and counts how many different files come out: it must be one.
 
-    python tests/benchmarks/png_processes.py --processes 5000
+    python -m tests.benchmarks.png_processes --processes 5000
 
 Each process is a new one with its own layout of memory (a fork would share it). The arrays are like instance masks,
 prompt masks and noisy depth.

@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_build_speed import run
 
 from gapdata.sources.sens import SensReader, SensWriter
-from gapdata.sources.synthetic import SynthesisOptions, synthesise_dataset
+from gapdata.synthetic import SynthesisOptions, synthesise_dataset
+from tests.benchmarks.test_build_speed import run
 
 SCENES, FRAMES, DISTINCT, PAIRS = 4, 900, 29, 3
 """29 has no divisor in common with the 30 frames between two of a clip: repeated frames come up in turn."""

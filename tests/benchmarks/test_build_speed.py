@@ -19,15 +19,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gapdata.engine.allocation import keep_freed_memory
 from gapdata.geometry.camera import relative_poses
 from gapdata.geometry.pointmap import first_frame_pointmap
 from gapdata.records.prepare import FramePreparer, FrameSettings
 from gapdata.records.quality import QualityMeter
+from gapdata.runtime.allocation import keep_freed_memory
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.scannet import ScanNetScan
 from gapdata.sources.sens import SensReader, SensWriter
-from gapdata.sources.synthetic import SynthesisOptions, synthesise_dataset
+from gapdata.synthetic import SynthesisOptions, synthesise_dataset
 
 SCENES, FRAMES, STEP, DENSE, DISTINCT, PAIRS = 4, 900, 10, 2, 20, 5
 RECIPE = [
@@ -95,7 +95,7 @@ def run_in_processes(dataset: Path, out: Path, workers: int) -> tuple[float, flo
     words = build_words(dataset, out, "--set", f"clips.interval={DENSE}", "--set", f"clips.step={3 * DENSE}")
     code = (
         "import resource, sys\n"
-        "from gapdata.cli import main\n"
+        "from gapdata.commands.main import main\n"
         "if __name__ == '__main__':\n"
         "    status = main(sys.argv[1:])\n"
         "    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]\n"

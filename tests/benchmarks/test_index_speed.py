@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_shards import write_build
+
+from tests.shards.test_shards import write_build
 
 RECORDS, FRAMES, PER_SHARD = 1_000_000, 4, 400
 LOAD_SECONDS, PEAK_BYTES = 2.0, 500_000_000

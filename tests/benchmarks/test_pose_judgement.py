@@ -8,8 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pose_judgement import BEGIN, PAGE, Verdicts, all_verdicts, table
-from pose_mistakes import FINE, GOOD, GROSS, MISTAKES, Mistake
+
+from tests.support.pose_judgement import BEGIN, PAGE, Verdicts, all_verdicts, table
+from tests.support.pose_mistakes import FINE, GOOD, GROSS, MISTAKES, Mistake
 
 KEPT = 0.98
 

@@ -20,8 +20,8 @@ from gapdata.engine.estimate import expected_bytes, expected_seconds
 from gapdata.engine.plan import ScenePlan
 from gapdata.engine.recipe import Recipe, read_recipe
 from gapdata.engine.views import plan_views
-from gapdata.recipe_files import recipe_file
-from gapdata.sources.synthetic import SynthesisOptions, synthesise_dataset
+from gapdata.recipes.recipe_files import recipe_file
+from gapdata.synthetic import SynthesisOptions, synthesise_dataset
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.presets import preset
 from gapmodel.training.recipe import read_training_recipe

@@ -17,7 +17,6 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import torch
-from model_fixtures import make_record
 from numpy.typing import NDArray
 from PIL import Image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -28,17 +27,18 @@ from gapdata.records.codec import encode_jpeg, member_name
 from gapdata.records.schema import Record
 from gapdata.tasks import pointmap
 from gapdata.tasks.chat import IMAGE, Question
-from gapmodel.data import StreamQuestions
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.presets import preset
 from gapmodel.processing import GapProcessor, ProcessorConfig
 from gapmodel.tokenizer import special_token_ids, train_tokenizer
-from gapmodel.train import keep_freed_memory, training_step
 from gapmodel.training.distributed import Ranks
 from gapmodel.training.learner import Learner
 from gapmodel.training.loading import Step, lay_out
+from gapmodel.training.loop import keep_freed_memory, training_step
 from gapmodel.training.optimisation import build_optimizer
+from gapmodel.training.questions import StreamQuestions
 from gapmodel.training.recipe import DataRecipe, Stream, TrainingRecipe, TrainRecipe
+from tests.support.models import make_record
 
 FRAMES, STORED, THEIRS = 4, (512, 384), (640, 480)
 VOCABULARY = 151_643

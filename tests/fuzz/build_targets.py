@@ -8,21 +8,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from cases import attempt, linked, replaced
-from mutations import damaged, damaged_json, damaged_tree, pick, written
+
+from tests.fuzz.cases import attempt, linked, replaced
+from tests.fuzz.mutations import damaged, damaged_json, damaged_tree, pick, written
 
 
 def record(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
     """A record's JSON and its members."""
-    from seeds import forged_npy
-
+    from gapdata.audit.record_checks import check_record
+    from gapdata.commands.inspect import describe_record
     from gapdata.engine.recipe import Recipe
-    from gapdata.engine.record_checks import check_record
-    from gapdata.inspection import describe_record
     from gapdata.records import codec, expressions
     from gapdata.records.schema import record_from_json
     from gapdata.seeding import generator_for
     from gapdata.tasks.questions import TASKS, QuestionOptions, questions
+    from tests.fuzz.seeds import forged_npy
 
     members = {path.name: path.read_bytes() for path in (seeds / "record").iterdir()}
     tree = json.loads(members.pop("json"))
@@ -147,12 +147,12 @@ def shards(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
 
 def build_folder(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
     """A build's plan, commit records and report: what status, verify, report and a resumed build read."""
+    from gapdata.audit.status import build_status, format_status
+    from gapdata.audit.verify import format_verdict, verify_build
     from gapdata.engine.driver import is_committed
     from gapdata.engine.plan import read_plan, refuse_difference
     from gapdata.engine.report import format_report, read_report
     from gapdata.engine.retry import plan_retry
-    from gapdata.engine.status import build_status, format_status
-    from gapdata.engine.verify import format_verdict, verify_build
     from gapdata.report.contents import read_contents
     from gapdata.report.page import report_page
 

@@ -1,6 +1,6 @@
 """Runs cases in a child process and reports what is none of the project's own errors.
 
-``python tests/fuzz/campaign.py --cases 100000`` makes a hundred thousand, ``--only sens:812`` that one again. A case is
+``python -m tests.fuzz.campaign --cases 100000`` makes a hundred thousand, ``--only sens:812`` that one again. A case is
 known by its target and number (and ``--seed``), from which every random choice in it follows. The child is watched from
 outside: a crash of the interpreter, a case over its CPU or memory limit, and a case that waits for ever are findings
 like any wrong exception, and the campaign goes on behind them.
@@ -19,11 +19,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
+CHILD = ("-m", "tests.fuzz.child")
 WALL_SECONDS = 120.0
 """A case that has not ended after so long waits for something."""
 MAX_RESTARTS = 200
@@ -54,7 +54,7 @@ class Outcome:
 
 
 def run_campaign(
-    seeds: Path, cases: int, seed: int = 0, only: str = "", targets: str = "", child: Path = HERE / "child.py"
+    seeds: Path, cases: int, seed: int = 0, only: str = "", targets: str = "", child: Sequence[str] = CHILD
 ) -> Outcome:
     """Run so many cases over the seeds of :func:`seeds.write_seeds`, in one child process at a time."""
     outcome, seen = Outcome(), set[str]()
@@ -62,7 +62,7 @@ def run_campaign(
         resume = 0
         for _ in range(MAX_RESTARTS):
             words = [str(seeds), tempfile.mkdtemp(dir=scratch), str(cases), str(seed), str(resume), only, targets]
-            at, problem = _one_child([sys.executable, str(child), *words], outcome, seen)
+            at, problem = _one_child([sys.executable, *child, *words], outcome, seen)
             if problem is None:
                 return outcome
             outcome.findings.append(problem)
@@ -144,9 +144,8 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="TARGET:NUMBER", help="one case again, with its traceback")
     parser.add_argument("--targets", default="", metavar="A,B", help="only these targets")
     options = parser.parse_args()
-    sys.path[:0] = [str(HERE), str(HERE.parent)]
-    from scannet_fixtures import write_scene
-    from seeds import write_seeds
+    from tests.fuzz.seeds import write_seeds
+    from tests.support.scannet_scenes import write_scene
 
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)

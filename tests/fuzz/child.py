@@ -1,4 +1,4 @@
-"""The process in which cases run: ``child.py SEEDS SCRATCH CASES SEED RESUME ONLY TARGETS BOARD``.
+"""The process in which cases run: ``python -m tests.fuzz.child SEEDS SCRATCH CASES SEED RESUME ONLY TARGETS BOARD``.
 
 Before each case its number goes to the board, a file that the parent maps. Each case has a limit of CPU time, after
 which the kernel ends the process; address space is limited, so that an allocation by a file's claim fails; and what
@@ -21,17 +21,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent.parent)]
+import cv2
+import numpy as np
 
-import cv2  # noqa: E402
-import numpy as np  # noqa: E402
-from campaign import BOARD  # noqa: E402
-from cases import REFUSED, check_message  # noqa: E402
-from targets import TARGETS  # noqa: E402
-
-from gapdata.errors import GapDataError  # noqa: E402
-from gapdata.seeding import generator_for  # noqa: E402
+from gapdata.errors import GapDataError
+from gapdata.seeding import generator_for
+from tests.fuzz.campaign import BOARD
+from tests.fuzz.cases import REFUSED, check_message
+from tests.fuzz.targets import TARGETS
 
 CPU_SECONDS = 5.0
 ADDRESS_SPACE = 1 << 30

@@ -11,7 +11,17 @@ from typing import Any
 
 import cv2
 import numpy as np
-from annotation_fixtures import (
+
+from gapdata.annotations.bundle import gather
+from gapdata.engine.driver import BuildRequest, run_build
+from gapdata.engine.executors.choose import InlineExecutor
+from gapdata.engine.recipe import read_recipe
+from gapdata.geometry.camera import Intrinsics
+from gapdata.records.codec import encode_jpeg, encode_png
+from gapdata.records.schema import Prompt, ViewObject
+from gapdata.sources.sens import SensWriter
+from tests.records.test_records import make_record
+from tests.support.annotation_records import (
     conversation,
     detection,
     images,
@@ -21,17 +31,7 @@ from annotation_fixtures import (
     write_embodiedscan,
     write_npz,
 )
-from executor_fixtures import request_for
-from test_records import make_record
-
-from gapdata.annotations.bundle import gather
-from gapdata.engine.driver import BuildRequest, run_build
-from gapdata.engine.executors import InlineExecutor
-from gapdata.engine.recipe import read_recipe
-from gapdata.geometry.camera import Intrinsics
-from gapdata.records.codec import encode_jpeg, encode_png
-from gapdata.records.schema import Prompt, ViewObject
-from gapdata.sources.sens import SensWriter
+from tests.support.executors import request_for
 
 COLOR = Intrinsics(fx=38.0, fy=38.0, cx=19.5, cy=14.5, width=40, height=30)
 DEPTH = Intrinsics(fx=19.0, fy=19.0, cx=9.5, cy=7.0, width=20, height=15)

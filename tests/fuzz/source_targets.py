@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cases import attempt, linked, replaced
-from mutations import damaged, damaged_json, damaged_tree, pick, written
 
 from gapdata.errors import SourceError
+from tests.fuzz.cases import attempt, linked, replaced
+from tests.fuzz.mutations import damaged, damaged_json, damaged_tree, pick, written
 
 
 def sens(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
     """``.sens`` files."""
-    from gapdata.inspection import describe_sens, format_facts
+    from gapdata.commands.inspect import describe_sens, format_facts
     from gapdata.sources.sens import SensReader
 
     known = [path.read_bytes() for path in sorted(seeds.glob("*.sens"))]
@@ -43,13 +43,12 @@ def sens(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
 
 def annotation_files(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
     """Annotation files as ``build-shards --annotations`` meets them: the kind is told by the content."""
-    from seeds import conversations, descriptions, embodied, forged_npy, npz_members, proposals
-
     from gapdata.annotations.bundle import gather
     from gapdata.annotations.embodiedscan import read_embodiedscan
     from gapdata.annotations.gap_json import read_conversations
     from gapdata.annotations.proposals import read_masks, read_proposals
     from gapdata.annotations.scanrefer import read_descriptions
+    from tests.fuzz.seeds import conversations, descriptions, embodied, forged_npy, npz_members, proposals
 
     pickles = [path.read_bytes() for path in sorted(seeds.glob("*.pkl"))]
     archives = [path.read_bytes() for path in sorted(seeds.glob("*.mask.npz"))]
@@ -124,10 +123,9 @@ def scene_json(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], in
 
 def mask_archive(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
     """Zips of instance masks."""
-    from seeds import forged_zip_member
-
     from gapdata.records.codec import encode_png
     from gapdata.sources.mask_archive import MaskArchive
+    from tests.fuzz.seeds import forged_zip_member
 
     sound = next(seeds.glob("*_2d-instance-filt.zip")).read_bytes()
     png = encode_png(np.zeros((30, 40), np.uint8))
@@ -205,10 +203,10 @@ def scene_folder(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], 
 def image_files(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
     """Depth and colour files of every kind that a folder of frames may hold."""
     import cv2
-    from seeds import forged_npy
 
     from gapdata.sources.color_files import color_size, decode_color_file
     from gapdata.sources.depth_files import decode_depth, depth_kind, median_depth
+    from tests.fuzz.seeds import forged_npy
 
     random = np.random.default_rng(0)
     depth = random.integers(0, 5000, (15, 20)).astype(np.uint16)
@@ -254,7 +252,7 @@ def named(read: Callable[..., Any], *arguments: Any) -> Any:
 
 def frame_folder(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
     """Extracted frames: images, poses and intrinsics."""
-    from gapdata.inspection import describe_scan, format_facts
+    from gapdata.commands.inspect import describe_scan, format_facts
     from gapdata.sources.rgbd import RgbdFolder
 
     folder = linked(seeds / "frames", scratch / "frames")

@@ -7,10 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from build_targets import build_folder, record, shards
-from cases import Target
-from source_targets import annotation_files, frame_folder, image_files, mask_archive, scene_folder, scene_json, sens
-from text_targets import answers, predictions, recipes
+from tests.fuzz.build_targets import build_folder, record, shards
+from tests.fuzz.cases import Target
+from tests.fuzz.source_targets import (
+    annotation_files,
+    frame_folder,
+    image_files,
+    mask_archive,
+    scene_folder,
+    scene_json,
+    sens,
+)
+from tests.fuzz.text_targets import answers, predictions, recipes
 
 TARGETS: Mapping[str, Target] = {
     make.__name__: Target(name=make.__name__, share=share, make=make)

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from cases import attempt
-from mutations import damaged, damaged_json, damaged_tree, pick, written
+
+from tests.fuzz.cases import attempt
+from tests.fuzz.mutations import damaged, damaged_json, damaged_tree, pick, written
 
 
 def recipes(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:

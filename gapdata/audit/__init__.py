@@ -1,0 +1,1 @@
+"""Checks of a finished build, and how far an unfinished one is."""

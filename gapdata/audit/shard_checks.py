@@ -1,0 +1,169 @@
+"""What must hold in one shard: its tar is the file that its commit record describes, byte for byte and member by
+member, and every record in it is sound. A pure function per shard, so that shards are checked in parallel."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from gapdata.audit.record_checks import DECODING_ERRORS, check_record
+from gapdata.engine.recipe import Recipe
+from gapdata.errors import ShardError
+from gapdata.files.atomic import naming_full_disk
+from gapdata.files.storage import Location, open_ranged
+from gapdata.records.schema import Record, record_from_json
+from gapdata.runtime.counting import counted
+from gapdata.shards.writer import index_fields
+
+CHUNK = 1 << 20
+ENTRY_FIELDS = ("key", "scene_id", "split", "view", "frame_ids", "prompts", "objects", "quality")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defect:
+    """Something wrong, and where."""
+
+    file: str  # within the build
+    record: str | None
+    problem: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.file, self.record, self.problem) if part)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardCheck:
+    """One shard to check. ``keys``: the records to read; ``None`` means all of them and the checksum."""
+
+    build: Location
+    recipe: Recipe
+    commit: Mapping[str, Any]
+    keys: frozenset[str] | None = None
+
+
+def check_shard(check: ShardCheck, progress: Callable[[int], None] = lambda records: None) -> list[Defect]:
+    """Every defect of a shard; ``progress`` is told of checked records."""
+    commit = check.commit
+    name = f"{commit['shard']}.tar"
+    path = check.build / name
+    if not commit["records"]:
+        return (
+            [Defect(file=name, record=None, problem="exists, though no record is committed")] if path.exists() else []
+        )
+    try:
+        with _opened(path) as file:
+            problems = [
+                Defect(file=name, record=None, problem=text) for text in _tar_problems(file, commit, check.keys)
+            ]
+            for entry in commit["records"]:
+                if check.keys is None or entry["key"] in check.keys:
+                    problems += [
+                        Defect(file=name, record=entry["key"], problem=text) for text in _entry(file, entry, check)
+                    ]
+                    progress(1)
+            return problems
+    except OSError as error:
+        return [Defect(file=name, record=None, problem=f"cannot be read: {error.strerror or error}")]
+
+
+@contextmanager
+def _opened(path: Location) -> Iterator[BinaryIO]:
+    """The tar as a local file; an object is copied to an unnamed one first, because all of it is read anyway."""
+    if isinstance(path, Path):
+        with open(path, "rb") as file:
+            yield file
+        return
+    remote = open_ranged(path)
+    try:
+        with naming_full_disk(tempfile.gettempdir()), tempfile.TemporaryFile() as copy:
+            for offset in range(0, remote.size, CHUNK):
+                copy.write(remote.read_at(offset, min(CHUNK, remote.size - offset)))
+            copy.seek(0)
+            yield cast(BinaryIO, copy)
+    finally:
+        remote.close()
+
+
+def _tar_problems(file: BinaryIO, commit: Mapping[str, Any], keys: frozenset[str] | None) -> Iterator[str]:
+    size = os.fstat(file.fileno()).st_size
+    if size != commit["tar_bytes"]:
+        yield f"has {size} bytes, {commit['tar_bytes']} were committed"
+    if keys is None:
+        digest = hashlib.sha256()
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+        if digest.hexdigest() != commit["sha256"]:
+            yield "its SHA-256 is not the committed one"
+        file.seek(0)
+    expected = [
+        (f"{entry['key']}.{name}", *place) for entry in commit["records"] for name, place in entry["members"].items()
+    ]
+    yield from _layout_problems(file, expected)
+
+
+def _layout_problems(file: BinaryIO, expected: list[tuple[str, int, int]]) -> Iterator[str]:
+    """The first place where the tar's members are not the committed ones: all that follow would be named too."""
+    position = 0
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as tar:
+            for member in tar:
+                found = (member.name, member.offset_data, member.size)
+                if position >= len(expected):
+                    yield f"holds member {member.name}, which was not committed"
+                    return
+                if found != expected[position] or not member.isreg():
+                    yield f"holds {_named(*found)} where {_named(*expected[position])} was committed"
+                    return
+                position += 1
+    except (tarfile.TarError, OSError, ValueError, EOFError, LookupError, OverflowError, MemoryError) as error:
+        yield f"is no whole tar after {counted(position, 'member')}: {error}"
+        return
+    if position < len(expected):
+        yield f"ends after {position} of {len(expected)} members"
+
+
+def _named(name: str, offset: int, size: int) -> str:
+    return f"{name} ({size} bytes at {offset})"
+
+
+def _entry(file: BinaryIO, entry: Mapping[str, Any], check: ShardCheck) -> Iterator[str]:
+    import cv2
+
+    try:
+        record = _read(file, entry)
+        yield from _entry_problems(entry, record)
+        notes = [scene["notes"] for scene in check.commit["scenes"] if scene["scene_id"] == record.scene_id]
+        yield from check_record(
+            record, check.recipe, boxless_objects=any(note.get("object_without_box") for note in notes)
+        )
+    except ShardError as error:
+        yield error.problem.removeprefix(f"record {entry['key']}: ")
+    except (*DECODING_ERRORS, cv2.error) as error:
+        yield f"cannot be checked: {type(error).__name__}: {error}"
+
+
+def _read(file: BinaryIO, entry: Mapping[str, Any]) -> Record:
+    """Each member from its committed place, bounded by the file."""
+    members = {}
+    end = os.fstat(file.fileno()).st_size
+    for name, (offset, size) in entry["members"].items():
+        if not 0 <= offset <= offset + size <= end:
+            raise ShardError(f"member {name} lies beyond the end of the tar")
+        members[name] = os.pread(file.fileno(), size, offset)
+    if "json" not in members:
+        raise ShardError("member json is missing")
+    return record_from_json(members.pop("json"), members)
+
+
+def _entry_problems(entry: Mapping[str, Any], record: Record) -> Iterator[str]:
+    actual = index_fields(record)
+    for name in ENTRY_FIELDS:
+        if actual[name] != entry[name]:
+            yield f"its {name} is {actual[name]!r}, the commit record says {entry[name]!r}"

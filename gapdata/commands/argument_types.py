@@ -1,0 +1,110 @@
+"""What the arguments of a command line may look like, for argparse's ``type=``."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from gapdata.annotations.splits import SPLITS
+from gapdata.errors import UsageError
+from gapdata.files.annotation_file import AnnotationFile
+from gapdata.files.storage import Location, location
+from gapdata.runtime.choices import check_choice, did_you_mean, near_names
+
+VOXELS = (0.001, 10.0)
+"""Metres: depth is whole millimetres, and a cube above ten metres holds a room."""
+STATED = re.compile(r"([A-Za-z]+)=(.+)", re.DOTALL)
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that says what a wrong choice may have meant; its subcommands are such parsers, too."""
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        if action.choices is not None and value not in action.choices:
+            known = [str(choice) for choice in action.choices]
+            problem = f"invalid choice: {value!r} ({did_you_mean(value, known)}choose from {', '.join(known)})"
+            raise argparse.ArgumentError(action, problem)
+
+
+def place(text: str) -> Location:
+    """An argument that may be a local path or the URI of an object store."""
+    local(text)
+    try:
+        return location(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def local(text: str) -> Path:
+    """An argument that is a local path. An empty one, such as of a variable that is not set, would be the folder in
+    which the command runs."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty; write . for this folder")
+    return Path(text)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Names with commas between them, at least one."""
+    found = tuple(name for part in text.split(",") if (name := part.strip()))
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} names nothing; leave the option out to take all")
+    return found
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 on."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return value
+
+
+def duration(text: str) -> float:
+    """Seconds, from a number with s, m or h."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    seconds = 0.0 if match is None else float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+    if seconds <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90s, 20m or 2h")
+    return seconds
+
+
+def size(text: str) -> tuple[int, int]:
+    """Width and height in pixels, as 648x484."""
+    width, separator, height = text.partition("x")
+    if not separator or not width.isdigit() or not height.isdigit() or min(int(width), int(height)) < 16:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 648x484")
+    return int(width), int(height)
+
+
+def pixel(text: str) -> tuple[int, int]:
+    """Column and row of a pixel, as 320,240."""
+    match = re.fullmatch(r"(\d{1,6}),(\d{1,6})", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a pixel such as 320,240")
+    return int(match[1]), int(match[2])
+
+
+def voxel(text: str) -> float:
+    """Read the side of a cube in metres, as 0.02."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not VOXELS[0] <= value <= VOXELS[1]:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a length in metres from {VOXELS[0]:g} to {VOXELS[1]:g}, such as 0.02"
+        )
+    return value
+
+
+def annotation_file(text: str) -> AnnotationFile:
+    """Read FILE or SPLIT=FILE; a file that has the whole text for its name is that file."""
+    match = STATED.fullmatch(text)
+    try:
+        if match is None or (match[1] not in SPLITS and (location(text).exists() or not near_names(match[1], SPLITS))):
+            return AnnotationFile(path=location(text))
+        check_choice("split", match[1], SPLITS)
+        return AnnotationFile(path=location(match[2]), split=match[1])
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

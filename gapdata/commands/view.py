@@ -1,0 +1,126 @@
+"""``gapdata view``: its arguments, and what it writes or opens. Importing this imports nothing heavy."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gapdata.commands.argument_types import place, voxel
+from gapdata.errors import UsageError
+from gapdata.runtime.counting import counted
+from gapdata.runtime.terminal import say
+from gapdata.show.scene.modes import MODES
+
+if TYPE_CHECKING:
+    from gapdata.show.viewing import Viewing
+
+HELP = "Show a view or a whole scene in 3D, with its boxes, cameras and prompts, in a window or as a file."
+CLOUDS = (".ply", ".glb")
+SUFFIXES = (".png", *CLOUDS)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the command beside ``--debug``."""
+    parser.add_argument("build", type=place, metavar="BUILD")
+    parser.add_argument("--key", metavar="KEY", help="the record (default: the first clip)")
+    parser.add_argument("--scene", metavar="ID", help="fuse all views of this scene, in the scan's world, instead")
+    parser.add_argument(
+        "--color",
+        choices=MODES,
+        default="rgb",
+        help="what points are coloured by: rgb (default), error (disagreement with the view's other frames), instance,"
+        " validity (of the depth), frame",
+    )
+    parser.add_argument(
+        "--predictions",
+        type=Path,
+        metavar="FILE",
+        help="draw a model's answers beside the truth: a predictions .jsonl, or the --out of an evaluation",
+    )
+    parser.add_argument(
+        "--save",
+        type=Path,
+        metavar="FILE",
+        help="write a file instead of opening a window: x.png (a sheet of pictures), x.ply (the cloud) or x.glb (cloud,"
+        " cameras, boxes and prompts for any glTF viewer)",
+    )
+    parser.add_argument(
+        "--voxel",
+        type=voxel,
+        metavar="METRES",
+        help="thin the cloud of --save x.ply or x.glb to one point in each cube of this size, such as 0.02",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Show or write what the command line asks for and return the exit status.
+
+    Raises:
+        UsageError: the request cannot be met; the message says why and what to do.
+        ShardError: the build is damaged.
+    """
+    if options.save is not None:
+        check_target(options.save)
+    if options.voxel is not None and (options.save is None or options.save.suffix.lower() not in CLOUDS):
+        raise UsageError("--voxel thins a cloud that is written", cure="add --save x.ply or --save x.glb")
+    from gapdata.show.viewing import Viewing, ViewRequest
+
+    request = ViewRequest(
+        build=options.build,
+        key=options.key,
+        scene=options.scene,
+        mode=options.color,
+        predictions=options.predictions,
+    )
+    if options.save is None:
+        from gapdata.show.window.window import show
+
+        return show(request)
+    say(f"{options.save}: {save(Viewing(request), options.save, options.color, options.voxel)}")
+    return 0
+
+
+def check_target(path: Path) -> None:
+    """Make sure that a file can be written before minutes are spent on its content.
+
+    Raises:
+        UsageError: another suffix, or a directory that does not exist.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UsageError(
+            f"cannot save a view as {suffix or 'a file without suffix'}",
+            path=path,
+            cure="name a .png, .ply or .glb file",
+        )
+    if not path.absolute().parent.is_dir():
+        raise UsageError("its directory does not exist", path=path, cure="create it first")
+
+
+def save(viewing: Viewing, path: Path, mode: str = "rgb", voxel: float | None = None) -> str:
+    """Write what is shown first as the file that the suffix names, and say what was written; a cloud has one point in
+    each cube of ``voxel`` metres if that is given.
+
+    Raises:
+        UsageError: the file cannot be written, or the renderer does not work here.
+        ShardError: a record is damaged.
+    """
+    check_target(path)
+    name, suffix = viewing.names[viewing.start], path.suffix.lower()
+    try:
+        if suffix == ".png":
+            from gapdata.show.sheet.sheet import write_png
+
+            sheet = viewing.sheet(viewing.start, mode)
+            write_png(sheet, path)
+            return f"{name}, {sheet.shape[1]} x {sheet.shape[0]} pixels"
+        from gapdata.show.model_files.glb import save_glb
+        from gapdata.show.model_files.ply import save_ply
+
+        exhibit = viewing.exhibit(viewing.start, mode=mode)
+        exhibit = exhibit if voxel is None else exhibit.thinned(voxel)
+        count = (save_ply if suffix == ".ply" else save_glb)(exhibit, path, mode)
+        return f"{name}, {counted(count, 'point')}, {exhibit.reference}"
+    except OSError as error:
+        raise UsageError(f"cannot be written: {error.strerror}", path=path) from error

@@ -1,0 +1,132 @@
+"""Reads a JSON file item by item: a list, JSON lines, or one object.
+
+VG-LLM's and GAP-MLLM's training files exceed a gigabyte, of which an item is a few kilobytes; decoding them whole takes
+several times their size in memory. Only the text around the current item is held here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from gapdata.errors import AnnotationError
+from gapdata.files.annotation_file import open_annotation
+from gapdata.files.storage import Location, RangedFile
+from gapdata.files.text import LOOKED_AT, PADDING, incremental_decoder, refusal
+
+BLOCK = 1 << 20  # bytes of one read
+MAX_ITEM = 64 << 20  # characters
+MAX_JSON_BYTES = 64 << 30
+NUMBER_TAIL = 2  # characters after a number that may still become part of it
+
+_SPACE = re.compile(r"[ \t\r\n]*")
+_DECODER = json.JSONDecoder()
+
+
+def json_items(path: Location) -> Iterator[Any]:
+    """The items of a list, the values of JSON lines, or the one value of any other file. NaN and infinities, which
+    Python writes into JSON, are read as such: whoever needs a finite number checks.
+
+    Raises:
+        AnnotationError: the file cannot be read, or is not text or not JSON; or an item is nested too deeply, or longer
+            than ``MAX_ITEM``; the message counts items from 0.
+    """
+    with open_annotation(path) as file:
+        if file.size > MAX_JSON_BYTES:
+            raise AnnotationError(f"has {file.size} bytes, at most {MAX_JSON_BYTES} are read", path=path)
+        text = _Text(file, path)
+        if text.next_character() == "[":
+            yield from _list_items(text)
+        else:
+            while text.next_character():
+                yield text.value()
+
+
+def _list_items(text: _Text) -> Iterator[Any]:
+    text.expect("[")
+    if text.next_character() != "]":
+        yield text.value()
+        while text.next_character() == ",":
+            text.expect(",")
+            yield text.value()
+    text.expect("]")
+    if text.next_character():
+        raise text.damaged("continues after the end of its list")
+
+
+class _Text:
+    """A file's text, of which only the part from the current position on is in memory."""
+
+    def __init__(self, file: RangedFile, path: Location) -> None:
+        self.file, self.path = file, path
+        self._decoder, self.offset = incremental_decoder(file.read_at(0, LOOKED_AT))  # offset: bytes read
+        self.text, self.position = "", 0
+        self.dropped = 0  # characters before ``text``
+        self.items = 0
+
+    def more(self) -> bool:
+        """Read on, at least as much as is waiting to be decoded; ``False`` at the end of the file."""
+        if self.offset >= self.file.size:
+            return False
+        data = self.file.read_at(self.offset, max(BLOCK, len(self.text) - self.position))
+        if not data:
+            raise self.damaged(f"ends after {self.offset} of {self.file.size} bytes")
+        self.offset += len(data)
+        try:
+            added = self._decoder.decode(data, final=self.offset >= self.file.size)
+        except UnicodeDecodeError as error:
+            # The decoder was also given what it had kept of the block before.
+            raise self.damaged(refusal(error.encoding, error.object, error, self.offset - len(error.object))) from error
+        if self.offset >= self.file.size:
+            added = added.rstrip(PADDING)
+        self.dropped += self.position
+        self.text, self.position = self.text[self.position :] + added, 0
+        return True
+
+    def next_character(self) -> str:
+        """The next character that is no white space, which stays; empty at the end."""
+        while True:
+            match = _SPACE.match(self.text, self.position)
+            self.position = match.end() if match else self.position
+            if self.position < len(self.text):
+                return self.text[self.position]
+            if not self.more():
+                return ""
+
+    def expect(self, character: str) -> None:
+        """Step over one character."""
+        if self.next_character() != character:
+            raise self.damaged(f"has no {character!r} where one must stand")
+        self.position += 1
+
+    def value(self) -> Any:
+        """The next value."""
+        self.next_character()
+        while True:
+            try:
+                value, end = _DECODER.raw_decode(self.text, self.position)
+            except json.JSONDecodeError as error:
+                if len(self.text) - self.position > MAX_ITEM:
+                    raise self.damaged(f"is longer than {MAX_ITEM} characters, or {error.msg}") from error
+                if not self.more():
+                    raise self.damaged(f"is not JSON: {error.msg}") from error
+            except RecursionError as error:
+                raise self.damaged("is nested too deeply") from error
+            except ValueError as error:
+                raise self.damaged("holds a number of thousands of digits") from error
+            else:
+                # What was read may end inside a number: 0 of "0.", 1 of "1e+".
+                if end + NUMBER_TAIL < len(self.text) or not self.more():
+                    self.position = end
+                    self.items += 1
+                    return value
+
+    def damaged(self, problem: str) -> AnnotationError:
+        """An error at the current item."""
+        return AnnotationError(
+            f"item {self.items} {problem}, near character {self.dropped + self.position}",
+            path=self.path,
+            cure="download or write the file again",
+        )

@@ -1,0 +1,112 @@
+"""Members of an ``.npz``, read without pickle; what a header claims is checked before memory is taken for it."""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import zipfile
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.errors import AnnotationError
+from gapdata.files.npy import read_header
+
+BLOCK = 16 << 20
+
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    ValueError,
+    NotImplementedError,
+    RuntimeError,
+    struct.error,
+)
+"""What zipfile raises on damage; RuntimeError is an entry that is encrypted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """What a member's header says."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    start: int  # bytes before the values
+
+    @property
+    def count(self) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
+
+
+class Npz:
+    """The members of an ``.npz`` that is in memory.
+
+    Args:
+        data: the file.
+        path: named in errors.
+    """
+
+    def __init__(self, data: bytes, path: object) -> None:
+        self.path = path
+        try:
+            self._archive = zipfile.ZipFile(io.BytesIO(data))
+        except _DAMAGE as error:
+            raise self._damaged(f"is no .npz: {error}") from error
+        self._entries = {entry.filename.removesuffix(".npy"): entry for entry in self._archive.infolist()}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._entries
+
+    def header(self, name: str) -> Member:
+        """Dtype and shape of a member.
+
+        Raises:
+            AnnotationError: it is missing or damaged, or claims more values than it has bytes for.
+        """
+        if name not in self:
+            raise self._damaged(f"has no member {name}")
+        entry = self._entries[name]
+        try:
+            with self._archive.open(entry) as file:
+                dtype, shape, start = read_header(file)
+        except _DAMAGE as error:
+            raise self._damaged(f"member {name} is damaged: {error}") from error
+        member = Member(name=name, dtype=dtype, shape=shape, start=start)
+        if start + member.count * dtype.itemsize != entry.file_size:
+            problem = f"member {name} claims {member.count} values of {dtype} in {entry.file_size} bytes"
+            raise self._damaged(problem)
+        return member
+
+    def values(self, member: Member, *, kinds: str, limit: int, first: int | None = None) -> NDArray[Any]:
+        """The values of a member in one dimension, or only the first few.
+
+        Raises:
+            AnnotationError: they are more than ``limit``, of another kind of dtype than ``kinds``, or damaged.
+        """
+        count = member.count if first is None else min(first, member.count)
+        if count > limit or member.dtype.kind not in kinds or len(member.shape) > 1:
+            problem = f"member {member.name} holds {count} values of {member.dtype} in shape {member.shape}"
+            raise self._damaged(f"{problem}, expected at most {limit} in one dimension")
+        size = count * member.dtype.itemsize
+        content = bytearray()
+        try:
+            with self._archive.open(self._entries[member.name]) as file:
+                file.read(member.start)
+                while len(content) < size and (block := file.read(min(BLOCK, size - len(content)))):
+                    content += block
+        except _DAMAGE as error:
+            raise self._damaged(f"member {member.name} is damaged: {error}") from error
+        if len(content) != size:
+            raise self._damaged(f"member {member.name} ends early")
+        return np.frombuffer(content, dtype=member.dtype) if size else np.empty(0, dtype=member.dtype)
+
+    def _damaged(self, problem: str) -> AnnotationError:
+        return AnnotationError(problem, path=self.path, cure="download the file again")

@@ -1,0 +1,1 @@
+"""Recipes: TOML files to typed dataclasses, and where recipes and category lists lie."""

@@ -1,0 +1,1 @@
+"""The shown room as PLY and GLB files for other programs."""

@@ -1,0 +1,1 @@
+"""Open3D's window, driven by keys."""

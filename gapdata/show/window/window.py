@@ -1,0 +1,288 @@
+"""The interactive window: Open3D's, driven by keys. It draws what :mod:`gapdata.show.window.navigation` says, and
+decides nothing itself."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.errors import GapDataError, UsageError
+from gapdata.geometry.camera import Intrinsics
+from gapdata.runtime.terminal import say
+from gapdata.show.model_files.solids import Solid, bars, sphere
+from gapdata.show.scene.coloring import error_colors, legend, point_colors
+from gapdata.show.scene.exhibit import Exhibit
+from gapdata.show.scene.palette import MUTED, TEXT, Color
+from gapdata.show.scene.pieces import Ball, Label, Lines, Picture, Piece
+from gapdata.show.scene.shapes import axis_segments
+from gapdata.show.sheet.viewpoint import Viewpoint, viewpoints
+from gapdata.show.viewing import Viewing, ViewRequest
+from gapdata.show.window.navigation import (
+    GROUP_KEYS,
+    HELP,
+    LEFT,
+    MODE_KEYS,
+    RIGHT,
+    WindowState,
+    pressed,
+    shown_pieces,
+    window_title,
+)
+from gapdata.show.window.plates import (
+    LINE,
+    NEAR,
+    Atlas,
+    Plate,
+    Swatches,
+    atlas_of,
+    label_plate,
+    plate_corners,
+    text_plate,
+)
+
+MAX_POINTS = 4_000_000
+SIZE = (1320, 820)
+BACKGROUND = (0.11, 0.12, 0.15)
+POINT_SIZE = 2.5
+CURE = "use --save x.png (or x.ply, x.glb) to write a file instead"
+CODES = {RIGHT: 262, LEFT: 263}
+"""GLFW's codes of the keys that are no characters."""
+
+
+def has_display() -> bool:
+    """Whether a window can be opened: a display server on Linux, always on macOS and Windows."""
+    if sys.platform in ("darwin", "win32"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def show(request: ViewRequest) -> int:
+    """Open a window and return the exit status when it is closed.
+
+    Raises:
+        UsageError: there is no display, the request cannot be met, or Open3D cannot open a window.
+        ShardError: the build is damaged.
+    """
+    viewing = Viewing(request)
+    if not has_display():
+        raise UsageError("there is no display to open a window on", cure=CURE)
+    window = ExhibitWindow(viewing, request.mode)
+    print(HELP, file=sys.stderr)
+    window.run()
+    return 0
+
+
+class ExhibitWindow:
+    """An open window on what can be stepped through.
+
+    Args:
+        viewing: the records or scenes.
+        mode: the colour mode that is shown first.
+        visible: a hidden window draws all the same.
+
+    Raises:
+        UsageError: Open3D cannot open a window on this display.
+        ShardError: the first record is damaged.
+    """
+
+    def __init__(self, viewing: Viewing, mode: str, *, visible: bool = True) -> None:
+        import open3d as o3d
+
+        self.viewing = viewing
+        self.state = WindowState(position=viewing.start, mode=mode)
+        self.exhibit = viewing.exhibit(viewing.start, mode=mode, max_points=MAX_POINTS)
+        self.visualizer = o3d.visualization.VisualizerWithKeyCallback()
+        if not self.visualizer.create_window(self.title, *SIZE, visible=visible):
+            raise UsageError("Open3D cannot open a window on this display", cure=CURE)
+        self._geometries: list[Any] = []
+        self._points: Any = None
+        self._atlas: Atlas | None = None
+        self._plates: Any = None
+        self._placed: NDArray[np.float64] | None = None
+        options = self.visualizer.get_render_option()
+        options.background_color = np.array(BACKGROUND)
+        options.point_size = POINT_SIZE
+        self.draw()
+        self.reset()
+        for key in (*MODE_KEYS, *GROUP_KEYS, *CODES, "r"):
+            self.visualizer.register_key_callback(CODES.get(key) or ord(key.upper()), self._callback(key))
+        self.visualizer.register_animation_callback(lambda _: self.place_plates())
+
+    @property
+    def title(self) -> str:
+        """Which record is shown, which of how many, and the colour mode."""
+        return window_title(self.state, self.viewing.names[self.state.position], len(self.viewing))
+
+    def run(self) -> None:
+        """Hand control to the user until the window is closed."""
+        self.visualizer.run()
+        self.visualizer.destroy_window()
+
+    def press(self, key: str) -> None:
+        """What a key does: ``left``, ``right``, or a character in lower case."""
+        if key == "r":
+            self.reset()
+            return
+        before, self.state = self.state, pressed(self.state, key, len(self.viewing))
+        moved = before.position != self.state.position
+        measured = self.state.mode != "error" or bool(np.isfinite(self.exhibit.cloud.error).any())
+        if moved or not measured:
+            try:
+                self.exhibit = self.viewing.exhibit(self.state.position, mode=self.state.mode, max_points=MAX_POINTS)
+            except GapDataError as error:
+                say(f"gapdata: {error}", error=True)
+                self.state = before
+                return
+        if self.state != before:
+            say(self.title, error=True)
+            self.draw()
+        if moved:
+            self.reset()
+
+    def reset(self) -> None:
+        """Look from behind the first camera, or into the scene from a corner."""
+        import open3d as o3d
+
+        control = self.visualizer.get_view_control()
+        parameters = control.convert_to_pinhole_camera_parameters()
+        size = (parameters.intrinsic.width, parameters.intrinsic.height)
+        view = first_view(self.exhibit, size)
+        parameters.intrinsic = o3d.camera.PinholeCameraIntrinsic(*size, view.camera.matrix)
+        parameters.extrinsic = view.shown_to_view
+        control.convert_from_pinhole_camera_parameters(parameters, True)
+        control.set_constant_z_near(NEAR)
+        control.set_constant_z_far(20.0 * self.exhibit.extent + 20.0)
+        self._placed = None
+        self.place_plates()
+
+    def draw(self) -> None:
+        """Bring the window in line with the state; the view stays as it is."""
+        import open3d as o3d
+
+        for geometry in self._geometries:
+            self.visualizer.remove_geometry(geometry, reset_bounding_box=False)
+        cloud, pieces = self.exhibit.cloud, shown_pieces(self.exhibit, self.state)
+        self._geometries = []
+        if len(cloud):
+            colors = point_colors(cloud, self.state.mode, self.exhibit.frame_values)
+            points = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(cloud.points.astype(np.float64)))
+            points.colors = o3d.utility.Vector3dVector(colors / 255.0)
+            self._geometries.append(points)
+        self._geometries += piece_geometries(list(pieces.values()))
+        labels = [label_plate(piece) for piece in pieces.values() if isinstance(piece, Label)]
+        self._atlas = atlas_of([*self._corner_texts(), *labels])
+        self._plates = _textured(np.zeros((len(self._atlas.plates), 4, 3)), self._atlas.texture, self._atlas.image)
+        self._geometries.append(self._plates)
+        self._placed = None
+        first = self._points is None
+        self._points = self._geometries[0]
+        for geometry in self._geometries:
+            self.visualizer.add_geometry(geometry, reset_bounding_box=first)
+        self.place_plates()
+
+    def place_plates(self) -> bool:
+        """Turn all words towards the viewer; whether that changed the picture."""
+        import open3d as o3d
+
+        parameters = self.visualizer.get_view_control().convert_to_pinhole_camera_parameters()
+        own, pose = parameters.intrinsic, np.asarray(parameters.extrinsic)
+        camera = Intrinsics.from_matrix(np.asarray(own.intrinsic_matrix), width=own.width, height=own.height)
+        view = np.append(pose.ravel(), [camera.fx, camera.width, camera.height])
+        if self._atlas is None or (self._placed is not None and np.array_equal(self._placed, view)):
+            return False
+        corners = plate_corners(self._atlas.plates, camera, pose)
+        self._plates.vertices = o3d.utility.Vector3dVector(corners.reshape(-1, 3))
+        self.visualizer.update_geometry(self._plates)
+        self._placed = view
+        return True
+
+    def _corner_texts(self) -> list[Plate]:
+        lines = head_lines(self.exhibit, self.title, self.state.mode)
+        head = [text_plate(text, color, (8, 8 + LINE * row), more) for row, (text, color, more) in enumerate(lines)]
+        return [*head, text_plate(HELP, MUTED, (8, -8))]
+
+    def _callback(self, key: str) -> Callable[[Any], bool]:
+        """A key as Open3D calls it: with the visualizer, and True asks for a new picture."""
+
+        def called(_: Any) -> bool:
+            self.press(key)
+            return True
+
+        return called
+
+
+def head_lines(exhibit: Exhibit, title: str, mode: str) -> list[tuple[str, Color, Swatches]]:
+    """What the window says at its top: the title, the facts, what the colours mean, and the notes."""
+    meaning = legend(mode, exhibit.frame_ids)
+    swatches = list(meaning.entries)
+    if meaning.scale is not None:
+        steps = np.array([0.0, 0.4, 1.0], dtype=np.float32) * np.float32(meaning.scale)
+        for step, (red, green, blue) in zip(steps, error_colors(steps).tolist(), strict=True):
+            swatches.append((f"{step * 100:.0f} cm{' and more' if step >= meaning.scale else ''}", (red, green, blue)))
+    lines: list[tuple[str, Color, Swatches]] = [
+        (title, TEXT, ()),
+        ("   ".join((*exhibit.facts, exhibit.reference)), MUTED, ()),
+        (f"{mode}: {meaning.text}", TEXT, tuple(swatches)),
+    ]
+    return lines + [(note, MUTED, ()) for note in exhibit.notes[:6]]
+
+
+def first_view(exhibit: Exhibit, size: tuple[int, int]) -> Viewpoint:
+    """Where the window looks from at first: as the first picture of a sheet does."""
+    first = exhibit.cameras[0].camera if exhibit.in_camera else None
+    centres = np.stack([item.to_shown[:3, 3] for item in exhibit.cameras])
+    extras = np.concatenate([centres, axis_segments(exhibit.frustum_depth)[:, 1] if exhibit.in_camera else centres])
+    views = viewpoints(
+        exhibit.cloud, exhibit.shown_to_room, exhibit.forward, extras, np.zeros((0, 3)), {"behind": size}, first
+    )
+    return views["behind"]
+
+
+def piece_geometries(pieces: list[Piece]) -> list[Any]:
+    """Open3D's geometries of all pieces but labels: lines in one mesh, balls in one, and each picture in its own."""
+    flat = [bars(piece.segments, piece.radius, piece.color) for piece in pieces if isinstance(piece, Lines)]
+    round_ones = [sphere(piece) for piece in pieces if isinstance(piece, Ball)]
+    found = []
+    if flat:
+        found.append(_mesh(flat))
+    if round_ones:
+        found.append(_mesh(round_ones))
+        found[-1].compute_vertex_normals()
+    texture = np.array([[[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]])
+    found += [_textured(piece.corners[None], texture, piece.image) for piece in pieces if isinstance(piece, Picture)]
+    return found
+
+
+def _mesh(solids: list[Solid]) -> Any:
+    """Solids as one mesh, without normals: the window draws it in flat colours."""
+    import open3d as o3d
+
+    first = np.cumsum([0, *(len(solid.vertices) for solid in solids)])
+    triangles = np.concatenate([solid.triangles + start for solid, start in zip(solids, first[:-1], strict=True)])
+    mesh = o3d.geometry.TriangleMesh(
+        o3d.utility.Vector3dVector(np.concatenate([solid.vertices for solid in solids])),
+        o3d.utility.Vector3iVector(triangles.astype(np.int32)),
+    )
+    colors = np.concatenate([solid.colors for solid in solids])
+    mesh.vertex_colors = o3d.utility.Vector3dVector(colors / 255.0)
+    return mesh
+
+
+def _textured(corners: NDArray[np.float64], texture: NDArray[np.float64], image: NDArray[np.uint8]) -> Any:
+    """Rectangles (N, 4, 3) with places (N, 4, 2) in an image, to be seen from both sides."""
+    import open3d as o3d
+
+    faces = np.array([[0, 1, 2], [0, 2, 3], [2, 1, 0], [3, 2, 0]])
+    triangles = (faces[None] + 4 * np.arange(len(corners))[:, None, None]).reshape(-1, 3)
+    mesh = o3d.geometry.TriangleMesh(
+        o3d.utility.Vector3dVector(corners.reshape(-1, 3)), o3d.utility.Vector3iVector(triangles.astype(np.int32))
+    )
+    mesh.triangle_uvs = o3d.utility.Vector2dVector(texture.reshape(-1, 2)[triangles.reshape(-1)])
+    mesh.triangle_material_ids = o3d.utility.IntVector([0] * len(triangles))
+    mesh.textures = [o3d.geometry.Image(np.ascontiguousarray(image))]
+    return mesh

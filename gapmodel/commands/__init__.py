@@ -1,0 +1,1 @@
+"""The commands of ``gapmodel``, one file each."""

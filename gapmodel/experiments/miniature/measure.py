@@ -1,0 +1,230 @@
+"""What a run of the miniature came to, measured on held-out scenes: scores, and whether geometry plays a part in them.
+
+A model that uses its geometry does worse without it. Two ways of taking it away: *zeroed*, the encoder's features are
+all 0, which no model has seen; *strange*, each window gets another window's features, which look as they always do but
+say nothing about it.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Literal, cast
+
+import torch
+from torch import Tensor
+
+from gapdata.shards.reader import ShardReader
+from gapdata.tasks import image_space
+from gapdata.tasks.image_space import ImagePoint
+from gapmodel.evaluation import detection, pointmap
+from gapmodel.evaluation.answering import Answerer
+from gapmodel.evaluation.asking import TOKENS_PER_BOX, HeldOut, held_out, truth
+from gapmodel.evaluation.detection import DetectionScores
+from gapmodel.evaluation.pointmap import PointmapScores
+from gapmodel.evaluation.run import asking_as_trained, known_records
+from gapmodel.evaluation.scoring import score_task
+from gapmodel.experiments.miniature.answer_parts import nats_by_part
+from gapmodel.experiments.miniature.correction import corrected_f1
+from gapmodel.experiments.miniature.recipe import MeasureRecipe
+from gapmodel.generate import generate_answers
+from gapmodel.modeling import GapForConditionalGeneration
+from gapmodel.packing import IGNORED
+from gapmodel.processing import GapProcessor
+from gapmodel.training.distributed import Ranks
+from gapmodel.training.held_out import HeldOut as HeldOutLoss
+from gapmodel.training.held_out import without_answer
+from gapmodel.training.learner import Learner
+from gapmodel.training.loading import make_streams
+from gapmodel.training.questions import euler_convention, in_batches
+from gapmodel.training.recipe import DataRecipe, TrainingRecipe
+
+Missing = Literal["zeroed", "strange"]
+SPLIT = "val"
+
+
+def taken_away(levels: Sequence[Tensor], missing: Missing) -> list[Tensor]:
+    """A geometry encoder's levels, (B, F, h, w, D) each, all 0 or those of the view half a batch away."""
+    if missing == "zeroed":
+        return [torch.zeros_like(level) for level in levels]
+    # Neighbours in a batch can be marks in the same view, or windows of the same room.
+    return [level.roll(len(level) // 2, dims=0) for level in levels]
+
+
+@contextmanager
+def without_geometry(model: GapForConditionalGeneration, missing: Missing) -> Iterator[None]:
+    """Within the block the model gets no (or another view's) geometry."""
+    hook = model.model.geometry.register_forward_hook(lambda encoder, images, levels: taken_away(levels, missing))
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def detect(
+    model: GapForConditionalGeneration,
+    processor: GapProcessor,
+    reader: ShardReader,
+    training: ShardReader,
+    data: DataRecipe,
+    recipe: MeasureRecipe,
+) -> dict[str, Any]:
+    """Detection scores on held-out windows, beside the constant answer's that ``training``'s records give.
+
+    An answer ends after one box more than there can be: a model that does not stop is not waited for.
+    """
+    asking = asking_as_trained(data, SPLIT)
+    questions = held_out(reader, asking, "detection", recipe.windows)
+    if data.max_objects:
+        longest = TOKENS_PER_BOX * (data.max_objects + 1)
+        questions = replace(questions, asked=tuple(replace(item, tokens=longest) for item in questions.asked))
+    texts = _answers(model, processor, reader, questions, recipe.batch_size)
+    (result,) = score_task(questions, texts, training=known_records(training, questions))
+    ours = _detection_figures(cast("DetectionScores", result.ours))
+    constant = _detection_figures(cast("DetectionScores", result.baseline))
+    corrected = corrected_f1(
+        [texts[item.id] for item in questions.asked],
+        [truth(questions.records[item.index], questions.asking) for item in questions.asked],
+        euler_convention(data),
+    )
+    intervals = {name: list(span) for name, span in result.intervals.items()}
+    return {**ours, "corrected": corrected, "constant": constant, "intervals": intervals}
+
+
+def locate(
+    model: GapForConditionalGeneration,
+    processor: GapProcessor,
+    reader: ShardReader,
+    training: ShardReader,
+    data: DataRecipe,
+    recipe: MeasureRecipe,
+) -> dict[str, Any]:
+    """Point errors and label accuracy at held-out marks, beside the constant answer's."""
+    questions = held_out(reader, asking_as_trained(data, SPLIT), "pointmap", recipe.prompts)
+    texts = _answers(model, processor, reader, questions, recipe.batch_size)
+    result = score_task(questions, texts, training=known_records(training, questions))[0]
+    ours = _pointmap_figures(cast("PointmapScores", result.ours))
+    return {**ours, "constant": _pointmap_figures(cast("PointmapScores", result.baseline))}
+
+
+def answer_losses(
+    model: GapForConditionalGeneration,
+    processor: GapProcessor,
+    reader: ShardReader,
+    recipe: TrainingRecipe,
+    questions: int,
+    device: torch.device,
+) -> dict[str, Any]:
+    """Of the true answers to held-out questions of either stage: the mean cross-entropy of a token (``loss``), and that
+    of each part of a box or marked point (``nats``, :mod:`gapmodel.experiments.miniature.answer_parts`)."""
+    recipe = replace(recipe, run=replace(recipe.run, evaluate_split=SPLIT, evaluate_visits=questions))
+    held_out, learner = HeldOutLoss(recipe, {"": reader}, processor), Learner(model).eval()
+    answers: list[tuple[list[str], list[float]]] = []
+    for batch, losses in held_out.answers(0, learner, Ranks(device=device)):
+        known = batch.labels[:, 1:] != IGNORED
+        found = losses.answer.cpu().split(known.sum(dim=1).tolist())
+        for row, asked, values in zip(batch.labels[:, 1:], known, found, strict=True):
+            answers.append(([processor.decode([token]) for token in row[asked].tolist()], values.tolist()))
+    every = [value for _, values in answers for value in values]
+    return {"loss": statistics.fmean(every), "nats": nats_by_part(answers)}
+
+
+def place_sense(
+    model: GapForConditionalGeneration,
+    processor: GapProcessor,
+    reader: ShardReader,
+    recipe: TrainingRecipe,
+    questions: int,
+    device: torch.device,
+) -> dict[str, float]:
+    """How well a model places stage 1's held-out marks, whatever it is asked since: the cross-entropy of the true
+    points, and how much more it is with another window's geometry, nats."""
+    asked = (model, processor, reader, recipe, questions, device)
+    own = answer_losses(*asked)["nats"]["centre"]
+    with without_geometry(model, "strange"):
+        strange = answer_losses(*asked)["nats"]["centre"]
+    return {"point": own, "geometry": strange - own}
+
+
+def name_and_point(
+    model: GapForConditionalGeneration,
+    processor: GapProcessor,
+    reader: ShardReader,
+    recipe: TrainingRecipe,
+    measure: MeasureRecipe,
+) -> dict[str, float]:
+    """Held-out marks: the share that is named rightly, the share that has the commonest name, and the median distance
+    between the point that is written and the true one, in shares of the image's width and height."""
+    asked_about = {"marks": {**recipe.mixture["marks"], "split": SPLIT, "mirror": False}}
+    (stream,), mixture = make_streams(replace(recipe, mixture=asked_about), {"": reader}, processor, raw=False)
+    visits = [mixture.visit(number) for number in range(min(measure.prompts, len(mixture)))]
+    examples = [example for visit in visits for example in stream.examples(visit)]
+    truths = [processor.decode(example.input_ids[example.labels != IGNORED].tolist()) for example in examples]
+    asked = [without_answer(example) for example in examples]
+    longest = max(int((example.labels != IGNORED).sum()) for example in examples)
+    model.eval()
+    found = [
+        text
+        for batch in in_batches(asked, measure.batch_size)
+        for text in generate_answers(model, processor, batch, longest)
+    ]
+    answers, known = ([image_space.parse_point(text) for text in texts] for texts in (found, truths))
+    pairs = [(one, other) for one, other in zip(answers, known, strict=True) if isinstance(other, ImagePoint)]
+    names = [other.label for _, other in pairs]
+    written = [(one, other) for one, other in pairs if isinstance(one, ImagePoint)]
+    distances = [math.dist(one.point, other.point) / image_space.SCALE for one, other in written]
+    return {
+        "right": sum(one.label == other.label for one, other in written) / len(pairs),
+        "commonest": max(map(names.count, names)) / len(pairs),
+        "point_error": statistics.median(distances) if distances else math.nan,
+    }
+
+
+def _answers(
+    model: GapForConditionalGeneration, processor: GapProcessor, reader: ShardReader, questions: HeldOut, batch: int
+) -> dict[str, str]:
+    answerer = Answerer(model=model.eval(), processor=processor, reader=reader, batch_size=batch, bar=False)
+    answerer.answer(questions)
+    return answerer.texts
+
+
+def _detection_figures(scores: DetectionScores) -> dict[str, float]:
+    figures: dict[str, float] = {
+        "windows": scores.views,
+        "true": scores.true,
+        "predicted": scores.predicted,
+        "unparsable": scores.unparsable,
+        "named": scores.named,
+        "center_error": scores.median_center_error,
+    }
+    for limit in (f"{limit:.2f}" for limit in detection.THRESHOLDS):
+        counts = scores.overall[limit]
+        figures |= {f"{name}@{limit}": getattr(counts, name) for name in ("precision", "recall", "f1")}
+        figures[f"class_f1@{limit}"] = scores.macro[limit]["f1"]
+    return figures
+
+
+def _pointmap_figures(scores: PointmapScores) -> dict[str, float]:
+    near = {f"within_{limit:.2f}": share for limit, share in zip(pointmap.WITHIN, scores.within.values(), strict=True)}
+    return {
+        "questions": scores.questions,
+        "unparsable": scores.unparsable,
+        "median_error": scores.median_error,
+        "mean_error": scores.mean_error,
+        "label_accuracy": scores.label_accuracy,
+        **near,
+    }
+
+
+def best_checkpoint(log: Sequence[dict[str, Any]], task: str) -> tuple[int, list[tuple[int, float]]]:
+    """The number of steps after which the loss on the choosing scenes was least, and all (steps, loss).
+
+    Args:
+        log: the lines of a run's log (:func:`gapmodel.training.logbook.read_log`).
+        task: the stream's name.
+    """
+    losses = [(line["step"] + 1, line[f"held_out.{task}"]) for line in log if f"held_out.{task}" in line]
+    return min(losses, key=lambda item: item[1])[0], losses

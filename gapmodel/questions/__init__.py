@@ -1,0 +1,1 @@
+"""Records to questions, the same for training and evaluation."""

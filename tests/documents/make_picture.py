@@ -1,0 +1,46 @@
+"""Makes the README's picture, ``gapdata/README.jpg``: a clip of a synthetic room, as `gapdata view` draws it.
+
+    make picture
+
+Run it when the viewer draws otherwise.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+PICTURE = Path(__file__).resolve().parents[2] / "gapdata" / "README.jpg"
+WIDTH, MOST_BYTES = 1200, 190_000
+
+
+def gapdata(*arguments: object) -> None:
+    subprocess.run([sys.executable, "-m", "gapdata", *map(str, arguments)], check=True)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        scans, shards, sheet = Path(folder, "scannet"), Path(folder, "shards"), Path(folder, "sheet.png")
+        gapdata("synth", scans, "--scenes", 1, "--frames", 37, "--color-size", "324x242", "--depth-size", "160x120")
+        gapdata("build-shards", "--scannet", scans, "--out", shards, "--recipe", "demo", "--executor", "inline")
+        gapdata("view", shards, "--key", "scene0000_00-clip-00000", "--save", sheet)
+        drawn = cv2.imread(str(sheet))
+    height = round(drawn.shape[0] * WIDTH / drawn.shape[1])
+    picture = cv2.resize(drawn, (WIDTH, height), interpolation=cv2.INTER_AREA)
+    qualities = range(90, 20, -5)
+    data = next(data for quality in qualities if len(data := encoded(picture, quality)) < MOST_BYTES)
+    PICTURE.write_bytes(data)
+    print(f"{PICTURE}: {WIDTH} x {height} pixels, {len(data)} bytes")
+
+
+def encoded(picture: np.ndarray, quality: int) -> bytes:
+    return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
+if __name__ == "__main__":
+    main()

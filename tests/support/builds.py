@@ -1,0 +1,63 @@
+"""Small builds: a recipe for minute scans, the command line that builds by it, and what a build holds.
+
+Worker processes import this module, too, so it stays light.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gapdata.records.schema import Record
+
+SETTINGS = (
+    "frames.image_size=[128,96]",
+    "clips.frames=2",
+    "clips.interval=3",
+    "clips.step=2",
+    "clips.max_shift=1",
+    "scene_views.frames=4",
+    "prompts.spacing=8",
+    "shards.scenes_per_shard=1",
+)
+APART = (*SETTINGS, "clips.step=3", "scene_views.frames=32")
+"""The same with clips that share no frame, and views of whole scans."""
+
+
+def overrides(settings: Sequence[str] = SETTINGS) -> list[str]:
+    """Recipe fields as options."""
+    return [part for setting in settings for part in ("--set", setting)]
+
+
+def build(source: object, out: object, *arguments: str, settings: Sequence[str] = SETTINGS) -> int:
+    """Build ScanNet scans in this process through the command line; the exit status."""
+    from gapdata.commands.main import main
+
+    words = ["build-shards", "--scannet", str(source), "--out", str(out), *overrides(settings)]
+    return main([*words, "--executor", "inline", *arguments])
+
+
+def write_build(folder: Path, records: Sequence[Record]) -> Path:
+    """A finished build of one shard, of records that exist already."""
+    from gapdata.shards.index import write_index
+    from gapdata.shards.writer import ShardWriter
+
+    folder.mkdir()
+    with ShardWriter(folder / "shard-000000.tar") as writer:
+        for record in records:
+            writer.write(record)
+    write_index(folder, [{"shard": "shard-000000", "records": writer.records}])
+    return folder
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    """Every file that a finished build holds, by its path."""
+    files = (path for path in sorted(out.rglob("*")) if path.is_file() and path.name != ".lock")
+    return {str(path.relative_to(out)): path.read_bytes() for path in files}
+
+
+def without_notes(errors: str) -> str:
+    """What a command says, but for what small data sets lack and it notes: split files and a label map."""
+    return "".join(line for line in errors.splitlines(keepends=True) if not line.startswith("gapdata: note: "))
