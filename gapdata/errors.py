@@ -60,7 +60,8 @@ class GapDataError(Exception):
 
 def _one_line(text: str) -> str:
     """A problem that can be printed: values and other libraries' messages bring line breaks, terminal codes, lone
-    surrogates and megabytes."""
+    surrogates and megabytes.
+    """
     line = _UNPRINTABLE.sub(" ", text if len(text) <= MAX_PROBLEM else f"{text[:MAX_PROBLEM]}...")
     return line.strip() if line != text else text
 
@@ -91,19 +92,22 @@ class SourceChanged(GapDataError):
 
 class StoreError(GapDataError):
     """A store, a file system or the system itself failed, several times: nothing is known about what it holds. Never
-    taken for damage; what it concerns is tried again and stays undone if need be."""
+    taken for damage; what it concerns is tried again and stays undone if need be.
+    """
 
     exit_status = 1
 
 
 class MissingInput(SourceError):
     """The recipe asks something of a scene that was not given: a file of other people, or one more download. Nothing is
-    damaged; the scene is quarantined all the same, because its records would lack it."""
+    damaged; the scene is quarantined all the same, because its records would lack it.
+    """
 
 
 class AnnotationError(SourceError):
     """An annotation file is damaged, hostile, or of a kind that is not known. Damaged items of a sound file are no
-    errors: they are left out, counted and named in the file's report. The request named it, so the request stops."""
+    errors: they are left out, counted and named in the file's report. The request named it, so the request stops.
+    """
 
     exit_status = 2
 

@@ -34,7 +34,8 @@ def model_directory(directory: Path) -> Path:
 
 def load_model(directory: Path) -> tuple[GapForConditionalGeneration, GapProcessor]:
     """Read a model and its processor from a model directory, a run's directory, or a checkpoint that the authors
-    released, which is given their preprocessing and their prompts (:data:`gapmodel.processing.AUTHORS`)."""
+    released, which is given their preprocessing and their prompts (:data:`gapmodel.processing.AUTHORS`).
+    """
     found = model_directory(directory)
     if not (found / FILE).is_file() and read_json(found / "config.json").get("use_geometry_encoder"):
         return load_gap_mllm(found)[0], GapProcessor(load_tokenizer(found), AUTHORS)

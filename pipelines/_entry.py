@@ -36,7 +36,8 @@ def examples(script: str, options: str) -> str:
 
 def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
     """Parse the arguments; where there is none at all, print the whole help with its example, which teaches more than
-    the name of the first option that is missing, and exit with status 2."""
+    the name of the first option that is missing, and exit with status 2.
+    """
     if len(sys.argv) == 1:
         parser.print_help(sys.stderr)
         sys.exit(2)

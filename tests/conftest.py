@@ -28,7 +28,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Under pytest-xdist a file's tests share a worker, because they share what the file's fixtures made, and all that
-    submit jobs share one, because they share a Ray head; the latter start first, because they take longest."""
+    submit jobs share one, because they share a Ray head; the latter start first, because they take longest.
+    """
     if not config.pluginmanager.hasplugin("xdist"):
         return
     for item in items:

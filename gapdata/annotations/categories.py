@@ -75,7 +75,8 @@ def evaluation_class(label: str, evaluation: EvaluationList) -> str | None:
 
 def nyu40_name(nyu40_id: int) -> str | None:
     """The class of a nyu40 id, ``None`` for 0 (unannotated) and for what is none: the ``labels.ply`` of some scans
-    (scene0270_00, scene0384_00) have vertices labelled 50 and 149 (ScanNet issue 20)."""
+    (scene0270_00, scene0384_00) have vertices labelled 50 and 149 (ScanNet issue 20).
+    """
     return category_table("nyu40").get(str(nyu40_id))
 
 

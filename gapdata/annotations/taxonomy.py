@@ -33,7 +33,8 @@ class LabelMap:
     def labels(self, raw_category: str) -> dict[str, str]:
         """All names of an object by taxonomy: ``raw`` always; ``nyu40`` and with it ``scanrefer18``, ``scannet20`` and
         ``scannet200`` where the map knows the category and the taxonomy has it; ``embodiedscan`` where its vocabulary
-        has a name for the category (:func:`gapdata.annotations.categories.embodiedscan_name`)."""
+        has a name for the category (:func:`gapdata.annotations.categories.embodiedscan_name`).
+        """
         names = {"raw": raw_category}
         row = self.rows.get(raw_category, {})
         nyu40 = self._nyu40(row)

@@ -1,5 +1,6 @@
 """What must hold in one shard: its tar is the file that its commit record describes, byte for byte and member by
-member, and every record in it is sound. A pure function per shard, so that shards are checked in parallel."""
+member, and every record in it is sound. A pure function per shard, so that shards are checked in parallel.
+"""
 
 from __future__ import annotations
 

@@ -38,7 +38,8 @@ def place(text: str) -> Location:
 
 def local(text: str) -> Path:
     """An argument that is a local path. An empty one, such as of a variable that is not set, would be the folder in
-    which the command runs."""
+    which the command runs.
+    """
     if not text.strip():
         raise argparse.ArgumentTypeError("is empty; write . for this folder")
     return Path(text)

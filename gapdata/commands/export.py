@@ -54,7 +54,6 @@ def _tasks(text: str) -> tuple[str, ...]:
 
 def run(options: argparse.Namespace) -> int:
     """Export, print the report, and return the exit status."""
-
     from gapdata.export.gap_json import ExportRequest, export_build, format_report
     from gapdata.runtime.progress import Progress
 

@@ -1,5 +1,6 @@
 """``gapdata inspect``: what a ``.sens`` file, a scene, a dataset, a build or one of its records holds, as plain
-values."""
+values.
+"""
 
 from __future__ import annotations
 

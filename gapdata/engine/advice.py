@@ -69,7 +69,8 @@ class Unaligned:
 
 def unaligned(scenes: Sequence[ScenePlan], annotations: Mapping[str, SceneAnnotations]) -> Unaligned:
     """Return which planned scenes have no ``axisAlignment``, though they are annotated: mostly their ``.txt``, a
-    download of its own, is not there."""
+    download of its own, is not there.
+    """
     found = tuple(scene.scene_id for scene in scenes if scene.unaligned)
     given = [annotations[scene_id] for scene_id in found if scene_id in annotations]
     return Unaligned(scene_ids=found, descriptions=sum(len(item.descriptions) for item in given))

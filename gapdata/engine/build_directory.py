@@ -139,7 +139,8 @@ def _free() -> Iterator[None]:
 @contextmanager
 def swept(build: Location) -> Iterator[None]:
     """Remove temporary files of dead workers before and after a block, however it ends: on a full disk they would keep
-    it full."""
+    it full.
+    """
     sweep(build)
     try:
         yield

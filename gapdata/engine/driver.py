@@ -282,7 +282,8 @@ def _build_missing(
     tasks: Sequence[ShardTask], executor: Executor, stop: StopSignals, deadline: float | None
 ) -> list[ShardResult]:
     """Build the shards, the longest first so that none straggles at the end, and return those that were given up; the
-    executor has been entered if there are any."""
+    executor has been entered if there are any.
+    """
     if not tasks:
         return []
     tasks = sorted(tasks, key=planned_frames, reverse=True)
@@ -300,7 +301,8 @@ def finalise(
     out: Location, plan: Plan, given_up: Sequence[ShardResult] = (), annotations: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Compile index and report from the commit records of all shards, and from what was given up: its scenes appear
-    in the report as quarantined, its shards stay without a commit record."""
+    in the report as quarantined, its shards stay without a commit record.
+    """
     lost = {result.task.shard.name: _record_loss(out, result) for result in given_up}
     commits = [lost[shard.name] if shard.name in lost else _own_commit(out, plan, shard) for shard in plan.shards]
     report = {"fingerprint": plan.fingerprint, **compile_report(commits), "annotations": dict(annotations or {})}
@@ -328,7 +330,8 @@ def _own_commit(out: Location, plan: Plan, shard: ShardPlan) -> dict[str, Any]:
 
 def _record_loss(out: Location, result: ShardResult) -> dict[str, Any]:
     """Write ``failed/<scene>.json`` for the scenes of a shard that was given up; return what its commit record would
-    say."""
+    say.
+    """
     outcomes = []
     for scene in result.task.shard.scenes:
         outcome = SceneOutcome(

@@ -20,7 +20,8 @@ LOST_VIEW = "its view could not be built"
 @dataclass(slots=True, kw_only=True)
 class SceneOutcome:
     """Counts of one scene. Of ``descriptions`` (and ``conversations``) those that no record carries are in
-    ``dropped_descriptions`` by reason: read = used + dropped."""
+    ``dropped_descriptions`` by reason: read = used + dropped.
+    """
 
     scene_id: str
     split: str

@@ -1,5 +1,6 @@
 """The plan of a build, made before any work: shard -> scenes -> record keys, and the fingerprint that a resumed build
-must match."""
+must match.
+"""
 
 from __future__ import annotations
 
@@ -100,7 +101,8 @@ class Plan:
 
 def shard_fingerprint(source: str, recipe: Recipe, shard: ShardPlan) -> str:
     """SHA-256 over what decides a shard's bytes: engine version, recipe, its scenes and their sources. A commit record
-    carries it, so that one which an orphaned worker of an earlier build lands late is not taken for this build's."""
+    carries it, so that one which an orphaned worker of an earlier build lands late is not taken for this build's.
+    """
     scenes = [[scene.scene_id, scene.split, scene.digest, scene.annotations] for scene in shard.scenes]
     text = json.dumps([ENGINE_VERSION, source, recipe.to_dict(), shard.name, scenes], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -172,7 +174,8 @@ def read_plan(build: Location) -> Plan:
 
 def planned_fingerprint(build: Location) -> str | None:
     """Return the fingerprint that a build's plan states, of whatever engine version; ``None`` where no plan can be
-    read."""
+    read.
+    """
     try:
         stated = json.loads((build / PLAN_NAME).read_bytes())["fingerprint"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

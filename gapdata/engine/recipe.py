@@ -1,5 +1,6 @@
 """The recipe of a build: which views, at which size, with which prompts. A TOML file with every field documented
-here."""
+here.
+"""
 
 from __future__ import annotations
 

@@ -174,7 +174,8 @@ def _listing(counts: dict[str, int]) -> str:
 
 def _quarantined(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """What was set aside: scene or key, frame, file, what is wrong, and what to do where the line before does not say
-    it."""
+    it.
+    """
     said = None
     for item in items:
         frame = "" if item["frame"] is None else f", frame {item['frame']}"

@@ -241,7 +241,8 @@ class SceneBuilder:
 
     def _usable_view(self, view: View) -> View | None:
         """The view if all its frames can be used. One that names exact frames is dropped otherwise; a scene view is
-        spread anew over the frames that are left, and a view around a frame loses the neighbour."""
+        spread anew over the frames that are left, and a view around a frame loses the neighbour.
+        """
         if any(not (0 <= frame < len(self._usable) and self._usable[frame]) for frame in view.frame_ids):
             note(self._outcome.dropped_views, "names_a_frame_without_a_pose")
             return None

@@ -65,7 +65,8 @@ def around_key(scene_id: str, frame: int | str) -> str:
 
 def expected_around(views: Collection[View], recipe: Recipe, annotations: SceneAnnotations) -> int:
     """At most so many views around a frame: one for each described object of a scene view, or for each of its
-    frames."""
+    frames.
+    """
     if not recipe.around.enabled:
         return 0
     described = len({item.object_id for item in annotations.descriptions})

@@ -161,7 +161,8 @@ def _item(record: Record, question: Question, fields: Mapping[str, Any]) -> Item
 
 def _camera_fields(record: Record) -> Item:
     """What an evaluation needs to take boxes to the aligned world. A scan without axis alignment has no such world, and
-    no ``axis_align_matrix``: an identity in its place would be a wrong one."""
+    no ``axis_align_matrix``: an identity in its place would be a wrong one.
+    """
     fields: Item = {"cam2img": record.camera(0).matrix.tolist(), "cam2global": record.camera_to_world.tolist()}
     if record.axis_alignment is not None:
         fields["axis_align_matrix"] = record.axis_alignment.tolist()

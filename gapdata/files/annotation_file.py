@@ -64,7 +64,8 @@ def read_whole(path: Location, limit: int) -> bytes:
 
 def named_split(path: Location) -> str | None:
     """Return the split that a file's name says (``embodiedscan_infos_val.pkl``), or ``None`` where it says none or
-    several. :mod:`gapdata.annotations.split_evidence` compares it with the content: a name alone decides nothing."""
+    several. :mod:`gapdata.annotations.split_evidence` compares it with the content: a name alone decides nothing.
+    """
     found = set(SPLIT_IN_NAME.findall(path.name.lower()))
     return found.pop() if len(found) == 1 else None
 

@@ -23,7 +23,8 @@ ENDINGS = ("~", ".tmp", ".temp", ".part", ".partial", ".crdownload", ".swp", ".b
 
 def is_litter(name: str) -> bool:
     """Return whether a file or folder of this name is not data: hidden, a system's own, a backup, or half a
-    download."""
+    download.
+    """
     folded = name.lower()
     return name.startswith((".", "~$")) or folded in LITTER or folded.endswith(ENDINGS)
 
@@ -57,7 +58,8 @@ def is_kind(entry: os.DirEntry[str], *, folder: bool) -> bool:
 
 def in_any_case(folder: Path, relative: str) -> Path:
     """Return the place of ``relative`` below a folder, whatever the case of its names on disk; the place as written
-    where there is none."""
+    where there is none.
+    """
     place = folder
     for part in relative.split("/"):
         if not os.path.lexists(place / part):
@@ -69,7 +71,8 @@ def in_any_case(folder: Path, relative: str) -> Path:
 
 def by_lower_case(names: Iterable[str]) -> dict[str, str]:
     """Return names by their lower-case form; where several differ only in case, the one in lower case or else the
-    first."""
+    first.
+    """
     found: dict[str, str] = {}
     for name in names:
         if name.lower() not in found or name == name.lower():

@@ -24,7 +24,8 @@ SHORT = 3
 
 def orientation_tag(data: bytes) -> int:
     """Return how a JPEG, PNG or WebP file asks to be turned before it is shown, 1 (not at all) to 8 (Exif 2.32, tag
-    274); 1 where nothing says so."""
+    274); 1 where nothing says so.
+    """
     if data.startswith(PNG_SIGNATURE):
         return next((_orientation(body) for name, body in _chunks(data) if name == b"eXIf"), 1)
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
@@ -39,7 +40,8 @@ def orientation_tag(data: bytes) -> int:
 
 def jpeg_without_metadata(data: bytes) -> bytes | None:
     """Return a JPEG file with all that decides its pixels, and nothing else: no EXIF, GPS, XMP, colour profile,
-    thumbnail or comment, and nothing behind its end. ``None`` where its segments do not follow each other."""
+    thumbnail or comment, and nothing behind its end. ``None`` where its segments do not follow each other.
+    """
     if not data.startswith(START):
         return None
     kept = [START]
@@ -57,7 +59,8 @@ def jpeg_without_metadata(data: bytes) -> bytes | None:
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Markers of a JPEG file with their segments; that of a scan holds its coded data, too. Ends early where a length
-    leads nowhere."""
+    leads nowhere.
+    """
     position = len(START)
     while position + 2 <= len(data) and data[position] == 0xFF:
         marker = data[position + 1]

@@ -1,5 +1,6 @@
 """Whether decoded JSON has the shape that its reader relies on, so that a file which was damaged, or made by an enemy,
-is named before anything is computed from it."""
+is named before anything is computed from it.
+"""
 
 from __future__ import annotations
 

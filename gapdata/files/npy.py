@@ -1,5 +1,6 @@
 """The header of NumPy's ``.npy``, read without evaluating it: numpy's own reader parses the text as Python, takes
-object and structured dtypes, and allocates what the shape claims before it looks at the size of the file."""
+object and structured dtypes, and allocates what the shape claims before it looks at the size of the file.
+"""
 
 from __future__ import annotations
 

@@ -140,7 +140,8 @@ class ObjectPath:
 
     def stamps(self) -> list[tuple[ObjectPath, tuple[int, float]]]:
         """Return the objects directly in this folder with their size and the time of their last change; none where
-        there is no folder."""
+        there is no folder.
+        """
         from pyarrow import fs
 
         selector = fs.FileSelector(self.key, allow_not_found=True)

@@ -16,7 +16,8 @@ def split_name(name: str) -> tuple[list[str], list[str]]:
 
 def natural_key(name: str) -> tuple[tuple[str | Decimal, ...], str]:
     """Return a key by which names sort as people count; equal numbers (``1``, ``01``) by their text. Exact for any
-    number of digits."""
+    number of digits.
+    """
     texts, numbers = split_name(name)
     parts: list[str | Decimal] = [texts[0]]
     for number, text in zip(numbers, texts[1:], strict=True):

@@ -106,7 +106,8 @@ def absolute(path: Location) -> Location:
 
 def file_in(folder: Location, name: str) -> Location:
     """Return the place of a file in a folder; on a disk in any case, for copies that came through systems that know
-    none."""
+    none.
+    """
     return folder / name if isinstance(folder, ObjectPath) else in_any_case(folder, name)
 
 

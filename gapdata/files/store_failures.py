@@ -89,7 +89,8 @@ def brief(text: str) -> str:
 
 def meaning(text: str, place: str) -> OSError | StoreError:
     """Return the error for what Arrow says in paragraphs: an ``OSError`` where the store refuses, else a
-    ``StoreError``."""
+    ``StoreError``.
+    """
     known = text.upper()
     scheme = place.partition("://")[0]
     if any(mark in known for mark in DENIED):

@@ -47,7 +47,8 @@ def decode_text(data: bytes, *, tolerant: bool = False) -> str:
 
 def incremental_decoder(head: bytes) -> tuple[codecs.IncrementalDecoder, int]:
     """Return a decoder for a file that begins with these bytes (:data:`LOOKED_AT` or all of them), and the bytes of its
-    byte order mark, which the decoder must not get."""
+    byte order mark, which the decoder must not get.
+    """
     encoding, start = _encoding(head)
     return codecs.getincrementaldecoder(encoding)(), start
 

@@ -1,5 +1,6 @@
 """One crop and one resize from the native frame to the training size, with intrinsics that follow exactly; a lens is
-undone by the same step, so that frames are sampled once."""
+undone by the same step, so that frames are sampled once.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +57,8 @@ class ResizePlan:
 
     def apply_nearest(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Labels of native size, (h, w), to the stored frame (H, W): each pixel takes the label at its centre, through
-        the same window as :meth:`apply`, so labels are never mixed."""
+        the same window as :meth:`apply`, so labels are never mixed.
+        """
         if self.lens is not None:
             import cv2
 
@@ -83,7 +85,8 @@ def _reduced_map(
 
 def _nearest(size: int, start: int, length: int, reduction: int, native: int) -> NDArray[np.int64]:
     """The native index that holds the centre of each of ``size`` pixels, which divide the window of ``length`` from
-    ``start`` on in an image reduced by ``reduction``."""
+    ``start`` on in an image reduced by ``reduction``.
+    """
     edges = (start + (np.arange(size) + 0.5) * (length / size)) * reduction
     return np.minimum(edges.astype(np.int64), native - 1)
 
@@ -123,7 +126,8 @@ def plan_resize(native: Intrinsics, size: tuple[int, int], lens: Lens | None = N
 
 def _reduced(native: Intrinsics, reduction: int) -> Intrinsics:
     """Exactly ``1 / reduction`` on both axes, also where the side is no multiple of it and the last pixel is a
-    partial one."""
+    partial one.
+    """
     return Intrinsics(
         fx=native.fx / reduction,
         fy=native.fy / reduction,

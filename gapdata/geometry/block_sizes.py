@@ -11,7 +11,8 @@ frame need not have them, since the model's processor cuts and resizes it."""
 
 def near_sizes(size: tuple[int, int], block: int, least: int, most: int) -> str:
     """Return sizes of whole blocks next to ``size`` (width, height) with sides in ``least..most``, nearest first, as
-    messages name them: ``1296x960 or 1296x976``; empty where there is none."""
+    messages name them: ``1296x960 or 1296x976``; empty where there is none.
+    """
     sides = [sorted({side // block * block, -(-side // block) * block}) for side in size]
     near = [(w, h) for w in sides[0] for h in sides[1] if least <= min(w, h) and max(w, h) <= most]
     near.sort(key=lambda each: (abs(each[0] - size[0]) + abs(each[1] - size[1]), each))

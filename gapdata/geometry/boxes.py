@@ -59,7 +59,8 @@ def rotation_from_euler(angles: ArrayLike, convention: EulerConvention) -> NDArr
 
 def euler_from_rotation(rotation: ArrayLike, convention: EulerConvention) -> NDArray[np.float64]:
     """Rotation matrices (..., 3, 3) to angles (..., 3) = (a, b, c) in radians, b in [-pi/2, pi/2], c = 0 at the
-    poles."""
+    poles.
+    """
     _check_convention(convention)
     matrix = np.asarray(rotation, dtype=np.float64)
     if convention == "extrinsic_zxy":

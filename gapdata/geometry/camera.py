@@ -106,7 +106,8 @@ def is_rigid(matrices: Float) -> NDArray[np.bool_]:
 
 def relative_poses(camera_to_world: Float) -> NDArray[np.float64]:
     """``camera_to_first`` (F, 4, 4) of a view from its ``camera_to_world`` (F, 4, 4); the first is exactly the
-    identity."""
+    identity.
+    """
     poses = np.asarray(camera_to_world, dtype=np.float64)
     camera_to_first = np.linalg.inv(poses[0]) @ poses
     camera_to_first[0] = np.eye(4)

@@ -41,7 +41,8 @@ class Lens:
 
     def distort(self, rays: Float) -> NDArray[np.float64]:
         """Return where rays through (..., 2) = (x / z, y / z) of a pinhole camera are seen instead, (..., 2) float64,
-        in the same coordinates (OpenCV 4: ``projectPoints`` and ``fisheye::distortPoints``)."""
+        in the same coordinates (OpenCV 4: ``projectPoints`` and ``fisheye::distortPoints``).
+        """
         import cv2
 
         flat = np.ascontiguousarray(rays, dtype=np.float64).reshape(-1, 1, 2)
@@ -123,7 +124,8 @@ def lens_map(lens: Lens | None, source: Intrinsics, target: Intrinsics) -> tuple
 
 def behind_lens(lens: Lens | None, source: Intrinsics, target: Intrinsics, pixel: tuple[float, float]) -> list[float]:
     """[u, v] in a pinhole camera of a pixel of an image that was taken through a lens from the same centre: the inverse
-    of :func:`lens_map`, by Newton's method with a Jacobian of differences."""
+    of :func:`lens_map`, by Newton's method with a Jacobian of differences.
+    """
     u = (pixel[0] - source.cx) / source.fx * target.fx + target.cx
     v = (pixel[1] - source.cy) / source.fy * target.fy + target.cy
     if lens is None:

@@ -1,5 +1,6 @@
 """First-frame metric pointmaps: for every pixel of every frame of a view, its 3D point in the camera of the first
-frame."""
+frame.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +53,8 @@ def _unproject_into(
     columns: NDArray[np.int64],
 ) -> None:
     """``point = z * (A @ (u, v, 1)) + t`` with ``A = R @ K^-1``: three planes, each one sum of a row and a column
-    term."""
+    term.
+    """
     ray = pose[:3, :3] @ np.linalg.inv(camera.matrix)
     for axis in range(3):
         along_row = (ray[axis, 0] * columns).astype(np.float32)

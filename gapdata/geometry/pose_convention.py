@@ -36,7 +36,8 @@ class PoseConvention:
 
     def camera_to_world(self, written: NDArray[np.float64]) -> NDArray[np.float64]:
         """Turn poses (..., 4, 4) as they were written to ours; NaN where they are not finite or cannot be
-        inverted."""
+        inverted.
+        """
         if self == PoseConvention():
             return written
         usable = np.asarray(np.isfinite(written).all(axis=(-2, -1)))

@@ -1,5 +1,6 @@
 """The names by which conventions of poses are known, to options and messages; :mod:`gapdata.geometry.pose_convention`
-says what they do. Nothing is imported, so that `gapdata --help` answers at once."""
+says what they do. Nothing is imported, so that `gapdata --help` answers at once.
+"""
 
 from __future__ import annotations
 

@@ -43,7 +43,8 @@ RESOLUTIONS = (0.5, 2 / 3, 0.75, 0.8, 1.25, 4 / 3, 1.5, 2.0)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """What a search came to. ``agrees``: as given. ``cure``: the reading that explains the disagreement. ``still``:
-    the cameras hardly move, so that nothing can be told. None of the three: no reading that was tried helps."""
+    the cameras hardly move, so that nothing can be told. None of the three: no reading that was tried helps.
+    """
 
     given: Score
     agrees: bool = False
@@ -165,7 +166,8 @@ def _best(trials: Trials, readings: Sequence[Reading]) -> Reading:
 
 def _section(cost: Callable[[float], float], start: float, ratio: float) -> float:
     """The factor between ``start / ratio`` and ``start * ratio`` that costs least, by golden section of its
-    logarithm."""
+    logarithm.
+    """
     golden = (np.sqrt(5) - 1) / 2
     low, high = np.log(start / ratio), np.log(start * ratio)
     left, right = high - golden * (high - low), low + golden * (high - low)

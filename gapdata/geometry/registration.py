@@ -64,7 +64,8 @@ def register_depth(
 @lru_cache(maxsize=8)
 def _shared_centre_map(source: Intrinsics, target: Intrinsics, lens: Lens | None) -> tuple[NDArray[np.float32], ...]:
     """What :func:`_sample` takes: where every target pixel lies in the source image, two (H, W) float32, and the first
-    samples of the cells around these places, two more."""
+    samples of the cells around these places, two more.
+    """
     if lens is None:
         u = (np.arange(target.width) - target.cx) * (source.fx / target.fx) + source.cx
         v = (np.arange(target.height) - target.cy) * (source.fy / target.fy) + source.cy
@@ -135,7 +136,8 @@ def _within_one_surface(inverse: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 def _bend(counts: NDArray[np.int16]) -> NDArray[np.int16]:
     """The larger of the two second differences, along the row and along the column, (H, W); 0 along what a border
-    cuts off."""
+    cuts off.
+    """
     import cv2
 
     # One long line is subtracted three times as fast as many rows; what straddles two rows is blanked.

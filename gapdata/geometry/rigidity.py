@@ -48,7 +48,8 @@ def without_rounding(matrices: NDArray[np.float64]) -> tuple[NDArray[np.float64]
 
 def pose_fault(matrix: NDArray[np.float64]) -> tuple[str, str, str] | None:
     """Return why a (4, 4) matrix is not a rigid pose: a name for counting, the fault in words, and what to do; ``None``
-    for one that is."""
+    for one that is.
+    """
     if bool(is_rigid(matrix)):
         return None
     if not np.isfinite(matrix).all():

@@ -1,5 +1,6 @@
 """Makes the borders of a mask exact: a pixel that no ray went through, beside one with another value, gets its ray, and
-so on from pixel to pixel, until the value of every pixel with another beside it rests on a ray."""
+so on from pixel to pixel, until the value of every pixel with another beside it rests on a ray.
+"""
 
 from __future__ import annotations
 

@@ -95,7 +95,8 @@ class _CellVertices:
 
     def within(self, split: NDArray[np.bool_]) -> _CellVertices:
         """Those in the cells that are quartered, in the list of these cells' quarters: all upper left ones first, then
-        all upper right, lower left and lower right ones."""
+        all upper right, lower left and lower right ones.
+        """
         kept = np.flatnonzero(np.take(split, self.cell))
         right, down = np.take(self.right, kept) * 2, np.take(self.down, kept) * 2
         on_right, below = right >= 1, down >= 1
@@ -129,7 +130,8 @@ def cast_image(
 
 def _cast_coarsely(image: CastImage) -> NDArray[np.intp]:
     """Cast the coarsest grid and fill all its cells as if they were planes; their upper left corners, (n,) row by
-    row."""
+    row.
+    """
     height, stride = image.camera.height, image.stride
     raster = np.arange(height * stride).reshape(height, stride)
     grid = raster[::COARSEST, ::COARSEST]
@@ -210,7 +212,8 @@ def _fill(
     image: CastImage, cells: NDArray[np.intp], nearness: NDArray[np.float32], values: NDArray[np.uint16], step: int
 ) -> None:
     """Fill cells (n,) from the planes through their corners (4, n) with one value each; their right and lower edges
-    belong to their neighbours."""
+    belong to their neighbours.
+    """
     pixels = (np.arange(step)[:, None] * image.stride + np.arange(step)).ravel()
     image.suggest(cells[:, None] + pixels, nearness.T @ _bilinear(step), values[:, None])
 

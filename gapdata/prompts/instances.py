@@ -82,7 +82,8 @@ class InstanceRenderer:
 
 def visible_pixels(masks: NDArray[np.uint16]) -> dict[int, tuple[int, ...]]:
     """Pixels that each object shows in each frame of (F, H, W) masks: object id -> (F,) counts; only objects that are
-    seen."""
+    seen.
+    """
     return seen_in_view([pixels_by_value(mask) for mask in masks])
 
 

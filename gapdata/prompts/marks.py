@@ -100,7 +100,8 @@ def mark_mask(
     image_size: tuple[int, int], pixels: dict[int, tuple[int, int]], native_width: float = NATIVE_WIDTH
 ) -> NDArray[np.uint8]:
     """(H, W) uint8: k where the mark of prompt k covers any part of the pixel, 0 elsewhere; a later k wins an
-    overlap."""
+    overlap.
+    """
     return _crosses_mask(np.zeros((image_size[1], image_size[0]), dtype=np.uint8), pixels, native_width)
 
 

@@ -46,7 +46,8 @@ class MeshVertices:
 
     def project(self, camera: Intrinsics, camera_to_world: NDArray[np.float64]) -> ProjectedVertices:
         """Those between the centres of the image's outermost pixels, and before the camera; what hides them is not
-        asked."""
+        asked.
+        """
         turn = camera_to_world[:3, :3].T.astype(np.float32)
         origin = camera_to_world[:3, 3].astype(np.float32)
         fx, fy, cx, cy = map(np.float32, (camera.fx, camera.fy, camera.cx, camera.cy))

@@ -32,7 +32,8 @@ def read_toml(kind: type[Any], path: Path | None, overrides: Sequence[str] = (),
 
 def given_values(path: Path | None, overrides: Sequence[str] = (), *, base: Path | None = None) -> dict[str, Any]:
     """Return the plain values that files and overrides give, section by section, without any default
-    (:func:`read_toml`)."""
+    (:func:`read_toml`).
+    """
     values: dict[str, Any] = {}
     for part in (base, path):
         if part is not None:

@@ -76,7 +76,8 @@ def encode_png(image: NDArray[np.uint16] | NDArray[np.uint8]) -> bytes:
 @lru_cache(maxsize=8)
 def empty_png(size: tuple[int, int]) -> bytes:
     """Return an 8-bit greyscale PNG of width and height ``size`` that is 0 everywhere; the bytes of a size are made
-    once."""
+    once.
+    """
     return encode_png(np.zeros((size[1], size[0]), dtype=np.uint8))
 
 
@@ -120,7 +121,8 @@ def record_instances(record: Record, frame: int) -> NDArray[np.uint16]:
 
 def record_prompt_mask(record: Record, frame: int) -> NDArray[np.uint16]:
     """(H, W) uint16: k where the mark of the prompt with index k covers the pixel; all 0 for a frame without
-    prompts, for which builds before engine version 9 have no member."""
+    prompts, for which builds before engine version 9 have no member.
+    """
     name = member_name(frame, "prompt.png")
     if name not in record.members:
         largest = max(map(len, record.members.values()), default=0)

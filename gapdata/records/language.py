@@ -1,5 +1,6 @@
 """The language of a scene joined to its objects: which descriptions can be asked about, and other people's
-conversations with their marks in stored pixels."""
+conversations with their marks in stored pixels.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """A scene's objects: names in all taxonomies and boxes, from the labelled mesh, and from EmbodiedScan and a detector
-where their files were given."""
+where their files were given.
+"""
 
 from __future__ import annotations
 

@@ -107,7 +107,8 @@ def _trials(scan: Scan, frames: NDArray[np.intp], written: NDArray[np.float64], 
 
 def _telling_depth(scan: Scan, frame: int) -> NDArray[np.uint16] | None:
     """The depth of a frame; ``None`` where it cannot be read, as a build says when it comes to it, or is nearly
-    empty."""
+    empty.
+    """
     try:
         depth = _pinhole_depth(scan, frame)
     except SourceError:

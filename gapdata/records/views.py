@@ -1,5 +1,6 @@
 """The views of a scan: their keys and raw frames, a pure function of the recipe's selection and of which frames are
-usable."""
+usable.
+"""
 
 from __future__ import annotations
 

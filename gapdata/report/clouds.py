@@ -143,7 +143,8 @@ def _deflated(values: NDArray[np.uint8]) -> str:
 
 def _upright_axes(record: Record) -> NDArray[np.float64]:
     """(3, 3) rows right, forward and up in the first camera: up is the aligned world's z where there is one, else the
-    image's; forward is where the first camera looks."""
+    image's; forward is where the first camera looks.
+    """
     up = np.array([0.0, -1.0, 0.0])
     if record.axis_alignment is not None:
         up = (record.axis_alignment @ record.camera_to_world[0])[2, :3]

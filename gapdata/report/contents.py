@@ -95,7 +95,8 @@ def spread(count: int, wanted: int) -> list[int]:
 
 def chosen_views(kinds: list[str], wanted: int) -> list[int]:
     """At most ``wanted`` positions, evenly spread over the records of each kind of view, each kind by its share but
-    with at least one while there is room."""
+    with at least one while there is room.
+    """
     positions = {kind: [at for at, other in enumerate(kinds) if other == kind] for kind in sorted(set(kinds))}
     rare_first = sorted(positions, key=lambda kind: len(positions[kind]))
     chosen: list[int] = []

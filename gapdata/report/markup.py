@@ -1,5 +1,6 @@
 """HTML built from values. Whatever is not :class:`Markup` is text and gets escaped, so no name from a data set, however
-it is spelt, can become markup or run."""
+it is spelt, can become markup or run.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ class Markup(str):
 
 def tag(name: str, /, *children: object, **attributes: object) -> Markup:
     """An element. Attributes that are ``None`` or ``False`` are left out and ``True`` ones stand alone; an underscore
-    in a name reads as a hyphen and a trailing one is dropped (``class_``, ``aria_label``)."""
+    in a name reads as a hyphen and a trailing one is dropped (``class_``, ``aria_label``).
+    """
     parts = [name]
     for key, value in attributes.items():
         spelt = key.rstrip("_").replace("_", "-")

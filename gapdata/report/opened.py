@@ -22,7 +22,8 @@ class OpenedRecords:
 
     def read(self, index: int, work: Callable[[Record], Result], names: Collection[str] = ()) -> Result | None:
         """``work(record)`` of a record that has the members ``names``, or ``None`` after noting that the record, or
-        what ``work`` read of it, is damaged."""
+        what ``work`` read of it, is damaged.
+        """
         try:
             return work(self._record(index, names))
         except ShardError as error:

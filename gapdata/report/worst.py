@@ -76,7 +76,8 @@ def _worst_view(
     opened: OpenedRecords, position: int, figure: Figure, drawn: dict[tuple[int, int, str], str], record: Record
 ) -> WorstView:
     """The frame with the least valid depth and that depth; the least sharp frame and the sharpest; the pair of frames
-    that agree worst."""
+    that agree worst.
+    """
     per_frame = _frame_values(record, figure)
     if per_frame:
         low, high = per_frame.index(min(per_frame)), per_frame.index(max(per_frame))

@@ -18,7 +18,8 @@ KEPT_BYTES = 64 * 2**20
 
 def keep_freed_memory(kept: int = KEPT_BYTES) -> None:
     """Raise the two thresholds of glibc's allocator: up to ``kept`` bytes that are free stay, and blocks up to half of
-    that come from them. Other C libraries are left as they are."""
+    that come from them. Other C libraries are left as they are.
+    """
     if platform.libc_ver()[0] == "glibc":
         library = ctypes.CDLL(None)
         library.mallopt(M_MMAP_THRESHOLD, kept // 2)
@@ -27,6 +28,7 @@ def keep_freed_memory(kept: int = KEPT_BYTES) -> None:
 
 def spare_imports_from_collection() -> None:
     """What was imported lives as long as the process: Python's collector, which would search it again and again, leaves
-    it alone from here on. Once for a process, because what is garbage by then is never freed."""
+    it alone from here on. Once for a process, because what is garbage by then is never freed.
+    """
     if not gc.get_freeze_count():
         gc.freeze()

@@ -18,7 +18,8 @@ LONGEST = 100
 
 def near_names(value: object, known: Collection[str], count: int = 3, alike: float = ALIKE) -> list[str]:
     """Return the names that ``value`` may have meant, the likeliest first: spelt alike, or one the beginning of the
-    other."""
+    other.
+    """
     text = str(value)[:LONGEST].casefold()
     names: dict[str, str] = {}
     for name in known:

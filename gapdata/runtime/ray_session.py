@@ -88,7 +88,8 @@ class RaySession:
 
     def abandon(self) -> None:
         """Forget a cluster whose head is lost. Taking leave of it would block until Ray ends the process with a line of
-        its own, now or when the interpreter shuts down; so the process ends without when its work is over."""
+        its own, now or when the interpreter shuts down; so the process ends without when its work is over.
+        """
         atexit.register(_leave_at_once)
         self._settings.close()
         self._owned = False
@@ -125,7 +126,8 @@ def _leave_at_once() -> None:
 @contextmanager
 def _sigterm_kept() -> Iterator[None]:
     """``ray.init`` puts a handler of SIGTERM in place, for good and before it starts anything, that exits with status
-    15: take that exit for what it means, and give the signal back to the handler that had it."""
+    15: take that exit for what it means, and give the signal back to the handler that had it.
+    """
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
@@ -139,7 +141,8 @@ def _sigterm_kept() -> Iterator[None]:
 @contextmanager
 def _package_importable() -> Iterator[None]:
     """Let the workers of a local Ray, which inherit the environment, import this very package: it may have been found
-    beside a script instead of being installed."""
+    beside a script instead of being installed.
+    """
     before = os.environ.get("PYTHONPATH")
     folder = str(Path(gapdata.__file__).resolve().parent.parent)
     os.environ["PYTHONPATH"] = folder if before is None else f"{folder}{os.pathsep}{before}"
@@ -185,7 +188,8 @@ def _read_token_anew() -> None:
 
 def _use_token() -> None:
     """Present the user's token to the cluster where there is one: a head expects it by default, and one that does not
-    takes it as well, but Ray's client would not offer it."""
+    takes it as well, but Ray's client would not offer it.
+    """
     has_token = AUTH_TOKEN in os.environ or AUTH_TOKEN_PATH in os.environ
     if has_token or (Path.home() / ".ray" / "auth_token").is_file():
         os.environ.setdefault(AUTH_MODE, "token")
@@ -193,7 +197,8 @@ def _use_token() -> None:
 
 def _silence_worker_logs() -> None:
     """Ray prints the death of every worker to standard output, where our result goes; there is no public switch. The
-    supervisor says what died."""
+    supervisor says what died.
+    """
     import ray._private.worker as internals
 
     if hasattr(internals, "_worker_logs_enabled"):

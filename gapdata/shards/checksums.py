@@ -29,7 +29,8 @@ def write_checksums(build: Location) -> None:
 
 def checksum_problems(build: Location) -> Iterator[tuple[str, str]]:
     """Yield (file, what is wrong with it) for each file that is not what was written; nothing for a build without
-    digests, of an earlier version or unfinished."""
+    digests, of an earlier version or unfinished.
+    """
     path = build / CHECKSUMS_NAME
     if not path.is_file():
         return

@@ -1,5 +1,6 @@
 """``index.parquet``: one row per record with the place of each of its members, compiled from the committed shards
-only."""
+only.
+"""
 
 from __future__ import annotations
 

@@ -115,7 +115,8 @@ def order_of(
     shards_per_group: int = 8,
 ) -> RecordOrder:
     """The order of some records, given the shard of each record of the build, by name or by a number that sorts like
-    the names."""
+    the names.
+    """
     chosen = np.asarray(positions, dtype=np.int64)
     ranks = np.unique(np.asarray(shard_names)[chosen], return_inverse=True)[1]
     sorted_by_shard, sizes = chosen[np.argsort(ranks, kind="stable")], np.bincount(ranks)

@@ -120,7 +120,8 @@ class ShardReader:
         shards_per_group: int = 8,
     ) -> RecordOrder:
         """Return the order in which training visits the records that :meth:`select` gives: see
-        :mod:`gapdata.shards.order`."""
+        :mod:`gapdata.shards.order`.
+        """
         places = self._places
         by_name = np.argsort(np.argsort(np.array(places.shard_names, dtype=object)))
         chosen = self._chosen(split, view, quality)

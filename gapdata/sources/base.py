@@ -1,5 +1,6 @@
 """What every source offers: a :class:`Dataset` of scenes, each of which opens as a :class:`Scan` of posed RGB-D frames
-with, where it is annotated, its labelled mesh."""
+with, where it is annotated, its labelled mesh.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +81,8 @@ class Scan(Protocol):
     @property
     def present(self) -> NDArray[np.bool_]:
         """(N,) which raw indices the source holds: all of a ``.sens``, every 10th or so of frames extracted with a
-        step."""
+        step.
+        """
         ...
 
     @property
@@ -117,13 +119,15 @@ class Scan(Protocol):
     @property
     def camera_to_world(self) -> NDArray[np.float64]:
         """(N, 4, 4) float64, pose of the colour camera in the unaligned world; not finite where tracking was lost and
-        where the source holds no frame."""
+        where the source holds no frame.
+        """
         ...
 
     @property
     def axis_alignment(self) -> NDArray[np.float64] | None:
         """(4, 4), unaligned to axis-aligned world; ``None`` where the source gives none, never silently the
-        identity."""
+        identity.
+        """
         ...
 
     def color(self, frame: int, reduction: int = 1) -> NDArray[np.uint8]:
@@ -133,7 +137,8 @@ class Scan(Protocol):
     def color_jpeg(self, frame: int) -> bytes | None:
         """Return the file of the colour image with all that decides its pixels, where it is a JPEG of three channels
         that need not be turned; else ``None``. Tags are left out (:mod:`gapdata.files.image_tags`). Nobody has decoded
-        it: :meth:`color` tells whether it is sound."""
+        it: :meth:`color` tells whether it is sound.
+        """
         ...
 
     def depth(self, frame: int) -> NDArray[np.uint16]:
@@ -154,7 +159,8 @@ class Scan(Protocol):
 
     def digest(self, *, masks: bool = False) -> str:
         """A SHA-256 that changes when the scan's files do; image payloads are not read for it. ``masks``: those of
-        :meth:`mask_archive` count, too."""
+        :meth:`mask_archive` count, too.
+        """
         ...
 
 

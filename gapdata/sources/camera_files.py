@@ -278,7 +278,8 @@ def _json_matrix(values: dict[str, Any], number: Any) -> NDArray[np.float64]:
 
 def _check_size(what: str, camera: Intrinsics) -> None:
     """Exporters can resize images and write the calibration of the original size beside them; the principal point then
-    lies far from the middle."""
+    lies far from the middle.
+    """
     if not (0.25 < camera.cx / camera.width < 0.75 and 0.25 < camera.cy / camera.height < 0.75):
         raise ValueError(f"{what} intrinsics are of another image size: {_text(camera)}")
 

@@ -1,5 +1,6 @@
 """Colour files: JPEG and PNG, and for folders of any origin BMP, WebP and TIFF, whose size is known before they are
-decoded. A scan's ``.sens`` and a build hold JPEG and PNG alone (:mod:`gapdata.sources.images`)."""
+decoded. A scan's ``.sens`` and a build hold JPEG and PNG alone (:mod:`gapdata.sources.images`).
+"""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ def color_size(data: bytes) -> tuple[int, int]:
 
 def decode_color_file(data: bytes, reduction: int = 1) -> NDArray[np.uint8] | None:
     """Decode a file whose size :func:`color_size` gave to (H, W, 3) uint8 RGB, as
-    :func:`gapdata.sources.images.decode_color` does; ``None`` where it cannot be decoded."""
+    :func:`gapdata.sources.images.decode_color` does; ``None`` where it cannot be decoded.
+    """
     if encoded_image_size(data) is not None:
         return decode_color(data, reduction)
     import cv2

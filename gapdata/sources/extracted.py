@@ -268,7 +268,8 @@ class ExtractedScan:
 
     def _read_trajectory(self, frames: list[int]) -> NDArray[np.float64]:
         """Poses of ``frames``: the k-th of the file is that of the k-th colour image, or, where images are left out of
-        the stream, that of raw index k."""
+        the stream, that of raw index k.
+        """
         path = self.path / (self.layout.trajectory or "")
         poses = self._parsed(parse_trajectory, path, MAX_TRAJECTORY_BYTES)
         images = sorted(self.files.color)
@@ -303,7 +304,8 @@ class ExtractedScan:
 
     def _unit_of_floats(self, frames: list[int], stated: float | None) -> float | None:
         """Metres of a unit of depth files that hold floats, by the first that holds any depth; ``None`` where they hold
-        whole numbers."""
+        whole numbers.
+        """
         unit = None
         for frame in frames[:HEADERS_TRIED]:
             path, data = self._image(self.files.depth, frame)

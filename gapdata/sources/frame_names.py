@@ -100,7 +100,8 @@ def _of_main_shape(names: Sequence[Name]) -> list[Name]:
 
 def _differing(frames: Sequence[Name], others: Sequence[Sequence[Name]]) -> tuple[int, ...]:
     """The places of the numbers in which names differ, the last where they do not. Kinds with as many numbers are
-    looked at as well: the minutes of a clock may change in one kind alone."""
+    looked at as well: the minutes of a clock may change in one kind alone.
+    """
     count = len(frames[0][2])
     differing: set[int] = set()
     for names in (frames, *others):

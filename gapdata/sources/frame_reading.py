@@ -1,5 +1,6 @@
 """What a user says about a folder of frames that the folder itself does not say: how its poses were written, which
-frames they belong to, and what a unit of depth is."""
+frames they belong to, and what a unit of depth is.
+"""
 
 from __future__ import annotations
 

@@ -95,7 +95,8 @@ def decode_color(data: bytes, reduction: int = 1) -> NDArray[np.uint8] | None:
 
 def _ends_as_its_chunks_say(data: bytes) -> bool:
     """Whether the chunks of a PNG follow each other up to an end chunk at its very end. A decoder takes memory for as
-    many bytes as a chunk claims, before it looks whether they are there."""
+    many bytes as a chunk claims, before it looks whether they are there.
+    """
     position = len(PNG_SIGNATURE)
     while position + 12 <= len(data):
         position += 12 + int.from_bytes(data[position : position + 4], "big")

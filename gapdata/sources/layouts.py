@@ -33,7 +33,8 @@ DEPTH_ENDINGS = ("png", "pgm", "npy", "tif", "tiff", "exr")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Naming:
     """The files of one kind. ``pattern`` matches a file's name without its ending, and its one group the part that
-    names the frame; case does not count."""
+    names the frame; case does not count.
+    """
 
     folder: str = ""  # below the scene's folder
     pattern: str = r"(.+)"
@@ -116,7 +117,8 @@ SEVEN_SCENES = Layout(
 
 def recognise(names: Iterable[str]) -> Layout | None:
     """The ScanNet layout of a folder with these entries, or ``None``. A folder whose camera files are missing is still
-    recognised by its images, so that opening it can say what is missing."""
+    recognised by its images, so that opening it can say what is missing.
+    """
     found = by_lower_case(name for name in names if not is_litter(name))
     if "color" in found and "depth" in found:
         layout = FRAMES_25K if not found.keys().isdisjoint(FRAMES_25K.matrices or ()) else OFFICIAL_EXPORT
@@ -133,7 +135,8 @@ def recognise(names: Iterable[str]) -> Layout | None:
 
 def find_frames(directories: Iterable[Path]) -> tuple[Path, Layout] | None:
     """The first of these folders that holds extracted frames in a ScanNet layout, with that layout; a folder that
-    cannot be listed holds none."""
+    cannot be listed holds none.
+    """
     for directory in directories:
         try:
             layout = recognise(os.listdir(directory))
@@ -148,7 +151,8 @@ def find_frames(directories: Iterable[Path]) -> tuple[Path, Layout] | None:
 
 def listing_digest(directory: Path) -> str:
     """SHA-256 over the names and sizes of all files of a folder and of the folders in it, as far as they can be
-    listed."""
+    listed.
+    """
     lines: list[str] = []
     folders = [directory]
     for folder in folders:

@@ -152,7 +152,8 @@ class _Statements:
 
 def _model(names: Mapping[str, str], bends: bool) -> LensModel:
     """The model that is named. A camera model (``pinhole``) and a distortion model (``equidistant``) may stand side by
-    side: the one that says more counts."""
+    side: the one that says more counts.
+    """
     found: LensModel | None = None
     unknown = []
     for field, name in names.items():

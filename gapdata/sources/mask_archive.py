@@ -135,7 +135,8 @@ class MaskArchive:
 
     def _index(self) -> dict[int, zipfile.ZipInfo]:
         """Members by raw index. Others, such as folders, are none of ours; names that would leave a folder are no
-        slip of anyone's."""
+        slip of anyone's.
+        """
         members: dict[int, zipfile.ZipInfo] = {}
         for info in self._zip.infolist():
             name = info.orig_filename

@@ -20,7 +20,8 @@ FIRST_THAT_SWAPS_SIDES = 5
 
 def turned(image: NDArray[Pixel], orientation: int) -> NDArray[Pixel]:
     """Turn an image (H, W, ...) as a viewer does that follows its tag, 1 to 8 (Exif 2.32, tag 274): to (W, H, ...) from
-    5 on."""
+    5 on.
+    """
     if orientation == UPRIGHT:
         return image
     if orientation >= FIRST_THAT_SWAPS_SIDES:

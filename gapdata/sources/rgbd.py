@@ -162,7 +162,8 @@ class RgbdFolder:
 
 def scene_name(directory: Path) -> str:
     """Return the folder's name, as the user named it, as a scene id: what would end a key in a shard, or a path,
-    becomes an underscore. ``.`` and ``..`` are called what they lead to."""
+    becomes an underscore. ``.`` and ``..`` are called what they lead to.
+    """
     named = directory if directory.name not in ("", "..") else directory.resolve()
     return re.sub(r"[^A-Za-z0-9_-]", "_", unicodedata.normalize("NFC", named.name)) or "root"
 

@@ -46,7 +46,8 @@ SPLIT_FILES = {"train": "scannetv2_train.txt", "val": "scannetv2_val.txt", "test
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanNetDataset:
     """A ScanNet download: its scenes, their splits and the label map. Each scene is read from its ``.sens`` or, where
-    it has none, from extracted frames (:mod:`gapdata.sources.layouts`)."""
+    it has none, from extracted frames (:mod:`gapdata.sources.layouts`).
+    """
 
     name: ClassVar[str] = "scannet"
 
@@ -100,7 +101,8 @@ class ScanNetDataset:
 
     def split(self, scene_id: str) -> str:
         """``train``, ``val`` or ``test`` by the split files (a scene under ``scans_test/`` is test), else
-        ``unknown``."""
+        ``unknown``.
+        """
         return self.splits.get(scene_id, "unknown")
 
     def sens_path(self, scene_id: str) -> Location:
@@ -164,7 +166,8 @@ class ScanNetDataset:
 
     def _annotation_directory(self, scene_id: str) -> Location:
         """Where the scene's ``.txt`` and ``.aggregation.json`` are: its own folder, or that under ``scans/`` beside the
-        folder of frames that was named."""
+        folder of frames that was named.
+        """
         home = self.scene_directories[scene_id]
         if isinstance(home, ObjectPath):
             return home
@@ -230,7 +233,8 @@ class ScanNetScan:
     def depth_to_color(self) -> NDArray[np.float64]:
         """The depth extrinsics of the ``.sens``. The released images are registered (ScanNet issues 2 and 92), so it
         is the identity there; ``colorToDepthExtrinsics`` of the ``.txt`` describes the raw device and must not be
-        applied again."""
+        applied again.
+        """
         return np.linalg.inv(self.sens.color_extrinsics) @ self.sens.depth_to_color
 
     @property
@@ -262,7 +266,8 @@ class ScanNetScan:
 
     def digest(self, *, masks: bool = False) -> str:
         """SHA-256 that changes when the scene's files do: the ``.sens`` header and index (every pose, timestamp and
-        size), and :meth:`SceneFiles.digest_input`. Payloads are not read."""
+        size), and :meth:`SceneFiles.digest_input`. Payloads are not read.
+        """
         return hashlib.sha256(self.sens.index_bytes + self.files.digest_input(masks=masks)).hexdigest()
 
     @property

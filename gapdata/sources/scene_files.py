@@ -150,7 +150,8 @@ class SceneFiles:
 
 class naming_scene:
     """Adds the scene's id to source errors that pass through: a reader knows its file, not whose it is. What a disk or
-    a store refuses becomes a source error, too."""
+    a store refuses becomes a source error, too.
+    """
 
     def __init__(self, scene_id: str) -> None:
         self.scene_id = scene_id
@@ -170,7 +171,8 @@ def _read_objects(
     groups: list[Any], segment_of_vertex: NDArray[np.int64], scene_id: str, path: Location
 ) -> tuple[tuple[SceneObject, ...], dict[str, int], dict[int, int]]:
     """Objects, notes, and the ids that were left out as duplicates. One with the label and the segments of an earlier
-    one is a duplicate in any scene: it would take all its vertices away."""
+    one is a duplicate in any scene: it would take all its vertices away.
+    """
     order = np.argsort(segment_of_vertex, kind="stable")
     sorted_segments = segment_of_vertex[order]
     objects: dict[int, SceneObject] = {}

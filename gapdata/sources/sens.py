@@ -137,7 +137,8 @@ class SensReader:
 
     def depth(self, frame: int) -> NDArray[np.uint16]:
         """The depth image, (H, W) uint16 in units of ``1 / depth_units_per_metre`` metres, 0 where there is no
-        reading."""
+        reading.
+        """
         width, height = self.depth_intrinsics.width, self.depth_intrinsics.height
         expected = width * height * 2
         data = self._payload(frame, int(self._offsets[frame] + self._color_sizes[frame]), int(self._depth_sizes[frame]))
@@ -289,7 +290,8 @@ class SensReader:
 
 class SensWriter:
     """Writes a version 4 ``.sens`` file frame by frame; it appears under its name only when the ``with`` block ends
-    well."""
+    well.
+    """
 
     def __init__(
         self,
@@ -359,7 +361,8 @@ class SensWriter:
         depth_timestamp: int = 0,
     ) -> None:
         """Append a frame: encoded (or raw) colour bytes, depth (H, W) uint16, pose (4, 4), timestamps in
-        microseconds."""
+        microseconds.
+        """
         expected = (self._depth_intrinsics.height, self._depth_intrinsics.width)
         if depth.shape != expected or depth.dtype != np.uint16:
             raise ValueError(f"depth is {depth.dtype} {depth.shape}, expected uint16 {expected}")

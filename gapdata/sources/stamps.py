@@ -43,7 +43,8 @@ def stamps_of(
 
 def changed_file(before: Stamps, after: Stamps) -> str | None:
     """Return a file that was replaced, changed or removed; new ones do not matter, because nothing was read from
-    them."""
+    them.
+    """
     return next((place for place, stamp in before.items() if after.get(place) != stamp), None)
 
 

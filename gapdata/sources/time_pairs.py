@@ -75,7 +75,8 @@ def pair_by_time(
 
 def _stamps(numbers: Sequence[Sequence[str]]) -> tuple[list[Decimal], bool] | None:
     """Time stamps as numbers, and whether these are seconds; ``None`` where they are not stamps. Two numbers are
-    seconds and their fraction, as ROS writes them."""
+    seconds and their fraction, as ROS writes them.
+    """
     width = {len(found) for found in numbers}
     if width == {2} and all(_seconds_and_fraction(found, numbers[0]) for found in numbers):
         numbers = [(f"{found[0]}.{found[1]}",) for found in numbers]
@@ -93,7 +94,8 @@ def _stamps(numbers: Sequence[Sequence[str]]) -> tuple[list[Decimal], bool] | No
 
 def _seconds_and_fraction(found: Sequence[str], first: Sequence[str]) -> bool:
     """Whether two numbers are seconds since 1970 and as many digits after the point as in the first name. Minutes and
-    seconds of a clock are not."""
+    seconds of a clock are not.
+    """
     return "." not in found[0] + found[1] and Decimal(found[0]) >= UNITS[-1][0] and len(found[1]) == len(first[1])
 
 

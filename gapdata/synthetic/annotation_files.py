@@ -1,5 +1,6 @@
 """A scene's files besides the frames, in ScanNet's own formats: mesh,
-over-segmentation, aggregation, meta, 2D masks."""
+over-segmentation, aggregation, meta, 2D masks.
+"""
 
 from __future__ import annotations
 

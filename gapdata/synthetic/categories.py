@@ -231,7 +231,8 @@ CATEGORIES: Mapping[str, Category] = _rows(
 
 def labels_table(counts: Mapping[str, int]) -> str:
     """The text of the tsv, tab-separated with LF, most frequent category first; ``counts``
-    are instances by raw category."""
+    are instances by raw category.
+    """
     lines = ["\t".join(COLUMNS)]
     for category in sorted(CATEGORIES.values(), key=lambda row: (-counts.get(row.name, 0), row.id)):
         nyu, eigen = NYU40[category.nyu40 - 1], EIGEN13[category.eigen13 - 1]

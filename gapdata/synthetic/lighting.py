@@ -51,7 +51,8 @@ def light_points(
     mesh: Mesh, materials: list[Material], albedo: NDArray[np.float32], rng: Generator
 ) -> list[LightPoint]:
     """Points spread over the emitting surfaces by area: some ten on a window, a few on a
-    lamp; screens count as too weak."""
+    lamp; screens count as too weak.
+    """
     emission = np.array([m.emission if m.emission >= 1 else 0.0 for m in materials])
     shining = np.flatnonzero(emission[mesh.material] > 0)
     if not len(shining):

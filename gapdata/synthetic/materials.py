@@ -62,7 +62,8 @@ class Palette:
     @property
     def kinds(self) -> tuple[str, ...]:
         """What each material is: "wood", "leather", "steel" ...: the first word of the key that it is shared by; "" for
-        one that is asked for without a key."""
+        one that is asked for without a key.
+        """
         named = {index: key[0] if isinstance(key, tuple) else key for key, index in self._by_key.items()}
         return tuple(str(named.get(index, "")) for index in range(len(self.materials)))
 
@@ -105,7 +106,8 @@ class Atlas:
         self, material: NDArray[np.int32], tile_uv: NDArray[np.float32], level: NDArray[np.float32]
     ) -> NDArray[np.uint8]:
         """Colours (N, 3) uint8 sRGB at tile coordinates (N, 2), whole numbers of tiles
-        apart being equal, and levels (N,)."""
+        apart being equal, and levels (N,).
+        """
         import cv2
 
         chosen = np.clip(level, 0, self.levels[material] - 1).astype(np.int32)

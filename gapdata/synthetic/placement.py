@@ -63,7 +63,8 @@ class Item:
 @dataclass(slots=True)
 class Placer:
     """The state of a room being furnished. Every ``put`` method returns the item, or None
-    where there is no room for it."""
+    where there is no room for it.
+    """
 
     plan: Plan
     rng: Generator
@@ -83,7 +84,8 @@ class Placer:
         fitted: bool = False,
     ) -> Item | None:
         """At a place, if it fits; ``ignore`` names items it may stand in or on, ``fitted``
-        says that it was made to fit."""
+        says that it was made to fit.
+        """
         claim = _claim(model.mesh, x, y, yaw, z, 0.0)
         if not fitted and not (self.contained(claim) and self.free(_claim(model.mesh, x, y, yaw, z, margin), ignore)):
             return None

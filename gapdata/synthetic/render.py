@@ -162,7 +162,8 @@ class Renderer:
 
     def _shade(self, rays: Rays, hits: Hits, focal: float, shape: tuple[int, int] | None) -> NDArray[np.float32]:
         """Radiance towards the eye, (N, 3). Rays of an image (``shape``) get traced
-        reflections, single ones an average."""
+        reflections, single ones an average.
+        """
         count = len(rays)
         radiance = np.empty((count, 3), dtype=np.float32)
         normal = np.empty((count, 3), dtype=np.float32)
@@ -190,7 +191,8 @@ class Renderer:
         focal: float,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """What surfaces emit and scatter (N, 3), their normals towards the eye (N, 3),
-        and how much they mirror (N,)."""
+        and how much they mirror (N,).
+        """
         corners = np.take(self._corners, triangle, axis=0)
         values = corners[:, 0] * weights[:, :1]
         values += corners[:, 1] * weights[:, 1:2]

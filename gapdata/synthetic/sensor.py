@@ -17,8 +17,9 @@ WHITE = 4.0  # linear value, times exposure, that the tone curve still tells fro
 
 
 def tone_table() -> NDArray[np.uint8]:
-    """sRGB bytes for square roots of linear light in 0..sqrt(WHITE): a filmic shoulder
-    (Narkowicz 2015), then 1 / 2.2."""
+    """SRGB bytes for square roots of linear light in 0..sqrt(WHITE): a filmic shoulder
+    (Narkowicz 2015), then 1 / 2.2.
+    """
     x = (np.linspace(0, 1, TABLE) ** 2 * WHITE) * 0.72
     filmic = x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14)
     return np.round(np.clip(filmic, 0, 1) ** (1 / 2.2) * 255).astype(np.uint8)
@@ -112,7 +113,8 @@ def exact_millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
 
 class DepthCamera:
     """A structured-light sensor: error grows with the square of distance (Khoshelham & Elberink 2012), and it loses
-    sight of edges, grazing, dark, clear and distant surfaces."""
+    sight of edges, grazing, dark, clear and distant surfaces.
+    """
 
     def __init__(self, width: int, height: int, noise: float, rng: Generator) -> None:
         import cv2

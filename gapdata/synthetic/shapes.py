@@ -96,7 +96,8 @@ def surface(
     keep: NDArray[np.bool_] | None = None,
 ) -> Mesh:
     """A grid of points (N, M, 3). Normals default to those of the grid, ``uv`` to arc
-    length, ``keep`` (N-1, M-1) to all."""
+    length, ``keep`` (N-1, M-1) to all.
+    """
     rows, columns = points.shape[:2]
     if normals is None:
         normals = _grid_normals(points)

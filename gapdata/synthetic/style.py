@@ -35,7 +35,8 @@ class Top:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """A piece of furniture: standing on z = 0 about the origin, its front towards +y.
-    ``label`` None is never annotated."""
+    ``label`` None is never annotated.
+    """
 
     label: str | None
     mesh: Mesh

@@ -21,7 +21,8 @@ STRUCTURE = frozenset({"wall", "floor", "ceiling"})
 
 def scan_poses(scene: Scene, frames: int) -> NDArray[np.float64]:
     """Camera-to-world (N, 4, 4) of all frames in the unaligned world, with the float32
-    values that a ``.sens`` file stores."""
+    values that a ``.sens`` file stores.
+    """
     floor = free_floor(scene.plan, scene.claims)
     to_world = np.linalg.inv(scene.axis_alignment)
     best, best_score = np.empty(0), -np.inf

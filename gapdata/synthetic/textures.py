@@ -36,7 +36,7 @@ def colored(color: ArrayLike, shade: Field) -> Texture:
 
 
 def grid_coordinates(size: int) -> tuple[Field, Field]:
-    """u and v of texel centres, 0..1, each (S, S)."""
+    """U and v of texel centres, 0..1, each (S, S)."""
     line = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / np.float32(size)
     u, v = np.meshgrid(line, line)
     return u.astype(np.float32), v.astype(np.float32)
@@ -86,7 +86,8 @@ def _to_edge(coordinate: NDArray[np.floating]) -> Field:
 
 def wood(rng: Generator, color: ArrayLike, size: int = 256, figure: float = 1.0) -> Texture:
     """Sawn timber with its grain along v: growth rings cut lengthwise, pores, and a few darker streaks; ``figure`` is
-    how strongly they show."""
+    how strongly they show.
+    """
     u, _ = grid_coordinates(size)
     warp = noise(rng, size, falloff=1.7, stretch=7)
     rings = np.sin(2 * np.pi * (u * 7 + 0.55 * warp))

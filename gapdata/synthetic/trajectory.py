@@ -81,7 +81,8 @@ def walk(plan: Plan, claims: Sequence[Claim], floor: FreeFloor, frames: int, rng
 
 def rotations(yaw: NDArray[np.float64], pitch: NDArray[np.float64], roll: NDArray[np.float64]) -> NDArray[np.float64]:
     """Camera-to-room rotations (N, 3, 3): OpenCV axes, yaw from +x about z, pitch
-    upward, roll about the view; radians."""
+    upward, roll about the view; radians.
+    """
     zero = np.zeros_like(yaw)
     forward = np.stack([np.cos(yaw) * np.cos(pitch), np.sin(yaw) * np.cos(pitch), np.sin(pitch)], axis=-1)
     right = np.stack([np.sin(yaw), -np.cos(yaw), zero], axis=-1)

@@ -80,7 +80,8 @@ def asked_point(record: Record, item: ViewObject, point: CaptionPoint, boxes: Ta
 
 def references(expressions: Iterable[Expression]) -> dict[tuple[int, str], tuple[str, ...]]:
     """All descriptions of each object, by (object id, object name) as Scan2Cap's evaluation groups them, unchanged and
-    in order."""
+    in order.
+    """
     found: dict[tuple[int, str], list[str]] = {}
     for item in expressions:
         found.setdefault((item.object_id, item.object_name), []).append(item.text)
@@ -89,7 +90,8 @@ def references(expressions: Iterable[Expression]) -> dict[tuple[int, str], tuple
 
 def metric_text(text: str) -> str:
     """A caption or reference in the form that VG-LLM's and GAP-MLLM's caption metrics compare: lower case, full stops
-    and commas as words of their own, between ``sos`` and ``eos``. An empty caption gives ``"sos  eos"``."""
+    and commas as words of their own, between ``sos`` and ``eos``. An empty caption gives ``"sos  eos"``.
+    """
     return "sos " + text.replace(".", " . ").replace(",", " , ").lower() + " eos"
 
 

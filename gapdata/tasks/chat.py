@@ -107,7 +107,8 @@ def read_json(text: str) -> list[Any]:
 
 def fenced_list(items: Iterable[Mapping[str, Any]]) -> str:
     """A list as models should write it, byte for byte as in VG-LLM's and GAP-MLLM's files: default JSON separators, one
-    entry a line, and the closing fence glued to the bracket."""
+    entry a line, and the closing fence glued to the bracket.
+    """
     return "```json\n[\n\t" + ",\n\t".join(map(json.dumps, items)) + "\n]```"
 
 

@@ -60,7 +60,8 @@ def numbered_images(frames: int) -> str:
 
 def sentence(expression: Expression) -> str:
     """A description as questions and captions write it: Python's ``capitalize``, as in all published data. What would
-    stand for a frame is taken out."""
+    stand for a frame is taken out.
+    """
     return expression.text.capitalize().replace(IMAGE, "")
 
 

@@ -29,7 +29,8 @@ def object_label(item: ViewObject, taxonomy: str | None = None, missing: Missing
 
 def is_background(label: str) -> bool:
     """Whether a label names the room or nothing in particular. The label that the task uses decides, and no other one:
-    a raw "closet wall" is a target by its raw name and background by its NYU40 name "wall"."""
+    a raw "closet wall" is a target by its raw name and background by its NYU40 name "wall".
+    """
     return label.strip().lower() in BACKGROUND
 
 

@@ -107,7 +107,8 @@ def shared(questions: HeldOut, share: tuple[int, int]) -> list[Asked]:
 
 def second_questions(reader: Records, questions: HeldOut, asked: Sequence[Asked], texts: dict[str, str]) -> list[Asked]:
     """The second stage of answered first ones: about the frame that we read, and about the one that the authors read
-    where that is another. Where no frame can be read both are asked about frame 0, the authors' choice."""
+    where that is another. Where no frame can be read both are asked about frame 0, the authors' choice.
+    """
     around = around_views(reader)
     found: dict[str, Asked] = {}
     for item in asked:

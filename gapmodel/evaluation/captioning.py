@@ -36,7 +36,8 @@ class Caption:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptionScores:
     """By IoU threshold: ``CIDEr`` (0 to 10; 1 is reported as 100), ``BLEU-1`` to ``BLEU-4``, ``ROUGE-L``, and
-    ``METEOR``, NaN where its program is missing; and how many objects were found at that threshold."""
+    ``METEOR``, NaN where its program is missing; and how many objects were found at that threshold.
+    """
 
     objects: int
     unparsable: int

@@ -26,7 +26,8 @@ Words = tuple[str, ...]
 
 def bleu(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[float, ...]:
     """BLEU-1 to BLEU-4 (4,) of a corpus (Papineni et al. 2002), with the closest reference's length, the shorter one
-    of equals; NaN for an empty corpus."""
+    of equals; NaN for an empty corpus.
+    """
     if not candidates:
         return (float("nan"),) * NGRAMS
     length = effective = 0

@@ -262,7 +262,8 @@ def list_naming(name: str, compat: Compat = "none") -> Naming:
 
 def list_classes(views: Sequence[ScoredView], name: str, compat: Compat = "none") -> list[str]:
     """The classes of a list that its mean is over: those that occur in the truth; the authors' all, as often as they
-    stand there."""
+    stand there.
+    """
     if compat == "gap":
         return list(category_list(AUTHORS_LISTS[name]))
     to_class = list_naming(name, compat)

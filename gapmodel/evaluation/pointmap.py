@@ -28,7 +28,8 @@ FARTHEST = 1.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PointmapScores:
     """``median_error`` and ``mean_error`` are over the answers that could be read, in metres (NaN if none); the shares
-    and ``closeness`` count an answer that could not be read as wrong."""
+    and ``closeness`` count an answer that could not be read as wrong.
+    """
 
     questions: int
     unparsable: int
@@ -94,7 +95,8 @@ def point_errors(
     parsed: Sequence[PointmapAnswer | Unparsable], truths: Sequence[PointmapAnswer]
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Distances (N,) in metres, infinite where an answer could not be read; a number is taken for a thousand
-    kilometres at most, so that the mean stays one."""
+    kilometres at most, so that the mean stays one.
+    """
     return np.array(
         [
             float(np.linalg.norm(np.clip(answer.point, -FAR, FAR) - truth.point))

@@ -40,7 +40,8 @@ class Table:
 
 def as_dict(results: Evaluation) -> dict[str, Any]:
     """Nested plain types: each task's scores under its name, the authors' under ``<task>_gap``, the constant answer's
-    under ``<task>_baseline``; not-a-number becomes ``None``, so that the JSON is valid everywhere."""
+    under ``<task>_baseline``; not-a-number becomes ``None``, so that the JSON is valid everywhere.
+    """
     found: dict[str, Any] = {"split": results.split}
     for name, task in results.tasks.items():
         found[name] = _plain(task.ours)

@@ -39,7 +39,8 @@ class View:
 
 def decode(record: Record, *, geometry: bool) -> View:
     """Decode a record's images, and its depth and instance masks where ``geometry`` is asked for (else all 0); masks
-    are all 0 for a scan without annotation, too."""
+    are all 0 for a scan without annotation, too.
+    """
     frames = range(len(record))
     shape = (len(record), record.image_size[1], record.image_size[0])
     return View(

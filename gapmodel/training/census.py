@@ -1,5 +1,6 @@
 """What a run asks nothing about, counted by stream and reason before its first step: nothing is left out silently, and
-a stream that asks nothing at all is refused."""
+a stream that asks nothing at all is refused.
+"""
 
 from __future__ import annotations
 
@@ -127,7 +128,8 @@ def _census(stream: Stream, reader: Records, ranks: Ranks) -> StreamCensus:
 
 def sights(streams: Sequence[StreamQuestions]) -> list[str]:
     """Return what the vision tower sees of each stream's frames, as its first record has them, and in how many
-    tokens."""
+    tokens.
+    """
     told = []
     for stream in streams:
         config, first = stream.processor.config, chosen_records(stream.reader, stream.stream.data)[0]

@@ -36,7 +36,8 @@ POINT_SCALE = 2.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DenseCounts:
     """What the dense losses of a step are means over. Each micro-batch adds its share of them, so that a step has the
-    same gradient in one batch and in several, as for the answers' tokens."""
+    same gradient in one batch and in several, as for the answers' tokens.
+    """
 
     points: float = 0.0  # visual tokens whose point is known
     marked: float = 0.0  # visual tokens that a mark lies on
@@ -117,7 +118,8 @@ class DenseHead(nn.Module):
 
 def point_loss(predicted: Tensor, metres: Tensor, count: float | None = None) -> Tensor:
     """L1 distance (summed over the axes) in units of :data:`POINT_SCALE` of the known points (n, 3), over ``count``: by
-    default as many as there are."""
+    default as many as there are.
+    """
     known = torch.isfinite(metres).all(dim=-1)
     error = (predicted - torch.nan_to_num(metres) / POINT_SCALE).abs().sum(dim=-1)
     return (error * known).sum() / (known.sum().clamp(min=1) if count is None else max(count, 1.0))
@@ -129,7 +131,8 @@ def dense_targets(
     """What each visual token shows at its centre: ``point`` (T, 3) metres first camera or NaN, ``label`` (T,) class
     or -1, ``mark`` (T,) 1 for a token that contains a marked pixel, and ``asked`` (1, 3) the point of the only marked
     pixel, NaN where there is none or several. ``in_image`` asks for the pixel's place instead (in an image whose sides
-    run over the head's unit, both ways; third number 0), as the question does."""
+    run over the head's unit, both ways; third number 0), as the question does.
+    """
     window = config.window(*view.record.image_size)
     rows, columns = (side // config.merge_size for side in window.grid)
     u = (window.left + (np.arange(columns) + 0.5) * window.width / columns).astype(np.int64)

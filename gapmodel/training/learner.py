@@ -38,7 +38,8 @@ class Losses:
 
     def answer_sum(self, mean_over: str) -> Tensor:
         """Return what a batch adds to the step's sum over ``tokens``, or over ``questions``, of which each adds the
-        mean of its own tokens. A question is never cut into two batches, so its tokens are all here."""
+        mean of its own tokens. A question is never cut into two batches, so its tokens are all here.
+        """
         if mean_over == "tokens" or not len(self.answer):
             return self.answer.sum()
         return (self.answer / torch.bincount(self.questions)[self.questions]).sum()

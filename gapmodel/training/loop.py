@@ -104,7 +104,8 @@ class TrainingConfig:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What a run came to: the log's ``loss``, mean over the first and the last tenth of its steps, and where its model
-    lies."""
+    lies.
+    """
 
     model_directory: Path
     steps: int
@@ -301,7 +302,8 @@ def _refuse_nothing_asked(asked: float, steps: int, ranks: Ranks) -> None:
 
 def _refuse_other_run(config: TrainingConfig, ranks: Ranks, *, replaced: bool) -> Mapping[str, Any]:
     """What the run is. One rank looks whether ``out`` is free or this run's, unless what it holds is ``replaced``; all
-    stop if it is not."""
+    stop if it is not.
+    """
     problem: GapDataError | None = None
     wanted: Mapping[str, Any] = {}
     if ranks.first:

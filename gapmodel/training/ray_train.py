@@ -90,7 +90,8 @@ def train_on_ray(
 @contextmanager
 def _notes_of_ray(out: Path) -> Iterator[Path]:
     """Where Ray Train keeps notes of its own: in the run's directory, which all nodes see. They go in the end, and with
-    them the folders that were made for the notes of a run that was refused."""
+    them the folders that were made for the notes of a run that was refused.
+    """
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
         yield out / "ray"

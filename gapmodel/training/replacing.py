@@ -23,7 +23,8 @@ def stamp_of(out: Path) -> str | None:
 
 def remove_run(out: Path, *, beside: frozenset[str]) -> None:
     """Remove all that a run's directory holds but what lies ``beside`` it, and its ``run.json``: the new run replaces
-    that, and a removal that is cut short goes on."""
+    that, and a removal that is cut short goes on.
+    """
     for entry in out.iterdir():
         if entry.name in beside | {RUN_FILE}:
             continue

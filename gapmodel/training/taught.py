@@ -19,7 +19,8 @@ def taught_after(recipe: TrainingRecipe, before: Sequence[str] | None) -> list[s
 
 def task_name(task: str, space: str = "metric") -> str:
     """Return the name of what is taught: where things are in the image is another task than where they are in
-    metres."""
+    metres.
+    """
     return task if space == "metric" else f"{task} in the image"
 
 

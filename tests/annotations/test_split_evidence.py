@@ -1,5 +1,6 @@
 """What a file's scenes are for is told by the scenes, else said by somebody, and never guessed: a renamed validation
-file must not be trained on."""
+file must not be trained on.
+"""
 
 from __future__ import annotations
 

@@ -49,7 +49,8 @@ def defects(build: Path, **options: Any) -> list[str]:
 
 def forge(build: Path, change: Callable[[dict[str, bytes]], None]) -> None:
     """Change members of the first shard and make tar, checksum, commit and index agree with each other again: damage
-    that only a look into the records finds."""
+    that only a look into the records finds.
+    """
     with tarfile.open(build / TAR) as tar:
         members = {item.name: tar.extractfile(item).read() for item in tar}
     change(members)

@@ -140,7 +140,8 @@ def baseline(mode: str, dataset: Path, out: Path) -> float:
 
 def unavoidable(dataset: Path, out: Path) -> float:
     """CPU seconds of the steps that no implementation of this build can leave out, each through the library's own
-    calls: pixels in and out, registration, pointmap, the figures of quality, and the imports."""
+    calls: pixels in and out, registration, pointmap, the figures of quality, and the imports.
+    """
     out.mkdir(parents=True)
     keep_freed_memory()
     started = time.process_time()

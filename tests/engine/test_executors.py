@@ -195,7 +195,8 @@ def test_builds_killed_at_any_moment_end_with_the_same_bytes(
     small_dataset: Path, inline_build: Path, tmp_path: Path, executor: str
 ) -> None:
     """SIGKILL at random moments, of the driver, of one worker, or of both at once; whatever is left is swept. The
-    number of kills is ``GAPDATA_KILLS``."""
+    number of kills is ``GAPDATA_KILLS``.
+    """
     out, dice = tmp_path / "out", random.Random(executor)
     for kill in range(KILLS):
         if kill % 3 == 0:

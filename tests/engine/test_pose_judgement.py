@@ -50,7 +50,8 @@ def scan_of(
     interval: int = SECOND,
 ) -> Capture:
     """A scan with sensor noise and a frame every ``interval`` raw ones, its clips, and a view of all its frames.
-    ``truth``: where the camera really was."""
+    ``truth``: where the camera really was.
+    """
     rng = np.random.default_rng(0)
     scene = folder / "scans" / "scene0000_00"
     scene.mkdir(parents=True)

@@ -64,7 +64,8 @@ def build(*arguments: str) -> None:
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Clips, scene views and views around a frame, of a scene to train on and one to evaluate on, with a proposal for
-    one of its two described objects."""
+    one of its two described objects.
+    """
     root = tmp_path_factory.mktemp("scans")
     for scene in (TRAIN, VAL):
         write_scene(root / "scans" / scene, frames=10, lost=(4,))
@@ -118,7 +119,8 @@ def load(folder: Path, name: str) -> list[Item]:
 
 def loader_sample(data_path: Path, item: Item) -> tuple[str, str, list[np.ndarray]]:
     """What GAP-MLLM's loader makes of an item (formats.md 6.1, 6.2): the text with its placeholders, the answer, and
-    the images, with the cross on the one that ``pixel_coords`` names. Written from the description of their format."""
+    the images, with the cross on the one that ``pixel_coords`` names. Written from the description of their format.
+    """
     first, second = item["conversations"]
     assert (first["from"], second["from"]) == ("human", "gpt")
     text = first["value"].replace("<image>\n", "<image>")

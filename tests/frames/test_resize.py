@@ -14,7 +14,8 @@ SCANNET = Intrinsics(fx=1170.19, fy=1170.19, cx=647.75, cy=483.75, width=1296, h
 
 def picture_of_rays(camera: Intrinsics) -> np.ndarray:
     """An image whose red and green say where each pixel's ray goes, so that a resize can be checked against
-    intrinsics."""
+    intrinsics.
+    """
     rays = camera.rays()
     return np.stack([127 + 150 * rays[..., 0], 127 + 150 * rays[..., 1], 0 * rays[..., 0]], -1).round().astype(np.uint8)
 

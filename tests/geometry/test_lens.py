@@ -68,7 +68,8 @@ def built(root: Path, out: Path, *arguments: str) -> Record:
 
 def pixels_off(image: np.ndarray, truth: np.ndarray) -> float:
     """By how many pixels an image is shifted against the truth: the 90th percentile over the tiles that show enough,
-    by Lucas and Kanade's method."""
+    by Lucas and Kanade's method.
+    """
     shifts = []
     blurred, true = (cv2.GaussianBlur(picture.astype(np.float64), (0, 0), 1.5) for picture in (image, truth))
     down, along = np.gradient(true, axis=(0, 1))

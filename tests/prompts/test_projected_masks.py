@@ -266,7 +266,8 @@ def test_a_store_serves_masks_as_a_disk_does_a_few_requests_a_frame(scene: Path)
 
 def test_both_routes_agree_on_a_synthetic_scan(tmp_path: Path) -> None:
     """The projections are the generator's own ids at colour resolution. The mesh route differs at borders, where depth
-    is registered, and where an annotator missed a segment of an object."""
+    is registered, and where an annotator missed a segment of an object.
+    """
     options = SynthesisOptions(
         scenes=1, frames=2, color_size=(648, 484), depth_size=(320, 240), noise=0.0, lost_tracking=0.0, seed=3
     )

@@ -1,5 +1,6 @@
 """What is wrong with the poses of a scan is named with its cure, on real and on synthetic frames; good scans are left
-alone."""
+alone.
+"""
 
 from __future__ import annotations
 

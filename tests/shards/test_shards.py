@@ -117,7 +117,7 @@ def test_an_interrupted_shard_never_appears(tmp_path: Path) -> None:
 
 
 def test_a_tar_cut_at_a_member_boundary_is_an_error(tmp_path: Path) -> None:
-    """webdataset reads such a tar without complaint: the index is what knows better."""
+    """Webdataset reads such a tar without complaint: the index is what knows better."""
     write_build(tmp_path)
     tar = tmp_path / "shard-000000.tar"
     with tarfile.open(tar) as opened:

@@ -1,5 +1,6 @@
 """Depth and colour of a folder in the files that people have: what they hold is what a build stores, and what they
-cannot mean is refused by name."""
+cannot mean is refused by name.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """Names of files in a user's folder mean the frames that a person would say they mean, in the order of counting; what
-is no frame is passed over, counted, or named with the reason."""
+is no frame is passed over, counted, or named with the reason.
+"""
 
 from __future__ import annotations
 

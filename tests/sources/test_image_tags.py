@@ -1,5 +1,6 @@
 """Which way up a camera was held never decides by accident: a frame's pixels are those that its intrinsics speak of,
-and no tag of a source image reaches a shard."""
+and no tag of a source image reaches a shard.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ def segment(marker: int, body: bytes) -> bytes:
 
 def tagged(data: bytes, orientation: int, order: str = ">") -> bytes:
     """A JPEG with everything that phones add: EXIF with the tag and a place, XMP, a profile, a thumbnail, a comment,
-    and a film behind the end."""
+    and a film behind the end.
+    """
     mark = b"MM" if order == ">" else b"II"
     entries = struct.pack(f"{order}HHIHH", 0x0112, 3, 1, orientation, 0) + struct.pack(f"{order}HHII", 0x8825, 4, 1, 38)
     tiff = mark + struct.pack(f"{order}HIH", 42, 8, 2) + entries + struct.pack(f"{order}I", 0) + b"GPS-51.5-0.12"

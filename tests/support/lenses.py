@@ -1,5 +1,6 @@
 """A textured box room seen through any lens, by casting each pixel's own ray: nothing is resampled, so that what the
-product resamples can be compared with it."""
+product resamples can be compared with it.
+"""
 
 from __future__ import annotations
 

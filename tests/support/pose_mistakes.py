@@ -63,7 +63,8 @@ def halved(camera: Intrinsics) -> Intrinsics:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mistake:
     """What is wrong with a scan. ``refused``: the share of views that must be refused, ``None`` where nothing is
-    promised; ``moving``: of those views whose camera moves."""
+    promised; ``moving``: of those views whose camera moves.
+    """
 
     name: str
     refused: float | None

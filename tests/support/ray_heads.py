@@ -94,7 +94,8 @@ class Head:
 
 class Cluster:
     """The head that is up. Ray's own processes have been seen to die in the middle of a run of the tests; a command
-    that this took with it is given once more, to a new head, as a user would, and goes on where the first stopped."""
+    that this took with it is given once more, to a new head, as a user would, and goes on where the first stopped.
+    """
 
     def __init__(self, repository: Path) -> None:
         self._repository = repository

@@ -1,5 +1,6 @@
 """Reading what models write: bent JSON is read as what it means, and no text raises, costs more than its length or
-runs."""
+runs.
+"""
 
 from __future__ import annotations
 

@@ -55,7 +55,8 @@ mixtures = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 4), st.floats(0.
 
 def fresh(mixture: Mixture) -> Mixture:
     """The same mixture, with nothing remembered. Its rates are copied: a weight that is divided out of one and
-    multiplied in again is another number, and ties are broken by the last bit."""
+    multiplied in again is another number, and ties are broken by the last bit.
+    """
     orders = [StreamOrder(stream.name, stream.records, stream.shares) for stream in mixture.streams]
     for order, stream in zip(orders, mixture.streams, strict=True):
         order.rate = stream.rate

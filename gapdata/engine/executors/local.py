@@ -125,7 +125,8 @@ def _describe_exit(code: int | None) -> str:
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
     """Start a process that SIGINT and SIGTERM do not reach: a terminal and a batch system send them to the whole
-    group, and it is the driver's part to let commits finish. (SIGKILL ends it.)"""
+    group, and it is the driver's part to let commits finish. (SIGKILL ends it.)
+    """
     resource_tracker.ensure_running()  # starting it would lift the block
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:

@@ -68,7 +68,7 @@ def _facing(room: NDArray[np.float64], forward: NDArray[np.float64]) -> NDArray[
 
 
 def _linear(colors: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """sRGB (N, 3) to linear RGBA (N, 4), as glTF wants the colours of vertices (IEC 61966-2-1)."""
+    """SRGB (N, 3) to linear RGBA (N, 4), as glTF wants the colours of vertices (IEC 61966-2-1)."""
     share = np.arange(256) / 255.0
     table = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
     linear = np.rint(255 * table).astype(np.uint8)[colors]

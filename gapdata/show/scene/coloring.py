@@ -105,7 +105,8 @@ def frame_maps(
 
 def error_maps(record: Record, frames: Sequence[int], stride: int = 2) -> dict[int, NDArray[np.float32]]:
     """Disagreement of each of ``frames`` with all others of the record, (H // stride, W // stride) float32 metres, NaN
-    where there is no depth or no other frame sees it."""
+    where there is no depth or no other frame sees it.
+    """
     cloud = with_error(record, joined([fuse_frame(record, frame, stride) for frame in frames]))
     maps = {}
     for frame in frames:

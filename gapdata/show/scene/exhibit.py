@@ -68,7 +68,8 @@ class Exhibit:
 
     def thinned(self, voxel: float) -> Exhibit:
         """Return the same with one point in each cube of ``voxel`` metres; the cubes are those of Open3D's
-        ``voxel_down_sample``, which would lose all but positions, colours and normals."""
+        ``voxel_down_sample``, which would lose all but positions, colours and normals.
+        """
         if not len(self.cloud):
             return self
         return replace(self, cloud=self.cloud.thinned(voxel, self.cloud.points.min(axis=0) - np.float32(voxel / 2)))

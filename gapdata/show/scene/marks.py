@@ -135,7 +135,8 @@ def record_points(record: Record) -> tuple[ShownPoint, ...]:
 
 def drawn_boxes(boxes: tuple[ShownBox, ...], limit: int) -> list[ShownBox]:
     """All answers, and at most ``limit`` objects: those with the most visible pixels, but no walls, floors or
-    ceilings."""
+    ceilings.
+    """
     loose = [item for item in boxes if not item.predicted]
     loose = [item for item in loose if item.label.lower() not in STRUCTURE and item.visible_pixels > 0]
     loose.sort(key=lambda item: (-item.visible_pixels, -1 if item.object_id is None else item.object_id))

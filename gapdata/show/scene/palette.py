@@ -36,7 +36,8 @@ def object_color(object_id: int) -> Color:
 
 def prompt_color(index: int) -> Color:
     """The colour of prompt 1, 2, ...: of the first nine those in which a question with several marks draws them, then
-    steps of the golden ratio."""
+    steps of the golden ratio.
+    """
     if 1 <= index <= len(COLORS):
         return COLORS[index - 1]
     return _rgb((index * GOLDEN_RATIO + 0.37) % 1.0, (0.9, 0.5)[index % 2], (1.0, 0.85)[index // 2 % 2])

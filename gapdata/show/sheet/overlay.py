@@ -86,7 +86,8 @@ class Overlay:
 
     def picture(self, corners: NDArray[np.float64], image: NDArray[np.uint8], hidden: float = 0.25) -> None:
         """An image on the rectangle whose corners (4, 3) go clockwise from its top left; what the cloud hides of it
-        with opacity ``hidden``. Nothing is drawn where a corner lies behind the viewer."""
+        with opacity ``hidden``. Nothing is drawn where a corner lies behind the viewer.
+        """
         import cv2
 
         pixels, z = self.view.project(corners)
@@ -141,7 +142,8 @@ class Overlay:
 
     def _place(self, point: NDArray[np.floating], radius: int) -> tuple[tuple[int, int], tuple[int, int], bool] | None:
         """Where a point is drawn, in pixels and in OpenCV's fixed point, and whether the cloud hides it; labels keep
-        clear of it."""
+        clear of it.
+        """
         pixel, z = self.view.project(np.asarray(point, dtype=np.float64))
         if not (np.isfinite(pixel).all() and z > NEAR and self._inside(pixel)):
             return None

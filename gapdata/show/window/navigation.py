@@ -40,7 +40,8 @@ class WindowState:
 
 def pressed(state: WindowState, key: str, count: int) -> WindowState:
     """The state after a key; keys without meaning change nothing. The last of ``count`` records is followed by the
-    first."""
+    first.
+    """
     if key in (LEFT, RIGHT):
         return replace(state, position=(state.position + (1 if key == RIGHT else -1)) % count)
     if key in MODE_KEYS:

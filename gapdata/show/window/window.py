@@ -1,5 +1,6 @@
 """The interactive window: Open3D's, driven by keys. It draws what :mod:`gapdata.show.window.navigation` says, and
-decides nothing itself."""
+decides nothing itself.
+"""
 
 from __future__ import annotations
 

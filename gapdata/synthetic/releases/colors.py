@@ -44,7 +44,8 @@ def lab(linear: NDArray[np.floating]) -> NDArray[np.float64]:
 
 def color_indices(linear: NDArray[np.floating]) -> NDArray[np.int64]:
     """Index into ``COLORS`` of linear sRGB reflectances (N, 3), by a number of eyes: (E, N). One sees the colours as
-    they are, the others see them lighter, darker, duller, or of a hue a little to either side."""
+    they are, the others see them lighter, darker, duller, or of a hue a little to either side.
+    """
     lightness, a, b = lab(linear).T
     chroma, hue = np.hypot(a, b), np.degrees(np.arctan2(b, a))
     eyes = ((0, 1, 0), (7, 1, 0), (-7, 1, 0), (0, 0.75, 0), (0, 1, 9), (0, 1, -9))

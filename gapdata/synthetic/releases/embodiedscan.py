@@ -20,7 +20,8 @@ from gapdata.synthetic.releases.vocabulary import CATEGORY_IDS, EMBODIEDSCAN
 
 def embodiedscan_splits(splits: dict[str, list[str]]) -> dict[str, list[str]]:
     """EmbodiedScan's splits from ScanNet's: its ``val`` is the last quarter (at least one of two or more) of ScanNet's
-    ``train``, its ``test`` is ScanNet's ``val``."""
+    ``train``, its ``test`` is ScanNet's ``val``.
+    """
     train = splits["train"]
     held = max(1, len(train) // 4) if len(train) >= 2 else 0
     return {"train": train[: len(train) - held], "val": train[len(train) - held :], "test": splits["val"]}

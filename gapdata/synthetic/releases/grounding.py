@@ -82,7 +82,8 @@ def grounding_items(facts: SceneFacts, *, evaluation: bool) -> Iterator[tuple[It
 
 def caption_items(facts: SceneFacts, *, evaluation: bool) -> Iterator[Item]:
     """``scan2cap_*_32frames.json`` of one scene: every description of true boxes for training, every object with all
-    its descriptions and its best proposal for evaluation."""
+    its descriptions and its best proposal for evaluation.
+    """
     if not facts.frames:
         return
     frames = [facts.frames[k] for k in _spread(len(facts.frames), FRAMES)]
@@ -177,7 +178,8 @@ def _spread(total: int, wanted: int) -> NDArray[np.int64]:
 
 def _sample_with_target(areas: NDArray[np.float64], rng: Generator) -> NDArray[np.int64]:
     """Positions of frames that show the target: an even sample of the list begun anywhere, so not in temporal
-    order."""
+    order.
+    """
     total = len(areas)
     chosen = _spread(total, FRAMES)
     for _ in range(ATTEMPTS):

@@ -47,7 +47,8 @@ WEIGHTS = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Referral:
     """A reference: the noun and the constraints single out ``target``. ``details`` are true besides, and ``count``
-    tells how many objects there are that the noun may mean, or 0 where the text does not say."""
+    tells how many objects there are that the noun may mean, or 0 where the text does not say.
+    """
 
     target: int
     noun: Noun
@@ -58,7 +59,8 @@ class Referral:
 
 def refer(room: Room, target: int, anchors: Mapping[int, Anchor], rng: Generator) -> list[Referral]:
     """Up to five different references to an object; none where nothing singles it out or nobody would refer to it.
-    ``anchors`` are those of ``name_anchors``."""
+    ``anchors`` are those of ``name_anchors``.
+    """
     thing = room.things[target]
     nouns = NOUNS.get(thing.label, ())
     if not nouns:

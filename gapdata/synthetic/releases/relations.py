@@ -56,7 +56,8 @@ class Room:
 
 def margin(room: Room, constraint: Constraint, subject: int, rivals: Sequence[int]) -> float:
     """How clearly a constraint holds for an object; superlatives compare it with ``rivals``, the other objects that its
-    noun may mean."""
+    noun may mean.
+    """
     name = constraint.relation
     thing = room.things[subject]
     anchors = [room.things[anchor.object_id] for anchor in constraint.anchors]
@@ -256,7 +257,8 @@ def _extreme(
     measure: Callable[[Thing], float], sign: int, ratio: float, *, standing: bool = False
 ) -> Callable[..., float]:
     """The thing with the largest (sign 1) or smallest measure, by a ratio; ``standing`` asks that all stand on the
-    floor."""
+    floor.
+    """
 
     def judge(thing: Thing, others: Sequence[Thing], anchors: Sequence[Thing]) -> float:
         if standing and max(float(t.low[2]) for t in (thing, *others)) > 0.05:

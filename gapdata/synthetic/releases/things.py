@@ -113,7 +113,8 @@ def _named(names: Iterable[str], shares: NDArray[np.float64]) -> dict[str, float
 
 def _surfaces(scene: Scene) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Shares of each object's surface: by colour where all eyes agree (O, 12), by colour as some eye sees it (O, 12),
-    and by material (O, 3). What shows a figure has no colour that is sure."""
+    and by material (O, 3). What shows a figure has no colour that is sure.
+    """
     mesh, count = scene.mesh, len(scene.labels)
     corners = mesh.vertices[mesh.faces]
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2

@@ -75,7 +75,8 @@ def perform(workspace: Workspace) -> None:
 
 def tasks(workspace: Workspace) -> list[Task]:
     """Everything, seed by seed: what is finished at any time can be compared. A seed's longest runs come first, so that
-    none of them is alone at the end."""
+    none of them is alone at the end.
+    """
     recipe = workspace.recipe
     found = [
         Task(name="scans", needs=(), work=make_scans),

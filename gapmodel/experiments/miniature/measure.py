@@ -119,7 +119,8 @@ def answer_losses(
     device: torch.device,
 ) -> dict[str, Any]:
     """Of the true answers to held-out questions of either stage: the mean cross-entropy of a token (``loss``), and that
-    of each part of a box or marked point (``nats``, :mod:`gapmodel.experiments.miniature.answer_parts`)."""
+    of each part of a box or marked point (``nats``, :mod:`gapmodel.experiments.miniature.answer_parts`).
+    """
     recipe = replace(recipe, run=replace(recipe.run, evaluate_split=SPLIT, evaluate_visits=questions))
     held_out, learner = HeldOutLoss(recipe, {"": reader}, processor), Learner(model).eval()
     answers: list[tuple[list[str], list[float]]] = []
@@ -141,7 +142,8 @@ def place_sense(
     device: torch.device,
 ) -> dict[str, float]:
     """How well a model places stage 1's held-out marks, whatever it is asked since: the cross-entropy of the true
-    points, and how much more it is with another window's geometry, nats."""
+    points, and how much more it is with another window's geometry, nats.
+    """
     asked = (model, processor, reader, recipe, questions, device)
     own = answer_losses(*asked)["nats"]["centre"]
     with without_geometry(model, "strange"):
@@ -157,7 +159,8 @@ def name_and_point(
     measure: MeasureRecipe,
 ) -> dict[str, float]:
     """Held-out marks: the share that is named rightly, the share that has the commonest name, and the median distance
-    between the point that is written and the true one, in shares of the image's width and height."""
+    between the point that is written and the true one, in shares of the image's width and height.
+    """
     asked_about = {"marks": {**recipe.mixture["marks"], "split": SPLIT, "mirror": False}}
     (stream,), mixture = make_streams(replace(recipe, mixture=asked_about), {"": reader}, processor, raw=False)
     visits = [mixture.visit(number) for number in range(min(measure.prompts, len(mixture)))]

@@ -90,7 +90,8 @@ class VisionTower(nn.Module):
 
     def loss(self, batch: Batch) -> Tensor:
         """Cross-entropy of the cells' classes and of the cell that is marked, and L1 of the blocks' places, mean over
-        the streams."""
+        the streams.
+        """
         losses = []
         for classes, mark, place in self.answers(batch):
             known = F.cross_entropy(classes.flatten(0, -2), batch["labels"].flatten(), ignore_index=-1)
@@ -106,7 +107,8 @@ class VisionTower(nn.Module):
 
     def answers(self, batch: Batch) -> list[tuple[Tensor, Tensor, Tensor]]:
         """For each stream, the final one last: class logits (B, F * T, cells, C), mark logits (B, F * T * cells) and
-        the blocks' places (B, F * T, 2)."""
+        the blocks' places (B, F * T, 2).
+        """
         output = self.tower(batch["pixel_values"], grid_thw=batch["grid_thw"])
         streams = [*output.deepstack_features, output.pooler_output]
         views, answers = len(batch["marked"]), []
@@ -118,7 +120,8 @@ class VisionTower(nn.Module):
 
     def measure(self, batches: Sequence[Batch], known: Sequence[Batch]) -> dict[str, float]:
         """Of the final tokens: share of cells classed rightly, of the class that is commonest in ``known`` (training
-        views), and of marks found; mean error of a block's place along a side, as a share of it."""
+        views), and of marks found; mean error of a block's place along a side, as a share of it.
+        """
         counts = sum(torch.bincount(b["labels"].flatten() + 1, minlength=len(self.classes) + 1) for b in known)
         commonest = int(torch.as_tensor(counts)[1:].argmax())
         right, blind, cells, found, lost = 0, 0, 0, 0, []
@@ -197,7 +200,8 @@ class GeometryTower(nn.Module):
 
     def _patches(self, batches: Sequence[Batch]) -> tuple[list[Tensor], Tensor]:
         """Each level's features (N, D) of the patches in which a point is known, and the mean of these points (N, 3),
-        metres."""
+        metres.
+        """
         points = torch.cat([batch["points"] for batch in batches]).nanmean(dim=-2).flatten(0, -2)
         levels = zip(*(self.tower(batch["images"]) for batch in batches), strict=True)
         valid = points.isfinite().all(dim=-1)
@@ -206,7 +210,8 @@ class GeometryTower(nn.Module):
 
 def _linear_error(known: Tensor, asked: Tensor, known_points: Tensor, points: Tensor) -> float:
     """Median distance, metres, of ``points`` (M, 3) to what a linear map (ridge regression) that was fitted to features
-    ``known`` (N, D) with ``known_points`` (N, 3) says of the features ``asked`` (M, D)."""
+    ``known`` (N, D) with ``known_points`` (N, 3) says of the features ``asked`` (M, D).
+    """
     mean, spread = known.mean(dim=0), known.std(dim=0) + 1e-6
     design, question = (F.pad((each - mean) / spread, (0, 1), value=1.0).double() for each in (known, asked))
     ridge = RIDGE * len(design) * torch.eye(design.shape[1]).to(design)

@@ -59,7 +59,8 @@ class Cells:
 
 class TrainingViews(Dataset[tuple[int, View]]):
     """The endless sequence of views, each with its number: the records of the training split in an order of their own
-    for each epoch, at random mirrored and with its frames in another order."""
+    for each epoch, at random mirrored and with its frames in another order.
+    """
 
     def __init__(self, reader: ShardReader, data: DataRecipe, seed: int) -> None:
         self.reader = reader
