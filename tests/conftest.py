@@ -82,7 +82,7 @@ def small_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def inline_build(small_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What every other build of ``small_dataset`` must equal."""
     from gapdata.engine.driver import run_build
-    from gapdata.engine.executors.choose import InlineExecutor
+    from gapdata.engine.executors.inline import InlineExecutor
     from tests.support.executors import request_for
 
     out = tmp_path_factory.mktemp("inline") / "shards"

@@ -1,16 +1,29 @@
-"""All that other people's files say about one scene, and its JSON: what a worker gets instead of the files."""
+"""All that other people's files say about one scene, and its JSON: what a worker gets instead of the files.
+
+The JSON gives back every number exactly: Python writes the shortest digits that give the same float.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.annotations.conversation import Conversation
+from gapdata.annotations.conversation import TASKS, Conversation, ConversationCameras
 from gapdata.annotations.embodiedscan import AnnotatedBox
 from gapdata.annotations.scanrefer import Description
+from gapdata.errors import AnnotationError
+
+VERSION = 1
+MAX_BYTES = 512 << 20
+"""All windows of a long scan with all its boxes have some 10 MB."""
+CONVENTIONS = ("extrinsic_zxy", "intrinsic_zxy", None)
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +58,7 @@ class SceneAnnotations:
         Raises:
             AnnotationError: it is larger than a scene may be.
         """
-        from gapdata.annotations.scene_json import encode
-
-        return encode(self)
+        return _encode(self)
 
     @classmethod
     def from_json(cls, data: bytes) -> SceneAnnotations:
@@ -56,6 +67,178 @@ class SceneAnnotations:
         Raises:
             AnnotationError: the bytes are too many, of another version, or damaged.
         """
-        from gapdata.annotations.scene_json import decode
+        return _decode(data)
 
-        return decode(data)
+
+def _encode(scene: SceneAnnotations) -> bytes:
+    fields = {
+        "version": VERSION,
+        "scene_id": scene.scene_id,
+        "provenance": [[item.source, item.kind, item.split] for item in scene.provenance],
+        "axis_alignment": _listed(scene.axis_alignment),
+        "boxes": None if scene.boxes is None else [_box_fields(box) for box in scene.boxes],
+        "visible": None if scene.visible is None else [[frame, list(ids)] for frame, ids in scene.visible.items()],
+        "descriptions": [[item.object_id, item.object_name, item.ann_id, item.text] for item in scene.descriptions],
+        "proposals": _listed(scene.proposals),
+        "mask_file": scene.mask_file,
+        "conversations": [_conversation_fields(item) for item in scene.conversations],
+    }
+    try:
+        data = json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()
+    except (ValueError, TypeError, RecursionError) as error:
+        raise AnnotationError(f"annotations cannot be written as JSON: {error}", scene=scene.scene_id) from error
+    if len(data) > MAX_BYTES:
+        raise AnnotationError(f"annotations have {len(data)} bytes, at most {MAX_BYTES} fit", scene=scene.scene_id)
+    return data
+
+
+def _decode(data: bytes) -> SceneAnnotations:
+    if len(data) > MAX_BYTES:
+        raise AnnotationError(f"scene annotations have {len(data)} bytes, at most {MAX_BYTES} are read")
+    try:
+        fields = json.loads(data)
+        if not isinstance(fields, dict):
+            raise AnnotationError("scene annotations are no JSON object")
+        if fields["version"] != VERSION:
+            raise AnnotationError(
+                f"scene annotations have version {_name(str(fields['version']))}, this package reads {VERSION}",
+                cure="build again",
+            )
+        return _scene(fields)
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError, RecursionError) as error:
+        problem = f"scene annotations are damaged: {type(error).__name__} {str(error)[:100]}"
+        raise AnnotationError(problem, cure="build again") from error
+
+
+def _scene(fields: Mapping[str, Any]) -> SceneAnnotations:
+    scene_id = _name(fields["scene_id"])
+    return SceneAnnotations(
+        scene_id=scene_id,
+        provenance=tuple(_provenance(item) for item in fields["provenance"]),
+        axis_alignment=_optional(fields["axis_alignment"], lambda value: _array(value, (4, 4))),
+        boxes=_optional(fields["boxes"], lambda items: tuple(_box(item) for item in items)),
+        visible=_optional(fields["visible"], _visible),
+        descriptions=tuple(_description(scene_id, item) for item in fields["descriptions"]),
+        proposals=_optional(fields["proposals"], lambda value: _array(value, (-1, 6))),
+        mask_file=_optional(fields["mask_file"], _name),
+        conversations=tuple(_conversation(scene_id, item) for item in fields["conversations"]),
+    )
+
+
+def _provenance(item: Any) -> Provenance:
+    source, kind, split = item
+    return Provenance(source=_name(source), kind=_name(kind), split=_optional(split, _name))
+
+
+def _visible(items: Any) -> dict[int, tuple[int, ...]]:
+    return {_integer(frame): tuple(_integer(value) for value in ids) for frame, ids in items}
+
+
+def _description(scene_id: str, item: Any) -> Description:
+    object_id, name, ann_id, sentence = item
+    return Description(
+        scene_id=scene_id,
+        object_id=_integer(object_id),
+        object_name=_name(name),
+        ann_id=_name(ann_id),
+        text=_name(sentence),
+    )
+
+
+def _box_fields(box: AnnotatedBox) -> list[Any]:
+    return [box.object_id, box.label, box.center.tolist(), box.size.tolist(), box.rotation.tolist()]
+
+
+def _box(item: Any) -> AnnotatedBox:
+    object_id, label, center, size, rotation = item
+    return AnnotatedBox(
+        object_id=_integer(object_id),
+        label=_name(label),
+        center=_array(center, (3,)),
+        size=_array(size, (3,)),
+        rotation=_array(rotation, (3, 3)),
+    )
+
+
+def _conversation_fields(item: Conversation) -> dict[str, Any]:
+    cameras = item.cameras
+    return {
+        "frame_ids": list(item.frame_ids),
+        "task": item.task,
+        "question": item.question,
+        "answer": item.answer,
+        "source": item.source,
+        "index": item.index,
+        "mark": None if item.mark is None else list(item.mark),
+        "labels": list(item.labels),
+        "boxes": item.boxes.tolist(),
+        "euler": item.euler,
+        "cameras": None
+        if cameras is None
+        else [_listed(cameras.intrinsics), cameras.camera_to_world.tolist(), cameras.axis_alignment.tolist()],
+        "metadata": dict(item.metadata),
+    }
+
+
+def _conversation(scene_id: str, item: Mapping[str, Any]) -> Conversation:
+    mark = _optional(item["mark"], lambda value: tuple(_integer(part) for part in value))
+    if item["task"] not in TASKS or item["euler"] not in CONVENTIONS or (mark is not None and len(mark) != 3):
+        raise ValueError("task, convention or mark")
+    frame_ids = tuple(_integer(frame) for frame in item["frame_ids"])
+    labels = tuple(_name(label) for label in item["labels"])
+    if not isinstance(item["metadata"], dict):
+        raise ValueError("metadata")
+    return Conversation(
+        scene_id=scene_id,
+        frame_ids=frame_ids,
+        task=item["task"],
+        question=_name(item["question"]),
+        answer=_name(item["answer"]),
+        source=_name(item["source"]),
+        index=_integer(item["index"]),
+        mark=mark,
+        labels=labels,
+        boxes=_array(item["boxes"], (len(labels), 9)),
+        euler=item["euler"],
+        cameras=_optional(item["cameras"], lambda value: _cameras(value, len(frame_ids))),
+        metadata=item["metadata"],
+    )
+
+
+def _cameras(value: Any, frames: int) -> ConversationCameras:
+    intrinsics, poses, alignment = value
+    return ConversationCameras(
+        intrinsics=_optional(intrinsics, lambda matrix: _array(matrix, (3, 3))),
+        camera_to_world=_array(poses, (frames, 4, 4)),
+        axis_alignment=_array(alignment, (4, 4)),
+    )
+
+
+def _listed(array: NDArray[np.float64] | None) -> list[Any] | None:
+    return None if array is None else array.tolist()
+
+
+def _optional(value: Any, read: Callable[[Any], Item]) -> Item | None:
+    return None if value is None else read(value)
+
+
+def _array(value: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    array = np.array(value, dtype=np.float64)
+    array = array.reshape(shape) if array.size == 0 else array
+    if array.ndim != len(shape) or any(side not in (-1, is_) for side, is_ in zip(shape, array.shape, strict=True)):
+        raise ValueError(f"shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError("a number is not finite")
+    return array
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{type(value).__name__} instead of text")
+    return value
+
+
+def _integer(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError(f"{type(value).__name__} instead of an integer")
+    return value

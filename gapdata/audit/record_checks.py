@@ -6,7 +6,6 @@ Bytes are untrusted here: each check yields what is wrong as text, and what cann
 from __future__ import annotations
 
 import itertools
-import re
 import struct
 from collections.abc import Iterator
 
@@ -30,6 +29,7 @@ from gapdata.records.codec import (
     stored_pointmap,
 )
 from gapdata.records.expressions import conversations, descriptions
+from gapdata.records.keys import OWN_CLIP
 from gapdata.records.schema import Prompt, Record
 from gapdata.sources.images import encoded_image_size
 
@@ -39,8 +39,6 @@ DEPTH_TOLERANCE = 1e-4  # metres; depth is whole millimetres
 POSE_TOLERANCE = 1e-6  # of matrix entries that are computed alike
 POINT_TOLERANCE = 1e-4  # metres; float32
 SHARE_TOLERANCE = 1e-4
-OWN_CLIP = re.compile(r"-clip-\d{5}$")
-"""Keys of clips that the recipe chose; frames that somebody else's questions name may come in any order."""
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 PNG_END = b"IEND\xaeB`\x82"
 

@@ -18,9 +18,9 @@ from typing import Any
 from gapdata.audit.shard_checks import ENTRY_FIELDS, Defect, ShardCheck, check_shard
 from gapdata.engine.plan import PLAN_NAME, Plan, ShardPlan, read_plan, shard_fingerprint
 from gapdata.engine.report import REPORT_NAME, compile_report, read_report, suspicions, unaligned_text
-from gapdata.engine.views import around_key
 from gapdata.errors import GapDataError, UsageError
 from gapdata.files.storage import Location
+from gapdata.records.keys import around_prefix
 from gapdata.runtime.counting import counted
 from gapdata.shards.checksums import checksum_problems
 from gapdata.shards.index import INDEX_NAME, index_rows, read_commit, read_index
@@ -198,7 +198,7 @@ def _commit_problems(commit: Mapping[str, Any], plan: Plan, shard: ShardPlan, bu
     for scene_id in sorted(outcomes.keys() & planned.keys()):
         problems += _scene_problems(outcomes[scene_id], set(planned[scene_id]), set(built), build)
     wanted = {key for keys in planned.values() for key in keys}
-    around = tuple(around_key(scene.scene_id, "") for scene in shard.scenes if scene.around)
+    around = tuple(around_prefix(scene.scene_id) for scene in shard.scenes if scene.around)
     stray = sorted(key for key in set(built) - wanted if not key.startswith(around))
     return problems + [f"commits {key}, which is not planned" for key in stray]
 

@@ -290,7 +290,7 @@ def _build_shards(options: argparse.Namespace) -> int:
 
 def _synth(options: argparse.Namespace) -> int:
     from gapdata.runtime.progress import Progress
-    from gapdata.synthetic import SynthesisOptions, synthesise_dataset
+    from gapdata.synthetic.dataset import SynthesisOptions, synthesise_dataset
 
     if options.test_scenes < 0 or options.noise < 0:
         raise UsageError("--test-scenes and --noise must not be negative")

@@ -27,7 +27,7 @@ from gapdata.engine.build_directory import (
     write_intention,
 )
 from gapdata.engine.estimate import expected_bytes
-from gapdata.engine.executors.choose import Executor
+from gapdata.engine.executors.attempts import Executor
 from gapdata.engine.outcome import FAILED_FOLDER, SceneOutcome
 from gapdata.engine.plan import (
     PLAN_NAME,

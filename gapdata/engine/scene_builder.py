@@ -38,7 +38,6 @@ from gapdata.records.schema import Record
 from gapdata.records.views import View, conversation_views
 from gapdata.seeding import generator_for
 from gapdata.sources.base import Annotation, Dataset, Scan
-from gapdata.tasks.grounding import best_frame
 
 ANNOTATIONS_FOLDER = "annotations"
 EXAMINED = 8
@@ -350,7 +349,7 @@ def _choose_frames(record: Record, expressions: Iterable[Expression], around: di
     """Add the raw frame that shows each described object of a scene view best."""
     listed = {item.object_id: item for item in record.objects}
     for expression in expressions:
-        frame = record.frame_ids[best_frame(listed[expression.object_id])]
+        frame = record.frame_ids[listed[expression.object_id].best_frame()]
         if expression not in around.setdefault(frame, []):
             around[frame].append(expression)
 

@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gapdata.engine.build import ShardTask
-from gapdata.engine.executors.choose import (
+from gapdata.engine.executors.attempts import (
     Advanced,
     Crashed,
     Event,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from gapdata.annotations.scene_annotations import SceneAnnotations
 from gapdata.engine.recipe import Recipe, SceneViewRecipe
 from gapdata.frames.selection import ClipSelection, select_around, select_uniform
+from gapdata.records.keys import around_key, scene_key
 from gapdata.records.views import View, clip_views, conversation_views
 from gapdata.seeding import generator_for
 
@@ -44,7 +45,7 @@ def plan_views(
     if recipe.scene_views.enabled and recipe.scene_views.per_description:
         views += _described_views(scene_id, usable, recipe, annotations, sightings)
     elif recipe.scene_views.enabled:
-        key = f"{scene_id}-scene-0"
+        key = scene_key(scene_id, 0)
         chosen = _spread(usable, recipe.scene_views, generator_for(recipe.seed, "rotation", key))
         views += [View(key=key, kind="scene", frame_ids=chosen)] if chosen else []
     if recipe.annotations.conversations:
@@ -56,11 +57,6 @@ def around_view(scene_id: str, usable: NDArray[np.bool_], recipe: Recipe, frame:
     """The view of a frame and its neighbours."""
     frames = select_around(usable, frame, reach=recipe.around.reach, interval=recipe.around.interval)
     return View(key=around_key(scene_id, frame), kind="around", frame_ids=frames)
-
-
-def around_key(scene_id: str, frame: int | str) -> str:
-    """The key of the view around a raw frame."""
-    return f"{scene_id}-around-{frame:05d}" if isinstance(frame, int) else f"{scene_id}-around-{frame}"
 
 
 def expected_around(views: Collection[View], recipe: Recipe, annotations: SceneAnnotations) -> int:
@@ -103,7 +99,7 @@ def _described_views(
     views = []
     for number, item in enumerate(annotations.descriptions):
         for turn in range(recipe.scene_views.per_description):
-            key = f"{scene_id}-scene-{number * recipe.scene_views.per_description + turn}"
+            key = scene_key(scene_id, number * recipe.scene_views.per_description + turn)
             shown = None if sightings is None else set(sightings.get(item.object_id, ()))
             frames = _drawn(usable, recipe, key, shown)
             if frames:

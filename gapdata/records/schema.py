@@ -47,6 +47,16 @@ class ViewObject:
     """The detector's proposal that overlaps the object best, as an oriented box in the first camera: ``center`` [3],
     ``size`` [3], ``rotation`` [3][3], and its ``iou`` with the object's box."""
 
+    def best_frame(self) -> int:
+        """Return the position of the frame that shows the most pixels of the object, the earlier one of equals.
+
+        Raises:
+            ShardError: no frame shows it.
+        """
+        if max(self.visible_pixels, default=0) <= 0:
+            raise ShardError(f"no frame of the view shows object {self.object_id}", cure="ask about objects in sight")
+        return self.visible_pixels.index(max(self.visible_pixels))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:

@@ -4,7 +4,6 @@ usable.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from gapdata.annotations.conversation import Conversation
 from gapdata.frames.selection import ClipSelection, select_clips
+from gapdata.records.keys import clip_key, listed_key
 
 KIND_OF_TASK = {"scanrefer1": "scene", "scanrefer": "scene", "scan2cap": "scene", "scanrefer2": "around"}
 """Kind of the views that conversations name; those of the other tasks are clips."""
@@ -34,7 +34,7 @@ class View:
 def clip_views(scene_id: str, usable: NDArray[np.bool_], selection: ClipSelection) -> list[View]:
     """All clips of a scan, keyed by their first frame."""
     return [
-        View(key=f"{scene_id}-clip-{frames[0]:05d}", kind="clip", frame_ids=frames, exact=True)
+        View(key=clip_key(scene_id, frames[0]), kind="clip", frame_ids=frames, exact=True)
         for frames in select_clips(usable, selection)
     ]
 
@@ -47,8 +47,6 @@ def conversation_views(scene_id: str, conversations: Iterable[Conversation]) -> 
     views: dict[View, list[Conversation]] = {}
     for item in conversations:
         kind = KIND_OF_TASK.get(item.task, "clip")
-        digest = hashlib.sha256(" ".join(map(str, item.frame_ids)).encode()).hexdigest()[:8]
-        key = f"{scene_id}-{kind}-{item.frame_ids[0]:05d}-{digest}"
-        view = View(key=key, kind=kind, frame_ids=item.frame_ids, exact=True)
+        view = View(key=listed_key(scene_id, kind, item.frame_ids), kind=kind, frame_ids=item.frame_ids, exact=True)
         views.setdefault(view, []).append(item)
     return views

@@ -3,13 +3,3 @@
 They stand in for real scans where there are none: the same files, furnished and lit rooms, a hand-held camera, a
 noisy depth sensor, lost tracking, and annotation that is exact because it is known.
 """
-
-from gapdata.synthetic.dataset import (
-    SynthesisOptions,
-    Truth,
-    render_truth,
-    synthesise_dataset,
-    synthesise_scene,
-)
-
-__all__ = ["SynthesisOptions", "Truth", "render_truth", "synthesise_dataset", "synthesise_scene"]

@@ -10,10 +10,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gapdata.errors import ShardError
 from gapdata.geometry.boxes import EulerConvention
 from gapdata.records.expressions import Expression
-from gapdata.records.schema import Record, ViewObject
+from gapdata.records.schema import Record
 from gapdata.tasks.box_text import BOX_KEYS, nine_numbers, read_box, rounded
 from gapdata.tasks.chat import IMAGE, Question, Unparsable, entries, read_json, whole_number
 from gapdata.tasks.targets import TargetBox, camera_box, described
@@ -42,17 +41,6 @@ class GroundingAnswer:
     values: tuple[float, ...]
 
 
-def best_frame(item: ViewObject) -> int:
-    """The position of the frame that shows the most pixels of an object, the earlier one of equals.
-
-    Raises:
-        ShardError: no frame shows it.
-    """
-    if max(item.visible_pixels, default=0) <= 0:
-        raise ShardError(f"no frame of the view shows object {item.object_id}", cure="ask about objects in sight")
-    return item.visible_pixels.index(max(item.visible_pixels))
-
-
 def numbered_images(frames: int) -> str:
     """``Frame-0: <image>Frame-1: <image>...``: the position of every frame, written before it."""
     return "".join(f"Frame-{index}: {IMAGE}" for index in range(frames))
@@ -79,7 +67,7 @@ def render(
         ShardError: the record does not list the object, no frame shows it, or it has no box of that kind.
     """
     item, angles = described(record, expression), convention_of(wording, convention)
-    frame = best_frame(item)
+    frame = item.best_frame()
     values = nine_numbers(camera_box(record, item, frame, boxes), angles)
     return Question(text=question_text(len(record), expression, wording), answer=answer_text(frame, values))
 

@@ -7,7 +7,7 @@ import json
 from gapdata.records.expressions import Expression
 from gapdata.records.schema import Record
 from gapdata.tasks.chat import Question, Unparsable, entries, read_json, whole_number
-from gapdata.tasks.grounding import best_frame, numbered_images, sentence
+from gapdata.tasks.grounding import numbered_images, sentence
 from gapdata.tasks.targets import described
 from gapdata.tasks.wordings import Wording, convention_of
 
@@ -32,7 +32,7 @@ def render(record: Record, expression: Expression, *, wording: Wording = "consis
         ShardError: the record does not list the object, or no frame shows it.
     """
     convention_of(wording)
-    answer = answer_text(best_frame(described(record, expression)))
+    answer = answer_text(described(record, expression).best_frame())
     return Question(text=question_text(len(record), expression, wording), answer=answer)
 
 

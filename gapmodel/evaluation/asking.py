@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from gapdata.engine.views import around_key
 from gapdata.records.expressions import Expression, descriptions
+from gapdata.records.keys import around_key
 from gapdata.records.schema import Record
 from gapdata.runtime.choices import check_choice
 from gapdata.tasks import captioning, detection, grounding, grounding_box, grounding_frame, pointmap

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gapdata.sources.sens import SensReader, SensWriter
-from gapdata.synthetic import SynthesisOptions, synthesise_dataset
+from gapdata.synthetic.dataset import SynthesisOptions, synthesise_dataset
 from tests.benchmarks.test_build_speed import run
 
 SCENES, FRAMES, DISTINCT, PAIRS = 4, 900, 29, 3

@@ -27,7 +27,7 @@ from gapdata.runtime.allocation import keep_freed_memory
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.scannet import ScanNetScan
 from gapdata.sources.sens import SensReader, SensWriter
-from gapdata.synthetic import SynthesisOptions, synthesise_dataset
+from gapdata.synthetic.dataset import SynthesisOptions, synthesise_dataset
 
 SCENES, FRAMES, STEP, DENSE, DISTINCT, PAIRS = 4, 900, 10, 2, 20, 5
 RECIPE = [

@@ -21,7 +21,7 @@ from gapdata.engine.plan import ScenePlan
 from gapdata.engine.recipe import Recipe, read_recipe
 from gapdata.engine.views import plan_views
 from gapdata.recipes.recipe_files import recipe_file
-from gapdata.synthetic import SynthesisOptions, synthesise_dataset
+from gapdata.synthetic.dataset import SynthesisOptions, synthesise_dataset
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.presets import preset
 from gapmodel.training.recipe import read_training_recipe

@@ -14,7 +14,7 @@ import cv2
 import pytest
 
 from gapdata.recipes.recipe_files import recipe_names
-from gapdata.synthetic import SynthesisOptions, synthesise_dataset
+from gapdata.synthetic.dataset import SynthesisOptions, synthesise_dataset
 from tests.conftest import REPOSITORY
 from tests.documents.recipe_tables import PAGE, page_with_tables
 from tests.support.weights import SMALL_VGGT, write_qwen, write_vggt

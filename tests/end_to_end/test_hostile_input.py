@@ -31,7 +31,7 @@ from gapdata.annotations.scene_annotations import SceneAnnotations
 from gapdata.audit.status import build_status
 from gapdata.audit.verify import verify_build
 from gapdata.engine.driver import run_build
-from gapdata.engine.executors.choose import InlineExecutor
+from gapdata.engine.executors.inline import InlineExecutor
 from gapdata.engine.plan import read_plan
 from gapdata.engine.recipe import read_recipe
 from gapdata.engine.report import read_report

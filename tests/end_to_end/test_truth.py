@@ -16,8 +16,7 @@ from gapdata.geometry.camera import transform
 from gapdata.records.codec import record_depth, record_instances, record_pointmap
 from gapdata.records.schema import Record
 from gapdata.shards.reader import ShardReader
-from gapdata.synthetic import SynthesisOptions, Truth, render_truth, synthesise_dataset
-from gapdata.synthetic.dataset import scene_index
+from gapdata.synthetic.dataset import SynthesisOptions, Truth, render_truth, scene_index, synthesise_dataset
 from gapdata.synthetic.scene import build_scene
 
 FRAMES = 50

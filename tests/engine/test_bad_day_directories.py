@@ -15,7 +15,7 @@ import pytest
 
 from gapdata.engine.build import ShardTask, build_shard
 from gapdata.engine.driver import run_build
-from gapdata.engine.executors.choose import InlineExecutor
+from gapdata.engine.executors.inline import InlineExecutor
 from gapdata.errors import ShardError, UsageError
 from gapdata.files import atomic
 from gapdata.runtime.lock import HELD_NAME, exclusive

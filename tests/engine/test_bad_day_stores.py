@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gapdata.engine.driver import run_build
-from gapdata.engine.executors.choose import InlineExecutor
+from gapdata.engine.executors.inline import InlineExecutor
 from gapdata.engine.executors.local import LocalExecutor
 from gapdata.errors import SourceChanged, StoreError
 from gapdata.files import store_failures

@@ -17,7 +17,7 @@ import pytest
 
 from gapdata.commands.main import main
 from gapdata.engine.driver import run_build
-from gapdata.engine.executors.choose import InlineExecutor
+from gapdata.engine.executors.inline import InlineExecutor
 from gapdata.engine.executors.local import LocalExecutor
 from gapdata.shards.reader import ShardReader
 from tests.support.executors import (

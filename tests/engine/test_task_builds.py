@@ -20,7 +20,6 @@ from gapdata.records.schema import Record
 from gapdata.shards.reader import ShardReader
 from gapdata.tasks import grounding_box
 from gapdata.tasks.box_text import box_of
-from gapdata.tasks.grounding import best_frame
 from gapdata.tasks.questions import QuestionOptions, questions
 from gapdata.tasks.targets import aligned_camera
 from tests.support.annotation_records import conversation, images, sample, sentence, write_embodiedscan, write_json
@@ -112,7 +111,7 @@ def test_the_chosen_frame_shows_the_most_of_the_object_by_counting_pixels(ground
     for item in descriptions(view):
         counts = [int((mask == item.object_id + 1).sum()) for mask in masks]
         target = next(other for other in view.objects if other.object_id == item.object_id)
-        assert best_frame(target) == counts.index(max(counts))
+        assert target.best_frame() == counts.index(max(counts))
         centres.add(view.frame_ids[counts.index(max(counts))])
     around = records(grounded, "around")
     assert {record.frame_ids[0] for record in around} == centres

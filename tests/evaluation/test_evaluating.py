@@ -19,7 +19,7 @@ from gapdata.errors import UsageError
 from gapdata.records.expressions import descriptions
 from gapdata.records.schema import Record
 from gapdata.shards.reader import ShardReader
-from gapdata.tasks import captioning, detection, grounding, grounding_frame
+from gapdata.tasks import captioning, detection, grounding_frame
 from gapdata.tasks.box_text import nine_numbers
 from gapdata.tasks.questions import QuestionOptions
 from gapdata.tasks.targets import camera_box, described
@@ -74,7 +74,7 @@ def language_answers(item: Asked, record: Record) -> dict[str, str]:
     target = described(record, expression)
     if item.kind == "captioning":
         return {item.id: expression.text}
-    frame = grounding.best_frame(target)
+    frame = target.best_frame()
     values = nine_numbers(camera_box(record, target, frame), "extrinsic_zxy")
     if item.kind == "grounding":
         return {item.id: json.dumps({"frame": frame, "bbox_3d": values})}

@@ -15,7 +15,6 @@ from gapdata.records.schema import Record
 from gapdata.tasks import grounding as task
 from gapdata.tasks import grounding_box, grounding_frame
 from gapdata.tasks.box_text import nine_numbers
-from gapdata.tasks.grounding import best_frame
 from gapdata.tasks.targets import aligned_camera, camera_box, described
 from gapmodel.evaluation import grounding
 from gapmodel.evaluation.authors_overlap import authors_iou, corners_of
@@ -43,14 +42,14 @@ def test_the_exact_box_in_the_chosen_camera_is_right_in_both_readings() -> None:
                 found = grounding.one_pass(record, expression, text, "extrinsic_zxy", compat=compat)
                 # Turned into the aligned world the box has no angles left, so reading them otherwise does no harm.
                 assert found.iou == pytest.approx(1.0, abs=1e-6 if compat == "none" else 1e-4)
-                assert found.best_frame is (frame == best_frame(item))
+                assert found.best_frame is (frame == item.best_frame())
                 assert found.in_sight is (item.visible_pixels[frame] > 0)
 
 
 def test_two_stages_agree_with_one_pass_where_the_same_frame_and_box_are_named() -> None:
     for record in rooms(4):
         expression = descriptions(record)[0]
-        frame = best_frame(described(record, expression))
+        frame = described(record, expression).best_frame()
         values = nine_numbers(camera_box(record, described(record, expression), frame), "intrinsic_zxy")
         one = grounding.one_pass(record, expression, task.answer_text(frame, values), "intrinsic_zxy")
         two = grounding.two_stage(

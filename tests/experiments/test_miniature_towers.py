@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from gapdata.engine.driver import run_build
-from gapdata.engine.executors.choose import InlineExecutor
+from gapdata.engine.executors.inline import InlineExecutor
 from gapdata.shards.reader import ShardReader
 from gapmodel.experiments.miniature.measure import without_geometry
 from gapmodel.experiments.miniature.recipe import TowerRecipe

@@ -14,7 +14,7 @@ import numpy as np
 
 from gapdata.annotations.bundle import gather
 from gapdata.engine.driver import BuildRequest, run_build
-from gapdata.engine.executors.choose import InlineExecutor
+from gapdata.engine.executors.inline import InlineExecutor
 from gapdata.engine.recipe import read_recipe
 from gapdata.geometry.camera import Intrinsics
 from gapdata.records.codec import encode_jpeg, encode_png

@@ -20,7 +20,7 @@ from gapdata.prompts.mesh_vertices import MeshVertices
 from gapdata.prompts.ray_casting import MeshCaster
 from gapdata.sources.base import Annotation
 from gapdata.sources.scannet import ScanNetScan
-from gapdata.synthetic import SynthesisOptions, synthesise_dataset
+from gapdata.synthetic.dataset import SynthesisOptions, synthesise_dataset
 from tests.conftest import look_from
 from tests.support.scannet_scenes import write_scene
 

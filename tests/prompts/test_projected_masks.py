@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapdata.engine.driver import run_build
-from gapdata.engine.executors.choose import InlineExecutor
+from gapdata.engine.executors.inline import InlineExecutor
 from gapdata.engine.recipe import read_recipe
 from gapdata.errors import SourceError, UsageError
 from gapdata.frames.resize import plan_resize
@@ -29,7 +29,7 @@ from gapdata.records.codec import record_instances
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.mask_archive import MaskArchive
 from gapdata.sources.scannet import ScanNetDataset, ScanNetScan
-from gapdata.synthetic import SynthesisOptions, synthesise_dataset
+from gapdata.synthetic.dataset import SynthesisOptions, synthesise_dataset
 from tests.support.executors import SETTINGS, request_for
 from tests.support.object_stores import s3_server
 from tests.support.scannet_scenes import COLOR, write_scene

@@ -18,7 +18,7 @@ from typing import Any
 from gapdata.audit.verify import verify_build
 from gapdata.commands.report import write_page
 from gapdata.engine.driver import run_build
-from gapdata.engine.executors.choose import InlineExecutor
+from gapdata.engine.executors.inline import InlineExecutor
 from gapdata.shards.reader import ShardReader
 from gapmodel.processing import ProcessorConfig
 from gapmodel.training.loading import Steps, load, make_streams

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gapdata.engine.driver import run_build
-from gapdata.engine.executors.choose import InlineExecutor
+from gapdata.engine.executors.inline import InlineExecutor
 from gapdata.report.page import report_page
 from gapdata.shards.index import read_index
 from tests.support.executors import request_for

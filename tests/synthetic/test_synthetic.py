@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from gapdata.errors import UsageError
 from gapdata.geometry.camera import is_rigid, transform
 from gapdata.sources.scannet import ScanNetDataset
-from gapdata.synthetic import SynthesisOptions, render_truth, synthesise_dataset, synthesise_scene
 from gapdata.synthetic.categories import CATEGORIES, NYU40
+from gapdata.synthetic.dataset import SynthesisOptions, render_truth, synthesise_dataset, synthesise_scene
 from gapdata.synthetic.scene import build_scene
 from gapdata.synthetic.survey import SAFE_DISTANCE, clearance, scan_poses
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gapdata.geometry.camera import transform
 from gapdata.sources.scannet import ScanNetDataset
-from gapdata.synthetic import SynthesisOptions, render_truth, synthesise_dataset
+from gapdata.synthetic.dataset import SynthesisOptions, render_truth, synthesise_dataset
 from gapdata.synthetic.releases.facts import describe_scene
 from gapdata.synthetic.releases.referrals import Referral, name_anchors
 from gapdata.synthetic.releases.relations import Constraint, Room, margin

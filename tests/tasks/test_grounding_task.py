@@ -17,7 +17,7 @@ from gapdata.records.expressions import descriptions
 from gapdata.records.schema import Record
 from gapdata.tasks import grounding, grounding_box, grounding_frame
 from gapdata.tasks.box_text import box_of, nine_numbers
-from gapdata.tasks.grounding import GroundingAnswer, best_frame
+from gapdata.tasks.grounding import GroundingAnswer
 from gapdata.tasks.grounding_box import BoxAnswer
 from gapdata.tasks.targets import aligned_camera, camera_box
 from gapdata.tasks.wordings import convention_of
@@ -92,14 +92,14 @@ def test_the_chosen_frame_is_the_one_whose_mask_shows_most_of_the_target() -> No
             if not sum(counts):
                 continue
             areas = [np.count_nonzero(mask == object_id + 1) for mask in masks]
-            chosen = best_frame(make_object(object_id, "chair", counts))
+            chosen = make_object(object_id, "chair", counts).best_frame()
             assert areas[chosen] == max(areas)
             assert max(areas[:chosen], default=0) < areas[chosen]
 
 
 def test_an_object_that_no_frame_shows_has_no_best_frame() -> None:
     with pytest.raises(ShardError, match="no frame of the view shows object 3"):
-        best_frame(make_object(3, "chair", (0, 0)))
+        make_object(3, "chair", (0, 0)).best_frame()
 
 
 @cache
@@ -115,7 +115,7 @@ def test_answers_give_back_frame_and_box_of_a_thousand_records_to_their_rounding
         for item, expression in zip(record.objects, descriptions(record), strict=True):
             if not sum(item.visible_pixels):
                 continue
-            frame = best_frame(item)
+            frame = item.best_frame()
             truth = [round(value, 2) for value in nine_numbers(camera_box(record, item, frame, boxes), convention)]
             question = grounding.render(record, expression, wording=wording, boxes=boxes)
             assert grounding.parse(question.answer, len(record)) == GroundingAnswer(frame=frame, values=tuple(truth))

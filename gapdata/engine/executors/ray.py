@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from gapdata.engine.build import ShardTask, build_shard
-from gapdata.engine.executors.choose import Advanced, Crashed, Event, Failed, Halted, Started, Unplaced, Work
+from gapdata.engine.executors.attempts import Advanced, Crashed, Event, Failed, Halted, Started, Unplaced, Work
 from gapdata.engine.executors.worker import conduct
 from gapdata.engine.plan import ENGINE_VERSION
 from gapdata.errors import GapDataError, UsageError

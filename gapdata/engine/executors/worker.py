@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 
 from gapdata.engine.build import ShardTask
-from gapdata.engine.executors.choose import Advanced, Crashed, Event, Failed, Finished, Halted, Started, Work
+from gapdata.engine.executors.attempts import Advanced, Crashed, Event, Failed, Finished, Halted, Started, Work
 from gapdata.errors import GapDataError, SourceChanged, StoreError, UsageError
 
 REPORT_SECONDS = 1.0

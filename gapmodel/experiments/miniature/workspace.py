@@ -23,7 +23,7 @@ from typing import Any
 
 from gapdata.files.atomic import write_atomically
 from gapdata.shards.reader import ShardReader
-from gapdata.synthetic import SynthesisOptions
+from gapdata.synthetic.dataset import SynthesisOptions
 from gapmodel.experiments.miniature.recipe import MiniatureRecipe
 from gapmodel.training.checkpointing import claim
 

@@ -1,0 +1,45 @@
+"""Shards built in this process, one after the other.
+
+A debugger sees everything; a crash, a hang or an error that nobody foresaw is not contained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gapdata.engine.build import ShardTask, build_shard
+from gapdata.engine.executors.attempts import Advanced, Event, Finished, Started, Work
+
+
+class InlineExecutor:
+    """One shard after the other in this process."""
+
+    capacity = 1
+    description = "in this process"
+    shortage = "this process is busy"
+
+    def __init__(self, work: Work = build_shard) -> None:
+        self._work = work
+        self._next: tuple[int, ShardTask] | None = None
+
+    def __enter__(self) -> InlineExecutor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._next = None
+
+    def start(self, attempt: int, task: ShardTask) -> None:
+        self._next = attempt, task
+
+    def wait(self, seconds: float, handle: Callable[[Event], None]) -> None:
+        """Build the shard, whatever the time that takes; its frames are reported as they are done."""
+        if self._next is None:
+            return
+        (attempt, task), self._next = self._next, None
+        handle(Started(attempt=attempt))
+        commit = self._work(task, lambda frames: handle(Advanced(attempt=attempt, frames=frames)))
+        handle(Finished(attempt=attempt, commit=commit))
+
+    def cancel(self, attempt: int) -> None:
+        if self._next is not None and self._next[0] == attempt:
+            self._next = None
