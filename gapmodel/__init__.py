@@ -4,9 +4,9 @@ Geometry enters the language model in :meth:`gapmodel.modeling.GapModel.get_imag
 
     the model      geometry/ (the encoders)  fusion  modeling  presets
     its input      field_of_view  tokenizer  packing  processing
-    its files      checkpoints (other people's)  frozen  model_directory
-    its use        generate  inspection  cli
+    its files      checkpoints (other people's)  gap_mllm  encoder_by_reference  model_directory
+    its use        generate  commands/
 
-Around it, each room importing only from those above it: training (train, the loop; data, the questions; training/, the
-rest), evaluation/ (the tasks' scores), miniature/ (the whole experiment at a small size).
+Above it, each room importing only from those before it: questions/ (records to questions), training/ (loop.py and what
+it needs), evaluation/ (the tasks' scores), experiments/miniature/ (the whole experiment at a small size).
 """

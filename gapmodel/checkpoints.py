@@ -3,8 +3,8 @@
 =====================  ============================================================================================
 Qwen3-VL 2B, 4B, 8B    the stock names, which are also ours: everything but the geometry encoder and the fusion
 VGGT-1B                ``aggregator.`` and our names; its camera, point, depth and track heads are left aside, counted
-GAP-MLLM               the authors' names (repository ZestfulJX/GAP-MLLM at 051011f): :data:`GAP_MLLM_NAMES`. They
-                       register the geometry modules twice, so each of their tensors may come under two names
+GAP-MLLM               the authors' names, :data:`gapmodel.gap_mllm.GAP_MLLM_NAMES`. They register the geometry modules
+                       twice, so each of their tensors may come under two names
 =====================  ============================================================================================
 
 Files are safetensors or torch archives (read without executing them), whole or in shards with an index. A file that
@@ -17,50 +17,23 @@ import json
 import pickle
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers.initialization import no_init_weights
 from transformers.modeling_utils import load_state_dict
 
 from gapdata.errors import UsageError
 from gapdata.runtime.counting import few
 
-if TYPE_CHECKING:
-    from gapmodel.modeling import GapForConditionalGeneration
-
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 FILES = ("model.safetensors", "model.pt", "pytorch_model.bin")
 """What a directory is searched for, indexes first."""
 VGGT_HEADS = r"(?:camera|point|depth|track)_head"
-GAP_MLLM = {
-    "model_type": ("qwen3_vl",),
-    "use_geometry_encoder": (True,),
-    "feature_fusion_method": ("gated",),
-    "geometry_encoder_type": ("vggt", None),
-    "geometry_merger_type": ("mlp", None),
-    "reference_frame": ("first", None),
-}
-"""What the authors' configuration says of the models that they released; ``None`` where it may leave a field out."""
-GAP_MLLM_MERGER_DIM = 4096
-"""Width inside the authors' geometry mergers, which their configuration leaves to a default."""
-GAP_MLLM_NAMES = (
-    (r"^(?:model\.)?geometry_encoder\.vggt\.aggregator\.", "model.geometry."),
-    (r"^(?:model\.)?geometry_deepstack_merger_list\.(\d+)\.", r"model.fusion.\1.merger."),
-    (r"^(?:model\.)?geometry_merger\.", "model.fusion.3.merger."),
-    (r"^(?:model\.)?deepstack_feature_fusion_list\.(\d+)\.", r"model.fusion.\1.fuse."),
-    (r"^(?:model\.)?feature_fusion\.", "model.fusion.3.fuse."),
-    (r"^(model\.fusion\.\d+\.merger)\.ln_q\.", r"\1.norm."),
-    (r"^(model\.fusion\.\d+\.fuse)\.norm1\.", r"\1.norm_visual."),
-    (r"^(model\.fusion\.\d+\.fuse)\.norm2\.", r"\1.norm_geometry."),
-    (r"^(model\.fusion\.\d+\.fuse)\.gate_projection\.0\.", r"\1.gate."),
-)
-"""The authors' names into ours, substituted one after another: DeepStack's three levels come first, then the last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,47 +83,6 @@ def load_qwen(model: nn.Module, path: str | Path, *, strict: bool = True) -> Loa
     Arguments and errors as in :func:`load_geometry`.
     """
     return load_weights(model, path, absent=r"model\.(?:geometry|fusion)", strict=strict)
-
-
-def load_gap_mllm(
-    directory: str | Path, *, geometry: Mapping[str, Any] | None = None, dtype: torch.dtype = torch.float32
-) -> tuple[GapForConditionalGeneration, LoadReport]:
-    """The model in a directory of the authors' (``config.json`` and weights), in evaluation mode.
-
-    Give it a processor with :data:`gapmodel.processing.AUTHORS`, as :func:`gapmodel.model_directory.load_model` does:
-    it was trained with the two encoders' different fields of view and with ``prompting = "authors"``.
-
-    Args:
-        directory: a released checkpoint.
-        geometry: options of the VGGT inside, if it is not of VGGT-1B's size.
-        dtype: of the model.
-
-    Raises:
-        UsageError: there is no such model, it is of another kind, or its tensors do not fit.
-    """
-    # Here, so that the model can read its frozen encoder through this module.
-    from gapmodel.modeling import GapConfig, GapForConditionalGeneration
-
-    fields = read_json(Path(directory) / "config.json")
-    if wrong := [f"{name} {fields.get(name)!r}" for name, known in GAP_MLLM.items() if fields.get(name) not in known]:
-        raise UsageError(
-            f"is no GAP-MLLM with gated fusion of VGGT relative to the first frame: {', '.join(wrong)}",
-            path=Path(directory) / "config.json",
-            cure="name a checkpoint that the authors released",
-        )
-    tokens = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
-    stock = ("text_config", "vision_config", "tie_word_embeddings", *tokens)
-    config = GapConfig(
-        **{name: fields[name] for name in stock if name in fields},
-        geometry={"name": "vggt", "levels": fields.get("intermediate_layer_idx", [4, 11, 17, 23]), **(geometry or {})},
-        fusion="gated",
-        merger_dim=fields.get("geometry_merger_hidden_dim", GAP_MLLM_MERGER_DIM),
-    )
-    with no_init_weights():
-        model = GapForConditionalGeneration._from_config(config, dtype=dtype)
-    model.tie_weights()
-    heads = rf"(?:model\.)?geometry_encoder\.vggt\.{VGGT_HEADS}"
-    return model.eval(), load_weights(model, directory, GAP_MLLM_NAMES, ignored=heads)
 
 
 def load_weights(

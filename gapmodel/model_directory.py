@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from gapdata.errors import UsageError
-from gapmodel.checkpoints import load_gap_mllm, read_json
+from gapmodel.checkpoints import read_json
+from gapmodel.gap_mllm import load_gap_mllm
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.processing import AUTHORS, FILE, GapProcessor
 from gapmodel.tokenizer import load_tokenizer

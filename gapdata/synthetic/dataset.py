@@ -227,7 +227,7 @@ def _write_frames(
     sightings: Sightings | None, *, annotated: bool, progress: Progress | None,
 ) -> int:  # fmt: skip
     """The ``.sens`` file and the 2D masks; the number of IMU records."""
-    from gapdata.sources.sens import SensWriter
+    from gapdata.synthetic.sens_writer import SensWriter
 
     seed, index = options.seed, scene.index
     color_intrinsics, depth_intrinsics = options.cameras

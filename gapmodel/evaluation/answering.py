@@ -19,7 +19,7 @@ from gapmodel.generate import generate_answers
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.packing import Example, Frames
 from gapmodel.processing import GapProcessor
-from gapmodel.training.questions import Records, in_batches
+from gapmodel.questions.records import Records, in_batches
 
 
 class Keeper(Protocol):

@@ -20,7 +20,7 @@ from gapdata.tasks.chat import Question
 from gapdata.tasks.detection import TextBox
 from gapdata.tasks.questions import QuestionOptions, obstacle
 from gapdata.tasks.wordings import convention_of
-from gapmodel.training.questions import Records, without_images
+from gapmodel.questions.records import Records, without_images
 
 Item = TypeVar("Item")
 

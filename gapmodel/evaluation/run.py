@@ -28,8 +28,9 @@ from gapmodel.evaluation.scoring import score_task
 from gapmodel.model_directory import load_model
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.processing import GapProcessor
-from gapmodel.training.questions import Records, question_options, without_images
-from gapmodel.training.recipe import DataRecipe
+from gapmodel.questions.options import question_options
+from gapmodel.questions.recipe import DataRecipe
+from gapmodel.questions.records import Records, without_images
 from gapmodel.training.taught import RECIPE_FILE
 
 MODEL_FILES = ("config.json", "*.safetensors", "gap_processor.json", "tokenizer.json")

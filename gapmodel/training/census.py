@@ -15,17 +15,12 @@ from gapdata.runtime.counting import counted
 from gapdata.shards.reader import ShardReader
 from gapdata.tasks.questions import left_out
 from gapmodel.field_of_view import PAPER_WIDTH, paper_height
+from gapmodel.questions.options import question_options
+from gapmodel.questions.recipe import VARIED, samples_prompts
+from gapmodel.questions.records import Records, chosen_records, outside_quality, without_images
 from gapmodel.training.distributed import ALONE, Ranks
-from gapmodel.training.questions import (
-    Records,
-    StreamQuestions,
-    build_of,
-    chosen_records,
-    outside_quality,
-    question_options,
-    without_images,
-)
-from gapmodel.training.recipe import VARIED, Stream, samples_prompts
+from gapmodel.training.questions import StreamQuestions, build_of
+from gapmodel.training.recipe import Stream
 
 ANNOTATED = "build from annotated scans: ScanNet's, or those of `gapdata synth`"
 ALIGNED = 'put <scene>.txt with axisAlignment beside the mesh and build again, or set boxes = "oriented"'

@@ -36,11 +36,11 @@ from gapdata.files.atomic import write_atomically
 from gapdata.seeding import generator_for
 from gapdata.shards.reader import ShardReader
 from gapmodel.model_directory import MODEL_DIRECTORY, RUN_FILE
+from gapmodel.questions.records import Records
 from gapmodel.training.checkpoint_files import INDEX, PARTS, RestrictedReader, digests_of, first_damage
 from gapmodel.training.distributed import ALONE, Ranks
 from gapmodel.training.learner import Learner
 from gapmodel.training.logbook import LOG_FILE
-from gapmodel.training.questions import Records
 from gapmodel.training.recipe import TrainingRecipe
 from gapmodel.training.refused_writes import reason_of, unwritten
 

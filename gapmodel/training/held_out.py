@@ -10,10 +10,10 @@ import torch
 
 from gapmodel.packing import IGNORED, Batch, Example
 from gapmodel.processing import GapProcessor
+from gapmodel.questions.records import Records
 from gapmodel.training.distributed import Ranks
 from gapmodel.training.learner import Learner, Losses
 from gapmodel.training.loading import blank_batch, lay_out, open_streams
-from gapmodel.training.questions import Records
 from gapmodel.training.recipe import TrainingRecipe
 from gapmodel.training.view_cache import ViewCache
 

@@ -19,8 +19,9 @@ from gapdata.shards.order import rank_batches
 from gapdata.tasks.chat import IMAGE, Question
 from gapmodel.packing import IGNORED, Batch, Example, row_members
 from gapmodel.processing import GapProcessor
+from gapmodel.questions.records import Records, in_batches
 from gapmodel.training.mixture import Mixture
-from gapmodel.training.questions import Records, StreamQuestions, build_of, in_batches
+from gapmodel.training.questions import StreamQuestions, build_of
 from gapmodel.training.recipe import MICRO_TOKENS, TrainingRecipe, TrainRecipe
 from gapmodel.training.view_cache import ViewCache
 

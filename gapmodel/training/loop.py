@@ -36,6 +36,7 @@ from gapmodel.model_directory import MODEL_DIRECTORY, load_model, model_director
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.packing import Batch
 from gapmodel.processing import GapProcessor
+from gapmodel.questions.records import Records
 from gapmodel.training.census import census, refuse_unasked, shared_views, sights
 from gapmodel.training.checkpointing import (
     BESIDE,
@@ -65,7 +66,6 @@ from gapmodel.training.loading import (
 from gapmodel.training.logbook import Logbook, read_log
 from gapmodel.training.memory import fitting, measure
 from gapmodel.training.optimisation import build_optimizer, clip_gradients, learning_rate_share, set_learning_rates
-from gapmodel.training.questions import Records
 from gapmodel.training.recipe import TrainingRecipe
 from gapmodel.training.replacing import remove_run, stamp_of
 from gapmodel.training.starting_point import as_started, class_names, first_model

@@ -21,9 +21,11 @@ from gapmodel.model_directory import model_directory
 from gapmodel.modeling import GapConfig, GapForConditionalGeneration
 from gapmodel.presets import QWEN_TOKENS, preset
 from gapmodel.processing import GapProcessor, ProcessorConfig, read_processor_config
+from gapmodel.questions.options import question_options
+from gapmodel.questions.recipe import VARIED, DataRecipe
+from gapmodel.questions.records import Records, chosen_records, without_images
 from gapmodel.tokenizer import load_tokenizer, special_token_ids, train_tokenizer
-from gapmodel.training.questions import Records, chosen_records, question_options, without_images
-from gapmodel.training.recipe import VARIED, DataRecipe, ModelRecipe, TrainingRecipe
+from gapmodel.training.recipe import ModelRecipe, TrainingRecipe
 from gapmodel.training.taught import RECIPE_FILE
 
 Builds = Mapping[str, Records]

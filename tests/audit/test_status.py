@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from gapdata.commands.main import main
-from tests.support import builds as build_fixtures
+from tests.support import builds
 from tests.support.builds import APART, contents
 from tests.support.scannet_scenes import write_scene
 
-build = partial(build_fixtures.build, settings=APART)
+build = partial(builds.build, settings=APART)
 
 
 @pytest.fixture(scope="module")

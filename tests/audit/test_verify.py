@@ -21,7 +21,7 @@ from gapdata.audit.verify import verify_build
 from gapdata.commands.main import main
 from gapdata.shards.checksums import write_checksums
 from gapdata.shards.index import write_index
-from tests.support import builds as build_fixtures
+from tests.support import builds
 from tests.support.builds import APART
 from tests.support.scannet_scenes import write_scene
 
@@ -34,7 +34,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("verify")
     for index in range(2):
         write_scene(root / "in" / f"scene000{index}_00", frames=8)
-    assert build_fixtures.build(root / "in", root / "out", settings=APART) == 0
+    assert builds.build(root / "in", root / "out", settings=APART) == 0
     return root / "out"
 
 

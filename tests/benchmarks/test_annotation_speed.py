@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from gapdata.sources.sens import SensReader, SensWriter
+from gapdata.sources.sens import SensReader
 from gapdata.synthetic.dataset import SynthesisOptions, synthesise_dataset
+from gapdata.synthetic.sens_writer import SensWriter
 from tests.benchmarks.test_build_speed import run
 
 SCENES, FRAMES, DISTINCT, PAIRS = 4, 900, 29, 3

@@ -26,8 +26,9 @@ from gapdata.records.quality import QualityMeter
 from gapdata.runtime.allocation import keep_freed_memory
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.scannet import ScanNetScan
-from gapdata.sources.sens import SensReader, SensWriter
+from gapdata.sources.sens import SensReader
 from gapdata.synthetic.dataset import SynthesisOptions, synthesise_dataset
+from gapdata.synthetic.sens_writer import SensWriter
 
 SCENES, FRAMES, STEP, DENSE, DISTINCT, PAIRS = 4, 900, 10, 2, 20, 5
 RECIPE = [

@@ -30,6 +30,7 @@ from gapdata.tasks.chat import IMAGE, Question
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.presets import preset
 from gapmodel.processing import GapProcessor, ProcessorConfig
+from gapmodel.questions.recipe import DataRecipe
 from gapmodel.tokenizer import special_token_ids, train_tokenizer
 from gapmodel.training.distributed import Ranks
 from gapmodel.training.learner import Learner
@@ -37,7 +38,7 @@ from gapmodel.training.loading import Step, lay_out
 from gapmodel.training.loop import keep_freed_memory, training_step
 from gapmodel.training.optimisation import build_optimizer
 from gapmodel.training.questions import StreamQuestions
-from gapmodel.training.recipe import DataRecipe, Stream, TrainingRecipe, TrainRecipe
+from gapmodel.training.recipe import Stream, TrainingRecipe, TrainRecipe
 from tests.support.models import make_record
 
 FRAMES, STORED, THEIRS = 4, (512, 384), (640, 480)

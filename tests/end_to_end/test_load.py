@@ -37,9 +37,8 @@ def measured(small_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> d
             scene.mkdir(parents=True)
             for path in made.iterdir():
                 os.link(path, scene / path.name.replace(made.name, scene.name))
-    script = REPOSITORY / "tests" / "load_phases.py"
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-    words = [sys.executable, str(script), str(folder / "warm"), str(folder / "data"), str(folder)]
+    words = [sys.executable, "-m", "tests.support.load_phases", str(folder / "warm"), str(folder / "data"), str(folder)]
     result = subprocess.run(words, capture_output=True, text=True, env=environment)
     assert result.returncode == 0, result.stderr[-3000:]
     found: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])

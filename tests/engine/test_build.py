@@ -17,7 +17,8 @@ from gapdata.geometry.camera import transform
 from gapdata.records.codec import record_depth, record_instances, record_prompt_mask
 from gapdata.shards.index import read_index
 from gapdata.shards.reader import ShardReader
-from gapdata.sources.sens import SensReader, SensWriter
+from gapdata.sources.sens import SensReader
+from gapdata.synthetic.sens_writer import SensWriter
 from tests.support.builds import build
 from tests.support.scannet_scenes import COLOR, DEPTH, write_scene
 

@@ -166,7 +166,7 @@ def test_a_driver_that_was_stopped_for_a_while_does_not_take_its_workers_for_ove
 
 def test_a_second_signal_stops_at_once(small_dataset: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from executor_fixtures import always_hangs, request_for\n"
+        "import sys; from pathlib import Path; from tests.support.executors import always_hangs, request_for\n"
         "from gapdata.engine.driver import run_build; from gapdata.engine.executors.local import LocalExecutor\n"
         "from gapdata.runtime.stopping import StopSignals; from gapdata.errors import GapDataError\n"
         "if __name__ == '__main__':\n"

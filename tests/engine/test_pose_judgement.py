@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gapdata.geometry.camera import Intrinsics
 from gapdata.sources.scannet import ScanNetDataset
-from gapdata.sources.sens import SensWriter
+from gapdata.synthetic.sens_writer import SensWriter
 from tests.conftest import look_from
 from tests.support.pose_judgement import BEGIN, PAGE, Capture, clips, kitchen, scene_views
 from tests.support.pose_mistakes import FINE, GOOD, GROSS, MISTAKES, Mistake, Poses, off_by

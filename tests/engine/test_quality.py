@@ -20,7 +20,8 @@ from gapdata.geometry.consistency import Surface, compare_surfaces, sample_surfa
 from gapdata.geometry.view_agreement import guessed_overlap
 from gapdata.shards.index import read_index
 from gapdata.shards.reader import ShardReader
-from gapdata.sources.sens import SensReader, SensWriter
+from gapdata.sources.sens import SensReader
+from gapdata.synthetic.sens_writer import SensWriter
 from tests.conftest import REPOSITORY, look_from
 from tests.support.scannet_scenes import COLOR, DEPTH, ray_cast, write_scene
 

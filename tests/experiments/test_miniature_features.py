@@ -21,10 +21,11 @@ from gapmodel.geometry.base import GeometryEncoder
 from gapmodel.modeling import FusedFeatures, GapForConditionalGeneration
 from gapmodel.packing import Frames
 from gapmodel.processing import GapProcessor
+from gapmodel.questions.recipe import DataRecipe
 from gapmodel.tokenizer import train_tokenizer
 from gapmodel.training.logbook import read_log
 from gapmodel.training.loop import TrainingConfig, train
-from gapmodel.training.recipe import DataRecipe, RunRecipe, TrainRecipe
+from gapmodel.training.recipe import RunRecipe, TrainRecipe
 from gapmodel.training.starting_point import first_model
 from tests.support.training_runs import RECIPE, RECORDS
 

@@ -19,7 +19,8 @@ from gapmodel.experiments.miniature.recipe import TowerRecipe
 from gapmodel.experiments.miniature.towers import GeometryTower, VisionTower, load_tower, train_tower
 from gapmodel.experiments.miniature.views import Cells, fixed_views, label_names
 from gapmodel.processing import ProcessorConfig
-from gapmodel.training.recipe import DataRecipe, ModelRecipe, TrainingRecipe, TrainRecipe
+from gapmodel.questions.recipe import DataRecipe
+from gapmodel.training.recipe import ModelRecipe, TrainingRecipe, TrainRecipe
 from gapmodel.training.starting_point import first_model
 from tests.support.executors import request_for
 from tests.support.training_runs import RECORDS, TEXT

@@ -20,7 +20,8 @@ from gapdata.errors import UsageError
 from gapdata.files.atomic import atomic_file, write_atomically
 from gapdata.files.object_store import ObjectPath, upload
 from gapdata.files.storage import Location, location, open_ranged, remove_folder, subfolders
-from gapdata.sources.sens import SensReader, SensWriter
+from gapdata.sources.sens import SensReader
+from gapdata.synthetic.sens_writer import SensWriter
 from tests.conftest import look_from
 from tests.support.object_stores import BROKEN, BUCKET, Request, Store, kill_at, s3_server
 from tests.support.scannet_scenes import COLOR, DEPTH

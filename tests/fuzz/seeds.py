@@ -19,7 +19,7 @@ from gapdata.engine.recipe import read_recipe
 from gapdata.geometry.camera import Intrinsics
 from gapdata.records.codec import encode_jpeg, encode_png
 from gapdata.records.schema import Prompt, ViewObject
-from gapdata.sources.sens import SensWriter
+from gapdata.synthetic.sens_writer import SensWriter
 from tests.records.test_records import make_record
 from tests.support.annotation_records import (
     conversation,

@@ -20,7 +20,8 @@ from gapdata.records.schema import Record
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.camera_files import parse_intrinsics
 from gapdata.sources.rgbd import RgbdFolder
-from gapdata.sources.sens import SensReader, SensWriter
+from gapdata.sources.sens import SensReader
+from gapdata.synthetic.sens_writer import SensWriter
 from tests.support.lenses import CAMERA, fisheye, perspective, pose, seen, skewed, straight, write_room
 from tests.support.reprojection import reprojection_distances
 

@@ -16,7 +16,8 @@ from torch import Tensor
 from transformers.models.qwen3_vl import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
 from gapdata.errors import UsageError
-from gapmodel.checkpoints import load_gap_mllm, load_geometry, load_qwen, load_weights
+from gapmodel.checkpoints import load_geometry, load_qwen, load_weights
+from gapmodel.gap_mllm import load_gap_mllm
 from gapmodel.geometry.vggt import VGGT
 from gapmodel.model_directory import load_model
 from gapmodel.modeling import GapForConditionalGeneration

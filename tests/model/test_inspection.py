@@ -16,8 +16,9 @@ from gapmodel.commands.main import main
 from gapmodel.geometry import GeometryEncoder
 from gapmodel.geometry.vggt import VGGT
 from gapmodel.processing import ProcessorConfig
+from gapmodel.questions.recipe import DataRecipe
 from gapmodel.training.export import save_model
-from gapmodel.training.recipe import DataRecipe, ModelRecipe, TrainingRecipe
+from gapmodel.training.recipe import ModelRecipe, TrainingRecipe
 from gapmodel.training.starting_point import first_model
 from tests.model.test_vggt import PATCH, SMALL, make_images, make_vggt
 from tests.support.models import SIZE, make_record

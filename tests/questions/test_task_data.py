@@ -17,10 +17,11 @@ from gapdata.tasks.pointmap import MarkedPoints
 from gapdata.tasks.questions import QuestionOptions, questions
 from gapdata.tasks.targets import camera_box
 from gapmodel.processing import IGNORED, Example
+from gapmodel.questions.recipe import DataRecipe
 from gapmodel.training.augment import decode, mirror, subview
 from gapmodel.training.dense import dense_targets
 from gapmodel.training.questions import StreamQuestions
-from gapmodel.training.recipe import DataRecipe, Stream, TrainingRecipe, read_training_recipe
+from gapmodel.training.recipe import Stream, TrainingRecipe, read_training_recipe
 from gapmodel.training.starting_point import first_model
 from tests.model.test_processing import CONFIG, make_processor
 from tests.support.mark_shapes import touched

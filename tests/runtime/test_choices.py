@@ -25,8 +25,9 @@ from gapdata.tasks.wordings import convention_of
 from gapmodel.evaluation.tasks import choose_tasks
 from gapmodel.fusion import fusion_streams
 from gapmodel.presets import preset
-from gapmodel.training.questions import chosen_records
-from gapmodel.training.recipe import DataRecipe, read_training_recipe
+from gapmodel.questions.recipe import DataRecipe
+from gapmodel.questions.records import chosen_records
+from gapmodel.training.recipe import read_training_recipe
 from tests.conftest import REPOSITORY
 from tests.support.builds import write_build
 from tests.support.evaluations import make_records, write_model

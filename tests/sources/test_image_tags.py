@@ -20,7 +20,7 @@ from gapdata.records.codec import record_depth, record_image
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.orientation import turned
 from gapdata.sources.scannet import ScanNetScan
-from gapdata.sources.sens import SensWriter
+from gapdata.synthetic.sens_writer import SensWriter
 from tests.support.lenses import CAMERA, pose, seen, straight, write_room
 from tests.support.scannet_scenes import COLOR, DEPTH
 

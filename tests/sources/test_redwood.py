@@ -14,7 +14,8 @@ from gapdata.geometry.camera import Intrinsics
 from gapdata.geometry.consistency import compare_surfaces, sample_surface
 from gapdata.records.codec import record_cameras, record_depth, record_image, record_pointmap, record_prompt_mask
 from gapdata.shards.reader import ShardReader
-from gapdata.sources.sens import SensReader, SensWriter
+from gapdata.sources.sens import SensReader
+from gapdata.synthetic.sens_writer import SensWriter
 from tests.support.reprojection import reprojection_distances
 
 CAMERA = Intrinsics(fx=525.0, fy=525.0, cx=319.5, cy=239.5, width=640, height=480)

@@ -8,7 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from gapdata.sources.sens import SensReader, SensWriter
+from gapdata.sources.sens import SensReader
+from gapdata.synthetic.sens_writer import SensWriter
 from tests.support.scannet_scenes import COLOR, DEPTH, write_scene
 
 

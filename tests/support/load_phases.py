@@ -21,8 +21,9 @@ from gapdata.engine.driver import run_build
 from gapdata.engine.executors.inline import InlineExecutor
 from gapdata.shards.reader import ShardReader
 from gapmodel.processing import ProcessorConfig
+from gapmodel.questions.recipe import DataRecipe
 from gapmodel.training.loading import Steps, load, make_streams
-from gapmodel.training.recipe import DataRecipe, TrainingRecipe, TrainRecipe
+from gapmodel.training.recipe import TrainingRecipe, TrainRecipe
 from gapmodel.training.view_cache import ViewCache
 from tests.model.test_processing import make_processor
 from tests.support.executors import request_for

@@ -10,7 +10,7 @@ import numpy as np
 import trimesh
 
 from gapdata.geometry.camera import Intrinsics
-from gapdata.sources.sens import SensWriter
+from gapdata.synthetic.sens_writer import SensWriter
 from tests.conftest import look_from
 
 COLOR = Intrinsics(fx=115.0, fy=115.0, cx=63.5, cy=47.5, width=128, height=96)

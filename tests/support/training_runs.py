@@ -15,9 +15,10 @@ from typing import Any
 
 from gapdata.recipes.toml_fields import from_mapping
 from gapmodel.processing import ProcessorConfig
+from gapmodel.questions.recipe import DataRecipe
 from gapmodel.training.distributed import joined
 from gapmodel.training.loop import TrainingConfig, train
-from gapmodel.training.recipe import DataRecipe, ModelRecipe, RunRecipe, TrainingRecipe, TrainRecipe
+from gapmodel.training.recipe import ModelRecipe, RunRecipe, TrainingRecipe, TrainRecipe
 from tests.conftest import REPOSITORY
 from tests.support.models import make_record
 

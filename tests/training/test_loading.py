@@ -19,13 +19,14 @@ from gapdata.errors import UsageError
 from gapdata.records.schema import Record
 from gapdata.shards.order import RecordOrder, rank_batches
 from gapdata.shards.reader import ShardReader
+from gapmodel.questions.recipe import DataRecipe
+from gapmodel.questions.records import without_images
 from gapmodel.training.augment import decode
 from gapmodel.training.census import census
 from gapmodel.training.distributed import Ranks
 from gapmodel.training.loading import Step, Steps, load, make_streams, step_count, visits_after
 from gapmodel.training.mixture import Mixture, StreamOrder, Visit
-from gapmodel.training.questions import without_images
-from gapmodel.training.recipe import DataRecipe, TrainingRecipe, TrainRecipe
+from gapmodel.training.recipe import TrainingRecipe, TrainRecipe
 from gapmodel.training.view_cache import ViewCache
 from tests.model.test_processing import make_processor
 from tests.questions.test_task_data import told_record

@@ -25,6 +25,8 @@ from gapmodel.evaluation.run import evaluate, model_data_recipe
 from gapmodel.model_directory import load_model
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.processing import GapProcessor
+from gapmodel.questions.options import question_options
+from gapmodel.questions.recipe import DataRecipe
 from gapmodel.training.dense import DenseHead, dense_counts
 from gapmodel.training.distributed import Ranks
 from gapmodel.training.export import save_model
@@ -33,8 +35,7 @@ from gapmodel.training.loading import Step, Steps, blank_batch, lay_out, make_st
 from gapmodel.training.logbook import read_log
 from gapmodel.training.loop import Outcome, TrainingConfig, TrainingError, train, training_step
 from gapmodel.training.optimisation import build_optimizer, learning_rate_share, set_learning_rates
-from gapmodel.training.questions import question_options
-from gapmodel.training.recipe import DataRecipe, RunRecipe, TrainingRecipe, TrainRecipe, read_training_recipe
+from gapmodel.training.recipe import RunRecipe, TrainingRecipe, TrainRecipe, read_training_recipe
 from gapmodel.training.starting_point import class_names, first_model
 from gapmodel.training.throughput import Arithmetic
 from tests.conftest import REPOSITORY

@@ -19,7 +19,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gapmodel.experiments.miniature.recipe import MiniatureRecipe, StageRecipe
-from gapmodel.training.recipe import DataRecipe, RunRecipe, TrainingRecipe, TrainRecipe
+from gapmodel.questions.recipe import DataRecipe
+from gapmodel.training.recipe import RunRecipe, TrainingRecipe, TrainRecipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

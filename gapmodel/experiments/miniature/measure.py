@@ -34,13 +34,15 @@ from gapmodel.generate import generate_answers
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.packing import IGNORED
 from gapmodel.processing import GapProcessor
+from gapmodel.questions.options import euler_convention
+from gapmodel.questions.recipe import DataRecipe
+from gapmodel.questions.records import in_batches
 from gapmodel.training.distributed import Ranks
 from gapmodel.training.held_out import HeldOut as HeldOutLoss
 from gapmodel.training.held_out import without_answer
 from gapmodel.training.learner import Learner
 from gapmodel.training.loading import make_streams
-from gapmodel.training.questions import euler_convention, in_batches
-from gapmodel.training.recipe import DataRecipe, TrainingRecipe
+from gapmodel.training.recipe import TrainingRecipe
 
 Missing = Literal["zeroed", "strange"]
 SPLIT = "val"

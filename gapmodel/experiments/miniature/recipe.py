@@ -15,7 +15,8 @@ from typing import Any
 from gapdata.annotations.categories import manifests_folder
 from gapdata.recipes.toml_fields import read_toml, refuse_broken_rules
 from gapmodel.processing import ProcessorConfig
-from gapmodel.training.recipe import DataRecipe, ModelRecipe, TrainingRecipe, TrainRecipe, check_training_recipe
+from gapmodel.questions.recipe import DataRecipe
+from gapmodel.training.recipe import ModelRecipe, TrainingRecipe, TrainRecipe, check_training_recipe
 
 SIZES = ("full", "quick", "gpu")
 

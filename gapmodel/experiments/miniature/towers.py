@@ -33,11 +33,12 @@ from gapmodel.experiments.miniature.recipe import TowerRecipe
 from gapmodel.experiments.miniature.views import Cells, TrainingViews, fixed_views, label_targets, point_targets
 from gapmodel.modeling import GapModel
 from gapmodel.processing import GapProcessor
+from gapmodel.questions.recipe import DataRecipe
+from gapmodel.questions.records import in_batches
 from gapmodel.training.augment import View
 from gapmodel.training.dense import POINT_SCALE, point_loss
 from gapmodel.training.optimisation import learning_rate_share
-from gapmodel.training.questions import in_batches
-from gapmodel.training.recipe import DataRecipe, TrainRecipe
+from gapmodel.training.recipe import TrainRecipe
 
 Batch = dict[str, Tensor]
 

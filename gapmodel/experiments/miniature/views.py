@@ -19,9 +19,9 @@ from gapdata.shards.reader import ShardReader
 from gapdata.tasks.labels import object_label
 from gapmodel.evaluation.asking import spread
 from gapmodel.processing import ProcessorConfig
+from gapmodel.questions.recipe import DataRecipe
+from gapmodel.questions.records import quality_bounds
 from gapmodel.training.augment import View, decode, mirror, subview
-from gapmodel.training.questions import quality_bounds
-from gapmodel.training.recipe import DataRecipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
