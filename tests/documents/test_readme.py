@@ -23,6 +23,8 @@ PAGES = {
     name: (REPOSITORY / name).read_text()
     for name in ("README.md", "gapdata/README.md", "manifests/README.md", "gapmodel/README.md")
 }
+EXPERIMENT = "gapmodel/experiments/miniature/README.md"
+"""A page about one long command: its links are checked, its command is not run."""
 MADE = re.compile(r"(?:--out|--save|--local-dir|gapdata synth) (?!/)(\S+)")
 """Where a command puts what it makes."""
 ELSEWHERE = ("make ", "pip ", "ray ", "hf ", "python download-scannet.py ")
@@ -139,7 +141,7 @@ def drawn(page: str, folder: str) -> set[str]:
 
 
 def test_recipes_paths_and_links_of_the_pages_exist() -> None:
-    for name, page in PAGES.items():
+    for name, page in {**PAGES, EXPERIMENT: (REPOSITORY / EXPERIMENT).read_text()}.items():
         folder = (REPOSITORY / name).parent
         for path in re.findall(r"\]\(([^)#:]+)\)", page):
             assert (folder / path).exists(), f"{name}: {path}"
