@@ -17,10 +17,11 @@ from typing import Any
 from gapdata import __version__
 from gapdata.commands.argument_types import Parser, annotation_file, duration, local, names, place, positive, size
 from gapdata.commands.completion import add_completion
-from gapdata.commands.source_options import add_reading_options, open_dataset
+from gapdata.commands.source_options import add_source_options
 from gapdata.errors import GapDataError, UsageError, describe_refusal, describe_shortage
 from gapdata.runtime.counting import counted
 from gapdata.runtime.terminal import say, say_result
+from gapdata.sources.registry import open_dataset, source_options
 
 QUARANTINED = 3
 DAMAGED = 4
@@ -92,23 +93,7 @@ def _add_build_shards(commands: Any) -> None:
     parser = _command(
         commands, "build-shards", _build_shards, "Turn RGB-D scans into shards. Resumes where it stopped."
     )
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument(
-        "--scannet",
-        type=place,
-        metavar="DIR",
-        help="the ScanNet download, or a folder of scenes (a path, s3://... or gs://...): .sens files, or frames "
-        "extracted from them by ScanNet's exporters (color/ depth/ pose/ intrinsic/, or frame-000000.color.jpg ... "
-        "with _info.txt), posed_images/, scannet_frames_25k/",
-    )
-    source.add_argument(
-        "--rgbd",
-        type=local,
-        metavar="DIR",
-        help="a folder of RGB-D frames, or of such folders: color/ depth/ and pose/ or one trajectory.log or traj.txt, "
-        "with intrinsics.json {fx, fy, cx, cy[, width, height, depth_scale]} or intrinsics.txt (fx fy cx cy, 3x3, 4x4)",
-    )
-    add_reading_options(parser)
+    add_source_options(parser)
     parser.add_argument(
         "--out",
         type=place,
@@ -247,43 +232,30 @@ def _add_export(commands: Any) -> None:
 
 
 def _build_shards(options: argparse.Namespace) -> int:
-    from gapdata.engine.advice import advice, split_report, unaligned
-    from gapdata.engine.driver import BuildRequest, choose_scenes, plan_build, run_build
-    from gapdata.engine.estimate import describe_plan, missing_inputs
-    from gapdata.engine.executors.choose import make_executor
-    from gapdata.engine.gathering import gather_annotations
+    from gapdata.engine.build_dataset import build_dataset
+    from gapdata.engine.estimate import format_plan
     from gapdata.engine.recipe import read_recipe
     from gapdata.engine.report import format_report, is_whole
-    from gapdata.files.storage import absolute
-    from gapdata.runtime.stopping import StopSignals
 
-    executor = make_executor(options.executor, options.workers)
-    recipe = read_recipe(options.recipe, options.set)
-    dataset = open_dataset(options)
-    annotations = gather_annotations(dataset, recipe, options.annotations)
-    chosen = choose_scenes(
-        dataset, split=options.split, scenes=options.scenes, limit=options.limit, splits=annotations.splits
-    )
-    for line in (*annotations.lines, *advice(dataset, recipe, chosen, annotations)):
-        say(f"gapdata: {line}", error=True)
-    request = BuildRequest(
-        dataset=dataset,
-        out=absolute(options.out),
-        recipe=recipe,
-        scene_ids=chosen,
-        annotations=annotations.scenes,
-        annotation_report={**annotations.report, **split_report(dataset, chosen)},
+    report = build_dataset(
+        dataset=open_dataset(**source_options(vars(options))),
+        out=options.out,
+        recipe=read_recipe(options.recipe, options.set),
+        annotations=options.annotations,
+        split=options.split,
+        scenes=options.scenes,
+        limit=options.limit,
+        executor=options.executor,
+        workers=options.workers,
+        deadline=options.deadline,
         overwrite=options.overwrite,
         retry_failed=options.retry_failed,
-        deadline=options.deadline,
+        dry_run=options.dry_run,
+        announce=lambda line: say(f"gapdata: {line}", error=True),
     )
     if options.dry_run:
-        plan = plan_build(request)
-        facts, text = describe_plan(plan, missing_inputs(dataset, chosen), unaligned(plan.scenes, annotations.scenes))
-        say_result(facts, text, as_json=options.json)
+        say_result(report, format_plan(report), as_json=options.json)
         return 0
-    with StopSignals() as stop:
-        report = run_build(request, executor, stop, announce=lambda text: say(f"gapdata: {text}", error=True))
     say_result(report, f"{options.out}: {format_report(report)}", as_json=options.json)
     return 0 if is_whole(report) else QUARANTINED
 

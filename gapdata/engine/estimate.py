@@ -68,15 +68,17 @@ def missing_inputs(dataset: Dataset, scene_ids: Sequence[str]) -> dict[str, list
     }
 
 
-def describe_plan(
-    plan: Plan, missing: Mapping[str, Sequence[str]], lacking: Unaligned, workers: int = 1
-) -> tuple[dict[str, Any], str]:
-    """What the build will do and take, as plain values and as text."""
+def plan_facts(plan: Plan, missing: Mapping[str, Sequence[str]], lacking: Unaligned) -> dict[str, Any]:
+    """Return what the build will do and take.
+
+    Args:
+        plan: of the build.
+        missing: from :func:`missing_inputs`.
+        lacking: the scenes without an axis alignment.
+    """
     scenes = plan.scenes
-    problems = {scene.scene_id: scene.problem for scene in scenes if scene.problem is not None}
     kinds = Counter(scene.source_kind for scene in scenes)
-    size, seconds = expected_bytes(scenes, plan.recipe), expected_seconds(scenes, plan.recipe)
-    facts: dict[str, Any] = {
+    return {
         "fingerprint": plan.fingerprint,
         "shards": len(plan.shards),
         "scenes": len(scenes),
@@ -84,33 +86,38 @@ def describe_plan(
         "frames": sum(scene.frame_count for scene in scenes),
         "lost_tracking": sum(scene.lost_tracking for scene in scenes),
         "records": sum(scene.most_records for scene in scenes),
+        "records_are_exact": not any(scene.around for scene in scenes),
         "view_frames": sum(scene.view_frames for scene in scenes),
-        "expected_bytes": size,
-        "expected_cpu_seconds": round(seconds, 1),
+        "expected_bytes": expected_bytes(scenes, plan.recipe),
+        "expected_cpu_seconds": round(expected_seconds(scenes, plan.recipe), 1),
         **{name: list(names) for name, names in missing.items()},
         "without_alignment": list(lacking.scene_ids),
         "descriptions_without_alignment": lacking.descriptions,
-        "unreadable": problems,
+        "unreadable": {scene.scene_id: scene.problem for scene in scenes if scene.problem is not None},
     }
-    bound = "at most " if any(scene.around for scene in scenes) else ""
+
+
+def format_plan(facts: Mapping[str, Any]) -> str:
+    """Return the figures of :func:`plan_facts` as text for a terminal."""
+    kinds = ", ".join(f"{kind} ({count})" for kind, count in facts["source_kinds"].items())
+    unaligned = len(facts["without_alignment"])
     lines = [
         f"{counted(facts['scenes'], 'scene')} with {counted(facts['frames'], 'frame')} "
         f"({facts['lost_tracking']} without a pose)",
-        f"   read from {', '.join(f'{kind} ({count})' for kind, count in sorted(kinds.items()))}",
-        f"-> {bound}{counted(facts['records'], 'record')} with {counted(facts['view_frames'], 'frame')} in "
-        f"{counted(facts['shards'], 'shard')}",
-        f"estimated: {size / 1e9:.2f} GB, {seconds / 60 / workers:.1f} minutes"
-        + (" on one core" if workers == 1 else f" with {workers} workers")
-        + " (within a factor of two)",
+        f"   read from {kinds}",
+        f"-> {'' if facts['records_are_exact'] else 'at most '}{counted(facts['records'], 'record')} with "
+        f"{counted(facts['view_frames'], 'frame')} in {counted(facts['shards'], 'shard')}",
+        f"estimated: {facts['expected_bytes'] / 1e9:.2f} GB, {facts['expected_cpu_seconds'] / 60:.1f} minutes on one "
+        "core (within a factor of two)",
         *(
-            f"{counted(len(names), 'scene')} {name.replace('_', ' ')}: {few(names, NAMED_SCENES)}"
-            for name, names in missing.items()
-            if names
+            f"{counted(len(facts[name]), 'scene')} {name.replace('_', ' ')}: {few(facts[name], NAMED_SCENES)}"
+            for name in ("without_frames", "without_annotation")
+            if facts[name]
         ),
-        *([unaligned_text(len(lacking.scene_ids), lacking.descriptions)] if lacking.scene_ids else []),
-        *(f"cannot be read: {scene_id}: {problem}" for scene_id, problem in problems.items()),
+        *([unaligned_text(unaligned, facts["descriptions_without_alignment"])] if unaligned else []),
+        *(f"cannot be read: {scene_id}: {problem}" for scene_id, problem in facts["unreadable"].items()),
     ]
-    return facts, "\n".join(lines)
+    return "\n".join(lines)
 
 
 def _jpeg_scale(quality: int) -> float:

@@ -39,6 +39,9 @@ from typing import ClassVar
 from gapdata.errors import SourceError, UsageError
 from gapdata.files.folders import by_lower_case, entries, file_names, in_any_case, is_kind, is_litter
 from gapdata.files.order import natural_key
+from gapdata.geometry.pose_convention import PoseConvention
+from gapdata.geometry.pose_names import AXES, CAMERA_TO_WORLD, DIRECTIONS
+from gapdata.runtime.choices import check_choice
 from gapdata.runtime.counting import few
 from gapdata.sources.extracted import ExtractedScan
 from gapdata.sources.frame_reading import AS_DOCUMENTED, FrameReading
@@ -61,7 +64,6 @@ TRAJECTORY_NAMES = ("trajectory.log", "traj.txt", "trajectory.txt", "poses.txt")
 SEQUENCE = "sequence"
 """Where 3RScan keeps the frames of a scan, below its folder."""
 SHOWN = 6  # names of what lies in a folder without scenes
-URI = re.compile(r"[a-z][a-z0-9+]+:/")  # pathlib joins the two slashes
 EXPECTED = "expected color/, depth/ and pose/ (or trajectory.log), see `gapdata build-shards --help`"
 
 
@@ -87,10 +89,6 @@ class RgbdFolder:
             UsageError: the folder does not exist, holds no scene, or two scenes would get the same name.
         """
         root = Path(root)
-        if URI.match(os.fspath(root)):
-            raise UsageError(
-                "is no local folder", path=root, cure="extracted frames are read from disk: copy or mount them"
-            )
         if not root.is_dir():
             raise UsageError("is no directory", path=root, cure="give a folder of RGB-D frames")
         root = root.absolute()
@@ -158,6 +156,43 @@ class RgbdFolder:
     def unreadable_digest(self, scene_id: str) -> str:
         """The names and sizes of the scene's files."""
         return f"unreadable, {listing_digest(self.scene_directories[scene_id])}"
+
+
+def open_folder(
+    root: Path,
+    *,
+    depth_scale: float | None = None,
+    poses: str = CAMERA_TO_WORLD,
+    axes: str = "opencv",
+    pose_units: float = 1.0,
+    pose_shift: int = 0,
+    depth_shift: int = 0,
+) -> RgbdFolder:
+    """Open a folder of RGB-D frames, with what the folder does not say itself.
+
+    Args:
+        root: the folder of frames, or of such folders.
+        depth_scale: units of depth per metre; by default what the intrinsics file says, else 1000.
+        poses: what the pose matrices map, one of :data:`gapdata.geometry.pose_names.DIRECTIONS`.
+        axes: of the camera, one of :data:`gapdata.geometry.pose_names.AXES`.
+        pose_units: metres of a unit of the poses' translations.
+        pose_shift: a frame's pose is that of the frame so many places later.
+        depth_shift: a frame's depth image is that of the frame so many places later.
+
+    Raises:
+        UsageError: the folder holds no such frames, or an option has a value that it cannot have.
+    """
+    check_choice("poses", poses, DIRECTIONS)
+    check_choice("axes", axes, tuple(AXES))
+    if depth_scale is not None and not 0 < depth_scale < float("inf"):
+        raise UsageError("--depth-scale is a positive number of units per metre, such as 1000")
+    reading = FrameReading(
+        convention=PoseConvention(direction=poses, axes=axes, metres_per_unit=pose_units),
+        depth_units_per_metre=depth_scale,
+        pose_shift=pose_shift,
+        depth_shift=depth_shift,
+    )
+    return RgbdFolder.open(root, reading)
 
 
 def scene_name(directory: Path) -> str:

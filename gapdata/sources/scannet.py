@@ -177,6 +177,11 @@ class ScanNetDataset:
         return next(places, home)
 
 
+def open_folder(root: Location) -> ScanNetDataset:
+    """See :meth:`gapdata.sources.registry.SourceModule.open_folder`."""
+    return ScanNetDataset.open(root)
+
+
 class ScanNetScan:
     """One ScanNet scene, its frames in a ``.sens``: that of the folder's name, or ``sens``."""
 

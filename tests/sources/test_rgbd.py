@@ -253,7 +253,7 @@ def test_what_is_no_folder_of_frames_is_refused(copy: Path, tmp_path: Path, caps
     with pytest.raises(UsageError, match="nowhere: is no directory; give a folder of RGB-D frames"):
         RgbdFolder.open(tmp_path / "nowhere")
     assert main(["build-shards", "--rgbd", "s3://bucket/frames"]) == 2
-    assert "is no local folder; extracted frames are read from disk: copy or mount them" in capsys.readouterr().err
+    assert "is not a local folder; --rgbd reads scans from disk: copy or mount them" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="holds no RGB-D frames; expected color/, depth/ and pose/"):
         RgbdFolder.open(tmp_path / "empty")

@@ -1,0 +1,125 @@
+"""The kinds of scans that the engine reads, by the name of their option: ``--scannet`` and ``scannet=``.
+
+A source is one file and one row of :data:`SOURCES`. Importing this imports no source and nothing heavy: the help of the
+command line reads it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from gapdata.errors import UsageError
+from gapdata.files.object_store import ObjectPath
+from gapdata.files.storage import Location, absolute, location
+from gapdata.runtime.choices import check_choice
+
+if TYPE_CHECKING:
+    from gapdata.sources.base import Dataset
+
+FRAME_OPTIONS = ("depth_scale", "poses", "axes", "pose_units", "pose_shift", "depth_shift")
+"""What a user may say about frames that were written by unknown tools; see
+:func:`gapdata.sources.rgbd.open_folder`."""
+
+
+class SourceModule(Protocol):
+    """What the file of a source defines."""
+
+    def open_folder(self, root: Location, **options: Any) -> Dataset:
+        """Open the data set at an absolute place; ``options`` are those of the row that were given.
+
+        Raises:
+            UsageError: the place does not hold such a data set, or an option cannot be used.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One kind of scans."""
+
+    module: str
+    """The file that reads it, a :class:`SourceModule`."""
+    help: str
+    options: tuple[str, ...] = ()
+    """Further options that it takes."""
+    in_stores: bool = False
+    """Whether it can be read from an object store."""
+
+    def load(self) -> SourceModule:
+        """Import the file that reads this kind."""
+        return cast(SourceModule, importlib.import_module(self.module))
+
+
+SOURCES: dict[str, Source] = {
+    "scannet": Source(
+        module="gapdata.sources.scannet",
+        in_stores=True,
+        help="the ScanNet download, or a folder of scenes (a path, s3://... or gs://...): .sens files, or frames "
+        "extracted from them by ScanNet's exporters (color/ depth/ pose/ intrinsic/, or frame-000000.color.jpg ... "
+        "with _info.txt), posed_images/, scannet_frames_25k/",
+    ),
+    "rgbd": Source(
+        module="gapdata.sources.rgbd",
+        options=FRAME_OPTIONS,
+        help="a folder of RGB-D frames, or of such folders: color/ depth/ and pose/ or one trajectory.log or traj.txt, "
+        "with intrinsics.json {fx, fy, cx, cy[, width, height, depth_scale]} or intrinsics.txt (fx fy cx cy, 3x3, 4x4)",
+    ),
+}
+
+
+def open_dataset(**named: Any) -> Dataset:
+    """Open a data set: ``open_dataset(scannet="/data/scannet")``, ``open_dataset(rgbd="frames", depth_scale=5000)``.
+
+    Args:
+        named: one of :data:`SOURCES` with its place (a path or a URI), and options that it takes. ``None`` counts as
+            not given. The place becomes absolute, because workers may run in another directory.
+
+    Raises:
+        UsageError: no source or several are named, an option is not theirs, or the place does not hold such scans.
+    """
+    given = {name: value for name, value in named.items() if value is not None}
+    places = [name for name in given if name in SOURCES]
+    for name in given.keys() - SOURCES.keys():
+        check_choice("option", name, [*SOURCES, *_all_options()])
+    if len(places) != 1:
+        problem = f"more than one source is named ({', '.join(places)})" if places else "no source is named"
+        raise UsageError(problem, cure=f"name one of {', '.join(SOURCES)} with its place")
+    name = places[0]
+    source, root = SOURCES[name], absolute(location(given[name]))
+    _refuse_options_of_others(source, [option for option in given if option not in SOURCES])
+    if isinstance(root, ObjectPath) and not source.in_stores:
+        raise UsageError("is not a local folder", path=root, cure=f"--{name} reads scans from disk: copy or mount them")
+    return source.load().open_folder(root, **{option: given[option] for option in given if option not in SOURCES})
+
+
+def _all_options() -> list[str]:
+    return list(dict.fromkeys(option for source in SOURCES.values() for option in source.options))
+
+
+def _refuse_options_of_others(source: Source, options: list[str]) -> None:
+    """Refuse options that the source would not look at.
+
+    Raises:
+        UsageError: there are some; the message says with which source they can be given.
+    """
+    foreign = [option for option in options if option not in source.options]
+    if foreign:
+        owners = [name for name, other in SOURCES.items() if set(foreign) <= set(other.options)]
+        raise UsageError(
+            f"{', '.join(map(as_option, foreign))} can be given with {' or '.join(map(as_option, owners))} only",
+            cure="leave it out: the other sources say themselves how they are read",
+        )
+
+
+def as_option(name: str) -> str:
+    """Return the option of the command line for a keyword: ``--depth-scale`` for ``depth_scale``."""
+    return f"--{name.replace('_', '-')}"
+
+
+def source_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of some options that :func:`open_dataset` takes."""
+    known = {*SOURCES, *_all_options()}
+    return {name: value for name, value in options.items() if name in known}

@@ -1,0 +1,40 @@
+"""A data set opens by the name of its source, in Python as on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gapdata.errors import UsageError
+from gapdata.sources.registry import SOURCES, open_dataset
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ({}, "no source is named; name one of scannet, rgbd with its place"),
+        ({"scannet": "a", "rgbd": "b"}, "more than one source is named (scannet, rgbd)"),
+        ({"scanet": "a"}, "option 'scanet' is unknown; did you mean scannet?"),
+        ({"scannet": "a", "depth_scale": 1000}, "--depth-scale can be given with --rgbd only"),
+        ({"rgbd": "s3://bucket/frames"}, "is not a local folder; --rgbd reads scans from disk"),
+        ({"rgbd": ".", "poses": "world-to-camra"}, "poses 'world-to-camra' is unknown; did you mean world-to-camera?"),
+        ({"rgbd": ".", "depth_scale": 0}, "--depth-scale is a positive number"),
+    ],
+)
+def test_a_request_that_cannot_be_met_is_refused(named: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        open_dataset(**named)
+    assert message in str(caught.value)
+
+
+def test_a_data_set_opens_by_the_name_of_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "scans" / "scene0000_00").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    dataset = open_dataset(scannet=".", rgbd=None)
+    assert (dataset.name, dataset.root, dataset.scene_ids) == ("scannet", tmp_path, ("scene0000_00",))
+
+
+def test_every_source_can_be_loaded() -> None:
+    assert all(callable(source.load().open_folder) for source in SOURCES.values())
