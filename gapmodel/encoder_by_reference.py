@@ -55,7 +55,8 @@ class EncoderByReference:
         save = super().save_pretrained  # type: ignore[misc]
         model: Any = self
         if save_frozen:
-            return save(str(save_directory), **kwargs)
+            save(str(save_directory), **kwargs)
+            return
         if any(parameter.requires_grad for parameter in model.model.geometry.parameters()):
             raise UsageError("the geometry encoder is not frozen", cure="freeze it, or leave save_frozen=True")
         if model.config.geometry_weights is None:

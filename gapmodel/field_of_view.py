@@ -80,7 +80,8 @@ def resample(
         import cv2
 
         left, top, right, bottom = map(int, box)
-        return cv2.resize(image[top:bottom, left:right], size, interpolation=cv2.INTER_LINEAR)
+        resized: NDArray[np.uint8] = cv2.resize(image[top:bottom, left:right], size, interpolation=cv2.INTER_LINEAR)
+        return resized
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC, box=box))
 
 

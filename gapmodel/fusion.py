@@ -42,7 +42,8 @@ class GeometryMerger(nn.Module):
 
     def forward(self, patches: Tensor) -> Tensor:
         """Merge each run of ``merge**2`` rows into one token."""
-        return self.mlp(self.norm(patches.to(self.norm.weight.dtype)).reshape(-1, self.block_dim))
+        tokens: Tensor = self.mlp(self.norm(patches.to(self.norm.weight.dtype)).reshape(-1, self.block_dim))
+        return tokens
 
 
 class Gated(nn.Module):
@@ -187,7 +188,10 @@ class FusionLevel(nn.Module):
 
     def forward(self, visual: Tensor, patches: Tensor, grids: Grids) -> tuple[Tensor, Tensor | None]:
         """Visual tokens (T, D) and the geometry patches of the same field of view, (N, D_g) in merge-block order."""
-        return self.fuse(visual, self.merger(patches.to(visual.device)).to(visual.dtype), grids)
+        fused: tuple[Tensor, Tensor | None] = self.fuse(
+            visual, self.merger(patches.to(visual.device)).to(visual.dtype), grids
+        )
+        return fused
 
 
 def fusion_streams(fusion: str | Mapping[str, str], levels: int, deepstack: int) -> dict[str, str]:

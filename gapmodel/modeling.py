@@ -292,7 +292,8 @@ class GapForConditionalGeneration(EncoderByReference, GapPreTrainedModel, Qwen3V
             part.to_empty(device=qwen.device).to(qwen.dtype).apply(model._init_weights)
         if geometry_weights is not None:
             load_geometry(model.model.geometry, geometry_weights)
-        return model.train(qwen.training)
+        model.train(qwen.training)
+        return model
 
     def forward(
         self,

@@ -18,7 +18,9 @@ def _rotary(theta: float, sections: list[int]) -> dict[str, Any]:
     return {"rope_type": "default", "rope_theta": theta, "mrope_section": sections, "mrope_interleaved": True}
 
 
-def _public(hidden: int, inner: int, layers: int, heads: int, *, tied: bool, large_vision: bool = False) -> dict:
+def _public(
+    hidden: int, inner: int, layers: int, heads: int, *, tied: bool, large_vision: bool = False
+) -> dict[str, Any]:
     size = (27, 1152, 4304, [8, 16, 24]) if large_vision else (24, 1024, 4096, [5, 11, 17])
     vision = dict(zip(("depth", "hidden_size", "intermediate_size", "deepstack_visual_indexes"), size, strict=True))
     return {

@@ -258,7 +258,7 @@ class GapProcessor:
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of generated tokens up to the end of the turn, special tokens left out."""
         written = itertools.takewhile(lambda token: token != self.token_ids["end"], map(int, ids))
-        return self.tokenizer.decode(list(written), skip_special_tokens=True)
+        return str(self.tokenizer.decode(list(written), skip_special_tokens=True))
 
 
 def check_processor(config: ProcessorConfig, path: Path | None = None) -> None:

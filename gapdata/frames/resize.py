@@ -42,7 +42,10 @@ class ResizePlan:
         # The decoder's DCT scaling has already filtered by a power of two; beyond that only area averaging does not
         # alias.
         strong = self.width > 2 * size[0] or self.height > 2 * size[1]
-        return cv2.resize(window, size, interpolation=cv2.INTER_AREA if strong else cv2.INTER_LINEAR)
+        resized: NDArray[np.uint8] = cv2.resize(
+            window, size, interpolation=cv2.INTER_AREA if strong else cv2.INTER_LINEAR
+        )
+        return resized
 
     def _without_lens(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The same through the lens. Where the decoder has not shrunk enough, a finer frame is made and averaged."""
@@ -52,8 +55,12 @@ class ResizePlan:
         finer = max(1, -(-self.width // (2 * size[0])), -(-self.height // (2 * size[1])))
         camera = self.camera.resized(size[0] * finer, size[1] * finer)
         places = _reduced_map(self.lens, self.native, camera, self.reduction)
-        frame = cv2.remap(image, *places, interpolation=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return frame if finer == 1 else cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+        frame: NDArray[np.uint8] = cv2.remap(
+            image, *places, interpolation=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        if finer > 1:
+            frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+        return frame
 
     def apply_nearest(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Labels of native size, (h, w), to the stored frame (H, W): each pixel takes the label at its centre, through

@@ -46,7 +46,9 @@ class OrientedBox:
 def box_corners(center: ArrayLike, size: ArrayLike, rotation: ArrayLike) -> NDArray[np.float64]:
     """The eight corners (..., 8, 3); the last axis of the box varies fastest."""
     local = _CORNER_SIGNS * np.asarray(size, dtype=np.float64)[..., None, :]
-    return local @ np.swapaxes(np.asarray(rotation, dtype=np.float64), -1, -2) + np.asarray(center)[..., None, :]
+    return np.asarray(
+        local @ np.swapaxes(np.asarray(rotation, dtype=np.float64), -1, -2) + np.asarray(center)[..., None, :]
+    )
 
 
 def rotation_from_euler(angles: ArrayLike, convention: EulerConvention) -> NDArray[np.float64]:
@@ -125,7 +127,7 @@ def aligned_iou(one: NDArray[np.floating], other: NDArray[np.floating]) -> NDArr
     high = np.minimum(a[..., :3] + a[..., 3:] / 2, b[..., :3] + b[..., 3:] / 2)
     shared = np.prod(np.maximum(high - low, 0), axis=-1)
     union = np.prod(a[..., 3:], axis=-1) + np.prod(b[..., 3:], axis=-1) - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0))
 
 
 def _axis_rotation(angle: NDArray[np.float64], axis: int) -> NDArray[np.float64]:

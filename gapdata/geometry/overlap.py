@@ -115,7 +115,7 @@ def _volumes(a: BoxArrays, b: BoxArrays) -> Array:
     for sign in (-1.0, 1.0):
         beyond, corners = _clip(polygon, count, half[:, None, 2] - sign * polygon[..., 2])
         total -= _integral(beyond, corners, beyond[..., 2] - sign * half[:, None, 2])
-    return total.reshape(-1, 6).sum(axis=1)
+    return np.asarray(total.reshape(-1, 6).sum(axis=1))
 
 
 def _faces(center: Array, half: Array, rotation: Array) -> Array:
@@ -156,4 +156,4 @@ def _integral(vertices: Array, count: NDArray[np.int64], height: Array) -> Array
     spokes = np.where(real[..., None], vertices[..., :2] - vertices[:, :1, :2], 0.0)
     areas = (spokes[:, 1:-1, 0] * spokes[:, 2:, 1] - spokes[:, 1:-1, 1] * spokes[:, 2:, 0]) / 2  # of a fan of triangles
     means = (height[:, :1] + height[:, 1:-1] + height[:, 2:]) / 3
-    return np.where(real[:, 2:], areas * means, 0.0).sum(axis=1)
+    return np.asarray(np.where(real[:, 2:], areas * means, 0.0).sum(axis=1))

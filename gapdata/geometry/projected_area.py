@@ -45,11 +45,11 @@ def projected_area(
     pixels = polygons[..., :2] / z * [camera.fx, camera.fy] + [camera.cx, camera.cy]
     # Pixel centres are whole numbers: the image reaches half a pixel further.
     for axis, side in ((0, camera.width), (1, camera.height)):
-        for keep in (lambda values: values + 0.5, lambda values, side=side: side - 0.5 - values):
-            pixels, outside = _cut(pixels, keep(pixels[..., axis]))
+        for sign, reach in ((1.0, 0.5), (-1.0, side - 0.5)):
+            pixels, outside = _cut(pixels, sign * pixels[..., axis] + reach)
             empty |= outside
     area = np.where(empty, 0.0, _polygon_area(pixels)).reshape(len(poses), 6)
-    return np.where(inner > 0, area, 0.0).sum(axis=1)
+    return np.asarray(np.where(inner > 0, area, 0.0).sum(axis=1))
 
 
 def _cut(polygons: NDArray[np.float64], inside: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -79,4 +79,4 @@ def _cut(polygons: NDArray[np.float64], inside: NDArray[np.float64]) -> tuple[ND
 def _polygon_area(corners: NDArray[np.float64]) -> NDArray[np.float64]:
     """Area of polygons (N, K, 2), whichever way round."""
     x, y = np.moveaxis(corners, -1, 0)
-    return np.abs((x * np.roll(y, -1, axis=1) - y * np.roll(x, -1, axis=1)).sum(axis=1)) / 2
+    return np.asarray(np.abs((x * np.roll(y, -1, axis=1) - y * np.roll(x, -1, axis=1)).sum(axis=1)) / 2)

@@ -131,7 +131,7 @@ def _within_one_surface(inverse: NDArray[np.float32]) -> NDArray[np.uint8]:
     within = sharpest <= low // np.int16(SHARPEST_BEND)
     within &= high - low <= low // np.int16(STEEPEST_STEP)
     within &= high < MOST_COUNTS
-    return within.view(np.uint8)
+    return np.asarray(within.view(np.uint8))
 
 
 def _bend(counts: NDArray[np.int16]) -> NDArray[np.int16]:

@@ -174,7 +174,7 @@ def _refine(image: CastImage, cells: NDArray[np.intp], members: _CellVertices, s
     twist = np.abs(nearness[0] - nearness[1] - nearness[2] + nearness[3])
     bent = broken.any(axis=0) | (twist > FLATNESS * nearness.min(axis=0))
     odd = _odd_cells(~bent, nearness, values, members)
-    split = bent | odd
+    split: NDArray[np.bool_] = bent | odd
     planes, chosen = np.flatnonzero(~split), np.flatnonzero(split)
     if step < COARSEST:
         _fill(image, cells[planes], nearness[:, planes], values[0, planes], step)

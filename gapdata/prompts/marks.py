@@ -225,7 +225,7 @@ def _pixels(size: int, low: float, high: float) -> range:
 def _covered(pixels: range, low: float, high: float) -> NDArray[np.float64]:
     """Share of the unit interval around each pixel's centre that [low, high] covers."""
     left = np.arange(pixels.start, pixels.stop) - 0.5
-    return np.maximum(np.minimum(left + 1.0, high) - np.maximum(left, low), 0.0)
+    return np.asarray(np.maximum(np.minimum(left + 1.0, high) - np.maximum(left, low), 0.0))
 
 
 def _touched(shares: NDArray[np.float64]) -> slice:

@@ -73,4 +73,4 @@ class MeshVertices:
         """Places of all vertices in the bricks."""
         starts, counts = self._starts[bricks], self._starts[bricks + 1] - self._starts[bricks]
         before = np.cumsum(counts) - counts
-        return np.arange(counts.sum()) + np.repeat(starts - before, counts)
+        return np.asarray(np.arange(counts.sum()) + np.repeat(starts - before, counts))

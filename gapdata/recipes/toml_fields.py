@@ -129,7 +129,7 @@ def _coerced(value: Any, hint: Any, where: str, path: object) -> Any:
                 return float(value)
         elif option is type(None) and value is None:
             return None
-        elif isinstance(option, type) and type(value) is option:
+        elif type(value) is (dict if get_origin(option) is dict else option):
             return value
     wanted = " or ".join(_said(option) for option in options)
     raise UsageError(f"recipe field {where!r} is {value!r}, expected {wanted}", path=path)
@@ -151,5 +151,7 @@ def _said(hint: Any) -> str:
     if get_origin(hint) is tuple:
         kinds = get_args(hint)
         return "a list of texts" if kinds[-1] is Ellipsis else f"a list of {len(kinds)} numbers such as [512, 384]"
-    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text", dict: "a section"}
+    if get_origin(hint) is dict:
+        return "a section"
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
     return words.get(hint, getattr(hint, "__name__", str(hint)))

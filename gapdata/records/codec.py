@@ -43,7 +43,7 @@ def encode_jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
     import cv2
 
     _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return data.tobytes()
+    return bytes(data)
 
 
 def encode_png(image: NDArray[np.uint16] | NDArray[np.uint8]) -> bytes:
@@ -92,7 +92,10 @@ def record_image(record: Record, frame: int) -> NDArray[np.uint8]:
     """The stored, unmarked frame, (H, W, 3) uint8 RGB."""
     import cv2
 
-    return cv2.cvtColor(_decode(record, member_name(frame, "jpg"), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    image: NDArray[np.uint8] = cv2.cvtColor(
+        _decode(record, member_name(frame, "jpg"), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB
+    )
+    return image
 
 
 def record_depth(record: Record, frame: int) -> NDArray[np.float32]:
@@ -185,7 +188,7 @@ def _decode(record: Record, name: str, flags: int) -> NDArray[Any]:
     if size is not None and size != record.image_size:
         wanted = "{}x{}".format(*record.image_size)
         raise ShardError(f"record {record.key}: member {name} is {size[0]}x{size[1]}, expected {wanted}")
-    image = None
+    image: NDArray[Any] | None = None
     if size is not None and could_hold(len(data), size):
         try:
             image = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)

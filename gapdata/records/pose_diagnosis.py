@@ -123,7 +123,7 @@ def _pinhole_depth(scan: Scan, frame: int) -> NDArray[np.uint16]:
         return raw
     metres = raw.astype(np.float32) / np.float32(scan.depth_units_per_metre)
     seen = register_depth(metres, camera, pinhole_behind(lens, camera), lens=lens)
-    return np.rint(seen * np.float32(scan.depth_units_per_metre)).astype(np.uint16)
+    return np.asarray(np.rint(seen * np.float32(scan.depth_units_per_metre)), dtype=np.uint16)
 
 
 def _diagnosis(scan: Scan, told: FrameReading, given: Reading, trials: Trials, finding: Finding) -> Diagnosis:

@@ -133,4 +133,4 @@ def _sums(index: Any, name: str, field: str) -> NDArray[np.float64]:
     column = index.column(name).combine_chunks()
     totals = np.concatenate([[0], np.cumsum(column.values.field(field).to_numpy(zero_copy_only=False))])
     ends = column.offsets.to_numpy()
-    return (totals[ends[1:]] - totals[ends[:-1]]).astype(np.float64)
+    return np.asarray(totals[ends[1:]] - totals[ends[:-1]], dtype=np.float64)

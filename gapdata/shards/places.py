@@ -57,7 +57,7 @@ class Names:
         # A negative number is a huge one without its sign.
         if len(indices) and indices.view(np.uint32).max() >= len(self._last_codes):
             raise ValueError("a text is missing from its dictionary")
-        return self._last_codes[indices]
+        return np.asarray(self._last_codes[indices])
 
     def _numbered(self, texts: list[str]) -> NDArray[Any]:
         for text in texts:

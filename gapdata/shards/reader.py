@@ -87,7 +87,8 @@ class ShardReader:
             UsageError: no build has such a split or view, or no index such a figure
                 (:data:`gapdata.shards.index.FIGURES`).
         """
-        return self._chosen(split, view, quality).tolist()
+        chosen: list[int] = self._chosen(split, view, quality).tolist()
+        return chosen
 
     def _chosen(self, split: str | None, view: str | None, quality: Bounds) -> NDArray[np.int64]:
         chosen = self._places.selected(split=split, view=view)

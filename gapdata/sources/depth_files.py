@@ -155,7 +155,7 @@ def _decoded(data: bytes, size: tuple[int, int]) -> NDArray[Any]:
     if name == "EXR" and not re.search(r"OpenEXR:\s*(?!NO)", cv2.getBuildInformation()):
         raise ValueError("is an EXR, which this OpenCV cannot read; write .npy or float .tiff, in metres")
     try:
-        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+        image: NDArray[Any] | None = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise ValueError(f"{name} cannot be decoded") from error
     if image is not None and name == "EXR" and image.ndim == 3:

@@ -126,4 +126,5 @@ def reduce_image(image: NDArray[np.uint8], reduction: int) -> NDArray[np.uint8]:
     height, width = image.shape[:2]
     padded = cv2.copyMakeBorder(image, 0, -height % reduction, 0, -width % reduction, cv2.BORDER_REPLICATE)
     size = (-(-width // reduction), -(-height // reduction))
-    return cv2.resize(padded, size, interpolation=cv2.INTER_AREA)
+    reduced: NDArray[np.uint8] = cv2.resize(padded, size, interpolation=cv2.INTER_AREA)
+    return reduced

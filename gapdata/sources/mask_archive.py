@@ -126,7 +126,7 @@ class MaskArchive:
         if (bits, color_type) != (8, 0):
             raise self._damage(f"{name} has {bits} bits and colour type {color_type}, expected 8-bit greyscale", frame)
         try:
-            image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+            image: NDArray[np.uint8] | None = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
         except cv2.error as error:
             raise self._damage(f"{name} cannot be decoded", frame) from error
         if image is None or image.dtype != np.uint8 or image.shape != (size[1], size[0]):

@@ -240,7 +240,7 @@ class ScanNetScan:
         is the identity there; ``colorToDepthExtrinsics`` of the ``.txt`` describes the raw device and must not be
         applied again.
         """
-        return np.linalg.inv(self.sens.color_extrinsics) @ self.sens.depth_to_color
+        return np.asarray(np.linalg.inv(self.sens.color_extrinsics) @ self.sens.depth_to_color)
 
     @property
     def depth_units_per_metre(self) -> float:

@@ -176,4 +176,4 @@ def _smoothed(values: NDArray[np.float32], weight: NDArray[np.float32], mesh: Me
         weighted = np.add.reduceat(np.take(weighted, source, axis=0), start, axis=0) / degree[:, None].astype(
             np.float32
         )
-    return weighted[:, :3] / weighted[:, 3:]
+    return np.asarray(weighted[:, :3] / weighted[:, 3:])

@@ -119,7 +119,7 @@ class Atlas:
         width = 1024  # cv2.remap limits either side of its result to 32767
         padded = np.zeros((-(-count // width) * width, 2), dtype=np.float32)
         padded[:count] = position
-        colors = cv2.remap(self.image, padded.reshape(-1, width, 2), None, cv2.INTER_LINEAR)
+        colors: NDArray[np.uint8] = cv2.remap(self.image, padded.reshape(-1, width, 2), None, cv2.INTER_LINEAR)
         return colors.reshape(-1, 3)[:count]
 
 

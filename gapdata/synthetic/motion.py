@@ -35,7 +35,7 @@ def imu_samples(camera_to_world: NDArray[np.float64], timestamps: NDArray[np.int
     )
 
     def in_camera(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.einsum("nji,nj->ni", rotation, np.broadcast_to(vectors, (count, 3)))
+        return np.asarray(np.einsum("nji,nj->ni", rotation, np.broadcast_to(vectors, (count, 3))))
 
     rate = rate + rng.normal(0, GYRO_NOISE, (count, 3))
     felt = in_camera(acceleration) / 9.80665 + rng.normal(0, ACCELERATION_NOISE / 9.8, (count, 3))

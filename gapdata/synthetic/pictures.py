@@ -173,7 +173,7 @@ def rug(rng: Generator, size: int = 512) -> Texture:
     rim = 0.5 - np.maximum(np.abs(u - 0.5), np.abs(v - 0.5))
     image = np.where((rim < 0.10)[..., None], border, image)
     image = np.where(((rim > 0.03) & (rim < 0.045))[..., None], accent, image)
-    return np.clip(image * (1 + 0.09 * noise(rng, size, falloff=0.25))[..., None], 0, 1).astype(np.float32)
+    return np.asarray(np.clip(image * (1 + 0.09 * noise(rng, size, falloff=0.25))[..., None], 0, 1), dtype=np.float32)
 
 
 def whiteboard(rng: Generator, size: int = 512) -> Texture:

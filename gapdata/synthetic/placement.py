@@ -138,7 +138,7 @@ class Placer:
     def on_wall(self, wall: int, s: float, away: float) -> NDArray[np.float64]:
         """The point ``s`` along a wall and ``away`` from it, (2,) room frame."""
         axes = about("z", self.plan.wall_yaw(wall))[:2, :2]
-        return self.plan.corners[wall] + axes @ np.array([s, away])
+        return np.asarray(self.plan.corners[wall] + axes @ np.array([s, away]))
 
     def hang(
         self, model: Model, z: tuple[float, float], *, attempts: int = 30, walls: Sequence[int] | None = None

@@ -69,7 +69,7 @@ class Scene:
         texture_area = np.abs(c[:, 0] * d[:, 1] - c[:, 1] * d[:, 0])
         period = np.array([m.period for m in self.palette.materials])[self.mesh.material]
         scale = np.sqrt(texture_area / np.maximum(surface_area, 1e-12)) / period
-        return (scale * self.atlas.size[self.mesh.material]).astype(np.float32)
+        return np.asarray(scale * self.atlas.size[self.mesh.material], dtype=np.float32)
 
     @cached_property
     def albedo(self) -> NDArray[np.float32]:

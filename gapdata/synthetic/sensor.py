@@ -78,7 +78,7 @@ class ColorCamera:
         grey = (light[..., 0] + light[..., 1] + light[..., 2]) * np.float32(0.14 / 3)
         light = light * np.float32(0.86) + grey[..., None]
         index = np.sqrt(light * np.float32((TABLE - 1) ** 2 / WHITE)).astype(np.uint16)
-        return self._table[index]
+        return np.asarray(self._table[index])
 
 
 def jpeg(image: NDArray[np.uint8]) -> bytes:
@@ -92,7 +92,7 @@ def jpeg(image: NDArray[np.uint8]) -> bytes:
         cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
     ]
     _, data = cv2.imencode(".jpg", image[..., ::-1], options)
-    return data.tobytes()
+    return bytes(data)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -134,7 +134,7 @@ def _arc_length(points: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
 
 def _grid_normals(points: NDArray[np.float64]) -> NDArray[np.float64]:
     normals = np.cross(np.gradient(points, axis=1), np.gradient(points, axis=0))
-    return normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
+    return np.asarray(normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12))
 
 
 def ticks(half: float, radius: float, step: float = STEP) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 
 from gapdata.synthetic import pictures, textures
-from gapdata.synthetic.materials import Material, Palette
+from gapdata.synthetic.materials import Material, Palette, Texture
 from gapdata.synthetic.pictures import Color
 from gapdata.synthetic.shapes import Mesh
 
@@ -147,7 +147,7 @@ class Style:
             "glass", lambda: Material(texture=textures.plain(self.rng, (0.05, 0.05, 0.055)), gloss=1.2, roughness=0.08)
         )
 
-    def picture(self, texture: textures.Texture, *, gloss: float = 0.0, emission: float = 0.0) -> int:
+    def picture(self, texture: Texture, *, gloss: float = 0.0, emission: float = 0.0) -> int:
         """A material of its own for an image."""
         return self.palette.add(Material(texture=texture, gloss=gloss, roughness=0.15, emission=emission))
 

@@ -27,12 +27,12 @@ def noise(rng: Generator, size: int, *, falloff: float = 1.0, stretch: float = 1
     gain[0, 0] = 0.0
     spectrum = np.fft.rfft2(rng.standard_normal((size, size), dtype=np.float32)) * gain
     field = np.fft.irfft2(spectrum, s=(size, size)).astype(np.float32, copy=False)
-    return field / field.std()
+    return np.asarray(field / field.std())
 
 
 def colored(color: ArrayLike, shade: Field) -> Texture:
     """A colour times a shade, (S, S) around 1."""
-    return np.clip(np.asarray(color, dtype=np.float32) * shade[..., None], 0, 1).astype(np.float32)
+    return np.asarray(np.clip(np.asarray(color, dtype=np.float32) * shade[..., None], 0, 1), dtype=np.float32)
 
 
 def grid_coordinates(size: int) -> tuple[Field, Field]:
@@ -76,12 +76,12 @@ def brick(rng: Generator, color: ArrayLike, size: int = 512) -> Texture:
     )
     mortar = np.clip((0.012 - edge) * 300, 0, 1)[..., None]
     face = colored(color, tone + 0.09 * noise(rng, size, falloff=0.7))
-    return (face * (1 - mortar) + rgb([0.68, 0.66, 0.62]) * mortar).astype(np.float32)
+    return np.asarray(face * (1 - mortar) + rgb([0.68, 0.66, 0.62]) * mortar, dtype=np.float32)
 
 
 def _to_edge(coordinate: NDArray[np.floating]) -> Field:
     """Distance to the nearest whole number."""
-    return np.abs(coordinate - np.round(coordinate)).astype(np.float32)
+    return np.asarray(np.abs(coordinate - np.round(coordinate)), dtype=np.float32)
 
 
 def wood(rng: Generator, color: ArrayLike, size: int = 256, figure: float = 1.0) -> Texture:
@@ -95,7 +95,7 @@ def wood(rng: Generator, color: ArrayLike, size: int = 256, figure: float = 1.0)
     streak = noise(rng, size, falloff=1.1, stretch=9)
     shade = 1 + figure * (0.045 * rings + 0.05 * pores + 0.05 * streak)
     dark = np.clip(1 - shade, 0, 1)[..., None] * rgb([0.0, 0.12, 0.25])
-    return np.clip(colored(color, shade) - dark * 0.5, 0, 1)
+    return np.asarray(np.clip(colored(color, shade) - dark * 0.5, 0, 1))
 
 
 def planks(rng: Generator, color: ArrayLike, size: int = 1024, rows: int = 10) -> Texture:
@@ -115,7 +115,7 @@ def planks(rng: Generator, color: ArrayLike, size: int = 1024, rows: int = 10) -
     )
     gap = np.minimum(_to_edge(u * rows) / rows, _to_edge(along) / 2 * 0.7)
     line = 1 - 0.55 * np.clip(1 - gap * size / 1.7, 0, 1)
-    return np.clip(rolled * (tone * line)[..., None], 0, 1).astype(np.float32)
+    return np.asarray(np.clip(rolled * (tone * line)[..., None], 0, 1), dtype=np.float32)
 
 
 def carpet(rng: Generator, color: ArrayLike, size: int = 512) -> Texture:
@@ -156,7 +156,7 @@ def woven(rng: Generator, color: ArrayLike, size: int = 256, second: ArrayLike |
     if second is not None:
         mask = _fabric_figure(rng, u, v)[..., None]
         base = base * (1 - mask) + np.asarray(second, dtype=np.float32) * mask
-    return np.clip(base * shade[..., None], 0, 1).astype(np.float32)
+    return np.asarray(np.clip(base * shade[..., None], 0, 1), dtype=np.float32)
 
 
 def _fabric_figure(rng: Generator, u: Field, v: Field) -> Field:
@@ -164,10 +164,10 @@ def _fabric_figure(rng: Generator, u: Field, v: Field) -> Field:
     count = int(rng.integers(3, 7))
     kind = int(rng.integers(5))
     if kind == 0:
-        return (np.sin(2 * np.pi * count * u) > 0.2).astype(np.float32)
+        return np.asarray(np.sin(2 * np.pi * count * u) > 0.2, dtype=np.float32)
     if kind == 1:
         across, along = np.sin(2 * np.pi * count * u) > 0, np.sin(2 * np.pi * count * v) > 0
-        return (0.5 * across + 0.5 * along).astype(np.float32)
+        return np.asarray(0.5 * across + 0.5 * along, dtype=np.float32)
     if kind == 2:
         return np.clip((0.3 - np.hypot(_to_edge(u * count), _to_edge(v * count))) * 12, 0, 1).astype(np.float32)
     if kind == 3:

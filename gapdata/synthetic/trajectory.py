@@ -99,7 +99,9 @@ def _wander(rng: Generator, count: int, seconds: float) -> NDArray[np.float64]:
     f = place - k
     a, b, c, d = knots[k - 1], knots[k], knots[k + 1], knots[k + 2]
     # Uniform cubic B-spline: smooth to the second derivative, as a hand is.
-    return ((1 - f) ** 3 * a + (3 * f**3 - 6 * f**2 + 4) * b + (-3 * f**3 + 3 * f**2 + 3 * f + 1) * c + f**3 * d) / 4
+    return np.asarray(
+        ((1 - f) ** 3 * a + (3 * f**3 - 6 * f**2 + 4) * b + (-3 * f**3 + 3 * f**2 + 3 * f + 1) * c + f**3 * d) / 4
+    )
 
 
 def _blurred(values: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:

@@ -52,7 +52,7 @@ def aligned_camera(record: Record, frame: int) -> NDArray[np.float64]:
             scene=record.scene_id,
             cure="use boxes = 'oriented'",
         )
-    return record.axis_alignment @ record.camera_to_world[frame]
+    return np.asarray(record.axis_alignment @ record.camera_to_world[frame])
 
 
 def has_box(record: Record, item: ViewObject, boxes: TargetBox) -> bool:

@@ -70,7 +70,8 @@ class Inspection:
 def attention_shares(q: Tensor, k: Tensor, token: int) -> Tensor:
     """Softmax attention of one token, (T,), the mean over the heads; ``q`` and ``k`` are (heads, T, head_dim)."""
     scores = k.float() @ q[:, token, :, None].float() / q.shape[-1] ** 0.5  # (heads, T, 1)
-    return scores[..., 0].softmax(dim=-1).mean(dim=0)
+    shares: Tensor = scores[..., 0].softmax(dim=-1).mean(dim=0)
+    return shares
 
 
 @torch.no_grad()

@@ -79,10 +79,10 @@ def corners_of(values: Sequence[Sequence[float]] | NDArray[np.float64]) -> Array
     which of two diagonals is the longer one, so they are computed as the authors do, by torch in float32.
     """
     numbers = torch.tensor(np.asarray(values, dtype=np.float64).reshape(-1, 9), dtype=torch.float32)
-    center, size, angles = numbers.split(3, dim=1)
+    center, size, angles = torch.split(numbers, 3, dim=1)
     about_z, about_x, about_y = (_turn(angles[:, at], axis) for at, axis in enumerate((2, 0, 1)))
     local = size[:, None] * torch.tensor(CORNERS, dtype=torch.float32)
-    return ((local @ ((about_z @ about_x) @ about_y).transpose(1, 2)) + center[:, None]).numpy()
+    return np.asarray(((local @ ((about_z @ about_x) @ about_y).transpose(1, 2)) + center[:, None]).numpy())
 
 
 def refused(corners: Array) -> NDArray[np.bool_]:

@@ -47,17 +47,20 @@ class Evaluation:
     @property
     def pointmap(self) -> PointmapScores | None:
         """Our scores of the pointmap task."""
-        return self._scores("pointmap", "ours")
+        scores: PointmapScores | None = self._scores("pointmap", "ours")
+        return scores
 
     @property
     def pointmap_baseline(self) -> PointmapScores | None:
         """The constant answer's."""
-        return self._scores("pointmap", "baseline")
+        scores: PointmapScores | None = self._scores("pointmap", "baseline")
+        return scores
 
     @property
     def detection(self) -> DetectionScores | None:
         """Our scores of the detection task."""
-        return self._scores("detection", "ours")
+        scores: DetectionScores | None = self._scores("detection", "ours")
+        return scores
 
     def _scores(self, task: str, which: str) -> Any:
         return getattr(self.tasks[task], which) if task in self.tasks else None

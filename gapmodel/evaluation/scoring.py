@@ -155,7 +155,7 @@ def _mean_f1(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     present = (sums[..., 0] + sums[..., 2]) > 0
     many = present.sum(axis=-1)
     total = np.where(present, _f1(sums), 0.0).sum(axis=-1)
-    return np.divide(total, many, out=np.full(len(sums), np.nan), where=many > 0)
+    return np.asarray(np.divide(total, many, out=np.full(len(sums), np.nan), where=many > 0))
 
 
 def _grounding(questions: HeldOut, texts: Texts, seed: int) -> TaskResult:

@@ -40,7 +40,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor, rotary: Rotary | None = None) -> Tensor:
         """(B, T, D) tokens."""
         x = x + self.ls1(self.attn(self.norm1(x), rotary))
-        return x + self.ls2(self.mlp(self.norm2(x)))
+        mixed: Tensor = x + self.ls2(self.mlp(self.norm2(x)))
+        return mixed
 
 
 class Attention(nn.Module):
@@ -66,7 +67,8 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, rotary: Rotary | None = None) -> Tensor:
         """(B, T, D) tokens."""
         attended = F.scaled_dot_product_attention(*self.queries_keys_values(x, rotary))
-        return self.proj(attended.transpose(1, 2).reshape(x.shape))
+        projected: Tensor = self.proj(attended.transpose(1, 2).reshape(x.shape))
+        return projected
 
 
 class LayerScale(nn.Module):
@@ -91,7 +93,8 @@ class PatchEmbed(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """See the class."""
-        return self.proj(pixels.to(self.proj.weight.dtype)).flatten(2).transpose(1, 2)
+        patches: Tensor = self.proj(pixels.to(self.proj.weight.dtype)).flatten(2).transpose(1, 2)
+        return patches
 
 
 def rotary_positions(rows: int, columns: int, special: int, head_dim: int, base: float, device: torch.device) -> Rotary:

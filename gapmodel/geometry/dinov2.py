@@ -69,7 +69,8 @@ class DinoV2(nn.Module):
         x = torch.cat([x[:, :1], registers, x[:, 1:]], dim=1)  # (I, 1 + R + h * w, D)
         for block in self.blocks:
             x = block(x)
-        return self.norm(x)[:, 1 + registers.shape[1] :]
+        tokens: Tensor = self.norm(x)[:, 1 + registers.shape[1] :]
+        return tokens
 
     def positions(self, rows: int, columns: int) -> Tensor:
         """Position embedding of the class token and of a grid of patches, (1, 1 + h * w, D).
@@ -80,6 +81,6 @@ class DinoV2(nn.Module):
         if rows == columns == self.side:
             return self.pos_embed
         learned = self.pos_embed.float()
-        square = learned[:, 1:].unflatten(1, (self.side, self.side)).permute(0, 3, 1, 2)
+        square = learned[:, 1:].reshape(1, self.side, self.side, -1).permute(0, 3, 1, 2)
         grid = F.interpolate(square, (rows, columns), mode="bicubic", antialias=True)
         return torch.cat([learned[:, :1], grid.flatten(2).transpose(1, 2)], dim=1)

@@ -27,9 +27,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed.checkpoint as dcp
 from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
 
 from gapdata.errors import ShardError, UsageError
 from gapdata.files.atomic import write_atomically
@@ -66,7 +67,10 @@ def identity(recipe: TrainingRecipe, builds: Mapping[str, Records], init: Path |
     """What decides the result of a run, as plain values. ``[run]`` does not, and may change."""
     fields = {name: value for name, value in recipe.to_dict().items() if name != "run"}
     sources = {name or "shards": _build_digest(reader) for name, reader in builds.items()}
-    return json.loads(json.dumps({**fields, "builds": sources, "init": None if init is None else _digest(init)}))
+    plain: dict[str, Any] = json.loads(
+        json.dumps({**fields, "builds": sources, "init": None if init is None else _digest(init)})
+    )
+    return plain
 
 
 def claim(out: Path, wanted: Mapping[str, Any], traces: Collection[str] = TRACES) -> None:
@@ -128,7 +132,7 @@ def save_checkpoint(
             shutil.rmtree(leftover)
     ranks.wait()
     try:
-        _quietly(dcp.save, _tensors(learner, optimizer), checkpoint_id=temporary)
+        _quietly(save, _tensors(learner, optimizer), checkpoint_id=temporary)
         digests = _digests_together(temporary, ranks)
         if ranks.first:
             state = {"step": position.step, "consumed": position.consumed, "files": digests}
@@ -171,7 +175,7 @@ def load_checkpoint(path: Path, learner: Learner, optimizer: torch.optim.Optimiz
         raise _damaged(path, problem)
     reader = RestrictedReader(path, digests)
     try:
-        _quietly(dcp.load, _tensors(learner, optimizer), storage_reader=reader)
+        _quietly(load, _tensors(learner, optimizer), storage_reader=reader)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, CheckpointException) as error:
         raise _damaged(path, reason_of(error)) from error
     return position

@@ -49,7 +49,7 @@ class Losses:
         if not all(bool(torch.isfinite(value)) for value in self.dense.values()):
             return sorted(set(batch.keys))
         bad = self.questions[~torch.isfinite(self.answer)]
-        return sorted({batch.keys[index] for index in bad.unique().tolist()})
+        return sorted({batch.keys[index] for index in torch.unique(bad).tolist()})
 
 
 class Learner(nn.Module):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from gapdata.errors import UsageError
@@ -41,7 +42,7 @@ class Step:
     @property
     def asked(self) -> int:
         """The rank's questions that there is something to learn from."""
-        return sum(len(batch.questions[batch.labels != IGNORED].unique()) for batch in self.batches)
+        return sum(len(torch.unique(batch.questions[batch.labels != IGNORED])) for batch in self.batches)
 
     @property
     def keys(self) -> tuple[str, ...]:

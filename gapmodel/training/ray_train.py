@@ -213,7 +213,8 @@ def last_line(log: Path, most: int = 65536) -> dict[str, Any] | None:
         lines = file.read().split(b"\n")[:-1]
     for line in reversed(lines):
         try:
-            return json.loads(line)
+            entry: dict[str, Any] = json.loads(line)
+            return entry
         except ValueError:
             continue
     return None

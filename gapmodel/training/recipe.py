@@ -25,13 +25,13 @@ class ModelRecipe:
 
     preset: str = "tiny"
     """``tiny`` has random weights and a tokenizer of its own; the public sizes start from Qwen3-VL and VGGT-1B."""
-    fusion: str | dict = "gated"
+    fusion: str | dict[str, str] = "gated"
     """One strategy for all levels, or a strategy for each visual stream (:func:`gapmodel.fusion.fusion_streams`)."""
-    text: dict = field(default_factory=dict)
+    text: dict[str, Any] = field(default_factory=dict)
     """Fields of the preset's language model that are different."""
-    vision: dict = field(default_factory=dict)
+    vision: dict[str, Any] = field(default_factory=dict)
     """The same for its vision tower."""
-    geometry: dict = field(default_factory=dict)
+    geometry: dict[str, Any] = field(default_factory=dict)
     """The same for the geometry encoder."""
     qwen: str = ""
     """Directory of Qwen3-VL with its tokenizer, as `hf download` writes it; for the public sizes."""
@@ -142,7 +142,7 @@ class TrainingRecipe:
     model: ModelRecipe = ModelRecipe()
     processor: ProcessorConfig = field(default_factory=ProcessorConfig)
     data: DataRecipe = field(default_factory=DataRecipe)
-    mixture: dict = field(default_factory=dict)
+    mixture: dict[str, Any] = field(default_factory=dict)
     """``[mixture.NAME]``: fields that replace those of ``[data]``, and ``weight`` and ``build`` (:class:`Stream`).
     Without any, ``[data]`` is the only stream, named by its task."""
     train: TrainRecipe = TrainRecipe()

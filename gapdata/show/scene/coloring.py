@@ -72,7 +72,7 @@ def error_colors(error: NDArray[np.float32]) -> NDArray[np.uint8]:
     share = np.clip(np.where(known, error, 0.0) / FULL_ERROR, 0.0, 1.0)
     steps = np.rint(255 * (0.06 + 0.9 * np.arange(256) / 255)).astype(np.uint8)[:, None]
     table = cv2.cvtColor(cv2.applyColorMap(steps, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)[:, 0]
-    colors = table[np.rint(255 * share).astype(np.uint8)]
+    colors: NDArray[np.uint8] = table[np.rint(255 * share).astype(np.uint8)]
     colors[~known] = UNSEEN
     return colors
 

@@ -58,7 +58,8 @@ def instance_colors(instances: NDArray[np.uint16]) -> NDArray[np.uint8]:
 
 def frame_colors(frames: NDArray[np.integer], count: int) -> NDArray[np.uint8]:
     """(...,) frame positions to (..., 3) uint8."""
-    return np.array([frame_color(frame, count) for frame in range(max(count, 1))], dtype=np.uint8)[frames]
+    colors = np.array([frame_color(frame, count) for frame in range(max(count, 1))], dtype=np.uint8)
+    return np.asarray(colors[frames])
 
 
 def depth_colors(depth: NDArray[np.floating], nearest: float, farthest: float) -> NDArray[np.uint8]:
@@ -68,7 +69,7 @@ def depth_colors(depth: NDArray[np.floating], nearest: float, farthest: float) -
     valid = np.isfinite(depth) & (depth > 0)
     share = (np.where(valid, depth, farthest) - nearest) / max(farthest - nearest, 1e-6)
     level = np.rint(255 * (0.04 + 0.92 * (1.0 - np.clip(share, 0.0, 1.0)))).astype(np.uint8)
-    colors = cv2.cvtColor(cv2.applyColorMap(level, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
+    colors: NDArray[np.uint8] = cv2.cvtColor(cv2.applyColorMap(level, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
     colors[~valid] = (38, 40, 46)
     return colors
 

@@ -137,7 +137,7 @@ def _exhibit(first: Record, views: int, fused: _SceneCloud, marks: _SceneMarks) 
 
 def _first_to_shown(record: Record) -> NDArray[np.float64]:
     if record.axis_alignment is None:
-        return record.camera_to_world[0]
+        return np.asarray(record.camera_to_world[0])
     return np.asarray(record.axis_alignment @ record.camera_to_world[0])
 
 

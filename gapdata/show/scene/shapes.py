@@ -28,7 +28,7 @@ def frustum_segments(camera: Intrinsics, camera_to_shown: NDArray[np.float64], d
 
 def box_segments(box: OrientedBox) -> NDArray[np.float64]:
     """The 12 edges of an oriented box, (12, 2, 3), in its own frame of reference."""
-    return box.corners[_EDGES]
+    return np.asarray(box.corners[_EDGES])
 
 
 def axis_segments(length: float) -> NDArray[np.float64]:

@@ -95,4 +95,4 @@ def camera_normals(depth: NDArray[np.float32], camera: Intrinsics) -> NDArray[np
     normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
     toward = -rays / np.linalg.norm(rays, axis=-1, keepdims=True)
     normals = cv2.blur(np.where(np.isfinite(normals), normals, toward), (3, 3))
-    return normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-6)
+    return np.asarray(normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-6))

@@ -55,7 +55,8 @@ def heat_map(values: NDArray[np.float32], low: float, high: float, grey: Image, 
     level = np.clip((values - low) / max(high - low, 1e-9), 0, 1)
     blocks = cv2.resize(np.rint(255 * level).astype(np.uint8), grey.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     tinted = cv2.cvtColor(cv2.applyColorMap(blocks, getattr(cv2, f"COLORMAP_{colors}")), cv2.COLOR_BGR2RGB)
-    return cv2.addWeighted(tinted, 0.72, grey, 0.28, 0)
+    blended: Image = cv2.addWeighted(tinted, 0.72, grey, 0.28, 0)
+    return blended
 
 
 def color_scale(size: tuple[int, int], low: float, high: float, colors: str) -> Image:
@@ -83,7 +84,10 @@ def fitted(image: Image, size: tuple[int, int]) -> Image:
     """An image resized to (width, height)."""
     import cv2
 
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if image.shape[1] > size[0] else cv2.INTER_CUBIC)
+    resized: Image = cv2.resize(
+        image, size, interpolation=cv2.INTER_AREA if image.shape[1] > size[0] else cv2.INTER_CUBIC
+    )
+    return resized
 
 
 def greyed(image: Image) -> Image:

@@ -177,7 +177,7 @@ class Overlay:
         column, row = np.rint(pixels[:, 0]).astype(int), np.rint(pixels[:, 1]).astype(int)
         inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
         nearest = self.depth[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)]
-        return inside & (z > nearest + HIDDEN_MARGIN)
+        return np.asarray(inside & (z > nearest + HIDDEN_MARGIN))
 
     def _faint_line(
         self, start: tuple[int, int], end: tuple[int, int], color: Color, thickness: int, opacity: float

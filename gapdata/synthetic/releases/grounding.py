@@ -202,7 +202,7 @@ def box_iou(first: OrientedBox, second: OrientedBox) -> float:
     origin = first.center[:2]
     plans = [cv2.convexHull((box.corners[:, :2] - origin).astype(np.float32)) for box in (first, second)]
     shared = float(cv2.intersectConvexConvex(plans[0], plans[1])[0]) * height
-    return shared / (float(np.prod(first.size) + np.prod(second.size)) - shared)
+    return float(shared / (float(np.prod(first.size) + np.prod(second.size)) - shared))
 
 
 def projected_area(facts: SceneFacts, box: OrientedBox, frame: Sighting) -> float:

@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gapdata.annotations.categories import manifests_folder
 from gapdata.errors import GapDataError
+from gapdata.recipes.recipe_files import manifests_folder
 from gapmodel.experiments.miniature.tasks import end_with
 from gapmodel.experiments.miniature.workspace import Workspace
 

@@ -80,7 +80,7 @@ def _remember_vision(tower: Qwen3VLVisionModel, folder: Path) -> None:
         hidden_states: Tensor, grid_thw: Tensor, return_dict: bool = True
     ) -> BaseModelOutputWithDeepstackFeatures:
         patches = grid_thw.prod(dim=1).tolist()
-        images = hidden_states.split(patches)
+        images = torch.split(hidden_states, patches)
 
         def encode(unknown: list[int]) -> Iterable[Sequence[Tensor]]:
             said = forward(torch.cat([images[index] for index in unknown]), grid_thw[unknown])

@@ -128,7 +128,7 @@ def answer_losses(
     answers: list[tuple[list[str], list[float]]] = []
     for batch, losses in held_out.answers(0, learner, Ranks(device=device)):
         known = batch.labels[:, 1:] != IGNORED
-        found = losses.answer.cpu().split(known.sum(dim=1).tolist())
+        found = torch.split(losses.answer.cpu(), known.sum(dim=1).tolist())
         for row, asked, values in zip(batch.labels[:, 1:], known, found, strict=True):
             answers.append(([processor.decode([token]) for token in row[asked].tolist()], values.tolist()))
     every = [value for _, values in answers for value in values]

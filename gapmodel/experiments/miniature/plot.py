@@ -50,7 +50,7 @@ def draw(summary: Summary) -> bytes:
     _stage1_panel(image, summary)
     _arms_panel(image, summary)
     _, data = cv2.imencode(".png", np.ascontiguousarray(image[:, :, ::-1]))
-    return data.tobytes()
+    return bytes(data)
 
 
 def _stage1_panel(image: NDArray[np.uint8], summary: Summary) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gapdata.annotations.categories import manifests_folder
+from gapdata.recipes.recipe_files import manifests_folder
 from gapdata.recipes.toml_fields import read_toml, refuse_broken_rules
 from gapmodel.processing import ProcessorConfig
 from gapmodel.questions.recipe import DataRecipe

@@ -118,7 +118,7 @@ def as_dict(summary: Summary) -> dict[str, Any]:
         title: {claim: [_comparison(item) for item in items] for claim, items in found.items()}
         for title, found in summary.others.items()
     }
-    return _plain(
+    plain: dict[str, Any] = _plain(
         {
             "results": summary.results,
             "stage1": summary.stage1,
@@ -128,6 +128,7 @@ def as_dict(summary: Summary) -> dict[str, Any]:
             "missing": summary.missing,
         }
     )
+    return plain
 
 
 def _comparison(item: Comparison) -> dict[str, Any]:

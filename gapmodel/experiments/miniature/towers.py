@@ -172,7 +172,8 @@ class GeometryTower(nn.Module):
     def answers(self, batch: Batch) -> Tensor:
         """(B, F, patches, cells, 3) metres."""
         levels = torch.cat(self.tower(batch["images"]), dim=-1)
-        return self.head(levels).reshape(batch["points"].shape) * POINT_SCALE
+        metres: Tensor = self.head(levels).reshape(batch["points"].shape) * POINT_SCALE
+        return metres
 
     def measure(self, batches: Sequence[Batch], known: Sequence[Batch]) -> dict[str, Any]:
         """Median distance in metres, in the first frame and in the others, and of the answer that is the same for
@@ -272,7 +273,7 @@ def train_tower(
             group["lr"] = recipe.learning_rate * learning_rate_share(step, recipe.steps, schedule)
         optimizer.zero_grad(set_to_none=True)
         loss = tower.loss(batch)
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(tower.parameters(), schedule.clip)
         optimizer.step()
         losses.append(loss.item())
