@@ -16,13 +16,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gapdata.audit.shard_checks import ENTRY_FIELDS, Defect, ShardCheck, check_shard
-from gapdata.engine.plan import PLAN_NAME, Plan, ShardPlan, read_plan, shard_fingerprint
+from gapdata.engine.plan import Plan, ShardPlan, read_plan, shard_fingerprint
 from gapdata.engine.report import REPORT_NAME, compile_report, read_report, suspicions, unaligned_text
 from gapdata.errors import GapDataError, UsageError
 from gapdata.files.storage import Location
 from gapdata.records.keys import around_prefix
 from gapdata.runtime.counting import counted
 from gapdata.shards.checksums import checksum_problems
+from gapdata.shards.fingerprint import PLAN_NAME
 from gapdata.shards.index import INDEX_NAME, index_rows, read_commit, read_index
 from gapdata.shards.splits import SPLITS_NAME, read_splits, tars_by_split
 

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.annotations.taxonomy import EMPTY_LABEL_MAP
-from gapdata.engine.plan import PLAN_NAME
 from gapdata.engine.report import format_report, read_report
 from gapdata.errors import SourceError, UsageError
 from gapdata.files.storage import Location
@@ -20,6 +19,7 @@ from gapdata.geometry.lens import Lens
 from gapdata.records.codec import record_depth, record_instances
 from gapdata.records.pose_diagnosis import diagnose_poses
 from gapdata.records.schema import Record
+from gapdata.shards.fingerprint import PLAN_NAME
 from gapdata.shards.splits import format_tars, read_splits
 from gapdata.sources.base import Dataset, Scan
 from gapdata.sources.extracted import ExtractedScan
@@ -43,7 +43,7 @@ def inspect_path(path: Location, key: str | None = None) -> tuple[dict[str, Any]
             return report | {"splits": tars}, "\n".join([format_report(report), *lines])
         from gapdata.shards.reader import ShardReader
 
-        facts = describe_record(ShardReader(path).record(key))
+        facts = describe_record(ShardReader(path)[key])
     elif path.is_file():
         if path.suffix != ".sens":
             raise UsageError("is not a .sens file", path=path, cure="give a .sens file, a scene, a dataset or a build")

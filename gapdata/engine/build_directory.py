@@ -17,7 +17,6 @@ from fnmatch import fnmatch
 from typing import Literal, TypeAlias
 
 from gapdata.engine.outcome import FAILED_FOLDER
-from gapdata.engine.plan import PLAN_NAME
 from gapdata.engine.report import REPORT_NAME
 from gapdata.engine.scene_builder import ANNOTATIONS_FOLDER
 from gapdata.errors import UsageError
@@ -26,6 +25,7 @@ from gapdata.files.object_store import ObjectPath
 from gapdata.files.storage import Location, remove_folder
 from gapdata.runtime.lock import HELD_NAME, LOCK_NAME, exclusive
 from gapdata.shards.checksums import CHECKSUMS_NAME
+from gapdata.shards.fingerprint import PLAN_NAME
 from gapdata.shards.index import INDEX_NAME
 from gapdata.shards.splits import SPLITS_NAME
 

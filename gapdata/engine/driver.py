@@ -30,11 +30,9 @@ from gapdata.engine.estimate import expected_bytes
 from gapdata.engine.executors.attempts import Executor
 from gapdata.engine.outcome import FAILED_FOLDER, SceneOutcome
 from gapdata.engine.plan import (
-    PLAN_NAME,
     Plan,
     ShardPlan,
     make_plan,
-    planned_fingerprint,
     read_plan,
     refuse_difference,
     shard_fingerprint,
@@ -55,6 +53,7 @@ from gapdata.runtime.counting import counted, few
 from gapdata.runtime.progress import Progress
 from gapdata.runtime.stopping import HOW_TO_RESUME, StopSignals
 from gapdata.shards.checksums import write_checksums
+from gapdata.shards.fingerprint import PLAN_NAME, planned_fingerprint
 from gapdata.shards.index import read_commit, write_index
 from gapdata.shards.splits import write_splits
 from gapdata.sources.base import Dataset

@@ -20,12 +20,12 @@ from gapdata.files.order import natural_key
 from gapdata.files.storage import Location
 from gapdata.geometry.camera import is_rigid
 from gapdata.recipes.toml_fields import from_mapping
+from gapdata.shards.fingerprint import PLAN_NAME
 from gapdata.sources.base import Dataset, Scan
 
 ENGINE_VERSION = 9
 """Raised whenever the same sources and recipe would give other bytes than before. 9: every frame has a prompt mask, a
 lens is undone, JPEG files keep no tags, and records have more quality figures, by which other views are refused."""
-PLAN_NAME = "plan.json"
 NAMED_DIFFERENCES = 4
 SHARD_NAME = re.compile(r"shard-\d{6,9}")
 SCENE_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
@@ -170,17 +170,6 @@ def read_plan(build: Location) -> Plan:
         path=path,
         cure="build into a new --out directory, or start over with --overwrite",
     )
-
-
-def planned_fingerprint(build: Location) -> str | None:
-    """Return the fingerprint that a build's plan states, of whatever engine version; ``None`` where no plan can be
-    read.
-    """
-    try:
-        stated = json.loads((build / PLAN_NAME).read_bytes())["fingerprint"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
-    return stated if isinstance(stated, str) else None
 
 
 def refuse_difference(existing: Plan, wanted: Plan, build: Location, *, retriable: bool = False) -> None:

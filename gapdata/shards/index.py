@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -43,6 +43,7 @@ COMMIT: dict[str, Any] = {
 """The shape of a commit record, as far as shards go; what a scene's outcome holds is the engine's."""
 
 INDEX_NAME = "index.parquet"
+COUNTS = ("prompts", "objects")
 FRAME_FIGURES = ("valid_depth", "sharpness")
 """Quality figures of frames; the index holds their mean over a view."""
 PAIR_FIGURES = ("reprojection_error", "misalignment", "free_space")
@@ -246,11 +247,14 @@ def _row(shard: str, record: dict[str, Any]) -> dict[str, Any]:
     return {
         **{name: record[name] for name in ("key", "scene_id", "split", "view", "frame_ids", "prompts", "objects")},
         "shard": shard,
-        **{name: _mean(quality.get(name)) for name in FRAME_FIGURES},
-        **{name: quality.get(name) for name in (*PAIR_FIGURES, *LATER_FIGURES)},
+        **{name: figure_of(quality, name) for name in FIGURES},
         "members": [{"name": name, "offset": at, "size": size} for name, (at, size) in record["members"].items()],
     }
 
 
-def _mean(values: Sequence[float] | None) -> float | None:
-    return sum(values) / len(values) if values else None
+def figure_of(quality: Mapping[str, Any], name: str) -> float | None:
+    """Return a figure of a record's quality as the index has it; ``None`` where it was not measured."""
+    value = quality.get(name)
+    if name not in FRAME_FIGURES:
+        return value
+    return sum(value) / len(value) if value else None

@@ -23,7 +23,7 @@ from gapdata.errors import ShardError
 from gapdata.files.storage import Location
 from gapdata.records.schema import VIEW_KINDS
 from gapdata.runtime.choices import check_choice
-from gapdata.shards.index import INDEX_NAME, index_batches
+from gapdata.shards.index import COUNTS, INDEX_NAME, index_batches
 
 BLOCK = 512
 """Bytes of a tar's header, which stands before each member."""
@@ -31,7 +31,6 @@ SHARD_NAME = re.compile(r"[A-Za-z0-9_-]{1,200}")
 """A shard's name is part of a path, so it has neither dots nor slashes."""
 MAX_OFFSET = 1 << 60
 MAX_RECORD_BYTES = 2**32 - 1
-COUNTS = ("prompts", "objects")
 COLUMNS = ("key", "shard", "split", "view", *COUNTS, "members")
 CODED = ("shard", "split", "view", "members.list.element.name")
 
@@ -88,7 +87,7 @@ class RecordPlaces:
 
     Attributes:
         shard_names: the shards; ``shard`` (N,) holds each record's number in them.
-        counts: by name of :data:`COUNTS`, how many of them each record has, (N,) int32.
+        counts: by name of :data:`gapdata.shards.index.COUNTS`, how many of them each record has, (N,) int32.
 
     Raises:
         UsageError: the place holds no finished build.

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from functools import cached_property, partial
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.errors import ShardError, UsageError
+from gapdata.errors import ShardError
 from gapdata.files.object_store import ObjectPath
 from gapdata.files.storage import Location, RangedFile, location, open_ranged
 from gapdata.records.schema import Record, record_from_json
 from gapdata.shards.checksums import refuse_damage
+from gapdata.shards.fingerprint import planned_fingerprint
 from gapdata.shards.index import figure_values, read_commit
 from gapdata.shards.order import RecordOrder, order_of
 from gapdata.shards.places import BLOCK, RecordPlaces
+from gapdata.shards.records import UNBOUND, Bounds, unknown_key
 
 MAX_OPEN_SHARDS = 64
 CHUNK = 1 << 22
-Bounds = Mapping[str, tuple[float, float]]
-"""The lowest and the highest value of quality figures, by their names."""
-UNBOUND: Bounds = MappingProxyType({})
 
 
 class ShardReader:
@@ -74,6 +72,11 @@ class ShardReader:
     def keys(self) -> tuple[str, ...]:
         """The keys of all records; made when first asked for, because reading needs none of it."""
         return tuple(self._places.keys())
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Which build this is, by its plan; ``None`` where it has no plan that can be read."""
+        return planned_fingerprint(self.build)
 
     def __iter__(self) -> Iterator[Record]:
         return (self[index] for index in range(len(self)))
@@ -128,24 +131,15 @@ class ShardReader:
         chosen = self._chosen(split, view, quality)
         return order_of(chosen, by_name[places.shard], seed=seed, shards_per_group=shards_per_group)
 
-    def record(self, key: str) -> Record:
-        """The record with this key.
+    def __getitem__(self, which: int | str, /) -> Record:
+        """Return the record at a position of the index, or the record with a key.
 
         Raises:
-            UsageError: there is none.
-        """
-        position = self._places.position(key)
-        if position is None:
-            near = [known for known in self.keys if known.startswith(key[:12])][:3] or list(self.keys[:3])
-            raise UsageError(f"has no record {key!r}", path=self.build, cure=f"keys look like {', '.join(near)}")
-        return self[position]
-
-    def __getitem__(self, index: int) -> Record:
-        """The record at a position of the index.
-
-        Raises:
+            IndexError: there is no such position.
+            UsageError: there is no such key.
             ShardError: the tar is missing, shorter than its index says, or holds something else at that place.
         """
+        index = self._position(which) if isinstance(which, str) else which
         members = {name: bytes(data) for name, data in self.members(index).items()}
         key, shard = self._named(index)
         if "json" not in members:
@@ -154,6 +148,14 @@ class ShardReader:
         if record.key != key:
             raise self._disagreement(shard, f"holds record {record.key} where the index says {key}")
         return record
+
+    def without_images(self, index: int) -> Record:
+        """Return a record without its members; nothing but its JSON is read.
+
+        Raises:
+            ShardError: as for the whole record.
+        """
+        return record_from_json(bytes(self.members(index, ("json",))["json"]))
 
     def members(self, index: int, names: Collection[str] | None = None) -> dict[str, memoryview]:
         """The raw members of a record by their name after the key, views of one read; or of ``names`` those that the
@@ -185,6 +187,12 @@ class ShardReader:
     def span(self, index: int) -> tuple[int, int]:
         """Offset and size of the part of the tar that holds a record, its headers included."""
         return self._places.span(index % len(self))
+
+    def _position(self, key: str) -> int:
+        position = self._places.position(key)
+        if position is None:
+            raise unknown_key(key, self.keys, self.build)
+        return position
 
     def _named(self, index: int) -> tuple[str, str]:
         """Key and shard of a record."""

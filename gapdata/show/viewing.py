@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.engine.plan import planned_fingerprint
 from gapdata.errors import UsageError
 from gapdata.files.storage import Location
 from gapdata.records.schema import Record
 from gapdata.runtime.choices import near_names
+from gapdata.shards.fingerprint import planned_fingerprint
 from gapdata.shards.reader import ShardReader
 from gapdata.show.scene.exhibit import Exhibit, record_exhibit
 from gapdata.show.scene.scene import scene_exhibit, scene_ids, scene_positions

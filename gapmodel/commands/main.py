@@ -57,7 +57,7 @@ def _inspect(options: argparse.Namespace) -> int:
     reader = ShardReader(location(options.build))
     if not len(reader):
         raise UsageError("holds no record", path=options.build)
-    record = reader[next(iter(reader.select(view="clip")), 0)] if options.key is None else reader.record(options.key)
+    record = reader[next(iter(reader.select(view="clip")), 0) if options.key is None else options.key]
     model, processor = load_model(options.checkpoint)
     model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
     sheet = inspection_sheet(inspect_record(model, processor, record, pixel=options.token, frame=options.frame))

@@ -15,11 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gapdata.engine.plan import planned_fingerprint
 from gapdata.errors import UsageError
 from gapdata.files.storage import location
 from gapdata.records.schema import Record
 from gapdata.runtime.counting import counted
+from gapdata.shards.fingerprint import planned_fingerprint
 from gapmodel.evaluation.answering import Answerer, missing
 from gapmodel.evaluation.asking import LANGUAGE_TASKS, TASKS, Asking, HeldOut, first_frames, held_out, positions, spread
 from gapmodel.evaluation.predictions import PredictionFile, fingerprint_of_files, read_predictions, settle

@@ -305,7 +305,7 @@ def test_frames_without_depth_enter_no_view_and_are_counted(tmp_path: Path) -> N
     assert report["dropped_views"]["empty_depth"] >= 1
     reader = ShardReader(tmp_path / "out")
     assert all(not {2, 3} & set(record.frame_ids) for record in reader)
-    assert len(reader.record("scene0000_00-scene-0").frame_ids) == 4
+    assert len(reader["scene0000_00-scene-0"].frame_ids) == 4
 
 
 def test_a_running_build_locks_its_directory(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

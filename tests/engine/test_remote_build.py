@@ -286,7 +286,7 @@ def test_the_reader_returns_the_same_records_in_one_request_each(
         assert one.members == other.members
     store.requests.clear()
     for key in remote.keys[:3]:
-        remote.record(key)
+        remote[key]
     assert [request.method for request in store.requests] == ["GET"] * 3
 
 

@@ -136,7 +136,7 @@ def shards(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
                 for index in range(min(len(reader), 8)):
                     attempt(lambda index=index: reader[index])  # type: ignore[misc]
                     attempt(lambda index=index: reader.members(index, {"json", "pointmap.npy"}))  # type: ignore[misc]
-                attempt(lambda: reader.record("scene0000_00-clip-00000"))
+                attempt(lambda: reader["scene0000_00-clip-00000"])
                 attempt(lambda: reader.order(seed=0, view="clip").positions(0, 5))
             finally:
                 reader.close()

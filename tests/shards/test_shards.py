@@ -53,7 +53,7 @@ def test_records_come_back_by_position_and_by_key(tmp_path: Path) -> None:
     for index in (3, 0, 4, -1):
         assert reader[index].to_json() == written[index].to_json()
         assert reader[index].members == written[index].members
-    assert reader.record(written[2].key).key == written[2].key
+    assert reader[written[2].key].key == written[2].key
     assert [record.key for record in reader] == list(reader.keys)
     assert reader.select(split="val") == [4]
     assert reader.select(split="train", view="scene") == []
@@ -144,7 +144,7 @@ def test_no_build_and_an_unknown_key_are_usage_errors(tmp_path: Path) -> None:
         ShardReader(tmp_path)
     write_build(tmp_path)
     with pytest.raises(UsageError, match="has no record 'scene0001_00'; keys look like scene0001_00-clip-00000"):
-        ShardReader(tmp_path).record("scene0001_00")
+        ShardReader(tmp_path)["scene0001_00"]
 
 
 def test_a_damaged_index_is_named(tmp_path: Path) -> None:

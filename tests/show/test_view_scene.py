@@ -95,7 +95,7 @@ def test_the_world_is_named_and_without_alignment_it_is_the_scan_s_own(build: Pa
     exhibit = shown(build, "room0002_00")
     assert exhibit.reference == "metres, the scan's own world (not axis-aligned)"
     assert exhibit.notes == ("no axis alignment: the room's axes are not drawn",)
-    record = ShardReader(build).record("room0002_00-clip-00000")
+    record = ShardReader(build)["room0002_00-clip-00000"]
     assert np.allclose(exhibit.cameras[0].to_shown, record.camera_to_world[0])
 
 

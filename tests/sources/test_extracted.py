@@ -88,7 +88,7 @@ def frames(exported: Path, tmp_path: Path) -> Path:
 def assert_same_geometry(found: ShardReader, expected: ShardReader, keys: list[str] | None = None) -> None:
     """Equal frames, depth and objects; pointmaps to the rounding of the pose text (6 decimals over a few metres)."""
     for key in expected.keys if keys is None else keys:
-        one, other = found.record(key), expected.record(key)
+        one, other = found[key], expected[key]
         assert (one.frame_ids, one.split, one.source) == (other.frame_ids, other.split, "scannet")
         assert np.abs(one.camera_to_world - other.camera_to_world).max() < 2e-6
         np.testing.assert_allclose(record_pointmap(one), record_pointmap(other), atol=5e-5, rtol=0)

@@ -1,0 +1,21 @@
+"""Reads from ``plan.json`` which build this is, for everybody who must not take one build for another."""
+
+from __future__ import annotations
+
+import json
+
+from gapdata.files.storage import Location
+
+PLAN_NAME = "plan.json"
+
+
+def planned_fingerprint(build: Location) -> str | None:
+    """Return the fingerprint that a build's plan states, of whatever engine version.
+
+    ``None`` where the plan is missing or cannot be read.
+    """
+    try:
+        stated = json.loads((build / PLAN_NAME).read_bytes())["fingerprint"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return stated if isinstance(stated, str) else None

@@ -1,0 +1,146 @@
+"""Records that questions, pages and training draw on: the records of a build, or a list of them in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.annotations.splits import SPLITS
+from gapdata.errors import UsageError
+from gapdata.records.schema import VIEW_KINDS, Record
+from gapdata.runtime.choices import check_choice
+from gapdata.shards.index import COUNTS, FIGURES, figure_of
+from gapdata.shards.order import RecordOrder
+
+Bounds = Mapping[str, tuple[float, float]]
+"""The lowest and the highest value of quality figures, by their names."""
+UNBOUND: Bounds = MappingProxyType({})
+
+
+class Records(Protocol):
+    """Records in a fixed sequence: a build (:class:`gapdata.shards.reader.ShardReader`) or a :class:`RecordList`."""
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """The key of each record."""
+        ...
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Which build this is, by its plan; ``None`` for records without a plan."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Record]: ...
+
+    def __getitem__(self, which: int | str, /) -> Record:
+        """Return the record at a position, or the record with a key.
+
+        Raises:
+            IndexError: there is no such position.
+            UsageError: there is no such key.
+        """
+        ...
+
+    def without_images(self, index: int) -> Record:
+        """Return a record without its members; nothing but its JSON is read."""
+        ...
+
+    def select(self, *, split: str | None = None, view: str | None = None, quality: Bounds = UNBOUND) -> list[int]:
+        """Return the positions of the records of a split, of a kind of view, and within bounds of quality.
+
+        A record is left out if a figure that ``quality`` bounds was not measured for it.
+
+        Args:
+            split: ``train``, ``val``, ...; ``None`` for all.
+            view: ``clip``, ``scene`` or ``around``; ``None`` for all.
+            quality: lowest and highest value by figure, as in ``{"neighbour_misalignment": (0, 0.02)}``.
+
+        Raises:
+            UsageError: no build has such a split, view or figure (:data:`gapdata.shards.index.FIGURES`).
+        """
+        ...
+
+    def counts(self, name: str) -> NDArray[np.int32]:
+        """Return how many ``prompts`` or ``objects`` each record has, (N,) int32."""
+        ...
+
+    def order(
+        self, *, seed: int, split: str | None = None, view: str | None = None, quality: Bounds = UNBOUND
+    ) -> RecordOrder:
+        """Return the order in which training visits the records that :meth:`select` gives."""
+        ...
+
+
+class RecordList:
+    """Records in memory, with what a build's reader offers."""
+
+    fingerprint: str | None = None
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self._records = tuple(records)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The key of each record."""
+        return tuple(record.key for record in self._records)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self._records)
+
+    def __getitem__(self, which: int | str, /) -> Record:
+        if isinstance(which, int):
+            return self._records[which]
+        if which not in self.keys:
+            raise unknown_key(which, self.keys)
+        return self._records[self.keys.index(which)]
+
+    def without_images(self, index: int) -> Record:
+        """Return a record without its members."""
+        return dataclasses.replace(self._records[index], members={})
+
+    def select(self, *, split: str | None = None, view: str | None = None, quality: Bounds = UNBOUND) -> list[int]:
+        """Return the positions of the records of a split, of a kind of view, and within bounds of quality."""
+        if split is not None:
+            check_choice("split", split, {*SPLITS, *(record.split for record in self._records)})
+        if view is not None:
+            check_choice("view", view, VIEW_KINDS)
+        for name in quality:
+            check_choice("quality figure", name, FIGURES)
+        return [
+            index
+            for index, record in enumerate(self._records)
+            if split in (None, record.split) and view in (None, record.view) and _within(record, quality)
+        ]
+
+    def counts(self, name: str) -> NDArray[np.int32]:
+        """Return how many ``prompts`` or ``objects`` each record has, (N,) int32."""
+        check_choice("count", name, COUNTS)
+        return np.array([len(getattr(record, name)) for record in self._records], dtype=np.int32)
+
+    def order(
+        self, *, seed: int, split: str | None = None, view: str | None = None, quality: Bounds = UNBOUND
+    ) -> RecordOrder:
+        """Return the order in which training visits the records that :meth:`select` gives: all of them mixed."""
+        chosen = self.select(split=split, view=view, quality=quality)
+        return RecordOrder(shards=tuple((index,) for index in chosen), seed=seed, shards_per_group=max(1, len(chosen)))
+
+
+def unknown_key(key: str, known: Sequence[str], path: object = None) -> UsageError:
+    """Return the error of a key that no record has; ``path`` says where it was looked for."""
+    near = [name for name in known if name.startswith(key[:12])][:3] or list(known[:3])
+    return UsageError(f"has no record {key!r}", path=path, cure=f"keys look like {', '.join(near)}")
+
+
+def _within(record: Record, quality: Bounds) -> bool:
+    values = {name: figure_of(record.quality, name) for name in quality}
+    return all(value is not None and quality[name][0] <= value <= quality[name][1] for name, value in values.items())
