@@ -30,8 +30,9 @@ from gapdata.tasks import conversation as given
 from gapdata.tasks import detection
 from gapdata.tasks.captioning import references
 from gapdata.tasks.chat import IMAGE, Question
-from gapdata.tasks.questions import QuestionOptions, left_out, obstacle, questions
+from gapdata.tasks.questions import left_out, obstacle, questions
 from gapdata.tasks.targets import aligned_camera, described
+from gapdata.tasks.task import QuestionOptions
 from gapdata.tasks.wordings import Wording, convention_of
 
 Item = dict[str, Any]

@@ -13,7 +13,8 @@ from gapdata.records.schema import Record
 from gapdata.report.opened import OpenedRecords
 from gapdata.seeding import generator_for
 from gapdata.tasks.chat import IMAGE
-from gapdata.tasks.questions import TASKS, QuestionOptions, questions
+from gapdata.tasks.questions import TASKS, questions
+from gapdata.tasks.task import QuestionOptions
 
 DEPTHS_PER_RECORD = 2048
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,8 @@ from gapdata.runtime.choices import check_choice
 from gapdata.tasks.box_text import rounded
 from gapdata.tasks.chat import MAX_CHARACTERS, Question, Unparsable, image_placeholders
 from gapdata.tasks.grounding import sentence
-from gapdata.tasks.targets import TargetBox, camera_box, described
-
-CaptionPoint = Literal["truth", "proposal"]
+from gapdata.tasks.targets import CaptionPoint, TargetBox, camera_box, described
+from gapdata.tasks.task import QuestionOptions, described_task, no_box
 
 PROMPT = "Carefully watch the video and describe the object located at {point} in detail."
 _FENCE = re.compile(r"\A```[A-Za-z]{0,16}\s|```\Z")
@@ -99,3 +98,17 @@ def parse(text: str) -> CaptionAnswer | Unparsable:
     """Read a model's caption: its text without surrounding space and Markdown fences. Never raises."""
     caption = _FENCE.sub("", text[:MAX_CHARACTERS].strip()).strip()
     return CaptionAnswer(text=caption) if caption else Unparsable("empty caption")
+
+
+def _no_point(record: Record, target: ViewObject, options: QuestionOptions) -> str | None:
+    if options.caption_point == "proposal":
+        return "the object has no proposal" if target.proposal is None else None
+    return no_box(record, target, options)
+
+
+TASK = described_task(
+    "captioning",
+    lambda record, item, options: render(record, item, point=options.caption_point, boxes=options.boxes),
+    parse,
+    _no_point,
+)

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gapdata.errors import ShardError
-from gapdata.records.expressions import Conversation
+from gapdata.records.expressions import Conversation, conversations
 from gapdata.records.schema import Record
 from gapdata.runtime.counting import counted
 from gapdata.tasks import captioning, detection, grounding, grounding_box, grounding_frame, pointmap
 from gapdata.tasks.chat import IMAGE, Mark, Question, Unparsable
+from gapdata.tasks.task import Task
 
 PARSERS: Mapping[str, Callable[[str], Any]] = {
     "recons": pointmap.parse,
@@ -55,3 +56,11 @@ def parse(task: str, text: str) -> Any:
     """
     reader = PARSERS.get(task)
     return Unparsable(f"no typed answer for the task {task}") if reader is None else reader(text)
+
+
+TASK = Task(
+    name="conversation",
+    about="conversations",
+    render=lambda record, options, rng: [render(record, item) for item in conversations(record)],
+    parse=str,
+)

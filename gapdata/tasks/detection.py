@@ -19,6 +19,7 @@ from gapdata.records.schema import Record, ViewObject
 from gapdata.tasks.box_text import BOX_KEYS, nine_numbers, read_box, rounded
 from gapdata.tasks.chat import IMAGE, Question, Unparsable, entries, fenced_list, image_placeholders, read_json
 from gapdata.tasks.labels import MissingLabel, is_background, object_label
+from gapdata.tasks.task import QuestionOptions, Task
 from gapdata.tasks.wordings import Wording, box_format, convention_of
 
 INSTRUCTION = (
@@ -153,3 +154,19 @@ def parse(text: str) -> DetectionAnswer | Unparsable:
 def _entry(entry: dict[str, Any]) -> TextBox | None:
     values, label = read_box(entry), entry.get("label")
     return TextBox(label=label, values=values) if isinstance(label, str) and values is not None else None
+
+
+def _one(record: Record, options: QuestionOptions, _: np.random.Generator) -> list[Question]:
+    question = render(
+        record,
+        wording=options.wording,
+        convention=options.convention,
+        min_visible_pixels=options.min_visible_pixels,
+        max_objects=options.max_objects,
+        taxonomy=options.taxonomy,
+        missing_label=options.missing_label,
+    )
+    return [question]
+
+
+TASK = Task(name="detection", about="objects", render=_one, parse=parse, varied=True, count=lambda objects, options: 1)

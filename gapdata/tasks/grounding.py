@@ -16,6 +16,7 @@ from gapdata.records.schema import Record
 from gapdata.tasks.box_text import BOX_KEYS, nine_numbers, read_box, rounded
 from gapdata.tasks.chat import IMAGE, Question, Unparsable, entries, read_json, whole_number
 from gapdata.tasks.targets import TargetBox, camera_box, described
+from gapdata.tasks.task import described_task, no_box
 from gapdata.tasks.wordings import Wording, box_format, convention_of
 
 THEIRS = (
@@ -98,3 +99,13 @@ def parse(text: str, frames: int | None = None) -> GroundingAnswer | Unparsable:
     if all(whole_number(entry["frame"], frames) is None for entry in found):
         return Unparsable("frame is not a position in the view")
     return Unparsable("bbox_3d is not nine finite numbers")
+
+
+TASK = described_task(
+    "grounding",
+    lambda record, item, options: render(
+        record, item, wording=options.wording, convention=options.convention, boxes=options.boxes
+    ),
+    parse,
+    no_box,
+)

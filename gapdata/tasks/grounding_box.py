@@ -16,6 +16,7 @@ from gapdata.tasks.box_text import BOX_KEYS, nine_numbers, read_box, rounded
 from gapdata.tasks.chat import Question, Unparsable, entries, image_placeholders, read_json
 from gapdata.tasks.grounding import sentence
 from gapdata.tasks.targets import TargetBox, camera_box, described
+from gapdata.tasks.task import described_task, no_box
 from gapdata.tasks.wordings import Wording, box_format, convention_of
 
 INSTRUCTION = (
@@ -73,3 +74,14 @@ def parse(text: str) -> BoxAnswer | Unparsable:
         return Unparsable("no JSON object with the key bbox_3d")
     values = next((values for entry in found if (values := read_box(entry)) is not None), None)
     return Unparsable("bbox_3d is not nine finite numbers") if values is None else BoxAnswer(values=values)
+
+
+TASK = described_task(
+    "grounding_box",
+    lambda record, item, options: render(
+        record, item, wording=options.wording, convention=options.convention, boxes=options.boxes
+    ),
+    parse,
+    no_box,
+    in_first_frame=True,
+)

@@ -9,6 +9,7 @@ from gapdata.records.schema import Record
 from gapdata.tasks.chat import Question, Unparsable, entries, read_json, whole_number
 from gapdata.tasks.grounding import numbered_images, sentence
 from gapdata.tasks.targets import described
+from gapdata.tasks.task import described_task
 from gapdata.tasks.wordings import Wording, convention_of
 
 THEIRS = (
@@ -57,3 +58,8 @@ def parse(text: str, frames: int | None = None) -> int | Unparsable:
         return Unparsable("no JSON object with the key frame")
     frame = whole_number(found[0], frames)
     return Unparsable("frame is not a position in the view") if frame is None else frame
+
+
+TASK = described_task(
+    "grounding_frame", lambda record, item, options: render(record, item, wording=options.wording), parse
+)

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from gapdata.errors import ShardError, UsageError
 from gapdata.prompts.marks import MAX_MARKS
 from gapdata.records.schema import Prompt, Record
@@ -31,6 +33,7 @@ from gapdata.tasks.chat import (
     whole_number,
 )
 from gapdata.tasks.labels import MissingLabel, label_of
+from gapdata.tasks.task import QuestionOptions, Task
 
 WITH_LABEL = (
     'What is at the red cross ("label"), and where is it in the first camera, [x, y, z] in metres ("pointmap")?\n'
@@ -179,3 +182,29 @@ def _point(entry: dict[str, Any]) -> PointmapAnswer | None:
     if point is None:
         return None
     return PointmapAnswer(point=(point[0], point[1], point[2]), label=label if isinstance(label, str) else None)
+
+
+def _all(record: Record, options: QuestionOptions, rng: np.random.Generator) -> list[Question]:
+    # A single mark keeps the prompts' order, so that the n-th question is about the n-th prompt.
+    count = len(record.prompts)
+    order = list(range(count)) if options.marks == 1 else rng.permutation(count).tolist()
+    groups = [order[start : start + options.marks] for start in range(0, len(order), options.marks)]
+    return [
+        render_several(
+            record,
+            [record.prompts[index] for index in group],
+            taxonomy=options.taxonomy,
+            missing_label=options.missing_label,
+        )
+        for group in groups
+    ]
+
+
+TASK = Task(
+    name="pointmap",
+    about="prompts",
+    render=_all,
+    parse=parse,
+    varied=True,
+    count=lambda prompts, options: -(-prompts // options.marks),
+)

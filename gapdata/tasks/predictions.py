@@ -18,8 +18,8 @@ from gapdata.errors import UsageError
 from gapdata.geometry.boxes import EulerConvention
 from gapdata.runtime.counting import counted
 from gapdata.tasks.labels import MissingLabel
-from gapdata.tasks.questions import QuestionOptions
 from gapdata.tasks.targets import TargetBox
+from gapdata.tasks.task import QuestionOptions
 from gapdata.tasks.wordings import convention_of
 
 FOLDER = "predictions"

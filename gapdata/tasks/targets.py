@@ -15,6 +15,8 @@ from gapdata.runtime.choices import check_choice
 
 TargetBox = Literal["aligned", "oriented"]
 """``aligned``: ScanRefer's box, along the axes of the aligned world. ``oriented``: the record's own, smaller one."""
+CaptionPoint = Literal["truth", "proposal"]
+"""What captioning points at: the centre of the true box, or of the detector's proposal that overlaps it best."""
 
 
 def described(record: Record, expression: Expression) -> ViewObject:

@@ -18,7 +18,8 @@ from gapdata.runtime.choices import check_choice
 from gapdata.tasks import captioning, detection, grounding, grounding_box, grounding_frame, pointmap
 from gapdata.tasks.chat import Question
 from gapdata.tasks.detection import TextBox
-from gapdata.tasks.questions import QuestionOptions, obstacle
+from gapdata.tasks.questions import obstacle
+from gapdata.tasks.task import QuestionOptions
 from gapdata.tasks.wordings import convention_of
 from gapmodel.questions.records import Records, without_images
 

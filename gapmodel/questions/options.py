@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import cast
 
 from gapdata.geometry.boxes import EulerConvention
-from gapdata.tasks.captioning import CaptionPoint
 from gapdata.tasks.labels import MissingLabel
-from gapdata.tasks.questions import QuestionOptions
-from gapdata.tasks.targets import TargetBox
+from gapdata.tasks.targets import CaptionPoint, TargetBox
+from gapdata.tasks.task import QuestionOptions
 from gapdata.tasks.wordings import Wording, convention_of
 from gapmodel.questions.recipe import DataRecipe
 

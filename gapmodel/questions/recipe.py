@@ -10,15 +10,12 @@ from gapdata.geometry.boxes import EulerConvention
 from gapdata.prompts.marks import MAX_MARKS
 from gapdata.recipes.toml_fields import refuse_broken_rules, refuse_unknown_choices
 from gapdata.records.schema import VIEW_KINDS
-from gapdata.tasks.captioning import CaptionPoint
 from gapdata.tasks.labels import MissingLabel
 from gapdata.tasks.questions import TASKS
-from gapdata.tasks.targets import TargetBox
+from gapdata.tasks.targets import CaptionPoint, TargetBox
 from gapdata.tasks.wordings import WORDINGS
 
 CONVENTIONS = get_args(EulerConvention)
-VARIED = ("pointmap", "detection")
-"""Tasks whose questions follow a change of frames or a mirror; what people wrote about left and right does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +105,7 @@ def check_data_recipe(data: DataRecipe, where: str, path: Path | None) -> None:
         "caption_point": (data.caption_point, get_args(CaptionPoint)),
     }
     refuse_unknown_choices({f"{where}.{name}": item for name, item in choices.items()}, path)
+    varied = [name for name, task in TASKS.items() if task.varied]
     checks = {
         f"{where}.space must be metric, or image (for detection, and for pointmap with sampled prompts)": (
             data.space == "metric" or (data.space == "image" and (data.task == "detection" or samples_prompts(data)))
@@ -115,8 +113,8 @@ def check_data_recipe(data: DataRecipe, where: str, path: Path | None) -> None:
         f"{where}.marks must lie in 1..{MAX_MARKS}, above 1 only with stored prompts": (
             data.marks == 1 or (1 < data.marks <= MAX_MARKS and data.prompts == "stored")
         ),
-        f"{where}.frames, .reframe and .mirror are for {' and '.join(VARIED)} only: language does not follow": (
-            data.task in VARIED or not (data.frames or data.reframe or data.mirror)
+        f"{where}.frames, .reframe and .mirror are for {' and '.join(varied)} only: language does not follow": (
+            data.task in varied or not (data.frames or data.reframe or data.mirror)
         ),
         f"{where}.questions_per_view must be at least 1 and .visits not negative": (
             data.questions_per_view >= 1 and data.visits >= 0

@@ -9,14 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gapdata.errors import UsageError
-from gapdata.records.expressions import conversations, descriptions
-from gapdata.records.schema import Record
 from gapdata.runtime.counting import counted
 from gapdata.shards.reader import ShardReader
-from gapdata.tasks.questions import left_out
+from gapdata.tasks.questions import held, left_out, task_named
 from gapmodel.field_of_view import PAPER_WIDTH, paper_height
 from gapmodel.questions.options import question_options
-from gapmodel.questions.recipe import VARIED, samples_prompts
+from gapmodel.questions.recipe import samples_prompts
 from gapmodel.questions.records import Records, chosen_records, outside_quality, without_images
 from gapmodel.training.distributed import ALONE, Ranks
 from gapmodel.training.questions import StreamQuestions, build_of
@@ -32,14 +30,14 @@ CURES = {
 }
 """What to do where nothing is left, by the reason."""
 NEEDS = {
-    "pointmap": ("have no instance masks (own scans have no annotation): no marked pixel has a name", ANNOTATED),
+    "masks": ("have no instance masks (own scans have no annotation): no marked pixel has a name", ANNOTATED),
     "prompts": ("carry no prompt", 'build with prompts.per_view above 0, or set prompts = "sampled"'),
-    "detection": ("list no object (own scans have no annotation): there is none to detect", ANNOTATED),
-    "conversation": (
+    "objects": ("list no object (own scans have no annotation): there is none to detect", ANNOTATED),
+    "conversations": (
         "carry no conversation",
         "build with annotations.conversations = true and GAP-MLLM's or VG-LLM's JSON among --annotations",
     ),
-    "description": ("carry no description", "build with ScanRefer's JSON among --annotations"),
+    "descriptions": ("carry no description", "build with ScanRefer's JSON among --annotations"),
 }
 """What the records of a stream lack that asks nothing, and what to do about it."""
 
@@ -50,9 +48,10 @@ class StreamCensus:
 
     records: int
     empty: int  # records without what the stream asks about: a prompt, an object, a conversation
-    descriptions: int  # of tasks that ask about descriptions
-    left_out: Mapping[str, int]  # descriptions by the reason why they are not asked about
+    descriptions: int  # things that the records hold, of tasks that may leave some out
+    left_out: Mapping[str, int]  # of these, by the reason why they are not asked about
     outside: int = 0  # further records that the recipe's bounds on quality leave out
+    thing: str = "description"
 
     def __str__(self) -> str:
         """One line for whoever starts the run."""
@@ -63,7 +62,7 @@ class StreamCensus:
             parts.append(f"{self.empty:,} of them with nothing to ask about")
         if self.left_out:
             parts.append(
-                f"{sum(self.left_out.values()):,} of {counted(self.descriptions, 'description')} left out: {self.why}"
+                f"{sum(self.left_out.values()):,} of {counted(self.descriptions, self.thing)} left out: {self.why}"
             )
         return "; ".join(parts)
 
@@ -100,16 +99,16 @@ def _census(stream: Stream, reader: Records, ranks: Ranks) -> StreamCensus:
     chosen = chosen_records(reader, data)
     lost: Counter[str] = Counter()
     told = empty = 0
-    if data.task in VARIED:
-        empty = _without(
-            reader, chosen, "prompts" if data.task == "pointmap" and not samples_prompts(data) else "objects"
-        )
+    task = task_named(data.task)
+    if task.left_out is None and task.about in ("prompts", "objects"):
+        empty = _without(reader, chosen, "objects" if samples_prompts(data) else task.about)
     else:
         for index in chosen[ranks.rank :: ranks.world_size]:
             record = without_images(reader, index)
-            empty += not _spoken(record, data.task)
-            if data.task != "conversation":
-                told += len(descriptions(record))
+            things = held(record, data.task)
+            empty += not things
+            if task.left_out is not None:
+                told += things
                 lost.update(left_out(record, data.task, question_options(data)))
         told, empty, lost = _together(told, empty, lost, ranks)
     return StreamCensus(
@@ -118,6 +117,7 @@ def _census(stream: Stream, reader: Records, ranks: Ranks) -> StreamCensus:
         descriptions=told,
         left_out=dict(sorted(lost.items())),
         outside=outside_quality(reader, data),
+        thing=task.about.removesuffix("s"),
     )
 
 
@@ -143,16 +143,12 @@ def _without(reader: Records, chosen: Sequence[int], what: str) -> int:
     return sum(not getattr(reader[index], what) for index in chosen)
 
 
-def _spoken(record: Record, task: str) -> int:
-    return len(conversations(record) if task == "conversation" else descriptions(record))
-
-
 def _refuse_nothing(stream: Stream, found: StreamCensus, reader: Records) -> None:
     data = stream.data
     if found.empty == found.records:
-        need = data.task if data.task in NEEDS else "description"
-        if need == "pointmap" and _without(reader, chosen_records(reader, data), "objects") < found.records:
-            need = "prompts"
+        need: str = task_named(data.task).about
+        if need == "prompts" and _without(reader, chosen_records(reader, data), "objects") == found.records:
+            need = "masks"
         lack, cure = NEEDS[need]
         raise UsageError(
             f"stream {stream.name!r} asks nothing: its {counted(found.records, 'record')} {lack}", cure=cure
@@ -160,7 +156,7 @@ def _refuse_nothing(stream: Stream, found: StreamCensus, reader: Records) -> Non
     if found.descriptions and found.descriptions == sum(found.left_out.values()):
         most = max(found.left_out, key=lambda reason: found.left_out[reason])
         raise UsageError(
-            f"stream {stream.name!r} asks nothing: of {counted(found.descriptions, 'description')} in"
+            f"stream {stream.name!r} asks nothing: of {counted(found.descriptions, found.thing)} in"
             f" {counted(found.records, 'record')} all are left out: {found.why}",
             cure=CURES.get(most, "take other views, or another build"),
         )
@@ -172,7 +168,7 @@ def shared_views(found: Mapping[str, StreamCensus]) -> list[str]:
         f"{name}: {item.descriptions / item.records:.1f} descriptions share the frames of a view; the authors drew some"
         " for each, as gapdata's recipe paper-grounding does"
         for name, item in found.items()
-        if item.descriptions > item.records
+        if item.thing == "description" and item.descriptions > item.records
     ]
 
 

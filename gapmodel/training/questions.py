@@ -19,7 +19,8 @@ from gapdata.shards.order import RecordOrder
 from gapdata.shards.reader import ShardReader
 from gapdata.tasks import detection, image_space, pointmap
 from gapdata.tasks.chat import Mark, Question
-from gapdata.tasks.questions import QuestionOptions, questions
+from gapdata.tasks.questions import questions, task_named
+from gapdata.tasks.task import QuestionOptions
 from gapmodel.packing import Example, Frames
 from gapmodel.processing import GapProcessor
 from gapmodel.questions.options import question_options
@@ -116,15 +117,16 @@ class StreamQuestions:
     def _counts(self, chosen: Sequence[int]) -> dict[int, int]:
         """How many questions each of these records holds, by its index; of described ones the JSON is read."""
         data, options = self.stream.data, question_options(self.stream.data)
-        if data.task == "detection" or self.in_image:
+        task = task_named(data.task)
+        if self.in_image:
             return dict.fromkeys(chosen, 1)
-        if self.samples_prompts or data.task == "pointmap":
-            found = "objects" if self.samples_prompts else "prompts"
+        if self.samples_prompts or task.count is not None:
+            found = "objects" if self.samples_prompts else task.about
             held = self.reader.counts(found) if isinstance(self.reader, ShardReader) else None
             many = {i: len(getattr(self.reader[i], found)) if held is None else int(held[i]) for i in chosen}
-            if self.samples_prompts:
+            if self.samples_prompts or task.count is None:
                 return {index: data.questions_per_view if count else 0 for index, count in many.items()}
-            return {index: -(-count // data.marks) for index, count in many.items()}
+            return {index: task.count(count, options) for index, count in many.items()}
         unvaried = np.random.default_rng(0)
         records = ((index, without_images(self.reader, index)) for index in chosen)
         return {index: len(questions(record, data.task, options, unvaried)) for index, record in records}

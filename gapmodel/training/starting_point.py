@@ -22,7 +22,7 @@ from gapmodel.modeling import GapConfig, GapForConditionalGeneration
 from gapmodel.presets import QWEN_TOKENS, preset
 from gapmodel.processing import GapProcessor, ProcessorConfig, read_processor_config
 from gapmodel.questions.options import question_options
-from gapmodel.questions.recipe import VARIED, DataRecipe
+from gapmodel.questions.recipe import DataRecipe
 from gapmodel.questions.records import Records, chosen_records, without_images
 from gapmodel.tokenizer import load_tokenizer, special_token_ids, train_tokenizer
 from gapmodel.training.recipe import ModelRecipe, TrainingRecipe
@@ -152,8 +152,8 @@ def _config(recipe: TrainingRecipe, token_ids: Mapping[str, int], text: Mapping[
 
 
 def spoken_texts(reader: Records, data: DataRecipe) -> list[str]:
-    """What is said in questions whose words are not fixed: descriptions, and other people's conversations."""
-    if data.task in VARIED:
+    """Return what is said in questions beyond the texts of pointmap and detection, which every tokenizer is taught."""
+    if data.task in (pointmap.TASK.name, detection.TASK.name):
         return []
     options, rng = question_options(data), np.random.default_rng(0)
     records = (without_images(reader, index) for index in chosen_records(reader, data))

@@ -20,8 +20,9 @@ from gapdata.records.schema import Record
 from gapdata.shards.reader import ShardReader
 from gapdata.tasks import grounding_box
 from gapdata.tasks.box_text import box_of
-from gapdata.tasks.questions import QuestionOptions, questions
+from gapdata.tasks.questions import questions
 from gapdata.tasks.targets import aligned_camera
+from gapdata.tasks.task import QuestionOptions
 from tests.support.annotation_records import conversation, images, sample, sentence, write_embodiedscan, write_json
 from tests.support.scannet_scenes import ALIGNMENT, COLOR, write_scene
 

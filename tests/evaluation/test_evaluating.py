@@ -21,8 +21,8 @@ from gapdata.records.schema import Record
 from gapdata.shards.reader import ShardReader
 from gapdata.tasks import captioning, detection, grounding_frame
 from gapdata.tasks.box_text import nine_numbers
-from gapdata.tasks.questions import QuestionOptions
 from gapdata.tasks.targets import camera_box, described
+from gapdata.tasks.task import QuestionOptions
 from gapmodel.evaluation.answering import frames_to_ask, missing, shared
 from gapmodel.evaluation.asking import (
     TASKS,

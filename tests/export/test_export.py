@@ -26,7 +26,8 @@ from gapdata.records.schema import Record
 from gapdata.seeding import generator_for
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.images import is_color_jpeg
-from gapdata.tasks.questions import QuestionOptions, questions
+from gapdata.tasks.questions import questions
+from gapdata.tasks.task import QuestionOptions
 from tests.support.annotation_records import sentence, write_json
 from tests.support.builds import write_build
 from tests.support.scannet_scenes import ALIGNMENT, write_scene

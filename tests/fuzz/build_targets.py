@@ -21,7 +21,8 @@ def record(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
     from gapdata.records import codec, expressions
     from gapdata.records.schema import record_from_json
     from gapdata.seeding import generator_for
-    from gapdata.tasks.questions import TASKS, QuestionOptions, questions
+    from gapdata.tasks.questions import TASKS, questions
+    from gapdata.tasks.task import QuestionOptions
     from tests.fuzz.seeds import forged_npy
 
     members = {path.name: path.read_bytes() for path in (seeds / "record").iterdir()}

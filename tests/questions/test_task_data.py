@@ -14,8 +14,9 @@ from gapdata.records.schema import Record
 from gapdata.tasks import detection, pointmap
 from gapdata.tasks.chat import IMAGE, Question
 from gapdata.tasks.pointmap import MarkedPoints
-from gapdata.tasks.questions import QuestionOptions, questions
+from gapdata.tasks.questions import questions
 from gapdata.tasks.targets import camera_box
+from gapdata.tasks.task import QuestionOptions
 from gapmodel.processing import IGNORED, Example
 from gapmodel.questions.recipe import DataRecipe
 from gapmodel.training.augment import decode, mirror, subview

@@ -11,7 +11,8 @@ from gapdata.errors import ShardError, UsageError
 from gapdata.records.expressions import Conversation
 from gapdata.tasks import conversation, detection, pointmap
 from gapdata.tasks.chat import IMAGE, Mark
-from gapdata.tasks.questions import TASKS, QuestionOptions, left_out, questions
+from gapdata.tasks.questions import TASKS, left_out, questions
+from gapdata.tasks.task import QuestionOptions
 from tests.support.task_records import describe, make_object, make_prompt, make_record, random_record
 
 DEFAULT = QuestionOptions()
