@@ -63,13 +63,12 @@ def held(record: Record, task: str) -> int:
         UsageError: the task is unknown.
         ShardError: an expression of the record is malformed.
     """
-    things = {
-        "prompts": lambda: record.prompts,
-        "objects": lambda: record.objects,
-        "descriptions": lambda: descriptions(record),
-        "conversations": lambda: conversations(record),
-    }
-    return len(things[task_named(task).about]())
+    about = task_named(task).about
+    if about == "descriptions":
+        return len(descriptions(record))
+    if about == "conversations":
+        return len(conversations(record))
+    return len(record.prompts if about == "prompts" else record.objects)
 
 
 def left_out(record: Record, task: str, options: QuestionOptions) -> dict[str, int]:

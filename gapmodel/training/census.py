@@ -47,11 +47,10 @@ class StreamCensus:
     """One stream's records, and what in them no question is about."""
 
     records: int
-    empty: int  # records without what the stream asks about: a prompt, an object, a conversation
-    descriptions: int  # things that the records hold, of tasks that may leave some out
-    left_out: Mapping[str, int]  # of these, by the reason why they are not asked about
+    empty: int  # records without anything that the stream asks about: a prompt, an object, a conversation
+    descriptions: int  # of tasks that ask about descriptions
+    left_out: Mapping[str, int]  # descriptions or objects by the reason why they are not asked about
     outside: int = 0  # further records that the recipe's bounds on quality leave out
-    thing: str = "description"
 
     def __str__(self) -> str:
         """One line for whoever starts the run."""
@@ -61,9 +60,8 @@ class StreamCensus:
         if self.empty:
             parts.append(f"{self.empty:,} of them with nothing to ask about")
         if self.left_out:
-            parts.append(
-                f"{sum(self.left_out.values()):,} of {counted(self.descriptions, self.thing)} left out: {self.why}"
-            )
+            of = f" of {counted(self.descriptions, 'description')}" if self.descriptions else ""
+            parts.append(f"{sum(self.left_out.values()):,}{of} left out: {self.why}")
         return "; ".join(parts)
 
     @property
@@ -105,11 +103,13 @@ def _census(stream: Stream, reader: Records, ranks: Ranks) -> StreamCensus:
     else:
         for index in chosen[ranks.rank :: ranks.world_size]:
             record = without_images(reader, index)
-            things = held(record, data.task)
-            empty += not things
-            if task.left_out is not None:
+            things, unasked = held(record, data.task), left_out(record, data.task, question_options(data))
+            lost.update(unasked)
+            if task.about == "descriptions":
                 told += things
-                lost.update(left_out(record, data.task, question_options(data)))
+                empty += not things
+            else:
+                empty += things <= sum(unasked.values())
         told, empty, lost = _together(told, empty, lost, ranks)
     return StreamCensus(
         records=len(chosen),
@@ -117,7 +117,6 @@ def _census(stream: Stream, reader: Records, ranks: Ranks) -> StreamCensus:
         descriptions=told,
         left_out=dict(sorted(lost.items())),
         outside=outside_quality(reader, data),
-        thing=task.about.removesuffix("s"),
     )
 
 
@@ -150,13 +149,15 @@ def _refuse_nothing(stream: Stream, found: StreamCensus, reader: Records) -> Non
         if need == "prompts" and _without(reader, chosen_records(reader, data), "objects") == found.records:
             need = "masks"
         lack, cure = NEEDS[need]
+        if found.left_out and not found.descriptions:
+            lack, cure = f"hold nothing that can be asked about: {found.why}", "take other views, or another build"
         raise UsageError(
             f"stream {stream.name!r} asks nothing: its {counted(found.records, 'record')} {lack}", cure=cure
         )
     if found.descriptions and found.descriptions == sum(found.left_out.values()):
         most = max(found.left_out, key=lambda reason: found.left_out[reason])
         raise UsageError(
-            f"stream {stream.name!r} asks nothing: of {counted(found.descriptions, found.thing)} in"
+            f"stream {stream.name!r} asks nothing: of {counted(found.descriptions, 'description')} in"
             f" {counted(found.records, 'record')} all are left out: {found.why}",
             cure=CURES.get(most, "take other views, or another build"),
         )
@@ -168,7 +169,7 @@ def shared_views(found: Mapping[str, StreamCensus]) -> list[str]:
         f"{name}: {item.descriptions / item.records:.1f} descriptions share the frames of a view; the authors drew some"
         " for each, as gapdata's recipe paper-grounding does"
         for name, item in found.items()
-        if item.thing == "description" and item.descriptions > item.records
+        if item.descriptions > item.records
     ]
 
 
