@@ -111,7 +111,7 @@ class RecordList:
     def select(self, *, split: str | None = None, view: str | None = None, quality: Bounds = UNBOUND) -> list[int]:
         """Return the positions of the records of a split, of a kind of view, and within bounds of quality."""
         if split is not None:
-            check_choice("split", split, {*SPLITS, *(record.split for record in self._records)})
+            check_choice("split", split, tuple(dict.fromkeys((*SPLITS, *(record.split for record in self._records)))))
         if view is not None:
             check_choice("view", view, VIEW_KINDS)
         for name in quality:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from gapdata.records.codec import record_image
+from gapdata.shards.records import Records
 from gapdata.tasks.chat import Unparsable
 from gapmodel.evaluation.asking import Asked, HeldOut, around_views, second_id, second_stage
 from gapmodel.evaluation.grounding import chosen_frame
@@ -19,7 +20,7 @@ from gapmodel.generate import generate_answers
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.packing import Example, Frames
 from gapmodel.processing import GapProcessor
-from gapmodel.questions.records import Records, in_batches
+from gapmodel.questions.records import in_batches
 
 
 class Keeper(Protocol):

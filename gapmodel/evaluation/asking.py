@@ -15,13 +15,13 @@ from gapdata.records.expressions import Expression, descriptions
 from gapdata.records.keys import around_key
 from gapdata.records.schema import Record
 from gapdata.runtime.choices import check_choice
+from gapdata.shards.records import Records
 from gapdata.tasks import captioning, detection, grounding, grounding_box, grounding_frame, pointmap
 from gapdata.tasks.chat import Question
 from gapdata.tasks.detection import TextBox
 from gapdata.tasks.questions import obstacle
 from gapdata.tasks.task import QuestionOptions
 from gapdata.tasks.wordings import convention_of
-from gapmodel.questions.records import Records, without_images
 
 Item = TypeVar("Item")
 
@@ -83,7 +83,7 @@ def held_out(reader: Records, asking: Asking, task: str, limit: int | None = Non
         ShardError: a record cannot be read or contradicts itself.
     """
     check_choice("task", task, TASKS)
-    records = {index: _known(without_images(reader, index), asking, task) for index in positions(reader, asking, task)}
+    records = {index: _known(reader.without_images(index), asking, task) for index in positions(reader, asking, task)}
     if task == "pointmap":
         asked = [item for index, record in records.items() for item in _pointmap(index, record, asking)]
         return _chosen(task, asking, asked, records, limit)
@@ -98,11 +98,7 @@ def positions(reader: Records, asking: Asking, task: str) -> list[int]:
     """Indices of the records that a task is asked about."""
     kinds = (asking.language_view, asking.view) if task in LANGUAGE_TASKS else (asking.view,)
     for kind in kinds:
-        if hasattr(reader, "select"):
-            found = list(reader.select(split=asking.split, view=kind))
-        else:
-            found = [i for i in range(len(reader)) if (reader[i].split, reader[i].view) == (asking.split, kind)]
-        if found:
+        if found := reader.select(split=asking.split, view=kind):
             return found
     return []
 
@@ -126,9 +122,7 @@ def truth(record: Record, asking: Asking) -> list[TextBox]:
 
 def around_views(reader: Records) -> dict[str, int]:
     """Indices of the build's views around a frame, by their keys."""
-    if hasattr(reader, "select") and hasattr(reader, "keys"):
-        return {reader.keys[index]: index for index in reader.select(view="around")}
-    return {reader[index].key: index for index in range(len(reader)) if reader[index].view == "around"}
+    return {reader.keys[index]: index for index in reader.select(view="around")}
 
 
 def second_stage(
@@ -145,7 +139,7 @@ def second_stage(
     index = around.get(key)
     after, before = range(frame, len(record)), range(frame - 1, -1, -1)
     order = () if index is not None else (*after[: AROUND + 1], *before[:AROUND])
-    frames = len(order) if index is None else len(without_images(reader, index))
+    frames = len(order) if index is None else len(reader.without_images(index))
     return Asked(
         id=second_id(first, frame),
         kind="grounding_box",

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from gapdata.errors import UsageError
-from gapdata.files.storage import location
 from gapdata.records.schema import Record
 from gapdata.runtime.counting import counted
-from gapdata.shards.fingerprint import planned_fingerprint
+from gapdata.shards.records import Records
 from gapmodel.evaluation.answering import Answerer, missing
 from gapmodel.evaluation.asking import LANGUAGE_TASKS, TASKS, Asking, HeldOut, first_frames, held_out, positions, spread
 from gapmodel.evaluation.predictions import PredictionFile, fingerprint_of_files, read_predictions, settle
@@ -30,7 +29,6 @@ from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.processing import GapProcessor
 from gapmodel.questions.options import question_options
 from gapmodel.questions.recipe import DataRecipe
-from gapmodel.questions.records import Records, without_images
 from gapmodel.training.taught import RECIPE_FILE
 
 MODEL_FILES = ("config.json", "*.safetensors", "gap_processor.json", "tokenizer.json")
@@ -161,7 +159,7 @@ def answer_share(
         return
     model, processor = load_model(directory)
     settle(out, belongs)
-    with PredictionFile(out, share[0], build=build_fingerprint(reader)) as file:
+    with PredictionFile(out, share[0], build=reader.fingerprint) as file:
         answerer = Answerer(
             model=model.eval().to(device),
             processor=processor,
@@ -210,18 +208,12 @@ def known_records(reader: Records, task: HeldOut) -> list[Record]:
     if task.task in LANGUAGE_TASKS:
         return []
     found = spread(positions(reader, replace(task.asking, split="train"), task.task), BASELINE_RECORDS)
-    return [first_frames(without_images(reader, index), task.asking.frames) for index in found]
+    return [first_frames(reader.without_images(index), task.asking.frames) for index in found]
 
 
-def belongings(directory: Path, reader: Any, askings: Askings) -> dict[str, Any]:
+def belongings(directory: Path, reader: Records, askings: Askings) -> dict[str, Any]:
     """What predictions belong to: the bytes of the model, the records of the build, and the way of asking."""
     records = hashlib.sha256("\n".join(reader.keys).encode()).hexdigest()
     asking = {task: dataclasses.asdict(askings(task)) for task in TASKS}
     model = fingerprint_of_files(directory, MODEL_FILES)
-    return {"model": model, "build": build_fingerprint(reader), "records": records, "asking": asking}
-
-
-def build_fingerprint(reader: Records) -> str | None:
-    """Return what the plan of the build states; ``None`` for records outside of a build, or a build without a plan."""
-    build = getattr(reader, "build", None)
-    return None if build is None else planned_fingerprint(location(build))
+    return {"model": model, "build": reader.fingerprint, "records": records, "asking": asking}

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Protocol
-
-import numpy as np
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from gapdata.annotations.splits import SPLITS
 from gapdata.errors import UsageError
-from gapdata.records.schema import VIEW_KINDS, Record, record_from_json
+from gapdata.records.schema import VIEW_KINDS
 from gapdata.runtime.counting import counted
-from gapdata.shards.reader import ShardReader
+from gapdata.shards.records import Bounds, Records
 from gapmodel.questions.recipe import DataRecipe
-
-
-class Records(Protocol):
-    """A shard reader, or a plain list of records."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int, /) -> Record: ...
 
 
 def chosen_records(reader: Records, recipe: DataRecipe) -> list[int]:
@@ -65,35 +54,19 @@ def outside_quality(reader: Records, recipe: DataRecipe) -> int:
     return len(_within(reader, recipe, {})) - len(_within(reader, recipe, bounds)) if bounds else 0
 
 
-def _within(reader: Records, recipe: DataRecipe, bounds: Mapping[str, tuple[float, float]]) -> list[int]:
-    if isinstance(reader, ShardReader):
-        return reader.select(split=recipe.split, view=recipe.view, quality=bounds)
-    wanted = (recipe.split, recipe.view)
-    found = [i for i in range(len(reader)) if (reader[i].split, reader[i].view) == wanted]
-    for name, (low, high) in bounds.items():
-        values = {index: reader[index].quality.get(name) for index in found}
-        found = [i for i, value in values.items() if value is not None and low <= float(np.mean(value)) <= high]
-    return found
+def _within(reader: Records, recipe: DataRecipe, bounds: Bounds) -> list[int]:
+    return reader.select(split=recipe.split, view=recipe.view, quality=bounds)
 
 
-def _said(bounds: Mapping[str, tuple[float, float]]) -> list[str]:
+def _said(bounds: Bounds) -> list[str]:
     return [
         f"{name} of at most {high:g}" if high < math.inf else f"{name} of at least {low:g}"
         for name, (low, high) in bounds.items()
     ]
 
 
-def without_images(reader: Records, index: int) -> Record:
-    """A record without its members; of a shard nothing but its JSON is read."""
-    if isinstance(reader, ShardReader):
-        return record_from_json(bytes(reader.members(index, ("json",))["json"]))
-    return replace(reader[index], members={})
-
-
 def _contents(reader: Records) -> str:
     """How many records of which split and view there are, for a message."""
-    if not hasattr(reader, "select"):
-        return f"{len(reader)} others"
     kinds = [(split, view) for split in SPLITS for view in VIEW_KINDS]
     counts = {kind: len(reader.select(split=kind[0], view=kind[1])) for kind in kinds}
     return ", ".join(f"{counts[kind]} {kind[1]} ({kind[0]})" for kind in kinds if counts[kind]) or "none"

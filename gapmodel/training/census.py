@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from gapdata.errors import UsageError
 from gapdata.runtime.counting import counted
-from gapdata.shards.reader import ShardReader
+from gapdata.shards.records import Records
 from gapdata.tasks.questions import held, left_out, task_named
 from gapmodel.field_of_view import PAPER_WIDTH, paper_height
 from gapmodel.questions.options import question_options
 from gapmodel.questions.recipe import samples_prompts
-from gapmodel.questions.records import Records, chosen_records, outside_quality, without_images
+from gapmodel.questions.records import chosen_records, outside_quality
 from gapmodel.training.distributed import ALONE, Ranks
 from gapmodel.training.questions import StreamQuestions, build_of
 from gapmodel.training.recipe import Stream
@@ -102,7 +102,7 @@ def _census(stream: Stream, reader: Records, ranks: Ranks) -> StreamCensus:
         empty = _without(reader, chosen, "objects" if samples_prompts(data) else task.about)
     else:
         for index in chosen[ranks.rank :: ranks.world_size]:
-            record = without_images(reader, index)
+            record = reader.without_images(index)
             things, unasked = held(record, data.task), left_out(record, data.task, question_options(data))
             lost.update(unasked)
             if task.about == "descriptions":
@@ -127,7 +127,7 @@ def sights(streams: Sequence[StreamQuestions]) -> list[str]:
     told = []
     for stream in streams:
         config, first = stream.processor.config, chosen_records(stream.reader, stream.stream.data)[0]
-        width, height = without_images(stream.reader, first).image_size
+        width, height = stream.reader.without_images(first).image_size
         rows, columns = (side * config.patch_size for side in config.grid_of(width, height))
         paper = f"resized to {PAPER_WIDTH}x{paper_height(width, height)}, " if config.paper_preprocessing else ""
         seen = f"{paper}seen as {columns}x{rows} in {counted(config.tokens_of(width, height), 'token')} each"
@@ -137,9 +137,7 @@ def sights(streams: Sequence[StreamQuestions]) -> list[str]:
 
 def _without(reader: Records, chosen: Sequence[int], what: str) -> int:
     """How many records have no ``prompts`` or ``objects``."""
-    if isinstance(reader, ShardReader):
-        return int((reader.counts(what)[chosen] == 0).sum())
-    return sum(not getattr(reader[index], what) for index in chosen)
+    return int((reader.counts(what)[chosen] == 0).sum())
 
 
 def _refuse_nothing(stream: Stream, found: StreamCensus, reader: Records) -> None:

@@ -35,9 +35,8 @@ from torch.distributed.checkpoint.state_dict_saver import save
 from gapdata.errors import ShardError, UsageError
 from gapdata.files.atomic import write_atomically
 from gapdata.seeding import generator_for
-from gapdata.shards.reader import ShardReader
+from gapdata.shards.records import Records
 from gapmodel.model_directory import MODEL_DIRECTORY, RUN_FILE
-from gapmodel.questions.records import Records
 from gapmodel.training.checkpoint_files import INDEX, PARTS, RestrictedReader, digests_of, first_damage
 from gapmodel.training.distributed import ALONE, Ranks
 from gapmodel.training.learner import Learner
@@ -221,13 +220,9 @@ def _tensors(learner: Learner, optimizer: torch.optim.Optimizer) -> dict[str, Te
 
 
 def _build_digest(reader: Records) -> str:
-    if not isinstance(reader, ShardReader):
-        return hashlib.sha256("\n".join(reader[index].key for index in range(len(reader))).encode()).hexdigest()
     # Where a build lies may change, what it holds may not.
     digest = hashlib.sha256("\n".join(reader.keys).encode())
-    plan = reader.build / "plan.json"
-    if plan.is_file():
-        digest.update(str(json.loads(plan.read_bytes()).get("fingerprint")).encode())
+    digest.update((reader.fingerprint or "").encode())
     return digest.hexdigest()
 
 

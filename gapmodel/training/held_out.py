@@ -8,9 +8,9 @@ from itertools import islice, zip_longest
 
 import torch
 
+from gapdata.shards.records import Records
 from gapmodel.packing import IGNORED, Batch, Example
 from gapmodel.processing import GapProcessor
-from gapmodel.questions.records import Records
 from gapmodel.training.distributed import Ranks
 from gapmodel.training.learner import Learner, Losses
 from gapmodel.training.loading import blank_batch, lay_out, open_streams

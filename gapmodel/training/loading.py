@@ -17,10 +17,11 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from gapdata.errors import UsageError
 from gapdata.shards.order import rank_batches
+from gapdata.shards.records import Records
 from gapdata.tasks.chat import IMAGE, Question
 from gapmodel.packing import IGNORED, Batch, Example, row_members
 from gapmodel.processing import GapProcessor
-from gapmodel.questions.records import Records, in_batches
+from gapmodel.questions.records import in_batches
 from gapmodel.training.mixture import Mixture
 from gapmodel.training.questions import StreamQuestions, build_of
 from gapmodel.training.recipe import MICRO_TOKENS, TrainingRecipe, TrainRecipe

@@ -32,11 +32,11 @@ from gapdata.errors import GapDataError, UsageError
 from gapdata.files.atomic import write_atomically
 from gapdata.runtime.allocation import keep_freed_memory
 from gapdata.runtime.counting import counted
+from gapdata.shards.records import Records
 from gapmodel.model_directory import MODEL_DIRECTORY, load_model, model_directory
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.packing import Batch
 from gapmodel.processing import GapProcessor
-from gapmodel.questions.records import Records
 from gapmodel.training.census import census, refuse_unasked, shared_views, sights
 from gapmodel.training.checkpointing import (
     BESIDE,

@@ -15,8 +15,7 @@ import numpy as np
 
 from gapdata.errors import UsageError
 from gapdata.seeding import generator_for
-from gapdata.shards.order import RecordOrder
-from gapdata.shards.reader import ShardReader
+from gapdata.shards.records import Records
 from gapdata.tasks import detection, image_space, pointmap
 from gapdata.tasks.chat import Mark, Question
 from gapdata.tasks.questions import questions, task_named
@@ -25,7 +24,7 @@ from gapmodel.packing import Example, Frames
 from gapmodel.processing import GapProcessor
 from gapmodel.questions.options import question_options
 from gapmodel.questions.recipe import samples_prompts
-from gapmodel.questions.records import Records, chosen_records, quality_bounds, without_images
+from gapmodel.questions.records import chosen_records, quality_bounds
 from gapmodel.training.augment import View, decode, mirror, sample_prompt, subview
 from gapmodel.training.dense import dense_targets
 from gapmodel.training.mixture import StreamOrder, Visit
@@ -91,13 +90,7 @@ class StreamQuestions:
         """
         data = self.stream.data
         chosen = chosen_records(self.reader, data)
-        if isinstance(self.reader, ShardReader):
-            bounds = quality_bounds(data)
-            records = self.reader.order(seed=self.seed, split=data.split, view=data.view, quality=bounds)
-        else:
-            records = RecordOrder(
-                shards=tuple((index,) for index in chosen), seed=self.seed, shards_per_group=len(chosen)
-            )
+        records = self.reader.order(seed=self.seed, split=data.split, view=data.view, quality=quality_bounds(data))
         if data.visits:
             return StreamOrder(self.stream.name, records, data.visits, self.stream.weight)
         counts = self._counts(chosen)
@@ -122,13 +115,13 @@ class StreamQuestions:
             return dict.fromkeys(chosen, 1)
         if self.samples_prompts or task.count is not None:
             found = "objects" if self.samples_prompts else task.about
-            held = self.reader.counts(found) if isinstance(self.reader, ShardReader) else None
-            many = {i: len(getattr(self.reader[i], found)) if held is None else int(held[i]) for i in chosen}
+            held = self.reader.counts(found)
+            many = {index: int(held[index]) for index in chosen}
             if self.samples_prompts or task.count is None:
                 return {index: data.questions_per_view if count else 0 for index, count in many.items()}
             return {index: task.count(count, options) for index, count in many.items()}
         unvaried = np.random.default_rng(0)
-        records = ((index, without_images(self.reader, index)) for index in chosen)
+        records = ((index, self.reader.without_images(index)) for index in chosen)
         return {index: len(questions(record, data.task, options, unvaried)) for index, record in records}
 
     def examples(self, visit: Visit) -> list[Example]:

@@ -13,6 +13,7 @@ import torch
 
 from gapdata.errors import UsageError
 from gapdata.recipes.toml_fields import from_mapping
+from gapdata.shards.records import Records
 from gapdata.tasks import detection, image_space, pointmap
 from gapdata.tasks.chat import IMAGE
 from gapdata.tasks.labels import object_label
@@ -23,7 +24,7 @@ from gapmodel.presets import QWEN_TOKENS, preset
 from gapmodel.processing import GapProcessor, ProcessorConfig, read_processor_config
 from gapmodel.questions.options import question_options
 from gapmodel.questions.recipe import DataRecipe
-from gapmodel.questions.records import Records, chosen_records, without_images
+from gapmodel.questions.records import chosen_records
 from gapmodel.tokenizer import load_tokenizer, special_token_ids, train_tokenizer
 from gapmodel.training.recipe import ModelRecipe, TrainingRecipe
 from gapmodel.training.taught import RECIPE_FILE
@@ -156,7 +157,7 @@ def spoken_texts(reader: Records, data: DataRecipe) -> list[str]:
     if data.task in (pointmap.TASK.name, detection.TASK.name):
         return []
     options, rng = question_options(data), np.random.default_rng(0)
-    records = (without_images(reader, index) for index in chosen_records(reader, data))
+    records = (reader.without_images(index) for index in chosen_records(reader, data))
     asked = [item for record in records for item in questions(record, data.task, options, rng)]
     return [text for question in asked for text in (*question.text.split(IMAGE), question.answer)]
 
@@ -169,7 +170,7 @@ def spoken_labels(builds: Builds, recipe: TrainingRecipe) -> list[str]:
             options = question_options(stream.data)
             reader = builds[stream.build]
             for index in chosen_records(reader, stream.data):
-                record = without_images(reader, index)
+                record = reader.without_images(index)
                 found |= {object_label(item, options.taxonomy, options.missing_label) for item in record.objects}
     return sorted(label for label in found if label is not None)
 
@@ -179,5 +180,5 @@ def class_names(builds: Builds, recipe: TrainingRecipe) -> list[str]:
     found: set[str] = set()
     for build, split, view in sorted({(s.build, s.data.split, s.data.view) for s in recipe.streams}):
         for index in chosen_records(builds[build], DataRecipe(split=split, view=view)):
-            found |= {item.label for item in without_images(builds[build], index).objects}
+            found |= {item.label for item in builds[build].without_images(index).objects}
     return sorted(found)

@@ -25,6 +25,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from gapdata.records.codec import encode_jpeg, member_name
 from gapdata.records.schema import Record
+from gapdata.shards.records import RecordList
 from gapdata.tasks import pointmap
 from gapdata.tasks.chat import IMAGE, Question
 from gapmodel.modeling import GapForConditionalGeneration
@@ -122,7 +123,7 @@ def test_a_sample_costs_a_fraction_of_the_authors_way() -> None:
     words = [pointmap.WITH_LABEL, "user\n", "assistant\n", "<1.0 seconds>"]
     processor = GapProcessor(train_tokenizer(words), ProcessorConfig(geometry_patch_size=14))
     stream = Stream(name="marked", weight=1.0, build="", data=DataRecipe(visits=8))
-    ours = StreamQuestions(stream, records, processor, seed=0)
+    ours = StreamQuestions(stream, RecordList(records), processor, seed=0)
     order = ours.order()
     question = pointmap.render(records[0], records[0].prompts[0])
     shipped, repaired = TheirDataset(copies_tokenizer=True), TheirDataset(copies_tokenizer=False)

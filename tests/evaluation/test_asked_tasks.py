@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gapdata.errors import UsageError
+from gapdata.shards.records import RecordList
 from gapmodel.evaluation.asking import TASKS
 from gapmodel.evaluation.report import NONE, as_markdown, as_table, class_table, summary
 from gapmodel.evaluation.run import asked_tasks
@@ -97,7 +98,7 @@ def test_a_model_that_was_taught_nothing_of_it_is_refused_with_the_way_out() -> 
 
 
 def test_what_is_not_asked_is_one_line_with_its_reasons() -> None:
-    clips = [record for record in RECORDS if record.view == "clip"]
+    clips = RecordList([record for record in RECORDS if record.view == "clip"])
     choice = choose_tasks(None, ("pointmap", "captioning"))
     found = asked_tasks(clips, lambda task: all_questions()[0].asking, choice.tasks, optional=choice.optional)
     asked = [task.task for task in found]

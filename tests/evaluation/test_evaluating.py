@@ -19,6 +19,7 @@ from gapdata.errors import UsageError
 from gapdata.records.expressions import descriptions
 from gapdata.records.schema import Record
 from gapdata.shards.reader import ShardReader
+from gapdata.shards.records import RecordList
 from gapdata.tasks import captioning, detection, grounding_frame
 from gapdata.tasks.box_text import nine_numbers
 from gapdata.tasks.targets import camera_box, described
@@ -44,11 +45,11 @@ from tests.support.builds import write_build
 from tests.support.evaluations import make_records, write_model
 from tests.support.object_stores import s3_server
 
-RECORDS = make_records()
+RECORDS = RecordList(make_records())
 ASKING = Asking(options=QuestionOptions(min_visible_pixels=50, caption_point="proposal"))
 
 
-def all_questions(asking: Asking = ASKING, records: list[Record] = RECORDS) -> list[HeldOut]:
+def all_questions(asking: Asking = ASKING, records: RecordList = RECORDS) -> list[HeldOut]:
     return asked_tasks(records, lambda task: asking, ["all"])
 
 
@@ -175,7 +176,7 @@ def test_a_second_stage_begins_with_the_chosen_frame() -> None:
     assert second.order == (2, 3, 1, 0)
     assert second.question.text.count("<image>") == 4
     around = replace(record, key=around_key(record.scene_id, record.frame_ids[2]), view="around")
-    records = [*RECORDS, around]
+    records = RecordList([*RECORDS, around])
     found = second_stage(records, around_views(records), first, record, 2, ASKING)
     assert (found.index, found.order) == (len(RECORDS), ())
     assert frames_to_ask("frame unknown", 4) == [0]
@@ -187,7 +188,7 @@ def test_a_split_without_questions_is_refused_and_names_the_tasks() -> None:
         asked_tasks(RECORDS, lambda task: replace(ASKING, split="test"), ["pointmap"])
     with pytest.raises(UsageError, match="task 'pointmaps' is unknown"):
         asked_tasks(RECORDS, lambda task: ASKING, ["pointmaps"])
-    clips = [record for record in RECORDS if record.view == "clip"]
+    clips = RecordList([record for record in RECORDS if record.view == "clip"])
     assert [task.task for task in all_questions(records=clips)] == ["pointmap", "detection"]
 
 

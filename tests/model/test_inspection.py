@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gapdata.errors import UsageError
+from gapdata.shards.records import RecordList
 from gapmodel.commands.inspect import Inspection, TokenAttention, inspect_record, inspection_sheet, token_attention
 from gapmodel.commands.main import main
 from gapmodel.geometry import GeometryEncoder
@@ -119,14 +120,14 @@ def test_the_sheet_has_a_row_for_every_level_and_layer_and_light_where_the_token
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    model, processor = first_model({"": [RECORD]}, RECIPE)
+    model, processor = first_model({"": RecordList([RECORD])}, RECIPE)
     directory = tmp_path_factory.mktemp("run")
     save_model(model, processor, RECIPE, directory / "model")
     return directory
 
 
 def test_a_record_is_inspected_at_its_prompt_or_at_a_pixel() -> None:
-    model, processor = first_model({"": [RECORD]}, RECIPE)
+    model, processor = first_model({"": RecordList([RECORD])}, RECIPE)
     found = inspect_record(model.eval(), processor, RECORD)
     asked = RECORD.prompts[0]
     assert found.patch == (asked.frame, asked.pixel[1] // 16, asked.pixel[0] // 16)

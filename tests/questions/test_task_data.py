@@ -11,6 +11,7 @@ from gapdata.errors import UsageError
 from gapdata.records.codec import record_image
 from gapdata.records.expressions import Conversation
 from gapdata.records.schema import Record
+from gapdata.shards.records import RecordList
 from gapdata.tasks import detection, pointmap
 from gapdata.tasks.chat import IMAGE, Question
 from gapdata.tasks.pointmap import MarkedPoints
@@ -61,7 +62,7 @@ def answer_of(example: Example) -> str:
 def epoch_of(records: list[Record], data: DataRecipe, epoch: int = 0) -> list[str]:
     """The answers to all questions of an epoch."""
     stream = Stream(name="it", weight=1.0, build="", data=data)
-    asked = StreamQuestions(stream, records, make_processor(), seed=3)
+    asked = StreamQuestions(stream, RecordList(records), make_processor(), seed=3)
     order = asked.order()
     size = order.shares * len(records)
     visits = [order.visit(0, number) for number in range(epoch * size, (epoch + 1) * size)]
@@ -165,7 +166,7 @@ def test_a_sub_view_and_a_mirror_take_proposals_and_aligned_boxes_along() -> Non
 
 def test_a_new_model_knows_the_words_of_its_task() -> None:
     recipe = TrainingRecipe(data=DataRecipe(task="grounding_frame", min_visible_pixels=1))
-    _, processor = first_model({"": [told_record(0)]}, recipe)
+    _, processor = first_model({"": RecordList([told_record(0)])}, recipe)
     assert len(processor.tokenizer("Localize")["input_ids"]) == 1
 
 

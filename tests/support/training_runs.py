@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gapdata.recipes.toml_fields import from_mapping
+from gapdata.shards.records import RecordList
 from gapmodel.processing import ProcessorConfig
 from gapmodel.questions.recipe import DataRecipe
 from gapmodel.training.distributed import joined
@@ -38,7 +39,7 @@ RECIPE = TrainingRecipe(
     train=TrainRecipe(steps=30, batch_size=4, learning_rate=3e-3, visual_weight=0.5, asked_weight=0.5),
     run=RunRecipe(threads=1),
 )
-RECORDS = [make_record(seed) for seed in range(3)] + [make_record(9, split="val")]
+RECORDS = RecordList([*(make_record(seed) for seed in range(3)), make_record(9, split="val")])
 
 MIXED = replace(
     RECIPE,

@@ -16,11 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapdata.errors import UsageError
-from gapdata.records.schema import Record
 from gapdata.shards.order import RecordOrder, rank_batches
 from gapdata.shards.reader import ShardReader
+from gapdata.shards.records import RecordList
 from gapmodel.questions.recipe import DataRecipe
-from gapmodel.questions.records import without_images
 from gapmodel.training.augment import decode
 from gapmodel.training.census import census
 from gapmodel.training.distributed import Ranks
@@ -34,7 +33,7 @@ from tests.support.builds import write_build
 from tests.support.models import make_record
 
 PROCESSOR = make_processor()
-RECORDS = [told_record(seed) for seed in range(3)]
+RECORDS = RecordList([told_record(seed) for seed in range(3)])
 RECIPE = TrainingRecipe(
     data=DataRecipe(prompts="sampled", questions_per_view=3, visits=3, min_visible_pixels=1),
     mixture={
@@ -206,7 +205,7 @@ def test_rows_keep_to_the_budget_and_micro_batches_to_their_rows() -> None:
 
 def test_streams_draw_on_the_builds_of_their_names() -> None:
     recipe = replace(RECIPE, mixture={"near": {}, "far": {"build": "other"}})
-    builds = {"": RECORDS[:1], "other": [make_record(8)]}
+    builds = {"": RecordList([RECORDS[0]]), "other": RecordList([make_record(8)])}
     streams, mixture = make_streams(recipe, builds, PROCESSOR)
     step = next(iter(Steps(streams, mixture, replace(recipe.train, batch_size=6))))
     assert {key.rpartition("/")[0] for key in step.keys} == {"room0000-clip-00000/near", "room0008-clip-00000/far"}
@@ -218,12 +217,12 @@ def test_a_build_is_counted_like_the_records_it_holds_and_read_without_its_image
     records = [*RECORDS, replace(RECORDS[0], key="nothing-clip-00000", prompts=(), objects=())]
     reader = ShardReader(write_build(tmp_path / "build", records))
     for index, record in enumerate(records):
-        found = without_images(reader, index)
+        found = reader.without_images(index)
         assert not found.members
-        assert found.to_json() == without_images(records, index).to_json() == record.to_json()
+        assert found.to_json() == RecordList(records).without_images(index).to_json() == record.to_json()
     for prompts in ("stored", "sampled"):
         recipe = replace(RECIPE, data=replace(RECIPE.data, prompts=prompts, visits=1, min_visible_pixels=3000))
-        here, there = (census(recipe.streams, {"": source}) for source in (reader, records))
+        here, there = (census(recipe.streams, {"": source}) for source in (reader, RecordList(records)))
         assert here == there
         assert here["marked"].empty == 1
         lost = here["described"].left_out
@@ -238,7 +237,7 @@ def test_records_outside_the_bounds_on_quality_are_left_out_counted_and_said(tmp
     reader = ShardReader(write_build(tmp_path / "build", records))
     data = replace(RECIPE.data, visits=1, max_misalignment=0.02, min_valid_depth=0.6)
     recipe = replace(RECIPE, data=data, mixture={})
-    for source in (reader, records):
+    for source in (reader, RecordList(records)):
         _, mixture = make_streams(recipe, {"": source}, PROCESSOR)
         assert len(mixture) == 1
         (found,) = census(recipe.streams, {"": source}).values()
@@ -289,7 +288,7 @@ def test_a_view_that_streams_share_is_decoded_once() -> None:
     recipe = replace(RECIPE, mixture={"one": {}, "other": {"mirror": True}})
     decoded: Counter[int] = Counter()
 
-    class Counted(list[Record]):
+    class Counted(RecordList):
         def __getitem__(self, index: Any) -> Any:
             decoded[index] += 1
             return super().__getitem__(index)

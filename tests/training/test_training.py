@@ -20,6 +20,7 @@ import torch
 
 from gapdata.errors import UsageError
 from gapdata.records.expressions import descriptions
+from gapdata.shards.records import RecordList
 from gapdata.tasks.questions import left_out
 from gapmodel.evaluation.run import evaluate, model_data_recipe
 from gapmodel.model_directory import load_model
@@ -99,7 +100,7 @@ def test_every_task_is_measured_and_what_is_left_out_is_counted(
     )
     records = make_records()[:4]
     empty = replace(records[0], key="empty-clip-0", prompts=())
-    train(TrainingConfig(recipe=recipe, builds={"": [*records, empty]}, out=tmp_path, bar=False))
+    train(TrainingConfig(recipe=recipe, builds={"": RecordList([*records, empty])}, out=tmp_path, bar=False))
     (opening,) = [line["streams"] for line in read_log(tmp_path) if "streams" in line]
     assert set(opening) == set(recipe.mixture)
     assert opening["marked"] == {"records": 2, "outside": 0, "empty": 1, "descriptions": 0, "left_out": {}}
@@ -161,7 +162,9 @@ def test_a_stream_that_asks_nothing_is_refused_before_anything_is_written(
 ) -> None:
     mixture = {"taught": {"build": "other"}, "idle": data} if mixed else {"idle": data}
     recipe = replace(MIXED, data=DataRecipe(min_visible_pixels=1), mixture=mixture)
-    config = TrainingConfig(recipe=recipe, builds={"": records, "other": RECORDS}, out=tmp_path / "out", bar=False)
+    config = TrainingConfig(
+        recipe=recipe, builds={"": RecordList(records), "other": RECORDS}, out=tmp_path / "out", bar=False
+    )
     with pytest.raises(UsageError) as caught:
         train(config)
     assert str(caught.value).startswith("stream 'idle' asks nothing: ")
@@ -174,7 +177,7 @@ def test_records_without_masks_beside_others_are_passed_over_and_counted(
 ) -> None:
     recipe = replace(RECIPE, train=replace(RECIPE.train, steps=3))
     records = [RECORDS[0], replace(UNANNOTATED[1], key="own-clip-0")]
-    outcome = train(TrainingConfig(recipe=recipe, builds={"": records}, out=tmp_path / "out", bar=False))
+    outcome = train(TrainingConfig(recipe=recipe, builds={"": RecordList(records)}, out=tmp_path / "out", bar=False))
     assert outcome.questions > 0
     assert "2 records; 1 of them with nothing to ask about" in capsys.readouterr().err
 
@@ -185,7 +188,7 @@ def test_a_run_whose_visits_held_no_question_leaves_no_model(tmp_path: Path) -> 
         replace(record, prompts=tuple(replace(prompt, frame=1) for prompt in record.prompts)) for record in RECORDS
     ]
     recipe = replace(MIXED, data=DataRecipe(frames=1), mixture={}, run=RunRecipe(threads=1))
-    config = TrainingConfig(recipe=recipe, builds={"": records}, out=tmp_path / "out", bar=False)
+    config = TrainingConfig(recipe=recipe, builds={"": RecordList(records)}, out=tmp_path / "out", bar=False)
     with pytest.raises(TrainingError, match=r"none of the 2 visited batches held a question, so there is no model"):
         train(config)
     assert not (tmp_path / "out" / "model").exists()
@@ -500,7 +503,7 @@ def test_the_learning_rate_of_the_authors_is_hugging_faces() -> None:
 
 def test_class_names_are_those_of_the_chosen_split() -> None:
     names = class_names({"": RECORDS}, RECIPE)
-    assert names == sorted({item.label for record in RECORDS[:3] for item in record.objects})
+    assert names == sorted({item.label for record in list(RECORDS)[:3] for item in record.objects})
 
 
 @pytest.mark.parametrize(

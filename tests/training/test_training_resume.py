@@ -22,6 +22,7 @@ import pytest
 import torch
 
 from gapdata.errors import ShardError, UsageError
+from gapdata.shards.records import RecordList
 from gapmodel.model_directory import load_model
 from gapmodel.training.checkpointing import checkpoints
 from gapmodel.training.logbook import read_log
@@ -73,8 +74,8 @@ def assert_same_run(out: Path, other: Path) -> None:
 
 def test_an_epoch_asks_every_question_once(uninterrupted: Path) -> None:
     asked = Counter(key for line in read_log(uninterrupted) for key in line["keys"])
-    marked = [f"{r.key}/marked/{number}" for r in RECORDS[:3] for number in range(len(r.prompts))]
-    assert asked == Counter([*marked, *(f"{r.key}/boxes/0" for r in RECORDS[:3])] * 2)
+    marked = [f"{r.key}/marked/{number}" for r in list(RECORDS)[:3] for number in range(len(r.prompts))]
+    assert asked == Counter([*marked, *(f"{r.key}/boxes/0" for r in list(RECORDS)[:3])] * 2)
 
 
 @pytest.mark.slow
@@ -151,7 +152,7 @@ def test_another_recipe_or_other_data_are_refused_with_the_difference(uninterrup
     ):
         train(replace(config, recipe=other))
     with pytest.raises(UsageError, match=r"builds\.shards was \w+ and is \w+"):
-        train(replace(config, builds={"": RECORDS[1:]}))
+        train(replace(config, builds={"": RecordList(list(RECORDS)[1:])}))
 
 
 def damaged(uninterrupted: Path, tmp_path: Path, name: str, change: Callable[[bytes], bytes]) -> Path:
