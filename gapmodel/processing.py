@@ -26,9 +26,10 @@ from transformers import PreTrainedTokenizerBase
 from gapdata.errors import UsageError
 from gapdata.geometry.block_sizes import MERGE, PATCH, near_sizes
 from gapdata.prompts.marks import NATIVE_WIDTH, draw_marks
-from gapdata.runtime.choices import check_choice
+from gapdata.recipes.bounds import NotNegative, Positive, PositiveCount
+from gapdata.recipes.toml_fields import from_mapping
 from gapdata.tasks.chat import IMAGE, Mark, Question
-from gapdata.tasks.prompting import PROMPTING, Prompting, prompting_name
+from gapdata.tasks.prompting import PROMPTING, Prompting, PromptingName, prompting_name
 from gapmodel.field_of_view import (
     MEAN,
     STD,
@@ -57,20 +58,20 @@ class ProcessorConfig:
     paper_preprocessing: bool = False
     """The authors' training preprocessing, for checkpoints made with it; ``image_size`` does not count then: frames of
     1296x968, ScanNet's, give 192 visual tokens each, of 1296x960 only 176."""
-    patch_size: int = PATCH
+    patch_size: PositiveCount = PATCH
     """Side in pixels of the vision tower's patches."""
-    merge_size: int = MERGE
+    merge_size: PositiveCount = MERGE
     """Patches along each side of a visual token."""
-    temporal_patch_size: int = 2
+    temporal_patch_size: PositiveCount = 2
     """Times that the vision tower wants each still repeated."""
-    geometry_patch_size: int = 16
+    geometry_patch_size: PositiveCount = 16
     """Side in pixels of the geometry encoder's patches, which gets its own image of the same patch grid."""
-    mark_native_width: float = NATIVE_WIDTH
+    mark_native_width: Positive = NATIVE_WIDTH
     """Image width at which the mark has its native size (:mod:`gapdata.prompts.marks`); smaller draws it larger."""
-    prompting: str = "qwen"
+    prompting: PromptingName = "qwen"
     """What stands around a question: ``authors`` (GAP-MLLM's system prompt, no time stamps, the line break after the
     answer learned too), ``qwen`` (time stamps) or ``plain`` (nothing)."""
-    seconds_per_frame: float = 1.0
+    seconds_per_frame: NotNegative = 1.0
     """1 for frames at 1 fps; the processor of the authors' evaluation assumes 1/24."""
 
     @property
@@ -126,10 +127,10 @@ def read_processor_config(directory: str | Path) -> ProcessorConfig:
     if not path.is_file():
         raise UsageError("no processor here", path=path, cure="name a checkpoint directory that training wrote")
     fields = json.loads(path.read_text())
-    fields["image_size"] = tuple(fields["image_size"])
     if "timestamps" in fields:  # as written before 0.2
         fields["prompting"] = prompting_name(fields.pop("system_prompt"), fields.pop("timestamps"))
-    return ProcessorConfig(**fields)
+    config: ProcessorConfig = from_mapping(ProcessorConfig, fields, path)
+    return config
 
 
 class GapProcessor:
@@ -262,13 +263,12 @@ class GapProcessor:
 
 
 def check_processor(config: ProcessorConfig, path: Path | None = None) -> None:
-    """Refuse what no vision tower sees, and a way of prompting that does not exist.
+    """Refuse an image size that the vision tower cannot see.
 
     Raises:
-        UsageError: ``image_size`` is not made of whole visual tokens, or ``prompting`` is unknown.
+        UsageError: ``image_size`` is not made of whole visual tokens.
     """
     block, (width, height) = config.patch_size * config.merge_size, config.image_size
     if any(side % block or side <= 0 for side in config.image_size):
         cure = f"use {near_sizes(config.image_size, block, block, 2**16)}"
         raise UsageError(f"image_size {width}x{height} is not made of {block}-pixel blocks", path=path, cure=cure)
-    check_choice("prompting", config.prompting, PROMPTING, path=path)

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gapdata.annotations.scene_annotations import SceneAnnotations
-from gapdata.engine.recipe import Recipe, check_ranges
+from gapdata.engine.recipe import Recipe, check_recipe
 from gapdata.engine.views import expected_around, plan_views
 from gapdata.errors import SourceError, UsageError
 from gapdata.files.atomic import write_atomically
@@ -154,7 +154,7 @@ def read_plan(build: Location) -> Plan:
         if fields["engine"] == ENGINE_VERSION:
             shards = tuple(from_mapping(ShardPlan, _with_scenes(shard), path) for shard in fields["shards"])
             recipe: Recipe = from_mapping(Recipe, fields["recipe"], path)
-            check_ranges(recipe, path)
+            check_recipe(recipe, path)
             _check_names(shards)
             return Plan(engine=fields["engine"], source=str(fields["source"]), recipe=recipe, shards=shards)
     except FileNotFoundError as error:

@@ -5,20 +5,24 @@ here.
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 from gapdata.files.storage import Location
 from gapdata.geometry.block_sizes import PATCH, near_sizes
+from gapdata.recipes.bounds import Bounds, Count, Positive, PositiveCount, Share
 from gapdata.recipes.recipe_files import recipe_file
-from gapdata.recipes.toml_fields import read_toml, refuse_broken_rules, refuse_unknown_choices
+from gapdata.recipes.toml_fields import read_toml, require
 
 SIDES = (32, 8192)
-"""Pixels that a side of a stored image has at least and at most."""
+"""The least and the most pixels along a side of a stored image."""
+MAX_DEPTH = 65.0
+"""Metres: depth is stored as 16-bit millimetres."""
+MAX_NEIGHBOURS = 99
+"""Frames of a view around a described object, besides the chosen one."""
+FrameCount: TypeAlias = Annotated[int, Bounds(1, 100)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,16 +32,16 @@ class FrameRecipe:
     image_size: tuple[int, int] = (512, 384)
     """Width and height of stored images in pixels, both multiples of 16, Qwen3-VL's patches; multiples of 32, its
     visual tokens, can be seen whole and as they are stored."""
-    jpeg_quality: int = 92
+    jpeg_quality: Annotated[int, Bounds(1, 100)] = 92
     """Of stored images, 1 to 100; a frame that already has their size keeps its own JPEG."""
-    pointmap_stride: int = 8
+    pointmap_stride: PositiveCount = 8
     """The stored pointmap keeps one pixel in ``stride`` x ``stride``; the full one is derived from depth and
     cameras."""
-    near: float = 0.1
+    near: Positive = 0.1
     """Depth below this many metres counts as invalid."""
-    far: float = 15.0
+    far: Annotated[float, Bounds(0, MAX_DEPTH, above=True)] = 15.0
     """Depth beyond this many metres counts as invalid (ScanNet's own projections use 0.1 to 15 m)."""
-    min_valid_depth: float = 0.05
+    min_valid_depth: Share = 0.05
     """A frame with a smaller share of valid depth is nearly empty and never enters a view."""
 
 
@@ -47,17 +51,17 @@ class ClipRecipe:
 
     enabled: bool = True
     """Whether there are clips."""
-    frames: int = 4
+    frames: FrameCount = 4
     """Frames of a clip."""
-    interval: int = 30
+    interval: PositiveCount = 30
     """Raw frames between two frames of a clip: 30 at 30 Hz is one second."""
-    step: int = 30
+    step: PositiveCount = 30
     """Raw frames between the starts of two clips."""
-    max_shift: int = 3
+    max_shift: Count = 3
     """A frame without a valid pose is replaced by its nearest neighbour within so many raw frames."""
     unbroken: bool = False
     """Only clips over which every ``step``-th raw frame has a valid pose (VG-LLM's windows over every tenth frame)."""
-    max_per_evaluation_scan: int = 0
+    max_per_evaluation_scan: Count = 0
     """So many clips, drawn at random, of a scan that is not for training (VG-LLM: 10); 0 takes all."""
 
 
@@ -67,16 +71,16 @@ class SceneViewRecipe:
 
     enabled: bool = True
     """Whether there are scene views."""
-    frames: int = 32
+    frames: FrameCount = 32
     """Frames of a view; a shorter scan gives fewer."""
-    grid: int = 1
+    grid: PositiveCount = 1
     """Every n-th raw frame is a candidate (VG-LLM: 10)."""
     rotate: bool = False
     """Start at a random candidate and go on from the first one after the last (VG-LLM's training views)."""
-    per_description: int = 0
+    per_description: Count = 0
     """0: one view serves all descriptions of a scene. Otherwise each description has so many views of its own (VG-LLM:
     2), drawn until one shows the object; it takes EmbodiedScan's file to know that before any frame is read."""
-    attempts: int = 20
+    attempts: PositiveCount = 20
     """Draws of a description's view; after the last one a frame that shows the object replaces the last frame."""
 
 
@@ -86,9 +90,9 @@ class AroundRecipe:
 
     enabled: bool = False
     """Whether there are such views; they need scene views, and descriptions of objects."""
-    reach: int = 90
+    reach: PositiveCount = 90
     """Raw frames on either side; those after the chosen frame come first, then those before it, nearest first."""
-    interval: int = 10
+    interval: PositiveCount = 10
     """Raw frames between two neighbours."""
 
 
@@ -96,7 +100,7 @@ class AroundRecipe:
 class ObjectRecipe:
     """``[objects]``: whose boxes and names."""
 
-    source: str = "mesh"
+    source: Literal["mesh", "embodiedscan"] = "mesh"
     """``mesh``: the labelled mesh's instances. ``embodiedscan``: EmbodiedScan's oriented boxes and names, for the
     instances that they belong to, and only those."""
 
@@ -119,7 +123,7 @@ class AnnotationRecipe:
 class InstanceRecipe:
     """``[instances]``: instance masks."""
 
-    route: str = "rendered"
+    route: Literal["rendered", "projected"] = "rendered"
     """``rendered``: by casting rays onto the labelled mesh, checked against the sensor's depth; needs no further files.
     ``projected``: ScanNet's own ``<scene>_2d-instance-filt.zip``, taken as it is."""
     tolerance: float = 0.1
@@ -135,15 +139,15 @@ class InstanceRecipe:
 class PromptRecipe:
     """``[prompts]``: marked pixels."""
 
-    per_view: int = 16
+    per_view: Annotated[int, Bounds(0, 255)] = 16
     """Most marked pixels of a view; 0 for none."""
-    per_object: int = 2
+    per_object: PositiveCount = 2
     """Most of them on one object."""
-    border: int = 4
+    border: Annotated[int, Bounds(0, 255)] = 4
     """Pixels of the stored image between a prompt and the border of its object, of valid depth, or of the image."""
-    spacing: int = 24
+    spacing: Count = 24
     """Pixels of the stored image between two prompts of one frame."""
-    mark_native_width: float = 1296.0
+    mark_native_width: Positive = 1296.0
     """Image width in pixels at which the mark has GAP-MLLM's native size; smaller draws it larger, for small images."""
 
 
@@ -156,21 +160,21 @@ class QualityRecipe:
     ``index.parquet``, so stricter choices can be made later (``data.max_misalignment`` of a training recipe).
     """
 
-    max_misalignment: float = 0.06
+    max_misalignment: Positive = 0.06
     """Metres by which a frame may have to be moved to agree with most of its neighbours in time."""
-    max_residual: float = 2.0
+    max_residual: Positive = 2.0
     """How many times further apart surfaces may lie than sensor noise and 5 mm of pose error explain, in the median of
     a pair, and for most of a frame's neighbours in time. Wrong focal lengths and depth scales show here."""
-    max_free_space: float = 0.25
+    max_free_space: Share = 0.25
     """Share of what one frame sees that may lie where most of its neighbours in time looked through. People who walk
     through a scan are the reason for the margin."""
-    drift: float = 2.0
+    drift: Annotated[float, Bounds(1)] = 2.0
     """How many times as much a frame may disagree with frames that are not its neighbours in time, because poses drift,
     or that overlap by less than ``min_overlap``, but by half of it."""
-    max_unshared: float = 0.5
+    max_unshared: Share = 0.5
     """Share of neighbouring frames, at most a second apart, that may have no surface in common, in a view and in a
     whole scan; 1 allows any."""
-    min_overlap: float = 0.2
+    min_overlap: Annotated[float, Bounds(0, 1, above=True)] = 0.2
     """Share of two frames that must show the same surface for the two to count as neighbours."""
 
 
@@ -178,7 +182,7 @@ class QualityRecipe:
 class ShardRecipe:
     """``[shards]``: how records are spread over files."""
 
-    scenes_per_shard: int = 4
+    scenes_per_shard: PositiveCount = 4
     """Whole scenes in one tar; fewer spread over more workers, more make fewer files."""
 
 
@@ -213,82 +217,49 @@ def read_recipe(path: Path | None, overrides: Sequence[str] = ()) -> Recipe:
     """
     path = recipe_file(path)
     recipe: Recipe = read_toml(Recipe, path, overrides)
-    check_ranges(recipe, path)
+    check_recipe(recipe, path)
     return recipe
 
 
-def check_ranges(recipe: Recipe, path: Location | None) -> None:
-    """Refuse a recipe whose values contradict each other or cannot be built with.
+def check_recipe(recipe: Recipe, path: Location | None) -> None:
+    """Refuse a recipe in which fields contradict each other.
 
     Raises:
-        UsageError: a value is out of range.
+        UsageError: two do; the message has their names and values.
     """
-    choices = {
-        "objects.source": (recipe.objects.source, ("mesh", "embodiedscan")),
-        "instances.route": (recipe.instances.route, ("rendered", "projected")),
-    }
-    refuse_unknown_choices(choices, path)
-    width, height = recipe.frames.image_size
-    checks = {
+    frames, clips, around = recipe.frames, recipe.clips, recipe.around
+    width, height = frames.image_size
+    near = near_sizes((width, height), PATCH, *SIDES) or "none"
+    require(
+        all(SIDES[0] <= side <= SIDES[1] and side % PATCH == 0 for side in (width, height)),
         f"frames.image_size must be two multiples of {PATCH} from {SIDES[0]} to {SIDES[1]}, not {width}x{height}"
-        f" (near it: {near_sizes((width, height), PATCH, *SIDES) or 'none'})": all(
-            SIDES[0] <= side <= SIDES[1] and side % PATCH == 0 for side in (width, height)
-        ),
-        "frames.jpeg_quality must lie in 1..100": 1 <= recipe.frames.jpeg_quality <= 100,
-        "frames.pointmap_stride must be at least 1 and fit the image": 1
-        <= recipe.frames.pointmap_stride
-        <= min(width, height),
-        "frames.near must be positive and below frames.far, which is at most 65 m (16 bit of millimetres)": 0
-        < recipe.frames.near
-        < recipe.frames.far
-        <= 65.0,
-        "frames.min_valid_depth must lie in 0..1": 0 <= recipe.frames.min_valid_depth <= 1,
-        "clips.frames must lie in 1..100 and clips.interval and clips.step be at least 1": 1
-        <= recipe.clips.frames
-        <= 100
-        and min(recipe.clips.interval, recipe.clips.step) >= 1,
-        "clips.max_shift must be at least 0 and below half of clips.interval": 0
-        <= recipe.clips.max_shift
-        < max(recipe.clips.interval / 2, 1),
-        "clips.max_per_evaluation_scan must not be negative": recipe.clips.max_per_evaluation_scan >= 0,
-        "scene_views.frames must lie in 1..100": 1 <= recipe.scene_views.frames <= 100,
-        "scene_views.grid and scene_views.attempts must be at least 1, scene_views.per_description not negative": min(
-            recipe.scene_views.grid, recipe.scene_views.attempts
-        )
-        >= 1
-        and recipe.scene_views.per_description >= 0,
-        "around.reach must be at least around.interval, which is at least 1, and give at most 99 neighbours": 1
-        <= recipe.around.interval
-        <= recipe.around.reach
-        and 2 * (recipe.around.reach // recipe.around.interval) <= 99,
-        "around.enabled needs scene_views.enabled: they choose its frames": recipe.scene_views.enabled
-        or not recipe.around.enabled,
-        "prompts.per_view must lie in 0..255 (a mask has 8 bits)": 0 <= recipe.prompts.per_view <= 255,
-        "prompts.per_object must be at least 1": recipe.prompts.per_object >= 1,
-        "prompts.border must lie in 0..255 and prompts.spacing be at least 0": 0 <= recipe.prompts.border <= 255
-        and recipe.prompts.spacing >= 0,
-        "prompts.mark_native_width must be positive": recipe.prompts.mark_native_width > 0,
-        "quality.max_misalignment and quality.max_residual must be positive, quality.drift at least 1": min(
-            recipe.quality.max_misalignment, recipe.quality.max_residual
-        )
-        > 0
-        and recipe.quality.drift >= 1,
-        "quality.max_free_space, quality.max_unshared and quality.min_overlap must lie in 0..1": min(
-            recipe.quality.max_free_space, recipe.quality.max_unshared
-        )
-        >= 0
-        and max(recipe.quality.max_free_space, recipe.quality.max_unshared, recipe.quality.min_overlap) <= 1
-        and recipe.quality.min_overlap > 0,
-        "shards.scenes_per_shard must be at least 1": recipe.shards.scenes_per_shard >= 1,
-        "one of clips.enabled, scene_views.enabled and annotations.conversations must be true": recipe.clips.enabled
-        or recipe.scene_views.enabled
-        or recipe.annotations.conversations,
-    }
-    refuse_broken_rules({rule if holds else _with_values(rule, recipe): holds for rule, holds in checks.items()}, path)
-
-
-def _with_values(rule: str, recipe: Recipe) -> str:
-    """A rule and what the fields that it names are: they may be defaults that nobody has written."""
-    names = dict.fromkeys(re.findall(r"[a-z_]+\.[a-z_]+", rule))
-    values = (f"{name} is {attrgetter(name)(recipe)!r}" for name in names)
-    return f"{rule} ({', '.join(values)})"
+        f" (near it: {near})",
+        path,
+    )
+    require(
+        frames.pointmap_stride <= min(width, height),
+        f"frames.pointmap_stride, {frames.pointmap_stride}, must not exceed a side of the image, {width}x{height}",
+        path,
+    )
+    require(frames.near < frames.far, f"frames.near, {frames.near}, must be below frames.far, {frames.far}", path)
+    require(
+        clips.max_shift < max(clips.interval / 2, 1),
+        f"clips.max_shift, {clips.max_shift}, must be below half of clips.interval, {clips.interval}",
+        path,
+    )
+    require(
+        around.interval <= around.reach and 2 * (around.reach // around.interval) <= MAX_NEIGHBOURS,
+        f"around.reach, {around.reach}, must be at least around.interval, {around.interval}, and give at most"
+        f" {MAX_NEIGHBOURS} neighbours",
+        path,
+    )
+    require(
+        recipe.scene_views.enabled or not around.enabled,
+        "around.enabled needs scene_views.enabled, which choose its frames",
+        path,
+    )
+    require(
+        clips.enabled or recipe.scene_views.enabled or recipe.annotations.conversations,
+        "one of clips.enabled, scene_views.enabled and annotations.conversations must be true",
+        path,
+    )

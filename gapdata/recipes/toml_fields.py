@@ -1,4 +1,4 @@
-"""Recipes: TOML files read into frozen dataclasses; unknown fields, wrong types, broken rules are refused by name."""
+"""Read TOML files into frozen dataclasses, and refuse unknown fields, wrong types and broken rules by name."""
 
 from __future__ import annotations
 
@@ -8,31 +8,33 @@ import tomllib
 import types
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from gapdata.errors import UsageError
 from gapdata.files.text import decode_text
-from gapdata.runtime.choices import check_choice, near_names
+from gapdata.recipes.bounds import Bounds
+from gapdata.runtime.choices import near_names, unknown_choice
 
 
 def read_toml(kind: type[Any], path: Path | None, overrides: Sequence[str] = (), *, base: Path | None = None) -> Any:
-    """Read a file (or start from the defaults), apply ``section.field=value`` overrides and build ``kind`` from it.
+    """Read a recipe, apply ``section.field=value`` overrides and build ``kind`` from it.
 
     Args:
         kind: the dataclass of the whole recipe.
         path: the file; ``None`` for the defaults.
         overrides: as given on a command line.
-        base: a file whose fields count where ``path`` has none.
+        base: a file that gives the fields which ``path`` leaves out.
 
     Raises:
-        UsageError: a file cannot be read, a field is unknown, or a value has the wrong type.
+        UsageError: a file cannot be read, a field is unknown, or a value has the wrong type or is out of bounds.
     """
     return from_mapping(kind, given_values(path, overrides, base=base), path)
 
 
 def given_values(path: Path | None, overrides: Sequence[str] = (), *, base: Path | None = None) -> dict[str, Any]:
-    """Return the plain values that files and overrides give, section by section, without any default
-    (:func:`read_toml`).
+    """Return the values that files and overrides give, section by section, without defaults.
+
+    The arguments are those of :func:`read_toml`.
     """
     values: dict[str, Any] = {}
     for part in (base, path):
@@ -53,7 +55,7 @@ def _parsed(path: Path) -> dict[str, Any]:
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """``base`` with the fields of ``changes``, section by section."""
+    """Return ``base`` with the fields of ``changes``, section by section."""
     found = dict(base)
     for name, value in changes.items():
         before = found.get(name)
@@ -61,27 +63,37 @@ def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
     return found
 
 
-def refuse_unknown_choices(choices: Mapping[str, tuple[Any, Collection[str]]], path: object) -> None:
-    """Raise :class:`UsageError` for the first field whose value is not among those that it may have.
+def require(holds: bool, rule: str, path: object) -> None:
+    """Refuse a recipe in which a rule about several fields does not hold.
 
     Args:
-        choices: by the field's name, its value and what it may be.
-        path: of the recipe.
+        holds: whether it does.
+        rule: the rule, with the names of its fields and their values.
+        path: the recipe.
+
+    Raises:
+        UsageError: it does not.
     """
-    for name, (value, known) in choices.items():
-        check_choice(f"recipe field {name}", value, known, path=path)
-
-
-def refuse_broken_rules(rules: Mapping[str, bool], path: object) -> None:
-    """Raise :class:`UsageError` with the first rule that does not hold."""
-    for rule, holds in rules.items():
-        if not holds:
-            raise UsageError(f"recipe is out of range: {rule}", path=path)
+    if not holds:
+        raise UsageError(f"recipe contradicts itself: {rule}", path=path)
 
 
 def from_mapping(kind: type[Any], values: Mapping[str, Any], path: object = None, prefix: str = "") -> Any:
-    """Build a (nested) frozen dataclass from plain values; unknown fields and wrong types are refused by name."""
-    hints = get_type_hints(kind)
+    """Build a (nested) frozen dataclass from plain values.
+
+    A field's type may be a dataclass (a section), a plain type, a tuple, a ``Literal`` of texts, ``Annotated[str,
+    names]`` with a tuple of names, or ``Annotated`` with :class:`~gapdata.recipes.bounds.Bounds`.
+
+    Args:
+        kind: the dataclass.
+        values: the values by field; a field that is missing takes its default.
+        path: the file, for messages.
+        prefix: the section, for messages; it ends with a dot.
+
+    Raises:
+        UsageError: a field is unknown, or a value has the wrong type or is out of bounds.
+    """
+    hints = get_type_hints(kind, include_extras=True)
     known = {field.name for field in dataclasses.fields(kind)}
     arguments = {}
     for name, value in values.items():
@@ -95,7 +107,7 @@ def from_mapping(kind: type[Any], values: Mapping[str, Any], path: object = None
                 )
             arguments[name] = from_mapping(hints[name], value, path, f"{where}.")
         else:
-            arguments[name] = _coerced(value, hints[name], where, path)
+            arguments[name] = _typed(value, hints[name], where, path)
     return kind(**arguments)
 
 
@@ -116,14 +128,30 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
     values[field] = value
 
 
-def _coerced(value: Any, hint: Any, where: str, path: object) -> Any:
+def _typed(value: Any, hint: Any, where: str, path: object) -> Any:
+    """Return ``value`` in the type that ``hint`` names, if it is one of those that are allowed."""
+    kind, allowed = hint, None
+    if get_origin(hint) is Annotated:
+        kind, allowed = get_args(hint)
+    elif get_origin(hint) is Literal:
+        kind, allowed = str, get_args(hint)
+    found = _plain(value, kind, where, path)
+    if isinstance(allowed, Bounds) and found not in allowed:
+        raise UsageError(f"recipe field {where!r} is {value!r}, expected {allowed}", path=path)
+    if isinstance(allowed, tuple) and found not in allowed:
+        raise unknown_choice(f"recipe field {where}", value, [name for name in allowed if name], path=path)
+    return found
+
+
+def _plain(value: Any, hint: Any, where: str, path: object) -> Any:
+    """Return ``value`` in a plain type: a number, a text, a tuple, ``None``, or one of several types."""
     options = get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     for option in options:
         if get_origin(option) is tuple and isinstance(value, (list, tuple)):
             kinds = get_args(option)
             kinds = (kinds[0],) * len(value) if kinds[-1] is Ellipsis else kinds
             if len(kinds) == len(value):
-                return tuple(_coerced(item, kind, where, path) for item, kind in zip(value, kinds, strict=True))
+                return tuple(_typed(item, kind, where, path) for item, kind in zip(value, kinds, strict=True))
         elif option is float and isinstance(value, (int, float)) and not isinstance(value, bool):
             if abs(value) <= sys.float_info.max:
                 return float(value)
@@ -147,7 +175,7 @@ def _unknown(name: str, known: Collection[str], path: object, prefix: str) -> Us
 
 
 def _said(hint: Any) -> str:
-    """A type as a person would say it."""
+    """Return a type in plain words."""
     if get_origin(hint) is tuple:
         kinds = get_args(hint)
         return "a list of texts" if kinds[-1] is Ellipsis else f"a list of {len(kinds)} numbers such as [512, 384]"

@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,8 @@ MAX_NUMBER = 1e9
 """Of a camera: metres, or pixels."""
 MAX_INTEGER = 2**31 - 1
 """Of ids, pixels and counts."""
-VIEW_KINDS = ("clip", "scene", "around")
+ViewKind = Literal["clip", "scene", "around"]
+VIEW_KINDS: tuple[str, ...] = get_args(ViewKind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,8 @@ class Prompting:
     """The line break after the end of the answer's turn belongs to what is fed and learned."""
 
 
-PROMPTING: Mapping[str, Prompting] = MappingProxyType(
+PromptingName = Literal["authors", "qwen", "plain"]
+PROMPTING: Mapping[PromptingName, Prompting] = MappingProxyType(
     {
         "authors": Prompting(system_prompt="You are a helpful assistant.", learns_line_break=True),
         "qwen": Prompting(timestamps=True),
@@ -36,7 +38,7 @@ PROMPTING: Mapping[str, Prompting] = MappingProxyType(
 but the question, for tiny models."""
 
 
-def prompting_name(system_prompt: str, timestamps: bool) -> str | None:
+def prompting_name(system_prompt: str, timestamps: bool) -> PromptingName | None:
     """Return the set with this system prompt that stamps frames or not; ``None`` if there is none."""
     wanted = (system_prompt, timestamps)
     return next((name for name, each in PROMPTING.items() if (each.system_prompt, each.timestamps) == wanted), None)

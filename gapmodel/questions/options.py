@@ -1,33 +1,28 @@
-"""How a recipe's questions are put, as the tasks want it."""
+"""The options of the tasks' questions, out of a recipe."""
 
 from __future__ import annotations
 
-from typing import cast
-
 from gapdata.geometry.boxes import EulerConvention
-from gapdata.tasks.labels import MissingLabel
-from gapdata.tasks.targets import CaptionPoint, TargetBox
 from gapdata.tasks.task import QuestionOptions
-from gapdata.tasks.wordings import Wording, convention_of
+from gapdata.tasks.wordings import convention_of
 from gapmodel.questions.recipe import DataRecipe
 
 
 def euler_convention(recipe: DataRecipe) -> EulerConvention:
-    """The convention in which the recipe's nine numbers are written."""
-    named = cast("EulerConvention", recipe.convention) if recipe.convention else None
-    return convention_of(cast("Wording", recipe.wording), named)
+    """Return the convention in which a box's nine numbers are written."""
+    return convention_of(recipe.wording, recipe.convention or None)
 
 
 def question_options(recipe: DataRecipe) -> QuestionOptions:
-    """How the recipe asks; its words were checked when it was read."""
+    """Return the options with which questions are asked."""
     return QuestionOptions(
-        wording=cast("Wording", recipe.wording),
+        wording=recipe.wording,
         convention=euler_convention(recipe),
         taxonomy=recipe.taxonomy or None,
-        missing_label=cast("MissingLabel", recipe.missing_label),
+        missing_label=recipe.missing_label,
         min_visible_pixels=recipe.min_visible_pixels,
         max_objects=recipe.max_objects or None,
         marks=recipe.marks,
-        boxes=cast("TargetBox", recipe.boxes),
-        caption_point=cast("CaptionPoint", recipe.caption_point),
+        boxes=recipe.boxes,
+        caption_point=recipe.caption_point,
     )

@@ -6,17 +6,17 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from gapdata.errors import UsageError
+from gapdata.recipes.bounds import Count, NotNegative, Positive, PositiveCount, Share
 from gapdata.recipes.recipe_files import recipe_file
-from gapdata.recipes.toml_fields import from_mapping, read_toml, refuse_broken_rules, refuse_unknown_choices
+from gapdata.recipes.toml_fields import from_mapping, read_toml, require
 from gapmodel.processing import ProcessorConfig
 from gapmodel.questions.recipe import DataRecipe, check_data_recipe
 
 MICRO_TOKENS = 4096
 """Four rows of the default frames: 2 GB of activations with the tiny preset."""
-MEANS = ("tokens", "questions")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class Stream:
     """One part of the mixture that a run is trained on: questions of one kind about the records of one build."""
 
     name: str
-    weight: float
+    weight: Positive
     """How often an epoch goes through the stream's visits: 1 asks each question once, 0.5 half of them."""
     build: str
     """Which of the builds that the run is given; empty for the one without a name."""
@@ -57,25 +57,25 @@ class Stream:
 class TrainRecipe:
     """``[train]``: how the weights are changed."""
 
-    steps: int = 1000
+    steps: Count = 1000
     """0: as many as ``epochs`` take."""
-    epochs: int = 1
+    epochs: PositiveCount = 1
     """Times that the mixture is gone through, where ``steps`` is 0."""
-    batch_size: int = 16
+    batch_size: PositiveCount = 16
     """Visits (of a record, each with one or more questions) in one step, over all ranks together."""
-    token_budget: int = 0
+    token_budget: Count = 0
     """Most tokens of a packed row; 0 gives each question a row of its own, as losses on visual tokens need it."""
-    micro_batch: int = 0
+    micro_batch: Count = 0
     """Rows that go through the model at once, gradients are accumulated; 0: as many as ``run.micro_tokens`` lets."""
-    learning_rate: float = 1e-3
+    learning_rate: Positive = 1e-3
     """At its highest, after the warm-up."""
-    fusion_learning_rate: float = 0.0
+    fusion_learning_rate: NotNegative = 0.0
     """Of the geometry mergers; 0 takes ``learning_rate``."""
-    gate_learning_rate: float = 0.0
+    gate_learning_rate: NotNegative = 0.0
     """Of the gates and their norms; 0 takes that of the mergers. The authors train them like the language model."""
     final_learning_rate: float = 0.05
     """Share of the learning rate that the cosine ends at."""
-    warmup: float = 0.03
+    warmup: Share = 0.03
     """Share of the steps over which the learning rate rises."""
     warmup_from_zero: bool = False
     """Begin at 0, over a number of steps that is rounded up, as Hugging Face's trainer does (and the authors with it);
@@ -84,10 +84,10 @@ class TrainRecipe:
     """Of AdamW."""
     decay_norms: bool = False
     """Let RMSNorm's weights decay too, as the authors do (biases and LayerNorms never do); else matrices alone."""
-    mean_over: str = "tokens"
+    mean_over: Literal["tokens", "questions"] = "tokens"
     """Whose mean the loss is: of all answers' ``tokens`` in a step, so that long answers count for more, or of its
     ``questions``, each with the mean of its own tokens (the authors')."""
-    clip: float = 1.0
+    clip: Positive = 1.0
     """Largest gradient norm."""
     beta2: float = 0.99
     """Of AdamW."""
@@ -103,32 +103,32 @@ class TrainRecipe:
 class RunRecipe:
     """``[run]``: what may change when a run goes on, because it does not change what is learnt."""
 
-    micro_tokens: int = MICRO_TOKENS
+    micro_tokens: Count = MICRO_TOKENS
     """Most tokens that go through the model at once, padding included, where ``train.micro_batch`` does not say how
     many rows; a longer row goes alone, 0 sets no bound. It bounds the memory of a step, not what is learnt."""
-    workers: int = 0
+    workers: Count = 0
     """Processes of each rank that read, decode and pack; 0 does it in the training process."""
-    threads: int = 0
+    threads: Count = 0
     """Threads of the arithmetic; 0 leaves torch's choice."""
     checkpoint_activations: bool = False
     """Compute each decoder layer again in the backward pass instead of keeping what it computed."""
-    save_every: int = 0
+    save_every: Count = 0
     """Steps between checkpoints, from which a run that was interrupted goes on; 0 writes none but the last."""
-    keep: int = 2
+    keep: PositiveCount = 2
     """Checkpoints that are kept, the newest."""
-    export_every: int = 0
+    export_every: Count = 0
     """Steps between model directories ``models/step-000100``; the last step always writes ``model``."""
-    evaluate_every: int = 0
+    evaluate_every: Count = 0
     """Steps between measurements of the loss on held-out questions; 0 for none."""
     evaluate_split: str = "val"
     """Whose questions those are."""
-    evaluate_visits: int = 64
+    evaluate_visits: PositiveCount = 64
     """Visits of each stream that are held-out questions."""
-    samples: int = 2
+    samples: Count = 2
     """Held-out questions whose generated answers are shown beside the true ones."""
-    sample_tokens: int = 64
+    sample_tokens: PositiveCount = 64
     """Where a sample answer is cut off."""
-    report_every: int = 1
+    report_every: PositiveCount = 1
     """Steps between lines of the log."""
     name_questions: bool = False
     """Put the keys of a step's questions into its line of the log."""
@@ -190,50 +190,17 @@ def read_training_recipe(path: Path | None, overrides: Sequence[str] = ()) -> Tr
 
 
 def check_training_recipe(recipe: TrainingRecipe, path: Path | None = None) -> None:
-    """Refuse values that are out of range.
+    """Refuse values that do not go together.
 
     Raises:
-        UsageError: one is; the message names the rule.
+        UsageError: two do not; the message has their names and values.
     """
     for stream in recipe.streams:
         check_data_recipe(stream.data, f"mixture.{stream.name}" if recipe.mixture else "data", path)
-    _check(recipe, path)
-
-
-def _check(recipe: TrainingRecipe, path: Path | None) -> None:
-    train, run = recipe.train, recipe.run
-    refuse_unknown_choices({"train.mean_over": (train.mean_over, MEANS)}, path)
-    dense = bool(train.visual_weight or train.asked_weight)
-    counts = (
-        run.micro_tokens,
-        run.workers,
-        run.threads,
-        run.save_every,
-        run.export_every,
-        run.evaluate_every,
-        run.samples,
+    train = recipe.train
+    require(
+        not train.token_budget or not (train.visual_weight or train.asked_weight),
+        f"train.token_budget is {train.token_budget}, which packs rows, and losses on visual tokens"
+        f" (train.visual_weight {train.visual_weight}, train.asked_weight {train.asked_weight}) need a row each",
+        path,
     )
-    checks = {
-        "mixture.*.weight must be positive": all(stream.weight > 0 for stream in recipe.streams),
-        "train.steps must not be negative, train.epochs and train.batch_size be at least 1": (
-            train.steps >= 0 and min(train.epochs, train.batch_size) >= 1
-        ),
-        "train.token_budget and train.micro_batch must not be negative": min(train.token_budget, train.micro_batch)
-        >= 0,
-        "train.token_budget packs, which losses on visual tokens (visual_weight, asked_weight) do not allow": (
-            not (dense and train.token_budget)
-        ),
-        "train.learning_rate and train.clip must be positive": min(train.learning_rate, train.clip) > 0,
-        "train.fusion_learning_rate and train.gate_learning_rate must not be negative": (
-            min(train.fusion_learning_rate, train.gate_learning_rate) >= 0
-        ),
-        "train.warmup must lie in 0..1": 0 <= train.warmup <= 1,
-        "run.workers, .threads, .save_every, .export_every, .evaluate_every and .samples must not be negative": (
-            min(counts) >= 0
-        ),
-        "run.micro_tokens must not be negative": run.micro_tokens >= 0,
-        "run.keep, .report_every, .evaluate_visits and .sample_tokens must be at least 1": (
-            min(run.keep, run.report_every, run.evaluate_visits, run.sample_tokens) >= 1
-        ),
-    }
-    refuse_broken_rules(checks, path)

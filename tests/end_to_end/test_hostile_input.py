@@ -402,7 +402,10 @@ def edit(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
         (lambda f: f["shards"][1].update(name="shard-000000"), "it names a shard twice"),
         (lambda f: f["shards"][0]["scenes"][0].update(scene_id="../x"), r"'\.\./x' is no name of a scene"),
         (lambda f: f["recipe"]["frames"].update(image_size=[0, -16]), "frames.image_size must be two multiples"),
-        (lambda f: f["recipe"]["frames"].update(pointmap_stride=0), "frames.pointmap_stride must be at least 1"),
+        (
+            lambda f: f["recipe"]["frames"].update(pointmap_stride=0),
+            "pointmap_stride' is 0, expected at least 1",
+        ),
         (lambda f: f["recipe"]["quality"].update(min_overlap=10**400), "'quality.min_overlap' is 1000"),
         (lambda f: f["recipe"].update(frames=[1]), "recipe field 'frames' is a section"),
         (lambda f: f.update(shards=[3]), "plan cannot be read"),

@@ -330,7 +330,7 @@ def test_a_running_build_locks_its_directory(dataset: Path, tmp_path: Path, caps
             r"image_size must be two multiples of 16 from 32 to 8192, not 1296x968 \(near it: 1296x960 or 1296x976",
         ),
         ("frames.image_size=[512]", r"recipe field 'frames.image_size' is \[512\], expected a list of 2 numbers"),
-        ("prompts.per_view=256", "prompts.per_view must lie in 0..255"),
+        ("prompts.per_view=256", "'prompts.per_view' is 256, expected 0 to 255"),
         ("seed", "--set 'seed' has no '='; write --set section.field=value"),
     ],
 )

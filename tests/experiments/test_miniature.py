@@ -77,7 +77,7 @@ def test_a_size_can_be_read_and_its_models_be_built(size: str) -> None:
 
 
 def test_a_size_that_leaves_nothing_to_measure_on_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"scans\.choosing must leave held-out scenes"):
+    with pytest.raises(UsageError, match=r"scans\.choosing, 4, must leave some of the 4 held-out scenes"):
         read_miniature("quick", ["scans.choosing=4"])
 
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gapdata.recipes.bounds import PositiveCount
 from gapdata.recipes.recipe_files import manifests_folder
-from gapdata.recipes.toml_fields import read_toml, refuse_broken_rules
+from gapdata.recipes.toml_fields import read_toml, require
 from gapmodel.processing import ProcessorConfig
 from gapmodel.questions.recipe import DataRecipe
 from gapmodel.training.recipe import ModelRecipe, TrainingRecipe, TrainRecipe, check_training_recipe
@@ -30,7 +31,7 @@ class ScanRecipe:
     """Frames of a scan, at 30 Hz."""
     color_size: tuple[int, int] = (128, 96)
     depth_size: tuple[int, int] = (64, 48)
-    choosing: int = 8
+    choosing: PositiveCount = 8
     """Held-out scenes that choose among a run's checkpoints; the other ones are what results are measured on."""
     build: str = "miniature-build.toml"
     """The recipe of the shards, a file beside this one."""
@@ -40,7 +41,7 @@ class ScanRecipe:
 class TowerRecipe:
     """``[vision]`` and ``[geometry]``: how a tower is taught what the public ones know, before it is frozen."""
 
-    steps: int = 1000
+    steps: PositiveCount = 1000
     batch_size: int = 32
     learning_rate: float = 1e-3
     cells: int = 4
@@ -48,7 +49,7 @@ class TowerRecipe:
     patch for its points."""
     workers: int = 0
     """Processes that read the views ahead of time; 0 reads them between the steps."""
-    save_every: int = 100
+    save_every: PositiveCount = 100
     """Steps between checkpoints, from which a tower that was interrupted goes on."""
     measured: int = 256
     """Held-out views that the tower is measured on."""
@@ -58,8 +59,8 @@ class TowerRecipe:
 class StageRecipe:
     """``[stage1]`` and ``[stage2]``: how long, and which questions."""
 
-    steps: int = 300
-    checkpoints: int = 10
+    steps: PositiveCount = 300
+    checkpoints: PositiveCount = 10
     """Equally spaced models: stage 1's are measured (its point error by step), stage 2's chosen from."""
     data: DataRecipe = field(default_factory=DataRecipe)
     learning_rate: float = 0.0
@@ -75,8 +76,8 @@ class StageRecipe:
 class LanguageRecipe:
     """``[language]``: what the language model is taught before the experiment begins, from vision alone."""
 
-    steps: int = 2000
-    checkpoints: int = 5
+    steps: PositiveCount = 2000
+    checkpoints: PositiveCount = 5
     """Measurements of the loss on the choosing scenes."""
     marks: DataRecipe = field(default_factory=lambda: DataRecipe(prompts="sampled", space="image"))
     """What is at a mark, and where in its image."""
@@ -152,32 +153,47 @@ def read_miniature(size: str, overrides: Sequence[str] = (), folder: Path | None
     base = folder / "miniature.toml"
     path = base if size == "full" else folder / f"miniature-{size}.toml"
     recipe: MiniatureRecipe = read_toml(MiniatureRecipe, path, overrides, base=base)
+    _check(recipe, path)
+    return recipe
+
+
+def _check(recipe: MiniatureRecipe, path: Path) -> None:
     held_out = max(1, recipe.scans.scenes // 4)
     training = recipe.scans.scenes - held_out
-    towers, stages = (recipe.vision, recipe.geometry), (recipe.language, recipe.stage1, recipe.stage2)
-    counts = [*(tower.steps for tower in towers), *(tower.save_every for tower in towers)]
-    counts += [stage.steps for stage in stages]
-    refuse_broken_rules(
-        {
-            "seeds must name at least one, each once": 0 < len(recipe.seeds) == len(set(recipe.seeds)),
-            "scans.choosing must leave held-out scenes (a quarter of scans.scenes) to measure on": (
-                0 < recipe.scans.choosing < held_out
-            ),
-            "scarce must leave at least one of the training scenes": 1 < recipe.scarce <= training,
-            "steps and save_every must be at least 1": min(counts) >= 1,
-            "stage1.data.task must be pointmap, stage2.data.task detection": (
-                (recipe.stage1.data.task, recipe.stage2.data.task) == ("pointmap", "detection")
-            ),
-            "language.marks and language.boxes must ask for pointmap and detection in image space": (
-                [(data.task, data.space) for data in (recipe.language.marks, recipe.language.boxes)]
-                == [("pointmap", "image"), ("detection", "image")]
-            ),
-            "checkpoints must lie between 1 and the stage's steps": all(
-                1 <= stage.checkpoints <= stage.steps for stage in stages
-            ),
-        },
+    first, second, language = recipe.stage1, recipe.stage2, recipe.language
+    require(
+        0 < len(recipe.seeds) == len(set(recipe.seeds)),
+        f"seeds must have at least one number, and each once, not {list(recipe.seeds)}",
         path,
     )
-    for data in (recipe.language.marks, recipe.language.boxes, recipe.stage1.data, recipe.stage2.data):
+    require(
+        recipe.scans.choosing < held_out,
+        f"scans.choosing, {recipe.scans.choosing}, must leave some of the {held_out} held-out scenes (a quarter of"
+        " scans.scenes) to measure on",
+        path,
+    )
+    require(
+        1 < recipe.scarce <= training,
+        f"scarce, {recipe.scarce}, must be at least 2 and at most the number of training scenes, {training}",
+        path,
+    )
+    require(
+        (first.data.task, second.data.task) == ("pointmap", "detection"),
+        f"stage1.data.task must be pointmap and stage2.data.task detection, not {first.data.task} and"
+        f" {second.data.task}",
+        path,
+    )
+    require(
+        [(data.task, data.space) for data in (language.marks, language.boxes)]
+        == [("pointmap", "image"), ("detection", "image")],
+        "language.marks and language.boxes must ask for pointmap and detection, both with space = image",
+        path,
+    )
+    for name, stage in (("language", language), ("stage1", first), ("stage2", second)):
+        require(
+            stage.checkpoints <= stage.steps,
+            f"{name}.checkpoints, {stage.checkpoints}, must not exceed {name}.steps, {stage.steps}",
+            path,
+        )
+    for data in (language.marks, language.boxes, first.data, second.data):
         check_training_recipe(TrainingRecipe(model=recipe.model, data=data, train=recipe.train), path)
-    return recipe
