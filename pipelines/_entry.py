@@ -1,4 +1,4 @@
-"""What the entry points share: finding the packages, and one line for an error instead of a traceback."""
+"""What the entry points share: they find the packages, and take a command's options under their own name."""
 
 from __future__ import annotations
 
@@ -11,11 +11,8 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
-def find_packages(needs: tuple[str, ...] = ("torch", "transformers")) -> None:
-    """Make ``gapdata`` and ``gapmodel`` importable, and stop with a hint where something is missing.
-
-    Args:
-        needs: what the entry point imports beyond ``gapdata``'s own dependencies.
+def find_packages() -> None:
+    """Make ``gapdata`` and ``gapmodel`` importable.
 
     An installed package wins; a script that runs from a checkout (``ray job submit --working-dir .``) uses that.
     """
@@ -23,9 +20,6 @@ def find_packages(needs: tuple[str, ...] = ("torch", "transformers")) -> None:
         sys.path.insert(0, str(REPOSITORY))
     if importlib.util.find_spec("gapdata") is None:
         sys.exit("gapdata is not importable: run `pip install -e .` or pass `--working-dir .` to ray job submit")
-    for package in needs:
-        if importlib.util.find_spec(package) is None:
-            sys.exit(f"{package} is not installed: run `pip install -e '.[train]'`")
 
 
 def examples(script: str, options: str) -> str:
@@ -34,36 +28,41 @@ def examples(script: str, options: str) -> str:
     return f"examples:\n  {here}\n  ray job submit --working-dir . -- {there}"
 
 
-def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """Parse the arguments; where there is none at all, print the whole help with its example, which teaches more than
-    the name of the first option that is missing, and exit with status 2.
+def run_script(
+    description: str,
+    add_arguments: Callable[[argparse.ArgumentParser], None],
+    run: Callable[[argparse.Namespace], int],
+    example: str | None = None,
+) -> int:
+    """Run a command under the script's name and return its exit status.
+
+    Where there are no arguments at all, the whole help is printed, whose example teaches more than the name of the
+    first option that is missing.
+
+    Args:
+        description: of the script, for its help.
+        add_arguments: adds the command's options to a parser.
+        run: the command; returns its exit status.
+        example: options as in :func:`examples`; with one the script needs arguments.
     """
-    if len(sys.argv) == 1:
+    from gapdata.commands.argument_types import Parser
+    from gapdata.commands.main import INTERRUPTED, run_command
+
+    script = Path(sys.argv[0]).name
+    parser = Parser(
+        prog=script,
+        description=description,
+        epilog=None if example is None else examples(script, example),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add_arguments(parser)
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.set_defaults(run=run)
+    if len(sys.argv) == 1 and example is not None:
         parser.print_help(sys.stderr)
-        sys.exit(2)
-    return parser.parse_args()
-
-
-def run(main: Callable[[], None]) -> None:
-    """Run an entry point; an error that is the user's to solve becomes one line and an exit status."""
-    from gapdata.errors import REFUSALS, GapDataError, describe_refusal, describe_shortage
-    from gapdata.runtime.terminal import printable, say
-
+        return 2
     try:
-        main()
-    except GapDataError as error:
-        if "--debug" in sys.argv:
-            raise
-        say(f"{Path(sys.argv[0]).name}: {error}", error=True)
-        sys.exit(error.exit_status)
-    except OSError as error:
-        if "--debug" in sys.argv or error.errno not in REFUSALS:
-            raise
-        sys.exit(printable(f"{Path(sys.argv[0]).name}: {describe_refusal(error)}"))
-    except (ImportError, MemoryError) as error:
-        shortage = describe_shortage(error)
-        if "--debug" in sys.argv or shortage is None:
-            raise
-        sys.exit(printable(f"{Path(sys.argv[0]).name}: {shortage}"))
+        return run_command(script, parser.parse_args())
     except KeyboardInterrupt:
-        sys.exit(130)
+        return INTERRUPTED

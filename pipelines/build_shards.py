@@ -48,5 +48,5 @@ def _absolute_out(arguments: list[str]) -> bool:
 
 
 if __name__ == "__main__":
-    find_packages(needs=())
+    find_packages()
     sys.exit(main())

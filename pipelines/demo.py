@@ -15,12 +15,12 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
-from _entry import REPOSITORY, find_packages
-
-GAPDATA = (sys.executable, "-m", "gapdata")
+REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,67 +52,71 @@ SIZES = {
 }
 
 
-def main() -> None:
-    """Run the steps in order; the first that fails ends the demo with its exit status."""
+def main() -> int:
+    """Run the steps in order and return the exit status; the first step that fails ends the demo."""
     parser = argparse.ArgumentParser(description="Run the whole path on synthetic scans.", allow_abbrev=False)
     parser.add_argument("--size", choices=tuple(SIZES), default="full", help="default: full")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "outputs" / "demo", metavar="DIR")
     arguments = parser.parse_args()
-    size, out = SIZES[arguments.size], arguments.out
+    out = arguments.out
+    for package in ("gapdata", "gapmodel", "torch", "transformers"):
+        if find_spec(package) is None:
+            sys.exit(f"demo: {package} is not installed; run `make setup`")
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    scans, shards, picture = out / "scannet", out / "shards", out / "pointmap.png"
-    stage1, stage2 = out / "stage1", out / "stage2"
     started = time.monotonic()
-
-    step(
-        "Synthetic rooms in ScanNet's own file formats",
-        (*GAPDATA, "synth", scans, "--scenes", size.scenes, "--frames", size.frames, "--seed", 0),
-        ("--color-size", size.color_size, "--depth-size", size.depth_size),
-    )
-    recipe = REPOSITORY / "manifests" / "demo.toml"
-    step(
-        "Raw scans to training shards",
-        (*GAPDATA, "build-shards", "--scannet", scans, "--out", shards, "--recipe", recipe),
-    )
-    step("A fused pointmap with its prompts, as a picture", (*GAPDATA, "view", shards, "--save", picture))
-    step(
-        "Stage 1, geometry-aligned pre-training: what is at the mark, and where in metres",
-        (sys.executable, REPOSITORY / "pipelines" / "pretrain.py", "--shards", shards, "--out", stage1),
-        ("--steps", size.pretrain_steps),
-    )
-    step(
-        "Stage 2, fine-tuning on 3D detection",
-        (sys.executable, REPOSITORY / "pipelines" / "finetune.py", "--shards", shards, "--init", stage1),
-        ("--out", stage2, "--steps", size.finetune_steps),
-    )
-    evaluate = (sys.executable, REPOSITORY / "pipelines" / "evaluate.py", "--shards", shards)
-    limit = ("--limit", size.questions)
-    step("What stage 1 learnt, on held-out scenes", (*evaluate, "--model", stage1, "--task", "pointmap"), limit)
-    step("What stage 2 learnt, on held-out scenes", (*evaluate, "--model", stage2, "--task", "detection"), limit)
-
+    for title, command in steps(SIZES[arguments.size], out):
+        words = [str(word) for word in command]
+        print(f"\n== {title}\n$ {shlex.join(_short(word) for word in words)}", flush=True)
+        status = subprocess.run([sys.executable, "-m", *words], check=False).returncode
+        if status:
+            print(f"demo: this step ended with status {status}", file=sys.stderr)
+            return status
     megabytes = sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) / 1e6
     print(f"\nDone in {time.monotonic() - started:.0f} s, {megabytes:.0f} MB on disk. Look at it:")
     for what, where in (
-        ("the picture", picture),
-        ("the scans, in ScanNet's formats", scans),
-        ("the shards (tar files)", shards),
-        ("the trained models", f"{stage1 / 'model'} and {stage2 / 'model'}"),
+        ("the picture", out / "pointmap.png"),
+        ("the scans, in ScanNet's formats", out / "scannet"),
+        ("the shards (tar files)", out / "shards"),
+        ("the trained models", f"{out / 'stage1' / 'model'} and {out / 'stage2' / 'model'}"),
+        ("in a window, where there is a display", shlex.join(["gapdata", "view", str(out / "shards")])),
+        ("what the build holds", shlex.join(["gapdata", "inspect", str(out / "shards")])),
     ):
-        print(f"  {what + ':':34} {where}")
-    print("  in a window, where there is a display:", shlex.join(["gapdata", "view", str(shards)]))
-    print("  what the build holds:                 ", shlex.join(["gapdata", "inspect", str(shards)]))
+        print(f"  {what + ':':39} {where}")
+    return 0
 
 
-def step(title: str, *parts: tuple[object, ...]) -> None:
-    """Print a command as a user would type it, and run it."""
-    words = [str(word) for part in parts for word in part]
-    shown = ["gapdata", *words[3:]] if words[1:3] == list(GAPDATA[1:]) else ["python", *words[1:]]
-    print(f"\n== {title}\n$ {shlex.join(_short(word) for word in shown)}", flush=True)
-    status = subprocess.run(words, check=False).returncode
-    if status:
-        print(f"demo: this step ended with status {status}", file=sys.stderr)
-        sys.exit(status)
+def steps(size: DemoSize, out: Path) -> Iterator[tuple[str, tuple[object, ...]]]:
+    """Yield the title and the command of each step."""
+    scans, shards, stage1, stage2 = (out / name for name in ("scannet", "shards", "stage1", "stage2"))
+    sizes = ("--color-size", size.color_size, "--depth-size", size.depth_size)
+    yield (
+        "Synthetic rooms in ScanNet's own file formats",
+        ("gapdata", "synth", scans, "--scenes", size.scenes, "--frames", size.frames, "--seed", 0, *sizes),
+    )
+    yield (
+        "Raw scans to training shards",
+        ("gapdata", "build-shards", "--scannet", scans, "--out", shards, "--recipe", "demo"),
+    )
+    yield (
+        "A fused pointmap with its prompts, as a picture",
+        ("gapdata", "view", shards, "--save", out / "pointmap.png"),
+    )
+    train, steps1, steps2 = ("gapmodel", "train", "--stage"), size.pretrain_steps, size.finetune_steps
+    yield (
+        "Stage 1, geometry-aligned pre-training: what is at the mark, and where in metres",
+        (*train, "pretrain", "--shards", shards, "--out", stage1, "--steps", steps1),
+    )
+    yield (
+        "Stage 2, fine-tuning on 3D detection",
+        (*train, "finetune", "--shards", shards, "--init", stage1, "--out", stage2, "--steps", steps2),
+    )
+    for number, (model, task) in enumerate(((stage1, "pointmap"), (stage2, "detection")), start=1):
+        asked = ("--task", task, "--limit", size.questions)
+        yield (
+            f"What stage {number} learnt, on held-out scenes",
+            ("gapmodel", "evaluate", "--shards", shards, "--model", model, *asked),
+        )
 
 
 def _short(word: str) -> str:
@@ -121,5 +125,4 @@ def _short(word: str) -> str:
 
 
 if __name__ == "__main__":
-    find_packages()
-    main()
+    sys.exit(main())

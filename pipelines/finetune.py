@@ -1,23 +1,24 @@
 #!/usr/bin/env python3
-"""Stage 2, object-level fine-tuning, at first 3D video object detection; starts from a stage 1 run.
+"""``gapmodel train --stage finetune`` as the entry point of a Ray job; it takes the same options.
 
-python pipelines/finetune.py --shards BUILD --init STAGE1_DIR --out DIR [--recipe FILE] [--set key=value] [--steps N]
+ray job submit --working-dir . -- python pipelines/finetune.py --shards /data/shards --init /data/runs/stage1 ...
 """
 
-from _entry import REPOSITORY, find_packages, run
-from _training import parse_arguments, run_stage
+import sys
+from functools import partial
+
+from _entry import find_packages, run_script
 
 
-def main() -> None:
-    """Read the command line and train."""
-    arguments = parse_arguments(
-        "Stage 2: all objects that the frames show, as oriented boxes.",
-        REPOSITORY / "manifests" / "tiny-finetune.toml",
-        needs_init=True,
-    )
-    run_stage(arguments)
+def main() -> int:
+    """Train stage 2 as the command line says and return the exit status."""
+    from gapmodel.commands import train
+
+    arguments = partial(train.add_arguments, stage="finetune")
+    example = "--shards {0}shards --init {0}runs/stage1 --out {0}runs/stage2"
+    return run_script(train.STAGES["finetune"], arguments, train.run, example)
 
 
 if __name__ == "__main__":
     find_packages()
-    run(main)
+    sys.exit(main())

@@ -1,23 +1,23 @@
 #!/usr/bin/env python3
-"""Stage 1, geometry-aligned pre-training: a marked pixel, its label and its point in metres.
+"""``gapmodel train --stage pretrain`` as the entry point of a Ray job; it takes the same options.
 
-python pipelines/pretrain.py --shards BUILD --out DIR [--recipe FILE] [--set key=value] [--steps N]
+ray job submit --working-dir . -- python pipelines/pretrain.py --shards /data/shards --out /data/runs/stage1
 """
 
-from _entry import REPOSITORY, find_packages, run
-from _training import parse_arguments, run_stage
+import sys
+from functools import partial
+
+from _entry import find_packages, run_script
 
 
-def main() -> None:
-    """Read the command line and train."""
-    arguments = parse_arguments(
-        "Stage 1: what is at the marked pixel, and where.",
-        REPOSITORY / "manifests" / "tiny-pretrain.toml",
-        needs_init=False,
-    )
-    run_stage(arguments)
+def main() -> int:
+    """Train stage 1 as the command line says and return the exit status."""
+    from gapmodel.commands import train
+
+    arguments = partial(train.add_arguments, stage="pretrain")
+    return run_script(train.STAGES["pretrain"], arguments, train.run, "--shards {0}shards --out {0}runs/stage1")
 
 
 if __name__ == "__main__":
     find_packages()
-    run(main)
+    sys.exit(main())

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
-from _entry import REPOSITORY, find_packages, run
+from _entry import REPOSITORY, find_packages, run_script
 
 
-def arguments() -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(description="Reproduce the paper's claim in miniature.", allow_abbrev=False)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the experiment."""
     parser.add_argument(
         "--size",
         choices=("full", "quick", "gpu"),
@@ -30,15 +30,14 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--jobs", type=int, metavar="N", help="runs side by side (default: the recipe's)")
     parser.add_argument("--table", action="store_true", help="only write the table and the plot of what is finished")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    return parser.parse_args()
 
 
-def main() -> None:
-    """Do what is not done yet, then table and plot."""
-    options = arguments()
-
+def reproduce(options: argparse.Namespace) -> int:
+    """Do what is not done yet, then write table and plot, and return the exit status."""
     from gapdata.files.atomic import write_atomically
+    from gapmodel.commands.training_extra import require_training_extra
+
+    require_training_extra()
     from gapmodel.experiments.miniature.experiment import perform
     from gapmodel.experiments.miniature.plot import draw
     from gapmodel.experiments.miniature.recipe import read_miniature
@@ -58,8 +57,9 @@ def main() -> None:
     write_atomically(workspace.out / "table.md", table.encode())
     write_atomically(workspace.out / "plot.png", draw(summary))
     print(f"\n{table}\ntable and plot: {workspace.out / 'table.md'}, {workspace.out / 'plot.png'}")
+    return 0
 
 
 if __name__ == "__main__":
     find_packages()
-    run(main)
+    sys.exit(run_script("Reproduce the paper's claim in miniature.", add_arguments, reproduce))

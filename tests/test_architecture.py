@@ -31,7 +31,15 @@ DATA_FLOORS = (
     {"commands"},
 )
 """Rooms of gapdata, the lowest floor first: a room imports only from floors below its own."""
-MODEL_FLOORS = ({"geometry"}, {"model"}, {"questions"}, {"training"}, {"evaluation"}, {"experiments"}, {"commands"})
+MODEL_FLOORS = (
+    {"geometry"},
+    {"model"},
+    {"inspection", "questions"},
+    {"training"},
+    {"evaluation"},
+    {"experiments"},
+    {"commands"},
+)
 """Rooms of gapmodel, likewise; ``model`` is every file that lies beside them. All of them lie above gapdata's."""
 MODEL_LINES = 1700
 """Lines of code that a reader of the model has before them at most: rooms ``geometry`` and ``model``."""
@@ -173,17 +181,18 @@ def test_lines_of_code_leave_out_what_explains_them(tmp_path: Path) -> None:
     assert code_lines(tmp_path / "some.py") == 2
 
 
-def test_the_help_of_the_command_line_imports_nothing_heavy() -> None:
+@pytest.mark.parametrize(("program", "command"), [("gapdata", "build-shards"), ("gapmodel", "evaluate")])
+def test_the_help_of_the_command_line_imports_nothing_heavy(program: str, command: str) -> None:
     code = (
-        "import sys, gapdata.commands.main\n"
-        "try: gapdata.commands.main.main(['--help'])\n"
+        f"import sys, {program}.commands.main as command\n"
+        "try: command.main(['--help'])\n"
         "except SystemExit: pass\n"
         "print(sorted({name.split('.')[0] for name in sys.modules}), file=sys.stderr)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(ast.literal_eval(result.stderr))
-    assert loaded & (HEAVY | TRAINING_ONLY | {"numpy"}) == set()
-    assert "build-shards" in result.stdout
+    assert loaded & (HEAVY | TRAINING_ONLY | {"numpy"}) <= {"gapmodel"}
+    assert command in result.stdout
 
 
 @pytest.mark.parametrize("package", ["gapdata", "gapmodel"])

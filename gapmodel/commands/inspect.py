@@ -1,211 +1,51 @@
-"""What a model does inside, for one record, as one picture: gate maps and the geometry encoder's attention.
-
-Gates tell, token by token, how much of vision and of geometry each level takes (the mean over the channels). Attention
-tells what one chosen patch looks at, layer by layer: within its frame, and over all frames. Corresponding points light
-up in the layers that match frames; where they do not, the paper finds its failures.
-
-Attention is recomputed from the inputs of each attention layer, which hooks capture, so the forward pass is the one
-that is always used.
-"""
+"""``gapmodel inspect``: what a model does inside, for one record, as one picture."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+import argparse
+from pathlib import Path
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-
+from gapdata.commands.argument_types import pixel
 from gapdata.errors import UsageError
-from gapdata.records.codec import record_image
-from gapdata.records.schema import Record
-from gapdata.show.sheet.maps import (
-    cell_size,
-    color_scale,
-    fitted,
-    greyed,
-    heat_map,
-    map_row,
-    map_sheet,
-    outline,
-    thinned,
-)
-from gapdata.tasks.chat import IMAGE, Question
-from gapmodel.field_of_view import centred_window
-from gapmodel.geometry.base import GeometryEncoder
-from gapmodel.geometry.blocks import Attention, Rotary
-from gapmodel.geometry.vggt import VGGT
-from gapmodel.modeling import GapForConditionalGeneration
-from gapmodel.processing import GapProcessor
+from gapdata.files.storage import location
+from gapdata.runtime.terminal import say
+from gapmodel.commands.training_extra import require_training_extra
 
-MAX_FRAMES, MAX_LAYERS = 8, 12
-"""More are thinned evenly; the frame of the chosen patch stays."""
+HELP = "Draw, for one record, the gate map of every level and what a patch attends to in the geometry encoder."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenAttention:
-    """What one patch looks at in one pair of blocks: shares of attention, the mean over the heads."""
-
-    layer: int
-    frame: NDArray[np.float32]  # (h, w), the frame block: patches of its own frame
-    view: NDArray[np.float32]  # (F, h, w), the global block: patches of all frames
-    # With the special tokens' share, each of the two sums to 1.
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inspection:
-    """All that the picture shows."""
-
-    title: str
-    images: NDArray[np.uint8]  # (F, H, W, 3), as the geometry encoder sees them
-    frame_ids: tuple[int, ...]
-    patch: tuple[int, int, int]  # the chosen one: frame, row, column
-    gates: Mapping[tuple[str, str], NDArray[np.float32]]  # by stream and what the gate is, (F, rows, columns)
-    attention: Sequence[TokenAttention]
-
-
-def attention_shares(q: Tensor, k: Tensor, token: int) -> Tensor:
-    """Softmax attention of one token, (T,), the mean over the heads; ``q`` and ``k`` are (heads, T, head_dim)."""
-    scores = k.float() @ q[:, token, :, None].float() / q.shape[-1] ** 0.5  # (heads, T, 1)
-    shares: Tensor = scores[..., 0].softmax(dim=-1).mean(dim=0)
-    return shares
-
-
-@torch.no_grad()
-def token_attention(encoder: GeometryEncoder, images: Tensor, patch: tuple[int, int, int]) -> list[TokenAttention]:
-    """Attention of one patch in every pair of blocks up to the encoder's last level.
-
-    Args:
-        encoder: of VGGT's shape.
-        images: (F, 3, H, W) in [0, 1], one view.
-        patch: frame, row and column.
-
-    Raises:
-        UsageError: the encoder is of another shape, or there is no such patch.
-    """
-    if not isinstance(encoder, VGGT):
-        raise UsageError(f"attention of {type(encoder).__name__} cannot be drawn", cure="choose an encoder like VGGT")
-    frames, rows, columns = len(images), *(side // encoder.patch_size for side in images.shape[-2:])
-    frame, row, column = patch
-    if not (0 <= frame < frames and 0 <= row < rows and 0 <= column < columns):
-        raise UsageError(f"no patch {patch} in {frames} frames of {rows} x {columns} patches")
-    special = encoder.camera_token.shape[2] + encoder.register_token.shape[2]
-    tokens = special + rows * columns
-    place = special + row * columns + column
-    in_frames: list[Tensor] = []
-    in_views: list[Tensor] = []
-
-    def capture(shares: list[Tensor], item: int, token: int, layer: Attention, inputs: tuple[Tensor, Rotary]) -> None:
-        q, k, _ = layer.queries_keys_values(*inputs)
-        shares.append(attention_shares(q[item], k[item], token).cpu())
-
-    look_in_frame = partial(capture, in_frames, frame, place)  # q and k (F, heads, T, head_dim)
-    look_in_view = partial(capture, in_views, 0, frame * tokens + place)  # (1, heads, F * T, head_dim)
-    handles = [block.get_submodule("attn").register_forward_pre_hook(look_in_frame) for block in encoder.frame_blocks]
-    handles += [block.get_submodule("attn").register_forward_pre_hook(look_in_view) for block in encoder.global_blocks]
-    try:
-        encoder(images[None])
-    finally:
-        for handle in handles:
-            handle.remove()
-    return [
-        TokenAttention(
-            layer=index,
-            frame=in_frame[special:].reshape(rows, columns).numpy(),
-            view=in_view.reshape(frames, tokens)[:, special:].reshape(frames, rows, columns).numpy(),
-        )
-        for index, (in_frame, in_view) in enumerate(zip(in_frames, in_views, strict=True))
-    ]
-
-
-@torch.no_grad()
-def inspect_record(
-    model: GapForConditionalGeneration,
-    processor: GapProcessor,
-    record: Record,
-    *,
-    pixel: tuple[int, int] | None = None,
-    frame: int | None = None,
-) -> Inspection:
-    """Look at one record through a model.
-
-    Args:
-        model: in evaluation mode.
-        processor: the model's.
-        record: with its members.
-        pixel: (u, v) of the stored image whose patch is looked at; the first prompt's (or the image's centre) if left
-            out.
-        frame: position of that frame in the view; the first prompt's (or 0) if left out.
-
-    Raises:
-        UsageError: the pixel lies outside of what the model sees.
-    """
-    images = [record_image(record, index) for index in range(len(record))]
-    question = Question(text=IMAGE * len(images), answer="")
-    inputs = processor.collate([processor.encode(record.key, images, question, with_answer=False)]).inputs
-    inputs = {name: value.to(model.device) for name, value in inputs.items()}
-    geometry = inputs["geometry_images"][0]  # (F, 3, H, W)
-    features = model.model.get_image_features(
-        inputs["pixel_values"], inputs["image_grid_thw"], geometry[None], output_gates=True
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a model directory or a run's directory")
+    parser.add_argument("--build", required=True, metavar="DIR", help="the build that holds the record")
+    parser.add_argument("--key", metavar="KEY", help="the record (default: the first clip)")
+    parser.add_argument(
+        "--token", type=pixel, metavar="U,V", help="a pixel (default: the first prompt's, or the centre)"
     )
-    _, rows, columns = inputs["image_grid_thw"][0].tolist()
-    merge = model.config.vision_config.spatial_merge_size
-    gates = {}
-    for (stream, strategy), gate in zip(model.model.streams.items(), features.gates or (), strict=True):
-        if gate is not None:
-            values = gate.float().mean(dim=-1).reshape(len(images), rows // merge, columns // merge)
-            side = "geometry" if strategy == "gated_residual" else "vision"
-            gates[stream, f"gate: share of {side}"] = values.cpu().numpy()
-    asked = next((prompt for prompt in record.prompts if frame in (None, prompt.frame)), None)
-    if pixel is None:
-        pixel = asked.pixel if asked else (record.image_size[0] // 2, record.image_size[1] // 2)
-        frame = asked.frame if asked else frame
-    patch = (frame or 0, *centred_window(*record.image_size, (rows, columns)).patch_at(pixel))
-    if not 0 <= patch[0] < len(record):
-        raise UsageError(
-            f"record {record.key} has no frame {patch[0]}", cure=f"choose --frame from 0 to {len(record) - 1}"
-        )
-    name = type(model.model.geometry).__name__
-    return Inspection(
-        title=f"{record.key}    {name}    patch at pixel {pixel} of frame {record.frame_ids[patch[0]]}",
-        images=(geometry.permute(0, 2, 3, 1) * 255).round().byte().cpu().numpy(),
-        frame_ids=record.frame_ids,
-        patch=patch,
-        gates=gates,
-        attention=token_attention(model.model.geometry, geometry, patch),
-    )
+    parser.add_argument("--frame", type=int, metavar="I", help="that pixel's frame, counted in the view from 0")
+    parser.add_argument("--save", type=Path, required=True, metavar="X.png", help="where the picture goes")
 
 
-def inspection_sheet(found: Inspection) -> NDArray[np.uint8]:
-    """The picture, (H, W, 3) uint8 RGB: the frames, a row of gate maps for each level, of attention for each layer."""
-    frames = thinned(len(found.images), MAX_FRAMES, found.patch[0])
-    layers = thinned(len(found.attention), MAX_LAYERS, len(found.attention) - 1)
-    size = cell_size(len(frames) + 1, found.images.shape[1] / found.images.shape[2])
-    pictures = {index: fitted(found.images[index], size) for index in frames}
-    grey = {index: greyed(picture) for index, picture in pictures.items()}
-    own, row, column = found.patch
-    mark = partial(outline, place=(row, column), grid=found.attention[0].frame.shape)
+def run(options: argparse.Namespace) -> int:
+    """Draw the picture and return the exit status."""
+    if options.save.suffix.lower() != ".png" or not options.save.parent.is_dir():
+        raise UsageError("is not a .png file in an existing directory", path=options.save, cure="change --save")
+    require_training_extra()
+    import torch
 
-    mark(pictures[own])
-    rows = [map_row("", "", [*pictures.values(), None], [*(f"frame {found.frame_ids[i]}" for i in frames), ""])]
-    values = np.concatenate([gate.ravel() for gate in found.gates.values()]) if found.gates else np.zeros(1)
-    low, high = (float(value) for value in np.percentile(values, [1, 99]))
-    for name, gate in found.gates.items():
-        maps = [heat_map(gate[index], low, high, grey[index], "VIRIDIS") for index in frames]
-        means = [f"mean {gate[index].mean():.3f}" for index in frames]
-        scale = color_scale(size, low, high, "VIRIDIS")
-        rows.append(map_row(*name, [*maps, scale], [*means, "scale of all gates"]))
-    for layer in (found.attention[index] for index in layers):
-        in_view, in_frame = (max(float(np.percentile(part, 99.8)), 1e-9) for part in (layer.view, layer.frame))
-        maps = [heat_map(layer.view[index], 0.0, in_view, grey[index], "INFERNO") for index in frames]
-        inside = heat_map(layer.frame, 0.0, in_frame, grey[own], "INFERNO")
-        for picture in (maps[frames.index(own)], inside):
-            mark(picture)
-        shares = [f"{100 * layer.view[index].sum():.1f} %" for index in frames]
-        special = f"special tokens {100 * (1 - layer.view.sum()):.1f} %"
-        texts = [*shares, f"within the frame {100 * layer.frame.sum():.1f} %"]
-        rows.append(map_row(f"attention, layer {layer.layer}", special, [*maps, inside], texts))
-    return map_sheet(found.title if found.gates else f"{found.title}    (this fusion has no gates)", rows)
+    from gapdata.shards.reader import ShardReader
+    from gapdata.show.sheet.sheet import write_png
+    from gapmodel.inspection.attention import inspect_record
+    from gapmodel.inspection.sheet import inspection_sheet
+    from gapmodel.model_directory import load_model
+
+    reader = ShardReader(location(options.build))
+    if not len(reader):
+        raise UsageError("holds no record", path=options.build)
+    record = reader[next(iter(reader.select(view="clip")), 0) if options.key is None else options.key]
+    model, processor = load_model(options.checkpoint)
+    model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+    sheet = inspection_sheet(inspect_record(model, processor, record, pixel=options.token, frame=options.frame))
+    write_png(sheet, options.save)
+    say(options.save)
+    return 0

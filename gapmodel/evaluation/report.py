@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
+from gapdata.files.atomic import write_atomically
 from gapmodel.evaluation.compat import WHY
 from gapmodel.evaluation.detection import Counts, DetectionScores
 from gapmodel.evaluation.figures import Figure, figures
@@ -36,6 +39,12 @@ class Table:
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+
+
+def write_report(results: Evaluation, out: Path, columns: Columns = "both") -> None:
+    """Write ``report.json`` and ``report.md`` into the evaluation's directory."""
+    write_atomically(out / "report.json", (json.dumps(as_dict(results), indent=2) + "\n").encode())
+    write_atomically(out / "report.md", as_markdown(results, columns).encode())
 
 
 def as_dict(results: Evaluation) -> dict[str, Any]:

@@ -67,6 +67,11 @@ def is_taught(task: str, taught: Sequence[str]) -> bool:
     return ANY in taught or set(NEEDS.get(task, (task,))) <= set(taught)
 
 
+def remarks(choice: TaskChoice, asked: Sequence[str], split: str) -> tuple[str, ...]:
+    """Return the lines about a report's tasks: which are not asked and why, and which were never taught."""
+    return tuple(filter(None, (not_asked(choice, asked, split), untaught_note(choice, asked))))
+
+
 def not_asked(choice: TaskChoice, asked: Sequence[str], split: str) -> str:
     """Say in one line which tasks are not asked, and why; empty where all are."""
     parts = []

@@ -17,11 +17,10 @@ over all questions of their own.
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
@@ -29,7 +28,6 @@ from typing import Any, NoReturn
 import torch
 
 from gapdata.errors import GapDataError, UsageError
-from gapdata.files.atomic import write_atomically
 from gapdata.runtime.allocation import keep_freed_memory
 from gapdata.runtime.counting import counted
 from gapdata.shards.records import Records
@@ -66,13 +64,13 @@ from gapmodel.training.loading import (
 from gapmodel.training.logbook import Logbook, read_log
 from gapmodel.training.memory import fitting, measure
 from gapmodel.training.optimisation import build_optimizer, clip_gradients, learning_rate_share, set_learning_rates
+from gapmodel.training.outcome import TrainingOutcome, is_finished, outcome_of, read_outcome, write_outcome
 from gapmodel.training.recipe import TrainingRecipe
 from gapmodel.training.replacing import remove_run, stamp_of
 from gapmodel.training.starting_point import as_started, class_names, first_model
 from gapmodel.training.throughput import Meter
 from gapmodel.training.view_cache import ViewCache
 
-OUTCOME_FILE = "outcome.json"
 NAMED_KEYS = 8
 STEP_BYTES = 2**31 - 1
 """Freed memory that stays with the process: a CPU step takes the same large blocks for its activations every time."""
@@ -101,21 +99,7 @@ class TrainingConfig:
     """Called on every rank after a checkpoint, with the figures of its step."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What a run came to: the log's ``loss``, mean over the first and the last tenth of its steps, and where its model
-    lies.
-    """
-
-    model_directory: Path
-    steps: int
-    questions: int
-    first_loss: float
-    last_loss: float
-    seconds: float
-
-
-def train(config: TrainingConfig, ranks: Ranks = ALONE) -> Outcome:
+def train(config: TrainingConfig, ranks: Ranks = ALONE) -> TrainingOutcome:
     """Train, or go on where an interrupted run of the same recipe stopped, and write the model to ``out / "model"``.
 
     Raises:
@@ -203,7 +187,11 @@ def train(config: TrainingConfig, ranks: Ranks = ALONE) -> Outcome:
     log.close()
     if at < steps or not (out / MODEL_DIRECTORY).is_dir():
         export(learner, processor, recipe, out / MODEL_DIRECTORY, ranks)
-    return _outcome(out, steps, time.monotonic() - started, ranks)
+    ranks.wait()
+    outcome = outcome_of(out, steps, time.monotonic() - started)
+    if ranks.first:
+        write_outcome(out, outcome)
+    return outcome
 
 
 def start(config: TrainingConfig) -> tuple[Learner, GapProcessor, list[str] | None]:
@@ -316,34 +304,3 @@ def _refuse_other_run(config: TrainingConfig, ranks: Ranks, *, replaced: bool) -
             problem = error
     ranks.agree(problem)
     return wanted
-
-
-def _outcome(out: Path, steps: int, seconds: float, ranks: Ranks) -> Outcome:
-    """What the log says, written down for whoever started the ranks."""
-    ranks.wait()
-    lines = [line for line in read_log(out) if "answer" in line]
-    losses = [line["loss"] for line in lines]
-    tenth = max(1, len(losses) // 10)
-    outcome = Outcome(
-        model_directory=out / MODEL_DIRECTORY,
-        steps=steps,
-        questions=int(sum(line["questions"] for line in lines)),
-        first_loss=sum(losses[:tenth]) / tenth,
-        last_loss=sum(losses[-tenth:]) / tenth,
-        seconds=seconds,
-    )
-    if ranks.first:
-        fields = {**asdict(outcome), "model_directory": str(outcome.model_directory)}
-        write_atomically(out / OUTCOME_FILE, json.dumps(fields).encode())
-    return outcome
-
-
-def is_finished(out: Path) -> bool:
-    """Return whether a run has come to its end, with its model written."""
-    return (out / MODEL_DIRECTORY).is_dir() and (out / OUTCOME_FILE).is_file()
-
-
-def read_outcome(out: Path) -> Outcome:
-    """What a finished run came to."""
-    fields = json.loads((out / OUTCOME_FILE).read_bytes())
-    return Outcome(**{**fields, "model_directory": Path(fields["model_directory"])})

@@ -29,7 +29,8 @@ from gapdata.runtime.terminal import say
 from gapdata.shards.reader import ShardReader
 from gapmodel.training.distributed import joined
 from gapmodel.training.logbook import LOG_FILE
-from gapmodel.training.loop import Outcome, TrainingConfig, TrainingError, read_outcome, train
+from gapmodel.training.loop import TrainingConfig, TrainingError, train
+from gapmodel.training.outcome import TrainingOutcome, read_outcome
 from gapmodel.training.recipe import TrainingRecipe
 from gapmodel.training.replacing import stamp_of
 
@@ -46,7 +47,7 @@ def train_on_ray(
     *,
     ranks: int | None,
     replaces: str | None = None,
-) -> Outcome:
+) -> TrainingOutcome:
     """Train with one rank on each GPU of the cluster, or with as many as are asked for.
 
     Args:

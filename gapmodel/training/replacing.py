@@ -7,8 +7,10 @@ with the same settings goes on with the new run instead of removing it.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
+from gapdata.errors import UsageError
 from gapmodel.model_directory import RUN_FILE
 
 
@@ -19,6 +21,28 @@ def stamp_of(out: Path) -> str | None:
     except OSError:
         return None
     return f"{found.st_mtime_ns}-{found.st_size}"
+
+
+def run_to_replace(out: Path, init: Path | None, builds: Mapping[str, str]) -> str | None:
+    """Return the stamp of the run in ``out`` that a new one replaces; ``None`` where there is none.
+
+    Args:
+        out: the directory of both runs.
+        init: what the new run starts from.
+        builds: where its builds lie, by name.
+
+    Raises:
+        UsageError: ``out`` holds something else than a run, or what the new run needs.
+    """
+    stamp = stamp_of(out)
+    if stamp is None:
+        if out.is_dir() and any(out.iterdir()):
+            raise UsageError("does not hold a training run, so it is not removed", path=out, cure="change --out")
+        return None
+    for option, place in (("--init", str(init or "")), *(("--shards", place) for place in builds.values())):
+        if place and "://" not in place and Path(place).resolve().is_relative_to(out.resolve()):
+            raise UsageError(f"{option} lies in the run that --overwrite removes", path=place, cure="change --out")
+    return stamp
 
 
 def remove_run(out: Path, *, beside: frozenset[str]) -> None:

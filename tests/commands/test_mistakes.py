@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import resource
 import shutil
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gapdata.commands.main import main
-from gapdata.errors import UsageError
+from gapmodel.commands.main import main as gapmodel
 from tests.conftest import REPOSITORY
 from tests.support.scannet_scenes import write_scene
 
@@ -113,47 +112,46 @@ def test_a_folder_that_may_not_be_written_is_named(place: Path, capsys: pytest.C
     assert "Permission denied; name a place where you may read and write" in capsys.readouterr().err
 
 
-Pipeline = Callable[..., str]
+PRETRAIN = ("train", "--stage", "pretrain")
+Refused = Callable[..., str]
 
 
 @pytest.fixture
-def pipeline(monkeypatch: pytest.MonkeyPatch) -> Pipeline:
-    """Runs an entry point in this process, which has torch already, and returns what it refuses with."""
-    monkeypatch.syspath_prepend(REPOSITORY / "pipelines")
+def refused(capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Runs ``gapmodel`` in this process, which has torch already, and returns the line with which it refuses."""
 
-    def run(name: str, *arguments: str | Path) -> str:
-        monkeypatch.setattr("sys.argv", [f"{name}.py", *map(str, arguments)])
-        with pytest.raises(UsageError) as refused:
-            importlib.import_module(name).main()
-        return str(refused.value)
+    def run(*arguments: str | Path) -> str:
+        assert gapmodel([str(word) for word in arguments]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        return line
 
     return run
 
 
 @pytest.mark.slow
 def test_a_corrected_command_trains_where_the_wrong_one_was_refused(
-    inline_build: Path, tmp_path: Path, pipeline: Pipeline
+    inline_build: Path, tmp_path: Path, refused: Refused
 ) -> None:
     run = tmp_path / "run"
     full = ("--shards", inline_build, "--out", run, "--recipe", "train-pretrain", "--set", "data.split=unknown")
     weights = ("--set", "model.geometry_weights=none.safetensors", "--set")
-    assert "give --set model.qwen=DIR (Qwen3-VL)" in pipeline("pretrain", *full)
-    said = pipeline("pretrain", *full, *weights, "model.qwen=Qwen/Qwen3-VL-2B-Instruct")
+    assert "give --set model.qwen=DIR (Qwen3-VL)" in refused(*PRETRAIN, *full)
+    said = refused(*PRETRAIN, *full, *weights, "model.qwen=Qwen/Qwen3-VL-2B-Instruct")
     assert "Qwen/Qwen3-VL-2B-Instruct: is no directory with Qwen3-VL in it; download it first: `hf download" in said
     assert not run.exists()
     run.mkdir()
     (run / "run.json").write_text("{}")
-    said = pipeline("evaluate", "--shards", inline_build, "--model", run)
+    said = refused("evaluate", "--shards", inline_build, "--model", run)
     assert "this run has not written its model yet" in said
-    said = pipeline("pretrain", "--shards", inline_build, "--out", tmp_path / "other")
+    said = refused(*PRETRAIN, "--shards", inline_build, "--out", tmp_path / "other")
     assert "the build has no clip records of split train; it has" in said
     assert "clip (unknown)" in said
 
 
 @pytest.mark.slow
-def test_training_never_writes_into_a_build(inline_build: Path, pipeline: Pipeline) -> None:
+def test_training_never_writes_into_a_build(inline_build: Path, refused: Refused) -> None:
     before = sorted(inline_build.iterdir())
-    said = pipeline("pretrain", "--shards", inline_build, "--out", inline_build)
+    said = refused(*PRETRAIN, "--shards", inline_build, "--out", inline_build)
     assert f"{inline_build}: holds no run but " in said
     assert sorted(inline_build.iterdir()) == before
 

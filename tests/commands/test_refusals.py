@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 
 from gapdata.commands.main import main
 from gapdata.errors import UsageError
+from gapmodel.commands.main import main as gapmodel
 from gapmodel.training import memory
 from gapmodel.training.loading import refuse_unmatched_builds
 from gapmodel.training.logbook import read_log
@@ -21,7 +20,6 @@ from gapmodel.training.loop import TrainingConfig, train
 from gapmodel.training.recipe import TrainingRecipe
 from gapmodel.training.replacing import stamp_of
 from gapmodel.training.starting_point import as_started
-from tests.conftest import REPOSITORY
 from tests.support.builds import build
 from tests.support.training_runs import RECIPE, RECORDS
 
@@ -196,15 +194,18 @@ def test_a_run_is_replaced_by_one_that_starts_and_never_by_one_that_is_refused(
 
 
 def test_what_a_run_starts_from_is_not_removed_for_it(
-    trained: Path, inline_build: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Path, inline_build: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = tree(trained)
-    monkeypatch.syspath_prepend(REPOSITORY / "pipelines")
-    words = ["finetune.py", "--shards", str(inline_build), "--init", str(trained), "--out", str(trained)]
-    monkeypatch.setattr(sys, "argv", [*words, "--local", "--overwrite"])
-    with pytest.raises(UsageError, match="--init lies in the run that --overwrite removes"):
-        importlib.import_module("finetune").main()
+    words = ["train", "--stage", "finetune", "--shards", str(inline_build), "--init", str(trained)]
+    assert gapmodel([*words, "--out", str(trained), "--local", "--overwrite"]) == 2
+    assert "--init lies in the run that --overwrite removes" in capsys.readouterr().err
     assert tree(trained) == before
+
+
+def test_stage_two_asks_for_the_model_that_it_starts_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert gapmodel(["train", "--stage", "finetune", "--shards", str(tmp_path), "--out", str(tmp_path / "two")]) == 2
+    assert "gapmodel: stage finetune starts from a model; give --init DIR" in capsys.readouterr().err
 
 
 def test_a_run_from_a_model_has_its_processor_and_refuses_another(trained: Path, tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -73,20 +75,27 @@ def test_a_wheel_holds_all_that_git_holds_of_the_packages(wheel: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_installed_wheel_goes_the_whole_way_to_a_report(installed: Path, tmp_path: Path) -> None:
-    assert run(installed, tmp_path, "gapdata", "--version") == f"gapdata {__version__}\n"
-    assert run(installed, tmp_path, "gapmodel", "--version") == f"gapmodel {__version__}\n"
-    made = ("--scenes", "1", "--frames", "24", "--color-size", "162x121", "--depth-size", "80x60", "--workers", "1")
-    run(installed, tmp_path, "gapdata", "synth", "scannet", *made)
+def test_an_installed_wheel_goes_the_whole_way_to_a_report_and_to_a_score(installed: Path, tmp_path: Path) -> None:
+    gapdata, gapmodel = (partial(run, installed, tmp_path, program) for program in ("gapdata", "gapmodel"))
+    assert gapdata("--version") == f"gapdata {__version__}\n"
+    assert gapmodel("--version") == f"gapmodel {__version__}\n"
+    made = ("--scenes", "2", "--frames", "24", "--color-size", "162x121", "--depth-size", "80x60", "--workers", "1")
+    gapdata("synth", "scannet", *made)
     recipe = ("--recipe", "scannet-pretrain", *SMALL)
-    run(installed, tmp_path, "gapdata", "build-shards", "--scannet", "scannet", "--executor", "local", *recipe)
-    assert "shards: " in run(installed, tmp_path, "gapdata", "status", "shards")
-    assert "1 record in 1 shard," in run(installed, tmp_path, "gapdata", "inspect", "shards")
-    run(installed, tmp_path, "gapdata", "verify", "shards")
-    run(installed, tmp_path, "gapdata", "view", "shards", "--save", "view.png")
-    run(installed, tmp_path, "gapdata", "report", "shards", "--views", "1")
+    gapdata("build-shards", "--scannet", "scannet", "--executor", "local", *recipe)
+    assert "shards: " in gapdata("status", "shards")
+    assert "2 records in 2 shards," in gapdata("inspect", "shards")
+    gapdata("verify", "shards")
+    gapdata("view", "shards", "--save", "view.png")
+    gapdata("report", "shards", "--views", "1")
     assert (tmp_path / "view.png").stat().st_size > 10_000
     assert "</html>" in (tmp_path / "report.html").read_text()[-100:]
+    train = ("train", "--shards", "shards", "--local", "--steps", "2", "--set", "data.view=scene", "--json")
+    for stage, *given in (("pretrain", "--out", "one"), ("finetune", "--init", "one", "--out", "two")):
+        assert json.loads(gapmodel(*train, "--stage", stage, *given))["steps"] == 2
+    scores = json.loads(gapmodel("evaluate", "--shards", "shards", "--model", "two", "--limit", "1", "--json"))
+    assert scores["taught"] == ["detection", "pointmap"]
+    assert (scores["pointmap"]["questions"], scores["detection"]["views"]) == (1, 1)
 
 
 def test_a_recipe_that_comes_along_is_found_by_its_name_and_a_file_of_that_name_counts_first(

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from gapmodel.commands.main import main
 from gapmodel.model_directory import load_model
 from gapmodel.training.logbook import read_log
 from gapmodel.training.ray_train import last_line
-from tests.conftest import REPOSITORY
 from tests.support.ray_heads import Cluster
 
 SMALLER = [
@@ -72,23 +72,13 @@ def test_submitted_jobs_train_both_stages_and_refuse_another_recipe(
     assert not (tmp_path / "crowd").exists()
 
 
-@pytest.fixture
-def in_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
-    monkeypatch.syspath_prepend(str(REPOSITORY / "pipelines"))
-
-
 def test_a_job_refuses_paths_in_its_temporary_copy(
-    in_a_job: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from _training import parse_arguments, run_stage
-
-    from gapdata.errors import UsageError
-
-    recipe = REPOSITORY / "manifests" / "tiny-pretrain.toml"
-    monkeypatch.setattr("sys.argv", ["pretrain.py", "--shards", str(tmp_path), "--out", "runs/one"])
-    with pytest.raises(UsageError, match=r"runs/one: --out is relative to the job's temporary copy of the working dir"):
-        run_stage(parse_arguments("", recipe, needs_init=False))
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
+    assert main(["train", "--stage", "pretrain", "--shards", str(tmp_path), "--out", "runs/one"]) == 2
+    refusal = "gapmodel: runs/one: --out is relative to the job's temporary copy of the working directory;"
+    assert capsys.readouterr().err.startswith(refusal)
 
 
 def test_the_last_line_of_a_growing_log_is_a_whole_one(tmp_path: Path) -> None:

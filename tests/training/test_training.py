@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import json
 import math
@@ -22,6 +21,7 @@ from gapdata.errors import UsageError
 from gapdata.records.expressions import descriptions
 from gapdata.shards.records import RecordList
 from gapdata.tasks.questions import left_out
+from gapmodel.commands.main import main
 from gapmodel.evaluation.run import evaluate, model_data_recipe
 from gapmodel.model_directory import load_model
 from gapmodel.modeling import GapForConditionalGeneration
@@ -34,8 +34,9 @@ from gapmodel.training.export import save_model
 from gapmodel.training.learner import Learner, as_floats
 from gapmodel.training.loading import Step, Steps, blank_batch, lay_out, make_streams
 from gapmodel.training.logbook import read_log
-from gapmodel.training.loop import Outcome, TrainingConfig, TrainingError, train, training_step
+from gapmodel.training.loop import TrainingConfig, TrainingError, train, training_step
 from gapmodel.training.optimisation import build_optimizer, learning_rate_share, set_learning_rates
+from gapmodel.training.outcome import TrainingOutcome
 from gapmodel.training.recipe import RunRecipe, TrainingRecipe, TrainRecipe, read_training_recipe
 from gapmodel.training.starting_point import class_names, first_model
 from gapmodel.training.throughput import Arithmetic
@@ -45,7 +46,7 @@ from tests.support.evaluations import make_records
 from tests.support.training_runs import MIXED, RECIPE, RECORDS
 
 
-def run(recipe: TrainingRecipe, out: Path, init: Path | None = None, **options: Any) -> Outcome:
+def run(recipe: TrainingRecipe, out: Path, init: Path | None = None, **options: Any) -> TrainingOutcome:
     return train(TrainingConfig(recipe=recipe, builds={"": RECORDS}, out=out, init=init, bar=False, **options))
 
 
@@ -196,27 +197,15 @@ def test_a_run_whose_visits_held_no_question_leaves_no_model(tmp_path: Path) -> 
 
 
 def test_a_run_that_would_ask_nothing_does_not_remove_the_one_before_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
     (out / "model").mkdir(parents=True)
     (out / "run.json").touch()
     build = write_build(tmp_path / "build", UNANNOTATED)
-    monkeypatch.syspath_prepend(REPOSITORY / "pipelines")
-    words = [
-        "pretrain.py",
-        "--shards",
-        str(build),
-        "--out",
-        str(out),
-        "--local",
-        "--overwrite",
-        "--recipe",
-        "tiny-pretrain",
-    ]
-    monkeypatch.setattr(sys, "argv", words)
-    with pytest.raises(UsageError, match="asks nothing: its 3 records have no instance masks"):
-        importlib.import_module("pretrain").main()
+    words = ["train", "--stage", "pretrain", "--shards", str(build), "--out", str(out), "--local", "--overwrite"]
+    assert main(words) == 2
+    assert "asks nothing: its 3 records have no instance masks" in capsys.readouterr().err
     assert (out / "model").is_dir()
 
 

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from gapdata.errors import UsageError
 from gapdata.shards.records import RecordList
-from gapmodel.commands.inspect import Inspection, TokenAttention, inspect_record, inspection_sheet, token_attention
 from gapmodel.commands.main import main
 from gapmodel.geometry import GeometryEncoder
 from gapmodel.geometry.vggt import VGGT
+from gapmodel.inspection.attention import Inspection, TokenAttention, inspect_record, token_attention
+from gapmodel.inspection.sheet import inspection_sheet
 from gapmodel.processing import ProcessorConfig
 from gapmodel.questions.recipe import DataRecipe
 from gapmodel.training.export import save_model
@@ -149,7 +150,7 @@ def test_the_command_writes_one_picture(run: Path, inline_build: Path, tmp_path:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (["--save", "x.jpg"], "gapmodel: x.jpg: is no .png file in an existing directory; change --save"),
+        (["--save", "x.jpg"], "gapmodel: x.jpg: is not a .png file in an existing directory; change --save"),
         (["--build", "nowhere"], "gapmodel: nowhere"),
         (["--key", "no-such-record"], "no-such-record"),
         (["--token", "20,12", "--frame", "99"], "has no frame 99; choose --frame from 0 to 1"),

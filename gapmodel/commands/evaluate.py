@@ -1,0 +1,138 @@
+"""``gapmodel evaluate``: ask a model the held-out questions of a build and score its answers, our way and the authors'.
+
+Predictions and report are kept in ``--out``; the same command goes on where it was stopped. It runs as it is, in a Ray
+job, or under torchrun.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gapdata.commands.argument_types import positive
+from gapdata.runtime.terminal import say, say_result
+from gapmodel.commands.training_extra import require_training_extra
+
+if TYPE_CHECKING:
+    from gapdata.shards.reader import ShardReader
+    from gapmodel.evaluation.asking import HeldOut
+    from gapmodel.evaluation.tasks import TaskChoice
+    from gapmodel.evaluation.workers import Job
+
+HELP = "Score a model on held-out scenes."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("--shards", required=True, metavar="BUILD", help="a build of `gapdata build-shards`")
+    parser.add_argument(
+        "--model", type=Path, required=True, metavar="DIR", help="a model directory, or the run that wrote it"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="where predictions and report go (default: evaluation/<split>-<fingerprint> beside the model)",
+    )
+    parser.add_argument("--split", default="val", help="split of the records to ask about (default: val)")
+    parser.add_argument(
+        "--task",
+        metavar="NAMES",
+        help="pointmap, detection, grounding, grounding_two_stage, captioning, several with commas, or all that the "
+        "split has questions for (default: of these, what the model was taught)",
+    )
+    parser.add_argument(
+        "--limit", type=positive, metavar="N", help="at most N questions of each task, spread over the scenes"
+    )
+    parser.add_argument(
+        "--batch-size", type=positive, default=32, metavar="N", help="questions answered at once (default: 32)"
+    )
+    parser.add_argument(
+        "--workers",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="processes that answer, on Ray (default: 1, this one)",
+    )
+    parser.add_argument(
+        "--compat",
+        choices=("both", "none", "gap"),
+        default="both",
+        help="show our scoring beside the authors' (default), ours alone (none), or theirs alone (gap)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap intervals (default: 0)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Answer what has no answer yet, score all answers, print the table, and return the exit status."""
+    require_training_extra()
+    from gapdata.shards.reader import ShardReader
+    from gapmodel.evaluation.predictions import refuse_other_evaluation, settle
+    from gapmodel.evaluation.report import as_dict, as_table, write_report
+    from gapmodel.evaluation.run import score_directory
+    from gapmodel.evaluation.tasks import remarks
+    from gapmodel.evaluation.workers import wait_for_all
+
+    reader = ShardReader(options.shards)
+    reader.select(split=options.split)  # a split that no build has is refused before anything is asked
+    choice, job = _job(options, reader)
+    questions = job.questions(reader)
+    refuse_other_evaluation(job.out, job.belongs)
+    if not _answer(job, questions, options.workers):
+        return 0
+    wait_for_all(questions, job.out)
+    settle(job.out, job.belongs)
+    said = remarks(choice, [task.task for task in questions], options.split)
+    results = replace(score_directory(reader, questions, job.out, options.seed), taught=choice.taught, remarks=said)
+    write_report(results, job.out, options.compat)
+    say_result(as_dict(results), f"{as_table(results, options.compat)}\n\nkept in {job.out}", as_json=options.json)
+    return 0
+
+
+def _job(options: argparse.Namespace, reader: ShardReader) -> tuple[TaskChoice, Job]:
+    """Return which tasks are asked and why, and what each worker needs to know."""
+    from gapmodel.evaluation.asking import TASKS
+    from gapmodel.evaluation.run import asking_as_trained, belongings, model_data_recipe
+    from gapmodel.evaluation.tasks import choose_tasks
+    from gapmodel.evaluation.workers import Job
+    from gapmodel.model_directory import model_directory
+    from gapmodel.training.taught import taught_tasks
+
+    directory = model_directory(options.model).resolve()
+    choice = choose_tasks(options.task, taught_tasks(directory))
+    askings = {task: asking_as_trained(model_data_recipe(directory, task), options.split) for task in TASKS}
+    belongs = belongings(directory, reader, askings.__getitem__)
+    name = hashlib.sha256(json.dumps(belongs, sort_keys=True).encode()).hexdigest()[:8]
+    return choice, Job(
+        model=directory,
+        shards=str(options.shards) if "://" in options.shards else os.path.abspath(options.shards),
+        out=(options.out or directory.parent / "evaluation" / f"{options.split}-{name}").resolve(),
+        belongs=belongs,
+        askings=askings,
+        tasks=choice.tasks,
+        optional=choice.optional,
+        limit=options.limit,
+        batch_size=options.batch_size,
+    )
+
+
+def _answer(job: Job, questions: list[HeldOut], workers: int) -> bool:
+    """Answer what this process has to; return whether it is the one that scores, which one rank of torchrun's does."""
+    from gapmodel.evaluation.answering import missing
+    from gapmodel.evaluation.predictions import read_predictions
+    from gapmodel.evaluation.workers import answer, answer_on_ray, torchrun_share
+
+    if (job.out / "report.json").is_file() and not missing(questions, read_predictions(job.out)):
+        say(f"{job.out}: already complete, nothing to ask", error=True)
+    share = torchrun_share()
+    if share is None and workers > 1:
+        answer_on_ray(job, workers)
+    else:
+        answer(job, share or (0, 1), int(os.environ.get("LOCAL_RANK", "0")))
+    return share is None or not share[0]

@@ -1,0 +1,1 @@
+"""What a model does inside, for one record, as one picture."""

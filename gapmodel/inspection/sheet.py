@@ -1,0 +1,56 @@
+"""The picture of an inspection: the frames, a row of gate maps for each level, a row of attention for each layer."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.show.sheet.maps import (
+    cell_size,
+    color_scale,
+    fitted,
+    greyed,
+    heat_map,
+    map_row,
+    map_sheet,
+    outline,
+    thinned,
+)
+from gapmodel.inspection.attention import Inspection
+
+MAX_FRAMES, MAX_LAYERS = 8, 12
+"""More are thinned evenly; the frame of the chosen patch stays."""
+
+
+def inspection_sheet(found: Inspection) -> NDArray[np.uint8]:
+    """The picture, (H, W, 3) uint8 RGB: the frames, a row of gate maps for each level, of attention for each layer."""
+    frames = thinned(len(found.images), MAX_FRAMES, found.patch[0])
+    layers = thinned(len(found.attention), MAX_LAYERS, len(found.attention) - 1)
+    size = cell_size(len(frames) + 1, found.images.shape[1] / found.images.shape[2])
+    pictures = {index: fitted(found.images[index], size) for index in frames}
+    grey = {index: greyed(picture) for index, picture in pictures.items()}
+    own, row, column = found.patch
+    mark = partial(outline, place=(row, column), grid=found.attention[0].frame.shape)
+
+    mark(pictures[own])
+    rows = [map_row("", "", [*pictures.values(), None], [*(f"frame {found.frame_ids[i]}" for i in frames), ""])]
+    values = np.concatenate([gate.ravel() for gate in found.gates.values()]) if found.gates else np.zeros(1)
+    low, high = (float(value) for value in np.percentile(values, [1, 99]))
+    for name, gate in found.gates.items():
+        maps = [heat_map(gate[index], low, high, grey[index], "VIRIDIS") for index in frames]
+        means = [f"mean {gate[index].mean():.3f}" for index in frames]
+        scale = color_scale(size, low, high, "VIRIDIS")
+        rows.append(map_row(*name, [*maps, scale], [*means, "scale of all gates"]))
+    for layer in (found.attention[index] for index in layers):
+        in_view, in_frame = (max(float(np.percentile(part, 99.8)), 1e-9) for part in (layer.view, layer.frame))
+        maps = [heat_map(layer.view[index], 0.0, in_view, grey[index], "INFERNO") for index in frames]
+        inside = heat_map(layer.frame, 0.0, in_frame, grey[own], "INFERNO")
+        for picture in (maps[frames.index(own)], inside):
+            mark(picture)
+        shares = [f"{100 * layer.view[index].sum():.1f} %" for index in frames]
+        special = f"special tokens {100 * (1 - layer.view.sum()):.1f} %"
+        texts = [*shares, f"within the frame {100 * layer.frame.sum():.1f} %"]
+        rows.append(map_row(f"attention, layer {layer.layer}", special, [*maps, inside], texts))
+    return map_sheet(found.title if found.gates else f"{found.title}    (this fusion has no gates)", rows)
