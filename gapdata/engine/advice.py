@@ -1,4 +1,4 @@
-"""What a build will lack although nothing is damaged, said before the hours that it takes and not after."""
+"""What a build will lack although nothing is damaged, said before the hours that it takes."""
 
 from __future__ import annotations
 
@@ -6,49 +6,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gapdata.annotations.scene_annotations import SceneAnnotations
-from gapdata.annotations.taxonomy import LABEL_MAP_NAME
 from gapdata.engine.gathering import BuildAnnotations
 from gapdata.engine.plan import ScenePlan
 from gapdata.engine.recipe import Recipe
-from gapdata.runtime.counting import counted, few
 from gapdata.sources.base import Dataset
-from gapdata.sources.scannet import SPLIT_FILES, ScanNetDataset
-
-NAMED = 5
 
 
 def advice(
     dataset: Dataset, recipe: Recipe, scene_ids: Sequence[str], annotations: BuildAnnotations
 ) -> tuple[str, ...]:
-    """A line for each thing that the data set or the files lack and that records would have with it.
+    """Return a line for each thing that the data set or the files lack and that records would have with it.
 
     Args:
-        dataset: what is built.
-        recipe: how.
+        dataset: the scans.
+        recipe: of the build.
         scene_ids: the scenes of the build.
-        annotations: what was read of other people's files.
+        annotations: what other people's files say about them.
     """
-    lines: list[str] = []
-    if isinstance(dataset, ScanNetDataset):
-        if annotations.splits is None and all(dataset.split(scene_id) == "unknown" for scene_id in scene_ids):
-            names = ", ".join(SPLIT_FILES.values())
-            lines.append(
-                f"note: none of {names} in or above {dataset.root} names these scenes, so their split is 'unknown'; "
-                "training and evaluation look for train and val unless told otherwise"
-            )
-        twice = [scene_id for scene_id in scene_ids if scene_id in dataset.in_two_splits]
-        if twice:
-            named = [f"{scene_id} ({', '.join(dataset.in_two_splits[scene_id])})" for scene_id in twice]
-            lines.append(
-                f"warning: {counted(len(twice), 'scene')} in more than one of the split files in or above"
-                f" {dataset.root}: {few(named, NAMED)}; the last one counts, so that nothing"
-                " held out is trained on"
-            )
-        if not dataset.label_map.rows and any(map(dataset.annotated, scene_ids)):
-            lines.append(
-                f"note: no {LABEL_MAP_NAME} in or above {dataset.root}, so objects keep their raw names alone; "
-                "the evaluation lists need it"
-            )
+    lines = [*dataset.lacks(scene_ids, splits_given=annotations.splits is not None)]
     lines += [f"note: {dataset.root}/{name} is passed over: it {why}" for name, why in dataset.passed_over.items()]
     described = any(item.descriptions for item in annotations.scenes.values())
     if recipe.around.enabled and not described:
@@ -68,17 +43,13 @@ class Unaligned:
 
 
 def unaligned(scenes: Sequence[ScenePlan], annotations: Mapping[str, SceneAnnotations]) -> Unaligned:
-    """Return which planned scenes have no ``axisAlignment``, though they are annotated: mostly their ``.txt``, a
-    download of its own, is not there.
-    """
+    """Return which annotated scenes of a plan lack an ``axisAlignment``: mostly their ``.txt`` was not downloaded."""
     found = tuple(scene.scene_id for scene in scenes if scene.unaligned)
     given = [annotations[scene_id] for scene_id in found if scene_id in annotations]
     return Unaligned(scene_ids=found, descriptions=sum(len(item.descriptions) for item in given))
 
 
 def split_report(dataset: Dataset, scene_ids: Sequence[str]) -> dict[str, dict[str, list[str]]]:
-    """Return for ``report.json`` the scenes that several split files name, with the splits; the last one counts."""
-    if not isinstance(dataset, ScanNetDataset):
-        return {}
+    """Return the scenes that several split files name, with the splits, for ``report.json``."""
     twice = {name: list(dataset.in_two_splits[name]) for name in scene_ids if name in dataset.in_two_splits}
     return {"in_two_splits": twice} if twice else {}

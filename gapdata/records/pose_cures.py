@@ -6,7 +6,6 @@ from gapdata.geometry.pose_convention import ROTATION_INVERTED, TRANSLATION_INVE
 from gapdata.geometry.pose_names import AXES, UNITS, WORLD_TO_CAMERA
 from gapdata.geometry.pose_trials import Reading, changed_camera
 from gapdata.sources.base import Scan
-from gapdata.sources.extracted import ExtractedScan
 from gapdata.sources.frame_reading import FrameReading
 
 
@@ -67,7 +66,7 @@ def describe_cure(
         text = f"fx {camera.fx:.1f}, fy {camera.fy:.1f}, cx {camera.cx:.1f}, cy {camera.cy:.1f}"
         wrong = f"give intrinsics near {text} for depth of {camera.width}x{camera.height}"
         return _joined(reads), wrong if not options else f"{wrong}, and pass {' '.join(options)}"
-    curable = isinstance(scan, ExtractedScan) and scan.reading is not None and len(options) == len(reads)
+    curable = scan.reading is not None and len(options) == len(reads)
     action = f"pass {' '.join(options)}" if curable else "; ".join(wrongs)
     return _joined(reads), action
 

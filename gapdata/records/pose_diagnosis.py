@@ -20,7 +20,7 @@ from gapdata.geometry.pose_search import Finding, explain
 from gapdata.geometry.pose_trials import APART, PosedDepth, Reading, Score, Trials, near_pairs
 from gapdata.geometry.registration import register_depth
 from gapdata.records.pose_cures import describe_cure
-from gapdata.records.poses import reading_of, usable_poses, written_poses
+from gapdata.records.poses import reading_of, usable_poses
 from gapdata.records.shifted_frames import depth_is_shifted
 from gapdata.runtime.counting import counted
 from gapdata.sources.base import Scan
@@ -62,7 +62,7 @@ def diagnose_poses(scan: Scan) -> Diagnosis:
     """
     usable_poses(scan)
     frames = np.flatnonzero(scan.present)
-    written = written_poses(scan)[frames].copy()
+    written = scan.written_poses[frames].copy()
     written[~is_rigid(written)] = np.nan
     told = reading_of(scan)
     given = Reading(convention=told.convention, units_per_metre=scan.depth_units_per_metre, pose_shift=told.pose_shift)

@@ -12,7 +12,6 @@ from gapdata.geometry.camera import is_rigid
 from gapdata.geometry.rigidity import pose_fault
 from gapdata.runtime.counting import counted
 from gapdata.sources.base import Scan
-from gapdata.sources.extracted import ExtractedScan
 from gapdata.sources.frame_reading import FrameReading
 
 
@@ -43,19 +42,13 @@ def refused_poses(scan: Scan) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-def written_poses(scan: Scan) -> NDArray[np.float64]:
-    """Return (N, 4, 4) as the source has them, before what the user said about them was applied."""
-    return scan.written_poses if isinstance(scan, ExtractedScan) else scan.camera_to_world
-
-
 def reading_of(scan: Scan) -> FrameReading:
     """Return what the user said about the scan's frames."""
-    told = scan.reading if isinstance(scan, ExtractedScan) else None
-    return told or FrameReading()
+    return scan.reading or FrameReading()
 
 
 def _faults(scan: Scan) -> dict[int, tuple[str, str, str]]:
-    written = written_poses(scan)
+    written = scan.written_poses
     refused = np.flatnonzero(scan.present & ~is_rigid(written))
     found = {int(frame): pose_fault(written[frame]) for frame in refused}
     return {frame: fault for frame, fault in found.items() if fault is not None}

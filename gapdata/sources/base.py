@@ -1,22 +1,26 @@
-"""What every source offers: a :class:`Dataset` of scenes, each of which opens as a :class:`Scan` of posed RGB-D frames
-with, where it is annotated, its labelled mesh.
-"""
+"""The two nouns that every source offers: a :class:`Dataset` of scenes, each of which opens as a :class:`Scan`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gapdata.errors import MissingInput
 from gapdata.files.storage import Location
-from gapdata.geometry.camera import Intrinsics
+from gapdata.geometry.camera import Intrinsics, is_rigid
 from gapdata.geometry.lens import Lens
+from gapdata.sources.frame_facts import camera_facts, path_length
+from gapdata.sources.frame_reading import FrameReading
 from gapdata.sources.mask_archive import MaskArchive
-from gapdata.sources.stamps import Stamps
+from gapdata.sources.stamps import Stamps, listing_digest, stamps_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,175 +50,241 @@ class Annotation:
     """Object ids that were left out because another object is the same, to the id of that object."""
 
     def vertex_object_ids(self) -> NDArray[np.int32]:
-        """The object id of every vertex, (V,) int32, -1 where none."""
+        """Return the object id of every vertex, (V,) int32, -1 for a vertex without an object."""
         ids = np.full(len(self.vertices), -1, dtype=np.int32)
         for item in self.objects:
             ids[item.vertices] = item.object_id
         return ids
 
 
-class Scan(Protocol):
-    """A sequence of posed RGB-D frames, addressed by the raw index of the source stream. Closed by its ``with`` block.
+class Scan(ABC):
+    """A sequence of posed RGB-D frames that is open for reading, until its ``with`` block ends.
 
-    Reading a frame may raise :class:`gapdata.errors.SourceError`, which names the file, the scene and the frame.
+    A frame is named by its index in the source stream. A subclass sets the attributes without a default in its
+    ``__init__`` and defines :meth:`color`, :meth:`depth` and :meth:`digest`; the other methods have defaults for a scan
+    without annotation. Reading a frame may raise :class:`gapdata.errors.SourceError`, which names the file, the scene
+    and the frame.
+
+    Attributes:
+        scene_id: the scene.
+        path: the file or folder that the scan is read from.
+        frame_count: N, the number of raw indices; frames that exist have ids in 0..N-1.
+        camera_to_world: (N, 4, 4) float64, pose of the colour camera in the unaligned world, metres; not finite where
+            tracking was lost and where the source has no frame.
+        color_intrinsics, depth_intrinsics: the two cameras, pixels of the stored images, lens effects undone.
+        color_lens, depth_lens: the lens of each camera; ``None`` for a pinhole camera. Depth that is registered to
+            colour has colour's lens.
+        depth_to_color: (4, 4) float64, metres; the identity where depth is registered to colour.
+        depth_units_per_metre: units of :meth:`depth` in a metre.
+        reading: what the user said about the frames; ``None`` where the source takes no such options.
     """
 
-    def __enter__(self) -> Self: ...
+    scene_id: str
+    path: Location
+    frame_count: int
+    camera_to_world: NDArray[np.float64]
+    color_intrinsics: Intrinsics
+    depth_intrinsics: Intrinsics
+    color_lens: Lens | None = None
+    depth_lens: Lens | None = None
+    depth_to_color: NDArray[np.float64] = np.eye(4)
+    depth_units_per_metre: float = 1000.0
+    reading: FrameReading | None = None
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None: ...
+    ) -> None:
+        self.close()
 
-    @property
-    def scene_id(self) -> str: ...
+    def close(self) -> None:
+        """Close the files that are open; by default there are none."""
+        return None
 
-    @property
-    def path(self) -> Location:
-        """The file or directory that the scan is read from."""
-        ...
-
-    @property
-    def frame_count(self) -> int:
-        """N, the number of raw indices: frames that exist have ids in 0..N-1."""
-        ...
-
-    @property
-    def present(self) -> NDArray[np.bool_]:
-        """(N,) which raw indices the source holds: all of a ``.sens``, every 10th or so of frames extracted with a
-        step.
+    @abstractmethod
+    def color(self, frame: int, reduction: int = 1) -> NDArray[np.uint8]:
+        """Return the decoded colour image, (H, W, 3) uint8 RGB; ``reduction`` 1, 2, 4 or 8 divides its sides, rounded
+        up.
         """
-        ...
+
+    @abstractmethod
+    def depth(self, frame: int) -> NDArray[np.uint16]:
+        """Return the depth image, (H, W) uint16 in units of ``1 / depth_units_per_metre`` metres, 0 without a value."""
+
+    @abstractmethod
+    def digest(self, *, masks: bool = False) -> str:
+        """Return a SHA-256 that changes when the scan's files do; image payloads need not be read.
+
+        Args:
+            masks: include those of :meth:`mask_archive`.
+        """
+
+    @cached_property
+    def present(self) -> NDArray[np.bool_]:
+        """Tell for each raw index whether the source has it, (N,); by default it has all."""
+        return np.ones(self.frame_count, dtype=bool)
+
+    @cached_property
+    def written_poses(self) -> NDArray[np.float64]:
+        """Return the poses as the source has them, (N, 4, 4), before :attr:`reading` was applied."""
+        return self.camera_to_world
 
     @property
     def notes(self) -> Mapping[str, int]:
-        """What was met and handled while indexing, by name, with how often."""
-        ...
-
-    @property
-    def color_intrinsics(self) -> Intrinsics:
-        """Of the colour images; what :attr:`color_lens` does comes before it."""
-        ...
-
-    @property
-    def depth_intrinsics(self) -> Intrinsics: ...
-
-    @property
-    def color_lens(self) -> Lens | None:
-        """What keeps colour images from being a pinhole's; ``None`` where nothing does."""
-        ...
-
-    @property
-    def depth_lens(self) -> Lens | None:
-        """Likewise of depth images: that of colour where depth is registered to it."""
-        ...
-
-    @property
-    def depth_to_color(self) -> NDArray[np.float64]:
-        """(4, 4); the identity where the release is already registered, as ScanNet's is (ScanNet issue 2)."""
-        ...
-
-    @property
-    def depth_units_per_metre(self) -> float: ...
-
-    @property
-    def camera_to_world(self) -> NDArray[np.float64]:
-        """(N, 4, 4) float64, pose of the colour camera in the unaligned world; not finite where tracking was lost and
-        where the source holds no frame.
-        """
-        ...
+        """Return what was met and handled while indexing, by name, with how often."""
+        return {}
 
     @property
     def axis_alignment(self) -> NDArray[np.float64] | None:
-        """(4, 4), unaligned to axis-aligned world; ``None`` where the source gives none, never silently the
-        identity.
-        """
-        ...
-
-    def color(self, frame: int, reduction: int = 1) -> NDArray[np.uint8]:
-        """The decoded colour image, (H, W, 3) uint8 RGB, smaller by ``reduction`` (1, 2, 4 or 8; sizes rounded up)."""
-        ...
+        """Return the matrix from the unaligned to the axis-aligned world, (4, 4); ``None`` where it is not known."""
+        return None
 
     def color_jpeg(self, frame: int) -> bytes | None:
-        """Return the file of the colour image with all that decides its pixels, where it is a JPEG of three channels
-        that need not be turned; else ``None``. Tags are left out (:mod:`gapdata.files.image_tags`). Nobody has decoded
-        it: :meth:`color` tells whether it is sound.
-        """
-        ...
+        """Return the file of the colour image if it can be stored as it is, else ``None``.
 
-    def depth(self, frame: int) -> NDArray[np.uint16]:
-        """The sensor's depth, (H, W) uint16 in units of ``1 / depth_units_per_metre`` metres, 0 where there is none."""
-        ...
+        It is a JPEG of three channels that need not be turned, without tags (:mod:`gapdata.files.image_tags`) and not
+        decoded yet: :meth:`color` tells whether it is sound.
+        """
+        return None
 
     def annotation(self) -> Annotation | None:
-        """The labelled mesh, or ``None`` for a scene without annotation (ScanNet's test scans)."""
-        ...
+        """Return the labelled mesh; ``None`` for a scene without annotation."""
+        return None
 
     def mask_archive(self) -> MaskArchive:
-        """The source's own 2D projections of its instances; open as long as the scan.
+        """Return the source's own 2D projections of its instances, open as long as the scan.
 
         Raises:
             SourceError: the source has none, or they cannot be read.
         """
-        ...
+        raise MissingInput(
+            "has no projected instance masks",
+            path=self.path,
+            scene=self.scene_id,
+            cure='render them: instances.route = "rendered"',
+        )
 
-    def digest(self, *, masks: bool = False) -> str:
-        """A SHA-256 that changes when the scan's files do; image payloads are not read for it. ``masks``: those of
-        :meth:`mask_archive` count, too.
-        """
-        ...
+    def describe(self) -> dict[str, Any]:
+        """Return what ``gapdata inspect`` shows of the scan: frames, cameras and annotation; images are not decoded."""
+        annotation = self.annotation()
+        facts = {
+            "scene_id": self.scene_id,
+            "axis_alignment": self.axis_alignment is not None,
+            **self.describe_frames(),
+            "mesh": None,
+            "objects": None,
+        }
+        if annotation is not None:
+            labels = [item.label for item in annotation.objects]
+            facts["mesh"] = {"vertices": len(annotation.vertices), "faces": len(annotation.faces)}
+            facts["objects"] = {label: labels.count(label) for label in sorted(set(labels))}
+            facts["notes"] = annotation.notes
+        return facts
+
+    def describe_frames(self) -> dict[str, Any]:
+        """Return the part of :meth:`describe` about frames and cameras."""
+        frames = np.flatnonzero(self.present)
+        valid = is_rigid(self.camera_to_world)
+        facts = {
+            "path": str(self.path),
+            "frames": len(frames),
+            "frame_ids": f"{frames[0]} to {frames[-1]}" if len(frames) else "",
+            "step": int(np.gcd.reduce(np.diff(frames))) if len(frames) > 1 else 1,
+            "invalid_poses": int((self.present & ~valid).sum()),
+            "color": camera_facts(self.color_intrinsics, self.color_lens),
+            "depth": {
+                **camera_facts(self.depth_intrinsics, self.depth_lens),
+                "shift": self.depth_units_per_metre,
+            },
+            "path_length_m": path_length(self.camera_to_world[valid]),
+        }
+        return {"frames": facts}
 
 
-class Dataset(Protocol):
-    """Scenes of one download. Small, so that it travels to any worker."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset(ABC):
+    """The scenes of one download, each of which opens as a :class:`Scan`. Small, so that it travels to any worker.
 
-    @property
-    def name(self) -> str:
-        """The ``source`` of its records: ``scannet`` or ``rgbd``."""
-        ...
+    A subclass gives its :attr:`name` and :meth:`open_scan`; the other methods have defaults for scenes without splits
+    and without annotation.
+    """
 
-    @property
-    def root(self) -> Location:
-        """What the user named, for messages."""
-        ...
+    name: ClassVar[str]
+    """The ``source`` of its records: ``scannet`` or ``rgbd``."""
 
-    @property
-    def scene_ids(self) -> tuple[str, ...]:
-        """All scenes, in natural order."""
-        ...
+    root: Location
+    """The folder that the user named, for messages."""
+    scene_directories: Mapping[str, Location]
+    """Where each scene lies, by its id, in natural order."""
+    passed_over: Mapping[str, str] = field(default_factory=dict)
+    """Folders that look like scenes and are not taken as such, by name, with the reason."""
+    in_two_splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The splits of each scene that more than one split file names; the last one counts, which is held out."""
 
-    @property
-    def passed_over(self) -> Mapping[str, str]:
-        """Folders that look like scenes and are not taken as such, by name, with the reason."""
-        ...
-
-    def split(self, scene_id: str) -> str:
-        """``train``, ``val``, ``test``, or ``unknown`` where nothing says so."""
-        ...
-
-    def kind(self, scene_id: str) -> str:
-        """In which files the scene's frames were found: ``sens``, the name of a layout, or ``missing``."""
-        ...
-
-    def annotated(self, scene_id: str) -> bool:
-        """Whether the scene comes with objects; looks for the file, does not read it."""
-        ...
-
-    def labels(self, label: str) -> dict[str, str]:
-        """The names of a :attr:`SceneObject.label` by taxonomy, ``raw`` always among them."""
-        ...
-
+    @abstractmethod
     def open_scan(self, scene_id: str) -> Scan:
         """Open one scene.
 
         Raises:
             SourceError: its frames are missing or damaged.
         """
-        ...
+
+    @property
+    def scene_ids(self) -> tuple[str, ...]:
+        """Return all scenes, in natural order."""
+        return tuple(self.scene_directories)
+
+    def split(self, scene_id: str) -> str:
+        """Return ``train``, ``val``, ``test``, or ``unknown`` where nothing says so."""
+        return "unknown"
+
+    def kind(self, scene_id: str) -> str:
+        """Return how the scene's frames are stored: ``sens``, the name of a layout, or ``missing``."""
+        return self.name
+
+    def annotated(self, scene_id: str) -> bool:
+        """Return whether the scene comes with objects; the file is looked for and not read."""
+        return False
+
+    def labels(self, label: str) -> dict[str, str]:
+        """Return the names of a :attr:`SceneObject.label` by taxonomy, ``raw`` always among them."""
+        return {"raw": label}
 
     def stamps(self, scene_id: str) -> Stamps:
         """Return size and time of the last change of the files that the scene is read from."""
-        ...
+        return stamps_of([self.scene_directories[scene_id]], nested=True)
 
     def unreadable_digest(self, scene_id: str) -> str:
-        """What stands for :meth:`Scan.digest` where :meth:`open_scan` fails, so that mended files are noticed."""
-        ...
+        """Return what stands for :meth:`Scan.digest` where :meth:`open_scan` fails, so that mended files are
+        noticed.
+        """
+        place = self.scene_directories[scene_id]
+        return f"unreadable, {listing_digest(place)}" if isinstance(place, Path) else "unreadable"
+
+    def lacks(self, scene_ids: Sequence[str], *, splits_given: bool) -> tuple[str, ...]:
+        """Return a line for each thing that the data set lacks and that records of these scenes would have with it.
+
+        Args:
+            scene_ids: the scenes of a build.
+            splits_given: whether annotation files say the splits, so that the data set need not.
+        """
+        return ()
+
+    def describe(self) -> dict[str, Any]:
+        """Return what ``gapdata inspect`` shows of the data set: scenes by split and kind, and those without frames."""
+        splits = [self.split(scene) for scene in self.scene_ids]
+        kinds = {scene: self.kind(scene) for scene in self.scene_ids}
+        return {
+            "path": str(self.root),
+            "scenes": len(splits),
+            "splits": {split: splits.count(split) for split in sorted(set(splits))},
+            "source_kinds": {kind: list(kinds.values()).count(kind) for kind in sorted(set(kinds.values()))},
+            **self.describe_labels(),
+            "without_frames": [scene for scene, kind in kinds.items() if kind == "missing"],
+        }
+
+    def describe_labels(self) -> dict[str, Any]:
+        """Return the part of :meth:`describe` about category names."""
+        return {}

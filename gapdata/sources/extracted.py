@@ -12,18 +12,17 @@ import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.errors import MissingInput, SourceError, kind_of_failure
+from gapdata.errors import SourceError, kind_of_failure
 from gapdata.files.folders import in_any_case
 from gapdata.files.image_tags import jpeg_without_metadata, orientation_tag
 from gapdata.geometry.rigidity import without_rounding
 from gapdata.runtime.counting import counted
-from gapdata.sources.base import Annotation
+from gapdata.sources.base import Annotation, Scan
 from gapdata.sources.camera_files import (
     IDENTITY,
     MAX_TEXT_BYTES,
@@ -68,7 +67,7 @@ class AnnotationFiles(Protocol):
     def close(self) -> None: ...
 
 
-class ExtractedScan:
+class ExtractedScan(Scan):
     """One scene of extracted frames, as a :class:`gapdata.sources.base.Scan`.
 
     Args:
@@ -83,6 +82,8 @@ class ExtractedScan:
     Raises:
         SourceError: no frame is complete, or cameras, poses or image headers cannot be used; the file is named.
     """
+
+    path: Path
 
     def __init__(
         self,
@@ -141,12 +142,8 @@ class ExtractedScan:
         self.depth_units_per_metre = units if self._float_unit is None else MILLIMETRES
         self._scale_unused = self._float_unit == 1.0 and stated[:2] not in ((None, None), (None, 1.0), (1.0, None))
 
-    def __enter__(self) -> ExtractedScan:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Close the annotation."""
         if self._beside is not None:
             self._beside.close()
 
@@ -200,14 +197,7 @@ class ExtractedScan:
             raise self._damage(str(error), path, frame) from error
 
     def mask_archive(self) -> MaskArchive:
-        if self._beside is None:
-            raise MissingInput(
-                "has no projected instance masks",
-                path=self.path,
-                scene=self.scene_id,
-                cure='render them: instances.route = "rendered"',
-            )
-        return self._beside.mask_archive()
+        return super().mask_archive() if self._beside is None else self._beside.mask_archive()
 
     def digest(self, *, masks: bool = False) -> str:
         """SHA-256 over the layout, the name and size of every image, the text of poses and cameras, and the files of
@@ -228,6 +218,19 @@ class ExtractedScan:
         if self._beside is not None:
             digest.update(self._beside.digest_input(masks=masks))
         return digest.hexdigest()
+
+    def describe_frames(self) -> dict[str, Any]:
+        """Return the facts about frames and cameras, with the layout and what is missing."""
+        facts = super().describe_frames()["frames"]
+        return {
+            "frames": {
+                "path": facts.pop("path"),
+                "layout": self.layout.name,
+                "unreadable_poses": list(self.unreadable_poses),
+                "missing": self.files.missing,
+                **facts,
+            }
+        }
 
     def _read_calibration(self, path: Path) -> Calibration:
         layout = self.layout

@@ -16,7 +16,6 @@ with a step leave gaps. Colour may be JPEG or PNG where both are in use, depth 1
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -24,7 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gapdata.errors import PASSING, StoreError
-from gapdata.files.folders import by_lower_case, entries, is_kind, is_litter
+from gapdata.files.folders import by_lower_case, is_litter
 
 COLOR_ENDINGS = ("jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff")
 DEPTH_ENDINGS = ("png", "pgm", "npy", "tif", "tiff", "exr")
@@ -147,21 +146,3 @@ def find_frames(directories: Iterable[Path]) -> tuple[Path, Layout] | None:
         if layout is not None:
             return directory, layout
     return None
-
-
-def listing_digest(directory: Path) -> str:
-    """SHA-256 over the names and sizes of all files of a folder and of the folders in it, as far as they can be
-    listed.
-    """
-    lines: list[str] = []
-    folders = [directory]
-    for folder in folders:
-        try:
-            for entry in entries(folder):
-                if is_kind(entry, folder=False):
-                    lines.append(f"{folder.name}/{entry.name} {entry.stat().st_size}")
-                elif folder == directory and is_kind(entry, folder=True):
-                    folders.append(Path(entry.path))
-        except OSError as error:
-            lines.append(f"{folder.name}: {error.strerror}")
-    return hashlib.sha256("\n".join(sorted(lines)).encode(errors="surrogateescape")).hexdigest()

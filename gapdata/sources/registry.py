@@ -17,7 +17,7 @@ from gapdata.files.storage import Location, absolute, location
 from gapdata.runtime.choices import check_choice
 
 if TYPE_CHECKING:
-    from gapdata.sources.base import Dataset
+    from gapdata.sources.base import Dataset, Scan
 
 FRAME_OPTIONS = ("depth_scale", "poses", "axes", "pose_units", "pose_shift", "depth_shift")
 """What a user may say about frames that were written by unknown tools; see
@@ -47,16 +47,23 @@ class Source:
     """Further options that it takes."""
     in_stores: bool = False
     """Whether it can be read from an object store."""
+    endings: tuple[str, ...] = ()
+    """Of single files that are scans, such as ``.sens``."""
+    found_by: str = "open_folder"
+    """The function of the file that opens what a user names without saying its kind: of one place, it returns a data
+    set or a scan, or raises ``UsageError`` for anything else."""
 
     def load(self) -> SourceModule:
         """Import the file that reads this kind."""
         return cast(SourceModule, importlib.import_module(self.module))
 
 
-SOURCES: dict[str, Source] = {
+SOURCES: dict[str, Source] = {  # a folder is opened by the first that recognises it, so the most general is last
     "scannet": Source(
         module="gapdata.sources.scannet",
         in_stores=True,
+        endings=(".sens",),
+        found_by="open_found",
         help="the ScanNet download, or a folder of scenes (a path, s3://... or gs://...): .sens files, or frames "
         "extracted from them by ScanNet's exporters (color/ depth/ pose/ intrinsic/, or frame-000000.color.jpg ... "
         "with _info.txt), posed_images/, scannet_frames_25k/",
@@ -93,6 +100,42 @@ def open_dataset(**named: Any) -> Dataset:
     if isinstance(root, ObjectPath) and not source.in_stores:
         raise UsageError("is not a local folder", path=root, cure=f"--{name} reads scans from disk: copy or mount them")
     return source.load().open_folder(root, **{option: given[option] for option in given if option not in SOURCES})
+
+
+def open_found(place: Location) -> Dataset | Scan:
+    """Open what lies at a place, of whatever kind: a data set, or one scan.
+
+    Raises:
+        UsageError: no source recognises it; what each of them missed is said.
+        SourceError: it is a scan that is damaged.
+    """
+    refusals: list[UsageError] = []
+    for source in _candidates(place):
+        try:
+            found: Dataset | Scan = getattr(source.load(), source.found_by)(place)
+        except UsageError as error:
+            refusals.append(error)
+            continue
+        return found
+    raise UsageError(" and ".join(error.problem for error in refusals), path=place, cure=refusals[-1].cure)
+
+
+def _candidates(place: Location) -> list[Source]:
+    """Return the sources that read a place of this sort: a folder in a store, on disk, or a file.
+
+    Raises:
+        UsageError: none reads a file with this ending.
+    """
+    sources = [source for source in SOURCES.values() if source.in_stores or not isinstance(place, ObjectPath)]
+    if not place.is_file():
+        return sources
+    reading = [source for source in sources if place.suffix.lower() in source.endings]
+    if not reading:
+        endings = " or ".join(ending for source in sources for ending in source.endings)
+        raise UsageError(
+            f"is not a {endings} file", path=place, cure=f"give a {endings} file, a scene, a dataset or a build"
+        )
+    return reading
 
 
 def _all_options() -> list[str]:

@@ -32,7 +32,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -43,10 +43,10 @@ from gapdata.geometry.pose_convention import PoseConvention
 from gapdata.geometry.pose_names import AXES, CAMERA_TO_WORLD, DIRECTIONS
 from gapdata.runtime.choices import check_choice
 from gapdata.runtime.counting import few
+from gapdata.sources.base import Dataset
 from gapdata.sources.extracted import ExtractedScan
 from gapdata.sources.frame_reading import AS_DOCUMENTED, FrameReading
-from gapdata.sources.layouts import COLOR_ENDINGS, DEPTH_ENDINGS, Layout, Naming, listing_digest, recognise
-from gapdata.sources.stamps import Stamps, stamps_of
+from gapdata.sources.layouts import COLOR_ENDINGS, DEPTH_ENDINGS, Layout, Naming, recognise
 
 INTRINSICS_NAMES = (
     "intrinsics.json",
@@ -68,18 +68,15 @@ EXPECTED = "expected color/, depth/ and pose/ (or trajectory.log), see `gapdata 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RgbdFolder:
-    """A folder of scenes without annotation; ``reading`` is what the user says about all of them.
-
-    ``passed_over`` names sub-folders that look like scenes and are not taken as such, with the reason.
-    """
+class RgbdFolder(Dataset):
+    """A folder of scenes without annotation."""
 
     name: ClassVar[str] = "rgbd"
 
     root: Path
     scene_directories: Mapping[str, Path]
     reading: FrameReading = AS_DOCUMENTED
-    passed_over: Mapping[str, str] = field(default_factory=dict)
+    """What the user says about the frames of all scenes."""
 
     @classmethod
     def open(cls, root: str | os.PathLike[str], reading: FrameReading = AS_DOCUMENTED) -> RgbdFolder:
@@ -90,7 +87,7 @@ class RgbdFolder:
         """
         root = Path(root)
         if not root.is_dir():
-            raise UsageError("is no directory", path=root, cure="give a folder of RGB-D frames")
+            raise UsageError("is not a directory", path=root, cure="give a folder of RGB-D frames")
         root = root.absolute()
         directories, passed_over = _find_scenes(root)
         if not directories:
@@ -112,27 +109,10 @@ class RgbdFolder:
             passed_over=passed_over,
         )
 
-    @property
-    def scene_ids(self) -> tuple[str, ...]:
-        """All scenes, in natural order."""
-        return tuple(self.scene_directories)
-
-    def split(self, scene_id: str) -> str:
-        """``unknown``."""
-        return "unknown"
-
     def kind(self, scene_id: str) -> str:
         """The name of the layout, or ``missing``."""
         layout = recognise_rgbd(self.scene_directories[scene_id])
         return "missing" if layout is None else layout.name
-
-    def annotated(self, scene_id: str) -> bool:
-        """Never: such folders have no objects."""
-        return False
-
-    def labels(self, label: str) -> dict[str, str]:
-        """The label itself."""
-        return {"raw": label}
 
     def open_scan(self, scene_id: str) -> ExtractedScan:
         """Open one scene.
@@ -148,14 +128,6 @@ class RgbdFolder:
         if layout.matrices is None and layout.info is None:
             shared = _intrinsics_file(scene_id, directory, self.root)
         return ExtractedScan(scene_id, directory, layout, shared_intrinsics=shared, reading=self.reading)
-
-    def stamps(self, scene_id: str) -> Stamps:
-        """Return those of every file in the scene's folder and the folders in it."""
-        return stamps_of([self.scene_directories[scene_id]], nested=True)
-
-    def unreadable_digest(self, scene_id: str) -> str:
-        """The names and sizes of the scene's files."""
-        return f"unreadable, {listing_digest(self.scene_directories[scene_id])}"
 
 
 def open_folder(

@@ -1,9 +1,9 @@
-"""ScanNet v2: a data set's folder, and one scene of it as a :class:`gapdata.sources.base.Scan`.
+"""ScanNet v2: the folder of a download, and one of its scenes.
 
 A scene's folder holds ``<scene>.sens``, ``<scene>.txt``, the mesh ``<scene>_vh_clean_2.ply``, its over-segmentation
-``<scene>_vh_clean_2.0.010000.segs.json`` and ``<scene>.aggregation.json``. The test scans have neither of the last
-two, and their ``.txt`` has no ``axisAlignment``. Where the ``.sens`` was not kept, the frames extracted from it serve
-as well: in the scene's folder, or under ``posed_images/`` or ``scannet_frames_25k/`` beside ``scans/``.
+``<scene>_vh_clean_2.0.010000.segs.json`` and ``<scene>.aggregation.json``. The test scans lack the last two files, and
+their ``.txt`` lacks ``axisAlignment``. Without a ``.sens``, frames that were extracted from it are read: in the scene's
+folder, or under ``posed_images/`` or ``scannet_frames_25k/`` beside ``scans/``.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,48 +24,48 @@ from gapdata.errors import UsageError
 from gapdata.files.image_tags import jpeg_without_metadata
 from gapdata.files.object_store import ObjectPath
 from gapdata.files.storage import Location, file_in, location, subfolders
-from gapdata.geometry.camera import Intrinsics
-from gapdata.geometry.lens import Lens
-from gapdata.sources.base import Annotation, Scan
+from gapdata.runtime.counting import counted, few
+from gapdata.sources.base import Annotation, Dataset, Scan
 from gapdata.sources.extracted import ExtractedScan
 from gapdata.sources.images import is_color_jpeg
-from gapdata.sources.layouts import Layout, find_frames, listing_digest
+from gapdata.sources.layouts import Layout, find_frames
 from gapdata.sources.mask_archive import MaskArchive
 from gapdata.sources.scene_files import SceneFiles, naming_scene
 from gapdata.sources.sens import SensReader
 from gapdata.sources.split_lists import read_split_list
-from gapdata.sources.stamps import Stamps, stamps_of
+from gapdata.sources.stamps import Stamps, listing_digest, stamps_of
 
 SCENE_ID = re.compile(r"scene\d{4}_\d{2}")
 SCAN_FOLDERS = ("scans", "scans_test")
 FRAME_FOLDERS = ("posed_images", "scannet_frames_25k")
 """Folders of extracted frames, the denser first."""
+NAMED = 5
+"""Scenes that a line of advice names."""
 SPLIT_FILES = {"train": "scannetv2_train.txt", "val": "scannetv2_val.txt", "test": "scannetv2_test.txt"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScanNetDataset:
-    """A ScanNet download: its scenes, their splits and the label map. Each scene is read from its ``.sens`` or, where
-    it has none, from extracted frames (:mod:`gapdata.sources.layouts`).
+class ScanNetDataset(Dataset):
+    """A ScanNet download: its scenes, their splits and the label map.
+
+    A scene is read from its ``.sens`` or else from extracted frames (:mod:`gapdata.sources.layouts`). Every folder with
+    a scene's name is a scene, so none is passed over.
     """
 
     name: ClassVar[str] = "scannet"
 
-    root: Location
-    scene_directories: Mapping[str, Location]
-    splits: Mapping[str, str]
-    label_map: LabelMap
+    splits: Mapping[str, str] = field(default_factory=dict)
+    label_map: LabelMap = EMPTY_LABEL_MAP
     frame_directories: Mapping[str, tuple[Location, ...]] = field(default_factory=dict)
-    """Where else frames of a scene lie, the preferred one first."""
-    passed_over: Mapping[str, str] = field(default_factory=dict)
-    """Nothing: a folder with a scene's name is a scene, whatever is wrong with it."""
-    in_two_splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """What the split files say of a scene that several name; the last one counts, which is held out."""
+    """Further folders with frames of a scene, the preferred one first."""
 
     @classmethod
     def open(cls, root: str | os.PathLike[str] | ObjectPath) -> ScanNetDataset:
-        """Find the scenes under the download's root (``scans/``, ``scans_test/``, ``posed_images/``,
-        ``scannet_frames_25k/``) or in a folder that holds them directly.
+        """Find the scenes of a download, or of a folder that holds scenes directly.
+
+        Args:
+            root: the folder that holds ``scans/``, ``scans_test/``, ``posed_images/`` or ``scannet_frames_25k/``, or
+                the scenes themselves.
 
         Raises:
             UsageError: the folder does not exist or holds no scene, or a split file is not a list of scenes.
@@ -73,7 +73,7 @@ class ScanNetDataset:
         root = location(root)
         if not root.is_dir():
             cure = "give the folder of the ScanNet download"
-            raise UsageError("is a file" if root.exists() else "is no directory", path=root, cure=cure)
+            raise UsageError("is a file" if root.exists() else "is not a directory", path=root, cure=cure)
         parents = [folder for name in (*SCAN_FOLDERS, *FRAME_FOLDERS) if (folder := root / name).is_dir()] or [root]
         found: dict[str, list[Location]] = {}
         for parent in parents:
@@ -94,23 +94,16 @@ class ScanNetDataset:
             frame_directories={scene: tuple(places[1:]) for scene, places in found.items() if len(places) > 1},
         )
 
-    @property
-    def scene_ids(self) -> tuple[str, ...]:
-        """All scenes, sorted."""
-        return tuple(self.scene_directories)
-
     def split(self, scene_id: str) -> str:
-        """``train``, ``val`` or ``test`` by the split files (a scene under ``scans_test/`` is test), else
-        ``unknown``.
-        """
+        """Return the split by the split files; ``test`` for another scene under ``scans_test/``, else ``unknown``."""
         return self.splits.get(scene_id, "unknown")
 
     def sens_path(self, scene_id: str) -> Location:
-        """Where the scene's ``.sens`` is expected."""
+        """Return where the scene's ``.sens`` is expected."""
         return file_in(self.scene_directories[scene_id], f"{scene_id}.sens")
 
     def kind(self, scene_id: str) -> str:
-        """``sens``, the name of the layout of extracted frames, or ``missing``."""
+        """Return ``sens``, the name of the layout of extracted frames, or ``missing``."""
         if self._has_sens(scene_id):
             return "sens"
         frames = self._frames(scene_id)
@@ -124,14 +117,14 @@ class ScanNetDataset:
             return False
 
     def _has_sens(self, scene_id: str) -> bool:
-        """Whether there is a ``.sens``; one that may not even be looked at counts, so that opening it says why."""
+        """Return whether there is a ``.sens``; one that may not be looked at counts, so that opening it says why."""
         try:
             return self.sens_path(scene_id).is_file()
         except PermissionError:
             return True
 
     def labels(self, label: str) -> dict[str, str]:
-        """The names of a raw category, see :meth:`gapdata.annotations.taxonomy.LabelMap.labels`."""
+        """Return the names of a raw category, see :meth:`gapdata.annotations.taxonomy.LabelMap.labels`."""
         return self.label_map.labels(label)
 
     def open_scan(self, scene_id: str) -> Scan:
@@ -142,31 +135,57 @@ class ScanNetDataset:
         """
         frames = None if self._has_sens(scene_id) else self._frames(scene_id)
         if frames is None:
-            return ScanNetScan(self.scene_directories[scene_id], self.label_map)
+            return ScanNetScan(self.scene_directories[scene_id])
         return ExtractedScan(scene_id, *frames, beside=SceneFiles(self._annotation_directory(scene_id)))
 
     def stamps(self, scene_id: str) -> Stamps:
-        """Return those of the ``.sens`` and what belongs to it by name, or of extracted frames and annotation."""
+        """Return the stamps of the ``.sens`` and of the files with the scene's name, or of the frames and these."""
         frames = None if self._has_sens(scene_id) else self._frames(scene_id)
         beside = stamps_of([self._annotation_directory(scene_id)], wanted=lambda name: name.startswith(scene_id))
         return beside if frames is None else {**stamps_of([frames[0]], nested=True), **beside}
 
     def unreadable_digest(self, scene_id: str) -> str:
-        """The size of the ``.sens``, or the names and sizes of the extracted frames."""
+        """Return the size of the ``.sens``, or a hash of the names and sizes of the extracted frames."""
         frames = None if self._has_sens(scene_id) else self._frames(scene_id)
         if frames is not None:
             return f"unreadable, {listing_digest(frames[0])}"
         path = self.sens_path(scene_id)
         return f"unreadable, {_size(path)} bytes"
 
+    def lacks(self, scene_ids: Sequence[str], *, splits_given: bool) -> tuple[str, ...]:
+        """Return a line each where no split file names the scenes, several name one, or the label map is missing."""
+        lines: list[str] = []
+        if not splits_given and all(self.split(scene_id) == "unknown" for scene_id in scene_ids):
+            lines.append(
+                f"note: none of {', '.join(SPLIT_FILES.values())} in or above {self.root} names these scenes, so their"
+                " split is 'unknown'; training and evaluation look for train and val unless told otherwise"
+            )
+        twice = [scene_id for scene_id in scene_ids if scene_id in self.in_two_splits]
+        if twice:
+            named = [f"{scene_id} ({', '.join(self.in_two_splits[scene_id])})" for scene_id in twice]
+            lines.append(
+                f"warning: {counted(len(twice), 'scene')} in more than one of the split files in or above"
+                f" {self.root}: {few(named, NAMED)}; the last one counts, so that nothing held out is trained on"
+            )
+        if not self.label_map.rows and any(map(self.annotated, scene_ids)):
+            lines.append(
+                f"note: {LABEL_MAP_NAME} is not in or above {self.root}, so objects have their raw names only; the"
+                " evaluation lists need it"
+            )
+        return tuple(lines)
+
+    def describe_labels(self) -> dict[str, Any]:
+        """Return the number of rows of the label map."""
+        return {"label_map": len(self.label_map.rows)}
+
     def _frames(self, scene_id: str) -> tuple[Path, Layout] | None:
-        """Extracted frames are looked for on disk only: in a store, thousands of small objects are no source."""
+        """Find extracted frames, on disk only: from a store, thousands of small objects are too slow to read."""
         places = (self.scene_directories[scene_id], *self.frame_directories.get(scene_id, ()))
         return find_frames(place for place in places if isinstance(place, Path))
 
     def _annotation_directory(self, scene_id: str) -> Location:
-        """Where the scene's ``.txt`` and ``.aggregation.json`` are: its own folder, or that under ``scans/`` beside the
-        folder of frames that was named.
+        """Return where the scene's ``.txt`` and ``.aggregation.json`` are: its own folder, or that under ``scans/``
+        beside the folder of frames that was named.
         """
         home = self.scene_directories[scene_id]
         if isinstance(home, ObjectPath):
@@ -182,79 +201,59 @@ def open_folder(root: Location) -> ScanNetDataset:
     return ScanNetDataset.open(root)
 
 
-class ScanNetScan:
-    """One ScanNet scene, its frames in a ``.sens``: that of the folder's name, or ``sens``."""
+def open_found(place: Location) -> ScanNetDataset | Scan:
+    """Open a ``.sens`` file, a scene's folder, or a folder of scenes.
 
-    def __init__(
-        self, directory: Location, label_map: LabelMap = EMPTY_LABEL_MAP, sens: Location | None = None
-    ) -> None:
-        self.directory = directory
+    Raises:
+        UsageError: the place is none of these.
+        SourceError: the scan is missing or damaged.
+    """
+    if place.is_file():
+        return ScanNetScan(place.parent, sens=place)
+    scene_id = place.absolute().name if isinstance(place, Path) else place.name
+    if SCENE_ID.fullmatch(scene_id):
+        return ScanNetDataset(root=place, scene_directories={scene_id: place}).open_scan(scene_id)
+    return ScanNetDataset.open(place)
+
+
+class ScanNetScan(Scan):
+    """One ScanNet scene with its frames in a ``.sens`` file.
+
+    The depth extrinsics of the ``.sens`` register depth to colour. The released images are registered (ScanNet issues 2
+    and 92), so they are the identity; ``colorToDepthExtrinsics`` of the ``.txt`` describes the raw device and must not
+    be applied again.
+
+    Args:
+        directory: the scene's folder.
+        sens: a ``.sens`` file that the user named; by default that with the folder's name.
+    """
+
+    def __init__(self, directory: Location, *, sens: Location | None = None) -> None:
         self.scene_id = directory.name if sens is None else sens.name.removesuffix(".sens")
-        self.label_map = label_map
         self.files = SceneFiles(directory)
+        self._alone = sens is not None
         with naming_scene(self.scene_id):
             self.sens = SensReader(sens or file_in(directory, f"{self.scene_id}.sens"))
+        self.path = self.sens.path
+        self.frame_count = len(self.sens)
+        self.camera_to_world = self.sens.camera_to_world
+        self.color_intrinsics, self.depth_intrinsics = self.sens.color_intrinsics, self.sens.depth_intrinsics
+        self.color_lens, self.depth_lens = self.sens.color_lens, self.sens.depth_lens
+        self.depth_to_color = np.asarray(np.linalg.inv(self.sens.color_extrinsics) @ self.sens.depth_to_color)
+        self.depth_units_per_metre = self.sens.depth_units_per_metre
 
-    def __enter__(self) -> ScanNetScan:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Close the scene's files."""
         self.files.close()
         self.sens.close()
 
-    @property
-    def path(self) -> Location:
-        return self.sens.path
-
-    @property
-    def frame_count(self) -> int:
-        return len(self.sens)
-
-    @property
-    def present(self) -> NDArray[np.bool_]:
-        return np.ones(len(self.sens), dtype=bool)
-
-    @property
-    def notes(self) -> Mapping[str, int]:
-        return {}
-
-    @property
-    def color_intrinsics(self) -> Intrinsics:
-        return self.sens.color_intrinsics
-
-    @property
-    def depth_intrinsics(self) -> Intrinsics:
-        return self.sens.depth_intrinsics
-
-    @property
-    def color_lens(self) -> Lens | None:
-        return self.sens.color_lens
-
-    @property
-    def depth_lens(self) -> Lens | None:
-        return self.sens.depth_lens
-
-    @property
-    def depth_to_color(self) -> NDArray[np.float64]:
-        """The depth extrinsics of the ``.sens``. The released images are registered (ScanNet issues 2 and 92), so it
-        is the identity there; ``colorToDepthExtrinsics`` of the ``.txt`` describes the raw device and must not be
-        applied again.
-        """
-        return np.asarray(np.linalg.inv(self.sens.color_extrinsics) @ self.sens.depth_to_color)
-
-    @property
-    def depth_units_per_metre(self) -> float:
-        return self.sens.depth_units_per_metre
-
-    @property
-    def camera_to_world(self) -> NDArray[np.float64]:
-        return self.sens.camera_to_world
-
     def color(self, frame: int, reduction: int = 1) -> NDArray[np.uint8]:
+        """See :meth:`SensReader.color`."""
         with naming_scene(self.scene_id):
             return self.sens.color(frame, reduction)
 
     def color_jpeg(self, frame: int) -> bytes | None:
+        """Return the stored JPEG without its tags; ``None`` where colour is stored in another way."""
         if self.sens.color_compression != "jpeg":
             return None
         with naming_scene(self.scene_id):
@@ -262,6 +261,7 @@ class ScanNetScan:
         return jpeg_without_metadata(data) if is_color_jpeg(data) else None
 
     def depth(self, frame: int) -> NDArray[np.uint16]:
+        """See :meth:`SensReader.depth`."""
         with naming_scene(self.scene_id):
             return self.sens.depth(frame)
 
@@ -270,8 +270,8 @@ class ScanNetScan:
         return self.files.mask_archive()
 
     def digest(self, *, masks: bool = False) -> str:
-        """SHA-256 that changes when the scene's files do: the ``.sens`` header and index (every pose, timestamp and
-        size), and :meth:`SceneFiles.digest_input`. Payloads are not read.
+        """Return a SHA-256 over the index of the ``.sens`` (every pose, timestamp and size) and the scene's other
+        files, see :meth:`SceneFiles.digest_input`; payloads are not read.
         """
         return hashlib.sha256(self.sens.index_bytes + self.files.digest_input(masks=masks)).hexdigest()
 
@@ -289,9 +289,19 @@ class ScanNetScan:
         """See :meth:`SceneFiles.annotation`."""
         return self.files.annotation()
 
+    def describe(self) -> dict[str, Any]:
+        """Return the facts about a ``.sens`` that was named itself, or about the whole scene."""
+        if self._alone:
+            return self.sens.describe()
+        return {"scene_id": self.scene_id, "scene_type": self.metadata.get("sceneType"), **super().describe()}
+
+    def describe_frames(self) -> dict[str, Any]:
+        """Return the facts about the ``.sens``."""
+        return {"sens": self.sens.describe()}
+
 
 def _where_scenes_are(root: Location) -> str:
-    """What to do about a folder that is none of a data set: the folders above and below it are looked at."""
+    """Return what to do about a folder without scenes, by the folders above and below it."""
     if SCENE_ID.fullmatch(root.name):
         return f"it is a scene itself: give the folder that holds it, with --scenes {root.name}"
     if (root / "plan.json").exists():
@@ -303,7 +313,7 @@ def _where_scenes_are(root: Location) -> str:
 
 
 def _claimed_splits(root: Location, directories: Mapping[str, Location]) -> dict[str, tuple[str, ...]]:
-    """Every split that a file, or the folder ``scans_test``, says of each scene, ``train`` first and ``test`` last."""
+    """Return every split that a file, or the folder ``scans_test``, gives each scene, ``train`` first."""
     claimed: dict[str, tuple[str, ...]] = {}
     for split, name in SPLIT_FILES.items():
         path = _first_existing(root / name, root / "Tasks" / "Benchmark" / name, root.parent / name)
@@ -322,7 +332,7 @@ def _first_existing(*paths: Location) -> Location | None:
 
 
 def _size(path: Location) -> int:
-    """Bytes of a file, -1 where there is none or it may not be looked at."""
+    """Return the bytes of a file, -1 where it does not exist or may not be looked at."""
     try:
         return int(path.stat().st_size)
     except (FileNotFoundError, NotADirectoryError, PermissionError):

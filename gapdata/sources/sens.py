@@ -13,6 +13,7 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from isal import isal_zlib
@@ -24,6 +25,7 @@ from gapdata.files.object_store import ObjectFile, ObjectPath
 from gapdata.files.storage import location, open_ranged
 from gapdata.geometry.camera import is_rigid
 from gapdata.sources.camera_files import camera_and_lens
+from gapdata.sources.frame_facts import camera_facts, path_length
 from gapdata.sources.images import MAX_PIXELS, decode_color, encoded_image_size, reduce_image
 from gapdata.sources.remote_sens import FramePayloads, fetch_headers
 
@@ -106,6 +108,25 @@ class SensReader:
     def valid_poses(self) -> NDArray[np.bool_]:
         """(N,) which frames carry a finite, rigid pose."""
         return is_rigid(self.camera_to_world)
+
+    def describe(self) -> dict[str, Any]:
+        """Return header and index as plain values, for ``gapdata inspect``; payloads are not read."""
+        valid = self.valid_poses
+        return {
+            "path": str(self.path),
+            "version": VERSION,
+            "sensor": self.sensor_name,
+            "frames": len(self),
+            "invalid_poses": int((~valid).sum()),
+            "color": {**camera_facts(self.color_intrinsics, self.color_lens), "compression": self.color_compression},
+            "depth": {
+                **camera_facts(self.depth_intrinsics, self.depth_lens),
+                "compression": self.depth_compression,
+                "shift": self.depth_units_per_metre,
+            },
+            "imu": self.imu_count,
+            "path_length_m": path_length(self.camera_to_world[valid]),
+        }
 
     def color_bytes(self, frame: int) -> bytes:
         """The colour payload as stored: the original JPEG (or PNG) file, byte for byte."""

@@ -6,6 +6,7 @@ fill both gaps within one build; across builds they say nothing, because copying
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeAlias
@@ -39,6 +40,24 @@ def stamps_of(
         else:
             found |= _on_disk(folder, nested, wanted)
     return found
+
+
+def listing_digest(directory: Path) -> str:
+    """Return a SHA-256 over the names and sizes of all files of a folder and of the folders in it, as far as they can
+    be listed.
+    """
+    lines: list[str] = []
+    folders = [directory]
+    for folder in folders:
+        try:
+            for entry in entries(folder):
+                if is_kind(entry, folder=False):
+                    lines.append(f"{folder.name}/{entry.name} {entry.stat().st_size}")
+                elif folder == directory and is_kind(entry, folder=True):
+                    folders.append(Path(entry.path))
+        except OSError as error:
+            lines.append(f"{folder.name}: {error.strerror}")
+    return hashlib.sha256("\n".join(sorted(lines)).encode(errors="surrogateescape")).hexdigest()
 
 
 def changed_file(before: Stamps, after: Stamps) -> str | None:

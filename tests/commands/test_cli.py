@@ -82,7 +82,10 @@ def test_a_scene_a_dataset_a_build_and_a_record_can_be_inspected(
         (["inspect", "nowhere"], "gapdata: nowhere: does not exist"),
         (["inspect", __file__], "is not a .sens file; give a .sens file, a scene, a dataset or a build"),
         (["view", "nowhere"], "holds no finished build (no index.parquet); run `gapdata build-shards` first"),
-        (["build-shards", "--scannet", "nowhere"], "nowhere: is no directory; give the folder of the ScanNet download"),
+        (
+            ["build-shards", "--scannet", "nowhere"],
+            "nowhere: is not a directory; give the folder of the ScanNet download",
+        ),
         (["synth", "out", "--noise", "-1"], "--test-scenes and --noise must not be negative"),
     ],
 )

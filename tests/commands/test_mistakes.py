@@ -98,7 +98,7 @@ def test_what_records_will_lack_is_said_before_the_build(place: Path, capsys: py
     assert main([*arguments, "--scannet", str(place / "unlisted")]) == 0
     said = capsys.readouterr().err
     assert "so their split is 'unknown'; training and evaluation look for train and val" in said
-    assert "note: no scannetv2-labels.combined.tsv in or above" in said
+    assert "note: scannetv2-labels.combined.tsv is not in or above" in said
     assert "there will be no `around` views and nothing to ground; name ScanRefer's files with --annotations" in said
     assert main([*arguments[:-2], "--scannet", str(place / "scannet")]) == 0
     assert capsys.readouterr().err == ""

@@ -255,7 +255,7 @@ def test_a_bucket_that_does_not_exist_is_known_before_work_starts(
     assert "gapdata: s3://no-such-bucket: the bucket does not exist" in capsys.readouterr().err
     assert not any(request.path.endswith(".sens") for request in store.requests)
     assert build("s3://no-such-bucket/scans", f"s3://{BUCKET}/nothing") == 2
-    assert "s3://no-such-bucket/scans: is no directory" in capsys.readouterr().err
+    assert "s3://no-such-bucket/scans: is not a directory" in capsys.readouterr().err
 
 
 @pytest.mark.slow

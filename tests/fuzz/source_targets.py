@@ -21,7 +21,7 @@ from tests.fuzz.mutations import damaged, damaged_json, damaged_tree, pick, writ
 
 def sens(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
     """``.sens`` files."""
-    from gapdata.commands.inspect import describe_sens, format_facts
+    from gapdata.commands.inspect import format_facts
     from gapdata.sources.sens import SensReader
 
     known = [path.read_bytes() for path in sorted(seeds.glob("*.sens"))]
@@ -31,7 +31,7 @@ def sens(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
         data = damaged(pick(rng, known), rng, known)
         path.write_bytes(data)
         with SensReader(path) as reader:
-            format_facts(describe_sens(reader))
+            format_facts(reader.describe())
             for frame in range(min(len(reader), 8)):
                 for reduction in (1, 4):
                     attempt(lambda frame=frame, reduction=reduction: reader.color(frame, reduction))  # type: ignore[misc]
@@ -252,7 +252,7 @@ def named(read: Callable[..., Any], *arguments: Any) -> Any:
 
 def frame_folder(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
     """Extracted frames: images, poses and intrinsics."""
-    from gapdata.commands.inspect import describe_scan, format_facts
+    from gapdata.commands.inspect import format_facts
     from gapdata.sources.rgbd import RgbdFolder
 
     folder = linked(seeds / "frames", scratch / "frames")
@@ -264,7 +264,7 @@ def frame_folder(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], 
         same = [data for other, data in files.items() if other.suffix == path.suffix]
         data = damaged_json(cameras, rng) if path.suffix == ".json" else damaged(files[path], rng, same)
         with replaced(path, data), RgbdFolder.open(folder).open_scan("frames") as scan:
-            attempt(lambda: format_facts(describe_scan(scan)))
+            attempt(lambda: format_facts(scan.describe()))
             for frame in np.flatnonzero(scan.present)[:4].tolist():
                 attempt(lambda frame=frame: scan.color(frame, 2))  # type: ignore[misc]
                 attempt(lambda frame=frame: scan.depth(frame))  # type: ignore[misc]

@@ -250,7 +250,7 @@ def test_depth_of_another_shape_needs_its_own_camera(copy: Path) -> None:
 
 
 def test_what_is_no_folder_of_frames_is_refused(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(UsageError, match="nowhere: is no directory; give a folder of RGB-D frames"):
+    with pytest.raises(UsageError, match="nowhere: is not a directory; give a folder of RGB-D frames"):
         RgbdFolder.open(tmp_path / "nowhere")
     assert main(["build-shards", "--rgbd", "s3://bucket/frames"]) == 2
     assert "is not a local folder; --rgbd reads scans from disk: copy or mount them" in capsys.readouterr().err

@@ -37,7 +37,7 @@ def test_scenes_are_found_in_a_download_and_in_a_plain_folder(tmp_path: Path) ->
 def test_a_folder_without_scenes_is_refused_with_what_was_expected(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no ScanNet scene; expected folders such as scans/scene0000_00"):
         ScanNetDataset.open(tmp_path)
-    with pytest.raises(UsageError, match="nowhere: is no directory; give the folder of the ScanNet download"):
+    with pytest.raises(UsageError, match="nowhere: is not a directory; give the folder of the ScanNet download"):
         ScanNetDataset.open(tmp_path / "nowhere")
 
 

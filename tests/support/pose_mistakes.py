@@ -108,7 +108,8 @@ class MistakenScan:
 
     def __init__(self, scan: Scan, truth: Poses, mistake: Mistake) -> None:
         self._scan, self._mistake = scan, mistake
-        self.camera_to_world = mistake.poses(truth)
+        self.camera_to_world = self.written_poses = mistake.poses(truth)
+        self.reading = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._scan, name)
