@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.engine.quality import limits_by_figure
+from gapdata.engine.bad_views import limits_by_figure
 from gapdata.engine.recipe import Recipe
 from gapdata.errors import ShardError
 from gapdata.geometry.camera import is_rigid, relative_poses, transform

@@ -1,6 +1,6 @@
 """Builds one shard: a pure function of its task, wherever an executor runs it.
 
-What is lost on the way (see :mod:`gapdata.engine.scene_builder`) is written to ``failed/<scene>.json`` and counted in
+What is lost on the way (see :mod:`gapdata.engine.scene_records`) is written to ``failed/<scene>.json`` and counted in
 the shard's commit record.
 """
 
@@ -13,9 +13,10 @@ from typing import Any
 
 from gapdata.engine.outcome import SceneOutcome
 from gapdata.engine.plan import ScenePlan, ShardPlan, shard_fingerprint
-from gapdata.engine.pose_explanation import explain_bad_poses
 from gapdata.engine.recipe import Recipe
-from gapdata.engine.scene_builder import SceneBuilder, read_scene_annotations
+from gapdata.engine.scene_annotation_files import read_scene_annotations
+from gapdata.engine.scene_records import scene_records
+from gapdata.engine.suspicions import explain_bad_poses
 from gapdata.engine.unchanged import HostStamps, open_as_planned, unchanged
 from gapdata.errors import SourceError
 from gapdata.files.atomic import write_atomically
@@ -88,8 +89,7 @@ def _build_scene(
         try:
             with open_as_planned(task.dataset, scene, task.recipe) as scan:
                 try:
-                    builder = SceneBuilder(task.dataset, scan, scene, task.recipe, annotations, outcome)
-                    for record in builder.records(progress):
+                    for record in scene_records(task.dataset, scan, scene, task.recipe, annotations, outcome, progress):
                         writer.write(record)
                 except SourceError as error:
                     outcome.quarantine(error)

@@ -18,7 +18,7 @@ from typing import Literal, TypeAlias
 
 from gapdata.engine.outcome import FAILED_FOLDER
 from gapdata.engine.report import REPORT_NAME
-from gapdata.engine.scene_builder import ANNOTATIONS_FOLDER
+from gapdata.engine.scene_annotation_files import ANNOTATIONS_FOLDER
 from gapdata.errors import UsageError
 from gapdata.files.atomic import write_atomically
 from gapdata.files.object_store import ObjectPath

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -41,7 +40,7 @@ from gapdata.engine.plan import (
 from gapdata.engine.recipe import Recipe
 from gapdata.engine.report import compile_report, counts_up, unaligned_text, write_report
 from gapdata.engine.retry import Retry, plan_retry
-from gapdata.engine.scene_builder import ANNOTATIONS_FOLDER
+from gapdata.engine.scene_annotation_files import write_scene_annotations
 from gapdata.engine.supervision import ShardResult, Supervisor, planned_frames
 from gapdata.engine.unchanged import comparable_stamps
 from gapdata.errors import ShardError, StoreError, UsageError
@@ -207,7 +206,7 @@ def run_build(
                 # Before anything is done away with: that a cluster cannot be reached is a refusal, too.
                 working.enter_context(executor)
             _prepare(request, plan, retry, intention, announce)
-            _write_annotations(request.out, plan, request.annotations)
+            write_scene_annotations(request.out, plan, request.annotations)
             tasks = [
                 ShardTask(
                     dataset=request.dataset,
@@ -374,15 +373,3 @@ def is_committed(out: Location, plan: Plan, shard: ShardPlan) -> bool:
         return False
     tar = out / f"{shard.name}.tar"
     return not commit["records"] or (tar.is_file() and tar.stat().st_size == commit["tar_bytes"])
-
-
-def _write_annotations(out: Location, plan: Plan, annotations: Mapping[str, SceneAnnotations]) -> None:
-    """Give each scene's part of the annotation files to the workers, who then need none of the files themselves."""
-    folder = out / ANNOTATIONS_FOLDER
-    for scene in plan.scenes:
-        if not scene.annotations:
-            continue
-        folder.mkdir(exist_ok=True)
-        path = folder / f"{scene.scene_id}.json"
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != scene.annotations:
-            write_atomically(path, annotations[scene.scene_id].to_json())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,31 +100,36 @@ class SceneOutcome:
         return {**fields, "prompts_by_label": dict(sorted(self.prompts_by_label.items())), "quarantined": brief}
 
 
-class LanguageLedger:
-    """Which descriptions and conversations of a scene found a record, and why the others did not."""
+class Ledger:
+    """The records of a scene as they are entered in its outcome, with the descriptions that still wait for one.
 
-    def __init__(self, outcome: SceneOutcome) -> None:
-        self._outcome = outcome
-        self._waiting: dict[tuple[int, str], str] = {}
+    Args:
+        outcome: of the scene.
+        waiting: for each description, by object id and ``ann_id``, why it finds no record if none carries it.
+    """
+
+    def __init__(self, outcome: SceneOutcome, waiting: Mapping[tuple[int, str], str]) -> None:
+        self.outcome = outcome
+        self._waiting = dict(waiting)
         self._seen_objects: set[int] = set()
 
-    def expect(self, object_id: int, ann_id: str, otherwise: str) -> None:
-        """A description that should find a record; ``otherwise`` is the reason if it does not."""
-        self._waiting[object_id, ann_id] = otherwise
-
     def enter(self, record: Record) -> None:
-        """Tick off what a record carries."""
+        """Count a record and what it carries."""
+        self.outcome.count(record)
         self._seen_objects |= {item.object_id for item in record.objects}
         for item in descriptions(record):
             if self._waiting.pop((item.object_id, item.ann_id), None) is not None:
-                self._outcome.descriptions_used += 1
-        self._outcome.conversations_used += sum(item["kind"] == "conversation" for item in record.expressions)
+                self.outcome.descriptions_used += 1
+        self.outcome.conversations_used += sum(item["kind"] == "conversation" for item in record.expressions)
 
     def close(self) -> None:
-        """Count what is left."""
-        self._outcome.objects_seen = len(self._seen_objects)
+        """Give the descriptions that still wait, and a scene of which nothing was made or lost, their reasons."""
+        outcome = self.outcome
+        outcome.objects_seen = len(self._seen_objects)
         for reason in self._waiting.values():
-            note(self._outcome.dropped_descriptions, reason)
+            note(outcome.dropped_descriptions, reason)
+        if not outcome.records and not outcome.quarantined and not outcome.dropped_views:
+            note(outcome.dropped_views, "scan_too_short_for_any_view")
 
 
 def note(counts: dict[str, int], name: str, count: int = 1) -> None:

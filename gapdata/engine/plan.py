@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gapdata.annotations.scene_annotations import SceneAnnotations
+from gapdata.engine.plan_views import expected_around, plan_views
 from gapdata.engine.recipe import Recipe, check_recipe
-from gapdata.engine.views import expected_around, plan_views
 from gapdata.errors import SourceError, UsageError
 from gapdata.files.atomic import write_atomically
 from gapdata.files.order import natural_key

@@ -18,8 +18,8 @@ import torch
 from gapdata.annotations.scene_annotations import SceneAnnotations
 from gapdata.engine.estimate import expected_bytes, expected_seconds
 from gapdata.engine.plan import ScenePlan
+from gapdata.engine.plan_views import plan_views
 from gapdata.engine.recipe import Recipe, read_recipe
-from gapdata.engine.views import plan_views
 from gapdata.recipes.recipe_files import recipe_file
 from gapdata.synthetic.dataset import SynthesisOptions, synthesise_dataset
 from gapmodel.modeling import GapForConditionalGeneration

@@ -152,19 +152,18 @@ def replaced(at: str, change: Callable[[], None], monkeypatch: pytest.MonkeyPatc
     """Make the change when a build reaches a point."""
     from gapdata.engine import build as building
     from gapdata.engine import driver
-    from gapdata.engine.scene_builder import SceneBuilder
 
     if at == "planned":
         original = driver._build_missing
         monkeypatch.setattr(driver, "_build_missing", lambda *items: (change(), original(*items))[1])
     else:
-        records = SceneBuilder.records
+        records = building.scene_records
 
-        def late(self: SceneBuilder, progress: Callable[[int], None]) -> Iterator[object]:
-            yield from records(self, progress)
+        def late(*scene: object) -> Iterator[object]:
+            yield from records(*scene)
             change()
 
-        monkeypatch.setattr(building.SceneBuilder, "records", late)
+        monkeypatch.setattr(building, "scene_records", late)
 
 
 @pytest.mark.parametrize("at", ["planned", "read"])

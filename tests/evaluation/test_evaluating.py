@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from gapdata.engine.views import around_key
 from gapdata.errors import UsageError
 from gapdata.records.expressions import descriptions
+from gapdata.records.keys import around_key
 from gapdata.records.schema import Record
 from gapdata.shards.reader import ShardReader
 from gapdata.shards.records import RecordList

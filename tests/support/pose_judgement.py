@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 
 from gapdata.commands.main import main
-from gapdata.engine.quality import refuse_bad_poses
+from gapdata.engine.bad_scans import refuse_bad_scan
+from gapdata.engine.bad_views import refuse_bad_poses
+from gapdata.engine.prepare_views import frame_settings
 from gapdata.engine.recipe import Recipe
-from gapdata.engine.scan_quality import refuse_bad_scan
-from gapdata.engine.scene_builder import frame_settings
 from gapdata.errors import SourceError
 from gapdata.frames.selection import select_uniform
 from gapdata.geometry.camera import is_rigid

@@ -45,12 +45,35 @@ def plan_views(
     if recipe.scene_views.enabled and recipe.scene_views.per_description:
         views += _described_views(scene_id, usable, recipe, annotations, sightings)
     elif recipe.scene_views.enabled:
-        key = scene_key(scene_id, 0)
-        chosen = _spread(usable, recipe.scene_views, generator_for(recipe.seed, "rotation", key))
-        views += [View(key=key, kind="scene", frame_ids=chosen)] if chosen else []
+        shared = scene_view(scene_key(scene_id, 0), usable, recipe)
+        views += [] if shared is None else [shared]
     if recipe.annotations.conversations:
         views += conversation_views(scene_id, annotations.conversations)
     return views
+
+
+def scene_view(
+    key: str,
+    usable: NDArray[np.bool_],
+    recipe: Recipe,
+    about: tuple[int, str] | None = None,
+    sightings: Sightings | None = None,
+) -> View | None:
+    """Return frames spread over a scan, or ``None`` where no frame can be used or shows the object.
+
+    Args:
+        key: of the view; together with the recipe's seed it decides where the frames begin.
+        usable: (N,) bool, frames that may enter a view.
+        recipe: what is wanted.
+        about: object id and ``ann_id`` of the description that the view is drawn for; ``None`` for the shared view.
+        sightings: the frames that show each object; ``None`` where that is not known.
+    """
+    rng = generator_for(recipe.seed, "rotation", key)
+    if about is None or sightings is None:
+        frames = _spread(usable, recipe.scene_views, rng)
+    else:
+        frames = _drawn(usable, recipe.scene_views, rng, set(sightings.get(about[0], ())))
+    return View(key=key, kind="scene", frame_ids=frames, about=about) if frames else None
 
 
 def around_view(scene_id: str, usable: NDArray[np.bool_], recipe: Recipe, frame: int) -> View:
@@ -100,26 +123,22 @@ def _described_views(
     for number, item in enumerate(annotations.descriptions):
         for turn in range(recipe.scene_views.per_description):
             key = scene_key(scene_id, number * recipe.scene_views.per_description + turn)
-            shown = None if sightings is None else set(sightings.get(item.object_id, ()))
-            frames = _drawn(usable, recipe, key, shown)
-            if frames:
-                views.append(View(key=key, kind="scene", frame_ids=frames, about=(item.object_id, item.ann_id)))
-    return views
+            views.append(scene_view(key, usable, recipe, (item.object_id, item.ann_id), sightings))
+    return [view for view in views if view is not None]
 
 
-def _drawn(usable: NDArray[np.bool_], recipe: Recipe, key: str, shown: set[int] | None) -> tuple[int, ...]:
-    """Draws until a frame shows the object (VG-LLM: at most 20 times), then puts in one that does, in order of time."""
-    rng = generator_for(recipe.seed, "rotation", key)
-    frames = _spread(usable, recipe.scene_views, rng)
-    if shown is None:
-        return frames
+def _drawn(
+    usable: NDArray[np.bool_], recipe: SceneViewRecipe, rng: np.random.Generator, shown: set[int]
+) -> tuple[int, ...]:
+    """Draw until a frame shows the object (VG-LLM: at most 20 times), then put in one that does, in order of time."""
+    frames = _spread(usable, recipe, rng)
     showing = [frame for frame in sorted(shown) if frame < len(usable) and usable[frame]]
     if not showing:
         return ()
-    for _ in range(recipe.scene_views.attempts - 1):
+    for _ in range(recipe.attempts - 1):
         if shown & set(frames):
             return frames
-        frames = _spread(usable, recipe.scene_views, rng)
+        frames = _spread(usable, recipe, rng)
     if shown & set(frames):
         return frames
     return tuple(sorted({*frames[:-1], showing[int(rng.integers(len(showing)))]}))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.engine.quality import BADLY_POSED, CURE
+from gapdata.engine.bad_views import BADLY_POSED, CURE
 from gapdata.engine.recipe import QualityRecipe
 from gapdata.errors import SourceError
 from gapdata.geometry.consistency import Agreement

@@ -1,15 +1,34 @@
-"""Why a scan's views were refused as badly posed, and what cures it, for the report of the build."""
+"""Say what is likely wrong with a scene's depth or poses, for the report of the build."""
 
 from __future__ import annotations
 
+from gapdata.engine.bad_views import BADLY_POSED
+from gapdata.engine.open_scene import OpenScene
 from gapdata.engine.outcome import SceneOutcome
-from gapdata.engine.quality import BADLY_POSED
+from gapdata.engine.prepare_views import ViewFrames
 from gapdata.errors import SourceError
+from gapdata.records.depth_range import median_reading, why_without_depth
 from gapdata.records.pose_diagnosis import diagnose_poses
 from gapdata.sources.base import Scan
 
 MANY = 0.5
 """Share of a scan's views that must be refused for the scan to be examined: fewer are a bad stretch of it."""
+EXAMINED = 8
+"""Frames without depth that are read again to say why."""
+
+
+def suspect_depth(scene: OpenScene, frames: ViewFrames, outcome: SceneOutcome) -> str | None:
+    """Return why half of a scene's frames are without depth, as far as their readings tell; ``None`` otherwise."""
+    if 2 * len(frames.empty) < max(len(frames.examined), 1):
+        return None
+    limits = scene.recipe.frames
+    some = sorted(frames.empty)[:: -(-len(frames.empty) // EXAMINED)]
+    medians = [median_reading(scene.scan, frame) for frame in some]
+    found = why_without_depth(scene.scan, medians, limits.near, limits.far)
+    if found is None and not outcome.records:
+        share = f"{limits.min_valid_depth:.0%} of its pixels between {limits.near:g} and {limits.far:g} m"
+        return f"every frame has depth in less than {share} (frames.min_valid_depth)"
+    return found
 
 
 def explain_bad_poses(scan: Scan, outcome: SceneOutcome) -> None:

@@ -1,0 +1,166 @@
+"""Open a scene: its usable poses, objects, instance masks and descriptions, before any frame is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.annotations.proposals import read_masks
+from gapdata.annotations.scene_annotations import SceneAnnotations
+from gapdata.engine.outcome import SceneOutcome
+from gapdata.engine.plan import ScenePlan
+from gapdata.engine.plan_views import Sightings
+from gapdata.engine.recipe import InstanceRecipe, Recipe
+from gapdata.errors import MissingInput
+from gapdata.files.storage import location
+from gapdata.geometry.camera import transform
+from gapdata.prompts.instances import InstanceMasks, InstanceRenderer
+from gapdata.prompts.projected import ProjectedInstances
+from gapdata.records.expressions import Expression
+from gapdata.records.language import scene_expressions
+from gapdata.records.objects import SceneObjects, scene_objects, with_embodiedscan, with_proposals
+from gapdata.records.poses import refused_poses, usable_poses
+from gapdata.records.prepare import lenses_undone
+from gapdata.records.views import View
+from gapdata.sources.base import Annotation, Dataset, Scan
+
+NO_RECORD = "no view shows its object"
+NO_BOX = "EmbodiedScan has no box of its object"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OpenScene:
+    """A scan that is open, with what is known of it before its frames are read."""
+
+    dataset: str  # name of the source
+    scan: Scan
+    plan: ScenePlan
+    recipe: Recipe
+    annotations: SceneAnnotations
+    usable: NDArray[np.bool_]  # (N,) frames with a valid pose
+    objects: SceneObjects | None = None  # None without annotation
+    masks: InstanceMasks | None = None  # None without annotation
+    expressions: tuple[Expression, ...] = ()  # descriptions of its objects
+    sightings: Sightings | None = None  # None where views are not drawn for descriptions
+
+    def has_pose(self, frame: int) -> bool:
+        """Return whether the scan has that frame, with a valid pose."""
+        return 0 <= frame < len(self.usable) and bool(self.usable[frame])
+
+    def usable_frames(self, views: Iterable[View]) -> list[int]:
+        """Return the frames of views that have a valid pose, in their order."""
+        return [frame for view in views for frame in view.frame_ids if self.has_pose(frame)]
+
+    def reasons_if_lost(self) -> dict[tuple[int, str], str]:
+        """Return why each description finds no record if none carries it, by object id and ``ann_id``."""
+        boxes = {} if self.objects is None else self.objects.boxes
+        return {
+            (item.object_id, item.ann_id): NO_RECORD if item.object_id in boxes else NO_BOX for item in self.expressions
+        }
+
+
+def open_scene(
+    dataset: Dataset,
+    scan: Scan,
+    plan: ScenePlan,
+    recipe: Recipe,
+    annotations: SceneAnnotations,
+    outcome: SceneOutcome,
+) -> OpenScene:
+    """Read what a scene has beside its frames.
+
+    Args: as :func:`gapdata.engine.scene_records.scene_records`.
+
+    Raises:
+        SourceError: the scan does not have a usable pose, or its annotation is broken.
+    """
+    outcome.notes.update(scan.notes)
+    outcome.notes.update(lenses_undone(scan))
+    outcome.descriptions, outcome.conversations = len(annotations.descriptions), len(annotations.conversations)
+    usable = usable_poses(scan)
+    outcome.notes.update(refused_poses(scan))
+    scene = OpenScene(dataset=dataset.name, scan=scan, plan=plan, recipe=recipe, annotations=annotations, usable=usable)
+    annotation = scan.annotation()
+    if annotation is None:
+        return scene
+    objects = _own_objects(dataset, scan, annotation, outcome)
+    objects = _with_proposals(objects, scan, annotation, annotations)
+    expressions, dropped = scene_expressions(annotations.descriptions, objects, annotation.duplicates)
+    outcome.dropped_descriptions.update(dropped)
+    objects, sightings = _with_embodiedscan(objects, plan, recipe, annotations, outcome)
+    masks = _masks(scan, annotation, recipe.instances, recipe.frames.image_size)
+    return replace(scene, objects=objects, masks=masks, expressions=expressions, sightings=sightings)
+
+
+def _own_objects(dataset: Dataset, scan: Scan, annotation: Annotation, outcome: SceneOutcome) -> SceneObjects:
+    """Return the objects of the labelled mesh."""
+    outcome.annotated, outcome.unaligned = True, scan.axis_alignment is None
+    outcome.objects = len(annotation.objects)
+    outcome.notes.update(annotation.notes)
+    labels = {item.object_id: dataset.labels(item.label) for item in annotation.objects}
+    objects = scene_objects(annotation, labels, scan.axis_alignment)
+    unmapped = sum("nyu40" not in names for names in labels.values())
+    for name, count in (("label_not_in_map", unmapped), ("object_without_box", len(objects.without_box))):
+        if count:
+            outcome.notes[name] = count
+    return objects
+
+
+def _with_proposals(
+    objects: SceneObjects, scan: Scan, annotation: Annotation, annotations: SceneAnnotations
+) -> SceneObjects:
+    """Return the objects with a detector's boxes, where its file or its masks were given."""
+    proposals = annotations.proposals
+    if proposals is None and annotations.mask_file is not None and scan.axis_alignment is not None:
+        vertices = transform(scan.axis_alignment, annotation.vertices.astype(np.float64))
+        proposals = read_masks(location(annotations.mask_file)).boxes(vertices)
+    return objects if proposals is None else with_proposals(objects, proposals)
+
+
+def _with_embodiedscan(
+    objects: SceneObjects, plan: ScenePlan, recipe: Recipe, given: SceneAnnotations, outcome: SceneOutcome
+) -> tuple[SceneObjects, Sightings | None]:
+    """Return the objects with EmbodiedScan's boxes, and which frames show them, where the recipe wants either.
+
+    Raises:
+        MissingInput: the recipe wants them, and no file has any for this scene.
+    """
+    own, drawn = recipe.objects.source == "embodiedscan", bool(recipe.scene_views.per_description)
+    if given.boxes is None or given.axis_alignment is None:
+        if own or drawn:
+            raise MissingInput(
+                "has no boxes of EmbodiedScan, which the recipe asks for",
+                scene=plan.scene_id,
+                cure="name embodiedscan_infos_*.pkl with --annotations",
+            )
+        return objects, None
+    matched, partners, notes = with_embodiedscan(objects, given.boxes, given.axis_alignment)
+    sightings = _sightings(partners, given.visible) if drawn and given.visible is not None else None
+    if not own:
+        return objects, sightings
+    outcome.notes.update(notes)
+    return matched, sightings
+
+
+def _sightings(partners: Mapping[int, int], visible: Mapping[int, Iterable[int]]) -> Sightings:
+    """Return the raw frames that show each object.
+
+    Args:
+        partners: EmbodiedScan's box id -> object id.
+        visible: raw frame -> EmbodiedScan's ids of the boxes that it shows.
+    """
+    frames: dict[int, list[int]] = {}
+    for frame, ids in visible.items():
+        for box_id in ids:
+            if box_id in partners:
+                frames.setdefault(partners[box_id], []).append(frame)
+    return frames
+
+
+def _masks(scan: Scan, annotation: Annotation, recipe: InstanceRecipe, image_size: tuple[int, int]) -> InstanceMasks:
+    if recipe.route == "projected":
+        return ProjectedInstances(scan, annotation, image_size)
+    return InstanceRenderer(annotation, recipe.tolerance, recipe.relative_tolerance)

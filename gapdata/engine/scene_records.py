@@ -1,0 +1,136 @@
+"""Make the records of one scene: open it, plan its views, prepare their frames, judge, assemble, enter.
+
+Each step takes what the one before it hands on, and none goes back. Damage is contained at the smallest thing that it
+spoils: a frame that cannot be decoded takes its views with it; a scan that cannot be opened, or that has a broken
+annotation, takes its scene. Everything else is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from gapdata.annotations.scene_annotations import SceneAnnotations
+from gapdata.engine.asked_views import AskedView, around_views, ask_views, note_best_frames
+from gapdata.engine.bad_scans import refuse_bad_scan
+from gapdata.engine.bad_views import refuse_bad_poses
+from gapdata.engine.open_scene import OpenScene, open_scene
+from gapdata.engine.outcome import Ledger, SceneOutcome
+from gapdata.engine.plan import ScenePlan
+from gapdata.engine.prepare_views import PreparedView, ViewFrames, prepare_view
+from gapdata.engine.recipe import Recipe
+from gapdata.engine.suspicions import suspect_depth
+from gapdata.errors import SourceError
+from gapdata.geometry.camera import Intrinsics
+from gapdata.prompts.sampling import PromptSampling
+from gapdata.records.assemble import AssemblySettings, assemble_record
+from gapdata.records.expressions import Expression
+from gapdata.records.schema import Record
+from gapdata.seeding import generator_for
+from gapdata.sources.base import Dataset, Scan
+
+
+def scene_records(
+    dataset: Dataset,
+    scan: Scan,
+    plan: ScenePlan,
+    recipe: Recipe,
+    annotations: SceneAnnotations,
+    outcome: SceneOutcome,
+    progress: Callable[[int], None],
+) -> Iterator[Record]:
+    """Yield every record of a scene, in the order of its plan; views around a frame come last.
+
+    Args:
+        dataset: where the scene is from.
+        scan: the scene, open.
+        plan: what the build expects of it.
+        recipe: what is wanted.
+        annotations: what annotation files say about it.
+        outcome: told of everything that is made, noticed or lost.
+        progress: told of the frames of each view that is done.
+
+    Raises:
+        SourceError: the scan does not have a usable pose, its annotation is broken, or it is badly posed.
+    """
+    scene = open_scene(dataset, scan, plan, recipe, annotations, outcome)
+    frames = ViewFrames(scene)
+    views = ask_views(scene, frames.camera, outcome)
+    refuse_bad_scan(
+        scan,
+        frames.preparer,
+        frames.meter,
+        scene.usable,
+        scene.usable_frames([asked.view for asked in views]),
+        recipe.quality,
+        recipe.frames.far,
+    )
+    ledger = Ledger(outcome, scene.reasons_if_lost())
+    best: dict[int, list[Expression]] = {}
+    for record in _records(scene, frames, views, ledger, progress):
+        yield record
+        note_best_frames(record, best)
+    if recipe.around.enabled:
+        yield from _records(scene, frames, around_views(scene, best), ledger, progress)
+    ledger.close()
+    outcome.empty_depth = len(frames.empty)
+    outcome.suspicion = suspect_depth(scene, frames, outcome)
+    outcome.notes.update({} if scene.masks is None else scene.masks.notes)
+
+
+def _records(
+    scene: OpenScene,
+    frames: ViewFrames,
+    views: Iterable[AskedView],
+    ledger: Ledger,
+    progress: Callable[[int], None],
+) -> Iterator[Record]:
+    """Make the record of each view and enter it; one that cannot be made is in the outcome with its reason."""
+    for asked in views:
+        prepared = _judged(scene, frames, asked, ledger.outcome)
+        record = None if prepared is None else _assembled(scene, asked, prepared, frames.camera)
+        progress(len(asked.view.frame_ids))
+        if record is not None:
+            ledger.enter(record)
+            yield record
+
+
+def _judged(scene: OpenScene, frames: ViewFrames, asked: AskedView, outcome: SceneOutcome) -> PreparedView | None:
+    """Prepare a view and judge it; return ``None`` after saying why there is none."""
+    try:
+        prepared = prepare_view(scene, frames, asked.view, outcome)
+        if prepared is not None:
+            refuse_bad_poses(scene.scan, prepared.view, prepared.quality, scene.recipe.quality)
+    except SourceError as error:
+        outcome.quarantine(error, asked.view.key)
+        return None
+    return prepared
+
+
+def _assembled(scene: OpenScene, asked: AskedView, prepared: PreparedView, camera: Intrinsics) -> Record:
+    recipe, plan = scene.recipe, scene.plan
+    prompts = recipe.prompts
+    settings = AssemblySettings(
+        pointmap_stride=recipe.frames.pointmap_stride,
+        min_visible_pixels=recipe.instances.min_visible_pixels,
+        prompts=PromptSampling(
+            per_view=prompts.per_view,
+            per_object=prompts.per_object,
+            border=prompts.border,
+            spacing=prompts.spacing,
+        ),
+        mark_native_width=prompts.mark_native_width,
+    )
+    return assemble_record(
+        scene.scan,
+        prepared.view,
+        prepared.frames,
+        camera,
+        scene.objects,
+        settings,
+        expressions=asked.expressions,
+        quality=prepared.quality,
+        split=plan.split,
+        split_origin=plan.split_origin,
+        source=scene.dataset,
+        rng=generator_for(recipe.seed, "prompts", asked.view.key),
+    )
