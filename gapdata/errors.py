@@ -104,7 +104,7 @@ class MissingInput(SourceError):
     """
 
 
-class AnnotationError(SourceError):
+class FileError(SourceError):
     """An annotation file is damaged, hostile, or of a kind that is not known. Damaged items of a sound file are no
     errors: they are left out, counted and named in the file's report. The request named it, so the request stops.
     """

@@ -15,7 +15,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.annotations.conversation import Conversation
+from gapdata.annotations.annotation_file import AnnotationFile, named_split
+from gapdata.annotations.conversation import ConversationItem
 from gapdata.annotations.embodiedscan import EmbodiedScene, read_embodiedscan
 from gapdata.annotations.gap_json import read_conversations
 from gapdata.annotations.proposals import MASK_SUFFIX, MASKS_KIND, read_masks, read_proposals
@@ -24,11 +25,11 @@ from gapdata.annotations.scanrefer import Description, read_descriptions
 from gapdata.annotations.scene_annotations import Provenance, SceneAnnotations
 from gapdata.annotations.split_evidence import EMBODIEDSCAN, EVERY, MADE_FROM_IT, Evidence, decide, possible_splits
 from gapdata.annotations.splits import SplitClaim
-from gapdata.errors import AnnotationError, UsageError
-from gapdata.files.annotation_file import AnnotationFile, absolute_text, named_split, open_annotation
+from gapdata.errors import FileError, UsageError
 from gapdata.files.folders import is_litter
+from gapdata.files.given_file import open_given
 from gapdata.files.json_items import json_items
-from gapdata.files.storage import Location, location
+from gapdata.files.storage import Location, absolute_text, location
 from gapdata.geometry.boxes import EulerConvention
 
 FileKind = Literal["embodiedscan", "descriptions", "proposals", "masks", "conversations", "nothing"]
@@ -87,7 +88,7 @@ def gather(
             taken at their names, and those that name no split are of none.
 
     Raises:
-        AnnotationError: a file is damaged or of no known kind. Damaged items are left out and reported.
+        FileError: a file is damaged or of no known kind. Damaged items are left out and reported.
         UsageError: a folder holds no masks, a file is named twice, or nothing tells what its scenes are for.
     """
     wanted = None if scene_ids is None else frozenset(scene_ids)
@@ -101,16 +102,16 @@ def recognise(path: Location) -> FileKind:
     """The kind of a file, by its content; ``nothing`` for an empty list, which any of them may be.
 
     Raises:
-        AnnotationError: it cannot be read or is none of those that are known.
+        FileError: it cannot be read or is none of those that are known.
     """
-    with open_annotation(path) as file:
+    with open_given(path) as file:
         head = file.read_at(0, 4)
     if head[:1] == b"\x80":
         return "embodiedscan"
     if head == b"PK\x03\x04":
         return "masks"
     if not head:
-        raise AnnotationError("is empty", path=path, cure="download it again")
+        raise FileError("is empty", path=path, cure="download it again")
     sniffed = list(itertools.islice(json_items(path), SNIFFED_ITEMS))
     if not sniffed:
         return "nothing"
@@ -118,7 +119,7 @@ def recognise(path: Location) -> FileKind:
         kind = _kind_of_item(item)
         if kind is not None:
             return kind
-    raise AnnotationError(
+    raise FileError(
         "is no annotation file of a known kind",
         path=path,
         cure="known are EmbodiedScan's .pkl, ScanRefer's, Scan2Cap's, GAP-MLLM's and VG-LLM's .json, and Mask3D's "
@@ -148,7 +149,7 @@ def _files(paths: Sequence[AnnotationFile | Location | str]) -> Iterable[Annotat
             is_folder = path.is_dir()
             found = [entry for entry in path.iterdir() if _is_mask_file(entry.name)] if is_folder else [path]
         except OSError as error:
-            raise AnnotationError(f"cannot be read: {error.strerror or error}", path=path) from error
+            raise FileError(f"cannot be read: {error.strerror or error}", path=path) from error
         if not found:
             raise UsageError(f"holds no *{MASK_SUFFIX}", path=path, cure="name annotation files, or a mask folder")
         for file in sorted(found, key=str):
@@ -179,7 +180,7 @@ class _Gathering:
         self.descriptions: dict[str, dict[tuple[int, str], Description]] = {}
         self.proposals: dict[str, NDArray[np.float64]] = {}
         self.mask_files: dict[str, str] = {}
-        self.conversations: dict[str, list[Conversation]] = {}
+        self.conversations: dict[str, list[ConversationItem]] = {}
         self.reports: list[FileReport] = []
         self.claims: list[SplitClaim] = []
         self.conflicts: dict[str, int] = {}

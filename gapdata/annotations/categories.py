@@ -73,13 +73,6 @@ def evaluation_class(label: str, evaluation: EvaluationList) -> str | None:
     return found if found in classes else None
 
 
-def nyu40_name(nyu40_id: int) -> str | None:
-    """The class of a nyu40 id, ``None`` for 0 (unannotated) and for what is none: the ``labels.ply`` of some scans
-    (scene0270_00, scene0384_00) have vertices labelled 50 and 149 (ScanNet issue 20).
-    """
-    return category_table("nyu40").get(str(nyu40_id))
-
-
 def scanrefer_class(nyu40: str | None) -> str:
     """ScanRefer's class of a nyu40 class: one of 17, or "others" for the rest and for labels without one."""
     name = "" if nyu40 is None else normalised(nyu40)

@@ -9,8 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.errors import UsageError
-from gapdata.geometry.boxes import EulerConvention, OrientedBox, rotation_from_euler
+from gapdata.geometry.boxes import EulerConvention
 
 ConversationTask = Literal["recons", "det", "scanrefer1", "scanrefer2", "scanrefer", "scan2cap"]
 """Pre-training, detection, grounding's two stages (pick the frame; the box in it), VG-LLM's grounding in one pass,
@@ -28,7 +27,7 @@ class ConversationCameras:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Conversation:
+class ConversationItem:
     """One item of a GAP-MLLM or VG-LLM file. Question and answer are verbatim; images are named by raw frame index."""
 
     scene_id: str
@@ -46,24 +45,3 @@ class Conversation:
     cameras: ConversationCameras | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """Small fields of the item that have no place above, verbatim: ``metadata``, ``target``, ``gt_bbox`` and others."""
-
-    def oriented_boxes(self) -> tuple[OrientedBox, ...]:
-        """The boxes in the camera of the first frame.
-
-        Raises:
-            UsageError: the file does not show which Euler convention its angles follow, and nobody said.
-        """
-        if len(self.boxes) and self.euler is None:
-            raise UsageError(
-                f"item {self.index}: nothing shows which Euler convention the boxes follow",
-                path=self.source,
-                scene=self.scene_id,
-                cure="say extrinsic_zxy (VG-LLM's first data, GAP-MLLM) or intrinsic_zxy (VG-LLM since October 2025)",
-            )
-        if self.euler is None:
-            return ()
-        rotations = rotation_from_euler(self.boxes[:, 6:], self.euler)
-        return tuple(
-            OrientedBox(center=values[:3], size=values[3:6], rotation=rotation)
-            for values, rotation in zip(self.boxes, rotations, strict=True)
-        )

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gapdata.annotations.annotation_file import named_split
 from gapdata.annotations.frame_names import SCENE_NAME, frame_of_path
 from gapdata.annotations.report import FileReport, Tally
-from gapdata.errors import AnnotationError
-from gapdata.files.annotation_file import named_split
+from gapdata.errors import FileError
+from gapdata.files.checked_values import NAME_CHARACTERS, finite, integer, integers, text
 from gapdata.files.pickles import read_pickle
 from gapdata.files.storage import Location
-from gapdata.files.values import NAME_CHARACTERS, finite, integer, integers, text
 from gapdata.geometry.boxes import EulerConvention, OrientedBox, rotation_from_euler
 from gapdata.geometry.camera import is_rigid
 
@@ -75,7 +75,7 @@ def read_embodiedscan(path: Location, scene_ids: Collection[str] | None = None) 
     Memory holds the file and what is kept of it; a scene is reduced as soon as it has been read.
 
     Raises:
-        AnnotationError: the file is damaged, does more than hold data, or has no ``metainfo`` and ``data_list``.
+        FileError: the file is damaged, does more than hold data, or has no ``metainfo`` and ``data_list``.
     """
     tally = Tally()
 
@@ -85,7 +85,7 @@ def read_embodiedscan(path: Location, scene_ids: Collection[str] | None = None) 
 
     content = read_pickle(path, reduce)
     if not isinstance(content, dict) or not isinstance(content.get("data_list"), list):
-        raise AnnotationError("has no data_list", path=path, cure="give an embodiedscan_infos_*.pkl")
+        raise FileError("has no data_list", path=path, cure="give an embodiedscan_infos_*.pkl")
     categories = _categories(content.get("metainfo"), path)
     names = {number: name for name, number in categories.items()}
     scenes: dict[str, EmbodiedScene] = {}
@@ -108,12 +108,12 @@ def read_embodiedscan(path: Location, scene_ids: Collection[str] | None = None) 
 def _categories(metainfo: Any, path: Location) -> dict[str, int]:
     table = metainfo.get("categories") if isinstance(metainfo, dict) else None
     if not isinstance(table, dict) or not 0 < len(table) <= MAX_CATEGORIES:
-        raise AnnotationError("metainfo has no categories", path=path, cure="give an embodiedscan_infos_*.pkl")
+        raise FileError("metainfo has no categories", path=path, cure="give an embodiedscan_infos_*.pkl")
     categories: dict[str, int] = {}
     for name, value in table.items():
         number = integer(value)
         if text(name, NAME_CHARACTERS) is None or number is None or number in categories.values():
-            raise AnnotationError(f"category {name!a:.60} has no number of its own", path=path)
+            raise FileError(f"category {name!a:.60} has no number of its own", path=path)
         categories[name] = number
     return categories
 

@@ -1,4 +1,4 @@
-"""Conversation files of GAP-MLLM and VG-LLM: lists or JSON lines of questions about frames, with their answers.
+"""ConversationItem files of GAP-MLLM and VG-LLM: lists or JSON lines of questions about frames, with their answers.
 
 What varies between their versions is taken as it comes: ``from``/``value`` or ``role``/``content``, ``<image>`` with or
 without a line feed or ``Frame-i:`` around it, ``bbox_3d`` or ``box_3d``, images named in several ways, camera fields on
@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.annotations.conversation import Conversation, ConversationCameras, ConversationTask
+from gapdata.annotations.annotation_file import named_split
+from gapdata.annotations.conversation import ConversationCameras, ConversationItem, ConversationTask
 from gapdata.annotations.euler_evidence import EulerEvidence
 from gapdata.annotations.frame_names import frame_of_path
 from gapdata.annotations.report import FileReport, Tally
-from gapdata.files.annotation_file import named_split
+from gapdata.files.checked_values import MAX_TEXT, NAME_CHARACTERS, finite, integer, number, numbers, text
 from gapdata.files.json_items import json_items
 from gapdata.files.storage import Location
-from gapdata.files.values import MAX_TEXT, NAME_CHARACTERS, finite, integer, number, numbers, text
 from gapdata.geometry.boxes import EulerConvention
 from gapdata.geometry.camera import is_rigid
 
@@ -47,7 +47,7 @@ _NINE = re.compile(r'"b?box_3d"\s*:\s*\[([^\[\]]{1,400})\]')
 class Conversations:
     """The conversations of one file by scene, in the file's order."""
 
-    scenes: Mapping[str, tuple[Conversation, ...]]
+    scenes: Mapping[str, tuple[ConversationItem, ...]]
     euler: EulerConvention | None
     report: FileReport
 
@@ -70,10 +70,10 @@ def read_conversations(
         euler: what the boxes' angles mean; by default what the file itself shows.
 
     Raises:
-        AnnotationError: the file cannot be read or is no JSON.
+        FileError: the file cannot be read or is no JSON.
     """
     tally, evidence = Tally(), EulerEvidence()
-    found: dict[str, list[Conversation]] = {}
+    found: dict[str, list[ConversationItem]] = {}
     questions: dict[str, str] = {}
     boxes = 0
     for index, item in enumerate(json_items(path)):
@@ -104,11 +104,11 @@ def read_conversations(
     return Conversations(scenes=scenes, euler=decided, report=report)
 
 
-def _with_euler(conversation: Conversation, euler: EulerConvention | None) -> Conversation:
+def _with_euler(conversation: ConversationItem, euler: EulerConvention | None) -> ConversationItem:
     return conversation if euler is None else dataclasses.replace(conversation, euler=euler)
 
 
-def _conversation(item: Any, source: str, index: int, tally: Tally) -> Conversation:
+def _conversation(item: Any, source: str, index: int, tally: Tally) -> ConversationItem:
     if not isinstance(item, dict):
         raise _Unusable("not_an_object", item)
     scene_id, frame_ids = _frames(item)
@@ -120,7 +120,7 @@ def _conversation(item: Any, source: str, index: int, tally: Tally) -> Conversat
         tally.defect("question_without_image_placeholders" if question else "item_without_question", index)
     mark = _mark(item.get("pixel_coords"), len(frame_ids))
     labels, boxes = _boxes(item.get("boxes", ()))
-    return Conversation(
+    return ConversationItem(
         scene_id=scene_id,
         frame_ids=frame_ids,
         task=_task(item, question, answer, mark),
@@ -267,7 +267,7 @@ def _is_small(value: Any) -> bool:
     return True
 
 
-def _weigh(conversation: Conversation, evidence: EulerEvidence) -> None:
+def _weigh(conversation: ConversationItem, evidence: EulerEvidence) -> None:
     """Add an item's boxes to the evidence: those of its own list, or the one that its answer gives in a frame."""
     cameras, frame, angles = conversation.cameras, 0, conversation.boxes[:, 6:]
     if not len(angles) and conversation.task in ("scanrefer", "scanrefer2"):

@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gapdata.annotations.annotation_file import named_split
 from gapdata.annotations.frame_names import SCENE_NAME, scene_of_name
 from gapdata.annotations.report import FileReport, Tally
-from gapdata.errors import AnnotationError
-from gapdata.files.annotation_file import named_split, read_whole
+from gapdata.errors import FileError
+from gapdata.files.checked_values import finite
+from gapdata.files.given_file import read_whole
 from gapdata.files.json_items import json_items
 from gapdata.files.npz import Npz
 from gapdata.files.storage import Location
-from gapdata.files.values import finite
 
 BOXES_KIND = "proposal boxes"
 MASKS_KIND = "proposal masks"
@@ -58,10 +59,10 @@ class ProposalMasks:
         world, metres.
 
         Raises:
-            AnnotationError: the masks are of a mesh with another number of vertices.
+            FileError: the masks are of a mesh with another number of vertices.
         """
         if len(aligned_vertices) != self.vertex_count:
-            raise AnnotationError(
+            raise FileError(
                 f"masks are for {self.vertex_count} vertices, the mesh has {len(aligned_vertices)}",
                 scene=self.scene_id,
                 cure="use the masks of this scene's _vh_clean_2 mesh",
@@ -76,13 +77,13 @@ def read_proposals(path: Location, scene_ids: Collection[str] | None = None) -> 
     """Read ``scannet_*_pred_box.json``, keeping the scenes named (all by default); an item of the report is a scene.
 
     Raises:
-        AnnotationError: the file cannot be read, or is no JSON object of lists of boxes.
+        FileError: the file cannot be read, or is no JSON object of lists of boxes.
     """
     tally = Tally()
     scenes: dict[str, NDArray[np.float64]] = {}
     for table in json_items(path):
         if not isinstance(table, dict):
-            raise AnnotationError("is no object of scenes", path=path, cure='expected {"scannet/<scene>": [[...]]}')
+            raise FileError("is no object of scenes", path=path, cure='expected {"scannet/<scene>": [[...]]}')
         for name, rows in table.items():
             scene_id = scene_of_name(name)
             if scene_id is None:
@@ -123,23 +124,21 @@ def read_masks(path: Location, rows: int = USED_MASKS) -> ProposalMasks:
     """Read the first ``rows`` masks of ``<scene>.mask.npz`` (scipy's csr, csc or coo).
 
     Raises:
-        AnnotationError: the file is damaged, claims more than it has, or has another name or format.
+        FileError: the file is damaged, claims more than it has, or has another name or format.
     """
     scene_id = mask_scene(path)
     if scene_id is None:
-        raise AnnotationError("names no scene", path=path, cure=f"masks are in files named <scene>{MASK_SUFFIX}")
+        raise FileError("names no scene", path=path, cure=f"masks are in files named <scene>{MASK_SUFFIX}")
     archive = Npz(read_whole(path, MAX_MASK_BYTES), path)
     form = _array(archive, "format", "S", 1)
     shape = _array(archive, "shape", "iu", 2)
     if len(form) != 1 or len(shape) != 2 or not 0 <= shape[0] <= MAX_MASKS or not 0 < shape[1] <= MAX_VERTICES:
-        raise AnnotationError(f"is no sparse matrix of masks: its shape is {shape.tolist()}", path=path)
+        raise FileError(f"is no sparse matrix of masks: its shape is {shape.tolist()}", path=path)
     counts = int(shape[0]), int(shape[1])
     kept = min(rows, counts[0])
     kind = bytes(form[0]).decode("ascii", "replace")
     if kind not in ("csr", "csc", "coo"):
-        raise AnnotationError(
-            f"is a sparse matrix in format {kind!a:.20}", path=path, cure="save it as csr, csc or coo"
-        )
+        raise FileError(f"is a sparse matrix in format {kind!a:.20}", path=path, cure="save it as csr, csc or coo")
     if kind == "csr":
         row, column, value = _compressed(archive, counts[0], kept)
     elif kind == "csc":
@@ -147,9 +146,9 @@ def read_masks(path: Location, rows: int = USED_MASKS) -> ProposalMasks:
     else:
         row, column, value = (_array(archive, name, "iufb", MAX_MASKED) for name in ("row", "col", "data"))
     if not len(row) == len(column) == len(value):
-        raise AnnotationError("its rows, columns and values differ in number", path=path, cure="download it again")
+        raise FileError("its rows, columns and values differ in number", path=path, cure="download it again")
     if len(row) and (row.min() < 0 or column.min() < 0 or row.max() >= counts[0] or column.max() >= counts[1]):
-        raise AnnotationError(f"names an entry outside its shape {counts}", path=path, cure="download it again")
+        raise FileError(f"names an entry outside its shape {counts}", path=path, cure="download it again")
     used = (row < kept) & (value != 0)
     row, column = row[used].astype(np.int64), column[used].astype(np.int64)
     masks = tuple(np.unique(column[row == index]) for index in range(kept))
@@ -164,10 +163,10 @@ def _compressed(archive: Npz, lines: int, kept: int) -> tuple[NDArray[Any], NDAr
     """Line, position in the line, and value of each entry in the first ``kept`` lines of a compressed matrix."""
     starts = _array(archive, "indptr", "iu", MAX_VERTICES + 1).astype(np.int64)
     if len(starts) != lines + 1 or starts[0] != 0 or (np.diff(starts) < 0).any():
-        raise AnnotationError("its indptr does not fit its shape", path=archive.path, cure="download it again")
+        raise FileError("its indptr does not fit its shape", path=archive.path, cure="download it again")
     total = int(starts[kept])
     positions = _array(archive, "indices", "iu", MAX_MASKED, total)
     values = _array(archive, "data", "iufb", MAX_MASKED, total)
     if len(positions) != total or len(values) != total:
-        raise AnnotationError("has fewer entries than its indptr says", path=archive.path, cure="download it again")
+        raise FileError("has fewer entries than its indptr says", path=archive.path, cure="download it again")
     return np.repeat(np.arange(kept), np.diff(starts[: kept + 1])), positions, values

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gapdata.files.values import shown
+from gapdata.files.checked_values import shown
 from gapdata.runtime.counting import counted
 
 EXAMPLES = 3

@@ -11,12 +11,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gapdata.annotations.annotation_file import named_split
 from gapdata.annotations.frame_names import scene_of_name
 from gapdata.annotations.report import FileReport, Tally
-from gapdata.files.annotation_file import named_split
+from gapdata.files.checked_values import NAME_CHARACTERS, integer, text
 from gapdata.files.json_items import json_items
 from gapdata.files.storage import Location
-from gapdata.files.values import NAME_CHARACTERS, integer, text
 
 KIND = "ScanRefer"
 
@@ -44,7 +44,7 @@ def read_descriptions(path: Location, scene_ids: Collection[str] | None = None) 
     """Read a file, keeping the scenes named (all by default).
 
     Raises:
-        AnnotationError: the file cannot be read or is no JSON.
+        FileError: the file cannot be read or is no JSON.
     """
     tally = Tally()
     scenes: dict[str, list[Description]] = {}

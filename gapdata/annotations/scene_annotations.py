@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.annotations.conversation import TASKS, Conversation, ConversationCameras
+from gapdata.annotations.conversation import TASKS, ConversationCameras, ConversationItem
 from gapdata.annotations.embodiedscan import AnnotatedBox
 from gapdata.annotations.scanrefer import Description
-from gapdata.errors import AnnotationError
+from gapdata.errors import FileError
 
 VERSION = 1
 MAX_BYTES = 512 << 20
@@ -50,13 +50,13 @@ class SceneAnnotations:
     """(N, 6) Mask3D boxes, centre and full size, axis-aligned in the aligned world, metres."""
     mask_file: str | None = None
     """Mask3D's masks for :func:`gapdata.annotations.proposals.read_masks`; a box needs the mesh, too."""
-    conversations: tuple[Conversation, ...] = ()
+    conversations: tuple[ConversationItem, ...] = ()
 
     def to_json(self) -> bytes:
         """The scene as JSON; :meth:`from_json` gives back every field exactly.
 
         Raises:
-            AnnotationError: it is larger than a scene may be.
+            FileError: it is larger than a scene may be.
         """
         return _encode(self)
 
@@ -65,7 +65,7 @@ class SceneAnnotations:
         """Read what :meth:`to_json` wrote.
 
         Raises:
-            AnnotationError: the bytes are too many, of another version, or damaged.
+            FileError: the bytes are too many, of another version, or damaged.
         """
         return _decode(data)
 
@@ -86,28 +86,28 @@ def _encode(scene: SceneAnnotations) -> bytes:
     try:
         data = json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()
     except (ValueError, TypeError, RecursionError) as error:
-        raise AnnotationError(f"annotations cannot be written as JSON: {error}", scene=scene.scene_id) from error
+        raise FileError(f"annotations cannot be written as JSON: {error}", scene=scene.scene_id) from error
     if len(data) > MAX_BYTES:
-        raise AnnotationError(f"annotations have {len(data)} bytes, at most {MAX_BYTES} fit", scene=scene.scene_id)
+        raise FileError(f"annotations have {len(data)} bytes, at most {MAX_BYTES} fit", scene=scene.scene_id)
     return data
 
 
 def _decode(data: bytes) -> SceneAnnotations:
     if len(data) > MAX_BYTES:
-        raise AnnotationError(f"scene annotations have {len(data)} bytes, at most {MAX_BYTES} are read")
+        raise FileError(f"scene annotations have {len(data)} bytes, at most {MAX_BYTES} are read")
     try:
         fields = json.loads(data)
         if not isinstance(fields, dict):
-            raise AnnotationError("scene annotations are no JSON object")
+            raise FileError("scene annotations are no JSON object")
         if fields["version"] != VERSION:
-            raise AnnotationError(
+            raise FileError(
                 f"scene annotations have version {_name(str(fields['version']))}, this package reads {VERSION}",
                 cure="build again",
             )
         return _scene(fields)
     except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError, RecursionError) as error:
         problem = f"scene annotations are damaged: {type(error).__name__} {str(error)[:100]}"
-        raise AnnotationError(problem, cure="build again") from error
+        raise FileError(problem, cure="build again") from error
 
 
 def _scene(fields: Mapping[str, Any]) -> SceneAnnotations:
@@ -160,7 +160,7 @@ def _box(item: Any) -> AnnotatedBox:
     )
 
 
-def _conversation_fields(item: Conversation) -> dict[str, Any]:
+def _conversation_fields(item: ConversationItem) -> dict[str, Any]:
     cameras = item.cameras
     return {
         "frame_ids": list(item.frame_ids),
@@ -180,7 +180,7 @@ def _conversation_fields(item: Conversation) -> dict[str, Any]:
     }
 
 
-def _conversation(scene_id: str, item: Mapping[str, Any]) -> Conversation:
+def _conversation(scene_id: str, item: Mapping[str, Any]) -> ConversationItem:
     mark = _optional(item["mark"], lambda value: tuple(_integer(part) for part in value))
     if item["task"] not in TASKS or item["euler"] not in CONVENTIONS or (mark is not None and len(mark) != 3):
         raise ValueError("task, convention or mark")
@@ -188,7 +188,7 @@ def _conversation(scene_id: str, item: Mapping[str, Any]) -> Conversation:
     labels = tuple(_name(label) for label in item["labels"])
     if not isinstance(item["metadata"], dict):
         raise ValueError("metadata")
-    return Conversation(
+    return ConversationItem(
         scene_id=scene_id,
         frame_ids=frame_ids,
         task=item["task"],

@@ -12,14 +12,14 @@ import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gapdata.annotations.categories import category_table, embodiedscan_name, nyu40_name, scanrefer_class
-from gapdata.errors import AnnotationError
+from gapdata.annotations.categories import category_table, embodiedscan_name, scanrefer_class
+from gapdata.errors import FileError
 from gapdata.files.storage import Location
 from gapdata.files.text import decode_text
 
 LABEL_MAP_NAME = "scannetv2-labels.combined.tsv"
 COLUMNS = ("raw_category", "id", "category", "nyu40id", "nyu40class")
-"""Those that names are taken from."""
+"""Columns by which ScanNet's label map is known."""
 SPELLINGS = {"refridgerator": "refrigerator"}
 """Copies of the label map differ in this NYU40 class; the dictionary's spelling is used."""
 
@@ -48,11 +48,6 @@ class LabelMap:
         }
         return names | {taxonomy: name for taxonomy, name in known.items() if name is not None}
 
-    def nyu40_id(self, raw_category: str) -> int | None:
-        """The nyu40 id of a raw category, ``None`` where the map lacks it or states what is no id."""
-        text = self.rows.get(raw_category, {}).get("nyu40id", "").strip()
-        return int(text) if text.isascii() and text.isdigit() and nyu40_name(int(text)) is not None else None
-
     @staticmethod
     def _nyu40(row: Mapping[str, str]) -> str | None:
         name = row.get("nyu40class", "").strip()
@@ -66,21 +61,21 @@ def read_label_map(path: Location) -> LabelMap:
     """Read the tab-separated label map, whatever its line ends; rows with missing cells (as "furnace" has) are kept.
 
     Raises:
-        AnnotationError: the file cannot be read or lacks one of ``COLUMNS``.
+        FileError: the file cannot be read or lacks one of ``COLUMNS``.
     """
     try:
         text = decode_text(path.read_bytes())
     except OSError as error:
-        raise AnnotationError(f"cannot be read: {error.strerror}", path=path) from error
+        raise FileError(f"cannot be read: {error.strerror}", path=path) from error
     except ValueError as error:
-        raise AnnotationError(str(error), path=path) from error
+        raise FileError(str(error), path=path) from error
     table = csv.DictReader(text.split("\n"), delimiter="\t", quoting=csv.QUOTE_NONE)
     names = [name.strip() for name in table.fieldnames or ()]
     table.fieldnames = names
     lacking = [name for name in COLUMNS if name not in names]
     if lacking:
         which = "column" if len(lacking) == 1 else "columns"
-        raise AnnotationError(
+        raise FileError(
             f"is not a ScanNet label map: it has no {', '.join(lacking)} {which}; its first line is"
             f" {' | '.join(names)[:100]!r}",
             path=path,
@@ -89,4 +84,4 @@ def read_label_map(path: Location) -> LabelMap:
     try:
         return LabelMap(rows={row["raw_category"]: {k: v or "" for k, v in row.items() if k} for row in table})
     except csv.Error as error:
-        raise AnnotationError(f"line {table.line_num + 1} is not a row of a table: {error}", path=path) from error
+        raise FileError(f"line {table.line_num + 1} is not a row of a table: {error}", path=path) from error

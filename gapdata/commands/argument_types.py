@@ -6,9 +6,9 @@ import argparse
 import re
 from pathlib import Path
 
+from gapdata.annotations.annotation_file import AnnotationFile
 from gapdata.annotations.splits import SPLITS
 from gapdata.errors import UsageError
-from gapdata.files.annotation_file import AnnotationFile
 from gapdata.files.storage import Location, location
 from gapdata.runtime.choices import check_choice, did_you_mean, near_names
 

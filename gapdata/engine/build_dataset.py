@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from gapdata.annotations.annotation_file import AnnotationFile
 from gapdata.engine.advice import advice, split_report, unaligned
 from gapdata.engine.driver import BuildRequest, choose_scenes, plan_build, run_build
 from gapdata.engine.estimate import missing_inputs, plan_facts
 from gapdata.engine.executors.choose import make_executor
 from gapdata.engine.gathering import gather_annotations
 from gapdata.engine.recipe import Recipe
-from gapdata.files.annotation_file import AnnotationFile
 from gapdata.files.storage import Location, absolute
 from gapdata.runtime.stopping import StopSignals
 from gapdata.sources.base import Dataset
@@ -54,7 +54,7 @@ def build_dataset(
 
     Raises:
         UsageError: the request cannot be met, or ``out`` holds something else.
-        AnnotationError: an annotation file is damaged or of no known kind.
+        FileError: an annotation file is damaged or of no known kind.
         StoreError: sources or output are out of reach; the shards that are done stay.
         Interrupted, Terminated: the build was stopped; the shards that are done stay.
         OSError: the output cannot be written.

@@ -45,7 +45,7 @@ from gapdata.engine.supervision import ShardResult, Supervisor, planned_frames
 from gapdata.engine.unchanged import comparable_stamps
 from gapdata.errors import ShardError, StoreError, UsageError
 from gapdata.files.atomic import write_atomically
-from gapdata.files.order import natural_key
+from gapdata.files.natural_order import natural_key
 from gapdata.files.storage import Location
 from gapdata.runtime.choices import did_you_mean, near_names
 from gapdata.runtime.counting import counted, few

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gapdata.annotations.annotation_file import AnnotationFile
 from gapdata.annotations.bundle import gather
 from gapdata.annotations.scene_annotations import SceneAnnotations
 from gapdata.annotations.splits import Overlap, overlaps, refuse_overlap
 from gapdata.engine.plan import split_of
 from gapdata.engine.recipe import Recipe
 from gapdata.errors import UsageError
-from gapdata.files.annotation_file import AnnotationFile
 from gapdata.files.storage import Location
 from gapdata.runtime.counting import counted, few
 from gapdata.sources.base import Dataset
@@ -38,7 +38,7 @@ def gather_annotations(
     """Read annotation files for the scenes of a data set.
 
     Raises:
-        AnnotationError: a file is damaged or of no known kind.
+        FileError: a file is damaged or of no known kind.
         UsageError: the recipe needs a kind of file that is not among them; what a file's scenes are for is not told, or
             contradicted by them; or scenes are both trained and evaluated on, and the recipe does not allow it.
     """

@@ -16,7 +16,7 @@ from gapdata.engine.plan_views import expected_around, plan_views
 from gapdata.engine.recipe import Recipe, check_recipe
 from gapdata.errors import SourceError, UsageError
 from gapdata.files.atomic import write_atomically
-from gapdata.files.order import natural_key
+from gapdata.files.natural_order import natural_key
 from gapdata.files.storage import Location
 from gapdata.geometry.camera import is_rigid
 from gapdata.recipes.toml_fields import from_mapping

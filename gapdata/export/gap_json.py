@@ -33,7 +33,7 @@ from gapdata.errors import ShardError, UsageError
 from gapdata.export.items import Item, record_items, without_file
 from gapdata.export.posed_images import PosedImages
 from gapdata.files.atomic import atomic_file, write_atomically
-from gapdata.files.json_list import JsonList
+from gapdata.files.json_items import JsonList
 from gapdata.files.storage import Location
 from gapdata.records.schema import Record
 from gapdata.records.views import KIND_OF_TASK

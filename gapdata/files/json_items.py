@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO
 
-from gapdata.errors import AnnotationError
-from gapdata.files.annotation_file import open_annotation
+from gapdata.errors import FileError
+from gapdata.files.given_file import open_given
 from gapdata.files.storage import Location, RangedFile
 from gapdata.files.text import LOOKED_AT, PADDING, incremental_decoder, refusal
 
@@ -30,12 +31,12 @@ def json_items(path: Location) -> Iterator[Any]:
     Python writes into JSON, are read as such: whoever needs a finite number checks.
 
     Raises:
-        AnnotationError: the file cannot be read, or is not text or not JSON; or an item is nested too deeply, or longer
+        FileError: the file cannot be read, or is not text or not JSON; or an item is nested too deeply, or longer
             than ``MAX_ITEM``; the message counts items from 0.
     """
-    with open_annotation(path) as file:
+    with open_given(path) as file:
         if file.size > MAX_JSON_BYTES:
-            raise AnnotationError(f"has {file.size} bytes, at most {MAX_JSON_BYTES} are read", path=path)
+            raise FileError(f"has {file.size} bytes, at most {MAX_JSON_BYTES} are read", path=path)
         text = _Text(file, path)
         if text.next_character() == "[":
             yield from _list_items(text)
@@ -123,10 +124,33 @@ class _Text:
                     self.items += 1
                     return value
 
-    def damaged(self, problem: str) -> AnnotationError:
+    def damaged(self, problem: str) -> FileError:
         """An error at the current item."""
-        return AnnotationError(
+        return FileError(
             f"item {self.items} {problem}, near character {self.dropped + self.position}",
             path=self.path,
             cure="download or write the file again",
         )
+
+
+@dataclass(slots=True)
+class JsonList:
+    """A JSON list, an item per line, that never lies in memory as a whole."""
+
+    file: BinaryIO
+    count: int = 0
+
+    def extend(self, items: Iterable[Mapping[str, Any]]) -> None:
+        """Write some items.
+
+        Raises:
+            ValueError: an item holds a number that is not finite, for which JSON has no form.
+        """
+        for item in items:
+            line = json.dumps(item, allow_nan=False).encode()
+            self.file.write((b",\n" if self.count else b"[\n") + line)
+            self.count += 1
+
+    def close(self) -> None:
+        """End the list."""
+        self.file.write(b"\n]\n" if self.count else b"[]\n")

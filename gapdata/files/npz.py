@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.errors import AnnotationError
+from gapdata.errors import FileError
 from gapdata.files.npy import read_header
 
 BLOCK = 16 << 20
@@ -69,7 +69,7 @@ class Npz:
         """Dtype and shape of a member.
 
         Raises:
-            AnnotationError: it is missing or damaged, or claims more values than it has bytes for.
+            FileError: it is missing or damaged, or claims more values than it has bytes for.
         """
         if name not in self:
             raise self._damaged(f"has no member {name}")
@@ -89,7 +89,7 @@ class Npz:
         """The values of a member in one dimension, or only the first few.
 
         Raises:
-            AnnotationError: they are more than ``limit``, of another kind of dtype than ``kinds``, or damaged.
+            FileError: they are more than ``limit``, of another kind of dtype than ``kinds``, or damaged.
         """
         count = member.count if first is None else min(first, member.count)
         if count > limit or member.dtype.kind not in kinds or len(member.shape) > 1:
@@ -108,5 +108,5 @@ class Npz:
             raise self._damaged(f"member {member.name} ends early")
         return np.frombuffer(content, dtype=member.dtype) if size else np.empty(0, dtype=member.dtype)
 
-    def _damaged(self, problem: str) -> AnnotationError:
-        return AnnotationError(problem, path=self.path, cure="download the file again")
+    def _damaged(self, problem: str) -> FileError:
+        return FileError(problem, path=self.path, cure="download the file again")

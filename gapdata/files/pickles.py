@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from gapdata.errors import AnnotationError
-from gapdata.files.annotation_file import read_whole
+from gapdata.errors import FileError
+from gapdata.files.given_file import read_whole
 from gapdata.files.pickle_survey import CODES, Refused, survey
 from gapdata.files.pickled_arrays import ALLOWED, PickledArray, PickledDtype, complete_array
 from gapdata.files.storage import Location
@@ -41,14 +41,12 @@ def read_pickle(path: Location, finished: Finished | None = None, *, limit: int 
         limit: the largest file that is read, in bytes.
 
     Raises:
-        AnnotationError: the file is damaged, too large, or holds or does anything else.
+        FileError: the file is damaged, too large, or holds or does anything else.
     """
     try:
         return load_plain(read_whole(path, limit), finished)
     except Refused as refusal:
-        raise AnnotationError(
-            str(refusal), path=path, cure="download the file again, from its own project"
-        ) from refusal
+        raise FileError(str(refusal), path=path, cure="download the file again, from its own project") from refusal
 
 
 def load_plain(data: bytes, finished: Finished | None = None) -> Any:

@@ -104,6 +104,11 @@ def absolute(path: Location) -> Location:
     return path if isinstance(path, ObjectPath) else path.absolute()
 
 
+def absolute_text(path: Location) -> str:
+    """Return the place of a file as text that means the same in every process."""
+    return str(path) if isinstance(path, ObjectPath) else os.path.abspath(path)
+
+
 def file_in(folder: Location, name: str) -> Location:
     """Return the place of a file in a folder; on a disk in any case, for copies that came through systems that know
     none.

@@ -75,7 +75,7 @@ def require(holds: bool, rule: str, path: object) -> None:
         UsageError: it does not.
     """
     if not holds:
-        raise UsageError(f"recipe contradicts itself: {rule}", path=path)
+        raise UsageError(f"recipe cannot be followed: {rule}", path=path)
 
 
 def from_mapping(kind: type[Any], values: Mapping[str, Any], path: object = None, prefix: str = "") -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from gapdata.annotations.conversation import Conversation as GivenConversation
+from gapdata.annotations.conversation import ConversationItem
 from gapdata.annotations.scanrefer import Description
 from gapdata.geometry.camera import Intrinsics
 from gapdata.geometry.lens import Lens, behind_lens
@@ -56,7 +56,7 @@ def scene_expressions(
 
 
 def stored_conversation(
-    given: GivenConversation, native: Intrinsics, stored: Intrinsics, lens: Lens | None = None
+    given: ConversationItem, native: Intrinsics, stored: Intrinsics, lens: Lens | None = None
 ) -> Conversation | None:
     """Somebody's question with its mark in pixels of the stored image; ``None`` where the crop has cut the mark off.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.annotations.conversation import Conversation
+from gapdata.annotations.conversation import ConversationItem
 from gapdata.frames.selection import ClipSelection, select_clips
 from gapdata.records.keys import clip_key, listed_key
 
@@ -39,12 +39,12 @@ def clip_views(scene_id: str, usable: NDArray[np.bool_], selection: ClipSelectio
     ]
 
 
-def conversation_views(scene_id: str, conversations: Iterable[Conversation]) -> dict[View, list[Conversation]]:
+def conversation_views(scene_id: str, conversations: Iterable[ConversationItem]) -> dict[View, list[ConversationItem]]:
     """One view for each list of frames that conversations are about, with what is asked about it.
 
     Several lists may begin with one frame, so the key ends in a digest of all of them.
     """
-    views: dict[View, list[Conversation]] = {}
+    views: dict[View, list[ConversationItem]] = {}
     for item in conversations:
         kind = KIND_OF_TASK.get(item.task, "clip")
         view = View(key=listed_key(scene_id, kind, item.frame_ids), kind=kind, frame_ids=item.frame_ids, exact=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TypeAlias
 
-from gapdata.files.order import natural_key, split_name
+from gapdata.files.natural_order import natural_key, split_name
 from gapdata.sources.time_pairs import TimePairs, pair_by_time
 
 MAX_FRAME_ID = 200_000

@@ -38,7 +38,7 @@ from typing import ClassVar
 
 from gapdata.errors import SourceError, UsageError
 from gapdata.files.folders import by_lower_case, entries, file_names, in_any_case, is_kind, is_litter
-from gapdata.files.order import natural_key
+from gapdata.files.natural_order import natural_key
 from gapdata.geometry.pose_convention import PoseConvention
 from gapdata.geometry.pose_names import AXES, CAMERA_TO_WORLD, DIRECTIONS
 from gapdata.runtime.choices import check_choice

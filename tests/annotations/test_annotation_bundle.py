@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from gapdata.annotations.bundle import Gathered, gather, recognise
-from gapdata.annotations.conversation import TASKS, Conversation, ConversationCameras
+from gapdata.annotations.conversation import TASKS, ConversationCameras, ConversationItem
 from gapdata.annotations.embodiedscan import AnnotatedBox
 from gapdata.annotations.proposals import read_masks
 from gapdata.annotations.scanrefer import Description
 from gapdata.annotations.scene_annotations import Provenance, SceneAnnotations
 from gapdata.annotations.splits import SplitClaim, overlaps, refuse_overlap
-from gapdata.errors import AnnotationError, GapDataError, UsageError
+from gapdata.errors import FileError, GapDataError, UsageError
 from tests.support.annotation_records import (
     conversation,
     detection,
@@ -131,13 +131,13 @@ def test_an_empty_list_says_nothing_and_is_reported(tmp_path: Path) -> None:
 def test_an_unknown_or_damaged_file_stops_with_its_name(tmp_path: Path, content: bytes, problem: str) -> None:
     path = tmp_path / "file.bin"
     path.write_bytes(content)
-    with pytest.raises(AnnotationError) as caught:
+    with pytest.raises(FileError) as caught:
         gather([path])
     assert str(caught.value).startswith(f"{path}: {problem}")
 
 
 def test_what_is_named_wrongly_is_a_usage_error_or_names_the_file(tmp_path: Path, files: dict[str, Path]) -> None:
-    with pytest.raises(AnnotationError, match="missing: does not exist"):
+    with pytest.raises(FileError, match="missing: does not exist"):
         gather([tmp_path / "missing"])
     with pytest.raises(UsageError, match="is named twice"):
         gather([files["proposals"], str(files["proposals"])])
@@ -170,7 +170,7 @@ BOXES = st.builds(AnnotatedBox, object_id=IDS, label=TEXTS, center=arrays(3), si
 
 
 @st.composite
-def conversations(draw: st.DrawFn) -> Conversation:
+def conversations(draw: st.DrawFn) -> ConversationItem:
     frames, labels = draw(st.lists(IDS, max_size=3)), draw(st.lists(TEXTS, max_size=3))
     cameras = st.builds(
         ConversationCameras,
@@ -178,7 +178,7 @@ def conversations(draw: st.DrawFn) -> Conversation:
         camera_to_world=arrays(len(frames), 4, 4),
         axis_alignment=arrays(4, 4),
     )
-    return Conversation(
+    return ConversationItem(
         scene_id="scene",
         frame_ids=tuple(frames),
         task=draw(st.sampled_from(TASKS)),  # type: ignore[arg-type]
@@ -259,7 +259,7 @@ def test_damaged_json_of_a_scene_is_read_or_refused(changes: list[tuple[int, int
     for position, value in changes:
         data[position] = value
     for content in (bytes(data[: len(data) - cut]), bytes(data[cut * 40 :])):
-        with suppress(AnnotationError):
+        with suppress(FileError):
             assert SceneAnnotations.from_json(content).scene_id
 
 
@@ -273,7 +273,7 @@ def test_damaged_json_of_a_scene_is_read_or_refused(changes: list[tuple[int, int
     ],
 )
 def test_json_of_a_scene_that_cannot_be_read_says_why(data: bytes, problem: str) -> None:
-    with pytest.raises(AnnotationError) as caught:
+    with pytest.raises(FileError) as caught:
         SceneAnnotations.from_json(data)
     assert problem in str(caught.value)
 

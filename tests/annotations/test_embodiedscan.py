@@ -12,7 +12,7 @@ import pytest
 
 from gapdata.annotations.embodiedscan import read_embodiedscan
 from gapdata.annotations.frame_names import frame_of_path, scene_of_name
-from gapdata.errors import AnnotationError
+from gapdata.errors import FileError
 from tests.support.annotation_records import ALIGNMENT, CATEGORIES, instance, sample, write_embodiedscan
 
 
@@ -141,13 +141,13 @@ def test_a_damaged_sample_is_left_out_with_its_reason(path: Path, change: dict[s
 )
 def test_a_damaged_file_is_an_error_that_names_it(path: Path, content: Any, problem: str) -> None:
     path.write_bytes(pickle.dumps(content))
-    with pytest.raises(AnnotationError) as caught:
+    with pytest.raises(FileError) as caught:
         read_embodiedscan(path)
     assert str(caught.value).startswith(f"{path}: {problem}")
 
 
 def test_a_missing_file_is_an_error_that_names_it(path: Path) -> None:
-    with pytest.raises(AnnotationError, match="does not exist; give an annotation file"):
+    with pytest.raises(FileError, match="does not exist; check the name"):
         read_embodiedscan(path)
 
 

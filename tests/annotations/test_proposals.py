@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from gapdata.annotations.proposals import USED_MASKS, read_masks, read_proposals
-from gapdata.errors import AnnotationError
+from gapdata.errors import FileError
 from tests.support.annotation_records import npy, sparse_members, write_json, write_npz
 
 one_file = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
@@ -47,7 +47,7 @@ def test_unsound_boxes_and_scenes_are_left_out_and_counted(tmp_path: Path) -> No
 
 
 def test_a_list_is_no_table_of_proposals(tmp_path: Path) -> None:
-    with pytest.raises(AnnotationError, match="is no object of scenes; expected"):
+    with pytest.raises(FileError, match="is no object of scenes; expected"):
         read_proposals(write_json(tmp_path / "boxes.json", [[1]]))
 
 
@@ -87,7 +87,7 @@ def test_entries_of_value_zero_cover_nothing(tmp_path: Path) -> None:
 
 def test_masks_of_another_mesh_are_refused(tmp_path: Path) -> None:
     masks = read_masks(write_npz(tmp_path / "s.mask.npz", sparse_members(np.eye(3, dtype=bool), "csr")))
-    with pytest.raises(AnnotationError, match="scene s: masks are for 3 vertices, the mesh has 4"):
+    with pytest.raises(FileError, match="scene s: masks are for 3 vertices, the mesh has 4"):
         masks.boxes(np.zeros((4, 3)))
 
 
@@ -119,7 +119,7 @@ def test_damaged_masks_are_refused_before_memory_is_taken(tmp_path: Path, proble
     members = {name: data for name, data in {**SOUND, **DAMAGE[problem]}.items() if data}
     path = write_npz(tmp_path / "scene0011_00.mask.npz", members)
     tracemalloc.start()
-    with pytest.raises(AnnotationError) as caught:
+    with pytest.raises(FileError) as caught:
         read_masks(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -129,7 +129,7 @@ def test_damaged_masks_are_refused_before_memory_is_taken(tmp_path: Path, proble
 
 
 def test_a_mask_file_without_a_scene_in_its_name_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(AnnotationError, match=r"names no scene; masks are in files named <scene>\.mask\.npz"):
+    with pytest.raises(FileError, match=r"names no scene; masks are in files named <scene>\.mask\.npz"):
         read_masks(write_npz(tmp_path / "masks.npz", SOUND))
 
 
@@ -141,7 +141,7 @@ def test_damaged_archives_raise_only_annotation_errors(tmp_path: Path, data: Any
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(bytes(content[: data.draw(st.integers(0, len(content)))]) if data.draw(st.booleans()) else content)
-    with suppress(AnnotationError):
+    with suppress(FileError):
         read_masks(path)
 
 
@@ -155,5 +155,5 @@ def test_an_encrypted_archive_is_refused(tmp_path: Path) -> None:
             position = content.find(signature, position + 1)
     path.write_bytes(content)
     assert zipfile.is_zipfile(path)
-    with pytest.raises(AnnotationError, match="is encrypted"):
+    with pytest.raises(FileError, match="is encrypted"):
         read_masks(path)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gapdata.annotations.scanrefer import Description, read_descriptions
-from gapdata.errors import AnnotationError
+from gapdata.errors import FileError
 from gapdata.files import json_items as json_items_module
 from gapdata.files.json_items import json_items
 from tests.support.annotation_records import sentence, write_json
@@ -112,7 +112,7 @@ def test_a_list_and_json_lines_are_read_in_pieces_as_if_whole(
 def test_random_bytes_raise_only_annotation_errors(tmp_path: Path, data: bytes, head: bytes) -> None:
     path = tmp_path / "random.json"
     path.write_bytes(head + data)
-    with suppress(AnnotationError):
+    with suppress(FileError):
         read_descriptions(path)
 
 
@@ -132,7 +132,7 @@ def test_random_bytes_raise_only_annotation_errors(tmp_path: Path, data: bytes, 
 def test_a_damaged_file_names_the_item(tmp_path: Path, content: bytes, problem: str) -> None:
     path = tmp_path / "damaged.json"
     path.write_bytes(content)
-    with pytest.raises(AnnotationError) as caught:
+    with pytest.raises(FileError) as caught:
         list(json_items(path))
     assert str(caught.value).startswith(f"{path}: {problem}")
 
@@ -152,7 +152,7 @@ def test_an_endless_string_is_refused_before_it_is_read(tmp_path: Path, monkeypa
         file.seek(2 << 30)
         file.write(b'"}]')
     tracemalloc.start()
-    with pytest.raises(AnnotationError, match="item 0 is "):
+    with pytest.raises(FileError, match="item 0 is "):
         list(json_items(path))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

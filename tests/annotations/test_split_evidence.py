@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from gapdata.annotations.annotation_file import AnnotationFile, named_split
 from gapdata.annotations.bundle import Gathered, gather
 from gapdata.commands.argument_types import annotation_file
 from gapdata.commands.main import main
 from gapdata.errors import UsageError
-from gapdata.files.annotation_file import AnnotationFile, named_split
 from tests.support.annotation_records import (
     conversation,
     detection,

@@ -35,7 +35,7 @@ from gapdata.engine.executors.inline import InlineExecutor
 from gapdata.engine.plan import read_plan
 from gapdata.engine.recipe import read_recipe
 from gapdata.engine.report import read_report
-from gapdata.errors import AnnotationError, GapDataError, ShardError, SourceError, UsageError
+from gapdata.errors import FileError, GapDataError, ShardError, SourceError, UsageError
 from gapdata.files.storage import open_ranged
 from gapdata.records.codec import (
     encode_jpeg,
@@ -231,8 +231,8 @@ def test_a_zip_of_a_version_from_the_future_is_named(tmp_path: Path) -> None:
 def test_json_of_depth_10_000_or_a_number_of_5_000_digits_is_refused_everywhere(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "x.json"
     path.write_bytes(text)
-    refused(AnnotationError, "nested too deeply|thousands of digits|no annotation file", lambda: gather([path]))
-    refused(AnnotationError, "scene annotations are damaged", lambda: SceneAnnotations.from_json(text))
+    refused(FileError, "nested too deeply|thousands of digits|no annotation file", lambda: gather([path]))
+    refused(FileError, "scene annotations are damaged", lambda: SceneAnnotations.from_json(text))
     refused(ShardError, "does not follow schema 1", lambda: record_from_json(text))
     scene = tmp_path / SCENE
     scene.mkdir()
@@ -288,7 +288,7 @@ def test_a_pickle_that_executes_is_refused_and_does_not(tmp_path: Path, opcode: 
     marker = tmp_path / "executed"
     path = tmp_path / "embodiedscan_infos_val.pkl"
     path.write_bytes(running(marker)[opcode])
-    refused(AnnotationError, "embodiedscan_infos_val", lambda: gather([path]))
+    refused(FileError, "embodiedscan_infos_val", lambda: gather([path]))
     assert not marker.exists()
 
 

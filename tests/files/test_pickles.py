@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gapdata.errors import AnnotationError
+from gapdata.errors import FileError
 from gapdata.files.pickle_survey import Refused
 from gapdata.files.pickles import load_plain, read_pickle
 
@@ -146,7 +146,7 @@ def test_whatever_is_no_plain_data_is_refused(value: Any, protocol: int) -> None
 def test_the_error_names_the_file_and_what_it_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "embodiedscan_infos_val.pkl"
     path.write_bytes(pickle.dumps(Calls(os.system, "exit 1"), protocol=4))
-    with pytest.raises(AnnotationError) as caught:
+    with pytest.raises(FileError) as caught:
         read_pickle(path)
     assert str(caught.value) == (
         f"{path}: asks for '{os.system.__module__}.system', which plain data and numpy arrays do not need; "
@@ -233,5 +233,5 @@ def test_dictionaries_are_handed_out_as_soon_as_they_are_filled() -> None:
 def test_a_file_over_the_limit_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "large.pkl"
     path.write_bytes(pickle.dumps(b"x" * 100))
-    with pytest.raises(AnnotationError, match=r"large\.pkl: has \d+ bytes, at most 50 are read"):
+    with pytest.raises(FileError, match=r"large\.pkl: has \d+ bytes, at most 50 are read"):
         read_pickle(path, limit=50)

@@ -12,7 +12,7 @@ import pytest
 from gapdata.annotations.taxonomy import read_label_map
 from gapdata.commands.main import main
 from gapdata.engine.recipe import read_recipe
-from gapdata.errors import AnnotationError, SourceError, UsageError
+from gapdata.errors import FileError, SourceError, UsageError
 from gapdata.files.json_items import BLOCK, json_items
 from gapdata.files.numbers import parse_numbers
 from gapdata.files.text import decode_text
@@ -94,7 +94,7 @@ def test_a_long_file_in_utf_16_is_read_block_by_block(tmp_path: Path) -> None:
     assert list(json_items(path)) == items
     data = path.read_bytes()
     path.write_bytes(data[:-4] + b"\x00\xd8" + data[-2:])
-    with pytest.raises(AnnotationError, match=f"is not UTF-16-LE: .* 0x00 at offset {len(data) - 4}"):
+    with pytest.raises(FileError, match=f"is not UTF-16-LE: .* 0x00 at offset {len(data) - 4}"):
         list(json_items(path))
 
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from gapdata.commands.main import main
 from gapdata.errors import SourceError, UsageError
-from gapdata.files.order import natural_key
+from gapdata.files.natural_order import natural_key
 from gapdata.records.codec import encode_jpeg
 from gapdata.sources.extracted import ExtractedScan
 from gapdata.sources.frame_names import number_frames

@@ -20,7 +20,7 @@ from gapdata.synthetic.scene import RELEASES, Scene, generator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Description:
+class Sentence:
     """One sentence about one object."""
 
     object_id: int
@@ -44,7 +44,7 @@ class SceneFacts:
     annotated_boxes: NDArray[
         np.float64
     ]  # (O, 2, 3) lower and upper corner by the released annotation, ScanRefer's boxes
-    descriptions: tuple[Description, ...]
+    descriptions: tuple[Sentence, ...]
     proposals: list[list[float]]  # (N <= 50, 6) centre and size
 
     def rng(self, purpose: int) -> np.random.Generator:
@@ -58,7 +58,7 @@ class SceneFacts:
         return OrientedBox(center=thing.center, size=thing.size, rotation=rotation)
 
 
-def describe_scene(scene: Scene, things: tuple[Thing, ...]) -> list[tuple[Referral, Description]]:
+def describe_scene(scene: Scene, things: tuple[Thing, ...]) -> list[tuple[Referral, Sentence]]:
     """All descriptions of a scene's objects with the references that they say."""
     room = Room(things=things, corners=scene.plan.corners)
     anchors = name_anchors(room)
@@ -69,7 +69,7 @@ def describe_scene(scene: Scene, things: tuple[Thing, ...]) -> list[tuple[Referr
         for referral in refer(room, target, anchors, rng):
             text = describe(referral, rng)
             if text not in said:
-                found.append((referral, Description(object_id=target, ann_id=len(said), text=text)))
+                found.append((referral, Sentence(object_id=target, ann_id=len(said), text=text)))
                 said.add(text)
     return found
 

@@ -25,7 +25,7 @@ from gapdata.synthetic.releases.conversations import (
     rounded,
 )
 from gapdata.synthetic.releases.embodiedscan import nine_numbers
-from gapdata.synthetic.releases.facts import Description, SceneFacts
+from gapdata.synthetic.releases.facts import SceneFacts, Sentence
 from gapdata.synthetic.releases.scanrefer import object_name
 from gapdata.synthetic.releases.sightings import Sighting
 
@@ -106,7 +106,7 @@ def caption_items(facts: SceneFacts, *, evaluation: bool) -> Iterator[Item]:
 
 
 def _stage_1(
-    facts: SceneFacts, said: Description, target: Target, frames: list[Sighting], best: int, evaluation: bool
+    facts: SceneFacts, said: Sentence, target: Target, frames: list[Sighting], best: int, evaluation: bool
 ) -> Item:
     prompt = STAGE_1.format(said.text.capitalize())
     question = "".join(f"Frame-{k}: <image>" for k in range(len(frames))) + "\n" + prompt
@@ -114,7 +114,7 @@ def _stage_1(
     return _finished(facts, said, target, frames, (question, prompt, answer), evaluation)
 
 
-def _stage_2(facts: SceneFacts, said: Description, target: Target, frame: Sighting, evaluation: bool) -> Item:
+def _stage_2(facts: SceneFacts, said: Sentence, target: Target, frame: Sighting, evaluation: bool) -> Item:
     by_id = {f.frame_id: f for f in facts.frames}
     around = [frame, *(by_id[frame.frame_id + d] for d in NEIGHBOURS if frame.frame_id + d in by_id)]
     prompt = STAGE_2.format(said.text.capitalize())
@@ -125,7 +125,7 @@ def _stage_2(facts: SceneFacts, said: Description, target: Target, frame: Sighti
 
 def _finished(
     facts: SceneFacts,
-    said: Description,
+    said: Sentence,
     target: Target,
     frames: list[Sighting],
     texts: tuple[str, str, str],
@@ -140,7 +140,7 @@ def _finished(
     return item | (camera_fields(facts, frames) if evaluation else {})
 
 
-def _metadata(facts: SceneFacts, said: Description, dataset: str) -> dict[str, Any]:
+def _metadata(facts: SceneFacts, said: Sentence, dataset: str) -> dict[str, Any]:
     name = object_name(facts.things[said.object_id].label)
     return {
         "dataset": dataset, "scene_id": facts.scene_id, "object_id": str(said.object_id), "object_name": name,

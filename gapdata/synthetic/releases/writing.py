@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from gapdata.files.atomic import atomic_file, write_atomically
-from gapdata.files.json_list import JsonList
+from gapdata.files.json_items import JsonList
 from gapdata.synthetic.releases.conversations import detection_items, reconstruction_items
 from gapdata.synthetic.releases.embodiedscan import embodiedscan_splits, infos_bytes
 from gapdata.synthetic.releases.facts import SceneFacts

@@ -1,0 +1,49 @@
+"""Open files that a user names: their size is known before they are read, and any failure is a :class:`FileError`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gapdata.errors import FileError
+from gapdata.files.storage import Location, RangedFile, open_ranged
+
+BLOCK = 64 << 20  # bytes of one read: systems cap a single one below 2 GiB
+
+
+@contextmanager
+def open_given(path: Location) -> Iterator[RangedFile]:
+    """Open a file to read at any offset.
+
+    Raises:
+        FileError: it is missing, not a regular file, or cannot be read.
+    """
+    try:
+        if not path.is_file():
+            problem = (
+                "is a folder" if path.is_dir() else "does not exist" if not path.exists() else "is not a regular file"
+            )
+            raise FileError(problem, path=path, cure="check the name")
+        file = open_ranged(path)
+        try:
+            yield file
+        finally:
+            file.close()
+    except OSError as error:
+        raise FileError(f"cannot be read: {error.strerror or error}", path=path) from error
+
+
+def read_whole(path: Location, limit: int) -> bytes:
+    """Read all bytes of a file.
+
+    Raises:
+        FileError: it cannot be read, or has more than ``limit`` bytes.
+    """
+    with open_given(path) as file:
+        if file.size > limit:
+            raise FileError(f"has {file.size} bytes, at most {limit} are read", path=path)
+        blocks = [file.read_at(offset, min(BLOCK, file.size - offset)) for offset in range(0, file.size, BLOCK)]
+    data = blocks[0] if len(blocks) == 1 else b"".join(blocks)
+    if len(data) != file.size:
+        raise FileError(f"has {file.size} bytes, but only {len(data)} could be read", path=path)
+    return data
