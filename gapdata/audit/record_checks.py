@@ -21,12 +21,6 @@ from gapdata.prompts.instances import visible_pixels
 from gapdata.records.codec import (
     empty_png,
     member_name,
-    record_cameras,
-    record_depth,
-    record_image,
-    record_instances,
-    record_prompt_mask,
-    stored_pointmap,
 )
 from gapdata.records.expressions import conversations, descriptions
 from gapdata.records.keys import OWN_CLIP
@@ -62,14 +56,14 @@ def check_record(record: Record, recipe: Recipe, *, boxless_objects: bool) -> It
     if broken or cameras or record.image_size != recipe.frames.image_size:
         return
     for frame in range(len(record)):
-        record_image(record, frame)
-    depth = np.stack([record_depth(record, frame) for frame in range(len(record))])
+        record.image(frame)
+    depth = np.stack([record.depth(frame) for frame in range(len(record))])
     yield from _check_pointmap(record, depth, recipe)
     yield from _check_quality(record, depth, recipe)
     yield from _check_expressions(record)
     yield from _check_prompt_masks(record)
     if member_name(0, "instance.png") in record.members:
-        masks = np.stack([record_instances(record, frame) for frame in range(len(record))])
+        masks = np.stack([record.instances(frame) for frame in range(len(record))])
         incomplete = boxless_objects or recipe.objects.source != "mesh"
         yield from _check_objects(record, masks, 1 << 62 if incomplete else recipe.instances.min_visible_pixels)
         yield from _check_prompts(record, depth, masks)
@@ -107,7 +101,7 @@ def _check_members(record: Record, size: tuple[int, int]) -> Iterator[str]:
 
 
 def _check_cameras(record: Record) -> Iterator[str]:
-    if not np.isfinite(record.intrinsics).all() or not all(camera.plausible for camera in record_cameras(record)):
+    if not np.isfinite(record.intrinsics).all() or not all(camera.plausible for camera in record.cameras):
         yield "intrinsics are implausible"
     rigid = {name: is_rigid(getattr(record, name)) for name in ("camera_to_world", "camera_to_first")}
     for name, holds in rigid.items():
@@ -121,8 +115,8 @@ def _check_cameras(record: Record) -> Iterator[str]:
 
 
 def _check_pointmap(record: Record, depth: NDArray[np.float32], recipe: Recipe) -> Iterator[str]:
-    derived = first_frame_pointmap(depth, record_cameras(record), record.camera_to_first, recipe.frames.pointmap_stride)
-    stored = stored_pointmap(record)
+    derived = first_frame_pointmap(depth, record.cameras, record.camera_to_first, recipe.frames.pointmap_stride)
+    stored = record.stored_pointmap()
     if stored.shape != derived.shape:
         yield f"pointmap.npy has shape {stored.shape}, expected {derived.shape}"
     elif not np.allclose(stored, derived, rtol=0, atol=POINT_TOLERANCE, equal_nan=True):
@@ -192,7 +186,7 @@ def _check_prompt_masks(record: Record) -> Iterator[str]:
         marks = {prompt.index: prompt.pixel for prompt in record.prompts if prompt.frame == frame}
         if not marks and record.members[member_name(frame, "prompt.png")] == empty:
             continue
-        mask = record_prompt_mask(record, frame)
+        mask = record.prompt_mask(frame)
         unknown = set(np.unique(mask).tolist()) - marks.keys() - {0}
         if unknown:
             yield f"prompt mask of frame {frame} shows {sorted(unknown)}, which are no prompts of it"

@@ -19,7 +19,8 @@ from gapdata.engine.recipe import Recipe
 from gapdata.errors import ShardError
 from gapdata.files.atomic import naming_full_disk
 from gapdata.files.storage import Location, open_ranged
-from gapdata.records.schema import Record, record_from_json
+from gapdata.records.reading import record_from_json
+from gapdata.records.schema import Record
 from gapdata.runtime.counting import counted
 from gapdata.shards.writer import index_fields
 

@@ -13,7 +13,6 @@ import numpy as np
 from gapdata.engine.report import format_report, read_report
 from gapdata.errors import SourceError, UsageError
 from gapdata.files.storage import Location, absolute
-from gapdata.records.codec import record_depth, record_instances
 from gapdata.records.pose_diagnosis import diagnose_poses
 from gapdata.records.schema import Record
 from gapdata.shards.fingerprint import PLAN_NAME
@@ -89,11 +88,11 @@ def _pose_facts(scan: Scan) -> tuple[dict[str, Any], str]:
 
 def describe_record(record: Record) -> dict[str, Any]:
     """A record: its JSON fields without the matrices, and what its masks and depth hold."""
-    depth = np.stack([record_depth(record, frame) for frame in range(len(record))])
+    depth = np.stack([record.depth(frame) for frame in range(len(record))])
     annotated = any(name.endswith("instance.png") for name in record.members)
     seen = {
         item.object_id: int(
-            max(np.count_nonzero(record_instances(record, frame) == item.object_id + 1) for frame in range(len(record)))
+            max(np.count_nonzero(record.instances(frame) == item.object_id + 1) for frame in range(len(record)))
         )
         for item in (record.objects if annotated else ())
     }

@@ -9,8 +9,9 @@ from __future__ import annotations
 import io
 import math
 import struct
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,18 +20,32 @@ from zlib_ng import zlib_ng
 from gapdata.errors import ShardError
 from gapdata.files.image_tags import PNG_SIGNATURE
 from gapdata.files.npy import read_header
-from gapdata.geometry.camera import Intrinsics
-from gapdata.geometry.pointmap import first_frame_pointmap
-from gapdata.records.schema import Record
+from gapdata.geometry.camera import transform
 from gapdata.sources.images import could_hold, encoded_image_size
 
 MILLIMETRES_PER_METRE = 1000.0
+POINTMAP = "pointmap.npy"
 PNG_FILTER_UP = 2
 DEFLATE = {"level": 1, "method": zlib_ng.DEFLATED, "wbits": 15, "memLevel": 9}
 """The window and the symbols of a block that fit in most; the strategy makes the level immaterial."""
 RLE_SHARE = 0.8
 """Of a filtered image's bytes, the share of zeros from which runs are what it consists of: instance masks have
 0.99, registered depth 0.6 (of which every second byte is the high one)."""
+
+
+class Encoded(Protocol):
+    """What decoding needs of a :class:`gapdata.records.schema.Record`."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def image_size(self) -> tuple[int, int]: ...
+
+    @property
+    def members(self) -> Mapping[str, bytes]: ...
+
+    def __len__(self) -> int: ...
 
 
 def member_name(frame: int, suffix: str) -> str:
@@ -88,68 +103,43 @@ def encode_npy(array: NDArray[np.float32]) -> bytes:
     return buffer.getvalue()
 
 
-def record_image(record: Record, frame: int) -> NDArray[np.uint8]:
-    """The stored, unmarked frame, (H, W, 3) uint8 RGB."""
+def decode_image(record: Encoded, frame: int) -> NDArray[np.uint8]:
+    """Decode a frame, (H, W, 3) uint8 RGB."""
     import cv2
 
-    image: NDArray[np.uint8] = cv2.cvtColor(
-        _decode(record, member_name(frame, "jpg"), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB
-    )
+    stored = _decode(record, member_name(frame, "jpg"), cv2.IMREAD_COLOR)
+    image: NDArray[np.uint8] = cv2.cvtColor(stored, cv2.COLOR_BGR2RGB)
     return image
 
 
-def record_depth(record: Record, frame: int) -> NDArray[np.float32]:
-    """Depth registered to the stored frame, (H, W) float32 metres, 0 where there is none."""
+def decode_depth(record: Encoded, frame: int) -> NDArray[np.float32]:
+    """Decode a frame's depth, (H, W) float32 metres, 0 where unknown."""
     return _decode_mask(record, member_name(frame, "depth.png")).astype(np.float32) / np.float32(MILLIMETRES_PER_METRE)
 
 
-def has_instances(record: Record) -> bool:
-    """Return whether the record has instance masks; those of scans without annotation have none in any frame."""
-    return any(name.endswith("instance.png") for name in record.members)
-
-
-def record_instances(record: Record, frame: int) -> NDArray[np.uint16]:
-    """Return the instance mask, (H, W) uint16: object id + 1, 0 where none.
-
-    Raises:
-        ShardError: the record has none, because its scan has no annotation; or it is damaged.
-    """
-    if not has_instances(record) and not record.objects:
-        raise ShardError(
-            f"record {record.key}: has no instance masks, because its scan has no annotation",
-            cure="take records of annotated scans",
-        )
+def decode_instances(record: Encoded, frame: int) -> NDArray[np.uint16]:
+    """Decode a frame's instance mask, (H, W) uint16."""
     return _decode_mask(record, member_name(frame, "instance.png")).astype(np.uint16)
 
 
-def record_prompt_mask(record: Record, frame: int) -> NDArray[np.uint16]:
-    """(H, W) uint16: k where the mark of the prompt with index k covers the pixel; all 0 for a frame without
-    prompts, for which builds before engine version 9 have no member.
+def decode_prompt_mask(record: Encoded, frame: int) -> NDArray[np.uint16]:
+    """Decode a frame's prompt mask, (H, W) uint16.
+
+    It is 0 everywhere where the member is missing: builds before engine version 9 have none for frames without prompts.
     """
     name = member_name(frame, "prompt.png")
     if name not in record.members:
         largest = max(map(len, record.members.values()), default=0)
         if not could_hold(largest, record.image_size):
             width, height = record.image_size
-            raise ShardError(f"record {record.key}: {width}x{height} is no size of its images, which are smaller")
+            raise ShardError(f"record {record.key}: its members are too small for images of {width}x{height}")
         return np.zeros((record.image_size[1], record.image_size[0]), dtype=np.uint16)
     return _decode_mask(record, name).astype(np.uint16)
 
 
-def record_cameras(record: Record) -> list[Intrinsics]:
-    """The intrinsics of all stored frames."""
-    return [record.camera(frame) for frame in range(len(record))]
-
-
-def record_pointmap(record: Record) -> NDArray[np.float32]:
-    """The full-resolution pointmap, (F, H, W, 3) float32, metres, first camera, NaN where depth is invalid."""
-    depth = np.stack([record_depth(record, frame) for frame in range(len(record))])
-    return first_frame_pointmap(depth, record_cameras(record), record.camera_to_first)
-
-
-def stored_pointmap(record: Record) -> NDArray[np.float32]:
-    """The strided pointmap as stored, (F, H // s, W // s, 3) float32, metres, first camera, NaN where invalid."""
-    data = _member(record, "pointmap.npy")
+def decode_pointmap(record: Encoded) -> NDArray[np.float32]:
+    """Decode the stored pointmap, (F, H // s, W // s, 3) float32, metres, first camera, NaN where unknown."""
+    data = _member(record, POINTMAP)
     width, height = record.image_size
     try:
         dtype, shape, start = read_header(io.BytesIO(data))
@@ -164,13 +154,33 @@ def stored_pointmap(record: Record) -> NDArray[np.float32]:
     return np.frombuffer(data, dtype=dtype, offset=start).reshape(shape).astype(np.float32)
 
 
-def _member(record: Record, name: str) -> bytes:
+def members_of_frames(record: Encoded, frames: Sequence[int], old_to_new: NDArray[np.float64]) -> dict[str, bytes]:
+    """Return the members of a record of some frames.
+
+    Args:
+        record: the record with all frames.
+        frames: the positions of those that stay, in their new order.
+        old_to_new: (4, 4) from the camera of the record's first frame to that of the new one.
+    """
+    position = {frame: index for index, frame in enumerate(frames)}
+    members = {}
+    for name, data in record.members.items():
+        number, _, suffix = name.partition(".")
+        if number.isdecimal() and int(number) in position:
+            members[member_name(position[int(number)], suffix)] = data
+    if POINTMAP in record.members:
+        points = transform(old_to_new, decode_pointmap(record)[list(frames)].astype(np.float64))
+        members[POINTMAP] = encode_npy(points.astype(np.float32))
+    return dict(sorted(members.items()))
+
+
+def _member(record: Encoded, name: str) -> bytes:
     if name not in record.members:
         raise ShardError(f"record {record.key}: member {name} is missing", cure="run `gapdata verify` on the build")
     return record.members[name]
 
 
-def _decode_mask(record: Record, name: str) -> NDArray[np.uint16]:
+def _decode_mask(record: Encoded, name: str) -> NDArray[np.uint16]:
     import cv2
 
     image = _decode(record, name, cv2.IMREAD_UNCHANGED)
@@ -179,7 +189,7 @@ def _decode_mask(record: Record, name: str) -> NDArray[np.uint16]:
     return image
 
 
-def _decode(record: Record, name: str, flags: int) -> NDArray[Any]:
+def _decode(record: Encoded, name: str, flags: int) -> NDArray[Any]:
     import cv2
 
     data = _member(record, name)
@@ -195,5 +205,7 @@ def _decode(record: Record, name: str, flags: int) -> NDArray[Any]:
         except cv2.error:
             image = None
     if image is None or image.shape[1::-1] != size:
-        raise ShardError(f"record {record.key}: member {name} is no image", cure="run `gapdata verify` on the build")
+        raise ShardError(
+            f"record {record.key}: member {name} is not an image", cure="run `gapdata verify` on the build"
+        )
     return image

@@ -8,26 +8,28 @@ these keep their names.
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.errors import ShardError
-from gapdata.geometry.camera import Intrinsics
+from gapdata.geometry.boxes import OrientedBox
+from gapdata.geometry.camera import Intrinsics, transform
+from gapdata.geometry.pointmap import first_frame_pointmap
+from gapdata.records import codec
 from gapdata.runtime.counting import counted
-from gapdata.sources.images import MAX_PIXELS
+
+if TYPE_CHECKING:
+    import open3d
 
 SCHEMA = 1
-MAX_NUMBER = 1e9
-"""Of a camera: metres, or pixels."""
-MAX_INTEGER = 2**31 - 1
-"""Of ids, pixels and counts."""
 ViewKind = Literal["clip", "scene", "around"]
 VIEW_KINDS: tuple[str, ...] = get_args(ViewKind)
+FRAME_FIGURES = ("valid_depth", "sharpness")
+"""Quality figures that a record has for each frame."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,28 @@ class ViewObject:
     proposal: Mapping[str, Any] | None = None
     """The detector's proposal that overlaps the object best, as an oriented box in the first camera: ``center`` [3],
     ``size`` [3], ``rotation`` [3][3], and its ``iou`` with the object's box."""
+
+    @property
+    def box(self) -> OrientedBox:
+        """The oriented box, metres, in the camera of the first frame."""
+        return OrientedBox(center=np.array(self.center), size=np.array(self.size), rotation=np.array(self.rotation))
+
+    def transformed(self, matrix: NDArray[np.float64]) -> ViewObject:
+        """Return the object with its boxes moved by a rigid (4, 4) transform; the aligned box is of the world."""
+        box, proposal = self.box.transformed(matrix), self.proposal
+        if proposal is not None:
+            center, rotation = transform(matrix, np.array(proposal["center"])), matrix[:3, :3] @ proposal["rotation"]
+            proposal = {**proposal, "center": center.tolist(), "rotation": rotation.tolist()}
+        rotation = tuple(_triple(row) for row in box.rotation)
+        return replace(self, center=_triple(box.center), rotation=rotation, proposal=proposal)
+
+    def shows_in(self, frames: Sequence[int]) -> bool:
+        """Return whether any of some frames shows a pixel of the object."""
+        return any(self.visible_pixels[frame] for frame in frames)
+
+    def seen_in(self, frames: Sequence[int]) -> ViewObject:
+        """Return the object of a view of some frames, in that order."""
+        return replace(self, visible_pixels=tuple(self.visible_pixels[frame] for frame in frames))
 
     def best_frame(self) -> int:
         """Return the position of the frame that shows the most pixels of the object, the earlier one of equals.
@@ -69,6 +93,10 @@ class Prompt:
     point: tuple[float, float, float]  # metres, first camera
     object_id: int | None
     label: str | None
+
+    def transformed(self, matrix: NDArray[np.float64]) -> Prompt:
+        """Return the prompt with its point moved by a rigid (4, 4) transform."""
+        return replace(self, point=_triple(transform(matrix, np.array(self.point))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -99,10 +127,125 @@ class Record:
         """The number of frames."""
         return len(self.frame_ids)
 
+    @property
+    def cameras(self) -> tuple[Intrinsics, ...]:
+        """The intrinsics of all stored frames."""
+        return tuple(self.camera(frame) for frame in range(len(self)))
+
+    @property
+    def boxes(self) -> tuple[OrientedBox, ...]:
+        """The box of each of :attr:`objects`, metres, in the camera of the first frame."""
+        return tuple(item.box for item in self.objects)
+
+    @property
+    def has_instances(self) -> bool:
+        """Whether the record has instance masks; the records of scans without annotation do not."""
+        return any(name.endswith("instance.png") for name in self.members)
+
     def camera(self, frame: int) -> Intrinsics:
-        """The intrinsics of one stored frame."""
+        """Return the intrinsics of one stored frame."""
         fx, fy, cx, cy = (float(value) for value in self.intrinsics[frame])
         return Intrinsics(fx=fx, fy=fy, cx=cx, cy=cy, width=self.image_size[0], height=self.image_size[1])
+
+    def image(self, frame: int) -> NDArray[np.uint8]:
+        """Return a stored frame without marks, (H, W, 3) uint8 RGB.
+
+        Raises:
+            IndexError: the record has no such frame; this and what follows holds for every member of a frame.
+            ShardError: the member is missing or damaged.
+        """
+        return codec.decode_image(self, self._position(frame))
+
+    def depth(self, frame: int) -> NDArray[np.float32]:
+        """Return the depth registered to a frame, (H, W) float32 metres along the optical axis, 0 where unknown."""
+        return codec.decode_depth(self, self._position(frame))
+
+    def instances(self, frame: int) -> NDArray[np.uint16]:
+        """Return the instance mask of a frame, (H, W) uint16: the object's id + 1, 0 where there is none.
+
+        Raises:
+            ShardError: the record has no masks, because its scan has no annotation.
+        """
+        if not self.has_instances and not self.objects:
+            raise ShardError(
+                f"record {self.key}: has no instance masks, because its scan has no annotation",
+                cure="take records of annotated scans",
+            )
+        return codec.decode_instances(self, self._position(frame))
+
+    def prompt_mask(self, frame: int) -> NDArray[np.uint16]:
+        """Return the prompt mask of a frame, (H, W) uint16: k where the mark of the prompt of index k is, else 0."""
+        return codec.decode_prompt_mask(self, self._position(frame))
+
+    def pointmap(self) -> NDArray[np.float32]:
+        """Return where every pixel is, (F, H, W, 3) float32, metres, first camera, NaN where depth is unknown."""
+        depth = np.stack([self.depth(frame) for frame in range(len(self))])
+        return first_frame_pointmap(depth, self.cameras, self.camera_to_first)
+
+    def stored_pointmap(self) -> NDArray[np.float32]:
+        """Return the thinned pointmap as stored, (F, H // s, W // s, 3) float32, metres, first camera, NaN as above."""
+        return codec.decode_pointmap(self)
+
+    def point_cloud(self) -> open3d.geometry.PointCloud:
+        """Return all pixels with depth as coloured points, metres, in the camera of the first frame."""
+        import open3d
+
+        points = self.pointmap()
+        known = np.isfinite(points).all(axis=-1)
+        colors = np.stack([self.image(frame) for frame in range(len(self))])[known]
+        cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(points[known].astype(np.float64)))
+        cloud.colors = open3d.utility.Vector3dVector(colors / 255.0)
+        return cloud
+
+    def subset(self, frames: Sequence[int]) -> Record:
+        """Return the record of some of the frames, in that order; the first of them becomes the reference.
+
+        Cameras, boxes, points, visible pixels and members follow. What does not show in the chosen frames is left out:
+        objects with their descriptions, prompts, and quality figures that compare frames. So are conversations, which
+        are about the very frames of this record. The key stays.
+
+        Args:
+            frames: positions in this record, each at most once.
+
+        Raises:
+            IndexError: the record has no such frame.
+            ValueError: no frame is named, or one twice.
+        """
+        chosen = [self._position(frame) for frame in frames]
+        if not chosen or len(set(chosen)) < len(chosen):
+            raise ValueError(f"{list(frames)} does not name one or more different frames")
+        if chosen == list(range(len(self))):
+            return self
+        position = {frame: index for index, frame in enumerate(chosen)}
+        old_to_new = np.linalg.inv(self.camera_to_first[chosen[0]])
+        camera_to_first = old_to_new @ self.camera_to_first[chosen]
+        camera_to_first[0] = np.eye(4)
+        objects = tuple(item.transformed(old_to_new).seen_in(chosen) for item in self.objects if item.shows_in(chosen))
+        listed = {item.object_id for item in objects}
+        return replace(
+            self,
+            frame_ids=tuple(self.frame_ids[frame] for frame in chosen),
+            intrinsics=self.intrinsics[chosen],
+            camera_to_world=self.camera_to_world[chosen],
+            camera_to_first=camera_to_first,
+            objects=objects,
+            prompts=tuple(
+                replace(prompt.transformed(old_to_new), frame=position[prompt.frame])
+                for prompt in self.prompts
+                if prompt.frame in position
+            ),
+            expressions=tuple(item for item in self.expressions if item.get("object_id") in listed),
+            quality={
+                name: [self.quality[name][frame] for frame in chosen] for name in FRAME_FIGURES if name in self.quality
+            },
+            members=codec.members_of_frames(self, chosen, old_to_new),
+        )
+
+    def _position(self, frame: int) -> int:
+        """Return the position of a frame, which may count from the end."""
+        if not -len(self) <= frame < len(self):
+            raise IndexError(f"record {self.key} has {counted(len(self), 'frame')}: there is no frame {frame}")
+        return frame % len(self)
 
     def to_json(self) -> bytes:
         """The JSON member: compact, keys in schema order, so that equal records give equal bytes."""
@@ -157,139 +300,5 @@ def _prompt_fields(prompt: Prompt) -> dict[str, Any]:
     }
 
 
-def record_from_json(data: bytes, members: Mapping[str, bytes] | None = None) -> Record:
-    """Read a JSON member.
-
-    Raises:
-        ShardError: the bytes are no JSON object, a field is missing or has the wrong shape, or the schema is newer
-        than this code.
-    """
-    try:
-        fields = json.loads(data)
-        if not isinstance(fields, dict):
-            raise ShardError("record JSON is not an object")
-        if fields["schema"] != SCHEMA:
-            raise ShardError(
-                f"record has schema {fields['schema']}, this version reads {SCHEMA}", cure="upgrade gapmllm"
-            )
-        record = _record_from_fields(fields, members or {})
-    except (KeyError, IndexError, TypeError, ValueError, OverflowError, AttributeError, RecursionError) as error:
-        raise ShardError(f"record JSON does not follow schema {SCHEMA}: {type(error).__name__} {error}") from error
-    _check_shapes(record)
-    return record
-
-
-def _record_from_fields(fields: Mapping[str, Any], members: Mapping[str, bytes]) -> Record:
-    alignment = fields["axis_alignment"]
-    return Record(
-        key=str(fields["key"]),
-        scene_id=str(fields["scene_id"]),
-        source=str(fields["source"]),
-        split=str(fields["split"]),
-        split_origin=str(fields.get("split_origin", "")),
-        view=str(fields["view"]),
-        frame_ids=tuple(_integer(index) for index in fields["frame_ids"]),
-        image_size=(_integer(fields["image_size"][0]), _integer(fields["image_size"][1])),
-        intrinsics=np.array(fields["intrinsics"], dtype=np.float64),
-        camera_to_world=np.array(fields["camera_to_world"], dtype=np.float64),
-        camera_to_first=np.array(fields["camera_to_first"], dtype=np.float64),
-        axis_alignment=None if alignment is None else np.array(alignment, dtype=np.float64),
-        objects=tuple(_object_from_fields(item) for item in fields["objects"]),
-        prompts=tuple(_prompt_from_fields(item) for item in fields["prompts"]),
-        expressions=tuple(dict(item) for item in fields["expressions"]),
-        quality=dict(fields["quality"]),
-        members=members,
-    )
-
-
-def _object_from_fields(item: Mapping[str, Any]) -> ViewObject:
-    aligned, proposal = item.get("aligned_box"), item.get("proposal")
-    return ViewObject(
-        object_id=_integer(item["object_id"]),
-        label=str(item["label"]),
-        labels={str(name): str(label) for name, label in item["labels"].items()},
-        center=_triple(item["center"]),
-        size=_triple(item["size"]),
-        rotation=tuple(_triple(row) for row in item["rotation"]),
-        visible_pixels=tuple(_integer(count) for count in item["visible_pixels"]),
-        aligned_box=None if aligned is None else tuple(_finite(value) for value in aligned),
-        proposal=None if proposal is None else _proposal_from_fields(proposal),
-    )
-
-
-def _proposal_from_fields(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "center": list(_triple(item["center"])),
-        "size": list(_triple(item["size"])),
-        "rotation": [list(_triple(row)) for row in item["rotation"]],
-        "iou": _finite(item["iou"]),
-    }
-
-
-def _prompt_from_fields(item: Mapping[str, Any]) -> Prompt:
-    u, v = item["pixel"]
-    return Prompt(
-        index=_integer(item["index"]),
-        frame=_integer(item["frame"]),
-        pixel=(_integer(u), _integer(v)),
-        point=_triple(item["point"]),
-        object_id=None if item["object_id"] is None else _integer(item["object_id"]),
-        label=None if item["label"] is None else str(item["label"]),
-    )
-
-
-def _triple(values: Any) -> tuple[float, float, float]:
-    x, y, z = values
-    return _finite(x), _finite(y), _finite(z)
-
-
-def _finite(value: Any) -> float:
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError("a number is not finite")
-    return number
-
-
-def _integer(value: Any) -> int:
-    number = int(value)
-    if abs(number) > MAX_INTEGER:
-        raise ValueError(f"an integer is beyond {MAX_INTEGER}")
-    return number
-
-
-def _is_pose(matrices: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which of (..., 4, 4) can be a pose at all: finite, of a determinant about 1. Verify looks more closely."""
-    finite = np.asarray((np.abs(matrices) < MAX_NUMBER).all(axis=(-2, -1)))
-    return np.asarray(finite & (np.abs(np.linalg.det(np.where(finite[..., None, None], matrices, 0.0)) - 1) < 0.5))
-
-
-def _check_shapes(record: Record) -> None:
-    count, (width, height) = len(record.frame_ids), record.image_size
-    if not count or min(width, height) < 1 or width * height > MAX_PIXELS:
-        raise ShardError(f"record {record.key}: {counted(count, 'frame')} of {width}x{height} cannot be a view")
-    expected = {"intrinsics": (count, 4), "camera_to_world": (count, 4, 4), "camera_to_first": (count, 4, 4)}
-    for name, shape in expected.items():
-        actual = getattr(record, name).shape
-        if actual != shape:
-            raise ShardError(f"record {record.key}: {name} has shape {actual}, expected {shape}")
-    if not ((np.abs(record.intrinsics) < MAX_NUMBER).all() and (record.intrinsics[:, :2] > 0).all()):
-        raise ShardError(f"record {record.key}: intrinsics are implausible")
-    for name in ("camera_to_world", "camera_to_first"):
-        for frame in np.flatnonzero(~_is_pose(getattr(record, name))):
-            raise ShardError(f"record {record.key}: {name} of frame {frame} is not rigid")
-    if record.axis_alignment is not None and record.axis_alignment.shape != (4, 4):
-        raise ShardError(
-            f"record {record.key}: axis_alignment has shape {record.axis_alignment.shape}, expected (4, 4)"
-        )
-    if record.axis_alignment is not None and not _is_pose(record.axis_alignment):
-        raise ShardError(f"record {record.key}: axis_alignment is not rigid")
-    if record.view not in VIEW_KINDS:
-        raise ShardError(f"record {record.key}: view is {record.view!r}, expected one of {', '.join(VIEW_KINDS)}")
-    if any(not 0 <= prompt.frame < count for prompt in record.prompts):
-        raise ShardError(f"record {record.key}: a prompt names a frame outside the view")
-    if any(len(item.visible_pixels) != count or len(item.rotation) != 3 for item in record.objects):
-        raise ShardError(f"record {record.key}: an object's rotation or visible_pixels has the wrong length")
-    if any(item.aligned_box is not None and len(item.aligned_box) != 6 for item in record.objects):
-        raise ShardError(f"record {record.key}: an object's aligned_box is not six numbers")
-    if any(item.proposal is not None and len(item.proposal["rotation"]) != 3 for item in record.objects):
-        raise ShardError(f"record {record.key}: the rotation of an object's proposal is not 3x3")
+def _triple(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    return float(values[0]), float(values[1]), float(values[2])

@@ -16,15 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gapdata.errors import ShardError
-from gapdata.geometry.boxes import box_corners
 from gapdata.records.codec import (
     MILLIMETRES_PER_METRE,
     encode_jpeg,
     member_name,
-    record_depth,
-    record_image,
-    record_instances,
-    stored_pointmap,
 )
 from gapdata.records.schema import Record
 from gapdata.show.scene.palette import frame_color, object_color
@@ -59,7 +54,7 @@ def record_cloud(record: Record) -> dict[str, Any]:
     boxes = record.objects[:MAX_BOXES]
     stride = _stride(record)
     depth, photo, objects = _grids(record, stride, [item.object_id for item in boxes])
-    pointmap = stored_pointmap(record).reshape(-1, 3)
+    pointmap = record.stored_pointmap().reshape(-1, 3)
     points = pointmap[np.isfinite(pointmap).all(axis=1)].astype(np.float64)
     center = np.median(points, axis=0) if len(points) else np.array([0.0, 0.0, 1.0])
     return {
@@ -86,7 +81,7 @@ def record_cloud(record: Record) -> dict[str, Any]:
             {
                 "label": item.label,
                 "color": list(object_color(item.object_id)),
-                "corners": _rounded(box_corners(item.center, item.size, item.rotation).reshape(-1)),
+                "corners": _rounded(item.box.corners.reshape(-1)),
             }
             for item in boxes
         ],
@@ -124,11 +119,11 @@ def _grids(
     objects = np.zeros((len(record), height, width), dtype=np.uint8)
     photos = []
     for frame in range(len(record)):
-        depth[frame] = np.rint(record_depth(record, frame)[rows, columns] * MILLIMETRES_PER_METRE)
-        covered = record_image(record, frame)[: height * stride, : width * stride]
+        depth[frame] = np.rint(record.depth(frame)[rows, columns] * MILLIMETRES_PER_METRE)
+        covered = record.image(frame)[: height * stride, : width * stride]
         photos.append(cv2.resize(covered, (width, height), interpolation=cv2.INTER_AREA))
         if member_name(frame, "instance.png") in record.members:
-            objects[frame] = places[record_instances(record, frame)[rows, columns]]
+            objects[frame] = places[record.instances(frame)[rows, columns]]
     return depth, encode_jpeg(np.concatenate(photos), JPEG_QUALITY), objects
 
 

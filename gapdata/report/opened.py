@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TypeVar
 
 from gapdata.errors import ShardError
-from gapdata.records.schema import Record, record_from_json
+from gapdata.records.reading import record_from_json
+from gapdata.records.schema import Record
 from gapdata.shards.reader import ShardReader
 
 Result = TypeVar("Result")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.records.codec import encode_jpeg, member_name, record_depth, record_image, record_instances
+from gapdata.records.codec import encode_jpeg, member_name
 from gapdata.records.schema import Prompt, Record
 from gapdata.show.scene.palette import depth_colors, object_color
 
@@ -42,7 +42,7 @@ def frame_picture(record: Record, frame: int, width: int) -> FramePicture:
     Raises:
         ShardError: a member is missing or damaged.
     """
-    image, depth = record_image(record, frame), record_depth(record, frame)
+    image, depth = record.image(frame), record.depth(frame)
     height = round(width * image.shape[0] / image.shape[1])
     size = (width, height) if width < image.shape[1] else (image.shape[1], image.shape[0])
     annotated = member_name(frame, "instance.png") in record.members
@@ -50,7 +50,7 @@ def frame_picture(record: Record, frame: int, width: int) -> FramePicture:
         frame=frame,
         size=size,
         image=_jpeg(image, size),
-        mask=_mask(record_instances(record, frame), size) if annotated else None,
+        mask=_mask(record.instances(frame), size) if annotated else None,
         depth=_jpeg(_tinted(depth), size),
         prompts=tuple(prompt for prompt in record.prompts if prompt.frame == frame),
     )
@@ -58,13 +58,13 @@ def frame_picture(record: Record, frame: int, width: int) -> FramePicture:
 
 def thumbnail(record: Record, frame: int, width: int) -> str:
     """The frame alone."""
-    image = record_image(record, frame)
+    image = record.image(frame)
     return _jpeg(image, (width, round(width * image.shape[0] / image.shape[1])))
 
 
 def depth_thumbnail(record: Record, frame: int, width: int) -> str:
     """The frame's depth as colours, near red, far blue, none grey."""
-    tinted = _tinted(record_depth(record, frame))
+    tinted = _tinted(record.depth(frame))
     return _jpeg(tinted, (width, round(width * tinted.shape[0] / tinted.shape[1])))
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.records.codec import stored_pointmap
 from gapdata.records.schema import Record
 from gapdata.report.opened import OpenedRecords
 from gapdata.seeding import generator_for
@@ -67,7 +66,7 @@ def view_depths(record: Record, wanted: int) -> NDArray[np.float64]:
     Raises:
         ShardError: the pointmap is missing or damaged.
     """
-    pointmap = stored_pointmap(record)
+    pointmap = record.stored_pointmap()
     step = max(1, pointmap[..., 0].size // max(wanted, 1))
     found = [np.zeros(0)]
     for points, pose in zip(pointmap, record.camera_to_first, strict=True):

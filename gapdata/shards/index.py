@@ -18,6 +18,7 @@ from gapdata.files.atomic import write_atomically
 from gapdata.files.json_shape import misfit
 from gapdata.files.object_store import ObjectPath
 from gapdata.files.storage import Location
+from gapdata.records.schema import FRAME_FIGURES
 
 BATCH_ROWS = 1 << 12
 READ_BUFFER = 1 << 20  # bytes
@@ -44,8 +45,6 @@ COMMIT: dict[str, Any] = {
 
 INDEX_NAME = "index.parquet"
 COUNTS = ("prompts", "objects")
-FRAME_FIGURES = ("valid_depth", "sharpness")
-"""Quality figures of frames; the index holds their mean over a view."""
 PAIR_FIGURES = ("reprojection_error", "misalignment", "free_space")
 LATER_FIGURES = (
     "neighbour_misalignment",

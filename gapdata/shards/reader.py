@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from gapdata.errors import ShardError
 from gapdata.files.object_store import ObjectPath
 from gapdata.files.storage import Location, RangedFile, location, open_ranged
-from gapdata.records.schema import Record, record_from_json
+from gapdata.records.reading import record_from_json
+from gapdata.records.schema import Record
 from gapdata.shards.checksums import refuse_damage
 from gapdata.shards.fingerprint import planned_fingerprint
 from gapdata.shards.index import figure_values, read_commit

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.geometry.boxes import EulerConvention, OrientedBox, rotation_from_euler
+from gapdata.geometry.boxes import EulerConvention, rotation_from_euler
 from gapdata.records.schema import Record, ViewObject
 from gapdata.tasks.box_text import BOX_KEYS, nine_numbers, read_box, rounded
 from gapdata.tasks.chat import IMAGE, Question, Unparsable, entries, fenced_list, image_placeholders, read_json
@@ -87,9 +87,8 @@ def text_box(
     missing_label: MissingLabel = "label",
 ) -> TextBox:
     """An object's box as nine numbers, unrounded, under the label of ``taxonomy``."""
-    box = OrientedBox(center=np.array(item.center), size=np.array(item.size), rotation=np.array(item.rotation))
     label = object_label(item, taxonomy, missing_label)
-    return TextBox(label=item.label if label is None else label, values=nine_numbers(box, convention))
+    return TextBox(label=item.label if label is None else label, values=nine_numbers(item.box, convention))
 
 
 def render(

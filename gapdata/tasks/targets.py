@@ -83,5 +83,4 @@ def camera_box(record: Record, item: ViewObject, frame: int, boxes: TargetBox = 
         return box.transformed(np.linalg.inv(to_aligned))
     if not 0 <= frame < len(record):
         raise ShardError(f"record {record.key}: there is no frame {frame}, the view has {len(record)}")
-    box = OrientedBox(center=np.array(item.center), size=np.array(item.size), rotation=np.array(item.rotation))
-    return box.transformed(np.linalg.inv(record.camera_to_first[frame]))
+    return item.box.transformed(np.linalg.inv(record.camera_to_first[frame]))

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from gapdata.records.codec import record_image
 from gapdata.shards.records import Records
 from gapdata.tasks.chat import Unparsable
 from gapmodel.evaluation.asking import Asked, HeldOut, around_views, second_id, second_stage
@@ -85,7 +84,7 @@ class Answerer:
         # Questions about a view follow each other: it is decoded once, and prepared once where nothing is drawn on it.
         if self._images[0] != item.index:
             record = self.reader[item.index]
-            self._images = (item.index, [record_image(record, frame) for frame in range(len(record))])
+            self._images = (item.index, [record.image(frame) for frame in range(len(record))])
             self._looks = {}
         images, marks = self._images[1], item.question.marks
         shown = [images[frame] for frame in item.order] if item.order else images

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gapdata.errors import UsageError
-from gapdata.records.codec import record_image
 from gapdata.records.schema import Record
 from gapdata.tasks.chat import IMAGE, Question
 from gapmodel.field_of_view import centred_window
@@ -129,7 +128,7 @@ def inspect_record(
     Raises:
         UsageError: the pixel lies outside of what the model sees.
     """
-    images = [record_image(record, index) for index in range(len(record))]
+    images = [record.image(index) for index in range(len(record))]
     question = Question(text=IMAGE * len(images), answer="")
     inputs = processor.collate([processor.encode(record.key, images, question, with_answer=False)]).inputs
     inputs = {name: value.to(model.device) for name, value in inputs.items()}

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.geometry.camera import transform
-from gapdata.records.codec import has_instances, record_depth, record_image, record_instances
 from gapdata.records.schema import Prompt, Record, ViewObject
 
 MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
@@ -45,41 +44,20 @@ def decode(record: Record, *, geometry: bool) -> View:
     shape = (len(record), record.image_size[1], record.image_size[0])
     return View(
         record=replace(record, members={}),
-        images=np.stack([record_image(record, frame) for frame in frames]),
-        depth=np.stack([record_depth(record, frame) for frame in frames]) if geometry else np.zeros(shape, np.float32),
-        instances=np.stack([record_instances(record, frame) for frame in frames])
-        if geometry and (has_instances(record) or record.objects)
+        images=np.stack([record.image(frame) for frame in frames]),
+        depth=np.stack([record.depth(frame) for frame in frames]) if geometry else np.zeros(shape, np.float32),
+        instances=np.stack([record.instances(frame) for frame in frames])
+        if geometry and (record.has_instances or record.objects)
         else np.zeros(shape, np.uint16),
     )
 
 
 def subview(view: View, frames: Sequence[int]) -> View:
-    """The view of ``frames`` in that order: the first of them becomes the reference of all points and boxes."""
-    chosen, record = list(frames), view.record
-    old_to_new = np.linalg.inv(record.camera_to_first[chosen[0]])
-    position = {frame: index for index, frame in enumerate(chosen)}
-    camera_to_first = old_to_new @ record.camera_to_first[chosen]
-    camera_to_first[0] = np.eye(4)
+    """Return the view of ``frames`` in that order; the first of them becomes the reference of all points and boxes."""
+    chosen = list(frames)
     return replace(
         view,
-        record=replace(
-            record,
-            frame_ids=tuple(record.frame_ids[frame] for frame in chosen),
-            intrinsics=record.intrinsics[chosen],
-            camera_to_world=record.camera_to_world[chosen],
-            camera_to_first=camera_to_first,
-            objects=tuple(
-                replace(_moved(item, old_to_new), visible_pixels=tuple(item.visible_pixels[frame] for frame in chosen))
-                for item in record.objects
-            ),
-            prompts=tuple(
-                replace(
-                    prompt, frame=position[prompt.frame], point=_triple(transform(old_to_new, np.array(prompt.point)))
-                )
-                for prompt in record.prompts
-                if prompt.frame in position
-            ),
-        ),
+        record=view.record.subset(chosen),
         images=view.images[chosen],
         depth=view.depth[chosen],
         instances=view.instances[chosen],
@@ -136,19 +114,6 @@ def sample_prompt(view: View, rng: np.random.Generator) -> Prompt | None:
             index=1, frame=frame, pixel=pixel, point=_triple(point), object_id=object_id, label=labels[object_id]
         )
     return None
-
-
-def _moved(item: ViewObject, matrix: NDArray[np.float64]) -> ViewObject:
-    proposal = item.proposal
-    if proposal is not None:
-        center, rotation = transform(matrix, np.array(proposal["center"])), matrix[:3, :3] @ proposal["rotation"]
-        proposal = {**proposal, "center": center.tolist(), "rotation": rotation.tolist()}
-    return replace(
-        item,
-        center=_triple(transform(matrix, np.array(item.center))),
-        rotation=_rows(matrix[:3, :3] @ np.array(item.rotation)),
-        proposal=proposal,
-    )
 
 
 def _mirrored(item: ViewObject) -> ViewObject:

@@ -40,12 +40,8 @@ from gapdata.files.storage import open_ranged
 from gapdata.records.codec import (
     encode_jpeg,
     encode_png,
-    record_depth,
-    record_image,
-    record_prompt_mask,
-    stored_pointmap,
 )
-from gapdata.records.schema import record_from_json
+from gapdata.records.reading import record_from_json
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.mask_archive import MaskArchive
 from gapdata.sources.scene_files import SceneFiles
@@ -172,14 +168,14 @@ def png_claiming(width: int, height: int) -> bytes:
 def test_a_jpeg_or_png_bomb_is_refused_before_it_is_decoded() -> None:
     record = make_record()
     for name, data, read in (
-        ("00.jpg", jpeg_claiming(65_000, 65_000), lambda item: record_image(item, 0)),
-        ("00.depth.png", png_claiming(65_000, 65_000), lambda item: record_depth(item, 0)),
+        ("00.jpg", jpeg_claiming(65_000, 65_000), lambda item: item.image(0)),
+        ("00.depth.png", png_claiming(65_000, 65_000), lambda item: item.depth(0)),
     ):
         bomb = replace(record, members={**record.members, name: data})
         refused(ShardError, f"member {name} is 65000x65000, expected 32x24", lambda read=read, bomb=bomb: read(bomb))  # type: ignore[misc]
         claimed = jpeg_claiming(9000, 9000) if name == "00.jpg" else png_claiming(9000, 9000)
         agreeing = replace(record, image_size=(9000, 9000), members={name: claimed})
-        refused(ShardError, f"member {name} is no image", lambda read=read, item=agreeing: read(item))  # type: ignore[misc]
+        refused(ShardError, f"member {name} is not an image", lambda read=read, item=agreeing: read(item))  # type: ignore[misc]
 
 
 def test_a_png_whose_chunk_claims_a_gigabyte_is_refused() -> None:
@@ -187,19 +183,19 @@ def test_a_png_whose_chunk_claims_a_gigabyte_is_refused() -> None:
     data = bytearray(make_record().members["01.prompt.png"])
     data[33:37] = struct.pack(">I", 1 << 30)
     record = make_record(members={"01.prompt.png": bytes(data)})
-    refused(ShardError, r"member 01\.prompt\.png is no image", lambda: record_prompt_mask(record, 1))
+    refused(ShardError, r"member 01\.prompt\.png is not an image", lambda: record.prompt_mask(1))
 
 
 def test_a_frame_without_prompts_takes_no_memory_for_a_size_that_nothing_else_has() -> None:
     record = make_record(image_size=(9000, 9000))
-    refused(ShardError, "9000x9000 is no size of its images", lambda: record_prompt_mask(record, 0))
+    refused(ShardError, "its members are too small for images of 9000x9000", lambda: record.prompt_mask(0))
 
 
 def test_an_image_in_a_format_that_records_never_have_is_not_decoded() -> None:
     for suffix in (".tiff", ".bmp", ".webp"):
         data = cv2.imencode(suffix, np.zeros((24, 32, 3), np.uint8))[1].tobytes()
         record = make_record(members={"00.jpg": data})
-        refused(ShardError, r"member 00\.jpg is no image", lambda record=record: record_image(record, 0))  # type: ignore[misc]
+        refused(ShardError, r"member 00\.jpg is not an image", lambda record=record: record.image(0))  # type: ignore[misc]
 
 
 def archive(path: Path, name: str, data: bytes) -> Path:
@@ -499,7 +495,7 @@ def test_a_pointmap_that_claims_what_it_has_not_is_refused_without_taking_memory
         (b"\x80\x04cos\nsystem\n", "it is no .npy"),
     ):
         record = make_record(members={"pointmap.npy": data})
-        refused(ShardError, problem, lambda record=record: stored_pointmap(record))  # type: ignore[misc]
+        refused(ShardError, problem, lambda record=record: record.stored_pointmap())  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(

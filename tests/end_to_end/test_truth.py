@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from gapdata.commands.main import main
 from gapdata.geometry.camera import transform
-from gapdata.records.codec import record_depth, record_instances, record_pointmap
 from gapdata.records.schema import Record
 from gapdata.shards.reader import ShardReader
 from gapdata.synthetic.dataset import SynthesisOptions, Truth, render_truth, scene_index, synthesise_dataset
@@ -74,7 +73,7 @@ def apart(tmp_path_factory: pytest.TempPathFactory) -> ShardReader:
 
 def test_on_a_shared_grid_every_valid_pixel_is_the_ray_casters_hit(shared: ShardReader) -> None:
     record = shared[0]
-    points = record_pointmap(record)
+    points = record.pointmap()
     for stored, truth in zip(points, truths(record, SHARED), strict=True):
         valid = np.isfinite(stored[..., 0])
         assert valid.mean() > 0.5
@@ -84,7 +83,7 @@ def test_on_a_shared_grid_every_valid_pixel_is_the_ray_casters_hit(shared: Shard
 
 def test_with_their_own_cameras_the_error_stays_millimetres_away_from_edges(apart: ShardReader) -> None:
     record = apart[0]
-    points, errors = record_pointmap(record), []
+    points, errors = record.pointmap(), []
     for position, (stored, truth) in enumerate(zip(points, truths(record, APART), strict=True)):
         local = transform(np.linalg.inv(record.camera_to_world[position]), truth.points.astype(np.float64))
         depth = np.nan_to_num(local[..., 2]).astype(np.float32)
@@ -120,16 +119,16 @@ def test_the_instance_at_a_prompt_is_the_object_that_is_truly_there(shared: Shar
 def test_instance_masks_agree_with_what_is_truly_visible(apart: ShardReader) -> None:
     record = apart[0]
     for position, truth in enumerate(truths(record, APART)):
-        mask = record_instances(record, position).astype(int) - 1
-        known = record_depth(record, position) > 0
+        mask = record.instances(position).astype(int) - 1
+        known = record.depth(position) > 0
         assert (mask == truth.object_ids)[known].mean() > 0.97
 
 
 def test_boxes_contain_the_visible_surface_of_their_objects(apart: ShardReader) -> None:
     record = apart[0]
-    points = record_pointmap(record)
+    points = record.pointmap()
     for item in record.objects:
-        mask = np.stack([record_instances(record, position) == item.object_id + 1 for position in range(len(record))])
+        mask = np.stack([record.instances(position) == item.object_id + 1 for position in range(len(record))])
         surface = points[mask & np.isfinite(points[..., 0])]
         if len(surface) < 50 or item.label in ("wall", "floor", "ceiling"):
             continue

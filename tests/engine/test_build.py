@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from gapdata.geometry.camera import transform
-from gapdata.records.codec import record_depth, record_instances, record_prompt_mask
 from gapdata.shards.index import read_index
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.sens import SensReader
@@ -88,9 +87,9 @@ def test_prompts_reproject_onto_their_pixels_and_show_their_object(shards: Path)
             pixel = record.camera(prompt.frame).project(local)
             assert np.abs(pixel - prompt.pixel).max() < 0.5
             u, v = prompt.pixel
-            assert record_instances(record, prompt.frame)[v, u] == (prompt.object_id or 0) + 1
-            assert record_prompt_mask(record, prompt.frame)[v, u] == prompt.index
-            assert record_depth(record, prompt.frame)[v, u] == pytest.approx(local[2], abs=1e-4)
+            assert record.instances(prompt.frame)[v, u] == (prompt.object_id or 0) + 1
+            assert record.prompt_mask(prompt.frame)[v, u] == prompt.index
+            assert record.depth(prompt.frame)[v, u] == pytest.approx(local[2], abs=1e-4)
 
 
 def test_the_members_of_a_record_follow_from_its_frames_alone(shards: Path) -> None:
@@ -104,7 +103,7 @@ def test_the_members_of_a_record_follow_from_its_frames_alone(shards: Path) -> N
     frames = {(record.key, frame) for record in records for frame in range(len(record))}
     assert frames - marked, "no frame without a mark was tried"
     by_key = {record.key: record for record in records}
-    assert all(record_prompt_mask(by_key[key], frame).any() == ((key, frame) in marked) for key, frame in frames)
+    assert all(by_key[key].prompt_mask(frame).any() == ((key, frame) in marked) for key, frame in frames)
 
 
 def test_which_tars_hold_which_split_is_said_in_a_file_that_any_tool_reads(shards: Path) -> None:
@@ -285,7 +284,7 @@ def test_a_scene_without_annotation_gives_geometry_only_and_is_counted(tmp_path:
     assert report["prompts"] == 0
     record = ShardReader(tmp_path / "out")[0]
     assert record.prompts == ()
-    assert (record_depth(record, 0) > 0).mean() > 0.5
+    assert (record.depth(0) > 0).mean() > 0.5
 
 
 def test_frames_without_depth_enter_no_view_and_are_counted(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ import trimesh
 from gapdata.commands.main import main
 from gapdata.geometry.boxes import OrientedBox
 from gapdata.geometry.camera import transform
-from gapdata.records.codec import record_instances
 from gapdata.records.expressions import conversations, descriptions
 from gapdata.records.schema import Record
 from gapdata.shards.reader import ShardReader
@@ -92,7 +91,7 @@ def test_every_count_of_a_hand_made_scene_is_in_the_report_and_adds_up(grounded:
     shown = 0
     for record in ShardReader(grounded):
         for frame in range(len(record)):
-            visible = set(np.unique(record_instances(record, frame))) - {0}
+            visible = set(np.unique(record.instances(frame))) - {0}
             shown += len(visible & {item.object_id + 1 for item in record.objects})
     assert report["instances"] == shown
     assert report["annotations"]["files"][0]["taken"] == 4
@@ -107,7 +106,7 @@ def test_a_scene_view_carries_the_descriptions_of_what_it_shows(grounded: Path) 
 
 def test_the_chosen_frame_shows_the_most_of_the_object_by_counting_pixels(grounded: Path) -> None:
     (view,) = [record for record in records(grounded, "scene") if record.scene_id == SCENE]
-    masks = [record_instances(view, frame) for frame in range(len(view))]
+    masks = [view.instances(frame) for frame in range(len(view))]
     centres = set()
     for item in descriptions(view):
         counts = [int((mask == item.object_id + 1).sum()) for mask in masks]

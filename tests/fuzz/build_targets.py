@@ -18,8 +18,9 @@ def record(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
     from gapdata.audit.record_checks import check_record
     from gapdata.commands.inspect import describe_record
     from gapdata.engine.recipe import Recipe
-    from gapdata.records import codec, expressions
-    from gapdata.records.schema import record_from_json
+    from gapdata.records import expressions
+    from gapdata.records.reading import record_from_json
+    from gapdata.records.schema import Record
     from gapdata.seeding import generator_for
     from gapdata.tasks.questions import TASKS, questions
     from gapdata.tasks.task import QuestionOptions
@@ -28,7 +29,7 @@ def record(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
     members = {path.name: path.read_bytes() for path in (seeds / "record").iterdir()}
     tree = json.loads(members.pop("json"))
     pictures = [data for name, data in members.items() if name != "pointmap.npy"]
-    by_frame = (codec.record_image, codec.record_depth, codec.record_instances, codec.record_prompt_mask)
+    by_frame = (Record.image, Record.depth, Record.instances, Record.prompt_mask)
 
     def case(rng: np.random.Generator) -> int:
         text, found = written(tree), dict(members)
@@ -44,7 +45,7 @@ def record(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
         for frame in range(min(len(item), 3)):
             for decode in by_frame:
                 attempt(lambda decode=decode, frame=frame: decode(item, frame))  # type: ignore[misc]
-        for read in (codec.stored_pointmap, codec.record_pointmap, describe_record, expressions.descriptions):
+        for read in (Record.stored_pointmap, Record.pointmap, describe_record, expressions.descriptions):
             attempt(lambda read=read: read(item))  # type: ignore[misc]
         attempt(lambda: list(check_record(item, Recipe(), boxless_objects=False)))
         for task in TASKS:

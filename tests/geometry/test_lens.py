@@ -14,7 +14,6 @@ from gapdata.commands.main import main
 from gapdata.geometry.camera import Intrinsics
 from gapdata.geometry.lens import Lens, behind_lens, lens_map, pinhole_behind
 from gapdata.geometry.registration import register_depth
-from gapdata.records.codec import record_cameras, record_depth, record_image, record_pointmap
 from gapdata.records.pose_diagnosis import diagnose_poses
 from gapdata.records.schema import Record
 from gapdata.shards.reader import ShardReader
@@ -91,8 +90,8 @@ def test_a_stored_frame_is_what_a_pinhole_of_its_intrinsics_would_have_seen(name
     record = built(write_room(tmp_path / "room", calibration, undistort, depth_size=(160, 120)), tmp_path / "out")
     camera = record.camera(2)
     color, z = seen(camera, pose(2), straight)
-    assert pixels_off(record_image(record, 2), color) < 0.3
-    depth = record_depth(record, 2)
+    assert pixels_off(record.image(2), color) < 0.3
+    depth = record.depth(2)
     inner = (slice(2, -2), slice(2, -2))
     assert (depth[inner] > 0).mean() > 0.98, "pixels without a place in the source image"
     error = np.abs(depth - z)[depth > 0]
@@ -102,7 +101,7 @@ def test_a_stored_frame_is_what_a_pinhole_of_its_intrinsics_would_have_seen(name
 
 def test_a_lens_that_is_dropped_would_be_seen_by_these_measures(tmp_path: Path) -> None:
     record = built(write_room(tmp_path / "room", {}, perspective([*TUM.values()])), tmp_path / "out")
-    assert pixels_off(record_image(record, 2), seen(record.camera(2), pose(2), straight)[0]) > 0.5
+    assert pixels_off(record.image(2), seen(record.camera(2), pose(2), straight)[0]) > 0.5
 
 
 def test_frames_agree_in_space_once_a_lens_is_undone(tmp_path: Path) -> None:
@@ -110,7 +109,7 @@ def test_frames_agree_in_space_once_a_lens_is_undone(tmp_path: Path) -> None:
     apart = {}
     for name, (calibration, undistort) in rooms.items():
         record = built(write_room(tmp_path / name, calibration, undistort), tmp_path / f"{name}-out")
-        points, cameras = record_pointmap(record), record_cameras(record)
+        points, cameras = record.pointmap(), record.cameras
         distances = reprojection_distances(points[0], points[3], cameras[3], record.camera_to_first[3])
         apart[name] = np.median(distances)
         assert record.quality["misalignment"] < 0.003
@@ -198,7 +197,7 @@ def test_a_lens_that_cannot_be_undone_is_refused_by_name(
 def test_a_skew_in_a_matrix_file_is_undone(tmp_path: Path) -> None:
     text = "230 25 127.5\n0 230 95.5\n0 0 1\n"
     record = built(write_room(tmp_path / "room", text, skewed(25)), tmp_path / "out")
-    assert pixels_off(record_image(record, 2), seen(record.camera(2), pose(2), straight)[0]) < 0.3
+    assert pixels_off(record.image(2), seen(record.camera(2), pose(2), straight)[0]) < 0.3
 
 
 def test_a_lens_in_lines_of_text_is_known() -> None:
@@ -233,7 +232,7 @@ def test_a_lens_that_sees_less_than_its_pinhole_gives_a_frame_without_empty_bord
     cushion = {"k1": 0.35, "k2": 0.1, "p1": 0, "p2": 0}
     record = built(write_room(tmp_path / "room", cushion, perspective([*cushion.values()])), tmp_path / "out")
     assert record.camera(0).fx > 1.02 * CAMERA.resized(128, 96).fx
-    assert (record_depth(record, 0) > 0).mean() > 0.995
+    assert (record.depth(0) > 0).mean() > 0.995
 
 
 def test_depth_through_a_lens_is_registered_across_a_baseline() -> None:

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from gapdata.errors import UsageError
-from gapdata.records.codec import record_image
 from gapdata.tasks import detection, pointmap
 from gapdata.tasks.chat import IMAGE, Question
 from gapmodel.generate import generate_answers
@@ -54,15 +53,13 @@ def portrait(seed: int, frames: int) -> list[np.ndarray]:
 def mixed_examples() -> list[Example]:
     """Two tasks on a two-frame record, one frame of another record, three portrait frames."""
     first, second = make_record(0), make_record(1)
-    images = [record_image(first, frame) for frame in range(2)]
+    images = [first.image(frame) for frame in range(2)]
     return [
         PROCESSOR.encode("a", images, pointmap.render(first, first.prompts[0]), with_answer=True),
         PROCESSOR.encode(
             "b", images, detection.render(first, wording="gap", convention="extrinsic_zxy"), with_answer=True
         ),
-        PROCESSOR.encode(
-            "c", [record_image(second, 0)], Question(text=IMAGE + "What?", answer="bed"), with_answer=True
-        ),
+        PROCESSOR.encode("c", [second.image(0)], Question(text=IMAGE + "What?", answer="bed"), with_answer=True),
         PROCESSOR.encode("d", portrait(0, 3), Question(text=IMAGE * 3 + "?", answer="a chair"), with_answer=True),
     ]
 

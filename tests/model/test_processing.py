@@ -12,7 +12,6 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from gapdata.errors import UsageError
 from gapdata.geometry.camera import transform
-from gapdata.records.codec import record_image
 from gapdata.tasks import detection, pointmap
 from gapdata.tasks.chat import IMAGE, Mark, Question
 from gapmodel.field_of_view import patchify, resample
@@ -66,7 +65,7 @@ def test_a_processor_survives_saving(tmp_path: Path) -> None:
     assert again.config == processor.config
     record = make_record(0)
     question = pointmap.render(record, record.prompts[0])
-    images = [record_image(record, frame) for frame in range(2)]
+    images = [record.image(frame) for frame in range(2)]
     one, other = (each.encode("k", images, question, with_answer=True) for each in (processor, again))
     assert one.input_ids.tolist() == other.input_ids.tolist()
     np.testing.assert_array_equal(one.frames.pixel_values, other.frames.pixel_values)
@@ -251,7 +250,7 @@ def test_dense_targets_tell_what_each_token_shows() -> None:
 def test_raw_pixels_become_the_same_floats_on_the_device() -> None:
     record = make_record(0)
     question = pointmap.render(record, record.prompts[0])
-    images = [record_image(record, frame) for frame in range(2)]
+    images = [record.image(frame) for frame in range(2)]
     for config in (CONFIG, ProcessorConfig(image_size=(96, 64), geometry_patch_size=14)):
         processor = make_processor(config)
         examples = [

@@ -25,7 +25,6 @@ from gapdata.geometry.camera import Intrinsics
 from gapdata.geometry.registration import register_depth
 from gapdata.prompts.instances import InstanceRenderer
 from gapdata.prompts.projected import ProjectedInstances
-from gapdata.records.codec import record_instances
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.mask_archive import MaskArchive
 from gapdata.sources.scannet import ScanNetDataset, ScanNetScan
@@ -235,7 +234,7 @@ def test_a_build_stores_the_projections_and_counts_their_pixels(scene: Path, tmp
     assert len(reader) == len(commit["records"]) > 0
     for record in reader:
         for position, frame in enumerate(record.frame_ids):
-            np.testing.assert_array_equal(record_instances(record, position), mask_of(frame))
+            np.testing.assert_array_equal(record.instances(position), mask_of(frame))
             for item in record.objects:
                 assert item.visible_pixels[position] == (mask_of(frame) == item.object_id + 1).sum()
         assert [item.object_id for item in record.objects] == [0, 1, 2]

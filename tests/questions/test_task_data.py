@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from gapdata.errors import UsageError
-from gapdata.records.codec import record_image
 from gapdata.records.expressions import Conversation
 from gapdata.records.schema import Record
 from gapdata.shards.records import RecordList
@@ -112,7 +111,7 @@ def test_prompts_of_frames_that_are_not_used_are_not_asked_about() -> None:
 
 def test_numbered_marks_are_drawn_where_their_mask_is() -> None:
     record = make_record(2, prompts=6)
-    images = [record_image(record, frame) for frame in range(len(record))]
+    images = [record.image(frame) for frame in range(len(record))]
     (question,) = questions(record, "pointmap", QuestionOptions(marks=6), np.random.default_rng(0))
     marked = make_processor().look(images, question.marks).geometry_images  # (F, 3, H, W)
     plain = make_processor().look(images).geometry_images

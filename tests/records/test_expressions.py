@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gapdata.errors import ShardError
 from gapdata.records.expressions import Conversation, Expression, conversations, descriptions
-from gapdata.records.schema import record_from_json
+from gapdata.records.reading import record_from_json
 from tests.support.task_records import describe, make_object, make_record, random_record
 
 text = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)

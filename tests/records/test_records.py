@@ -17,14 +17,9 @@ from gapdata.records.codec import (
     encode_jpeg,
     encode_npy,
     encode_png,
-    record_depth,
-    record_image,
-    record_instances,
-    record_pointmap,
-    record_prompt_mask,
-    stored_pointmap,
 )
-from gapdata.records.schema import Prompt, Record, ViewObject, record_from_json
+from gapdata.records.reading import record_from_json
+from gapdata.records.schema import Prompt, Record, ViewObject
 
 number = st.floats(-50, 50, allow_nan=False)
 triple = st.tuples(number, number, number)
@@ -102,19 +97,19 @@ def test_depth_masks_and_pointmap_are_stored_without_loss() -> None:
     record = make_record(1)
     rng = np.random.default_rng(1)
     pointmap = rng.normal(size=(2, 3, 4, 3)).astype(np.float32)
-    np.testing.assert_array_equal(stored_pointmap(record), pointmap)
+    np.testing.assert_array_equal(record.stored_pointmap(), pointmap)
     for frame in range(2):
         rng.integers(0, 255, (24, 32, 3), dtype=np.uint8)
-        np.testing.assert_allclose(record_depth(record, frame) * 1000, rng.integers(0, 9000, (24, 32)), atol=1e-3)
-        np.testing.assert_array_equal(record_instances(record, frame), rng.integers(0, 400, (24, 32)))
-    assert record_image(record, 0).shape == (24, 32, 3)
-    assert record_prompt_mask(record, 0).max() == 0
-    assert record_prompt_mask(record, 1).max() == 2
+        np.testing.assert_allclose(record.depth(frame) * 1000, rng.integers(0, 9000, (24, 32)), atol=1e-3)
+        np.testing.assert_array_equal(record.instances(frame), rng.integers(0, 400, (24, 32)))
+    assert record.image(0).shape == (24, 32, 3)
+    assert record.prompt_mask(0).max() == 0
+    assert record.prompt_mask(1).max() == 2
 
 
 def test_the_full_pointmap_is_depth_seen_from_the_first_camera() -> None:
     record = make_record(2)
-    points, depth = record_pointmap(record), record_depth(record, 1)
+    points, depth = record.pointmap(), record.depth(1)
     local = transform(np.linalg.inv(record.camera_to_first[1]), points[1].astype(np.float64))
     np.testing.assert_array_equal(np.isnan(points[1, ..., 0]), depth == 0)
     np.testing.assert_allclose(local[depth > 0][:, 2], depth[depth > 0], atol=1e-5)
@@ -160,19 +155,19 @@ def test_a_damaged_member_is_named() -> None:
     record = make_record()
     small, color = encode_png(np.zeros((3, 3), np.uint16)), record.members["00.jpg"]
     cases: list[tuple[str, bytes, Callable[[Record], object], str]] = [
-        ("00.jpg", b"no image", lambda item: record_image(item, 0), "member 00.jpg is no image"),
-        ("01.depth.png", small, lambda item: record_depth(item, 1), "member 01.depth.png is 3x3, expected 32x24"),
+        ("00.jpg", b"no image", lambda item: item.image(0), "member 00.jpg is not an image"),
+        ("01.depth.png", small, lambda item: item.depth(1), "member 01.depth.png is 3x3, expected 32x24"),
         (
             "00.instance.png",
             color,
-            lambda item: record_instances(item, 0),
+            lambda item: item.instances(0),
             "00.instance.png has 3 channels, expected 1",
         ),
-        ("pointmap.npy", b"\x93NUMPY", stored_pointmap, "pointmap.npy cannot be read"),
+        ("pointmap.npy", b"\x93NUMPY", Record.stored_pointmap, "pointmap.npy cannot be read"),
     ]
     for name, data, read, message in cases:
         damaged = dataclasses.replace(record, members={**record.members, name: data})
         with pytest.raises(ShardError, match=message):
             read(damaged)
     with pytest.raises(ShardError, match=r"member 00\.jpg is missing; run `gapdata verify`"):
-        record_image(dataclasses.replace(record, members={}), 0)
+        dataclasses.replace(record, members={}).image(0)

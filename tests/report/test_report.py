@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from gapdata.commands.main import main
 from gapdata.errors import ShardError
 from gapdata.geometry.pointmap import first_frame_pointmap
-from gapdata.records.codec import encode_npy, record_cameras, record_depth, record_pointmap
+from gapdata.records.codec import encode_npy
 from gapdata.records.schema import Record
 from gapdata.report.charts import bin_edges
 from gapdata.report.clouds import record_cloud
@@ -195,8 +195,8 @@ def decoded(cloud: dict[str, Any]) -> tuple[NDArray[np.uint16], NDArray[np.uint8
 
 
 def with_pointmap(record: Record, stride: int = 8) -> Record:
-    depth = np.stack([record_depth(record, frame) for frame in range(len(record))])
-    stored = first_frame_pointmap(depth, record_cameras(record), record.camera_to_first, stride)
+    depth = np.stack([record.depth(frame) for frame in range(len(record))])
+    stored = first_frame_pointmap(depth, record.cameras, record.camera_to_first, stride)
     return replace(record, members={**record.members, "pointmap.npy": encode_npy(stored)})
 
 
@@ -204,7 +204,7 @@ def test_the_points_of_the_3d_view_are_those_of_the_pointmap() -> None:
     record = with_pointmap(room_record(frames=3, size=(256, 192), noise=0.001))
     cloud = record_cloud(record)
     millimetres, _ = decoded(cloud)
-    stride, whole = cloud["stride"], record_pointmap(record)
+    stride, whole = cloud["stride"], record.pointmap()
     for frame, facts in enumerate(cloud["frames"]):
         pose, (fx, fy, cx, cy) = np.array(facts["pose"]).reshape(3, 4), facts["intrinsics"]
         v, u = np.indices(millimetres[frame].shape) * stride + stride // 2
@@ -219,7 +219,7 @@ def test_the_objects_of_the_3d_view_are_those_of_the_masks_and_lie_in_their_boxe
     cloud = record_cloud(record)
     _, objects = decoded(cloud)
     v, u = np.indices(objects.shape[1:]) * cloud["stride"] + cloud["stride"] // 2
-    points = record_pointmap(record)[:, v, u]
+    points = record.pointmap()[:, v, u]
     for place, (item, box) in enumerate(zip(record.objects, cloud["boxes"], strict=True), start=1):
         corners = np.array(box["corners"]).reshape(8, 3)
         own = (points[objects == place] - np.array(item.center)) @ np.array(item.rotation)

@@ -11,7 +11,6 @@ import pytest
 
 from gapdata.errors import ShardError, UsageError
 from gapdata.geometry.camera import Intrinsics, transform
-from gapdata.records.codec import record_pointmap
 from gapdata.records.schema import Record
 from gapdata.show.scene.cloud import fuse
 from gapdata.show.scene.exhibit import record_exhibit, room_grid
@@ -58,7 +57,7 @@ def own_view(record: Record, frame: int) -> Viewpoint:
 
 def test_the_cloud_holds_every_valid_pixel_where_the_pointmap_puts_it(record: Record) -> None:
     cloud = fuse(record)
-    pointmap = record_pointmap(record)
+    pointmap = record.pointmap()
     valid = np.isfinite(pointmap).all(axis=-1)
     assert np.array_equal(cloud.points, pointmap[valid])
     assert np.array_equal(np.bincount(cloud.frames), valid.sum(axis=(1, 2)))
@@ -133,7 +132,7 @@ def test_a_cloud_drawn_from_its_own_camera_repeats_the_frame(record: Record) -> 
         step = SUPERSAMPLING
         depth = rendering.depth.reshape(192, step, 256, step).min(axis=(1, 3))
         truth = np.linalg.inv(record.camera_to_first[frame])
-        expected = transform(truth, record_pointmap(record)[frame].astype(np.float64))[..., 2]
+        expected = transform(truth, record.pointmap()[frame].astype(np.float64))[..., 2]
         assert np.isfinite(rendering.depth).mean() > 0.995
         assert np.median(np.abs(depth - expected)) < 0.005
         assert (np.abs(depth - expected) < 0.05).mean() > 0.97

@@ -9,7 +9,6 @@ import pytest
 
 from gapdata.geometry.camera import Intrinsics, relative_poses
 from gapdata.geometry.consistency import compare_surfaces, sample_surface, surface_distances
-from gapdata.records.codec import record_depth
 from gapdata.records.schema import Record
 from gapdata.show.scene.cloud import fuse, with_error
 from gapdata.show.scene.coloring import UNSEEN, error_colors, error_maps, frame_maps, legend, point_colors
@@ -54,8 +53,7 @@ def test_a_frame_that_is_too_high_makes_the_floor_disagree_by_as_much(record: Re
 def test_the_distances_of_samples_are_those_whose_median_is_the_reprojection_error(record: Record) -> None:
     moved = with_frame_moved(record, 1, SHIFT)
     surfaces = [
-        sample_surface(np.rint(record_depth(moved, frame) * 1000).astype(np.uint16), moved.camera(frame))
-        for frame in (0, 1)
+        sample_surface(np.rint(moved.depth(frame) * 1000).astype(np.uint16), moved.camera(frame)) for frame in (0, 1)
     ]
     to_second = np.linalg.inv(moved.camera_to_first[1])
     both = [
@@ -79,7 +77,7 @@ def test_the_map_of_a_frame_shows_what_its_points_show(record: Record) -> None:
     moved = with_frame_moved(record, 2, SHIFT)
     cloud = with_error(moved, fuse(moved))
     (found,) = error_maps(moved, [3], stride=1).values()
-    valid = record_depth(moved, 3) > 0
+    valid = moved.depth(3) > 0
     assert np.array_equal(found[valid], cloud.error[cloud.frames == 3], equal_nan=True)
     assert np.isnan(found[~valid]).all()
 

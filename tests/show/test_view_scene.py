@@ -12,7 +12,6 @@ from gapdata.commands.main import main
 from gapdata.geometry.boxes import OrientedBox
 from gapdata.geometry.camera import transform
 from gapdata.geometry.overlap import pairwise_iou
-from gapdata.records.codec import record_depth
 from gapdata.records.schema import Record
 from gapdata.shards.reader import ShardReader
 from gapdata.show.scene.exhibit import Exhibit
@@ -63,7 +62,7 @@ def test_every_frame_is_fused_once_and_none_is_lost(build: Path, whole: Record) 
     every = np.concatenate([transform(camera.to_shown, [[0.0, 0.0, 0.0]]) for camera in exhibit.cameras])
     assert whole.axis_alignment is not None
     assert np.allclose(every, (whole.axis_alignment @ whole.camera_to_world)[:, :3, 3])
-    reached = sum(int((record_depth(whole, frame) > 0).sum()) for frame in range(FRAMES))
+    reached = sum(int((whole.depth(frame) > 0).sum()) for frame in range(FRAMES))
     assert len(exhibit.cloud) < reached
     cells = np.floor(exhibit.cloud.points / VOXEL).astype(int)
     assert len(np.unique(cells, axis=0)) > 0.98 * len(cells)

@@ -12,7 +12,6 @@ import pytest
 
 from gapdata.commands.main import main
 from gapdata.errors import SourceError
-from gapdata.records.codec import record_image, record_pointmap
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.extracted import ExtractedScan
 from gapdata.sources.layouts import SEVEN_SCENES, recognise
@@ -91,7 +90,7 @@ def assert_same_geometry(found: ShardReader, expected: ShardReader, keys: list[s
         one, other = found[key], expected[key]
         assert (one.frame_ids, one.split, one.source) == (other.frame_ids, other.split, "scannet")
         assert np.abs(one.camera_to_world - other.camera_to_world).max() < 2e-6
-        np.testing.assert_allclose(record_pointmap(one), record_pointmap(other), atol=5e-5, rtol=0)
+        np.testing.assert_allclose(one.pointmap(), other.pointmap(), atol=5e-5, rtol=0)
         assert [item.object_id for item in one.objects] == [item.object_id for item in other.objects]
         depths = [name for name in other.members if name.endswith("depth.png")]
         assert depths
@@ -112,7 +111,7 @@ def test_a_full_export_gives_the_views_and_pointmaps_of_the_sens(
     for one, other in zip(found, expected, strict=True):
         assert len(one.prompts) == len(other.prompts) > 0
         assert (one.members["00.jpg"] == other.members["00.jpg"]) == (color is copied)
-        difference = np.abs(record_image(one, 0).astype(int) - record_image(other, 0).astype(int))
+        difference = np.abs(one.image(0).astype(int) - other.image(0).astype(int))
         assert difference.mean() < 4
     reports = [json.loads((tmp_path / name / "report.json").read_text()) for name in "ab"]
     assert [(report["frames"], report["lost_tracking"], report["notes"]) for report in reports] == [

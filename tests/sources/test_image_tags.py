@@ -16,7 +16,6 @@ import pytest
 from gapdata.commands.main import main
 from gapdata.files.image_tags import jpeg_without_metadata, orientation_tag
 from gapdata.geometry.camera import Intrinsics
-from gapdata.records.codec import record_depth, record_image
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.orientation import turned
 from gapdata.sources.scannet import ScanNetScan
@@ -92,8 +91,8 @@ def test_frames_are_turned_where_the_intrinsics_are_of_the_turned_image(
     assert build(room, tmp_path / "out", (96, 128)) == 0
     (record,) = ShardReader(tmp_path / "out")
     color, z = seen(record.camera(1), pose(1), straight)
-    assert np.abs(record_image(record, 1).astype(int) - color)[2:-2, 2:-2].mean() < 3
-    assert np.median(np.abs(record_depth(record, 1) - z)) < 0.003
+    assert np.abs(record.image(1).astype(int) - color)[2:-2, 2:-2].mean() < 3
+    assert np.median(np.abs(record.depth(1) - z)) < 0.003
     assert not [secret for secret in SECRETS if secret in (tmp_path / "out" / "shard-000000.tar").read_bytes()]
     notes = json.loads((tmp_path / "out" / "report.json").read_text())["notes"]
     assert notes == {"color_turned_as_its_tag_says": 4}
@@ -107,7 +106,7 @@ def test_sides_that_do_not_divide_are_turned_before_they_are_reduced(tmp_path: P
         if name == "sensor":
             as_on_the_sensor(room, 6)
         assert build(room, tmp_path / f"{name}-out", (48, 64)) == 0
-        images.append(record_image(ShardReader(tmp_path / f"{name}-out")[0], 1).astype(int))
+        images.append(ShardReader(tmp_path / f"{name}-out")[0].image(1).astype(int))
     assert np.abs(images[0] - images[1]).mean() < 2
 
 

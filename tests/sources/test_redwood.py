@@ -12,7 +12,6 @@ import pytest
 from gapdata.commands.main import main
 from gapdata.geometry.camera import Intrinsics
 from gapdata.geometry.consistency import compare_surfaces, sample_surface
-from gapdata.records.codec import record_cameras, record_depth, record_image, record_pointmap, record_prompt_mask
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.sens import SensReader
 from gapdata.synthetic.sens_writer import SensWriter
@@ -56,7 +55,7 @@ def test_the_jpeg_bytes_are_untouched(samples: Path, dataset: Path) -> None:
 def test_the_pointmaps_of_all_pairs_of_frames_agree_where_they_overlap(build: Path) -> None:
     record = ShardReader(build)[0]
     assert record.frame_ids == (0, 1, 2, 3, 4)
-    points, cameras = record_pointmap(record), record_cameras(record)
+    points, cameras = record.pointmap(), record.cameras
     for one, other in permutations(range(5), 2):
         distances = reprojection_distances(points[one], points[other], cameras[other], record.camera_to_first[other])
         assert len(distances) > 0.5 * points[0, ..., 0].size
@@ -65,7 +64,7 @@ def test_the_pointmaps_of_all_pairs_of_frames_agree_where_they_overlap(build: Pa
 
 def test_the_quality_figures_find_the_real_frames_well_posed(build: Path) -> None:
     record = ShardReader(build)[0]
-    depth = [np.rint(1000 * record_depth(record, frame)).astype(np.uint16) for frame in range(5)]
+    depth = [np.rint(1000 * record.depth(frame)).astype(np.uint16) for frame in range(5)]
     surfaces = [sample_surface(depth[frame], record.camera(frame)) for frame in range(5)]
     poses = record.camera_to_world
     for one, other in combinations(range(5), 2):
@@ -79,12 +78,12 @@ def test_the_quality_figures_find_the_real_frames_well_posed(build: Path) -> Non
 def test_the_frames_agree_in_colour_too(build: Path) -> None:
     """Points of one frame land on pixels of another that look alike, so depth and poses belong to the images."""
     record = ShardReader(build)[0]
-    points, camera = record_pointmap(record), record.camera(4)
+    points, camera = record.pointmap(), record.camera(4)
     first_to_other = np.linalg.inv(record.camera_to_first[4])
     pixels = camera.project(points[0] @ first_to_other[:3, :3].T + first_to_other[:3, 3])
     inside = np.isfinite(pixels).all(-1) & (pixels > 0).all(-1) & (pixels < [511, 383]).all(-1)
     u, v = pixels[inside].round().astype(int).T
-    difference = np.abs(record_image(record, 4)[v, u].astype(int) - record_image(record, 0)[inside].astype(int))
+    difference = np.abs(record.image(4)[v, u].astype(int) - record.image(0)[inside].astype(int))
     assert np.median(difference) < 4
 
 
@@ -94,4 +93,4 @@ def test_a_scan_without_annotation_gives_geometry_without_prompts(build: Path) -
     assert record.objects == ()
     assert record.axis_alignment is None
     assert not any(name.endswith("instance.png") for name in record.members)
-    assert not any(record_prompt_mask(record, frame).any() for frame in range(len(record)))
+    assert not any(record.prompt_mask(frame).any() for frame in range(len(record)))

@@ -13,7 +13,6 @@ import pytest
 
 from gapdata.commands.main import main
 from gapdata.errors import SourceError, UsageError
-from gapdata.records.codec import record_cameras, record_pointmap
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.camera_files import parse_intrinsics
 from gapdata.sources.depth_files import decode_depth
@@ -73,7 +72,7 @@ def test_redwoods_sample_works_with_an_intrinsics_file_beside_it(samples: Path, 
     assert build(folder, tmp_path / "out", frames=5) == 0
     (record,) = ShardReader(tmp_path / "out")
     assert (record.key, record.source, record.split) == ("living_room_1-clip-00000", "rgbd", "unknown")
-    points, cameras = record_pointmap(record), record_cameras(record)
+    points, cameras = record.pointmap(), record.cameras
     for one, other in permutations(range(5), 2):
         distances = reprojection_distances(points[one], points[other], cameras[other], record.camera_to_first[other])
         assert np.median(distances) < 0.015
@@ -202,7 +201,7 @@ def test_the_depth_scale_of_the_command_line_outranks_that_of_the_file(copy: Pat
     nearest = []
     for name, arguments in (("a", ()), ("b", ("--depth-scale", "1000"))):
         assert build(copy, tmp_path / name, *arguments, "--set", "frames.far=60.0", frames=1) == 0
-        points = record_pointmap(ShardReader(tmp_path / name)[0])
+        points = ShardReader(tmp_path / name)[0].pointmap()
         nearest.append(np.nanmedian(points[0, ..., 2]))
     assert nearest[0] == pytest.approx(2 * nearest[1], rel=1e-2)
 

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.annotations.categories import normalised
-from gapdata.geometry.boxes import OrientedBox
 from gapdata.geometry.overlap import pairwise_iou
 from gapdata.records.expressions import descriptions
 from gapdata.records.schema import Record
@@ -139,10 +138,7 @@ def _boxes(record: Record, reply: Reply, asking: Asking) -> Answers | Unparsable
         missing_label=options.missing_label,
     )
     names = [normalised(object_label(item, options.taxonomy, options.missing_label) or "") for item in targets]
-    true = [
-        OrientedBox(center=np.array(item.center), size=np.array(item.size), rotation=np.array(item.rotation))
-        for item in targets
-    ]
+    true = [item.box for item in targets]
     boxes = [box_of(item.values, convention) for item in answer.boxes]
     overlap = pairwise_iou(boxes, true)
     shown, rows, found = [], [], set()

@@ -18,10 +18,6 @@ from gapdata.geometry.pointmap import first_frame_pointmap
 from gapdata.records.codec import (
     MILLIMETRES_PER_METRE,
     member_name,
-    record_cameras,
-    record_depth,
-    record_image,
-    record_instances,
 )
 from gapdata.records.schema import Record
 from gapdata.show.scene.surfaces import EDGE, camera_normals, pixel_validity
@@ -128,7 +124,7 @@ def fuse_frame(record: Record, frame: int, stride: int = 1, *, drop_flying: bool
     Raises:
         ShardError: a member is missing or damaged.
     """
-    depth, camera, pose = record_depth(record, frame), record.camera(frame), record.camera_to_first[frame]
+    depth, camera, pose = record.depth(frame), record.camera(frame), record.camera_to_first[frame]
     points = first_frame_pointmap(depth[None], [camera], pose[None])[0]
     local_normals = camera_normals(depth, camera)
     validity = pixel_validity(depth, camera, local_normals)
@@ -140,14 +136,14 @@ def fuse_frame(record: Record, frame: int, stride: int = 1, *, drop_flying: bool
     keep &= sampled
     count = int(keep.sum())
     has_instances = member_name(frame, "instance.png") in record.members
-    instances = record_instances(record, frame)[keep] if has_instances else np.zeros(count, dtype=np.uint16)
+    instances = record.instances(frame)[keep] if has_instances else np.zeros(count, dtype=np.uint16)
     kept = points[keep]
     normals = (local_normals[keep] @ pose[:3, :3].T).astype(np.float32)
     rays = kept - pose[:3, 3].astype(np.float32)
     slant = -np.einsum("nc,nc->n", normals, rays) / np.linalg.norm(rays, axis=1)
     return PointCloud(
         points=kept,
-        colors=record_image(record, frame)[keep],
+        colors=record.image(frame)[keep],
         normals=normals,
         spacing=depth[keep] * np.float32(stride / min(camera.fx, camera.fy)) / np.clip(slant, MIN_SLANT, 1.0),
         frames=np.full(count, frame, dtype=np.uint32),
@@ -170,11 +166,11 @@ def with_error(record: Record, cloud: PointCloud) -> PointCloud:
     Raises:
         ShardError: a member is missing or damaged.
     """
-    cameras = record_cameras(record)
+    cameras = record.cameras
     nothing = np.zeros((3, 0), dtype=np.float32)
     surfaces = [
         Surface(
-            depth=np.rint(record_depth(record, frame) * MILLIMETRES_PER_METRE).astype(np.uint16),
+            depth=np.rint(record.depth(frame) * MILLIMETRES_PER_METRE).astype(np.uint16),
             camera=cameras[frame],
             points=nothing,
             normals=nothing,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.records.codec import member_name, record_depth, record_image, record_instances
+from gapdata.records.codec import member_name
 from gapdata.records.schema import Record
 from gapdata.show.scene.cloud import PointCloud, fuse_frame, joined, with_error
 from gapdata.show.scene.modes import MEANING
@@ -92,9 +92,9 @@ def frame_maps(
     covered = _covered(record) if mode == "validity" else None
     maps: dict[int, NDArray[np.uint8]] = {}
     for frame in frames:
-        depth, camera = record_depth(record, frame), record.camera(frame)
+        depth, camera = record.depth(frame), record.camera(frame)
         if mode == "instance" and member_name(frame, "instance.png") in record.members:
-            maps[frame] = _tinted(instance_colors(record_instances(record, frame)), record_image(record, frame))
+            maps[frame] = _tinted(instance_colors(record.instances(frame)), record.image(frame))
         elif mode == "validity":
             found = pixel_validity(depth, camera, camera_normals(depth, camera), covered)
             maps[frame] = np.array(VALIDITY_COLORS, dtype=np.uint8)[found]
@@ -111,7 +111,7 @@ def error_maps(record: Record, frames: Sequence[int], stride: int = 2) -> dict[i
     maps = {}
     for frame in frames:
         # The cloud holds a frame's pixels with depth row by row.
-        valid = record_depth(record, frame)[stride // 2 :: stride, stride // 2 :: stride] > 0
+        valid = record.depth(frame)[stride // 2 :: stride, stride // 2 :: stride] > 0
         maps[frame] = np.full(valid.shape, np.nan, dtype=np.float32)
         maps[frame][valid] = cloud.error[cloud.frames == frame]
     return maps
@@ -132,9 +132,9 @@ def legend(mode: str, order: Sequence[int]) -> Legend:
 
 def _covered(record: Record) -> NDArray[np.bool_]:
     """Where any frame of a record has depth, (H, W)."""
-    covered = record_depth(record, 0) > 0
+    covered = record.depth(0) > 0
     for frame in range(1, len(record)):
-        covered |= record_depth(record, frame) > 0
+        covered |= record.depth(frame) > 0
     return covered
 
 

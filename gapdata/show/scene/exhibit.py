@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.records.codec import record_depth
 from gapdata.records.schema import Record
 from gapdata.runtime.counting import counted
 from gapdata.show.scene.answers import AnswerRow, answers_about
@@ -170,7 +169,7 @@ def room_grid(exhibit: Exhibit) -> RoomGrid | None:
 def _facts(record: Record, cloud: PointCloud) -> tuple[str, ...]:
     ids = [str(index) for index in record.frame_ids]
     frames = ", ".join(ids) if len(ids) <= 8 else f"{ids[0]}, {ids[1]}, ... {ids[-1]} ({len(ids)})"
-    valid = float(np.mean([(record_depth(record, frame) > 0).mean() for frame in range(len(record))]))
+    valid = float(np.mean([(record.depth(frame) > 0).mean() for frame in range(len(record))]))
     return (
         f"{record.source} {record.split}",
         f"{record.view} of frames {frames}",

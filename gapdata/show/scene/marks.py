@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from gapdata.geometry.boxes import OrientedBox
 from gapdata.geometry.camera import Intrinsics, transform
-from gapdata.records.codec import record_image
 from gapdata.records.schema import Record
 from gapdata.show.scene.palette import Color, frame_color, object_color, prompt_color
 
@@ -91,7 +90,7 @@ def record_cameras(record: Record, frames: list[int], first_to_shown: NDArray[np
 
     shown = []
     for frame in frames:
-        image = record_image(record, frame)
+        image = record.image(frame)
         size = (IMAGE_WIDTH, max(1, round(IMAGE_WIDTH * image.shape[0] / image.shape[1])))
         shown.append(
             ShownCamera(
@@ -109,7 +108,7 @@ def record_boxes(record: Record) -> tuple[ShownBox, ...]:
     """The boxes of a record's objects in the camera of its first frame."""
     return tuple(
         ShownBox(
-            box=OrientedBox(center=np.array(item.center), size=np.array(item.size), rotation=np.array(item.rotation)),
+            box=item.box,
             label=item.label,
             color=object_color(item.object_id),
             visible_pixels=sum(item.visible_pixels),

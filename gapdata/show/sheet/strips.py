@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.prompts.marks import draw_mark
-from gapdata.records.codec import record_depth, record_image
 from gapdata.records.schema import Record
 from gapdata.show.scene.coloring import Legend, error_colors, frame_maps
 from gapdata.show.scene.marks import ShownCamera
@@ -45,7 +44,7 @@ def frame_strip(record: Record, width: int, mode: str = "rgb") -> NDArray[np.uin
     columns = max(max(len(row) for row in rows), 3)
     cell = (width - SCALE_WIDTH - (columns - 1) * GAP) // columns
     high = round(cell * record.image_size[1] / record.image_size[0])
-    depths = {frame: record_depth(record, frame) for frame in frames}
+    depths = {frame: record.depth(frame) for frame in frames}
     nearest, farthest = depth_range(list(depths.values()))
     below_photographs = frame_maps(record, frames, mode, nearest, farthest)
     sheet = np.full((len(rows) * (2 * high + 2 * GAP + 26) - GAP, width, 3), SHEET, dtype=np.uint8)
@@ -102,7 +101,7 @@ def marked_image(record: Record, frame: int) -> NDArray[np.uint8]:
     Raises:
         ShardError: the image is missing or damaged.
     """
-    image = record_image(record, frame)
+    image = record.image(frame)
     for prompt in record.prompts:
         if prompt.frame == frame:
             image = draw_mark(image, prompt.pixel, color=prompt_color(prompt.index))
