@@ -1,4 +1,4 @@
-"""Putting furniture into a room without one piece entering another.
+"""Puts furniture into a room so that no piece enters another.
 
 Every placed thing claims an oriented rectangle on the floor plan and a range of heights; two claims may not overlap.
 """
@@ -12,9 +12,11 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from gapdata.synthetic.room import BASEBOARD, Plan
+from gapdata.synthetic.room import BASEBOARD, FloorPlan
 from gapdata.synthetic.shapes import Mesh, about
-from gapdata.synthetic.style import Model, Top
+from gapdata.synthetic.style import Model, Style, Top
+
+ATTEMPTS = 30  # places that are tried for a piece, by default
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,16 +30,16 @@ class Claim:
 
     @property
     def axes(self) -> NDArray[np.float64]:
-        """(2, 2), a row per local axis."""
+        """Return the local axes in plan, (2, 2), a row each."""
         return about("z", self.yaw)[:2, :2].T
 
     @property
     def corners(self) -> NDArray[np.float64]:
-        """(4, 2)."""
+        """Return the corners in plan, (4, 2)."""
         return self.center + np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * self.half @ self.axes
 
     def overlaps(self, other: Claim) -> bool:
-        """Separating-axis test in plan, intervals in height."""
+        """Tell whether two boxes overlap: separating axes in plan, intervals in height."""
         if min(self.z[1], other.z[1]) - max(self.z[0], other.z[0]) < 1e-3:
             return False
         gap = other.center - self.center
@@ -59,17 +61,28 @@ class Item:
     position: tuple[float, float, float] = (0.0, 0.0, 0.0)
     yaw: float = 0.0
 
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        """Return a place of the item's frame in the room frame, metres."""
+        offset = about("z", self.yaw)[:2, :2] @ np.array([x, y])
+        return self.position[0] + float(offset[0]), self.position[1] + float(offset[1])
+
 
 @dataclass(slots=True)
 class Placer:
-    """The state of a room being furnished. Every ``put`` method returns the item, or None
-    where there is no room for it.
+    """A room while it is furnished.
+
+    Every ``put`` method returns the item, or None where there is no room for it.
     """
 
-    plan: Plan
-    rng: Generator
+    plan: FloorPlan
+    style: Style
     items: list[Item] = field(default_factory=list)
     reserved: list[Claim] = field(default_factory=list)
+
+    @property
+    def rng(self) -> Generator:
+        """Return the random stream that the room shares with its style."""
+        return self.style.rng
 
     def put(
         self,
@@ -79,97 +92,95 @@ class Placer:
         yaw: float,
         z: float = 0.0,
         *,
-        ignore: Sequence[Item | None] = (),
+        ignore: Sequence[Item] = (),
         margin: float = 0.0,
         fitted: bool = False,
     ) -> Item | None:
-        """At a place, if it fits; ``ignore`` names items it may stand in or on, ``fitted``
-        says that it was made to fit.
+        """Put a model at a place, if it fits.
+
+        Args:
+            model: the piece.
+            x, y, z: where its origin goes, metres.
+            yaw: how it is turned, degrees.
+            ignore: items that it may stand in or on.
+            margin: metres about it that must be free.
+            fitted: whether it was made to fit, so that nothing is checked.
         """
         claim = _claim(model.mesh, x, y, yaw, z, 0.0)
-        if not fitted and not (self.contained(claim) and self.free(_claim(model.mesh, x, y, yaw, z, margin), ignore)):
+        if not fitted and not (self._contained(claim) and self._free(_claim(model.mesh, x, y, yaw, z, margin), ignore)):
             return None
         mesh = model.mesh.turned(yaw).moved(x, y, z)
         item = Item(label=model.label, mesh=mesh, claim=claim, tops=model.tops, position=(x, y, z), yaw=yaw)
         self.items.append(item)
         return item
 
-    def contained(self, claim: Claim) -> bool:
-        """Whether a claim lies within the walls."""
+    def _contained(self, claim: Claim) -> bool:
+        """Tell whether a claim lies within the walls."""
         local = np.abs((self.plan.corners - claim.center) @ claim.axes.T)
         return bool(self.plan.inside(claim.corners).all()) and not (local < claim.half).all(axis=1).any()
 
-    def free(self, claim: Claim, ignore: Sequence[Item | None] = ()) -> bool:
-        """Whether a claim meets no other."""
-        passed = [i.claim for i in ignore if i is not None]
+    def _free(self, claim: Claim, ignore: Sequence[Item]) -> bool:
+        """Tell whether a claim meets no other."""
+        passed = [i.claim for i in ignore]
         others = [i.claim for i in self.items if i.claim is not None and not any(i.claim is p for p in passed)]
         return not any(claim.overlaps(other) for other in (*others, *self.reserved))
 
-    def put_at_wall(
-        self,
-        model: Model,
-        *,
-        walls: Sequence[int] | None = None,
-        attempts: int = 24,
-        gap: float = 0.02,
-        skew: float = 2.5,
-        align: float | None = None,
+    def put_on_wall(
+        self, model: Model, wall: int, s: float, away: float, z: float = 0.0, *, yaw: float = 0.0, margin: float = 0.0
     ) -> Item | None:
-        """Back to a wall, at a random place along it or at ``align`` (0..1)."""
+        """Put a model ``s`` along a wall and ``away`` from it, turned by ``yaw`` from the wall's direction."""
+        turn = self.plan.wall_yaw(wall)
+        x, y = self.plan.corners[wall] + about("z", turn)[:2, :2] @ np.array([s, away])
+        return self.put(model, float(x), float(y), turn + yaw, z, margin=margin)
+
+    def put_at_wall(
+        self, model: Model, *, walls: Sequence[int] | None = None, gap: float = 0.02, skew: float = 2.5
+    ) -> Item | None:
+        """Put a model with its back to a wall, at a random place along it."""
         low, high = model.mesh.bounds
-        for _ in range(attempts):
-            wall = int(self.rng.choice(walls if walls is not None else range(len(self.plan.corners))))
-            length = self.plan.wall_length(wall)
-            if length < high[0] - low[0] + 0.06:
+        width = high[0] - low[0]
+        for _ in range(24):
+            wall, length = self._any_wall(walls)
+            if length < width + 0.06:
                 continue
-            share = self.rng.random() if align is None else align
+            share = self.rng.random()
             # Corners of rooms are where furniture goes: a third of the pieces is pushed into one.
-            share = float(np.round(share)) if align is None and self.rng.random() < 0.35 else share
-            s = 0.03 - low[0] + share * (length - (high[0] - low[0]) - 0.06)
+            share = float(np.round(share)) if self.rng.random() < 0.35 else share
+            s = 0.03 - low[0] + share * (length - width - 0.06)
             yaw = self.rng.normal(0, skew) if skew else 0.0
-            extra = abs(np.sin(np.radians(yaw))) * (high[0] - low[0]) / 2
-            back = BASEBOARD + gap + extra - low[1]
-            point = self.on_wall(wall, s, back)
-            item = self.put(model, point[0], point[1], self.plan.wall_yaw(wall) + yaw)
+            extra = abs(np.sin(np.radians(yaw))) * width / 2
+            item = self.put_on_wall(model, wall, s, BASEBOARD + gap + extra - low[1], yaw=yaw)
             if item is not None:
                 return item
         return None
 
-    def on_wall(self, wall: int, s: float, away: float) -> NDArray[np.float64]:
-        """The point ``s`` along a wall and ``away`` from it, (2,) room frame."""
-        axes = about("z", self.plan.wall_yaw(wall))[:2, :2]
-        return np.asarray(self.plan.corners[wall] + axes @ np.array([s, away]))
-
-    def hang(
-        self, model: Model, z: tuple[float, float], *, attempts: int = 30, walls: Sequence[int] | None = None
-    ) -> Item | None:
-        """On a wall, its lower edge at a height within ``z``."""
+    def hang(self, model: Model, z: tuple[float, float], *, walls: Sequence[int] | None = None) -> Item | None:
+        """Hang a model on a wall, its lower edge at a height within ``z``."""
         low, high = model.mesh.bounds
-        for _ in range(attempts):
-            wall = int(self.rng.choice(walls if walls is not None else range(len(self.plan.corners))))
-            length = self.plan.wall_length(wall)
+        for _ in range(ATTEMPTS):
+            wall, length = self._any_wall(walls)
             if length < high[0] - low[0] + 0.3:
                 continue
             s = self.rng.uniform(0.12 - low[0], length - high[0] - 0.12)
             height = self.rng.uniform(*z)
             if height + high[2] > self.plan.height - 0.08:
                 continue
-            point = self.on_wall(wall, s, 0.002 - low[1])
-            item = self.put(model, point[0], point[1], self.plan.wall_yaw(wall), height, margin=0.05)
+            item = self.put_on_wall(model, wall, s, 0.002 - low[1], height, margin=0.05)
             if item is not None:
                 return item
         return None
 
-    def put_anywhere(
-        self, model: Model, *, attempts: int = 30, margin: float = 0.05, yaw: float | None = None
-    ) -> Item | None:
-        """Free-standing, turned at random."""
-        low, high = self.plan.corners.min(axis=0), self.plan.corners.max(axis=0)
-        for _ in range(attempts):
+    def _any_wall(self, walls: Sequence[int] | None) -> tuple[int, float]:
+        wall = int(self.rng.choice(range(len(self.plan.corners)) if walls is None else walls))
+        return wall, self.plan.wall_length(wall)
+
+    def put_anywhere(self, model: Model, *, margin: float = 0.05, yaw: float | None = None) -> Item | None:
+        """Put a model somewhere free, turned at random or about ``yaw``."""
+        low, high = self.plan.bounds
+        for _ in range(ATTEMPTS):
             x, y = self.rng.uniform(low, high)
-            item = self.put(
-                model, x, y, self.rng.uniform(0, 360) if yaw is None else yaw + self.rng.normal(0, 6), margin=margin
-            )
+            turn = self.rng.uniform(0, 360) if yaw is None else yaw + self.rng.normal(0, 6)
+            item = self.put(model, x, y, turn, margin=margin)
             if item is not None:
                 return item
         return None
@@ -177,14 +188,10 @@ class Placer:
     def put_near(
         self, other: Item | None, model: Model, x: float, y: float, yaw: float, *, z: float = 0.0, under: bool = False
     ) -> Item | None:
-        """At a place in the frame of another item; ``under`` lets it reach below it."""
+        """Put a model at a place in the frame of another item; ``under`` lets it reach below that."""
         if other is None:
             return None
-        offset = about("z", other.yaw)[:2, :2] @ np.array([x, y])
-        return self.put(
-            model, other.position[0] + float(offset[0]), other.position[1] + float(offset[1]), other.yaw + yaw,
-            z, ignore=(other,) if under else (),
-        )  # fmt: skip
+        return self.put(model, *other.place(x, y), other.yaw + yaw, z, ignore=(other,) if under else ())
 
     def put_on(
         self,
@@ -194,14 +201,13 @@ class Placer:
         top: int = 0,
         yaw: float | None = None,
         at: tuple[float, float] | None = None,
-        attempts: int = 12,
     ) -> Item | None:
-        """On a top of another item: at a random or the given (0..1, 0..1) place of it."""
+        """Put a model on a top of another item, at a random or the given (0..1, 0..1) place of it."""
         if other is None or top >= len(other.tops):
             return None
         level = other.tops[top]
         low, high = model.mesh.bounds
-        for _ in range(attempts):
+        for _ in range(12):
             share = self.rng.random(2) if at is None else np.asarray(at)
             turn = self.rng.uniform(-25, 25) if yaw is None else yaw + self.rng.normal(0, 4)
             # The model's origin keeps half of its turned extent away from the rim.
@@ -210,11 +216,8 @@ class Placer:
             for axis, (start, end) in enumerate((level.x, level.y)):
                 start, end = start + extent[axis], end - extent[axis]
                 spot.append((start + end) / 2 if end < start else start + share[axis] * (end - start))
-            offset = about("z", other.yaw)[:2, :2] @ np.array(spot)
-            item = self.put(
-                model, other.position[0] + float(offset[0]), other.position[1] + float(offset[1]), other.yaw + turn,
-                other.position[2] + level.z - float(low[2]) + 0.001, ignore=(other,),
-            )  # fmt: skip
+            z = other.position[2] + level.z - float(low[2]) + 0.001
+            item = self.put(model, *other.place(*spot), other.yaw + turn, z, ignore=(other,))
             if item is not None:
                 return item
         return None

@@ -7,24 +7,30 @@ the left of every wall. A wall's own frame has x along it from its first corner,
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.random import Generator
 from numpy.typing import NDArray
 
 from gapdata.synthetic import pictures, textures
-from gapdata.synthetic.materials import Material
 from gapdata.synthetic.openings import RECESS, Opening, make_blinds, make_curtains, make_door, make_window
+from gapdata.synthetic.pictures import Color
 from gapdata.synthetic.shapes import Mesh, box, join, surface, ticks
 from gapdata.synthetic.style import Model, Style
 
 BASEBOARD = 0.014  # m that it stands out
+PLANKS: tuple[Color, ...] = ((0.62, 0.46, 0.31), (0.48, 0.34, 0.23), (0.72, 0.62, 0.50))
+CARPETS: tuple[Color, ...] = ((0.45, 0.43, 0.41), (0.33, 0.36, 0.42), (0.58, 0.50, 0.41), (0.38, 0.33, 0.31))
+TILES: tuple[Color, ...] = ((0.72, 0.69, 0.64), (0.55, 0.52, 0.49), (0.78, 0.77, 0.75), (0.60, 0.48, 0.39))
+PAINTS: tuple[Color, ...] = (
+    *((0.87, 0.86, 0.82), (0.80, 0.78, 0.72), (0.74, 0.79, 0.80)),
+    *((0.84, 0.79, 0.68), (0.77, 0.80, 0.73), (0.82, 0.76, 0.74)),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """A room's outline. ``materials`` of floor, ceiling and each wall are indices into the palette."""
+class FloorPlan:
+    """The outline of a room; the materials of floor, ceiling and walls are indices into the palette."""
 
     corners: NDArray[np.float64]  # (N, 2)
     height: float
@@ -34,39 +40,43 @@ class Plan:
     walls: tuple[int, ...]
     step: float
 
+    @property
+    def bounds(self) -> NDArray[np.float64]:
+        """Return the lower and upper corner in plan, (2, 2) metres."""
+        return np.stack([self.corners.min(axis=0), self.corners.max(axis=0)])
+
     def wall_length(self, wall: int) -> float:
-        """Metres."""
+        """Return the length of a wall in metres."""
         return float(np.linalg.norm(self.corners[(wall + 1) % len(self.corners)] - self.corners[wall]))
 
     def wall_yaw(self, wall: int) -> float:
-        """Direction of a wall's x axis, degrees."""
+        """Return the direction of a wall's x axis in degrees."""
         delta = self.corners[(wall + 1) % len(self.corners)] - self.corners[wall]
         return float(np.degrees(np.arctan2(delta[1], delta[0])))
 
-    def from_wall(self, wall: int, mesh: Mesh) -> Mesh:
-        """A mesh of a wall's frame in the room frame."""
+    def from_wall(self, wall: int, model: Model) -> Model:
+        """Return a model of a wall's frame in the room frame."""
         x, y = self.corners[wall]
-        return mesh.turned(self.wall_yaw(wall)).moved(float(x), float(y))
+        return replace(model, mesh=model.mesh.turned(self.wall_yaw(wall)).moved(x, y))
 
     def inside(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Which points (..., 2) lie within the outline (crossing number)."""
+        """Return which points (..., 2) lie within the outline (crossing number)."""
         x, y = points[..., 0], points[..., 1]
         odd = np.zeros(x.shape, dtype=bool)
         for (x0, y0), (x1, y1) in zip(self.corners, np.roll(self.corners, -1, axis=0), strict=True):
-            if y0 == y1:
-                continue
-            odd ^= ((y0 > y) != (y1 > y)) & (x < (x1 - x0) * (y - y0) / (y1 - y0) + x0)
+            if y0 != y1:
+                odd ^= ((y0 > y) != (y1 > y)) & (x < (x1 - x0) * (y - y0) / (y1 - y0) + x0)
         return odd
 
     @property
     def area(self) -> float:
-        """Square metres of floor (shoelace)."""
+        """Return the area of the floor in square metres (shoelace)."""
         x, y = self.corners.T
         return float(abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RoomStyle:
+class ShellOptions:
     """What distinguishes the shells of kinds of room."""
 
     size: tuple[tuple[float, float], tuple[float, float]]
@@ -77,95 +87,66 @@ class RoomStyle:
     feature_wall: float = 0.35
 
 
-@dataclass(slots=True)
-class Shell:
-    """A plan and the models that belong to the building, in the room frame."""
-
-    plan: Plan
-    models: list[Model] = field(default_factory=list)
-
-
-def make_plan(style: Style, rng: Generator, kind: RoomStyle) -> Plan:
-    """An outline with openings: rectangular, or an L in a third of the large rooms."""
+def make_plan(style: Style, kind: ShellOptions) -> FloorPlan:
+    """Draw an outline with openings: rectangular, or an L in a third of the large rooms."""
+    rng = style.rng
     width, depth = rng.uniform(*kind.size[0]), rng.uniform(*kind.size[1])
     if rng.random() < 0.35 and width * depth > 19:
-        cut_x, cut_y = width * rng.uniform(0.28, 0.40), depth * rng.uniform(0.28, 0.40)
-        corners = [
-            (0, 0),
-            (width, 0),
-            (width, depth - cut_y),
-            (width - cut_x, depth - cut_y),
-            (width - cut_x, depth),
-            (0, depth),
-        ]
+        x, y = width - width * rng.uniform(0.28, 0.40), depth - depth * rng.uniform(0.28, 0.40)
+        corners = [(0, 0), (width, 0), (width, y), (x, y), (x, depth), (0, depth)]
     else:
         corners = [(0, 0), (width, 0), (width, depth), (0, depth)]
     outline = np.array(corners, dtype=np.float64)
     height = float(rng.uniform(2.45, 2.85))
     lengths = np.linalg.norm(np.roll(outline, -1, axis=0) - outline, axis=1)
     area = width * depth * 2 + lengths.sum() * height
-    step = float(np.clip(np.sqrt(area / 24000), 0.048, 0.07))
-    walls = _wall_materials(style, rng, kind, len(corners))
-    plan = Plan(
+    plan = FloorPlan(
         corners=outline,
         height=height,
         openings=(),
-        floor=_floor_material(style, rng, kind),
-        step=step,
-        walls=walls,
-        ceiling=style.palette.add(Material(texture=textures.paint(rng, (0.90, 0.90, 0.88)), period=1.3)),
+        walls=_wall_materials(style, kind, len(corners)),
+        floor=_floor_material(style, kind),
+        ceiling=style.material(textures.paint(rng, (0.90, 0.90, 0.88)), period=1.3),
+        step=float(np.clip(np.sqrt(area / 24000), 0.048, 0.07)),
     )
-    return replace(plan, openings=_openings(plan, rng, kind))
+    return replace(plan, openings=_openings(style, plan, kind))
 
 
-def _floor_material(style: Style, rng: Generator, kind: RoomStyle) -> int:
+def _floor_material(style: Style, kind: ShellOptions) -> int:
+    rng = style.rng
     choice = str(rng.choice(kind.floors))
     if choice == "planks":
-        color = (
-            style.wood_colors[0]
-            if rng.random() < 0.4
-            else ((0.62, 0.46, 0.31), (0.48, 0.34, 0.23), (0.72, 0.62, 0.50))[int(rng.integers(3))]
-        )
-        return style.palette.add(Material(texture=textures.planks(rng, color), period=1.35, gloss=0.9, roughness=0.32))
+        color = style.wood_colors[0] if rng.random() < 0.4 else style.pick(PLANKS)
+        return style.material(textures.planks(rng, color), period=1.35, gloss=0.9, roughness=0.32)
     if choice == "carpet":
-        color = ((0.45, 0.43, 0.41), (0.33, 0.36, 0.42), (0.58, 0.50, 0.41), (0.38, 0.33, 0.31))[int(rng.integers(4))]
-        return style.palette.add(Material(texture=textures.carpet(rng, color), period=0.9))
-    color = ((0.72, 0.69, 0.64), (0.55, 0.52, 0.49), (0.78, 0.77, 0.75), (0.60, 0.48, 0.39))[int(rng.integers(4))]
-    tiles = textures.tiles(rng, color, veined=rng.random() < 0.5)
-    return style.palette.add(Material(texture=tiles, period=float(rng.uniform(1.2, 1.9)), gloss=1.0, roughness=0.22))
+        return style.material(textures.carpet(rng, style.pick(CARPETS)), period=0.9)
+    tiles = textures.tiles(rng, style.pick(TILES), veined=rng.random() < 0.5)
+    return style.material(tiles, period=float(rng.uniform(1.2, 1.9)), gloss=1.0, roughness=0.22)
 
 
-def _wall_materials(style: Style, rng: Generator, kind: RoomStyle, count: int) -> tuple[int, ...]:
-    tints = (
-        (0.87, 0.86, 0.82),
-        (0.80, 0.78, 0.72),
-        (0.74, 0.79, 0.80),
-        (0.84, 0.79, 0.68),
-        (0.77, 0.80, 0.73),
-        (0.82, 0.76, 0.74),
-    )
-    tint = tints[int(rng.integers(len(tints)))]
+def _wall_materials(style: Style, kind: ShellOptions, count: int) -> tuple[int, ...]:
+    rng, tint = style.rng, style.pick(PAINTS)
     if kind.tiled_walls:
         texture = textures.tiles(rng, np.clip(np.asarray(tint) * 1.05, 0, 0.93), count=6)
-        common = style.palette.add(Material(texture=texture, period=1.2, gloss=0.9, roughness=0.15))
+        common = style.material(texture, period=1.2, gloss=0.9, roughness=0.15)
     else:
-        common = style.palette.add(Material(texture=textures.paint(rng, tint), period=1.1))
+        common = style.material(textures.paint(rng, tint), period=1.1)
     walls = [common] * count
     if rng.random() < kind.feature_wall:
         choice = rng.random()
         if choice < 0.3:
-            special = Material(texture=textures.brick(rng, (0.56, 0.33, 0.25)), period=0.72)
+            texture, period = textures.brick(rng, (0.56, 0.33, 0.25)), 0.72
         elif choice < 0.65:
-            special = Material(texture=textures.wallpaper(rng, style.fabric_colors[0]), period=0.8)
+            texture, period = textures.wallpaper(rng, style.fabric_colors[0]), 0.8
         else:
-            color = np.clip(np.asarray(style.fabric_colors[int(rng.integers(3))]) * 0.9 + 0.08, 0, 1)
-            special = Material(texture=textures.paint(rng, color), period=1.1)
-        walls[int(rng.integers(count))] = style.palette.add(special)
+            texture, period = textures.paint(rng, style.tint(0.9, 0, 1, shift=0.08)), 1.1
+        walls[int(rng.integers(count))] = style.material(texture, period=period)
     return tuple(walls)
 
 
-def _openings(plan: Plan, rng: Generator, kind: RoomStyle) -> tuple[Opening, ...]:
-    """One door, and windows on one or two other walls."""
+def _openings(style: Style, plan: FloorPlan, kind: ShellOptions) -> tuple[Opening, ...]:
+    """Draw one door, and windows on one or two other walls."""
+    rng = style.rng
     order = [int(w) for w in rng.permutation(len(plan.corners)) if plan.wall_length(int(w)) > 1.9]
     door_width, length = 0.86, plan.wall_length(order[0])
     start = rng.choice([0.18, length - door_width - 0.18]) if rng.random() < 0.7 else rng.uniform(0.2, length - 1.1)
@@ -175,60 +156,45 @@ def _openings(plan: Plan, rng: Generator, kind: RoomStyle) -> tuple[Opening, ...
         length = plan.wall_length(wall)
         width = float(min(rng.uniform(1.1, 2.1), length - 1.3))
         count = 2 if length > 5.0 and rng.random() < 0.6 else 1
-        sill, top = float(rng.uniform(0.82, 1.0)), float(plan.height - rng.uniform(0.30, 0.42))
+        z = float(rng.uniform(0.82, 1.0)), float(plan.height - rng.uniform(0.30, 0.42))
         for k in range(count):
             middle = length * (k + 1) / (count + 1)
-            result.append(Opening(kind="window", wall=wall, x=(middle - width / 2, middle + width / 2), z=(sill, top)))
+            result.append(Opening(kind="window", wall=wall, x=(middle - width / 2, middle + width / 2), z=z))
     return tuple(result)
 
 
-def build_shell(style: Style, rng: Generator, plan: Plan, kind: RoomStyle) -> Shell:
-    """Floor, ceiling, walls, doors, windows with their curtains or blinds."""
-    shell = Shell(plan=plan)
-    low, high = plan.corners.min(axis=0) - 0.02, plan.corners.max(axis=0) + 0.02
-    for label, z, material in (("floor", 0.0, plan.floor), ("ceiling", plan.height, plan.ceiling)):
-        shell.models.append(Model(label=label, mesh=_slab(plan, low, high, z, material)))
-    for wall in range(len(plan.corners)):
-        shell.models.append(Model(label="wall", mesh=plan.from_wall(wall, _wall(style, plan, wall))))
-    view = style.palette.add(
-        Material(texture=pictures.outdoors(rng), emission=float(rng.uniform(2.6, 4.2)), outside=True)
-    )
+def build_shell(style: Style, plan: FloorPlan, kind: ShellOptions) -> list[Model]:
+    """Make floor, ceiling, walls, doors, and windows with their curtains or blinds, in the room frame."""
+    rng = style.rng
+    models = [
+        Model.of("floor", _slab(plan, 0.0, plan.floor)),
+        Model.of("ceiling", _slab(plan, plan.height, plan.ceiling)),
+        *(plan.from_wall(wall, Model.of("wall", _wall(style, plan, wall))) for wall in range(len(plan.corners))),
+    ]
+    view = style.material(pictures.outdoors(rng), emission=float(rng.uniform(2.6, 4.2)), outside=True)
     dressing = rng.random()
-    cloth = style.palette.add(
-        Material(
-            texture=textures.woven(
-                rng, style.fabric_colors[2], 256, None if rng.random() < 0.5 else (0.85, 0.82, 0.76)
-            ),
-            period=0.5,
-        )
-    )
+    second = None if rng.random() < 0.5 else (0.85, 0.82, 0.76)
+    cloth = style.material(textures.woven(rng, style.fabric_colors[2], second=second), period=0.5)
     for opening in plan.openings:
         if opening.kind == "door":
-            shell.models += [_placed(plan, opening, model) for model in make_door(style, rng, opening)]
-            continue
-        shell.models.append(_placed(plan, opening, make_window(style, opening, view)))
-        if dressing < kind.curtains * 0.75:
-            shell.models += [
-                _placed(plan, opening, model) for model in make_curtains(style, rng, plan.height, opening, cloth)
-            ]
-        elif dressing < kind.curtains:
-            shell.models.append(_placed(plan, opening, make_blinds(style, rng, opening)))
-    return shell
+            found = make_door(style, opening)
+        else:
+            found = [make_window(style, opening, view)]
+            if dressing < kind.curtains * 0.75:
+                found += make_curtains(style, plan.height, opening, cloth)
+            elif dressing < kind.curtains:
+                found.append(make_blinds(style, opening))
+        models += [plan.from_wall(opening.wall, model) for model in found]
+    return models
 
 
-def _placed(plan: Plan, opening: Opening, model: Model) -> Model:
-    return replace(model, mesh=plan.from_wall(opening.wall, model.mesh))
-
-
-def _slab(plan: Plan, low: NDArray[np.float64], high: NDArray[np.float64], z: float, material: int) -> Mesh:
-    """The floor or ceiling: a grid whose cells outside the outline are left out; its lines pass through all corners."""
+def _slab(plan: FloorPlan, z: float, material: int) -> Mesh:
+    """Make the floor or ceiling: a grid without the cells outside the outline; its lines pass through all corners."""
+    step = plan.step if z == 0 else 1.5 * plan.step
     lines = []
-    for axis in range(2):
-        stops = np.unique(np.concatenate([[low[axis], high[axis]], plan.corners[1:-1, axis]]).round(6))
-        pieces = [
-            np.linspace(a, b, max(1, round((b - a) / (plan.step if z == 0 else 1.5 * plan.step))) + 1)
-            for a, b in itertools.pairwise(stops)
-        ]
+    for axis, (low, high) in enumerate((plan.bounds + np.array([[-0.02], [0.02]])).T):
+        stops = np.unique(np.concatenate([[low, high], plan.corners[1:-1, axis]]).round(6))
+        pieces = [np.linspace(a, b, max(1, round((b - a) / step)) + 1) for a, b in itertools.pairwise(stops)]
         lines.append(np.unique(np.concatenate(pieces).round(9)))
     x, y = np.meshgrid(*lines)
     centre = np.stack([(x[1:, 1:] + x[:-1, :-1]) / 2, (y[1:, 1:] + y[:-1, :-1]) / 2], axis=-1)
@@ -239,20 +205,15 @@ def _slab(plan: Plan, low: NDArray[np.float64], high: NDArray[np.float64], z: fl
     return surface(points, material, normals=np.broadcast_to(up, points.shape), uv=np.stack([x, y], axis=-1), keep=keep)
 
 
-def _wall(style: Style, plan: Plan, wall: int) -> Mesh:
-    """A wall with holes, the reveals of its windows, and a baseboard between its doors."""
+def _wall(style: Style, plan: FloorPlan, wall: int) -> Mesh:
+    """Make a wall with holes, the reveals of its windows, and a baseboard between its doors."""
     length, height, material = plan.wall_length(wall), plan.height, plan.walls[wall]
     holes = [o for o in plan.openings if o.wall == wall]
-    stops_x = np.unique([0.0, length, *(x for o in holes for x in o.x)])
-    stops_z = np.unique([0.0, height, *(z for o in holes for z in o.z)])
-    lines = [
-        np.unique(
-            np.concatenate(
-                [a + b_a / 2 + ticks(b_a / 2, 0, plan.step) for a, b_a in zip(s[:-1], np.diff(s), strict=True)]
-            ).round(9)
-        )
-        for s in (stops_x, stops_z)
-    ]
+    lines = []
+    for end, spans in ((length, [o.x for o in holes]), (height, [o.z for o in holes])):
+        stops = np.unique([0.0, end, *itertools.chain(*spans)])
+        pieces = [a + (b - a) / 2 + ticks((b - a) / 2, 0, plan.step) for a, b in itertools.pairwise(stops)]
+        lines.append(np.unique(np.concatenate(pieces).round(9)))
     x, z = np.meshgrid(*lines)
     cx, cz = (x[1:, 1:] + x[:-1, :-1]) / 2, (z[1:, 1:] + z[:-1, :-1]) / 2
     keep = np.ones(cx.shape, dtype=bool)
@@ -263,20 +224,17 @@ def _wall(style: Style, plan: Plan, wall: int) -> Mesh:
     parts = [surface(points, material, normals=inward, uv=np.stack([x, height - z], axis=-1), keep=keep)]
     parts += [_reveal(o, plan.step, style.white()) for o in holes]
     skirting = style.white() if plan.floor % 2 else style.wood(0)
-    edges = [
-        0.0,
-        *(x for o in sorted(holes, key=lambda o: o.x) if o.kind == "door" for x in (o.x[0] - 0.06, o.x[1] + 0.06)),
-        length,
-    ]
+    doors = sorted((o for o in holes if o.kind == "door"), key=lambda o: o.x)
+    edges = [0.0, *(x for o in doors for x in (o.x[0] - 0.06, o.x[1] + 0.06)), length]
     for a, b in zip(edges[::2], edges[1::2], strict=True):
         if b - a > 0.03:
-            board = box([b - a, BASEBOARD, 0.085], skirting, radius=0.004, step=0.08)
+            board = box([b - a, BASEBOARD, 0.085], skirting, step=0.08)
             parts.append(board.moved((a + b) / 2, BASEBOARD / 2, 0.0425))
     return join(parts)
 
 
 def _reveal(opening: Opening, step: float, material: int) -> Mesh:
-    """The four sides of a hole through the wall, seen from inside it."""
+    """Make the four sides of a hole through the wall, seen from inside it."""
     (x0, x1), (z0, z1) = opening.x, opening.z
     depth = np.linspace(0.0, -RECESS - 0.02, 4)
     loop = np.array([[x0, z0], [x1, z0], [x1, z1], [x0, z1], [x0, z0]])

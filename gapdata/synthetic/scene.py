@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gapdata.synthetic.lighting import bake, vertex_albedo
 from gapdata.synthetic.materials import Atlas, Palette
 from gapdata.synthetic.placement import Claim
-from gapdata.synthetic.room import Plan
+from gapdata.synthetic.room import FloorPlan
 from gapdata.synthetic.rooms import KINDS, furnished_room
 from gapdata.synthetic.shapes import Mesh, join
 from gapdata.synthetic.style import Style
@@ -34,7 +34,7 @@ class Scene:
     scene_type: str
     seed: int
     index: int
-    plan: Plan
+    plan: FloorPlan
     mesh: Mesh  # unaligned world
     palette: Palette
     labels: tuple[str, ...]  # by object id
@@ -93,7 +93,7 @@ def build_scene(seed: int, index: int) -> Scene:
     rng = generator(seed, index, SCENE)
     kind = KINDS[index % len(KINDS)]
     palette = Palette()
-    plan, items = furnished_room(kind, Style(palette, rng), rng)
+    plan, items = furnished_room(kind, Style(palette, rng))
     annotated = [k for k, item in enumerate(items) if item.label is not None]
     object_ids = np.full(len(items), -1, dtype=np.int32)
     object_ids[[annotated[k] for k in rng.permutation(len(annotated))]] = np.arange(len(annotated))
@@ -122,7 +122,7 @@ def build_scene(seed: int, index: int) -> Scene:
     )
 
 
-def _axis_alignment(rng: np.random.Generator, plan: Plan) -> NDArray[np.float64]:
+def _axis_alignment(rng: np.random.Generator, plan: FloorPlan) -> NDArray[np.float64]:
     """Unaligned world to room frame: a turn about z and a shift, in six decimals as ScanNet writes it."""
     angle = rng.uniform(0, 2 * np.pi)
     c, s = np.cos(angle), np.sin(angle)

@@ -17,9 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 STEP = 0.055
 """Edge length of the tessellation, metres: between the 2 and 6 cm of ScanNet's decimated reconstructions."""
 
-SHARP = 0.0075
-"""Edges rounded by less than this are left sharp, metres: no pixel shows them, and they would double the vertices."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mesh:
@@ -33,29 +30,49 @@ class Mesh:
     part: NDArray[np.int32]  # (V,)
 
     def moved(self, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Mesh:
-        """Translated."""
+        """Return the mesh translated by metres."""
         return replace(self, vertices=self.vertices + np.array([x, y, z]))
 
+    def at(self, x: float | tuple[float, float], y: float | tuple[float, float], z: float = 0.0) -> Mesh:
+        """Return a copy at each combination of the places given, x first."""
+        xs, ys = (place if isinstance(place, tuple) else (place,) for place in (x, y))
+        return join(self.moved(*place) for place in itertools.product(xs, ys, (z,)))
+
     def rotated(self, rotation: NDArray[np.float64]) -> Mesh:
-        """Rotated about the origin by a 3x3 matrix."""
+        """Return the mesh rotated about the origin by a 3x3 matrix."""
         return replace(self, vertices=self.vertices @ rotation.T, normals=self.normals @ rotation.T)
 
     def turned(self, degrees: float) -> Mesh:
-        """Rotated about the vertical."""
+        """Return the mesh rotated about the vertical."""
         return self.rotated(about("z", degrees))
 
     def tilted(self, degrees: float) -> Mesh:
-        """Rotated about x: positive lifts the +y end."""
+        """Return the mesh rotated about x: positive degrees lift the +y end."""
         return self.rotated(about("x", degrees))
 
+    def scaled(self, x: float, y: float) -> Mesh:
+        """Return the mesh stretched in plan; its normals stay."""
+        return replace(self, vertices=self.vertices * [x, y, 1])
+
     def textured(self, offset: ArrayLike) -> Mesh:
-        """The texture shifted, so that copies of a part do not repeat."""
+        """Return the mesh with its texture shifted, so that copies of a part do not repeat."""
         return replace(self, uv=self.uv + np.asarray(offset))
+
+    def facing(self, axis: int, sign: int = 1) -> Mesh:
+        """Return a sheet seen from the side that faces along an axis, or against it where ``sign`` is -1."""
+        if (self.normals[:, axis].mean() > 0) == (sign > 0):
+            return self
+        return replace(self, normals=-self.normals, faces=self.faces[:, ::-1].copy())
 
     @property
     def bounds(self) -> NDArray[np.float64]:
-        """(2, 3) lower and upper corner."""
+        """Return the lower and upper corner, (2, 3) metres."""
         return np.stack([self.vertices.min(axis=0), self.vertices.max(axis=0)])
+
+
+def both(value: float) -> tuple[float, float]:
+    """Return the two places on either side of the middle, for :meth:`Mesh.at`."""
+    return -value, value
 
 
 def about(axis: str, degrees: float) -> NDArray[np.float64]:
@@ -80,11 +97,6 @@ def join(meshes: Iterable[Mesh]) -> Mesh:
         material=np.concatenate([m.material for m in items]),
         part=np.concatenate([m.part + base for m, base in zip(items, part_base, strict=False)]).astype(np.int32),
     )
-
-
-def turned_over(mesh: Mesh) -> Mesh:
-    """The same surface seen from its other side."""
-    return replace(mesh, normals=-mesh.normals, faces=mesh.faces[:, ::-1].copy())
 
 
 def surface(
@@ -149,13 +161,13 @@ def ticks(half: float, radius: float, step: float = STEP) -> NDArray[np.float64]
     return np.concatenate([-flat - bevel[::-1], inner, flat + bevel])
 
 
-def box(size: ArrayLike, material: int, *, radius: float = 0.004, step: float = STEP, puff: float = 0.0) -> Mesh:
+def box(size: ArrayLike, material: int, *, radius: float = 0.0, step: float = STEP, puff: float = 0.0) -> Mesh:
     """A box centred on the origin with rounded edges. ``puff`` swells its faces outward, as stuffing does a cushion.
 
     The texture's v runs along the longest edge, which is how boards are cut.
     """
     half = np.asarray(size, dtype=np.float64) / 2
-    radius = float(min(radius, half.min() * 0.98)) if radius >= SHARP else 0.0
+    radius = float(min(radius, half.min() * 0.98))
     longest = int(np.argmax(half))
     lines = [ticks(h, radius, step) for h in half]
     sides = []
@@ -208,9 +220,10 @@ def lathe(runs: Sequence[ArrayLike], material: int, *, step: float = STEP, segme
     return join(pieces)
 
 
-def _resampled(profile: NDArray[np.float64], step: float) -> NDArray[np.float64]:
-    pieces = [profile[:1]]
-    for start, end in itertools.pairwise(profile):
+def _resampled(line: NDArray[np.float64], step: float) -> NDArray[np.float64]:
+    """Return a polyline (N, D) with more points, so that none of its edges is longer than ``step``."""
+    pieces = [line[:1]]
+    for start, end in itertools.pairwise(line):
         count = max(1, int(np.ceil(np.linalg.norm(end - start) / step)))
         pieces.append(start + (end - start) * (np.arange(1, count + 1) / count)[:, None])
     return np.concatenate(pieces)
@@ -230,12 +243,7 @@ def cylinder(
 
 def tube(path: ArrayLike, radius: float, material: int, *, segments: int = 8, step: float = STEP) -> Mesh:
     """A bent pipe along a polyline (N, 3), closed by flat ends."""
-    line = np.asarray(path, dtype=np.float64)
-    pieces = [line[:1]]
-    for start, end in itertools.pairwise(line):
-        count = max(1, int(np.ceil(np.linalg.norm(end - start) / step)))
-        pieces.append(start + (end - start) * (np.arange(1, count + 1) / count)[:, None])
-    line = np.concatenate(pieces)
+    line = _resampled(np.asarray(path, dtype=np.float64), step)
     tangent = np.gradient(line, axis=0)
     tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
     reference = np.eye(3)[np.argmin(np.abs(tangent).max(axis=0))]

@@ -15,7 +15,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from gapdata.synthetic.placement import Claim
-from gapdata.synthetic.room import Plan
+from gapdata.synthetic.room import FloorPlan
 
 RATE = 30.0  # frames per second
 CELL = 0.06  # m, of the free-floor map
@@ -37,7 +37,7 @@ class FreeFloor:
         return self.origin + np.asarray(cells)[..., ::-1] * CELL
 
 
-def free_floor(plan: Plan, claims: Sequence[Claim]) -> FreeFloor:
+def free_floor(plan: FloorPlan, claims: Sequence[Claim]) -> FreeFloor:
     """The largest connected region that keeps its distance from walls and from all that stands below head height."""
     import cv2
 
@@ -63,7 +63,9 @@ def free_floor(plan: Plan, claims: Sequence[Claim]) -> FreeFloor:
     return FreeFloor(open=cells, origin=low)
 
 
-def walk(plan: Plan, claims: Sequence[Claim], floor: FreeFloor, frames: int, rng: Generator) -> NDArray[np.float64]:
+def walk(
+    plan: FloorPlan, claims: Sequence[Claim], floor: FreeFloor, frames: int, rng: Generator
+) -> NDArray[np.float64]:
     """Camera poses of a scan, (N, 4, 4) camera to room frame."""
     time = np.arange(frames) / RATE
     ground = _ground_track(floor, plan, frames, rng)
@@ -113,7 +115,7 @@ def _blurred(values: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
     return np.stack([np.convolve(column, kernel, mode="valid") for column in padded.T], axis=1)
 
 
-def _ground_track(floor: FreeFloor, plan: Plan, frames: int, rng: Generator) -> NDArray[np.float64]:
+def _ground_track(floor: FreeFloor, plan: FloorPlan, frames: int, rng: Generator) -> NDArray[np.float64]:
     """Positions (N, 2) at walking pace from the outskirts of the free floor across the room and on."""
     cells = np.argwhere(floor.open)
     where = floor.position(cells)
@@ -168,7 +170,7 @@ def _route(passable: NDArray[np.bool_], start: tuple[int, int], goal: tuple[int,
 
 
 def _gaze(
-    plan: Plan, claims: Sequence[Claim], position: NDArray[np.float64], frames: int, rng: Generator
+    plan: FloorPlan, claims: Sequence[Claim], position: NDArray[np.float64], frames: int, rng: Generator
 ) -> NDArray[np.float64]:
     """Yaw (N,) in degrees: to and fro about the direction of the furniture, at a bounded rate."""
     weight = np.array([4 * c.half[0] * c.half[1] if c.z[0] < 1.2 < 2.5 and c.z[1] > 0.2 else 0.0 for c in claims])
