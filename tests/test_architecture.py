@@ -164,7 +164,7 @@ def code_lines(path: Path) -> int:
                 and isinstance(item.value, ast.Constant)
                 and isinstance(item.value.value, str)
             ):
-                told |= set(range(item.lineno, item.end_lineno + 1))
+                told |= set(range(item.lineno, (item.end_lineno or item.lineno) + 1))
     silent = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
     tokens = [token for token in tokenize.generate_tokens(io.StringIO(text).readline) if token.type not in silent]
     return len({line for token in tokens for line in range(token.start[0], token.end[0] + 1)} - told)

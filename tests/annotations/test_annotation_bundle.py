@@ -181,7 +181,7 @@ def conversations(draw: st.DrawFn) -> ConversationItem:
     return ConversationItem(
         scene_id="scene",
         frame_ids=tuple(frames),
-        task=draw(st.sampled_from(TASKS)),  # type: ignore[arg-type]
+        task=draw(st.sampled_from(TASKS)),
         question=draw(TEXTS),
         answer=draw(TEXTS),
         source=draw(TEXTS),

@@ -186,7 +186,7 @@ def broken(**changes: Any) -> dict[str, Any]:
     return {**conversation("<image>" * 4 + "Localize" + TEXT, BOX, images(FRAMES)), **changes}
 
 
-def turns(*texts: Any, roles: Sequence[str] = ("human", "gpt", "human")) -> list[dict[str, Any]]:
+def turns(*texts: Any, roles: Sequence[object] = ("human", "gpt", "human")) -> list[dict[str, Any]]:
     return [{"from": role, "value": text} for role, text in zip(roles, texts, strict=False)]
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapdata.annotations.categories import (
+    EvaluationList,
     background,
     category_list,
     category_table,
@@ -95,7 +96,9 @@ def test_the_long_evaluation_list_is_there_as_it_is_meant_and_as_it_was_publishe
         ("unheard of", "detection-31", None),
     ],
 )
-def test_a_label_of_any_taxonomy_finds_its_evaluation_class(label: str, evaluation: str, expected: str | None) -> None:
+def test_a_label_of_any_taxonomy_finds_its_evaluation_class(
+    label: str, evaluation: EvaluationList, expected: str | None
+) -> None:
     assert evaluation_class(label, evaluation) == expected
 
 
@@ -115,7 +118,7 @@ def test_any_text_has_a_class_or_none(label: str) -> None:
 def test_unknown_lists_are_refused_by_name() -> None:
     unknown = r"evaluation list 'detection-9' is unknown; did you mean detection-8\? choose from detection-8, "
     with pytest.raises(UsageError, match=unknown):
-        evaluation_class("chair", "detection-9")
+        evaluation_class("chair", "detection-9")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"nonsense.txt: is no category list; choose from background, detection-20"):
         category_list("nonsense")
 

@@ -6,6 +6,7 @@ import json
 import shutil
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def copy(dataset: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(dataset, tmp_path / "in"))
 
 
-def status(out: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+def status(out: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     capsys.readouterr()
     assert main(["status", str(out), "--json"]) == 0
     return dict(json.loads(capsys.readouterr().out))

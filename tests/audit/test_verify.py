@@ -47,12 +47,18 @@ def defects(build: Path, **options: Any) -> list[str]:
     return [str(defect) for defect in verify_build(build, **options).defects]
 
 
+def content_of(tar: tarfile.TarFile, item: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(item)
+    assert file is not None
+    return file.read()
+
+
 def forge(build: Path, change: Callable[[dict[str, bytes]], None]) -> None:
     """Change members of the first shard and make tar, checksum, commit and index agree with each other again: damage
     that only a look into the records finds.
     """
     with tarfile.open(build / TAR) as tar:
-        members = {item.name: tar.extractfile(item).read() for item in tar}
+        members = {item.name: content_of(tar, item) for item in tar}
     change(members)
     buffer = io.BytesIO()
     places: dict[str, list[int]] = {}

@@ -39,13 +39,18 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         with_objects, bare = (root / kind / "scans" / f"scene000{index}_00" for kind in ("objects", "bare"))
         with_objects.mkdir(parents=True)
         bare.mkdir(parents=True)
-        with SensReader(made / f"{made.name}.sens") as sens:
-            cameras = {"color_intrinsics": sens.color_intrinsics, "depth_intrinsics": sens.depth_intrinsics}
-            with SensWriter(with_objects / f"{bare.name}.sens", **cameras) as writer:
-                for frame in range(FRAMES):
-                    source = frame % DISTINCT
-                    pose = sens.camera_to_world[source]
-                    writer.write(color=sens.color_bytes(source), depth=sens.depth(source), camera_to_world=pose)
+        with (
+            SensReader(made / f"{made.name}.sens") as sens,
+            SensWriter(
+                with_objects / f"{bare.name}.sens",
+                color_intrinsics=sens.color_intrinsics,
+                depth_intrinsics=sens.depth_intrinsics,
+            ) as writer,
+        ):
+            for frame in range(FRAMES):
+                source = frame % DISTINCT
+                pose = sens.camera_to_world[source]
+                writer.write(color=sens.color_bytes(source), depth=sens.depth(source), camera_to_world=pose)
         os.link(with_objects / f"{bare.name}.sens", bare / f"{bare.name}.sens")
         for folder in (with_objects, bare):
             for suffix in BESIDE:

@@ -54,8 +54,11 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for index in range(SCENES):
             folder = root / "scans" / f"scene000{index}_00"
             folder.mkdir(parents=True)
-            cameras = {"color_intrinsics": sens.color_intrinsics, "depth_intrinsics": sens.depth_intrinsics}
-            with SensWriter(folder / f"{folder.name}.sens", **cameras) as writer:
+            with SensWriter(
+                folder / f"{folder.name}.sens",
+                color_intrinsics=sens.color_intrinsics,
+                depth_intrinsics=sens.depth_intrinsics,
+            ) as writer:
                 for frame in range(FRAMES):
                     source = (frame + index) % DISTINCT
                     writer.write(
@@ -216,9 +219,10 @@ def test_a_second_worker_nearly_halves_the_time(dataset: Path, tmp_path: Path) -
 
 def test_indexing_five_thousand_frames_takes_milliseconds(dataset: Path, tmp_path: Path) -> None:
     with SensReader(next((dataset / "scans").rglob("*.sens"))) as sens:
-        cameras = {"color_intrinsics": sens.color_intrinsics, "depth_intrinsics": sens.depth_intrinsics}
         empty = np.zeros((480, 640), np.uint16)
-        with SensWriter(tmp_path / "long.sens", **cameras) as writer:
+        with SensWriter(
+            tmp_path / "long.sens", color_intrinsics=sens.color_intrinsics, depth_intrinsics=sens.depth_intrinsics
+        ) as writer:
             for _ in range(5000):
                 writer.write(color=b"\xff" * 4096, depth=empty, camera_to_world=np.eye(4))
     times = []

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from gapmodel.processing import ProcessorConfig
 
 REPEATS = 5
 ANSWER = 40  # tokens of text after the frames that a loss is taken at
-Model = GapForConditionalGeneration | Qwen3VLForConditionalGeneration
+Model: TypeAlias = "GapForConditionalGeneration | Qwen3VLForConditionalGeneration"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +128,7 @@ def timed_parts(model: Model, seconds: dict[str, float], wait: Callable[[], None
 def measure(model: Model, inputs: dict[str, torch.Tensor], device: str) -> Figures:
     """Training passes on one sample: answer-only logits, gradients of all that is trained."""
     cuda = device == "cuda"
-    wait = torch.cuda.synchronize if cuda else (lambda: None)
+    wait: Callable[[], None] = torch.cuda.synchronize if cuda else (lambda: None)
     if not isinstance(model, GapForConditionalGeneration):
         inputs = {name: value for name, value in inputs.items() if name != "geometry_images"}
     forwards, backwards = [], []

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gapdata.shards.records import RecordList
 from gapdata.tasks import questions as registry
 from gapdata.tasks.chat import Unparsable
 from gapdata.tasks.task import QuestionOptions, Task
@@ -49,7 +50,7 @@ def test_the_example_asks_about_a_record_and_reads_its_own_answers(task: Task) -
 
 
 def test_training_asks_the_example_without_an_edit(task: Task) -> None:
-    records = [room_record(2, (64, 48))]
+    records = RecordList([room_record(2, (64, 48))])
     data = DataRecipe(task=task.name, frames=1, min_visible_pixels=1)
     check_data_recipe(data, "data", None)
     stream = Stream(name="counting", weight=1.0, build="", data=data)

@@ -96,8 +96,9 @@ def test_every_command_and_all_code_of_the_pages_run(workplace: Path) -> None:
                 result = run(quick(line), where)
                 assert result.returncode == 0, f"{name}: $ {line}\n{result.stdout}\n{result.stderr}"
         blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
-        result = run([sys.executable, "-c", "\n\n".join(blocks)], workplace) if blocks else None
-        assert result is None or result.returncode == 0, f"{name}: {result.stderr}"
+        if blocks:
+            result = run([sys.executable, "-c", "\n\n".join(blocks)], workplace)
+            assert result.returncode == 0, f"{name}: {result.stderr}"
     assert (workplace / "view.png").stat().st_size > 10_000
     for folder, page in (("shards", "gapdata/README.md"), ("runs/stage1", "gapmodel/README.md")):
         assert drawn(page, folder) - {"failed"} <= {path.name for path in (workplace / folder).iterdir()}

@@ -185,6 +185,7 @@ print("read", len(samples))
 
 @pytest.mark.parametrize("code", [TARFILE_READER, WEBDATASET_READER], ids=["tarfile", "webdataset"])
 def test_a_shard_is_read_without_this_package(apart: ShardReader, code: str) -> None:
+    assert isinstance(apart.build, Path)
     tar = apart.build / "shard-000000.tar"
     result = subprocess.run([sys.executable, "-c", code, str(tar)], capture_output=True, text=True, cwd=tar.parent)
     assert result.returncode == 0, result.stderr

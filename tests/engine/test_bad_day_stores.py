@@ -8,6 +8,7 @@ import random
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -152,14 +153,20 @@ def replaced(at: str, change: Callable[[], None], monkeypatch: pytest.MonkeyPatc
     """Make the change when a build reaches a point."""
     from gapdata.engine import build as building
     from gapdata.engine import driver
+    from gapdata.engine.scene_records import scene_records
 
     if at == "planned":
         original = driver._build_missing
-        monkeypatch.setattr(driver, "_build_missing", lambda *items: (change(), original(*items))[1])
-    else:
-        records = building.scene_records
 
-        def late(*scene: object) -> Iterator[object]:
+        def after_the_change(*items: Any) -> Any:
+            change()
+            return original(*items)
+
+        monkeypatch.setattr(driver, "_build_missing", after_the_change)
+    else:
+        records = scene_records
+
+        def late(*scene: Any) -> Iterator[object]:
             yield from records(*scene)
             change()
 

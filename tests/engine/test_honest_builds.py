@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,7 +28,7 @@ def build_rgbd(root: Path, out: Path, *arguments: str) -> int:
     return main([*words, *arguments])
 
 
-def report_of(out: Path) -> dict:
+def report_of(out: Path) -> dict[str, Any]:
     return json.loads((out / "report.json").read_text())
 
 

@@ -93,7 +93,7 @@ def test_comparing_in_either_order_gives_the_same_figures(room: tuple[list[Surfa
     surfaces, poses = room
     there = between(poses, 0, 2) @ off_by(np.eye(4), 1, 0.03, rng_of(1))
     one = compare_surfaces(surfaces[0], surfaces[2], there)
-    other = compare_surfaces(surfaces[2], surfaces[0], np.linalg.inv(there))
+    other = compare_surfaces(surfaces[2], surfaces[0], np.asarray(np.linalg.inv(there)))
     assert other.overlap == pytest.approx(one.overlap)
     assert other.reprojection_error == pytest.approx(one.reprojection_error, rel=0.02)
     assert other.misalignment == pytest.approx(one.misalignment, rel=0.05)

@@ -18,7 +18,7 @@ from gapdata.commands.main import main
 from gapdata.errors import SourceError
 from gapdata.files.storage import location
 from gapdata.shards.reader import ShardReader
-from gapdata.sources.scannet import ScanNetDataset
+from gapdata.sources.scannet import ScanNetDataset, ScanNetScan
 from gapdata.sources.sens import SensReader
 from tests.support.builds import build, contents, overrides, without_notes
 from tests.support.object_stores import BUCKET, DENIED, Request, Store, kill_at, s3_server
@@ -81,6 +81,8 @@ def test_a_scan_in_a_store_equals_the_one_contents(store: Store, dataset: Path, 
     assert str(remote.sens_path("scene0001_00")) == f"{remote_dataset}/scans/scene0001_00/scene0001_00.sens"
     with local.open_scan("scene0000_00") as one, remote.open_scan("scene0000_00") as other:
         assert one.digest() == other.digest()
+        assert isinstance(one, ScanNetScan)
+        assert isinstance(other, ScanNetScan)
         assert one.metadata == other.metadata
         np.testing.assert_array_equal(one.camera_to_world, other.camera_to_world)
         for frame in (0, 9, 3):

@@ -52,7 +52,7 @@ def test_it_has_the_numbers_of_pytorch3d(
     first: tuple[float, ...], second: tuple[float, ...] | None, iou: float
 ) -> None:
     other = np.array(first).round(2) if second is None else np.array(second)
-    found = authors_iou(corners_of([first]), corners_of([other]))
+    found = authors_iou(corners_of([first]), corners_of(other[None]))
     assert found == pytest.approx(iou, abs=2e-5)
     assert abs(found - exact(np.array([first]), np.array([other]))) > 0.05
 
@@ -114,7 +114,7 @@ def test_a_sign_of_a_size_means_nothing_but_to_which_way_faces_are_halved() -> N
 def test_boxes_that_pytorch3d_refuses_overlap_nothing(changes: dict[int, float], wrong: bool) -> None:
     values = np.array([0.1, 0.2, 0.3, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
     values[list(changes)] = list(changes.values())
-    corners = corners_of([values])
+    corners = corners_of(values[None])
     assert refused(corners).tolist() == [wrong]
     if wrong:
         assert authors_iou(corners, corners).tolist() == [0.0]
@@ -124,4 +124,4 @@ def test_no_pairs_and_boxes_far_apart_overlap_nothing() -> None:
     assert len(authors_iou(corners_of(np.zeros((0, 9))), corners_of(np.zeros((0, 9))))) == 0
     one = np.array([0.0, 0, 0, 1, 1, 1, 0, 0, 0])
     there = one + np.array([5.0, 0, 0, 0, 0, 0, 0.3, 0, 0])
-    assert authors_iou(corners_of([one]), corners_of([there])).tolist() == [0.0]
+    assert authors_iou(corners_of(one[None]), corners_of(there[None])).tolist() == [0.0]

@@ -70,7 +70,7 @@ def slow_cider(candidates: list[str], references: list[list[str]]) -> list[float
             for other in others:
                 ref = np.array([grams(other.split(), size).count(gram) for gram in every]) * idf
                 delta = max(len(text.split()) - 1, 0) - max(len(other.split()) - 1, 0)
-                norms = np.linalg.norm(hyp) * np.linalg.norm(ref) if every else 0.0
+                norms = float(np.linalg.norm(hyp) * np.linalg.norm(ref)) if every else 0.0
                 value = float(np.minimum(hyp, ref) @ ref) / (norms if norms else 1.0)
                 total += value * math.exp(-(delta**2) / (2 * 36)) / len(others)
         scores.append(10 * total / 4)

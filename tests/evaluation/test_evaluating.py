@@ -250,7 +250,7 @@ def test_an_unfinished_evaluation_is_not_scored(tmp_path: Path) -> None:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A build and a model on disk."""
     folder = tmp_path_factory.mktemp("evaluation")
-    write_build(folder / "shards", RECORDS)
+    write_build(folder / "shards", [*RECORDS])
     write_model(folder / "model", {"task": "detection", "min_visible_pixels": 50, "max_objects": 2})
     return folder
 

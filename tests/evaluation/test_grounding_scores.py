@@ -35,6 +35,7 @@ def test_the_exact_box_in_the_chosen_camera_is_right_in_both_readings() -> None:
     for record in rooms():
         expression = descriptions(record)[0]
         item = described(record, expression)
+        assert item.aligned_box is not None
         for frame in range(len(record)):
             values = nine_numbers(camera_box(record, item, frame), "extrinsic_zxy")
             text = "```json\n\t" + json.dumps({"frame": frame, "bbox_3d": values}) + "\n```"
@@ -69,6 +70,7 @@ def test_the_authors_overlap_is_computed_as_their_scripts_do() -> None:
     for record in rooms(6):
         expression = descriptions(record)[0]
         item = described(record, expression)
+        assert item.aligned_box is not None
         true = camera_box(record, item, 0)
         values = np.array(nine_numbers(true, "extrinsic_zxy")) + rng.normal(0, 0.2, 9)
         values[3:6] = np.abs(values[3:6]) + 0.1
@@ -90,6 +92,7 @@ def test_the_overlap_is_that_of_the_same_boxes_in_the_aligned_world() -> None:
     for number, record in enumerate(rooms()):
         expression = descriptions(record)[0]
         item = described(record, expression)
+        assert item.aligned_box is not None
         frame = number % len(record)
         values = np.array(nine_numbers(camera_box(record, item, frame), "intrinsic_zxy")) + rng.normal(0, 0.1, 9)
         values[3:6] = np.abs(values[3:6])

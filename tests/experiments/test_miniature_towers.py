@@ -33,8 +33,8 @@ def test_cells_divide_a_frame_block_by_block() -> None:
     assert pixels.shape == (48, 16, 2)
     assert len({tuple(pixel) for pixel in pixels.reshape(-1, 2).tolist()}) == 48 * 16
     np.testing.assert_array_equal(pixels[9] // 16, np.full((16, 2), 1))  # second block of the second row
-    for number, pixel in enumerate(pixels.reshape(-1, 2).tolist()):
-        assert cells.holding(config, (128, 96), tuple(pixel)) == number
+    for number, (u, v) in enumerate(pixels.reshape(-1, 2).tolist()):
+        assert cells.holding(config, (128, 96), (u, v)) == number
 
 
 TOWERS = TrainingRecipe(
@@ -133,7 +133,8 @@ def test_what_each_level_knows_is_what_is_linear_in_it() -> None:
     known, asked = [batch(), batch()], [batch()]
     mean = torch.cat([each["points"] for each in asked]).nanmean(dim=-2)
     without = (mean - mean.flatten(0, 2).nanmedian(dim=0).values).norm(dim=-1).nanmedian()
-    tower.tower, tower.head = Levels(), torch.nn.Linear(6, 12)
+    tower.add_module("tower", Levels())
+    tower.add_module("head", torch.nn.Linear(6, 12))
     with torch.no_grad():
         found = tower.measure(asked, known)
     assert found["by_level"][0] == pytest.approx(float(without), rel=0.1)

@@ -28,6 +28,7 @@ from gapdata.shards.reader import ShardReader
 from gapdata.sources.images import is_color_jpeg
 from gapdata.tasks.questions import questions
 from gapdata.tasks.task import QuestionOptions
+from gapdata.tasks.wordings import Wording
 from tests.support.annotation_records import sentence, write_json
 from tests.support.builds import write_build
 from tests.support.scannet_scenes import ALIGNMENT, write_scene
@@ -146,7 +147,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def expected(record: Record, wording: str = "gap") -> Iterator[tuple[str, str, str, tuple[int, ...] | None]]:
+def expected(record: Record, wording: Wording = "gap") -> Iterator[tuple[str, str, str, tuple[int, ...] | None]]:
     """Task, question, answer and mark of everything that a record is asked, by :mod:`gapdata.tasks` itself."""
     for task, (name, view) in ASKED.items():
         if record.view != view:

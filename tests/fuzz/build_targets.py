@@ -60,7 +60,7 @@ def forged_tar(tar: bytes, rng: np.random.Generator) -> bytes:
     changed = bytearray(tar)
     headers = [at for at in range(0, len(tar), 512) if tar[at + 257 : at + 262] == b"ustar"]
     fields = ((0, 100), (100, 8), (124, 12), (136, 12), (156, 1), (157, 100), (257, 8), (345, 155))
-    values = (
+    values: tuple[bytes, ...] = (
         b"../../x\0",
         b"/etc/passwd\0",
         b"77777777777\0",

@@ -55,8 +55,8 @@ def main() -> None:
     faulthandler.register(signal.SIGPROF, all_threads=False, chain=True)
     with open(board, "r+b") as file, mmap.mmap(file.fileno(), BOARD.size) as progress:
         if only:
-            name, _, number = only.partition(":")
-            _watched(run[name], name, seed, int(number), output)
+            name, _, case = only.partition(":")
+            _watched(run[name], name, seed, int(case), output)
             return
         _warm_up(run)
         limit = _status("VmSize") + ADDRESS_SPACE

@@ -54,7 +54,15 @@ def annotation_files(seeds: Path, scratch: Path) -> Callable[[np.random.Generato
     archives = [path.read_bytes() for path in sorted(seeds.glob("*.mask.npz"))]
     trees = (conversations(), descriptions(), proposals(), [*descriptions(), *conversations()])
     readers = (read_conversations, read_descriptions, read_proposals, read_embodiedscan)
-    arrays = (np.zeros((4, 4)), np.full(9, np.nan), np.zeros((2, 2, 2, 2)), np.float32(2), np.array(["x"]), b"x", ())
+    arrays: tuple[object, ...] = (
+        np.zeros((4, 4)),
+        np.full(9, np.nan),
+        np.zeros((2, 2, 2, 2)),
+        np.float32(2),
+        np.array(["x"]),
+        b"x",
+        (),
+    )
     arrays += (np.arange(3), np.zeros((0, 4)), np.array(3), (1, 2), np.int64(-5), np.eye(4) * 1e300)
 
     def pickled(rng: np.random.Generator) -> bytes:

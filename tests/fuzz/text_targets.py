@@ -14,8 +14,8 @@ from tests.fuzz.mutations import damaged, damaged_json, damaged_tree, pick, writ
 
 def recipes(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
     """Recipes of both packages, as files and as ``--set``."""
-    from gapdata.annotations.categories import manifests_folder
     from gapdata.engine.recipe import read_recipe
+    from gapdata.recipes.recipe_files import manifests_folder
     from gapmodel.training.recipe import read_training_recipe
 
     known = [path.read_bytes() for path in sorted(manifests_folder().glob("*.toml"))]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from gapdata.errors import UsageError
 from gapdata.geometry.boxes import (
+    EulerConvention,
     OrientedBox,
     axis_aligned_box,
     box_corners,
@@ -27,24 +28,29 @@ from gapdata.tasks.detection import TextBox
 
 angle = st.floats(-3.1, 3.1)
 tilt = st.floats(-1.5, 1.5)
-conventions = st.sampled_from(["extrinsic_zxy", "intrinsic_zxy"])
+CONVENTIONS: tuple[EulerConvention, ...] = ("extrinsic_zxy", "intrinsic_zxy")
+conventions = st.sampled_from(CONVENTIONS)
 
 
 @given(angle, tilt, angle, conventions)
-def test_angles_survive_the_trip_through_a_matrix(a: float, b: float, c: float, convention: str) -> None:
+def test_angles_survive_the_trip_through_a_matrix(a: float, b: float, c: float, convention: EulerConvention) -> None:
     matrix = rotation_from_euler([a, b, c], convention)
     np.testing.assert_allclose(euler_from_rotation(matrix, convention), [a, b, c], atol=1e-6)
 
 
 @given(angle, st.sampled_from([-np.pi / 2, np.pi / 2]), angle, conventions)
-def test_at_the_poles_a_matrix_survives_the_trip_through_angles(a: float, b: float, c: float, convention: str) -> None:
+def test_at_the_poles_a_matrix_survives_the_trip_through_angles(
+    a: float, b: float, c: float, convention: EulerConvention
+) -> None:
     matrix = rotation_from_euler([a, b, c], convention)
     again = rotation_from_euler(euler_from_rotation(matrix, convention), convention)
     np.testing.assert_allclose(again, matrix, atol=1e-6)
 
 
 @given(angle, st.floats(-1e-3, 1e-3), st.booleans(), angle, conventions)
-def test_close_to_the_poles_nothing_is_lost(a: float, off: float, south: bool, c: float, convention: str) -> None:
+def test_close_to_the_poles_nothing_is_lost(
+    a: float, off: float, south: bool, c: float, convention: EulerConvention
+) -> None:
     matrix = rotation_from_euler([a, (-1 if south else 1) * np.pi / 2 + off, c], convention)
     again = rotation_from_euler(euler_from_rotation(matrix, convention), convention)
     np.testing.assert_allclose(again, matrix, atol=1e-6)
@@ -54,7 +60,7 @@ def test_close_to_the_poles_nothing_is_lost(a: float, off: float, south: bool, c
     st.lists(st.floats(-10, 10), min_size=6, max_size=6), angle, st.floats(-np.pi / 2, np.pi / 2), angle, conventions
 )
 def test_a_box_survives_the_trip_through_nine_numbers(
-    values: list[float], a: float, b: float, c: float, convention: str
+    values: list[float], a: float, b: float, c: float, convention: EulerConvention
 ) -> None:
     box = box_of([*values[:3], *np.abs(values[3:]), a, b, c], convention)
     again = box_of(nine_numbers(box, convention), convention)
@@ -69,7 +75,7 @@ def test_the_two_conventions_differ_for_the_same_angles() -> None:
 
 def test_an_unknown_convention_is_refused_by_name() -> None:
     with pytest.raises(UsageError, match="Euler convention 'xyz' is unknown; choose from extrinsic_zxy, intrinsic_zxy"):
-        rotation_from_euler([0, 0, 0], "xyz")
+        rotation_from_euler([0, 0, 0], "xyz")  # type: ignore[arg-type]
 
 
 def test_the_published_gap_boxes_stand_upright_when_read_as_extrinsic_zxy(samples: Path) -> None:

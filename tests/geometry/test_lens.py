@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from gapdata.sources.camera_files import parse_intrinsics
 from gapdata.sources.rgbd import RgbdFolder
 from gapdata.sources.sens import SensReader
 from gapdata.synthetic.sens_writer import SensWriter
-from tests.support.lenses import CAMERA, fisheye, perspective, pose, seen, skewed, straight, write_room
+from tests.support.lenses import CAMERA, Undistort, fisheye, perspective, pose, seen, skewed, straight, write_room
 from tests.support.reprojection import reprojection_distances
 
 TUM = {"k1": 0.2624, "k2": -0.9531, "p1": -0.0054, "p2": 0.0026, "k3": 1.1633}  # freiburg1's colour camera
@@ -29,7 +30,7 @@ PHONE = {"k1": -0.11, "k2": 0.03, "p1": 0.001, "p2": -0.0007}
 RATIONAL = {"k1": 0.9, "k2": 0.2, "p1": 0.0004, "p2": -0.0003, "k3": 0.01, "k4": 1.2, "k5": 0.4, "k6": 0.04}
 PRISM = [0.002, -0.001, 0.001, 0.0005]
 FISH = {"k1": 0.05, "k2": -0.01, "k3": 0.004, "k4": -0.001}
-LENSES = {
+LENSES: dict[str, tuple[Mapping[str, Any], Undistort]] = {
     "TUM's five": ({"camera_model": "OPENCV", **TUM}, perspective(list(TUM.values()))),
     "a phone's four": (PHONE, perspective(list(PHONE.values()))),
     "eight, as a list": (
@@ -214,13 +215,17 @@ def test_a_skew_in_a_sens_header_is_known(tmp_path: Path) -> None:
     data[start + 4 : start + 8] = np.float32(25).tobytes()
     path.write_bytes(data)
     with SensReader(path) as sens:
-        assert sens.color_lens == Lens(name="SKEW", skew=pytest.approx(25 / 230))
+        assert sens.color_lens is not None
+        assert sens.color_lens.skew == pytest.approx(25 / 230)
+        assert sens.color_lens == Lens(name="SKEW", skew=sens.color_lens.skew)
         assert sens.depth_lens is None
 
 
 def test_a_pixel_is_found_again_behind_any_lens() -> None:
-    for coefficients, model in (([*TUM.values()], "perspective"), ([*FISH.values()], "fisheye")):
-        lens = Lens(name="X", model=model, coefficients=tuple(coefficients), skew=0.01)
+    for lens in (
+        Lens(name="X", coefficients=tuple(TUM.values()), skew=0.01),
+        Lens(name="X", model="fisheye", coefficients=tuple(FISH.values()), skew=0.01),
+    ):
         target = pinhole_behind(lens, CAMERA).resized(512, 384)
         columns, rows = lens_map(lens, CAMERA, target)
         for u, v in ((20, 30), (256, 192), (480, 350)):
@@ -242,7 +247,7 @@ def test_depth_through_a_lens_is_registered_across_a_baseline() -> None:
     moved = np.eye(4)
     moved[0, 3] = 0.03
     target = Intrinsics(fx=115.0, fy=115.0, cx=63.5, cy=47.5, width=128, height=96)
-    registered = register_depth(z.astype(np.float32), CAMERA, target, np.linalg.inv(moved), lens)
+    registered = register_depth(z.astype(np.float32), CAMERA, target, np.asarray(np.linalg.inv(moved)), lens)
     _, truth = seen(target, pose(0) @ moved, straight)
     error = np.abs(registered - truth)[registered > 0]
     assert (registered > 0).mean() > 0.9

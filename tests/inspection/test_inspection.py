@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gapdata.errors import UsageError
 from gapdata.shards.records import RecordList
@@ -41,8 +41,8 @@ RECORD = make_record(0)
 def test_the_shares_are_those_by_which_values_were_mixed() -> None:
     encoder = VGGT(**(SMALL | {"num_heads": 1, "dino_num_heads": 2}), levels=(2,)).eval()
     images, patch = make_images(frames=3, rows=2, columns=3), (1, 0, 2)
-    mixed: dict[nn.Module, Tensor] = {}
-    values: dict[nn.Module, Tensor] = {}
+    mixed: dict[object, Tensor] = {}
+    values: dict[object, Tensor] = {}
     for block in (*encoder.frame_blocks, *encoder.global_blocks):
         layer = block.attn
         layer.proj.register_forward_pre_hook(lambda _, inputs, layer=layer: mixed.update({layer: inputs[0]}))

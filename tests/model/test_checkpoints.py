@@ -113,7 +113,7 @@ def test_a_missing_an_extra_and_a_misshapen_tensor_are_all_named_and_nothing_is_
     report = load_geometry(encoder, tmp_path, strict=False)
     assert (len(report.missing), len(report.unexpected), len(report.unfitting)) == (1, 1, 1)
     assert torch.equal(encoder.camera_token, tensors["aggregator.camera_token"])
-    assert torch.equal(encoder.patch_embed.pos_embed, before["patch_embed.pos_embed"])
+    assert torch.equal(encoder.state_dict()["patch_embed.pos_embed"], before["patch_embed.pos_embed"])
 
 
 @pytest.mark.parametrize("size", PUBLIC)
@@ -122,7 +122,12 @@ def test_the_public_qwen_configurations_have_their_published_sizes(size: str) ->
     text = {"hidden_size": width, "intermediate_size": mlp, "num_hidden_layers": layers, "num_attention_heads": heads}
     rope = {"mrope_interleaved": True, "mrope_section": [24, 20, 20], "rope_type": "default"}
     text |= {"num_key_value_heads": 8, "head_dim": 128, "vocab_size": 151_936, "rope_theta": 5_000_000}
-    tower = {"depth": depth, "hidden_size": vision_width, "intermediate_size": vision_mlp, "num_heads": 16}
+    tower: dict[str, object] = {
+        "depth": depth,
+        "hidden_size": vision_width,
+        "intermediate_size": vision_mlp,
+        "num_heads": 16,
+    }
     tower |= {"deepstack_visual_indexes": deepstack, "out_hidden_size": width, "num_position_embeddings": 2304}
     config = Qwen3VLConfig(
         text_config=text | {"rope_scaling": rope, "tie_word_embeddings": tied},
@@ -216,7 +221,7 @@ def write_authors(directory: Path, ours: dict[str, Tensor], **changes: Any) -> N
     first["lm_head.weight"] = ours["model.language_model.embed_tokens.weight"].clone()
     # What geometry adds hangs on the outer and on the inner model: most under both names, some under one.
     second = {name: theirs[name] for name in added[5:]} | {f"model.{name}": theirs[name].clone() for name in added[:-5]}
-    places = {}
+    places: dict[str, str] = {}
     for number, shard in enumerate((first, second), start=1):
         file = f"model-{number:05}-of-00002.safetensors"
         save_file(shard, directory / file)

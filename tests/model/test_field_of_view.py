@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -26,7 +28,7 @@ CASES = {
 }
 
 
-def processor(**options: object) -> GapProcessor:
+def processor(**options: Any) -> GapProcessor:
     return GapProcessor(TOKENIZER, ProcessorConfig(temporal_patch_size=1, **options))
 
 
@@ -52,7 +54,8 @@ def vision_image(pixel_values: NDArray[np.float32], grid: tuple[int, int], patch
     """One frame's patches in merge-block order back to (3, H, W) in [0, 1]."""
     rows, columns = grid
     blocks = pixel_values.reshape(rows // 2, columns // 2, 2, 2, 3, patch, patch)
-    return blocks.transpose(4, 0, 2, 5, 1, 3, 6).reshape(3, rows * patch, columns * patch) / 2 + 0.5
+    image: NDArray[np.float32] = blocks.transpose(4, 0, 2, 5, 1, 3, 6).reshape(3, rows * patch, columns * patch)
+    return image / np.float32(2) + np.float32(0.5)
 
 
 @pytest.mark.parametrize(("native", "size", "patch"), CASES.values(), ids=CASES)

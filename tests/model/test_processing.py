@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,7 +118,7 @@ def test_an_image_size_that_is_not_made_of_merge_blocks_is_refused() -> None:
 @pytest.mark.parametrize("size", [(1296, 968), (1296, 960), (1280, 960), (512, 384), (400, 1296), (640, 480)])
 @pytest.mark.parametrize("changes", [{}, {"keep_aspect": True}, {"paper_preprocessing": True}])
 def test_the_tokens_that_are_told_of_a_size_are_those_that_are_made_of_it(
-    size: tuple[int, int], changes: dict[str, bool]
+    size: tuple[int, int], changes: dict[str, Any]
 ) -> None:
     processor = make_processor(ProcessorConfig(geometry_patch_size=14, temporal_patch_size=1, **changes))
     image = np.zeros((size[1], size[0], 3), dtype=np.uint8)
@@ -185,6 +186,7 @@ def assert_consistent(view: View) -> None:
     for prompt in record.prompts:
         seen = view.points(prompt.frame, np.array([prompt.pixel]))[0]
         np.testing.assert_allclose(prompt.point, seen, atol=2e-3)
+        assert prompt.object_id is not None
         assert view.instances[prompt.frame][prompt.pixel[1], prompt.pixel[0]] == prompt.object_id + 1
     for item in record.objects:
         assert np.linalg.det(np.array(item.rotation)) == pytest.approx(1.0)
@@ -207,6 +209,7 @@ def test_variations_of_a_view_agree_with_its_images(seed: int) -> None:
     for _ in range(5):
         prompt = sample_prompt(view, rng)
         assert prompt is not None
+        assert prompt.object_id is not None
         assert view.instances[prompt.frame][prompt.pixel[1], prompt.pixel[0]] == prompt.object_id + 1
         np.testing.assert_allclose(prompt.point, view.points(prompt.frame, np.array([prompt.pixel]))[0])
 

@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase
 
 from gapdata.errors import UsageError
 from gapdata.tasks.chat import IMAGE, Question
-from gapdata.tasks.prompting import PROMPTING
+from gapdata.tasks.prompting import PROMPTING, PromptingName
 from gapmodel.packing import IGNORED
 from gapmodel.presets import QWEN_TOKENS
 from gapmodel.processing import AUTHORS, GapProcessor, ProcessorConfig
@@ -103,7 +103,7 @@ def test_a_missing_tokenizer_is_named_with_its_cure(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("prompting", PROMPTING)
-def test_a_question_is_what_the_chat_template_writes(ranks: Path, prompting: str) -> None:
+def test_a_question_is_what_the_chat_template_writes(ranks: Path, prompting: PromptingName) -> None:
     """Tokens of the whole text at once, as any other program would make them, with the placeholders repeated."""
     tokenizer, way = qwen_tokenizer(ranks), PROMPTING[prompting]
     config = ProcessorConfig(image_size=(64, 32), prompting=prompting, seconds_per_frame=1 / 24)
@@ -117,7 +117,7 @@ def test_a_question_is_what_the_chat_template_writes(ranks: Path, prompting: str
         {"type": "image"},
         {"type": "text", "text": "hello world?"},  # the published loaders drop the break after a placeholder
     ]
-    turns = [{"role": "system", "content": way.system_prompt}] if way.system_prompt else []
+    turns: list[dict[str, object]] = [{"role": "system", "content": way.system_prompt}] if way.system_prompt else []
     turns += [{"role": "user", "content": content}]
     text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
     text = re.sub(r"<\|image_pad\|>", lambda found: found.group() * 2, text)
@@ -160,7 +160,7 @@ def test_no_text_of_others_becomes_a_token_of_the_layout(ranks: Path, data: st.D
         st.builds(lambda a, at: a[:at], name, st.integers(0, 20)),
         st.builds(lambda a, b, at: a[:at] + b + a[at:], name, name, st.integers(1, 9)),
         st.sampled_from([IMAGE, "\n", "a"]),
-        st.text(st.characters(exclude_categories=("Cs",)), max_size=4),
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=4),
     )
     said, answer = (data.draw(st.lists(parts, max_size=5).map("".join)) for _ in range(2))
     for prompting in PROMPTING:

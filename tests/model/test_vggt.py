@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -14,10 +15,18 @@ from gapdata.errors import UsageError
 from gapmodel.geometry import ENCODERS, GeometryEncoder, build_geometry_encoder
 from gapmodel.geometry.base import encode_views, merge_block_order
 from gapmodel.geometry.blocks import rotary_positions, rotate
+from gapmodel.geometry.dinov2 import DinoV2
 from gapmodel.geometry.vggt import MEAN, STD, VGGT
 
 PATCH, WIDTH, HEADS = 14, 32, 2
-SMALL = {"img_size": 70, "embed_dim": WIDTH, "depth": 3, "num_heads": HEADS, "num_register_tokens": 3, "dino_depth": 2}
+SMALL: dict[str, Any] = {
+    "img_size": 70,
+    "embed_dim": WIDTH,
+    "depth": 3,
+    "num_heads": HEADS,
+    "num_register_tokens": 3,
+    "dino_depth": 2,
+}
 
 
 def make_vggt(levels: tuple[int, ...] = (0, 2), dtype: torch.dtype = torch.float32) -> VGGT:
@@ -106,6 +115,7 @@ def test_the_patch_tokens_are_those_of_an_independent_dinov2(rows: int, columns:
 
 def test_positions_at_the_native_size_are_the_learned_ones() -> None:
     dino = make_vggt().patch_embed
+    assert isinstance(dino, DinoV2)
     assert dino.positions(5, 5) is dino.pos_embed
     assert dino.positions(3, 7).shape == (1, 1 + 21, WIDTH)
     torch.testing.assert_close(dino.positions(3, 7)[:, 0], dino.pos_embed[:, 0], rtol=0, atol=0)
@@ -220,7 +230,12 @@ def test_ragged_views_keep_their_order_and_equal_shapes_share_a_pass(monkeypatch
     expected = [torch.cat([merge_block_order(encoder(v[None])[level][0], 2) for v in views]) for level in (0, 1)]
     passes = []
     encode = encoder.encode
-    monkeypatch.setattr(encoder, "encode", lambda images: passes.append(len(images)) or encode(images))
+
+    def counted(images: Tensor) -> list[Tensor]:
+        passes.append(len(images))
+        return encode(images)
+
+    monkeypatch.setattr(encoder, "encode", counted)
     for ours, theirs in zip(encode_views(encoder, views, 2), expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
     assert passes == [2, 1, 1]
@@ -239,6 +254,7 @@ def test_frozen_means_no_graph_and_evaluation_mode_and_a_gradient_is_still_possi
     assert not any(level.requires_grad for level in encoder(images))
     images.requires_grad_()
     encoder(images)[-1].sum().backward()
+    assert images.grad is not None
     assert images.grad.abs().sum() > 0
 
 
@@ -287,7 +303,7 @@ def test_bytes_instead_of_numbers_are_refused() -> None:
         ({"levels": (0,), "num_heads": 3}, "embed_dim 32 does not give 3 heads a multiple of 4 channels each"),
     ],
 )
-def test_impossible_sizes_are_refused(options: dict[str, object], message: str) -> None:
+def test_impossible_sizes_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         VGGT(**(SMALL | options))
 

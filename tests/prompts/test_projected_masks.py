@@ -7,6 +7,7 @@ import io
 import json
 import struct
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from gapdata.engine.driver import run_build
 from gapdata.engine.executors.inline import InlineExecutor
 from gapdata.engine.recipe import read_recipe
 from gapdata.errors import SourceError, UsageError
-from gapdata.frames.resize import plan_resize
+from gapdata.frames.resize import ResizePlan, plan_resize
 from gapdata.geometry.camera import Intrinsics
 from gapdata.geometry.registration import register_depth
 from gapdata.prompts.instances import InstanceRenderer
@@ -29,7 +31,8 @@ from gapdata.shards.reader import ShardReader
 from gapdata.sources.mask_archive import MaskArchive
 from gapdata.sources.scannet import ScanNetDataset, ScanNetScan
 from gapdata.synthetic.dataset import SynthesisOptions, synthesise_dataset
-from tests.support.executors import SETTINGS, request_for
+from tests.support.builds import SETTINGS
+from tests.support.executors import request_for
 from tests.support.object_stores import s3_server
 from tests.support.scannet_scenes import COLOR, write_scene
 
@@ -46,13 +49,23 @@ def mask_of(frame: int) -> np.ndarray:
     return ((np.arange(SIZE[0]) + 4 * frame) // 16 % 4).astype(np.uint8)[None].repeat(SIZE[1], axis=0)
 
 
-def write_masks(folder: Path, suffix: str = "_2d-instance-filt.zip", **changed: bytes | None) -> Path:
+def taken(plan: ResizePlan, values: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Where labels come from: numbers of more than a byte go through the same window byte by byte."""
+    low, high = (plan.apply_nearest((values >> shift).astype(np.uint8)).astype(np.intp) for shift in (0, 8))
+    return low + (high << 8)
+
+
+def write_masks(
+    folder: Path,
+    changed: Mapping[str, bytes | None] | None = None,
+    suffix: str = "_2d-instance-filt.zip",
+) -> Path:
     """The scene's archive; ``changed`` replaces members by name, or leaves them out."""
     path = folder / f"{folder.name}{suffix}"
     inner = suffix.removeprefix("_2d-").removesuffix(".zip")
     members: dict[str, bytes | None] = {f"{inner}/{frame}.png": png(mask_of(frame)) for frame in range(FRAMES)}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in {**members, **changed}.items():
+        for name, data in {**members, **(changed or {})}.items():
             if data is not None:
                 archive.writestr(name, data)
     return path
@@ -68,7 +81,7 @@ def scene(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("suffix", ["_2d-instance-filt.zip", "_2d-instance.zip"])
 def test_masks_are_read_from_either_archive_and_cut_as_colour_is(tmp_path: Path, suffix: str) -> None:
     folder = write_scene(tmp_path / "scene0000_00", frames=FRAMES)
-    write_masks(folder, suffix)
+    write_masks(folder, suffix=suffix)
     with ScanNetScan(folder) as scan:
         annotation = scan.annotation()
         assert annotation is not None
@@ -94,8 +107,8 @@ def test_labels_and_colour_show_the_same_part_of_the_frame(native: tuple[int, in
     exact_u = (u - plan.camera.cx) / plan.camera.fx * camera.fx + camera.cx
     exact_v = (v - plan.camera.cy) / plan.camera.fy * camera.fy + camera.cy
     # Where the side is no multiple of the decoder's reduction, the last pixel reaches beyond the native image.
-    assert np.abs(plan.apply_nearest(columns) - np.minimum(exact_u, native[0] - 1)).max() <= 0.5 + 1e-9
-    assert np.abs(plan.apply_nearest(rows) - np.minimum(exact_v, native[1] - 1)).max() <= 0.5 + 1e-9
+    assert np.abs(taken(plan, columns) - np.minimum(exact_u, native[0] - 1)).max() <= 0.5 + 1e-9
+    assert np.abs(taken(plan, rows) - np.minimum(exact_v, native[1] - 1)).max() <= 0.5 + 1e-9
 
 
 def test_ids_that_the_annotation_lacks_are_none_and_noted_and_duplicates_are_their_originals(scene: Path) -> None:
@@ -105,7 +118,7 @@ def test_ids_that_the_annotation_lacks_are_none_and_noted_and_duplicates_are_the
     path.write_text(json.dumps(content))
     image = mask_of(0)
     image[:4], image[4:8] = 10, 77  # objects 9, a copy of 1, and 76, which is nowhere
-    write_masks(scene, **{"instance-filt/0.png": png(image)})
+    write_masks(scene, {"instance-filt/0.png": png(image)})
     with ScanNetScan(scene) as scan:
         annotation = scan.annotation()
         assert annotation is not None
@@ -170,7 +183,7 @@ DAMAGE = {
 
 @pytest.mark.parametrize(("changed", "spoil", "message"), DAMAGE.values(), ids=DAMAGE.keys())
 def test_a_bad_mask_names_file_scene_and_frame(scene: Path, changed, spoil, message: str) -> None:  # type: ignore[no-untyped-def]
-    path = write_masks(scene, **changed)
+    path = write_masks(scene, changed)
     if spoil is not None:
         spoil(path)
     with ScanNetScan(scene) as scan:
@@ -183,7 +196,7 @@ def test_a_bad_mask_names_file_scene_and_frame(scene: Path, changed, spoil, mess
 
 @pytest.mark.parametrize("name", ["../evil.png", "instance-filt/../../9.png", "/etc/9.png", "instance-filt\\9.png"])
 def test_an_archive_with_an_unsafe_name_is_refused(scene: Path, name: str) -> None:
-    path = write_masks(scene, **{name: b""})
+    path = write_masks(scene, {name: b""})
     with ScanNetScan(scene) as scan, pytest.raises(SourceError, match="has a member of the unsafe name") as caught:
         scan.mask_archive()
     assert (caught.value.path, caught.value.scene) == (str(path), "scene0000_00")
@@ -211,7 +224,7 @@ def test_the_digest_covers_the_archive_only_where_it_is_used(scene: Path) -> Non
             return scan.digest(), scan.digest(masks=True)
 
     first = digests()
-    write_masks(scene, **{"instance-filt/5.png": png(mask_of(6))})
+    write_masks(scene, {"instance-filt/5.png": png(mask_of(6))})
     second = digests()
     (scene / f"{scene.name}_2d-instance-filt.zip").unlink()
     third = digests()

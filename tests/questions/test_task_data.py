@@ -13,11 +13,11 @@ from gapdata.records.schema import Record
 from gapdata.shards.records import RecordList
 from gapdata.tasks import detection, pointmap
 from gapdata.tasks.chat import IMAGE, Question
-from gapdata.tasks.pointmap import MarkedPoints
+from gapdata.tasks.pointmap import MarkedPoints, PointmapAnswer
 from gapdata.tasks.questions import questions
 from gapdata.tasks.targets import camera_box
 from gapdata.tasks.task import QuestionOptions
-from gapmodel.processing import IGNORED, Example
+from gapmodel.packing import IGNORED, Example
 from gapmodel.questions.recipe import DataRecipe
 from gapmodel.training.augment import decode, mirror, subview
 from gapmodel.training.dense import dense_targets
@@ -88,14 +88,15 @@ def test_an_epoch_with_several_marks_asks_about_every_prompt_once() -> None:
     for epoch in range(2):
         answers = epoch_of(records, DataRecipe(marks=3, visits=2), epoch)
         assert len(answers) == 6
-        points = []
+        points: list[tuple[float, ...]] = []
         for answer in answers:
             read = pointmap.parse_several(answer)
-            points += (
-                [pointmap.parse(answer).point]
-                if not isinstance(read, MarkedPoints)
-                else [item.point for item in read.points.values()]
-            )
+            if isinstance(read, MarkedPoints):
+                points += [item.point for item in read.points.values()]
+            else:
+                one = pointmap.parse(answer)
+                assert isinstance(one, PointmapAnswer)
+                points.append(one.point)
         wanted = [tuple(round(value, 2) for value in prompt.point) for record in records for prompt in record.prompts]
         assert sorted(points) == sorted(wanted)
 

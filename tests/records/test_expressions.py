@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from gapdata.records.expressions import Conversation, Expression, conversations,
 from gapdata.records.reading import record_from_json
 from tests.support.task_records import describe, make_object, make_record, random_record
 
-text = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 told = st.builds(
     Expression,
     object_id=st.integers(0, 500),
@@ -90,7 +91,7 @@ def test_aligned_boxes_and_proposals_survive_the_trip_through_json() -> None:
         ({"proposal": {"center": [0, 0, 0]}}, "does not follow schema 1: KeyError 'size'"),
     ],
 )
-def test_a_malformed_optional_field_is_refused(change: dict[str, object], problem: str) -> None:
+def test_a_malformed_optional_field_is_refused(change: dict[str, Any], problem: str) -> None:
     record = make_record((replace(make_object(1, "chair", (1, 2)), **change),))
     with pytest.raises(ShardError, match=problem):
         record_from_json(record.to_json())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ prompts = st.builds(
 )
 
 
-def make_record(seed: int = 0, **fields: object) -> Record:
+def make_record(seed: int = 0, **fields: Any) -> Record:
     """Two 32x24 frames with random pictures, depth and masks."""
     rng = np.random.default_rng(seed)
     members: dict[str, bytes] = {"pointmap.npy": encode_npy(rng.normal(size=(2, 3, 4, 3)).astype(np.float32))}

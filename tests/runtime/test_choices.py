@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -66,7 +66,7 @@ REFUSED: list[tuple[Callable[[Path], Any], str]] = [
     (lambda build: ShardReader(build).select(view="clips"), "view 'clips' is unknown; did you mean clip"),
     (lambda build: ShardReader(build).order(seed=0, split="training"), "did you mean train"),
     (lambda build: ShardReader(build).order(seed=0, view="scenes"), "did you mean scene"),
-    (lambda build: chosen_records(ShardReader(build), DataRecipe(view="scenes")), "did you mean scene"),
+    (lambda build: chosen_records(ShardReader(build), DataRecipe(view=cast(Any, "scenes"))), "did you mean scene"),
     (lambda build: make_executor("lokal"), "executor 'lokal' is unknown; did you mean local"),
     (lambda build: recipe_file(Path("scannet-pretrian")), "did you mean scannet-pretrain"),
     (lambda build: read_recipe(None, ["clips.stepp=3"]), "did you mean clips.step"),

@@ -166,7 +166,7 @@ def test_a_label_reads_from_left_to_right_from_either_side() -> None:
 def test_bars_are_closed_and_contain_their_segments(seed: int) -> None:
     rng = np.random.default_rng(seed)
     segments, radius = rng.normal(size=(3, 2, 3)), float(rng.uniform(0.01, 0.1))
-    segments[2] = [[1, 2, 3], [1, 2, 4.5]]  # along an axis
+    segments[2] = np.array([[1, 2, 3], [1, 2, 4.5]])  # along an axis
     solid = bars(segments, radius, (1, 2, 3))
     mesh = trimesh.Trimesh(solid.vertices, solid.triangles)
     assert mesh.is_watertight

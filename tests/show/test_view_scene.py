@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def build(whole: Record, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_build(tmp_path_factory.mktemp("scene") / "build", [*parts, other])
 
 
-def shown(build: Path, scene: str = SCENE, **options: int) -> Exhibit:
+def shown(build: Path, scene: str = SCENE, **options: Any) -> Exhibit:
     reader = ShardReader(build)
     return scene_exhibit(reader, scene_positions(build, scene), **options)
 
@@ -59,7 +60,7 @@ def test_every_frame_is_fused_once_and_none_is_lost(build: Path, whole: Record) 
     assert exhibit.frame_ids == whole.frame_ids
     assert set(np.unique(exhibit.cloud.frames).tolist()) == set(whole.frame_ids)
     assert [item.caption for item in exhibit.cameras] == [f"frame {index}" for index in whole.frame_ids]
-    every = np.concatenate([transform(camera.to_shown, [[0.0, 0.0, 0.0]]) for camera in exhibit.cameras])
+    every = np.concatenate([transform(camera.to_shown, np.zeros((1, 3))) for camera in exhibit.cameras])
     assert whole.axis_alignment is not None
     assert np.allclose(every, (whole.axis_alignment @ whole.camera_to_world)[:, :3, 3])
     reached = sum(int((whole.depth(frame) > 0).sum()) for frame in range(FRAMES))

@@ -31,7 +31,7 @@ def scannet_ply(
 
 def assert_is_the_mesh(data: bytes) -> None:
     vertices, faces, colors = read_mesh(data)
-    assert (vertices.dtype, faces.dtype, colors.dtype) == (np.float32, np.int32, np.uint8)
+    assert [str(part.dtype) for part in (vertices, faces, colors)] == ["float32", "int32", "uint8"]
     np.testing.assert_array_equal(vertices, VERTICES)
     np.testing.assert_array_equal(faces, FACES)
     np.testing.assert_array_equal(colors, COLORS)

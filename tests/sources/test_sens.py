@@ -6,6 +6,7 @@ import contextlib
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -39,7 +40,7 @@ def pose(frame: int) -> np.ndarray:
     return np.full((4, 4), -np.inf) if frame == LOST else look_from((0.1 * frame, 0.2, 1.5), 0.05 * frame)
 
 
-def write(path: Path, frames: int = 6, imu: int = 4, **options: str) -> Path:
+def write(path: Path, frames: int = 6, imu: int = 4, **options: Any) -> Path:
     samples = [
         ImuSample(
             rotation_rate=(0.1, 0.2, 0.3),
@@ -126,8 +127,8 @@ def test_raw_and_png_colour_are_read(tmp_path: Path, compression: str) -> None:
     image = np.random.default_rng(0).integers(0, 255, (49, 66, 3), dtype=np.uint8)
     data = image.tobytes() if compression == "raw" else cv2.imencode(".png", image[..., ::-1])[1].tobytes()
     path = tmp_path / "scene.sens"
-    options = {"color_compression": compression, "depth_compression": "raw"}
-    with SensWriter(path, color_intrinsics=COLOR, depth_intrinsics=DEPTH, **options) as writer:
+    kinds: dict[str, Any] = {"color_compression": compression, "depth_compression": "raw"}
+    with SensWriter(path, color_intrinsics=COLOR, depth_intrinsics=DEPTH, **kinds) as writer:
         writer.write(color=data, depth=depth(1), camera_to_world=np.eye(4))
     with SensReader(path) as reader:
         np.testing.assert_array_equal(reader.color(0), image)

@@ -84,7 +84,9 @@ def images(frames: Sequence[int], scene_id: str = "scene0000_00", prefix: str = 
 
 def detection(boxes: Sequence[tuple[str, Sequence[float]]], frames: Sequence[int], **fields: Any) -> dict[str, Any]:
     """A detection item with VG-LLM's first wording."""
-    entries = [{"label": label, "bbox_3d": [float(value) for value in values]} for label, values in boxes]
+    entries: list[dict[str, Any]] = [
+        {"label": label, "bbox_3d": [float(value) for value in values]} for label, values in boxes
+    ]
     rounded = [json.dumps({**entry, "bbox_3d": [round(value, 2) for value in entry["bbox_3d"]]}) for entry in entries]
     answer = "```json\n[\n\t" + ",\n\t".join(rounded) + "\n]```"
     question = (

@@ -64,16 +64,22 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 120.0) -> None:
+def wait_until(condition: Callable[..., object], seconds: float = 120.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "the condition was never met"
         time.sleep(0.02)
 
 
+def _folder(task: ShardTask) -> Path:
+    """The build's directory, which is never a store's here."""
+    assert isinstance(task.out, Path)
+    return task.out
+
+
 def _attempts(task: ShardTask) -> int:
     """How often the victim has been attempted, this time included."""
-    with open(task.out.parent / "attempts", "ab") as file:
+    with open(_folder(task).parent / "attempts", "ab") as file:
         file.write(b".")
         return file.tell()
 
@@ -81,7 +87,7 @@ def _attempts(task: ShardTask) -> int:
 def _restore(task: ShardTask) -> dict[str, Any]:
     for suffix in ("tar", "json"):
         name = f"{task.shard.name}.{suffix}"
-        shutil.copy(task.out.parent / "saved" / name, task.out / name)
+        shutil.copy(_folder(task).parent / "saved" / name, _folder(task) / name)
     return read_commit(task.out / f"{task.shard.name}.json")
 
 
@@ -95,7 +101,7 @@ def dies_once(task: ShardTask, progress: Frames) -> dict[str, Any]:
 def always_dies(task: ShardTask, progress: Frames) -> dict[str, Any]:
     if task.shard.name == VICTIM:
         _attempts(task)
-        (task.out / f".{VICTIM}.tar.half.tmp").write_bytes(b"half a shard")
+        (_folder(task) / f".{VICTIM}.tar.half.tmp").write_bytes(b"half a shard")
         os.kill(os.getpid(), signal.SIGKILL)
     return build_shard(task, progress)
 
@@ -134,6 +140,6 @@ def hangs_on_the_doomed_node(task: ShardTask, progress: Frames) -> dict[str, Any
     import ray
 
     if ray.get_runtime_context().get_node_id() == (task.out.parent / "doomed").read_text():
-        (task.out.parent / "caught").write_text(task.shard.name)
+        (_folder(task).parent / "caught").write_text(task.shard.name)
         time.sleep(1000)
     return build_shard(task, progress)

@@ -84,14 +84,18 @@ def resized(camera: Intrinsics, factor: float) -> Intrinsics:
     return replace(larger, width=camera.width, height=camera.height)
 
 
+def inverted(poses: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.linalg.inv(poses))
+
+
 MISTAKES: dict[str, Callable[[Capture], Capture]] = {
-    "direction": lambda scan: replace(scan, poses=np.linalg.inv(scan.poses)),
+    "direction": lambda scan: replace(scan, poses=inverted(scan.poses)),
     "axes": lambda scan: replace(scan, poses=scan.poses @ OPENGL),
-    "direction and axes": lambda scan: replace(scan, poses=np.linalg.inv(scan.poses @ OPENGL)),
+    "direction and axes": lambda scan: replace(scan, poses=inverted(scan.poses @ OPENGL)),
     "left-handed": lambda scan: replace(scan, poses=UNITY @ scan.poses @ UNITY),
     "millimetres": lambda scan: replace(scan, poses=stretched(scan.poses, 1000)),
     "centimetres": lambda scan: replace(scan, poses=stretched(scan.poses, 100)),
-    "direction and millimetres": lambda scan: replace(scan, poses=stretched(np.linalg.inv(scan.poses), 1000)),
+    "direction and millimetres": lambda scan: replace(scan, poses=stretched(inverted(scan.poses), 1000)),
     "depth doubled": lambda scan: replace(scan, units=500.0),
     "depth halved": lambda scan: replace(scan, units=2000.0),
     "depth times five": lambda scan: replace(scan, units=200.0),

@@ -76,8 +76,14 @@ class Mistake:
 
 
 GOOD = Mistake(name="none", refused=0.0)
+
+
+def _inverted(poses: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.linalg.inv(poses))
+
+
 GROSS = (
-    Mistake(name="poses inverted (world to camera)", refused=0.95, poses=np.linalg.inv),
+    Mistake(name="poses inverted (world to camera)", refused=0.95, poses=_inverted),
     Mistake(name="OpenGL axes", refused=0.95, poses=lambda poses: poses @ OPENGL),
     Mistake(name="translations in millimetres", refused=0.95, poses=lambda poses: scaled(poses, 1000)),
     Mistake(name="translations in centimetres", refused=0.95, poses=lambda poses: scaled(poses, 100)),

@@ -95,8 +95,8 @@ def test_equal_seeds_give_equal_bytes_whatever_the_workers(tmp_path: Path) -> No
     first, second = ((tmp_path / "a" / "scans" / s / f"{s}_vh_clean_2.ply").read_bytes() for s in small.scene_ids)
     assert first != second
     annotated = replace(small, annotations=True)
-    for name, workers in (("c", 1), ("d", 2)):
-        synthesise_dataset(tmp_path / name, annotated, workers=workers)
+    for folder, workers in (("c", 1), ("d", 2)):
+        synthesise_dataset(tmp_path / folder, annotated, workers=workers)
     more = sorted(p.relative_to(tmp_path / "c") for p in (tmp_path / "c").rglob("*") if p.is_file())
     assert {name for name in more if name.parts[0] != "annotations"} == set(files)
     assert len(more) == len(files) + 17 + 2

@@ -32,9 +32,12 @@ def test_the_point_is_the_centre_of_the_true_box_or_of_the_proposal() -> None:
         record = random_record(rng)
         for item, expression in zip(record.objects, descriptions(record), strict=True):
             truth, oriented, proposal = (
-                captioning.render(record, expression, point=point, boxes=boxes).text
-                for point, boxes in (("truth", "aligned"), ("truth", "oriented"), ("proposal", "aligned"))
+                captioning.render(record, expression, point="truth", boxes="aligned").text,
+                captioning.render(record, expression, point="truth", boxes="oriented").text,
+                captioning.render(record, expression, point="proposal", boxes="aligned").text,
             )
+            assert item.proposal is not None
+            assert item.aligned_box is not None
             assert f"located at {[round(value, 2) for value in item.center]} in" in oriented
             assert f"located at {[round(value, 2) for value in item.proposal['center']]} in" in proposal
             assert record.axis_alignment is not None
@@ -83,4 +86,4 @@ def test_what_cannot_be_asked_says_why() -> None:
     with pytest.raises(ShardError, match="object 3 has no aligned box"):
         captioning.render(record, describe(3))
     with pytest.raises(UsageError, match="caption point 'middle' is unknown; choose from truth, proposal"):
-        captioning.render(record, describe(3), point="middle")
+        captioning.render(record, describe(3), point="middle")  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +16,10 @@ from gapdata.tasks import detection, detection_compat
 from gapdata.tasks.box_text import box_of
 from gapdata.tasks.detection import DetectionAnswer, TextBox
 from gapdata.tasks.labels import BACKGROUND
-from gapdata.tasks.wordings import WORDINGS, convention_of
+from gapdata.tasks.wordings import WORDINGS, Wording, convention_of
 from tests.support.task_records import RECORDS, golden_sample, make_object, make_record, random_record
 
-labels = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
+labels = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 metres = st.floats(-20, 20)
 sizes = st.floats(0, 10)
 boxes = st.builds(
@@ -66,17 +67,17 @@ def test_the_golden_boxes_read_as_extrinsic_angles_stand_upright() -> None:
 
 
 @pytest.mark.parametrize("wording", WORDINGS)
-def test_each_wording_gives_its_published_question(wording: str) -> None:
+def test_each_wording_gives_its_published_question(wording: Wording) -> None:
     assert detection.render(make_record(), wording=wording).text == TEXTS[wording]
 
 
 def test_an_unknown_wording_is_refused() -> None:
     with pytest.raises(UsageError, match=r"wording 'vgllm' is unknown; did you mean vgllm_v2\? choose from consistent"):
-        detection.render(make_record(), wording="vgllm")
+        detection.render(make_record(), wording="vgllm")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("wording", ["gap", "vgllm_v2"])
-def test_an_answer_gives_back_the_boxes_of_a_thousand_records_to_its_rounding(wording: str) -> None:
+def test_an_answer_gives_back_the_boxes_of_a_thousand_records_to_its_rounding(wording: Wording) -> None:
     rng = np.random.default_rng(5)
     convention = convention_of(wording)
     for _ in range(RECORDS):
@@ -154,7 +155,7 @@ def test_the_taxonomy_decides_names_and_background_and_what_it_lacks_follows_the
         )
     )
 
-    def listed(**options: str) -> list[str]:
+    def listed(**options: Any) -> list[str]:
         answer = detection.parse(detection.render(record, **options).answer)
         assert isinstance(answer, DetectionAnswer)
         return [box.label for box in answer.boxes]

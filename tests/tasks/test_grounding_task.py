@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapdata.errors import ShardError, UsageError
-from gapdata.geometry.boxes import OrientedBox
+from gapdata.geometry.boxes import EulerConvention, OrientedBox
 from gapdata.prompts.instances import visible_pixels
 from gapdata.records.expressions import descriptions
 from gapdata.records.schema import Record
@@ -19,8 +20,8 @@ from gapdata.tasks import grounding, grounding_box, grounding_frame
 from gapdata.tasks.box_text import box_of, nine_numbers
 from gapdata.tasks.grounding import GroundingAnswer
 from gapdata.tasks.grounding_box import BoxAnswer
-from gapdata.tasks.targets import aligned_camera, camera_box
-from gapdata.tasks.wordings import convention_of
+from gapdata.tasks.targets import TargetBox, aligned_camera, camera_box
+from gapdata.tasks.wordings import Wording, convention_of
 from tests.support.task_records import RECORDS, describe, make_object, make_record, random_record
 
 numbers = st.tuples(*[st.floats(-20, 20)] * 3, *[st.floats(0, 9)] * 3, *[st.floats(-3.2, 3.2)] * 3)
@@ -46,13 +47,13 @@ BOTH = (
 SEEN = describe(3, "the big Chair. It is red.")
 
 
-def seen_record(**changes: object) -> Record:
+def seen_record(**changes: Any) -> Record:
     item = make_object(3, "chair", (5, 40), aligned_box=(1.0, 2.0, 3.0, 0.4, 0.5, 0.6))
     return make_record((item,), axis_alignment=np.eye(4), **changes)
 
 
 @pytest.mark.parametrize("wording", ["gap", "vgllm_v1", "vgllm_v2"])
-def test_the_published_wordings_are_reproduced(wording: str) -> None:
+def test_the_published_wordings_are_reproduced(wording: Wording) -> None:
     record = seen_record()
     assert grounding_frame.render(record, SEEN, wording=wording).text == NUMBERED + FRAME
     assert grounding.render(record, SEEN, wording=wording).text == NUMBERED + BOTH
@@ -109,7 +110,9 @@ def described_views() -> list[Record]:
 
 
 @pytest.mark.parametrize(("wording", "boxes"), [("gap", "aligned"), ("vgllm_v2", "oriented")])
-def test_answers_give_back_frame_and_box_of_a_thousand_records_to_their_rounding(wording: str, boxes: str) -> None:
+def test_answers_give_back_frame_and_box_of_a_thousand_records_to_their_rounding(
+    wording: Wording, boxes: TargetBox
+) -> None:
     convention = convention_of(wording)
     for record in described_views():
         for item, expression in zip(record.objects, descriptions(record), strict=True):
@@ -126,10 +129,11 @@ def test_answers_give_back_frame_and_box_of_a_thousand_records_to_their_rounding
 
 
 @pytest.mark.parametrize("convention", ["extrinsic_zxy", "intrinsic_zxy"])
-def test_a_box_goes_to_the_chosen_camera_and_back_to_the_aligned_world(convention: str) -> None:
+def test_a_box_goes_to_the_chosen_camera_and_back_to_the_aligned_world(convention: EulerConvention) -> None:
     for record in described_views()[:150]:
         assert record.axis_alignment is not None
         for item in record.objects:
+            assert item.aligned_box is not None
             for frame in range(len(record)):
                 values = nine_numbers(camera_box(record, item, frame, "aligned"), convention)
                 back = box_of(values, convention).transformed(aligned_camera(record, frame))
@@ -178,7 +182,7 @@ def test_what_cannot_be_asked_says_why() -> None:
     with pytest.raises(ShardError, match="there is no frame 9, the view has 2"):
         camera_box(record, record.objects[0], 9, "oriented")
     with pytest.raises(UsageError, match="boxes 'upright' is unknown; choose from aligned, oriented"):
-        camera_box(record, record.objects[0], 0, "upright")
+        camera_box(record, record.objects[0], 0, "upright")  # type: ignore[arg-type]
 
 
 def test_a_description_cannot_add_a_frame_to_its_question() -> None:

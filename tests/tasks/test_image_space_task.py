@@ -15,7 +15,7 @@ from gapdata.tasks.chat import Unparsable
 from gapdata.tasks.image_space import ImageBox, ImagePoint
 from tests.support.task_records import make_object, make_prompt, make_record
 
-labels = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
+labels = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 thousandths = st.integers(0, image_space.SCALE).map(float)
 points = st.builds(lambda label, x, y: ImagePoint(label=label, point=(x, y)), labels, thousandths, thousandths)
 boxes = st.builds(

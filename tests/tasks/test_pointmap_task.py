@@ -15,7 +15,7 @@ from gapdata.tasks.chat import Mark
 from gapdata.tasks.pointmap import MarkedPoints, PointmapAnswer
 from tests.support.task_records import RECORDS, make_object, make_prompt, make_record, random_record
 
-labels = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
+labels = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 points = st.tuples(*[st.floats(-20, 20)] * 3)
 answers = st.builds(lambda point, label: PointmapAnswer(point=point, label=label), points, st.none() | labels)
 

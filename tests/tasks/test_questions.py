@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,8 +23,8 @@ def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def theirs(**changes: object) -> Conversation:
-    fields = {
+def theirs(**changes: Any) -> Conversation:
+    fields: dict[str, Any] = {
         "task": "det",
         "question": "<image>\n<image>\nDetect.",
         "answer": "[]",

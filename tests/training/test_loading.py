@@ -293,7 +293,7 @@ def test_a_view_that_streams_share_is_decoded_once() -> None:
             decoded[index] += 1
             return super().__getitem__(index)
 
-    streams, mixture = make_streams(recipe, {"": Counted(RECORDS)}, PROCESSOR)
+    streams, mixture = make_streams(recipe, {"": Counted([*RECORDS])}, PROCESSOR)
     decoded.clear()
     for number in range(len(mixture)):
         visit = mixture.visit(number)

@@ -292,8 +292,8 @@ def test_micro_batches_and_blank_ones_have_the_gradient_of_the_whole_step(stage_
         gradients.append([p.grad.clone() for p in learner.parameters() if p.grad is not None])
         assert len(step.batches) > 1 or not rows
         assert figures["loss"] == pytest.approx(figures["answer"])
-    for other in gradients[1:]:
-        for one, two in zip(gradients[0], other, strict=True):
+    for other_gradients in gradients[1:]:
+        for one, two in zip(gradients[0], other_gradients, strict=True):
             torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-5)
 
 
@@ -315,8 +315,8 @@ def test_the_dense_losses_have_the_gradient_of_the_whole_step_in_micro_batches_t
         assert len(step.batches) > 1 or not rows
     for other in losses[1:]:
         assert other == pytest.approx(losses[0], rel=1e-5)
-    for other in gradients[1:]:
-        for one, two in zip(gradients[0], other, strict=True):
+    for other_gradients in gradients[1:]:
+        for one, two in zip(gradients[0], other_gradients, strict=True):
             torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-5)
 
 
@@ -374,6 +374,7 @@ def test_a_step_without_any_question_is_harmless(stage_one: Path) -> None:
     step = Step(batches=(blank_batch(processor),), visits=0, answered=0, tokens=0)
     optimizer = build_optimizer(learner, RECIPE.train)
     assert training_step(learner, step, optimizer, RECIPE)["loss"] == 0.0
+    assert learner.head is not None
     assert all(p.grad is not None and not p.grad.any() for p in learner.head.parameters())
     assert lay_out([], processor, RECIPE.train, visits=2).batches == ()
 
@@ -394,7 +395,7 @@ def test_frozen_parts_have_no_optimizer_state_and_fusion_its_own_learning_rate()
 
 
 def test_gates_learn_like_the_language_model_and_norms_decay_as_the_authors_have_it() -> None:
-    rates = {"learning_rate": 0.5, "fusion_learning_rate": 2.0, "gate_learning_rate": 0.5}
+    rates: dict[str, Any] = {"learning_rate": 0.5, "fusion_learning_rate": 2.0, "gate_learning_rate": 0.5}
     settings = replace(RECIPE.train, **rates, decay_norms=True)
     model, _ = first_model({"": RECORDS}, RECIPE)
     learner = Learner(model)

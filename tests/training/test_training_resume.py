@@ -51,7 +51,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 240.0) -> None:
+def wait_until(condition: Callable[..., object], seconds: float = 240.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -124,7 +124,7 @@ def test_two_ranks_equal_one_process(uninterrupted: Path, tmp_path: Path) -> Non
 
 
 def test_a_checkpoint_holds_no_frozen_weights(uninterrupted: Path) -> None:
-    from torch.distributed.checkpoint import FileSystemReader
+    from torch.distributed.checkpoint.filesystem import FileSystemReader
 
     names = FileSystemReader(checkpoints(uninterrupted)[-1]).read_metadata().state_dict_metadata
     assert any(name.startswith("weights.model.model.fusion.") for name in names)
