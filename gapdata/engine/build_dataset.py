@@ -7,11 +7,13 @@ from typing import Any
 
 from gapdata.annotations.annotation_file import AnnotationFile
 from gapdata.engine.advice import advice, split_report, unaligned
-from gapdata.engine.driver import BuildRequest, choose_scenes, plan_build, run_build
+from gapdata.engine.begin_build import plan_beginning
+from gapdata.engine.driver import run_build
 from gapdata.engine.estimate import missing_inputs, plan_facts
 from gapdata.engine.executors.choose import make_executor
 from gapdata.engine.gathering import gather_annotations
 from gapdata.engine.recipe import Recipe
+from gapdata.engine.request import BuildRequest, choose_scenes
 from gapdata.files.storage import Location, absolute
 from gapdata.runtime.stopping import StopSignals
 from gapdata.sources.base import Dataset
@@ -76,7 +78,7 @@ def build_dataset(
         deadline=deadline,
     )
     if dry_run:
-        plan = plan_build(request)
+        plan = plan_beginning(request).plan
         return plan_facts(plan, missing_inputs(dataset, chosen), unaligned(plan.scenes, gathered.scenes))
     with StopSignals() as stop:
         return run_build(request, chosen_executor, stop, announce)

@@ -53,7 +53,7 @@ def read_intention(build: Location) -> Intention | None:
     try:
         fields = json.loads((build / INTENTION_NAME).read_bytes())
         return Intention(kind=fields["kind"], fingerprint=fields["fingerprint"], done=fields["done"] is True)
-    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -1,4 +1,4 @@
-"""The table of losses: everything of the sources that is not in the shards, by reason, with how much and where."""
+"""The table of exclusions: what of the sources is not in the shards, by reason, with how much and where."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 NUMBER = re.compile(r"(?<!\b[A-Za-z])-?\d+(\.\d+)?")
-"""What differs between two of a kind; the digit of a name such as k1 does not."""
-FRAME_LOSSES = {"lost_tracking": "no pose", "empty_depth": "nearly without depth"}
+"""What may differ between two problems of one kind. The digit of a name such as k1 belongs to the name."""
+EXCLUDED_FRAMES = {"lost_tracking": "no pose", "empty_depth": "nearly without depth"}
 
 
-def table_of_losses(scenes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One row per reason, from the scene outcomes of commit records: ``reason``, ``what`` was lost (frames, views,
-    descriptions, conversations or scenes), ``count``, in how many ``scenes``, and the ``first`` of them.
+def table_of_exclusions(scenes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return a row for each reason, from the scene outcomes of commit records.
 
-    Quarantined items count as one reason where their problems differ in numbers only.
+    Returns:
+        Rows of ``reason``, ``what`` was excluded (frames, views, descriptions, conversations or scenes), ``count``, in
+        how many ``scenes``, and the ``first`` of them. Quarantined items have one reason where their problems differ in
+        numbers only.
     """
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for scene in scenes:
         seen = set()
-        for what, reason, count in _losses(scene):
+        for what, reason, count in _exclusions(scene):
             row = rows.setdefault(
                 (what, reason), {"reason": reason, "what": what, "count": 0, "scenes": 0, "first": scene["scene_id"]}
             )
@@ -30,8 +32,8 @@ def table_of_losses(scenes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
     return [rows[key] for key in sorted(rows)]
 
 
-def format_losses(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The table as lines of text, columns aligned."""
+def format_exclusions(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the table as lines of text with aligned columns."""
     if not rows:
         return ["nothing was lost"]
     head = ("lost", "what", "scenes", "first", "why")
@@ -40,8 +42,8 @@ def format_losses(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return ["  ".join([*(cell.ljust(w) for cell, w in zip(line, widths, strict=False)), line[-1]]) for line in cells]
 
 
-def _losses(scene: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
-    for name, reason in FRAME_LOSSES.items():
+def _exclusions(scene: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
+    for name, reason in EXCLUDED_FRAMES.items():
         if scene[name]:
             yield "frames", reason, scene[name]
     for reason, count in scene["dropped_views"].items():

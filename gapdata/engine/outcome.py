@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gapdata.engine.plan import ScenePlan
 from gapdata.errors import SourceError
 from gapdata.files.atomic import write_atomically
 from gapdata.files.storage import Location
@@ -49,6 +50,13 @@ class SceneOutcome:
     notes: dict[str, int] = field(default_factory=dict)
     prompts_by_label: dict[str, int] = field(default_factory=dict)
     quarantined: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, scene: ScenePlan) -> SceneOutcome:
+        """Return the outcome of a planned scene of which nothing has been made yet."""
+        return cls(
+            scene_id=scene.scene_id, split=scene.split, frames=scene.frame_count, lost_tracking=scene.lost_tracking
+        )
 
     def count(self, record: Record) -> None:
         """Add a record."""

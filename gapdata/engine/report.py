@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from gapdata.engine.exclusions import format_losses, table_of_losses
+from gapdata.engine.exclusions import format_exclusions, table_of_exclusions
 from gapdata.errors import ShardError, UsageError
 from gapdata.files.atomic import write_atomically
 from gapdata.files.json_shape import misfit
@@ -17,12 +17,12 @@ from gapdata.runtime.counting import counted
 
 REPORT_NAME = "report.json"
 SUSPECT = {"scene_id": str, "records": int, "suspicion": str}
-LOSS = {"reason": str, "what": str, "count": int, "scenes": int, "first": str}
+EXCLUSION = {"reason": str, "what": str, "count": int, "scenes": int, "first": str}
 QUARANTINED = {
     **{"scene_id": str, "key": (str, None), "frame": (int, None)},
     **{"path": (str, None), "problem": str, "cure": (str, None)},
 }
-SHAPES: dict[str, Any] = {"losses": [LOSS], "quarantined": [QUARANTINED], "suspects": [SUSPECT]}
+SHAPES: dict[str, Any] = {"losses": [EXCLUSION], "quarantined": [QUARANTINED], "suspects": [SUSPECT]}
 """Of the fields of a report; all others are counts, or counts by name."""
 SHOWN_QUARANTINED = 20
 
@@ -52,7 +52,7 @@ def compile_report(commits: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "dropped_descriptions": _added(scene["dropped_descriptions"] for scene in scenes),
         "dropped_conversations": _added(scene["dropped_conversations"] for scene in scenes),
         "prompts_by_label": _added(scene["prompts_by_label"] for scene in scenes),
-        "losses": table_of_losses(scenes),
+        "losses": table_of_exclusions(scenes),
         "suspects": [{name: scene[name] for name in SUSPECT} for scene in scenes if scene["suspicion"] is not None],
         "quarantined": [item for scene in scenes for item in scene["quarantined"]],
     }
@@ -127,7 +127,7 @@ def format_report(report: dict[str, Any]) -> str:
         lines.append(f"  {unaligned_text(report['scenes_unaligned'], report['descriptions_unaligned'])}")
     if report["notes"]:
         lines.append(f"  noticed: {_listing(report['notes'])}")
-    lines += [f"  {line}" for line in format_losses(report["losses"])]
+    lines += [f"  {line}" for line in format_exclusions(report["losses"])]
     quarantined = report["quarantined"]
     if quarantined:
         lines.append(f"  quarantined: {len(quarantined)} (tracebacks in failed/)")

@@ -1,19 +1,19 @@
-"""Every shard is attempted a bounded number of times, wherever the work is done.
+"""Attempt every shard a bounded number of times, wherever the work is done.
 
 What can go wrong with an attempt, and what follows; each kind has a budget of its own:
 
-damaged source      contained inside of :func:`gapdata.engine.build.build_shard`: the shard is committed without it
+damaged source      contained in :mod:`gapdata.engine.build_shard`: the shard is committed without it
 unforeseen error    given up at once: the same input would raise it again
-crash, out of memory, I/O error, lost node     two more attempts
-source that was changed             two more attempts (a node's view of it may be old)
-store that fails                    two more attempts; then the shard is left undone, and after the third such shard in
-                                    a row, with none built between, the build stops, because nothing can be read
-deadline            killed and attempted once more; a hung disk may not hold up the build
+lost worker         crash, out of memory, I/O error or lost node: two more attempts
+changed source      two more attempts, because a node's view of it may be old
+failing store       two more attempts, then the shard is left undone; after the third such shard in a row, with none
+                    built between, the build stops, because nothing can be read
+missed deadline     killed and attempted once more: a hung disk may not hold up the build
 full disk and such  the build stops, because every other shard would meet it
 
-A shard that is given up leaves no commit record: the rest is built, the report names its scenes, and the same command
-tries it again. Attempts may overlap (a node that was lost comes back): a commit is idempotent, equal bytes under the
-same name.
+A shard that is given up does not get a commit record: the rest is built, the report names its scenes, and the same
+command tries it again. Attempts may overlap, where a node that was lost comes back: a commit is idempotent, equal bytes
+under the same name.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gapdata.engine.build import ShardTask
+from gapdata.engine.build_shard import ShardTask
 from gapdata.engine.executors.attempts import (
     Advanced,
     Crashed,

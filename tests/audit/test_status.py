@@ -162,7 +162,7 @@ def test_a_dry_run_says_what_the_build_will_take_and_what_is_missing(
     assert json.loads((tmp_path / "out" / "plan.json").read_text())["expected_bytes"] == facts["expected_bytes"]
 
 
-def test_inspecting_a_build_shows_the_table_of_losses(
+def test_inspecting_a_build_shows_the_table_of_exclusions(
     copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cut(copy, "scene0001_00")

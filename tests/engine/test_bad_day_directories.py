@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gapdata.engine.build import ShardTask, build_shard
+from gapdata.engine.build_shard import ShardTask, build_shard
 from gapdata.engine.driver import run_build
 from gapdata.engine.executors.inline import InlineExecutor
 from gapdata.errors import ShardError, UsageError

@@ -151,7 +151,7 @@ def test_a_small_object_is_read_through_faults(store: Store, faulty: FaultyStore
 
 def replaced(at: str, change: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the change when a build reaches a point."""
-    from gapdata.engine import build as building
+    from gapdata.engine import build_shard as building
     from gapdata.engine import driver
     from gapdata.engine.scene_records import scene_records
 

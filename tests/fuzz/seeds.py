@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 
 from gapdata.annotations.bundle import gather
-from gapdata.engine.driver import BuildRequest, run_build
+from gapdata.engine.driver import run_build
 from gapdata.engine.executors.inline import InlineExecutor
 from gapdata.engine.recipe import read_recipe
+from gapdata.engine.request import BuildRequest
 from gapdata.geometry.camera import Intrinsics
 from gapdata.records.codec import encode_jpeg, encode_png
 from gapdata.records.schema import Prompt, ViewObject

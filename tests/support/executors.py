@@ -15,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gapdata.engine.build import ShardTask, build_shard
-from gapdata.engine.driver import BuildRequest, choose_scenes
+from gapdata.engine.build_shard import ShardTask, build_shard
 from gapdata.engine.recipe import read_recipe
+from gapdata.engine.request import BuildRequest, choose_scenes
 from gapdata.shards.index import read_commit
 from gapdata.sources.scannet import ScanNetDataset
 from tests.support.builds import SETTINGS, contents, overrides

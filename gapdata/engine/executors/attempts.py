@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from gapdata.engine.build import ShardTask
+from gapdata.engine.build_shard import ShardTask
 from gapdata.errors import UsageError
 
 Work: TypeAlias = Callable[[ShardTask, Callable[[int], None]], dict[str, Any]]
-"""What :func:`gapdata.engine.build.build_shard` is: builds a task, reports frames, returns the commit record."""
+"""What :func:`gapdata.engine.build_shard.build_shard` is: builds a task, reports frames, returns the commit record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

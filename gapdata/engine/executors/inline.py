@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gapdata.engine.build import ShardTask, build_shard
+from gapdata.engine.build_shard import ShardTask, build_shard
 from gapdata.engine.executors.attempts import Advanced, Event, Finished, Started, Work
 
 

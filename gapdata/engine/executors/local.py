@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for_any
 from multiprocessing.context import SpawnProcess
 
-from gapdata.engine.build import ShardTask, build_shard
+from gapdata.engine.build_shard import ShardTask, build_shard
 from gapdata.engine.executors.attempts import Advanced, Crashed, Event, Started, Work
 from gapdata.engine.executors.worker import SINGLE_THREADED, conduct
 from gapdata.runtime.counting import counted

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from gapdata.engine.build import ShardTask, build_shard
+from gapdata.engine.build_shard import ShardTask, build_shard
 from gapdata.engine.executors.attempts import Advanced, Crashed, Event, Failed, Halted, Started, Unplaced, Work
 from gapdata.engine.executors.worker import conduct
 from gapdata.engine.plan import ENGINE_VERSION
@@ -44,7 +44,7 @@ class RayExecutor:
         self._streams: dict[int, Any] = {}
         self._task: Any = None
         self._memory = 0
-        self._losses = 0  # times that nodes went
+        self._node_failures = 0  # times that nodes were lost
         self._places: dict[int, str] = {}  # attempt -> id of the node that it runs on
 
     def __enter__(self) -> RayExecutor:
@@ -92,7 +92,7 @@ class RayExecutor:
         return f"the Ray cluster has {self._cluster.state}"
 
     def start(self, attempt: int, task: ShardTask) -> None:
-        self._streams[attempt] = self._task.options(memory=max(0, self._memory - self._losses)).remote(
+        self._streams[attempt] = self._task.options(memory=max(0, self._memory - self._node_failures)).remote(
             attempt, ENGINE_VERSION, self._work, task
         )
 
@@ -140,7 +140,7 @@ class RayExecutor:
             raise GapDataError(self._head.problem, cure=HOW_TO_RESUME)
         before, self._nodes = self._nodes, self._cluster.state.nodes
         gone = before - self._nodes
-        self._losses += bool(gone)
+        self._node_failures += bool(gone)
         for attempt in list(self._streams):
             place = self._places.get(attempt)
             if place is not None and place not in self._nodes:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 
-from gapdata.engine.build import ShardTask
+from gapdata.engine.build_shard import ShardTask
 from gapdata.engine.executors.attempts import Advanced, Crashed, Event, Failed, Finished, Halted, Started, Work
 from gapdata.errors import GapDataError, SourceChanged, StoreError, UsageError
 

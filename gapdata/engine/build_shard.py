@@ -58,9 +58,7 @@ def build_shard(task: ShardTask, progress: Callable[[int], None] = lambda frames
     tar = task.out / f"{task.shard.name}.tar"
     with ShardWriter(tar) as writer:
         for scene in task.shard.scenes:
-            outcome = SceneOutcome(
-                scene_id=scene.scene_id, split=scene.split, frames=scene.frame_count, lost_tracking=scene.lost_tracking
-            )
+            outcome = SceneOutcome.of(scene)
             _build_scene(task, scene, outcome, writer, progress)
             outcomes.append(outcome)
     if not writer.records:

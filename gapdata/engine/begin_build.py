@@ -1,0 +1,93 @@
+"""Begin a build: plan what is asked for, compare it with what is there, and clear away what it replaces, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from gapdata.engine.build_directory import (
+    Intention,
+    Kind,
+    clear,
+    read_intention,
+    refuse_foreign,
+    write_intention,
+)
+from gapdata.engine.estimate import expected_bytes
+from gapdata.engine.plan import Plan, make_plan, read_plan, refuse_difference, write_plan
+from gapdata.engine.request import BuildRequest
+from gapdata.engine.retry import Retry, plan_retry
+from gapdata.shards.fingerprint import PLAN_NAME, planned_fingerprint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """What a build is going to do before its first shard."""
+
+    plan: Plan
+    retry: Retry | None = None  # what is taken up again, where that was asked for
+    intention: Intention | None = None  # what to clear away; None where that is nothing, or was done before a stop
+
+    @property
+    def replaces_shards(self) -> bool:
+        """Return whether shards that are there will be built again."""
+        return self.intention is not None and (self.retry is None or bool(self.retry.shards))
+
+
+def plan_beginning(request: BuildRequest) -> Beginning:
+    """Plan a request and compare the plan with the one in the output directory, if a build is there.
+
+    Raises:
+        UsageError: the directory holds a build of another recipe or other sources, or something that is not a build.
+    """
+    plan = make_plan(request.dataset, request.recipe, request.scene_ids, request.annotations)
+    retry = None
+    if not request.overwrite and request.out.exists():
+        retry = _retry(request, plan)
+    return Beginning(plan=plan, retry=retry, intention=_intention(request, plan, retry))
+
+
+def prepare_directory(request: BuildRequest, begun: Beginning, announce: Callable[[str], None]) -> None:
+    """Clear away what the request replaces, once, and write the plan."""
+    out, plan = request.out, begun.plan
+    if begun.intention is None:
+        if request.overwrite or begun.retry is not None:
+            announce(f"going on with --{'overwrite' if request.overwrite else 'retry-failed'} where it was stopped")
+        elif not (out / PLAN_NAME).exists():
+            write_plan(plan, out, expected_bytes(plan.scenes, plan.recipe))
+        return
+    write_intention(out, replace(begun.intention, done=False))
+    if begun.retry is None:
+        clear(out)
+    else:
+        announce(str(begun.retry))
+        # Commits go before the plan changes: whatever happens in between, no shard counts as built from sources
+        # that it was not built from.
+        for name in begun.retry.shards:
+            (out / f"{name}.json").unlink(missing_ok=True)
+    write_plan(plan, out, expected_bytes(plan.scenes, plan.recipe))
+    write_intention(out, begun.intention)
+
+
+def _retry(request: BuildRequest, plan: Plan) -> Retry | None:
+    """Compare the plan with what is there; return what is taken up again where that was asked for."""
+    out = request.out
+    if not (out / PLAN_NAME).exists():
+        refuse_foreign(out)
+        return None
+    existing = read_plan(out)
+    repaired, retry = plan_retry(existing, plan, out)
+    if request.retry_failed:
+        refuse_difference(repaired, plan, out)
+        return retry
+    refuse_difference(existing, plan, out, retriable=repaired.fingerprint == plan.fingerprint)
+    return None
+
+
+def _intention(request: BuildRequest, plan: Plan, retry: Retry | None) -> Intention | None:
+    kind: Kind | None = "overwrite" if request.overwrite else None if retry is None else "retry-failed"
+    if kind is None:
+        return None
+    wanted = Intention(kind=kind, fingerprint=plan.fingerprint, done=True)
+    done = read_intention(request.out) == wanted and planned_fingerprint(request.out) == plan.fingerprint
+    return None if done else wanted
