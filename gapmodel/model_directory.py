@@ -13,6 +13,8 @@ from gapmodel.tokenizer import load_tokenizer
 
 MODEL_DIRECTORY = "model"
 RUN_FILE = "run.json"
+RECIPE_FILE = "recipe.json"
+"""The recipe of the training run that wrote a model, in the model's directory."""
 
 
 def model_directory(directory: Path) -> Path:

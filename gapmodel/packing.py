@@ -15,9 +15,9 @@ itself, at the positions that it has alone. For 768 visual tokens and eight ques
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +25,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gapdata.errors import UsageError
+
+Item = TypeVar("Item")
 
 IGNORED = -100
 """Label of a position that no loss is taken at."""
@@ -263,3 +265,9 @@ def _frames(views: Sequence[Frames]) -> dict[str, Any]:
         "image_grid_thw": torch.tensor(grids),
         "geometry_images": torch.stack(geometry) if len({view.shape for view in geometry}) == 1 else geometry,
     }
+
+
+def in_batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """Yield consecutive slices of at most ``size`` items."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -35,8 +35,7 @@ MODEL_FLOORS = (
     {"geometry"},
     {"model"},
     {"inspection", "questions"},
-    {"training"},
-    {"evaluation"},
+    {"training", "evaluation"},
     {"experiments"},
     {"commands"},
 )
@@ -135,6 +134,11 @@ def test_data_flows_one_way() -> None:
 def test_gapdata_never_imports_what_only_training_needs() -> None:
     for path in modules("gapdata"):
         assert {name.split(".")[0] for name in imports(path)} & TRAINING_ONLY == set(), path
+
+
+def test_the_model_never_imports_the_engine() -> None:
+    for path in modules("gapmodel"):
+        assert not {name for name in imports(path) if name.split(".")[:2] == ["gapdata", "engine"]}, path
 
 
 def test_heavy_libraries_are_imported_where_they_are_used() -> None:

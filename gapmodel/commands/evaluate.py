@@ -20,7 +20,7 @@ from gapmodel.commands.training_extra import require_training_extra
 
 if TYPE_CHECKING:
     from gapdata.shards.reader import ShardReader
-    from gapmodel.evaluation.asking import HeldOut
+    from gapmodel.evaluation.asking import TaskQuestions
     from gapmodel.evaluation.tasks import TaskChoice
     from gapmodel.evaluation.workers import Job
 
@@ -102,7 +102,7 @@ def _job(options: argparse.Namespace, reader: ShardReader) -> tuple[TaskChoice, 
     from gapmodel.evaluation.tasks import choose_tasks
     from gapmodel.evaluation.workers import Job
     from gapmodel.model_directory import model_directory
-    from gapmodel.training.taught import taught_tasks
+    from gapmodel.questions.taught import taught_tasks
 
     directory = model_directory(options.model).resolve()
     choice = choose_tasks(options.task, taught_tasks(directory))
@@ -122,13 +122,13 @@ def _job(options: argparse.Namespace, reader: ShardReader) -> tuple[TaskChoice, 
     )
 
 
-def _answer(job: Job, questions: list[HeldOut], workers: int) -> bool:
+def _answer(job: Job, questions: list[TaskQuestions], workers: int) -> bool:
     """Answer what this process has to; return whether it is the one that scores, which one rank of torchrun's does."""
     from gapmodel.evaluation.answering import missing
-    from gapmodel.evaluation.predictions import read_predictions
+    from gapmodel.evaluation.predictions import read_answers
     from gapmodel.evaluation.workers import answer, answer_on_ray, torchrun_share
 
-    if (job.out / "report.json").is_file() and not missing(questions, read_predictions(job.out)):
+    if (job.out / "report.json").is_file() and not missing(questions, read_answers(job.out)):
         say(f"{job.out}: already complete, nothing to ask", error=True)
     share = torchrun_share()
     if share is None and workers > 1:

@@ -13,13 +13,12 @@ from tqdm import tqdm
 
 from gapdata.shards.records import Records
 from gapdata.tasks.chat import Unparsable
-from gapmodel.evaluation.asking import Asked, HeldOut, around_views, second_id, second_stage
+from gapmodel.evaluation.asking import Asked, TaskQuestions, around_views, second_id, second_stage
 from gapmodel.evaluation.grounding import chosen_frame
 from gapmodel.generate import generate_answers
 from gapmodel.modeling import GapForConditionalGeneration
-from gapmodel.packing import Example, Frames
+from gapmodel.packing import Example, Frames, in_batches
 from gapmodel.processing import GapProcessor
-from gapmodel.questions.records import in_batches
 
 
 class Keeper(Protocol):
@@ -54,7 +53,7 @@ class Answerer:
     _images: tuple[int, list[NDArray[np.uint8]]] = (-1, [])
     _looks: dict[tuple[int, ...], Frames] = field(default_factory=dict)
 
-    def answer(self, questions: HeldOut) -> None:
+    def answer(self, questions: TaskQuestions) -> None:
         """Answer this worker's share of a task's questions, both stages where it has two."""
         mine = shared(questions, self.share)
         self._ask(questions.task, mine)
@@ -95,7 +94,7 @@ class Answerer:
         return self.processor.encode(item.key, self._looks[item.order], item.question, with_answer=False)
 
 
-def shared(questions: HeldOut, share: tuple[int, int]) -> list[Asked]:
+def shared(questions: TaskQuestions, share: tuple[int, int]) -> list[Asked]:
     """A worker's part of a task's questions: those about every ``workers``-th record, so that no view is decoded twice.
 
     It depends on nothing but the questions and the share, so workers agree without talking to each other.
@@ -105,7 +104,9 @@ def shared(questions: HeldOut, share: tuple[int, int]) -> list[Asked]:
     return [item for item in questions.asked if turn[item.index] == rank]
 
 
-def second_questions(reader: Records, questions: HeldOut, asked: Sequence[Asked], texts: dict[str, str]) -> list[Asked]:
+def second_questions(
+    reader: Records, questions: TaskQuestions, asked: Sequence[Asked], texts: dict[str, str]
+) -> list[Asked]:
     """The second stage of answered first ones: about the frame that we read, and about the one that the authors read
     where that is another. Where no frame can be read both are asked about frame 0, the authors' choice.
     """
@@ -125,7 +126,7 @@ def frames_to_ask(text: str, frames: int) -> list[int]:
     return sorted({0 if isinstance(frame, Unparsable) else frame for frame in read})
 
 
-def missing(questions: Sequence[HeldOut], texts: dict[str, str]) -> int:
+def missing(questions: Sequence[TaskQuestions], texts: dict[str, str]) -> int:
     """How many questions have no answer; a second stage counts as one."""
     count = 0
     for task in questions:

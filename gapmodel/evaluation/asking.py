@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from gapdata.records.expressions import Expression, descriptions
@@ -19,6 +19,7 @@ from gapdata.shards.records import Records
 from gapdata.tasks import captioning, detection, grounding, grounding_box, grounding_frame, pointmap
 from gapdata.tasks.chat import Question
 from gapdata.tasks.detection import TextBox
+from gapdata.tasks.predictions import Asking, question_id
 from gapdata.tasks.questions import obstacle
 from gapdata.tasks.task import QuestionOptions
 from gapdata.tasks.wordings import convention_of
@@ -36,20 +37,6 @@ TOKENS_PER_BOX = 75
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
-    """How the held-out questions are put."""
-
-    split: str = "val"
-    view: str = "clip"
-    """Kind of view that pointmap and detection are asked about."""
-    language_view: str = "scene"
-    """Kind of view that the rest is asked about; where the split has none, ``view``."""
-    frames: int = 0
-    """Pointmap and detection use the first so many frames of a view; 0 for all."""
-    options: QuestionOptions = field(default_factory=QuestionOptions)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """One question that is put to the model."""
 
@@ -64,7 +51,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HeldOut:
+class TaskQuestions:
     """One task's questions, the records that they are about, and what is not asked about, by reason."""
 
     task: str
@@ -75,7 +62,7 @@ class HeldOut:
     missed: tuple[tuple[int, int], ...] = ()  # captioning: (record, description) of objects without a proposal
 
 
-def held_out(reader: Records, asking: Asking, task: str, limit: int | None = None) -> HeldOut:
+def task_questions(reader: Records, asking: Asking, task: str, limit: int | None = None) -> TaskQuestions:
     """The questions of one task, at most ``limit``, spread evenly; none where the split has nothing to ask.
 
     Raises:
@@ -154,7 +141,7 @@ def second_stage(
 
 def second_id(first: Asked, frame: int) -> str:
     """The id of the second stage's question that follows a first one."""
-    return f"grounding_box/{first.key}/{first.number}/{frame}"
+    return question_id("grounding_box", first.key, first.number, frame)
 
 
 def first_frames(record: Record, frames: int) -> Record:
@@ -185,18 +172,18 @@ def _known(record: Record, asking: Asking, task: str) -> Record:
 
 def _chosen(
     task: str, asking: Asking, asked: Sequence[Asked], records: dict[int, Record], limit: int | None
-) -> HeldOut:
+) -> TaskQuestions:
     chosen = tuple(spread(asked, limit))
     used = {item.index for item in chosen}
     kept = {index: record for index, record in records.items() if index in used}
-    return HeldOut(task=task, asking=asking, asked=chosen, records=kept, left_out={})
+    return TaskQuestions(task=task, asking=asking, asked=chosen, records=kept, left_out={})
 
 
 def _pointmap(index: int, record: Record, asking: Asking) -> list[Asked]:
     options = asking.options
     return [
         Asked(
-            id=f"pointmap/{record.key}/{prompt.index}",
+            id=question_id("pointmap", record.key, prompt.index),
             kind="pointmap",
             index=index,
             key=record.key,
@@ -212,7 +199,7 @@ def _pointmap(index: int, record: Record, asking: Asking) -> list[Asked]:
 def _detection(index: int, record: Record, asking: Asking, tokens: int) -> Asked:
     question = Question(text=detection.question_text(len(record), asking.options.wording), answer="")
     return Asked(
-        id=f"detection/{record.key}",
+        id=question_id("detection", record.key),
         kind="detection",
         index=index,
         key=record.key,
@@ -223,7 +210,7 @@ def _detection(index: int, record: Record, asking: Asking, tokens: int) -> Asked
     )
 
 
-def _language(task: str, records: dict[int, Record], asking: Asking, limit: int | None) -> HeldOut:
+def _language(task: str, records: dict[int, Record], asking: Asking, limit: int | None) -> TaskQuestions:
     left_out: Counter[str] = Counter()
     kind = {"grounding_two_stage": "grounding_frame"}.get(task, task)
     chosen: list[tuple[int, int]] = []
@@ -246,7 +233,7 @@ def _language(task: str, records: dict[int, Record], asking: Asking, limit: int 
             met.add(item)
     asked = [
         Asked(
-            id=f"{kind}/{records[index].key}/{number}",
+            id=question_id(kind, records[index].key, number),
             kind=kind,
             index=index,
             key=records[index].key,
@@ -257,7 +244,7 @@ def _language(task: str, records: dict[int, Record], asking: Asking, limit: int 
         for index, number in spread(chosen, limit)
     ]
     used = {item.index for item in asked} | {index for index, _ in missed}
-    return HeldOut(
+    return TaskQuestions(
         task=task,
         asking=asking,
         asked=tuple(asked),

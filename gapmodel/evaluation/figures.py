@@ -17,7 +17,7 @@ Unit = Literal["metres", "share", "score", "count"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
+class NamedFigure:
     """A number with a name; ``score`` is shown times 100, as captions' scores are published."""
 
     name: str
@@ -35,7 +35,7 @@ class Figure:
         return f"{100 * self.value:.2f}" if self.unit == "score" else f"{self.value:.0f}"
 
 
-def figures(scores: Scores) -> list[Figure]:
+def figures(scores: Scores) -> list[NamedFigure]:
     """The figures of one task's scores."""
     if isinstance(scores, PointmapScores):
         return _pointmap(scores)
@@ -48,94 +48,94 @@ def figures(scores: Scores) -> list[Figure]:
     return _captioning(scores)
 
 
-def _pointmap(scores: PointmapScores) -> list[Figure]:
+def _pointmap(scores: PointmapScores) -> list[NamedFigure]:
     return [
-        Figure(name="questions", value=scores.questions, unit="count"),
+        NamedFigure(name="questions", value=scores.questions, unit="count"),
         *_unreadable(scores.unparsable, scores.reasons),
-        Figure(name="median point error", value=scores.median_error, unit="metres"),
-        Figure(name="mean point error", value=scores.mean_error, unit="metres"),
-        *(Figure(name=f"within {limit} m", value=share, unit="share") for limit, share in scores.within.items()),
-        Figure(name="label accuracy", value=scores.label_accuracy, unit="share"),
-        Figure(name="mean of max(0, 1 - error / 1 m)", value=scores.closeness, unit="share"),
+        NamedFigure(name="median point error", value=scores.median_error, unit="metres"),
+        NamedFigure(name="mean point error", value=scores.mean_error, unit="metres"),
+        *(NamedFigure(name=f"within {limit} m", value=share, unit="share") for limit, share in scores.within.items()),
+        NamedFigure(name="label accuracy", value=scores.label_accuracy, unit="share"),
+        NamedFigure(name="mean of max(0, 1 - error / 1 m)", value=scores.closeness, unit="share"),
     ]
 
 
-def _reconstruction(scores: ReconstructionScores) -> list[Figure]:
+def _reconstruction(scores: ReconstructionScores) -> list[NamedFigure]:
     return [
-        Figure(name="scenes", value=len(scores.scenes), unit="count"),
-        Figure(name="scenes without a readable answer", value=len(scores.unanswered), unit="count"),
+        NamedFigure(name="scenes", value=len(scores.scenes), unit="count"),
+        NamedFigure(name="scenes without a readable answer", value=len(scores.unanswered), unit="count"),
         *(
-            Figure(name=f"{name}{suffix}", value=getattr(clouds, name), unit="metres")
+            NamedFigure(name=f"{name}{suffix}", value=getattr(clouds, name), unit="metres")
             for clouds, suffix in ((scores.raw, ""), (scores.aligned, ", aligned"))
             for name in ("accuracy", "completeness", "overall")
         ),
     ]
 
 
-def _detection(scores: DetectionScores) -> list[Figure]:
+def _detection(scores: DetectionScores) -> list[NamedFigure]:
     found = [
-        Figure(name="views", value=scores.views, unit="count"),
-        Figure(name="true boxes", value=scores.true, unit="count"),
-        Figure(name="predicted boxes", value=scores.predicted, unit="count"),
+        NamedFigure(name="views", value=scores.views, unit="count"),
+        NamedFigure(name="true boxes", value=scores.true, unit="count"),
+        NamedFigure(name="predicted boxes", value=scores.predicted, unit="count"),
         *_unreadable(scores.unparsable, scores.reasons),
-        Figure(name="rejected entries", value=scores.rejected, unit="count"),
+        NamedFigure(name="rejected entries", value=scores.rejected, unit="count"),
     ]
     for limit, counts in scores.overall.items():
         at = f"at IoU {limit}"
         found += [
-            Figure(name=f"precision {at}", value=counts.precision, unit="share"),
-            Figure(name=f"recall {at}", value=counts.recall, unit="share"),
-            Figure(name=f"F1 {at}", value=counts.f1, unit="share"),
-            Figure(name=f"F1 {at}, mean of classes", value=scores.macro[limit]["f1"], unit="share"),
-            Figure(name=f"mAP {at}", value=scores.mean_ap[limit], unit="share"),
+            NamedFigure(name=f"precision {at}", value=counts.precision, unit="share"),
+            NamedFigure(name=f"recall {at}", value=counts.recall, unit="share"),
+            NamedFigure(name=f"F1 {at}", value=counts.f1, unit="share"),
+            NamedFigure(name=f"F1 {at}, mean of classes", value=scores.macro[limit]["f1"], unit="share"),
+            NamedFigure(name=f"mAP {at}", value=scores.mean_ap[limit], unit="share"),
         ]
         for name, limits in scores.lists.items():
             listed = limits[limit]
             unknown = not listed["classes"]
             for metric, short in (("precision", "P"), ("recall", "R"), ("f1", "F1"), ("ap", "mAP")):
                 value = math.nan if unknown else listed[metric]
-                found.append(Figure(name=f"{short} {at}, {name}", value=value, unit="share"))
+                found.append(NamedFigure(name=f"{short} {at}, {name}", value=value, unit="share"))
     return [
         *found,
-        Figure(name="objects named", value=scores.named, unit="share"),
-        Figure(name="median centre error of these", value=scores.median_center_error, unit="metres"),
+        NamedFigure(name="objects named", value=scores.named, unit="share"),
+        NamedFigure(name="median centre error of these", value=scores.median_center_error, unit="metres"),
     ]
 
 
-def _grounding(scores: GroundingScores) -> list[Figure]:
+def _grounding(scores: GroundingScores) -> list[NamedFigure]:
     found = [
-        Figure(name="questions", value=scores.questions, unit="count"),
+        NamedFigure(name="questions", value=scores.questions, unit="count"),
         *_unreadable(scores.unparsable, scores.reasons),
-        Figure(name="mean IoU", value=scores.mean_iou, unit="share"),
+        NamedFigure(name="mean IoU", value=scores.mean_iou, unit="share"),
     ]
     for limit, share in scores.accuracy.items():
         found += [
-            Figure(name=f"accuracy at IoU {limit}", value=share, unit="share"),
-            Figure(name=f"accuracy at IoU {limit}, unique", value=scores.unique[limit], unit="share"),
-            Figure(name=f"accuracy at IoU {limit}, multiple", value=scores.multiple[limit], unit="share"),
+            NamedFigure(name=f"accuracy at IoU {limit}", value=share, unit="share"),
+            NamedFigure(name=f"accuracy at IoU {limit}, unique", value=scores.unique[limit], unit="share"),
+            NamedFigure(name=f"accuracy at IoU {limit}, multiple", value=scores.multiple[limit], unit="share"),
         ]
     return [
         *found,
-        Figure(name="best frame chosen", value=scores.best_frame, unit="share"),
-        Figure(name="chosen frame shows the object", value=scores.in_sight, unit="share"),
+        NamedFigure(name="best frame chosen", value=scores.best_frame, unit="share"),
+        NamedFigure(name="chosen frame shows the object", value=scores.in_sight, unit="share"),
     ]
 
 
-def _captioning(scores: CaptionScores) -> list[Figure]:
+def _captioning(scores: CaptionScores) -> list[NamedFigure]:
     found = [
-        Figure(name="objects", value=scores.objects, unit="count"),
+        NamedFigure(name="objects", value=scores.objects, unit="count"),
         *_unreadable(scores.unparsable, scores.reasons, "without a caption"),
     ]
     for limit, metrics in scores.scores.items():
-        found.append(Figure(name=f"objects found at IoU {limit}", value=scores.found[limit], unit="count"))
+        found.append(NamedFigure(name=f"objects found at IoU {limit}", value=scores.found[limit], unit="count"))
         found += [
-            Figure(name=f"{metric} at IoU {limit}", value=value, unit="score") for metric, value in metrics.items()
+            NamedFigure(name=f"{metric} at IoU {limit}", value=value, unit="score") for metric, value in metrics.items()
         ]
     return found
 
 
-def _unreadable(count: int, reasons: dict[str, int], name: str = "unreadable answers") -> list[Figure]:
+def _unreadable(count: int, reasons: dict[str, int], name: str = "unreadable answers") -> list[NamedFigure]:
     return [
-        Figure(name=name, value=count, unit="count"),
-        *(Figure(name=f"  {reason}", value=number, unit="count") for reason, number in sorted(reasons.items())),
+        NamedFigure(name=name, value=count, unit="count"),
+        *(NamedFigure(name=f"  {reason}", value=number, unit="count") for reason, number in sorted(reasons.items())),
     ]

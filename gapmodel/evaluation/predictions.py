@@ -1,13 +1,8 @@
-"""Predictions on disk: one JSON line a question, whatever interrupts the evaluation.
-
-::
-
-    asked.json               the model, the build and the way of asking that the predictions belong to
-    predictions/part-003.jsonl   what worker 3 answered: {"id", "key", "text", "build"}
+"""Writing predictions, whatever interrupts the evaluation (:mod:`gapdata.tasks.predictions` defines the files).
 
 Every worker appends to a file of its own, each batch in one write that is on disk before the next one begins. A line
-that a kill cut off is ignored by readers and removed by the worker that goes on; a question is asked again only where
-no file has its line. The number of workers may change in between.
+that a kill cut off is removed by the worker that goes on; a question is asked again only where no file has its line.
+The number of workers may change in between.
 """
 
 from __future__ import annotations
@@ -22,11 +17,7 @@ from typing import Any, BinaryIO
 
 from gapdata.errors import UsageError
 from gapdata.files.atomic import write_atomically
-
-ASKED_FILE = "asked.json"
-FOLDER = "predictions"
-MAX_LINE = 2**20
-"""Longest line that is taken: an answer is a few thousand characters."""
+from gapdata.tasks.predictions import ASKED_FILE, part_file, part_files, read_texts
 
 
 class PredictionFile:
@@ -44,7 +35,7 @@ class PredictionFile:
 
     def __init__(self, folder: Path, rank: int = 0, *, build: str | None = None) -> None:
         self._build = {} if build is None else {"build": build}
-        self.path = folder / FOLDER / f"part-{rank:03d}.jsonl"
+        self.path = part_file(folder, rank)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file: BinaryIO = open(self.path, "ab+")  # noqa: SIM115 - closed by the context manager
         try:
@@ -76,21 +67,13 @@ class PredictionFile:
         self._file.seek(0, os.SEEK_END)
 
 
-def read_predictions(folder: Path) -> dict[str, str]:
-    """The text of every answered question, by its id; the first one where files disagree.
+def read_answers(folder: Path) -> dict[str, str]:
+    """Read the text of every answered question of an evaluation, by the question's id.
 
     Raises:
-        UsageError: a whole line is no prediction.
+        UsageError: a line is damaged; the message names it.
     """
-    texts: dict[str, str] = {}
-    for path in sorted((folder / FOLDER).glob("part-*.jsonl")):
-        with path.open("rb") as file:
-            for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), b""), start=1):
-                if not line.endswith(b"\n"):
-                    break
-                name, text = _fields(line, path, number)
-                texts.setdefault(name, text)
-    return texts
+    return read_texts(part_files(folder), ended=True).by_id
 
 
 def settle(folder: Path, asked: Mapping[str, Any]) -> None:
@@ -140,13 +123,3 @@ def fingerprint_of_files(directory: Path, patterns: tuple[str, ...]) -> str:
         with path.open("rb") as file:
             digest.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
-
-
-def _fields(line: bytes, path: Path, number: int) -> tuple[str, str]:
-    try:
-        fields = json.loads(line)
-        return str(fields["id"]), str(fields["text"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UsageError(
-            f"line {number} is no prediction", path=path, cure="delete the line: the question is asked again"
-        ) from error

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from gapdata.files.atomic import write_atomically
 from gapmodel.evaluation.compat import WHY
 from gapmodel.evaluation.detection import Counts, DetectionScores
-from gapmodel.evaluation.figures import Figure, figures
+from gapmodel.evaluation.figures import NamedFigure, figures
 from gapmodel.evaluation.results import Evaluation, TaskResult
 
 Columns = Literal["both", "none", "gap"]
@@ -139,7 +139,7 @@ def _without_empty_columns(table: Table) -> Table:
     return Table(header=tuple(table.header[at] for at in kept), rows=rows)
 
 
-def _interval(figure: Figure, task: TaskResult) -> str:
+def _interval(figure: NamedFigure, task: TaskResult) -> str:
     found = task.intervals.get(figure.name)
     return "" if found is None else " .. ".join(dataclasses.replace(figure, value=end).text() for end in found)
 

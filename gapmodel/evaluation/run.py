@@ -19,17 +19,25 @@ from gapdata.errors import UsageError
 from gapdata.records.schema import Record
 from gapdata.runtime.counting import counted
 from gapdata.shards.records import Records
+from gapdata.tasks.predictions import Asking
 from gapmodel.evaluation.answering import Answerer, missing
-from gapmodel.evaluation.asking import LANGUAGE_TASKS, TASKS, Asking, HeldOut, first_frames, held_out, positions, spread
-from gapmodel.evaluation.predictions import PredictionFile, fingerprint_of_files, read_predictions, settle
+from gapmodel.evaluation.asking import (
+    LANGUAGE_TASKS,
+    TASKS,
+    TaskQuestions,
+    first_frames,
+    positions,
+    spread,
+    task_questions,
+)
+from gapmodel.evaluation.predictions import PredictionFile, fingerprint_of_files, read_answers, settle
 from gapmodel.evaluation.results import Evaluation, TaskResult
 from gapmodel.evaluation.scoring import score_task
-from gapmodel.model_directory import load_model
+from gapmodel.model_directory import RECIPE_FILE, load_model
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.processing import GapProcessor
 from gapmodel.questions.options import question_options
 from gapmodel.questions.recipe import DataRecipe
-from gapmodel.training.taught import RECIPE_FILE
 
 MODEL_FILES = ("config.json", "*.safetensors", "gap_processor.json", "tokenizer.json")
 BASELINE_RECORDS = 2000
@@ -107,7 +115,7 @@ def evaluate(
 
 def asked_tasks(
     reader: Records, askings: Askings, tasks: Sequence[str], limit: int | None = None, *, optional: bool = False
-) -> list[HeldOut]:
+) -> list[TaskQuestions]:
     """Return the questions of several tasks; with ``all`` among them of every task, and then, or if they are
     ``optional``, of those that the split has questions for.
 
@@ -115,7 +123,7 @@ def asked_tasks(
         UsageError: the split has nothing to ask for a task that must be asked, or for any.
     """
     named, optional = (TASKS, True) if "all" in tasks else (tasks, optional)
-    found = [held_out(reader, askings(task), task, limit) for task in named]
+    found = [task_questions(reader, askings(task), task, limit) for task in named]
     empty = [task for task in found if not task.asked]
     if empty and (not optional or len(empty) == len(found)):
         reasons = (
@@ -131,7 +139,7 @@ def asked_tasks(
 def answer_share(
     directory: Path,
     reader: Records,
-    questions: Sequence[HeldOut],
+    questions: Sequence[TaskQuestions],
     out: Path,
     *,
     belongs: Mapping[str, Any],
@@ -155,7 +163,7 @@ def answer_share(
     Raises:
         UsageError: another process answers this worker's share, or ``out`` has predictions that belong elsewhere.
     """
-    if not missing(questions, read_predictions(out)):
+    if not missing(questions, read_answers(out)):
         return
     model, processor = load_model(directory)
     settle(out, belongs)
@@ -165,7 +173,7 @@ def answer_share(
             processor=processor,
             reader=reader,
             batch_size=batch_size,
-            texts=read_predictions(out),
+            texts=read_answers(out),
             keeper=file,
             share=share,
         )
@@ -173,13 +181,13 @@ def answer_share(
             answerer.answer(task)
 
 
-def score_directory(reader: Records, questions: Sequence[HeldOut], out: Path, seed: int = 0) -> Evaluation:
+def score_directory(reader: Records, questions: Sequence[TaskQuestions], out: Path, seed: int = 0) -> Evaluation:
     """Score the predictions in ``out``.
 
     Raises:
         UsageError: some questions have no answer yet.
     """
-    texts = read_predictions(out)
+    texts = read_answers(out)
     lacking = missing(questions, texts)
     if lacking:
         raise UsageError(
@@ -188,7 +196,7 @@ def score_directory(reader: Records, questions: Sequence[HeldOut], out: Path, se
     return score(reader, questions, texts, seed)
 
 
-def score(reader: Records, questions: Sequence[HeldOut], texts: Mapping[str, str], seed: int = 0) -> Evaluation:
+def score(reader: Records, questions: Sequence[TaskQuestions], texts: Mapping[str, str], seed: int = 0) -> Evaluation:
     """All tasks' results: a pure function of the records and the texts."""
     results: dict[str, TaskResult] = {}
     for task in questions:
@@ -203,7 +211,7 @@ def score(reader: Records, questions: Sequence[HeldOut], texts: Mapping[str, str
     return Evaluation(split=split, tasks=results, predictions=predictions)
 
 
-def known_records(reader: Records, task: HeldOut) -> list[Record]:
+def known_records(reader: Records, task: TaskQuestions) -> list[Record]:
     """Training records for a constant answer; none for tasks that have no such answer."""
     if task.task in LANGUAGE_TASKS:
         return []

@@ -15,7 +15,7 @@ from gapdata.tasks.detection import DetectionAnswer
 from gapdata.tasks.pointmap import PointmapAnswer
 from gapdata.tasks.wordings import convention_of
 from gapmodel.evaluation import captioning, detection, grounding, pointmap, reconstruction
-from gapmodel.evaluation.asking import Asked, HeldOut, second_id, truth
+from gapmodel.evaluation.asking import Asked, TaskQuestions, second_id, truth
 from gapmodel.evaluation.average_precision import SCORE
 from gapmodel.evaluation.compat import Compat
 from gapmodel.evaluation.confidence import Interval, mean_interval, median_interval, ratio_interval
@@ -25,7 +25,9 @@ from gapmodel.evaluation.results import TaskResult
 Texts = Mapping[str, str]
 
 
-def score_task(questions: HeldOut, texts: Texts, *, seed: int = 0, training: Sequence[Record] = ()) -> list[TaskResult]:
+def score_task(
+    questions: TaskQuestions, texts: Texts, *, seed: int = 0, training: Sequence[Record] = ()
+) -> list[TaskResult]:
     """The results of one task; two for ``pointmap``, whose points are also scored scene by scene.
 
     Args:
@@ -43,7 +45,7 @@ def score_task(questions: HeldOut, texts: Texts, *, seed: int = 0, training: Seq
     return [_grounding(questions, texts, seed)]
 
 
-def _pointmap(questions: HeldOut, texts: Texts, seed: int, training: Sequence[Record]) -> list[TaskResult]:
+def _pointmap(questions: TaskQuestions, texts: Texts, seed: int, training: Sequence[Record]) -> list[TaskResult]:
     answers = [texts[item.id] for item in questions.asked]
     truths = [_true_point(questions.records[item.index], item) for item in questions.asked]
     scenes = [questions.records[item.index].scene_id for item in questions.asked]
@@ -95,7 +97,7 @@ def _true_point(record: Record, item: Asked) -> PointmapAnswer:
     return PointmapAnswer(point=prompt.point, label=asked.label if isinstance(asked, PointmapAnswer) else None)
 
 
-def _detection(questions: HeldOut, texts: Texts, seed: int, training: Sequence[Record]) -> TaskResult:
+def _detection(questions: TaskQuestions, texts: Texts, seed: int, training: Sequence[Record]) -> TaskResult:
     answers = [texts[item.id] for item in questions.asked]
     records = [questions.records[item.index] for item in questions.asked]
     truths = [truth(record, questions.asking) for record in records]
@@ -158,7 +160,7 @@ def _mean_f1(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.divide(total, many, out=np.full(len(sums), np.nan), where=many > 0))
 
 
-def _grounding(questions: HeldOut, texts: Texts, seed: int) -> TaskResult:
+def _grounding(questions: TaskQuestions, texts: Texts, seed: int) -> TaskResult:
     ours = [_grounding_result(questions, item, texts, "none") for item in questions.asked]
     alike = questions.asking.options.boxes == "aligned"
     theirs = [_grounding_result(questions, item, texts, "gap") for item in questions.asked] if alike else None
@@ -182,7 +184,7 @@ def _grounding(questions: HeldOut, texts: Texts, seed: int) -> TaskResult:
     )
 
 
-def _grounding_result(questions: HeldOut, item: Asked, texts: Texts, compat: Compat) -> grounding.GroundingResult:
+def _grounding_result(questions: TaskQuestions, item: Asked, texts: Texts, compat: Compat) -> grounding.GroundingResult:
     record = questions.records[item.index]
     expression = descriptions(record)[item.number]
     options = questions.asking.options
@@ -195,7 +197,7 @@ def _grounding_result(questions: HeldOut, item: Asked, texts: Texts, compat: Com
     return grounding.two_stage(record, expression, text, second, convention, boxes=options.boxes, compat=compat)
 
 
-def _captioning(questions: HeldOut, texts: Texts, seed: int) -> TaskResult:
+def _captioning(questions: TaskQuestions, texts: Texts, seed: int) -> TaskResult:
     given = questions.asking.options.caption_point == "truth"
     items = [(item.index, item.number, texts[item.id]) for item in questions.asked]
     captions = [

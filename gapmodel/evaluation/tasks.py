@@ -9,7 +9,7 @@ from gapdata.errors import UsageError
 from gapdata.runtime.choices import unknown_choice
 from gapdata.tasks.questions import TASKS as TRAINED
 from gapmodel.evaluation.asking import TASKS
-from gapmodel.training.taught import task_name
+from gapmodel.questions.taught import task_name
 
 ALL = "all"
 ANY = "conversation"

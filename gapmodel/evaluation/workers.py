@@ -18,9 +18,10 @@ from tqdm import tqdm
 
 from gapdata.errors import UsageError
 from gapdata.shards.reader import ShardReader
+from gapdata.tasks.predictions import Asking
 from gapmodel.evaluation.answering import missing
-from gapmodel.evaluation.asking import Asking, HeldOut
-from gapmodel.evaluation.predictions import read_predictions
+from gapmodel.evaluation.asking import TaskQuestions
+from gapmodel.evaluation.predictions import read_answers
 from gapmodel.evaluation.run import answer_share, asked_tasks
 
 RETRIES = 2
@@ -45,7 +46,7 @@ class Job:
     optional: bool = False
     """Tasks without questions are left out rather than refused."""
 
-    def questions(self, reader: ShardReader) -> list[HeldOut]:
+    def questions(self, reader: ShardReader) -> list[TaskQuestions]:
         """All questions, the same in every process."""
         return asked_tasks(reader, self.askings.__getitem__, self.tasks, self.limit, optional=self.optional)
 
@@ -93,7 +94,7 @@ def _follow(ray: Any, running: list[Any], job: Job) -> None:
     with tqdm(total=total, desc="answering", unit="question", mininterval=1.0, file=sys.stderr) as bar:
         while running:
             done, running = ray.wait(running, timeout=LOOK_EVERY)
-            bar.update(total - missing(questions, read_predictions(job.out)) - bar.n)
+            bar.update(total - missing(questions, read_answers(job.out)) - bar.n)
             for reference in done:
                 try:
                     ray.get(reference)
@@ -111,9 +112,9 @@ def torchrun_share() -> tuple[int, int] | None:
     return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
 
 
-def wait_for_all(questions: Sequence[HeldOut], out: Path) -> None:
+def wait_for_all(questions: Sequence[TaskQuestions], out: Path) -> None:
     """Wait until the other ranks have answered their shares; torchrun ends all ranks where one fails."""
-    while missing(questions, read_predictions(out)):
+    while missing(questions, read_answers(out)):
         time.sleep(LOOK_EVERY)
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any
 
 from gapdata.annotations.splits import SPLITS
 from gapdata.errors import UsageError
@@ -70,9 +68,3 @@ def _contents(reader: Records) -> str:
     kinds = [(split, view) for split in SPLITS for view in VIEW_KINDS]
     counts = {kind: len(reader.select(split=kind[0], view=kind[1])) for kind in kinds}
     return ", ".join(f"{counts[kind]} {kind[1]} ({kind[0]})" for kind in kinds if counts[kind]) or "none"
-
-
-def in_batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    """Consecutive slices of at most ``size`` items."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

@@ -1,7 +1,7 @@
-"""Variations of a view that keep it true: other frames in another order, its mirror image, other pixels to ask about.
+"""Decoded records and their variations: other frames in another order, the mirror image, other pixels to ask about.
 
-Frames and labelled scenes are scarce, pixels and viewpoints are not. Each function takes a decoded view and gives a
-decoded view whose cameras, boxes and prompts agree with its images again.
+Frames and labelled scenes are scarce, pixels and viewpoints are not. Each variation is a decoded record whose cameras,
+boxes and prompts agree with its images again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MIN_PIXELS = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class View:
+class DecodedRecord:
     """A record and its decoded members; the record's ``members`` are empty."""
 
     record: Record
@@ -29,20 +29,26 @@ class View:
     depth: NDArray[np.float32]  # (F, H, W) metres, 0 where invalid
     instances: NDArray[np.uint16]  # (F, H, W) object id + 1, 0 where none
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        return self.images.nbytes + self.depth.nbytes + self.instances.nbytes
+
     def points(self, frame: int, pixels: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Points (n, 3) in metres, first camera, of pixels (n, 2) (u, v) of a frame; NaN where depth is invalid."""
+        """Return the points (n, 3) of pixels (n, 2) (u, v) of a frame, metres, first camera; NaN where unknown."""
         z = self.depth[frame][pixels[:, 1], pixels[:, 0]].astype(np.float64)
         seen = self.record.camera(frame).unproject(pixels, np.where(z > 0, z, np.nan))
         return transform(self.record.camera_to_first[frame], seen)
 
 
-def decode(record: Record, *, geometry: bool) -> View:
-    """Decode a record's images, and its depth and instance masks where ``geometry`` is asked for (else all 0); masks
-    are all 0 for a scan without annotation, too.
+def decode(record: Record, *, geometry: bool) -> DecodedRecord:
+    """Decode a record's images and, with ``geometry``, its depth and instance masks.
+
+    Without ``geometry`` these two are 0; masks are 0 for a scan without annotation, too.
     """
     frames = range(len(record))
     shape = (len(record), record.image_size[1], record.image_size[0])
-    return View(
+    return DecodedRecord(
         record=replace(record, members={}),
         images=np.stack([record.image(frame) for frame in frames]),
         depth=np.stack([record.depth(frame) for frame in frames]) if geometry else np.zeros(shape, np.float32),
@@ -52,25 +58,25 @@ def decode(record: Record, *, geometry: bool) -> View:
     )
 
 
-def subview(view: View, frames: Sequence[int]) -> View:
-    """Return the view of ``frames`` in that order; the first of them becomes the reference of all points and boxes."""
+def subset(decoded: DecodedRecord, frames: Sequence[int]) -> DecodedRecord:
+    """Return the record of these frames in this order; the first becomes the reference of all points and boxes."""
     chosen = list(frames)
     return replace(
-        view,
-        record=view.record.subset(chosen),
-        images=view.images[chosen],
-        depth=view.depth[chosen],
-        instances=view.instances[chosen],
+        decoded,
+        record=decoded.record.subset(chosen),
+        images=decoded.images[chosen],
+        depth=decoded.depth[chosen],
+        instances=decoded.instances[chosen],
     )
 
 
-def mirror(view: View) -> View:
-    """The view of the mirrored world: left and right change places, and x its sign in every camera."""
-    record, width = view.record, view.record.image_size[0]
+def mirror(decoded: DecodedRecord) -> DecodedRecord:
+    """Return the record of the mirrored world: left and right change places, and x its sign in every camera."""
+    record, width = decoded.record, decoded.record.image_size[0]
     intrinsics = record.intrinsics.copy()
     intrinsics[:, 2] = width - 1 - intrinsics[:, 2]
     return replace(
-        view,
+        decoded,
         record=replace(
             record,
             intrinsics=intrinsics,
@@ -87,20 +93,20 @@ def mirror(view: View) -> View:
                 for prompt in record.prompts
             ),
         ),
-        images=np.ascontiguousarray(view.images[:, :, ::-1]),
-        depth=np.ascontiguousarray(view.depth[:, :, ::-1]),
-        instances=np.ascontiguousarray(view.instances[:, :, ::-1]),
+        images=np.ascontiguousarray(decoded.images[:, :, ::-1]),
+        depth=np.ascontiguousarray(decoded.depth[:, :, ::-1]),
+        instances=np.ascontiguousarray(decoded.instances[:, :, ::-1]),
     )
 
 
-def sample_prompt(view: View, rng: np.random.Generator) -> Prompt | None:
-    """A new prompt: a random frame, a random annotated object in it, a random pixel of it with valid depth.
+def sample_prompt(decoded: DecodedRecord, rng: np.random.Generator) -> Prompt | None:
+    """Draw a prompt: a random frame, a random annotated object in it, a random pixel of that object with valid depth.
 
     ``None`` where no frame shows an annotated object with valid depth.
     """
-    labels = {item.object_id: item.label for item in view.record.objects}
-    for frame in rng.permutation(len(view.record)).tolist():
-        seen = np.where(view.depth[frame] > 0, view.instances[frame], 0)
+    labels = {item.object_id: item.label for item in decoded.record.objects}
+    for frame in rng.permutation(len(decoded.record)).tolist():
+        seen = np.where(decoded.depth[frame] > 0, decoded.instances[frame], 0)
         counts = np.bincount(seen.ravel())
         ids = [int(value) - 1 for value in np.flatnonzero(counts >= MIN_PIXELS) if int(value) - 1 in labels]
         if not ids:
@@ -109,7 +115,7 @@ def sample_prompt(view: View, rng: np.random.Generator) -> Prompt | None:
         rows, columns = np.nonzero(seen == object_id + 1)
         pick = int(rng.integers(len(rows)))
         pixel = (int(columns[pick]), int(rows[pick]))
-        point = view.points(frame, np.array([pixel]))[0]
+        point = decoded.points(frame, np.array([pixel]))[0]
         return Prompt(
             index=1, frame=frame, pixel=pixel, point=_triple(point), object_id=object_id, label=labels[object_id]
         )
@@ -118,7 +124,7 @@ def sample_prompt(view: View, rng: np.random.Generator) -> Prompt | None:
 
 def _mirrored(item: ViewObject) -> ViewObject:
     flip = MIRROR[:3, :3]
-    # A reflected rotation is none; turning the box's own x axis round makes it one again and leaves the box as it is.
+    # A reflected rotation is not a rotation. Turning the box's own x axis round makes it one; the box stays as it is.
     aligned, proposal = item.aligned_box, item.proposal
     if proposal is not None:
         center, rotation = flip @ proposal["center"], flip @ proposal["rotation"] @ flip

@@ -17,8 +17,8 @@ from gapmodel.questions.options import question_options
 from gapmodel.questions.recipe import samples_prompts
 from gapmodel.questions.records import chosen_records, outside_quality
 from gapmodel.training.distributed import ALONE, Ranks
-from gapmodel.training.questions import StreamQuestions, build_of
 from gapmodel.training.recipe import Stream
+from gapmodel.training.stream_questions import StreamQuestions, build_of
 
 ANNOTATED = "build from annotated scans: ScanNet's, or those of `gapdata synth`"
 ALIGNED = 'put <scene>.txt with axisAlignment beside the mesh and build again, or set boxes = "oriented"'

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from gapdata.tasks.chat import Question
 from gapmodel.processing import ProcessorConfig
-from gapmodel.training.augment import View
+from gapmodel.training.augment import DecodedRecord
 
 POINT_SCALE = 2.0
 """Metres per unit of the head's output: rooms give coordinates of about this size."""
@@ -126,26 +126,31 @@ def point_loss(predicted: Tensor, metres: Tensor, count: float | None = None) ->
 
 
 def dense_targets(
-    view: View, question: Question, config: ProcessorConfig, classes: Mapping[str, int], *, in_image: bool = False
+    decoded: DecodedRecord,
+    question: Question,
+    config: ProcessorConfig,
+    classes: Mapping[str, int],
+    *,
+    in_image: bool = False,
 ) -> dict[str, NDArray[Any]]:
     """What each visual token shows at its centre: ``point`` (T, 3) metres first camera or NaN, ``label`` (T,) class
     or -1, ``mark`` (T,) 1 for a token that contains a marked pixel, and ``asked`` (1, 3) the point of the only marked
     pixel, NaN where there is none or several. ``in_image`` asks for the pixel's place instead (in an image whose sides
     run over the head's unit, both ways; third number 0), as the question does.
     """
-    window = config.window(*view.record.image_size)
+    window = config.window(*decoded.record.image_size)
     rows, columns = (side // config.merge_size for side in window.grid)
     u = (window.left + (np.arange(columns) + 0.5) * window.width / columns).astype(np.int64)
     v = (window.top + (np.arange(rows) + 0.5) * window.height / rows).astype(np.int64)
     pixels = np.stack(np.meshgrid(u, v), axis=-1).reshape(-1, 2)  # (T / F, 2), raster order, as merged tokens come
-    table = np.full(int(view.instances.max()) + 2, -1, dtype=np.int64)
-    for item in view.record.objects:
+    table = np.full(int(decoded.instances.max()) + 2, -1, dtype=np.int64)
+    for item in decoded.record.objects:
         if item.object_id + 1 < len(table):
             table[item.object_id + 1] = classes.get(item.label, -1)
     points, labels, marks = [], [], []
-    for frame in range(len(view.record)):
-        points.append(view.points(frame, pixels))
-        labels.append(table[view.instances[frame][pixels[:, 1], pixels[:, 0]]])
+    for frame in range(len(decoded.record)):
+        points.append(decoded.points(frame, pixels))
+        labels.append(table[decoded.instances[frame][pixels[:, 1], pixels[:, 0]]])
         mark = np.zeros((rows, columns), dtype=np.float32)
         for drawn in (drawn for drawn in question.marks if drawn.frame == frame):
             column = int((drawn.pixel[0] + 0.5 - window.left) * columns / window.width)
@@ -156,9 +161,9 @@ def dense_targets(
     asked = np.full((1, 3), np.nan)
     if question.mark is not None:
         pixel = np.array([question.mark.pixel])
-        asked = view.points(question.mark.frame, pixel)
+        asked = decoded.points(question.mark.frame, pixel)
         if in_image:
-            place = POINT_SCALE * (2 * (pixel + 0.5) / view.record.image_size - 1)
+            place = POINT_SCALE * (2 * (pixel + 0.5) / decoded.record.image_size - 1)
             asked = np.concatenate([place, np.zeros((1, 1))], axis=1)
     return {
         "asked": asked.astype(np.float32),

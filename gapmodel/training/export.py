@@ -13,13 +13,14 @@ from safetensors import SafetensorError
 from torch import Tensor
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
+from gapmodel.model_directory import RECIPE_FILE
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.processing import GapProcessor
+from gapmodel.questions.taught import taught_after
 from gapmodel.training.distributed import Ranks
 from gapmodel.training.learner import Learner
 from gapmodel.training.recipe import TrainingRecipe
 from gapmodel.training.refused_writes import unwritten
-from gapmodel.training.taught import RECIPE_FILE, taught_after
 
 
 def export(learner: Learner, processor: GapProcessor, recipe: TrainingRecipe, directory: Path, ranks: Ranks) -> None:
@@ -51,7 +52,7 @@ def save_model(
     temporary, previous = (directory.with_name(f".{directory.name}.{end}") for end in ("tmp", "old"))
     for leftover in (temporary, previous):
         shutil.rmtree(leftover, ignore_errors=True)
-    model.config.taught = taught_after(recipe, model.config.taught)
+    model.config.taught = taught_after((stream.data for stream in recipe.streams), model.config.taught)
     try:
         model.save_pretrained(str(temporary))
         processor.save_pretrained(temporary)

@@ -15,10 +15,10 @@ from gapmodel.training.distributed import Ranks
 from gapmodel.training.learner import Learner, Losses
 from gapmodel.training.loading import blank_batch, lay_out, open_streams
 from gapmodel.training.recipe import TrainingRecipe
-from gapmodel.training.view_cache import ViewCache
+from gapmodel.training.record_cache import RecordCache
 
 
-class HeldOut:
+class HeldOutQuestions:
     """The same questions of each stream at every measurement: the first visits of its held-out records, unvaried.
 
     Raises:
@@ -30,7 +30,7 @@ class HeldOut:
         recipe: TrainingRecipe,
         builds: Mapping[str, Records],
         processor: GapProcessor,
-        cache: ViewCache | None = None,
+        cache: RecordCache | None = None,
     ) -> None:
         fixed = {"split": recipe.run.evaluate_split, "mirror": False, "reframe": False}
         mixture = recipe.mixture or {recipe.data.task: {}}

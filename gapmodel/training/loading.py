@@ -19,13 +19,12 @@ from gapdata.errors import UsageError
 from gapdata.shards.order import rank_batches
 from gapdata.shards.records import Records
 from gapdata.tasks.chat import IMAGE, Question
-from gapmodel.packing import IGNORED, Batch, Example, row_members
+from gapmodel.packing import IGNORED, Batch, Example, in_batches, row_members
 from gapmodel.processing import GapProcessor
-from gapmodel.questions.records import in_batches
 from gapmodel.training.mixture import Mixture
-from gapmodel.training.questions import StreamQuestions, build_of
 from gapmodel.training.recipe import MICRO_TOKENS, TrainingRecipe, TrainRecipe
-from gapmodel.training.view_cache import ViewCache
+from gapmodel.training.record_cache import RecordCache
+from gapmodel.training.stream_questions import StreamQuestions, build_of
 
 TRIED_VISITS = 64
 """Visits that are looked at for one with a question."""
@@ -195,14 +194,14 @@ def open_streams(
     labels: Sequence[str] | None = None,
     *,
     raw: bool = True,
-    cache: ViewCache | None = None,
+    cache: RecordCache | None = None,
 ) -> list[StreamQuestions]:
     """Return the recipe's streams over the builds of their names; they share ``cache``, or a new one.
 
     Raises:
         UsageError: a build was not given.
     """
-    cache = ViewCache() if cache is None else cache
+    cache = RecordCache() if cache is None else cache
     streams = []
     for stream in recipe.streams:
         reader = build_of(stream, builds)
@@ -235,7 +234,7 @@ def make_streams(
     labels: Sequence[str] | None = None,
     *,
     raw: bool = True,
-    cache: ViewCache | None = None,
+    cache: RecordCache | None = None,
 ) -> tuple[list[StreamQuestions], Mixture]:
     """Return the streams of :func:`open_streams`, and all of them as one sequence of visits.
 

@@ -50,7 +50,7 @@ from gapmodel.training.checkpointing import (
 from gapmodel.training.dense import DenseCounts, DenseHead
 from gapmodel.training.distributed import ALONE, Ranks, shard
 from gapmodel.training.export import export
-from gapmodel.training.held_out import HeldOut
+from gapmodel.training.held_out import HeldOutQuestions
 from gapmodel.training.learner import Learner, Losses, counts_of
 from gapmodel.training.loading import (
     Step,
@@ -66,10 +66,10 @@ from gapmodel.training.memory import fitting, measure
 from gapmodel.training.optimisation import build_optimizer, clip_gradients, learning_rate_share, set_learning_rates
 from gapmodel.training.outcome import TrainingOutcome, is_finished, outcome_of, read_outcome, write_outcome
 from gapmodel.training.recipe import TrainingRecipe
+from gapmodel.training.record_cache import RecordCache
 from gapmodel.training.replacing import remove_run, stamp_of
 from gapmodel.training.starting_point import as_started, class_names, first_model
 from gapmodel.training.throughput import Meter
-from gapmodel.training.view_cache import ViewCache
 
 NAMED_KEYS = 8
 STEP_BYTES = 2**31 - 1
@@ -131,9 +131,9 @@ def train(config: TrainingConfig, ranks: Ranks = ALONE) -> TrainingOutcome:
     torch.manual_seed(recipe.seed)
     learner, processor, labels = start(config)
     learner.to(ranks.device).train()
-    cache = ViewCache()
+    cache = RecordCache()
     streams, mixture = make_streams(recipe, config.builds, processor, labels, cache=cache)
-    held_out = HeldOut(recipe, config.builds, processor, cache) if run.evaluate_every else None
+    held_out = HeldOutQuestions(recipe, config.builds, processor, cache) if run.evaluate_every else None
     source = Steps(
         streams, mixture, settings, micro_tokens=run.micro_tokens, rank=ranks.rank, world_size=ranks.world_size
     )

@@ -18,7 +18,7 @@ from gapdata.tasks import detection, image_space, pointmap
 from gapdata.tasks.chat import IMAGE
 from gapdata.tasks.labels import object_label
 from gapdata.tasks.questions import questions
-from gapmodel.model_directory import model_directory
+from gapmodel.model_directory import RECIPE_FILE, model_directory
 from gapmodel.modeling import GapConfig, GapForConditionalGeneration
 from gapmodel.presets import QWEN_TOKENS, preset
 from gapmodel.processing import GapProcessor, ProcessorConfig, read_processor_config
@@ -27,7 +27,6 @@ from gapmodel.questions.recipe import DataRecipe
 from gapmodel.questions.records import chosen_records
 from gapmodel.tokenizer import load_tokenizer, special_token_ids, train_tokenizer
 from gapmodel.training.recipe import ModelRecipe, TrainingRecipe
-from gapmodel.training.taught import RECIPE_FILE
 
 Builds = Mapping[str, Records]
 

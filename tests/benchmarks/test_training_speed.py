@@ -39,9 +39,9 @@ from gapmodel.training.learner import Learner
 from gapmodel.training.loading import Step, lay_out
 from gapmodel.training.loop import training_step
 from gapmodel.training.optimisation import build_optimizer
-from gapmodel.training.questions import StreamQuestions
 from gapmodel.training.recipe import Stream, TrainingRecipe, TrainRecipe
-from gapmodel.training.view_cache import ViewCache
+from gapmodel.training.record_cache import RecordCache
+from gapmodel.training.stream_questions import StreamQuestions
 from tests.support.models import make_record
 
 FRAMES, STORED, THEIRS = 4, (512, 384), (640, 480)
@@ -131,7 +131,7 @@ def test_a_sample_costs_a_fraction_of_the_authors_way() -> None:
     shipped, repaired = TheirDataset(copies_tokenizer=True), TheirDataset(copies_tokenizer=False)
 
     def load_ours(start: int) -> None:
-        ours.cache = ViewCache()  # each sample is decoded anew, as in an epoch over a large build
+        ours.cache = RecordCache()  # each sample is decoded anew, as in an epoch over a large build
         for number in range(start * SAMPLES, (start + 1) * SAMPLES):
             assert len(ours.examples(order.visit(0, number))) == 1
 

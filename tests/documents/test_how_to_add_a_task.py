@@ -17,9 +17,9 @@ from gapmodel.processing import GapProcessor
 from gapmodel.questions.recipe import DataRecipe, check_data_recipe
 from gapmodel.tokenizer import train_tokenizer
 from gapmodel.training.census import census
-from gapmodel.training.questions import StreamQuestions
 from gapmodel.training.recipe import Stream
 from gapmodel.training.starting_point import spoken_texts
+from gapmodel.training.stream_questions import StreamQuestions
 from tests.conftest import REPOSITORY
 from tests.model.test_processing import CONFIG
 from tests.support.showing import room_record

@@ -48,7 +48,8 @@ from gapdata.sources.scene_files import SceneFiles
 from gapdata.sources.sens import SensReader
 from gapdata.tasks import detection, detection_compat, grounding, pointmap
 from gapdata.tasks.chat import Unparsable
-from gapmodel.evaluation.predictions import FOLDER, read_predictions, settle
+from gapdata.tasks.predictions import FOLDER
+from gapmodel.evaluation.predictions import read_answers, settle
 from tests.conftest import REPOSITORY
 from tests.records.test_records import make_record
 from tests.shards.test_shards import write_build
@@ -247,7 +248,7 @@ def test_json_of_depth_10_000_or_a_number_of_5_000_digits_is_refused_everywhere(
     refused(UsageError, "cannot be read", lambda: settle(tmp_path, {"model": "m"}))
     (tmp_path / FOLDER).mkdir()
     (tmp_path / FOLDER / "part-000.jsonl").write_bytes(text + b"\n")
-    refused(UsageError, "line 1 is no prediction", lambda: read_predictions(tmp_path))
+    refused(UsageError, "line 1 is not a prediction", lambda: read_answers(tmp_path))
     recipe = tmp_path / "recipe.toml"
     recipe.write_bytes(b"seed = " + text)
     refused(UsageError, "recipe is not valid TOML", lambda: read_recipe(recipe))

@@ -18,9 +18,10 @@ from gapmodel.evaluation.run import asked_tasks
 from gapmodel.evaluation.run import score as score_all
 from gapmodel.evaluation.tasks import choose_tasks, not_asked, untaught_note
 from gapmodel.model_directory import load_model
+from gapmodel.questions.recipe import DataRecipe
+from gapmodel.questions.taught import taught_after, taught_tasks
 from gapmodel.training.export import save_model
 from gapmodel.training.recipe import read_training_recipe
-from gapmodel.training.taught import taught_after, taught_tasks
 from tests.conftest import REPOSITORY
 from tests.evaluation.test_evaluating import RECORDS, all_questions, right_answers
 from tests.support.builds import write_build
@@ -53,9 +54,7 @@ def test_a_model_keeps_what_each_stage_taught_it(tmp_path: Path) -> None:
 
 
 def test_the_place_in_the_image_is_another_task_than_the_place_in_metres() -> None:
-    assert taught_after(read_training_recipe(None, ["data.task=detection", "data.space=image"]), None) == [
-        "detection in the image"
-    ]
+    assert taught_after([DataRecipe(task="detection", space="image")], None) == ["detection in the image"]
 
 
 @pytest.mark.parametrize(

@@ -22,22 +22,22 @@ from gapdata.shards.reader import ShardReader
 from gapdata.shards.records import RecordList
 from gapdata.tasks import captioning, detection, grounding_frame
 from gapdata.tasks.box_text import nine_numbers
+from gapdata.tasks.predictions import FOLDER, Asking
 from gapdata.tasks.targets import camera_box, described
 from gapdata.tasks.task import QuestionOptions
 from gapmodel.evaluation.answering import frames_to_ask, missing, shared
 from gapmodel.evaluation.asking import (
     TASKS,
     Asked,
-    Asking,
-    HeldOut,
+    TaskQuestions,
     around_views,
-    held_out,
     second_id,
     second_stage,
+    task_questions,
     truth,
 )
 from gapmodel.evaluation.meteor import meteor_is_there
-from gapmodel.evaluation.predictions import FOLDER, PredictionFile, read_predictions, settle
+from gapmodel.evaluation.predictions import PredictionFile, read_answers, settle
 from gapmodel.evaluation.report import as_dict, as_markdown, as_table
 from gapmodel.evaluation.run import asked_tasks, belongings, score, score_directory
 from tests.conftest import REPOSITORY
@@ -49,11 +49,11 @@ RECORDS = RecordList(make_records())
 ASKING = Asking(options=QuestionOptions(min_visible_pixels=50, caption_point="proposal"))
 
 
-def all_questions(asking: Asking = ASKING, records: RecordList = RECORDS) -> list[HeldOut]:
+def all_questions(asking: Asking = ASKING, records: RecordList = RECORDS) -> list[TaskQuestions]:
     return asked_tasks(records, lambda task: asking, ["all"])
 
 
-def right_answers(questions: list[HeldOut]) -> dict[str, str]:
+def right_answers(questions: list[TaskQuestions]) -> dict[str, str]:
     """What a perfect model writes, boxes unrounded."""
     texts = {}
     for task in questions:
@@ -108,7 +108,7 @@ def test_a_perfect_model_scores_perfectly_in_every_task() -> None:
 
 def test_given_the_true_boxes_every_object_is_captioned() -> None:
     asking = replace(ASKING, options=replace(ASKING.options, caption_point="truth"))
-    task = held_out(RECORDS, asking, "captioning")
+    task = task_questions(RECORDS, asking, "captioning")
     results = score(RECORDS, [task], right_answers([task]))
     captions = as_dict(results)["captioning"]
     assert captions["found"] == {"0.25": captions["objects"], "0.50": captions["objects"]}
@@ -169,7 +169,7 @@ def test_workers_share_the_questions_without_a_repeat_or_a_hole(workers: int) ->
 
 
 def test_a_second_stage_begins_with_the_chosen_frame() -> None:
-    task = held_out(RECORDS, ASKING, "grounding_two_stage")
+    task = task_questions(RECORDS, ASKING, "grounding_two_stage")
     first = task.asked[0]
     record = task.records[first.index]
     second = second_stage(RECORDS, {}, first, record, 2, ASKING)
@@ -204,11 +204,11 @@ def test_a_line_that_was_cut_off_is_forgotten_and_nothing_else(tmp_path: Path) -
     whole = path.read_bytes()
     for cut in range(len(whole)):
         path.write_bytes(whole[:cut])
-        kept = read_predictions(tmp_path)
+        kept = read_answers(tmp_path)
         assert kept == {name: texts[name] for name in list(texts)[: whole[:cut].count(b"\n")]}
     with PredictionFile(tmp_path) as file:
         file.append([line("c", "new")])
-    assert read_predictions(tmp_path) == {**{name: texts[name] for name in "ab"}, "c": "new"}
+    assert read_answers(tmp_path) == {**{name: texts[name] for name in "ab"}, "c": "new"}
     assert path.read_bytes().count(b"\n") == 3
 
 
@@ -224,8 +224,8 @@ def test_a_damaged_line_is_named(tmp_path: Path) -> None:
         file.append([line("a")])
     with (tmp_path / FOLDER / "part-000.jsonl").open("a") as file:
         file.write("[]\n")
-    with pytest.raises(UsageError, match="line 2 is no prediction"):
-        read_predictions(tmp_path)
+    with pytest.raises(UsageError, match="line 2 is not a prediction"):
+        read_answers(tmp_path)
 
 
 def test_predictions_of_another_model_are_refused_with_the_difference(tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_an_unfinished_evaluation_is_not_scored(tmp_path: Path) -> None:
     dropped = next(name for name in texts if name.startswith("grounding_box"))
     with PredictionFile(tmp_path) as file:
         file.append([line(name, text) for name, text in texts.items() if name != dropped])
-    assert missing(questions, read_predictions(tmp_path)) == 1
+    assert missing(questions, read_answers(tmp_path)) == 1
     with pytest.raises(UsageError, match="1 question without an answer yet"):
         score_directory(RECORDS, questions, tmp_path)
 
@@ -364,11 +364,11 @@ def test_the_default_place_is_beside_the_model_and_named_by_the_split_and_what_i
 
 
 def test_captions_are_asked_once_an_object_and_detection_knows_its_longest_answer() -> None:
-    captions = held_out(RECORDS, ASKING, "captioning")
+    captions = task_questions(RECORDS, ASKING, "captioning")
     objects = {(item.key, descriptions(captions.records[item.index])[item.number].object_id) for item in captions.asked}
     assert len(objects) == len(captions.asked)
     assert captioning.PROMPT.split("{")[0] in captions.asked[0].question.text
-    boxes = held_out(RECORDS, ASKING, "detection")
+    boxes = task_questions(RECORDS, ASKING, "detection")
     longest = max(len(truth(record, ASKING)) for record in boxes.records.values())
     assert len({item.tokens for item in boxes.asked}) == 1
     assert boxes.asked[0].tokens > 75 * longest

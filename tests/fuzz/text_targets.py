@@ -48,7 +48,8 @@ def recipes(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
 
 def predictions(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
     """What an evaluation that is resumed, or scored anew, reads."""
-    from gapmodel.evaluation.predictions import FOLDER, read_predictions, settle
+    from gapdata.tasks.predictions import FOLDER
+    from gapmodel.evaluation.predictions import read_answers, settle
 
     (scratch / FOLDER).mkdir()
     asked = {"model": "m", "build": "b", "tasks": ["detection"]}
@@ -59,7 +60,7 @@ def predictions(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], i
         data = damaged(lines, rng) if rng.random() < 0.5 else written(damaged_tree(line, rng)) + b"\n"
         (scratch / FOLDER / "part-000.jsonl").write_bytes(data)
         (scratch / "asked.json").write_bytes(damaged_json(asked, rng))
-        attempt(lambda: read_predictions(scratch))
+        attempt(lambda: read_answers(scratch))
         attempt(lambda: settle(scratch, asked))
         return len(data)
 

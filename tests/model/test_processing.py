@@ -19,7 +19,7 @@ from gapmodel.field_of_view import patchify, resample
 from gapmodel.packing import IGNORED
 from gapmodel.processing import GapProcessor, ProcessorConfig
 from gapmodel.tokenizer import SPECIAL, train_tokenizer
-from gapmodel.training.augment import View, decode, mirror, sample_prompt, subview
+from gapmodel.training.augment import DecodedRecord, decode, mirror, sample_prompt, subset
 from gapmodel.training.dense import dense_targets
 from gapmodel.training.learner import as_floats
 from tests.support.models import CLASSES, make_record
@@ -180,7 +180,7 @@ def test_a_batch_pads_on_the_left() -> None:
     )
 
 
-def assert_consistent(view: View) -> None:
+def assert_consistent(view: DecodedRecord) -> None:
     """Every prompt's point is what its pixel's depth says, and every box contains points of its object."""
     record = view.record
     for prompt in record.prompts:
@@ -203,8 +203,8 @@ def test_variations_of_a_view_agree_with_its_images(seed: int) -> None:
     view = decode(make_record(seed, frames=3), geometry=True)
     assert_consistent(view)
     assert_consistent(mirror(view))
-    assert_consistent(subview(view, [2, 0]))
-    assert_consistent(mirror(subview(view, [1])))
+    assert_consistent(subset(view, [2, 0]))
+    assert_consistent(mirror(subset(view, [1])))
     rng = np.random.default_rng(seed)
     for _ in range(5):
         prompt = sample_prompt(view, rng)
@@ -226,7 +226,7 @@ def test_a_view_mirrored_twice_is_itself() -> None:
 
 def test_a_sub_view_keeps_the_world() -> None:
     view = decode(make_record(5, frames=3), geometry=True)
-    other = subview(view, [1, 2])
+    other = subset(view, [1, 2])
     for one, two in zip(view.record.objects, other.record.objects, strict=True):
         world = transform(view.record.camera_to_world[0], np.array(one.center))
         np.testing.assert_allclose(transform(other.record.camera_to_world[0], np.array(two.center)), world, atol=1e-9)

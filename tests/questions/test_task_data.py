@@ -19,11 +19,11 @@ from gapdata.tasks.targets import camera_box
 from gapdata.tasks.task import QuestionOptions
 from gapmodel.packing import IGNORED, Example
 from gapmodel.questions.recipe import DataRecipe
-from gapmodel.training.augment import decode, mirror, subview
+from gapmodel.training.augment import decode, mirror, subset
 from gapmodel.training.dense import dense_targets
-from gapmodel.training.questions import StreamQuestions
 from gapmodel.training.recipe import Stream, TrainingRecipe, read_training_recipe
 from gapmodel.training.starting_point import first_model
+from gapmodel.training.stream_questions import StreamQuestions
 from tests.model.test_processing import CONFIG, make_processor
 from tests.support.mark_shapes import touched
 from tests.support.models import CLASSES, make_record
@@ -149,7 +149,7 @@ def test_a_line_break_after_a_placeholder_does_not_reach_the_model() -> None:
 def test_a_sub_view_and_a_mirror_take_proposals_and_aligned_boxes_along() -> None:
     view = decode(told_record(3), geometry=False)
     flip = np.diag([-1.0, 1.0, 1.0])
-    for changed, frames in ((subview(view, [2, 0]), [2, 0]), (mirror(view), [0, 1, 2])):
+    for changed, frames in ((subset(view, [2, 0]), [2, 0]), (mirror(view), [0, 1, 2])):
         for before, after in zip(view.record.objects, changed.record.objects, strict=True):
             assert after.proposal is not None
             np.testing.assert_allclose(after.proposal["center"], after.center)

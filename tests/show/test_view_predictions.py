@@ -29,8 +29,7 @@ from gapdata.tasks import detection, grounding, grounding_box
 from gapdata.tasks.box_text import nine_numbers
 from gapdata.tasks.predictions import read_predictions
 from gapdata.tasks.targets import camera_box, described
-from gapmodel.evaluation.predictions import PredictionFile
-from gapmodel.evaluation.predictions import read_predictions as read_as_the_evaluation
+from gapmodel.evaluation.predictions import PredictionFile, read_answers
 from tests.support.builds import write_build
 from tests.support.evaluations import scene_view
 from tests.support.showing import part_of, room_record
@@ -143,7 +142,7 @@ def test_the_viewer_reads_what_the_evaluation_writes(record: Record, tmp_path: P
             file.append([point_line(record, 0, shift), point_line(record, 1 + rank)])
     with (tmp_path / "predictions" / "part-001.jsonl").open("a") as file:
         file.write('{"id": "pointmap/cut')
-    theirs = read_as_the_evaluation(tmp_path)
+    theirs = read_answers(tmp_path)
     ours = read_predictions(tmp_path)
     texts = {
         f"{reply.kind}/{key}/{reply.numbers[0]}": reply.text for key, all_of in ours.replies.items() for reply in all_of
@@ -155,17 +154,17 @@ def test_the_viewer_reads_what_the_evaluation_writes(record: Record, tmp_path: P
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("not json\n", "no JSON object"),
-        ('{"id": "a"}\n', "no 'text'"),
-        ("[]\n", "no JSON object"),
-        ("7\n", "no JSON ob"),
+        ("not json\n", "not a JSON object"),
+        ('{"id": "a"}\n', "'text' is missing"),
+        ("[]\n", "not a JSON object"),
+        ("7\n", "not a JSON ob"),
     ],
 )
 def test_a_damaged_line_is_named_by_its_number(record: Record, tmp_path: Path, line: str, reason: str) -> None:
     path = write(tmp_path / "answers.jsonl", [point_line(record, 0)])
     path.write_text(path.read_text() + line + json.dumps(point_line(record, 1)) + "\n")
     with pytest.raises(
-        UsageError, match=rf"answers\.jsonl: line 2 is no prediction: {reason}.*; a line is a JSON object"
+        UsageError, match=rf"answers\.jsonl: line 2 is not a prediction: {reason}.*; a line is a JSON object"
     ):
         read_predictions(path)
 
@@ -173,7 +172,7 @@ def test_a_damaged_line_is_named_by_its_number(record: Record, tmp_path: Path, l
 def test_a_line_without_end_is_not_read_into_memory(tmp_path: Path) -> None:
     path = tmp_path / "answers.jsonl"
     path.write_bytes(b'{"id": "' + b"x" * 3_000_000)
-    with pytest.raises(UsageError, match="line 1 is no prediction: longer than 1048576 bytes"):
+    with pytest.raises(UsageError, match="line 1 is not a prediction: longer than 1048576 bytes"):
         read_predictions(path)
 
 

@@ -24,7 +24,7 @@ from gapmodel.processing import ProcessorConfig
 from gapmodel.questions.recipe import DataRecipe
 from gapmodel.training.loading import Steps, load, make_streams
 from gapmodel.training.recipe import TrainingRecipe, TrainRecipe
-from gapmodel.training.view_cache import ViewCache
+from gapmodel.training.record_cache import RecordCache
 from tests.model.test_processing import make_processor
 from tests.support.executors import request_for
 
@@ -84,7 +84,7 @@ def all_phases(dataset: Path, out: Path) -> dict[str, Any]:
     reader = ShardReader(out)
     recipe = TrainingRecipe(data=data, processor=config, train=train)
     # Views are kept up to a number of bytes; here they never are, so that all growth is a leak.
-    streams, mixture = make_streams(recipe, {"": reader}, make_processor(config), cache=ViewCache(capacity=1))
+    streams, mixture = make_streams(recipe, {"": reader}, make_processor(config), cache=RecordCache(capacity=1))
     with Phase(found, "training"):
         visits = sum(step.visits for step in load(Steps(streams, mixture, train), workers=0))
     return {

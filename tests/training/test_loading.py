@@ -26,7 +26,7 @@ from gapmodel.training.distributed import Ranks
 from gapmodel.training.loading import Step, Steps, load, make_streams, step_count, visits_after
 from gapmodel.training.mixture import Mixture, StreamOrder, Visit
 from gapmodel.training.recipe import TrainingRecipe, TrainRecipe
-from gapmodel.training.view_cache import ViewCache
+from gapmodel.training.record_cache import RecordCache
 from tests.model.test_processing import make_processor
 from tests.questions.test_task_data import told_record
 from tests.support.builds import write_build
@@ -267,14 +267,14 @@ def test_the_ranks_count_together_what_one_alone_would() -> None:
 
 
 def test_all_streams_of_a_process_share_one_bounded_cache() -> None:
-    cache = ViewCache(capacity=0)
+    cache = RecordCache(capacity=0)
     make_streams(RECIPE, {"": RECORDS}, PROCESSOR, cache=cache)
     streams, mixture = make_streams(RECIPE, {"": RECORDS}, PROCESSOR, cache=cache)
     for number in range(12):
         visit = mixture.visit(number)
         streams[visit.stream].examples(visit)
         assert len(cache) == 1  # the view in use
-    roomy = ViewCache()
+    roomy = RecordCache()
     streams, mixture = make_streams(RECIPE, {"": RECORDS}, PROCESSOR, cache=roomy)
     for number in range(len(mixture)):
         visit = mixture.visit(number)

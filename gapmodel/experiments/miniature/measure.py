@@ -22,7 +22,7 @@ from gapdata.tasks import image_space
 from gapdata.tasks.image_space import ImagePoint
 from gapmodel.evaluation import detection, pointmap
 from gapmodel.evaluation.answering import Answerer
-from gapmodel.evaluation.asking import TOKENS_PER_BOX, HeldOut, held_out, truth
+from gapmodel.evaluation.asking import TOKENS_PER_BOX, TaskQuestions, task_questions, truth
 from gapmodel.evaluation.detection import DetectionScores
 from gapmodel.evaluation.pointmap import PointmapScores
 from gapmodel.evaluation.run import asking_as_trained, known_records
@@ -32,14 +32,12 @@ from gapmodel.experiments.miniature.correction import corrected_f1
 from gapmodel.experiments.miniature.recipe import MeasureRecipe
 from gapmodel.generate import generate_answers
 from gapmodel.modeling import GapForConditionalGeneration
-from gapmodel.packing import IGNORED
+from gapmodel.packing import IGNORED, in_batches
 from gapmodel.processing import GapProcessor
 from gapmodel.questions.options import euler_convention
 from gapmodel.questions.recipe import DataRecipe
-from gapmodel.questions.records import in_batches
 from gapmodel.training.distributed import Ranks
-from gapmodel.training.held_out import HeldOut as HeldOutLoss
-from gapmodel.training.held_out import without_answer
+from gapmodel.training.held_out import HeldOutQuestions, without_answer
 from gapmodel.training.learner import Learner
 from gapmodel.training.loading import make_streams
 from gapmodel.training.recipe import TrainingRecipe
@@ -79,7 +77,7 @@ def detect(
     An answer ends after one box more than there can be: a model that does not stop is not waited for.
     """
     asking = asking_as_trained(data, SPLIT)
-    questions = held_out(reader, asking, "detection", recipe.windows)
+    questions = task_questions(reader, asking, "detection", recipe.windows)
     if data.max_objects:
         longest = TOKENS_PER_BOX * (data.max_objects + 1)
         questions = replace(questions, asked=tuple(replace(item, tokens=longest) for item in questions.asked))
@@ -105,7 +103,7 @@ def locate(
     recipe: MeasureRecipe,
 ) -> dict[str, Any]:
     """Point errors and label accuracy at held-out marks, beside the constant answer's."""
-    questions = held_out(reader, asking_as_trained(data, SPLIT), "pointmap", recipe.prompts)
+    questions = task_questions(reader, asking_as_trained(data, SPLIT), "pointmap", recipe.prompts)
     texts = _answers(model, processor, reader, questions, recipe.batch_size)
     result = score_task(questions, texts, training=known_records(training, questions))[0]
     ours = _pointmap_figures(cast("PointmapScores", result.ours))
@@ -124,7 +122,7 @@ def answer_losses(
     of each part of a box or marked point (``nats``, :mod:`gapmodel.experiments.miniature.answer_parts`).
     """
     recipe = replace(recipe, run=replace(recipe.run, evaluate_split=SPLIT, evaluate_visits=questions))
-    held_out, learner = HeldOutLoss(recipe, {"": reader}, processor), Learner(model).eval()
+    held_out, learner = HeldOutQuestions(recipe, {"": reader}, processor), Learner(model).eval()
     answers: list[tuple[list[str], list[float]]] = []
     for batch, losses in held_out.answers(0, learner, Ranks(device=device)):
         known = batch.labels[:, 1:] != IGNORED
@@ -189,7 +187,11 @@ def name_and_point(
 
 
 def _answers(
-    model: GapForConditionalGeneration, processor: GapProcessor, reader: ShardReader, questions: HeldOut, batch: int
+    model: GapForConditionalGeneration,
+    processor: GapProcessor,
+    reader: ShardReader,
+    questions: TaskQuestions,
+    batch: int,
 ) -> dict[str, str]:
     answerer = Answerer(model=model.eval(), processor=processor, reader=reader, batch_size=batch, bar=False)
     answerer.answer(questions)

@@ -32,10 +32,10 @@ from gapdata.tasks.chat import Mark
 from gapmodel.experiments.miniature.recipe import TowerRecipe
 from gapmodel.experiments.miniature.views import Cells, TrainingViews, fixed_views, label_targets, point_targets
 from gapmodel.modeling import GapModel
+from gapmodel.packing import in_batches
 from gapmodel.processing import GapProcessor
 from gapmodel.questions.recipe import DataRecipe
-from gapmodel.questions.records import in_batches
-from gapmodel.training.augment import View
+from gapmodel.training.augment import DecodedRecord
 from gapmodel.training.dense import POINT_SCALE, point_loss
 from gapmodel.training.optimisation import learning_rate_share
 from gapmodel.training.recipe import TrainRecipe
@@ -68,7 +68,7 @@ class VisionTower(nn.Module):
             nn.Sequential(nn.LayerNorm(width), nn.Linear(width, sum(self.outputs))) for _ in range(streams)
         )
 
-    def batch(self, numbered: Sequence[tuple[int, View]], seed: int) -> Batch:
+    def batch(self, numbered: Sequence[tuple[int, DecodedRecord]], seed: int) -> Batch:
         """Views with a mark on a random pixel, their cells' classes (B, F * T, cells) and the mark's cell (B,)."""
         config, patches, grids, labels, marked = self.processor.config, [], [], [], []
         for number, view in numbered:
@@ -158,7 +158,7 @@ class GeometryTower(nn.Module):
             nn.LayerNorm(width), nn.Linear(width, 256), nn.GELU(), nn.Linear(256, 3 * self.cells.per_block)
         )
 
-    def batch(self, numbered: Sequence[tuple[int, View]], seed: int) -> Batch:
+    def batch(self, numbered: Sequence[tuple[int, DecodedRecord]], seed: int) -> Batch:
         """Views (B, F, 3, H, W) and their cells' points (B, F, patches, cells, 3) metres."""
         config = self.processor.config
         images = [self.processor.look(list(view.images)).geometry_images for _, view in numbered]

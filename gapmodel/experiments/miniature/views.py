@@ -21,7 +21,7 @@ from gapmodel.evaluation.asking import spread
 from gapmodel.processing import ProcessorConfig
 from gapmodel.questions.recipe import DataRecipe
 from gapmodel.questions.records import quality_bounds
-from gapmodel.training.augment import View, decode, mirror, subview
+from gapmodel.training.augment import DecodedRecord, decode, mirror, subset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ class Cells:
         return block * self.per_block + inner_row * self.side + inner_column
 
 
-class TrainingViews(Dataset[tuple[int, View]]):
+class TrainingViews(Dataset[tuple[int, DecodedRecord]]):
     """The endless sequence of views, each with its number: the records of the training split in an order of their own
     for each epoch, at random mirrored and with its frames in another order.
     """
@@ -68,23 +68,23 @@ class TrainingViews(Dataset[tuple[int, View]]):
         self.seed = seed
         self.order = reader.order(seed=seed, split="train", view=data.view, quality=quality_bounds(data))
 
-    def __getitem__(self, number: int) -> tuple[int, View]:
+    def __getitem__(self, number: int) -> tuple[int, DecodedRecord]:
         (index,) = self.order.positions(number, 1).tolist()
         rng = generator_for(self.seed, "tower", str(number))
         view = decode(self.reader[index], geometry=True)
         frames = self.data.frames or len(view.record)
-        view = subview(view, rng.permutation(len(view.record))[:frames].tolist())
+        view = subset(view, rng.permutation(len(view.record))[:frames].tolist())
         return number, mirror(view) if rng.random() < 0.5 else view
 
 
-def fixed_views(reader: ShardReader, data: DataRecipe, split: str, count: int) -> list[View]:
+def fixed_views(reader: ShardReader, data: DataRecipe, split: str, count: int) -> list[DecodedRecord]:
     """``count`` views of a split as they are, evenly spaced."""
     chosen = spread(reader.select(split=split, view=data.view, quality=quality_bounds(data)), count)
     views = [decode(reader[index], geometry=True) for index in chosen]
-    return [subview(view, range(data.frames or len(view.record))) for view in views]
+    return [subset(view, range(data.frames or len(view.record))) for view in views]
 
 
-def point_targets(view: View, pixels: NDArray[np.int64]) -> NDArray[np.float32]:
+def point_targets(view: DecodedRecord, pixels: NDArray[np.int64]) -> NDArray[np.float32]:
     """The points of ``pixels`` (..., 2) in every frame: (F, ..., 3) metres, first camera, NaN where unknown."""
     flat = pixels.reshape(-1, 2)
     points = np.stack([view.points(frame, flat) for frame in range(len(view.record))])
@@ -92,7 +92,7 @@ def point_targets(view: View, pixels: NDArray[np.int64]) -> NDArray[np.float32]:
 
 
 def label_targets(
-    view: View, pixels: NDArray[np.int64], classes: Mapping[str, int], data: DataRecipe
+    view: DecodedRecord, pixels: NDArray[np.int64], classes: Mapping[str, int], data: DataRecipe
 ) -> NDArray[np.int64]:
     """The class of ``pixels`` (..., 2) in every frame, (F, ...), -1 where nothing is annotated."""
     table = np.full(int(view.instances.max()) + 2, -1, dtype=np.int64)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from gapmodel.training.recipe import TrainingRecipe
+from gapmodel.model_directory import RECIPE_FILE
+from gapmodel.questions.recipe import DataRecipe
 
-RECIPE_FILE = "recipe.json"
 
+def taught_after(asked: Iterable[DataRecipe], before: Sequence[str] | None) -> list[str]:
+    """Return the tasks that a model knows after a run, sorted.
 
-def taught_after(recipe: TrainingRecipe, before: Sequence[str] | None) -> list[str]:
-    """Return the tasks that a model knows after a run of ``recipe``, sorted; ``before``: those it knew."""
-    return sorted({*(before or ()), *(task_name(stream.data.task, stream.data.space) for stream in recipe.streams)})
+    Args:
+        asked: what the run's streams ask.
+        before: the tasks that the model knew before it.
+    """
+    return sorted({*(before or ()), *(task_name(data.task, data.space) for data in asked)})
 
 
 def task_name(task: str, space: str = "metric") -> str:

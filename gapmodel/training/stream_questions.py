@@ -25,11 +25,11 @@ from gapmodel.processing import GapProcessor
 from gapmodel.questions.options import question_options
 from gapmodel.questions.recipe import samples_prompts
 from gapmodel.questions.records import chosen_records, quality_bounds
-from gapmodel.training.augment import View, decode, mirror, sample_prompt, subview
+from gapmodel.training.augment import DecodedRecord, decode, mirror, sample_prompt, subset
 from gapmodel.training.dense import dense_targets
 from gapmodel.training.mixture import StreamOrder, Visit
 from gapmodel.training.recipe import Stream
-from gapmodel.training.view_cache import ViewCache
+from gapmodel.training.record_cache import RecordCache
 
 
 def build_of(stream: Stream, builds: Mapping[str, Records]) -> Records:
@@ -69,7 +69,7 @@ class StreamQuestions:
         labels: Sequence[str] | None = None,
         *,
         raw: bool = True,
-        cache: ViewCache | None = None,
+        cache: RecordCache | None = None,
     ) -> None:
         self.stream = stream
         self.reader = reader
@@ -80,7 +80,7 @@ class StreamQuestions:
         self.samples_prompts = samples_prompts(stream.data)
         self.in_image = stream.data.space == "image"
         self.geometry = self.classes is not None or self.samples_prompts or self.in_image
-        self.cache = ViewCache() if cache is None else cache
+        self.cache = RecordCache() if cache is None else cache
 
     def order(self) -> StreamOrder:
         """In which order the records are visited.
@@ -130,73 +130,75 @@ class StreamQuestions:
         An example's key is ``<record>/<stream>/<number of the question>``. There is none where the record has fewer
         questions than there are visits.
         """
-        view = self._view(visit.record)
-        key = view.record.key
+        decoded = self._decoded(visit.record)
+        key = decoded.record.key
         rng = generator_for(self.seed, "vary", self.stream.name, key, str(visit.epoch), str(visit.share))
-        view = self._varied(view, rng)
+        decoded = self._varied(decoded, rng)
         looks: dict[tuple[Mark, ...], Frames] = {}
         examples = []
-        for number, question in self._asked(view, visit, rng):
+        for number, question in self._asked(decoded, visit, rng):
             if question.marks not in looks:
-                looks[question.marks] = self.processor.look(list(view.images), question.marks, raw=self.raw)
+                looks[question.marks] = self.processor.look(list(decoded.images), question.marks, raw=self.raw)
             config = self.processor.config
             targets = (
                 None
                 if self.classes is None
-                else dense_targets(view, question, config, self.classes, in_image=self.in_image)
+                else dense_targets(decoded, question, config, self.classes, in_image=self.in_image)
             )
             name = f"{key}/{self.stream.name}/{number}"
             frames = looks[question.marks]
             examples.append(self.processor.encode(name, frames, question, with_answer=True, targets=targets))
         return examples
 
-    def _asked(self, view: View, visit: Visit, rng: np.random.Generator) -> list[tuple[int, Question]]:
+    def _asked(self, decoded: DecodedRecord, visit: Visit, rng: np.random.Generator) -> list[tuple[int, Question]]:
         """The visit's share of the record's questions, with their numbers in this epoch."""
-        data, record = self.stream.data, view.record
+        data, record = self.stream.data, decoded.record
         options = question_options(data)
         if self.samples_prompts:
             step = data.visits or data.questions_per_view
             numbers = range(visit.share, data.questions_per_view, step) if record.objects else range(0)
-            return [(number, self._sampled(view, options, rng)) for number in numbers]
+            return [(number, self._sampled(decoded, options, rng)) for number in numbers]
         if self.in_image:
-            return [(0, image_boxes(view, options))] if visit.share == 0 else []
+            return [(0, _boxes_in_images(decoded, options))] if visit.share == 0 else []
         # Prompts are shared out among questions, and questions among visits, once an epoch: it asks each of them once.
         sharing = generator_for(self.seed, "share", self.stream.name, record.key, str(visit.epoch))
         asked = questions(record, data.task, options, sharing)
         numbers = sharing.permutation(len(asked))[visit.share :: data.visits or max(1, len(asked))].tolist()
         return [(number, asked[number]) for number in numbers]
 
-    def _sampled(self, view: View, options: QuestionOptions, rng: np.random.Generator) -> Question:
-        prompt = sample_prompt(view, rng)
+    def _sampled(self, decoded: DecodedRecord, options: QuestionOptions, rng: np.random.Generator) -> Question:
+        prompt = sample_prompt(decoded, rng)
         if prompt is None:
-            raise UsageError(f"record {view.record.key}: no pixel to ask about", cure="use data.prompts = 'stored'")
+            raise UsageError(f"record {decoded.record.key}: no pixel to ask about", cure="use data.prompts = 'stored'")
         render = image_space.render_point if self.in_image else pointmap.render
-        return render(view.record, prompt, taxonomy=options.taxonomy, missing_label=options.missing_label)
+        return render(decoded.record, prompt, taxonomy=options.taxonomy, missing_label=options.missing_label)
 
-    def _varied(self, view: View, rng: np.random.Generator) -> View:
+    def _varied(self, decoded: DecodedRecord, rng: np.random.Generator) -> DecodedRecord:
         data = self.stream.data
-        frames = data.frames or len(view.record)
+        frames = data.frames or len(decoded.record)
         stored = data.task == "pointmap" and not self.samples_prompts
         if data.reframe and not stored:
-            view = subview(view, rng.permutation(len(view.record))[:frames].tolist())
-        elif frames < len(view.record):
-            view = subview(view, range(frames))
-        return mirror(view) if data.mirror and rng.random() < 0.5 else view
+            decoded = subset(decoded, rng.permutation(len(decoded.record))[:frames].tolist())
+        elif frames < len(decoded.record):
+            decoded = subset(decoded, range(frames))
+        return mirror(decoded) if data.mirror and rng.random() < 0.5 else decoded
 
-    def _view(self, index: int) -> View:
+    def _decoded(self, index: int) -> DecodedRecord:
         """Return a decoded record. Streams that draw on one build share it, where they decode the same members."""
         key = (self.stream.build, index, self.geometry)
         return self.cache.get(key, lambda: decode(self.reader[index], geometry=self.geometry))
 
 
-def image_boxes(view: View, options: QuestionOptions) -> Question:
-    """Where the objects that detection asks for are in their images."""
+def _boxes_in_images(decoded: DecodedRecord, options: QuestionOptions) -> Question:
+    """Return the question where in their images the objects are that detection asks about."""
     taxonomy, missing_label = options.taxonomy, options.missing_label
     found = detection.targets(
-        view.record,
+        decoded.record,
         min_visible_pixels=options.min_visible_pixels,
         max_objects=options.max_objects,
         taxonomy=taxonomy,
         missing_label=missing_label,
     )
-    return image_space.render_boxes(view.record, found, view.instances, taxonomy=taxonomy, missing_label=missing_label)
+    return image_space.render_boxes(
+        decoded.record, found, decoded.instances, taxonomy=taxonomy, missing_label=missing_label
+    )
