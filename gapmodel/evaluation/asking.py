@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from gapdata.records.expressions import Expression, descriptions
@@ -145,18 +145,8 @@ def second_id(first: Asked, frame: int) -> str:
 
 
 def first_frames(record: Record, frames: int) -> Record:
-    """The view of the first ``frames`` frames; the whole one for 0."""
-    if not frames or frames >= len(record):
-        return record
-    return replace(
-        record,
-        frame_ids=record.frame_ids[:frames],
-        intrinsics=record.intrinsics[:frames],
-        camera_to_world=record.camera_to_world[:frames],
-        camera_to_first=record.camera_to_first[:frames],
-        objects=tuple(replace(item, visible_pixels=item.visible_pixels[:frames]) for item in record.objects),
-        prompts=tuple(prompt for prompt in record.prompts if prompt.frame < frames),
-    )
+    """Return the record of the first ``frames`` frames; the whole one for 0."""
+    return record.subset(range(min(frames or len(record), len(record))))
 
 
 def spread(items: Sequence[Item], limit: int | None) -> list[Item]:
