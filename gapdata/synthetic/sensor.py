@@ -1,4 +1,4 @@
-"""What cameras make of light and distance: exposure, tone, noise and JPEG; disparity steps, holes and millimetres."""
+"""The sensors of a scan: a colour camera, a depth camera and an inertial sensor."""
 
 from __future__ import annotations
 
@@ -8,26 +8,31 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from gapdata.sources.sens import ImuSample
+
 BASELINE_FOCAL = 0.075 * 571.0  # m px: baseline and focal length of a Structure Sensor at 640 px
 DISPARITY_STEP = 1 / 16  # px
 RANGE = (0.35, 6.0)  # m
 JPEG_QUALITY = 90
 TABLE = 4096
 WHITE = 4.0  # linear value, times exposure, that the tone curve still tells from less
+GRAVITY = np.array([0.0, 0.0, -9.80665])  # m/s^2, world
+NORTH = np.array([18.0, 0.0, -44.0])  # microtesla, the field at middle latitudes
+GYRO_NOISE, ACCELERATION_NOISE, FIELD_NOISE = 0.002, 0.02, 0.3
 
 
 def tone_table() -> NDArray[np.uint8]:
-    """SRGB bytes for square roots of linear light in 0..sqrt(WHITE): a filmic shoulder
-    (Narkowicz 2015), then 1 / 2.2.
+    """Return sRGB bytes for square roots of linear light in 0..sqrt(WHITE), (TABLE,) uint8.
+
+    The curve has a filmic shoulder (Narkowicz 2015), then the exponent 1 / 2.2.
     """
     x = (np.linspace(0, 1, TABLE) ** 2 * WHITE) * 0.72
     filmic = x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14)
     return np.round(np.clip(filmic, 0, 1) ** (1 / 2.2) * 255).astype(np.uint8)
 
 
-@dataclass(slots=True)
 class ColorCamera:
-    """Turns linear radiance into the bytes of a frame; keeps the automatic exposure between frames.
+    """A camera that turns linear radiance into frames and keeps its automatic exposure between them.
 
     Args:
         width, height: of the image.
@@ -35,36 +40,25 @@ class ColorCamera:
         rng: for the noise pattern and the white balance.
     """
 
-    width: int
-    height: int
-    noise: float
-    rng: Generator
-    _grain: NDArray[np.float32] | None = None
-    _vignette: NDArray[np.float32] | None = None
-    _balance: NDArray[np.float32] | None = None
-    _table: NDArray[np.uint8] | None = None
-    _exposure: float = 0.0
-
-    def __post_init__(self) -> None:
+    def __init__(self, width: int, height: int, noise: float, rng: Generator) -> None:
         import cv2
 
-        y, x = np.mgrid[-1 : 1 : self.height * 1j, -1 : 1 : self.width * 1j]
+        self.width, self.height = width, height
+        y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
         falloff = 1 - 0.20 * ((x**2 + y**2) / 2).astype(np.float32)
-        self._balance = (1 + self.rng.normal(0, 0.025, 3)).astype(np.float32)
-        self._vignette = falloff[..., None] * self._balance
+        self._vignette = falloff[..., None] * (1 + rng.normal(0, 0.025, 3)).astype(np.float32)
         self._table = tone_table()
-        if self.noise > 0:
-            size = (self.height + 96, self.width + 96, 3)
-            grain = self.rng.standard_normal(size, dtype=np.float32)
+        self._exposure = 0.0
+        self._grain: NDArray[np.float32] | None = None
+        if noise > 0:
+            grain = rng.standard_normal((height + 96, width + 96, 3), dtype=np.float32)
             # Demosaicing spreads a pixel's noise over its neighbours.
-            self._grain = cv2.GaussianBlur(grain, (0, 0), 0.7) * np.float32(1.7 * self.noise)
+            self._grain = cv2.GaussianBlur(grain, (0, 0), 0.7) * np.float32(1.7 * noise)
 
     def develop(self, radiance: NDArray[np.float32], rng: Generator) -> NDArray[np.uint8]:
-        """A frame (H, W, 3) uint8 RGB of linear radiance (H, W, 3)."""
+        """Develop linear radiance (H, W, 3) to a frame (H, W, 3) uint8 RGB."""
         import cv2
 
-        assert self._vignette is not None
-        assert self._table is not None
         blurred = cv2.GaussianBlur(radiance, (0, 0), 0.00075 * self.width + 0.05)
         sample = blurred[::8, ::8].mean(axis=-1)
         wanted = 0.34 / max(float(np.minimum(sample, 5 * np.median(sample)).mean()), 1e-3)
@@ -82,22 +76,18 @@ class ColorCamera:
 
 
 def jpeg(image: NDArray[np.uint8]) -> bytes:
-    """JPEG bytes of an RGB image: baseline, 4:2:0, as ScanNet's."""
+    """Encode an RGB image as a JPEG: baseline, 4:2:0, as ScanNet's."""
     import cv2
 
-    options = [
-        cv2.IMWRITE_JPEG_QUALITY,
-        JPEG_QUALITY,
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
-    ]
+    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+    options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420]
     _, data = cv2.imencode(".jpg", image[..., ::-1], options)
     return bytes(data)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepthView:
-    """What a depth camera faces, per pixel (H, W)."""
+    """The surfaces before a depth camera, per pixel (H, W)."""
 
     depth: NDArray[np.float32]  # z, metres, inf where nothing was hit
     cosine: NDArray[np.float32]  # of the angle between ray and surface normal
@@ -106,30 +96,30 @@ class DepthView:
 
 
 def exact_millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """z-depth rounded to millimetres, 0 where nothing was hit or the distance does not fit 16 bits."""
+    """Round z-depth to millimetres, 0 where nothing was hit or the distance does not fit 16 bits."""
     millimetres = np.round(depth.astype(np.float64) * 1000)
     return np.where(np.isfinite(millimetres) & (millimetres < 65536), millimetres, 0).astype(np.uint16)
 
 
 class DepthCamera:
-    """A structured-light sensor: error grows with the square of distance (Khoshelham & Elberink 2012), and it loses
-    sight of edges, grazing, dark, clear and distant surfaces.
+    """A structured-light sensor.
+
+    Its error grows with the square of distance (Khoshelham & Elberink 2012), and it loses sight of edges, and of
+    grazing, dark, clear and distant surfaces.
     """
 
     def __init__(self, width: int, height: int, noise: float, rng: Generator) -> None:
         import cv2
 
         self.noise = noise
-        size = (height + 64, width + 64)
         scale = width / 640
-        self._fine = rng.standard_normal(size, dtype=np.float32)
-        correlated = cv2.GaussianBlur(rng.standard_normal(size, dtype=np.float32), (0, 0), max(2.2 * scale, 0.8))
-        self._correlated = correlated / correlated.std()
-        coarse = cv2.GaussianBlur(rng.standard_normal(size, dtype=np.float32), (0, 0), max(9 * scale, 1.5))
-        self._coarse = coarse / coarse.std()
+        fine, correlated, coarse = (rng.standard_normal((height + 64, width + 64), dtype=np.float32) for _ in range(3))
+        correlated = cv2.GaussianBlur(correlated, (0, 0), max(2.2 * scale, 0.8))
+        coarse = cv2.GaussianBlur(coarse, (0, 0), max(9 * scale, 1.5))
+        self._fields = (fine, correlated / correlated.std(), coarse / coarse.std())
 
     def measure(self, view: DepthView, rng: Generator) -> NDArray[np.uint16]:
-        """Depth (H, W) uint16 millimetres, 0 where there is no reading."""
+        """Measure depth, (H, W) uint16 millimetres, 0 where there is no reading."""
         if self.noise <= 0:
             return exact_millimetres(view.depth)
         import cv2
@@ -138,9 +128,7 @@ class DepthCamera:
         z = np.where(np.isfinite(view.depth), view.depth, 50.0).astype(np.float32)
         fine, correlated, coarse = (
             field[y : y + height, x : x + width]
-            for field, (y, x) in zip(
-                (self._fine, self._correlated, self._coarse), rng.integers(0, 64, (3, 2)), strict=True
-            )
+            for field, (y, x) in zip(self._fields, rng.integers(0, 64, (3, 2)), strict=True)
         )
         disparity = BASELINE_FOCAL / z + self.noise * (0.045 * correlated + 0.012 * fine)
         disparity = np.round(disparity / DISPARITY_STEP) * DISPARITY_STEP
@@ -156,3 +144,46 @@ class DepthCamera:
         lost |= coarse > 2.9
         lost |= fine > 3.1
         return np.where(lost, 0, exact_millimetres(measured)).astype(np.uint16)
+
+
+def imu_samples(camera_to_world: NDArray[np.float64], timestamps: NDArray[np.int64], rng: Generator) -> list[ImuSample]:
+    """Return what an inertial sensor fixed to the camera reads at each frame, in camera axes.
+
+    Rates are in rad/s, acceleration (without gravity) and gravity in g, the field in microtesla, attitude in radians.
+
+    Args:
+        camera_to_world: (N, 4, 4).
+        timestamps: (N,) microseconds.
+        rng: for the noise.
+    """
+    count = len(camera_to_world)
+    if count < 3:
+        return []
+    rotation, position = camera_to_world[:, :3, :3], camera_to_world[:, :3, 3]
+    seconds = np.asarray(timestamps, dtype=np.float64) / 1e6
+    velocity = np.gradient(position, seconds, axis=0)
+    acceleration = np.gradient(velocity, seconds, axis=0)
+    # R' = R [w]x, so the body rates are the off-diagonal entries of R^T R'.
+    skew = np.swapaxes(rotation, 1, 2) @ np.gradient(rotation, seconds, axis=0)
+    rate = np.stack([skew[:, j, i] - skew[:, i, j] for i, j in ((1, 2), (2, 0), (0, 1))], axis=1) / 2
+
+    def in_camera(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(np.einsum("nji,nj->ni", rotation, np.broadcast_to(vectors, (count, 3))))
+
+    rate = rate + rng.normal(0, GYRO_NOISE, (count, 3))
+    felt = in_camera(acceleration) / 9.80665 + rng.normal(0, ACCELERATION_NOISE / 9.8, (count, 3))
+    field = in_camera(NORTH) + rng.normal(0, FIELD_NOISE, (count, 3))
+    roll = np.arctan2(rotation[:, 2, 0], -rotation[:, 2, 1])
+    pitch = np.arcsin(np.clip(rotation[:, 2, 2], -1, 1))
+    yaw = np.arctan2(rotation[:, 1, 2], rotation[:, 0, 2])
+    readings = {
+        "rotation_rate": rate,
+        "acceleration": felt,
+        "magnetic_field": field,
+        "attitude": np.stack([roll, pitch, yaw], axis=1),
+        "gravity": in_camera(GRAVITY) / 9.80665,
+    }
+    return [
+        ImuSample(**{name: tuple(rows[k].tolist()) for name, rows in readings.items()}, timestamp=int(timestamps[k]))
+        for k in range(count)
+    ]

@@ -15,8 +15,9 @@ from gapdata.commands.main import main
 from gapdata.geometry.camera import transform
 from gapdata.records.schema import Record
 from gapdata.shards.reader import ShardReader
-from gapdata.synthetic.dataset import SynthesisOptions, Truth, render_truth, scene_index, synthesise_dataset
+from gapdata.synthetic.dataset import SynthesisOptions, synthesise_dataset
 from gapdata.synthetic.scene import build_scene
+from tests.support.synthetic_truth import Truth, render_truth, scene_index
 
 FRAMES = 50
 OVERRIDES = ["clips.frames=3", "clips.interval=12", "clips.step=12", "scene_views.frames=4"]

@@ -65,7 +65,7 @@ def test_a_wheel_holds_all_that_git_holds_of_the_packages(wheel: Path) -> None:
         str(path.relative_to(REPOSITORY))
         for package in ("gapdata", "gapmodel")
         for path in (REPOSITORY / package).rglob("*")
-        if path.suffix in (".py", ".css", ".js") and "__pycache__" not in path.parts
+        if path.suffix in (".py", ".css", ".js", ".tsv") and "__pycache__" not in path.parts
     }
     files = (path.relative_to(manifests_folder()) for path in manifests_folder().rglob("*"))
     wanted |= {f"gapdata/manifests/{path}" for path in files if path.suffix in (".toml", ".tsv", ".txt")}

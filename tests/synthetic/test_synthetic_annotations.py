@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gapdata.geometry.camera import transform
 from gapdata.sources.scannet import ScanNetDataset
-from gapdata.synthetic.dataset import SynthesisOptions, render_truth, synthesise_dataset
+from gapdata.synthetic.dataset import SynthesisOptions, synthesise_dataset
 from gapdata.synthetic.releases.facts import describe_scene
 from gapdata.synthetic.releases.referrals import Referral, name_anchors
 from gapdata.synthetic.releases.relations import Constraint, Room, margin
@@ -25,8 +25,9 @@ from gapdata.synthetic.releases.things import scene_things
 from gapdata.synthetic.releases.vocabulary import EMBODIEDSCAN, NOUNS
 from gapdata.synthetic.releases.wording import PLACES, tokens
 from gapdata.synthetic.scene import Scene, build_scene
-from gapdata.synthetic.survey import scan_poses
+from gapdata.synthetic.trajectory import scan_poses
 from tests.support.referral_truth import Truth
+from tests.support.synthetic_truth import render_truth
 
 OPTIONS = SynthesisOptions(
     scenes=3, frames=111, seed=4, color_size=(64, 48), depth_size=(32, 24), noise=0.0, lost_tracking=0.0,
