@@ -1,8 +1,8 @@
-"""Gathers all annotation files that a user names into one :class:`SceneAnnotations` per scene of the data set.
+"""Gather all annotation files that a user names into one :class:`SceneAnnotations` per scene of the data set.
 
-A file is known by its content, never by its name: EmbodiedScan's pickles, ScanRefer's and Scan2Cap's sentences,
-Mask3D's boxes and masks, GAP-MLLM's and VG-LLM's conversations. Only a mask's scene is in its name and nowhere else.
-What its scenes are for is told by :mod:`gapdata.annotations.split_evidence`.
+A file is recognised by its content, never by its name: EmbodiedScan's pickles, ScanRefer's and Scan2Cap's sentences,
+Mask3D's boxes and masks, GAP-MLLM's and VG-LLM's conversations. The one exception is a mask file, which has its scene
+in its name only. The split of a file's scenes is decided by :mod:`gapdata.annotations.split_evidence`.
 """
 
 from __future__ import annotations
@@ -35,29 +35,29 @@ from gapdata.geometry.boxes import EulerConvention
 FileKind = Literal["embodiedscan", "descriptions", "proposals", "masks", "conversations", "nothing"]
 
 MADE_FROM_EMBODIEDSCAN = frozenset({"det", "recons"})
-"""Tasks of conversations whose files split ScanNet as EmbodiedScan does; the others keep ScanNet's splits."""
+"""Conversation files of these tasks follow EmbodiedScan's splits; files of other tasks keep ScanNet's splits."""
 SNIFFED_ITEMS = 20
-"""A file is told by the first of so many items that is recognised."""
+"""Items at the beginning of a file that are looked at; the first one that is recognised decides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatherReport:
-    """What became of every file, and what two files said about the same thing."""
+    """The reports of all files, and what two files said about the same thing."""
 
     files: tuple[FileReport, ...]
     claims: tuple[SplitClaim, ...]
-    """Of each file, for :func:`gapdata.annotations.splits.overlaps`."""
+    """One for each file, for :func:`gapdata.annotations.splits.overlaps`."""
     conflicts: Mapping[str, int]
-    """What was left out because an earlier file had said it already, by reason."""
+    """Count of what was left out because an earlier file had it already, by reason."""
     contradictions: tuple[UsageError, ...] = ()
-    """Of files whose scenes are of another split than their name or the user says; they count as said."""
+    """One for each file whose scenes are of another split than the file's name or the user says."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types, for ``report.json``."""
+        """Return plain types, for ``report.json``."""
         return {"files": [file.to_dict() for file in self.files], "conflicts": dict(self.conflicts)}
 
     def lines(self) -> list[str]:
-        """For people."""
+        """Return lines for people."""
         repeats = [f"{count} left out: {reason.replace('_', ' ')}" for reason, count in self.conflicts.items()]
         return [line for file in self.files for line in file.lines()] + repeats
 
@@ -67,7 +67,7 @@ class Gathered:
     """All annotations of a build."""
 
     scenes: Mapping[str, SceneAnnotations]
-    """Only scenes about which some file says something, sorted."""
+    """By scene id, sorted; a scene that is in no file is absent."""
     report: GatherReport
 
 
@@ -78,18 +78,20 @@ def gather(
     euler: EulerConvention | None = None,
     scene_splits: Mapping[str, str] | None = None,
 ) -> Gathered:
-    """Read all files, in the order given; where two speak of the same thing the first one counts.
+    """Read all files in the order given.
+
+    Where two files have the same thing, the first one counts.
 
     Args:
         paths: annotation files, and folders of ``<scene>.mask.npz``.
-        scene_ids: the scenes of the data set; others are counted in the report. All by default.
-        euler: what the angles of conversation files mean; by default what each file itself shows.
-        scene_splits: the data set's split of each scene, which tells what a file's scenes are for. Without it files are
-            taken at their names, and those that name no split are of none.
+        scene_ids: the scenes of the data set; other scenes are only counted in the report. All scenes by default.
+        euler: the Euler convention of the boxes in conversation files; by default each file's boxes show it.
+        scene_splits: the data set's split of each scene, with which the split of a file is checked. Without it a file
+            has the split that its name states, if any.
 
     Raises:
-        FileError: a file is damaged or of no known kind. Damaged items are left out and reported.
-        UsageError: a folder holds no masks, a file is named twice, or nothing tells what its scenes are for.
+        FileError: a file is damaged or of an unknown kind. Damaged items are left out and reported.
+        UsageError: a folder does not hold masks, a file is named twice, or the split of its scenes is not known.
     """
     wanted = None if scene_ids is None else frozenset(scene_ids)
     gathering = _Gathering(wanted, euler, scene_splits)
@@ -99,10 +101,10 @@ def gather(
 
 
 def recognise(path: Location) -> FileKind:
-    """The kind of a file, by its content; ``nothing`` for an empty list, which any of them may be.
+    """Return the kind of a file by its content; ``nothing`` for an empty list, which may be of any kind.
 
     Raises:
-        FileError: it cannot be read or is none of those that are known.
+        FileError: it cannot be read, or its kind is unknown.
     """
     with open_given(path) as file:
         head = file.read_at(0, 4)
@@ -120,7 +122,7 @@ def recognise(path: Location) -> FileKind:
         if kind is not None:
             return kind
     raise FileError(
-        "is no annotation file of a known kind",
+        "is not an annotation file of a known kind",
         path=path,
         cure="known are EmbodiedScan's .pkl, ScanRefer's, Scan2Cap's, GAP-MLLM's and VG-LLM's .json, and Mask3D's "
         "pred_box.json and mask.npz",
@@ -151,7 +153,9 @@ def _files(paths: Sequence[AnnotationFile | Location | str]) -> Iterable[Annotat
         except OSError as error:
             raise FileError(f"cannot be read: {error.strerror or error}", path=path) from error
         if not found:
-            raise UsageError(f"holds no *{MASK_SUFFIX}", path=path, cure="name annotation files, or a mask folder")
+            raise UsageError(
+                f"does not hold *{MASK_SUFFIX}", path=path, cure="name annotation files, or a folder of masks"
+            )
         for file in sorted(found, key=str):
             if absolute_text(file) in seen:
                 raise UsageError("is named twice", path=file, cure="name every annotation file once")
@@ -164,7 +168,7 @@ def _is_mask_file(name: str) -> bool:
 
 
 class _Gathering:
-    """What has been read so far."""
+    """The content of the files that have been read so far."""
 
     def __init__(
         self,
@@ -184,7 +188,7 @@ class _Gathering:
         self.reports: list[FileReport] = []
         self.claims: list[SplitClaim] = []
         self.conflicts: dict[str, int] = {}
-        self.masks: dict[str, Tally] = {}  # by folder: there is a file for each scene
+        self.masks: dict[str, Tally] = {}  # by folder, because each scene has a file of its own
 
     def read(self, file: AnnotationFile) -> None:
         """Read one file."""
@@ -219,7 +223,7 @@ class _Gathering:
                 self.conversations.setdefault(scene_id, []).extend(conversations)
 
     def _read_masks(self, file: AnnotationFile) -> None:
-        """Check a mask file now, though only a worker that has the mesh can use it."""
+        """Check a mask file; a worker, which has the mesh, reads it again to make boxes."""
         path = file.path
         tally = self.masks.setdefault(f"{path.parent}/*{MASK_SUFFIX}", Tally())
         masks = read_masks(path)
@@ -242,7 +246,14 @@ class _Gathering:
         *,
         teaches: bool = True,
     ) -> None:
-        """Enter a file that was read; ``resplit``: by scene, how such a file splits the data set anew."""
+        """Enter a file that was read.
+
+        Args:
+            file: the file.
+            report: its report, to which the decision about its split is added.
+            resplit: for each of its scenes, how files of this kind split the data set anew (``None``: they do not).
+            teaches: whether a model learns from the file, so that its split must be known.
+        """
         name, known = file.path.name, self.scene_splits
         decision = decide(
             Evidence(
@@ -273,7 +284,7 @@ class _Gathering:
         known.update({key: value for key, value in new.items() if key not in known})
 
     def result(self) -> Gathered:
-        """Everything by scene."""
+        """Return all annotations by scene."""
         scenes = {}
         for scene_id in sorted(self.provenance):
             embodied = self.embodied.get(scene_id)

@@ -1,7 +1,7 @@
-"""Category lists: what ``manifests/categories/`` holds, read once, and classes of evaluation lists.
+"""Category lists out of ``manifests/categories/``, and the classes of the detection evaluation.
 
-A list is a text file of one name a line, or of tab-separated columns; ``#`` begins a comment, which names the list's
-source.
+A list is a text file with one name per line, or with tab-separated columns. A line that begins with ``#`` is a comment;
+it names the source of the list.
 """
 
 from __future__ import annotations
@@ -16,44 +16,45 @@ from gapdata.recipes.recipe_files import manifests_folder
 from gapdata.runtime.choices import check_choice
 
 EvaluationList = Literal["detection-8", "detection-20", "detection-31", "detection-31-authors"]
-"""The detection evaluation's lists. ``detection-31`` is the long one without its two slips (30 classes);
-``detection-31-authors`` has them: "lamp" twice, and "towl", which no label matches."""
+"""The lists of the detection evaluation. The authors' long list has two slips: "lamp" stands in it twice, and "towl",
+which no label matches, in place of "towel". ``detection-31-authors`` keeps them; ``detection-31`` does not (30
+classes)."""
 OTHERS = "others"
 
 
 @lru_cache(maxsize=32)
 def category_list(name: str) -> tuple[str, ...]:
-    """The names of ``manifests/categories/<name>.txt`` in the file's order, as often as they stand there.
+    """Return the names in ``manifests/categories/<name>.txt``, in the file's order and with repetitions.
 
     Raises:
-        UsageError: there is no such list.
+        UsageError: the list does not exist.
     """
     return tuple(_lines(f"{name}.txt"))
 
 
 @lru_cache(maxsize=32)
 def category_table(name: str) -> Mapping[str, str]:
-    """The first two columns of ``manifests/categories/<name>.tsv``, as a mapping in the file's order.
+    """Return the first two columns of ``manifests/categories/<name>.tsv`` as a mapping, in the file's order.
 
     Raises:
-        UsageError: there is no such table.
+        UsageError: the table does not exist.
     """
     rows = (line.split("\t") for line in _lines(f"{name}.tsv"))
     return {row[0]: row[1] for row in rows}
 
 
 def background() -> frozenset[str]:
-    """Labels that are no detection targets: wall, floor, ceiling, object."""
+    """Return the labels that are not detection targets: wall, floor, ceiling, object."""
     return frozenset(category_list("background"))
 
 
 def normalised(label: str) -> str:
-    """A label as the lists write names: lower case, single spaces, no underscores (ScanRefer writes them)."""
+    """Write a label as the lists do: lower case, single spaces, and spaces for ScanRefer's underscores."""
     return " ".join(label.replace("_", " ").lower().split())
 
 
 def embodiedscan_name(label: str) -> str | None:
-    """The name that EmbodiedScan's vocabulary has for a label of any taxonomy, ``None`` where it has none known."""
+    """Return EmbodiedScan's name for a label of any taxonomy, or ``None`` if it does not have one."""
     name = normalised(label)
     if name in category_list("embodiedscan"):
         return name
@@ -61,10 +62,10 @@ def embodiedscan_name(label: str) -> str | None:
 
 
 def evaluation_class(label: str, evaluation: EvaluationList) -> str | None:
-    """The class of an evaluation list that a label of any taxonomy falls into, ``None`` where it falls into none.
+    """Return the class of a label of any taxonomy in an evaluation list, or ``None`` if it does not have one.
 
     Raises:
-        UsageError: there is no such evaluation list.
+        UsageError: the evaluation list does not exist.
     """
     check_choice("evaluation list", evaluation, get_args(EvaluationList))
     classes = category_list(evaluation)
@@ -74,7 +75,7 @@ def evaluation_class(label: str, evaluation: EvaluationList) -> str | None:
 
 
 def scanrefer_class(nyu40: str | None) -> str:
-    """ScanRefer's class of a nyu40 class: one of 17, or "others" for the rest and for labels without one."""
+    """Return ScanRefer's class of a nyu40 class: one of 17, or ``others`` for the rest and for ``None``."""
     name = "" if nyu40 is None else normalised(nyu40)
     return name if name in category_list("scanrefer18") else OTHERS
 
@@ -87,5 +88,5 @@ def _lines(name: str) -> list[str]:
         raise UsageError(str(error), path=path) from error
     except OSError as error:
         known = ", ".join(sorted(other.stem for other in path.parent.glob(f"*{path.suffix}")))
-        raise UsageError("is no category list", path=path, cure=f"choose from {known}") from error
+        raise UsageError("is not a category list", path=path, cure=f"choose from {known}") from error
     return [line for line in text.splitlines() if line.strip() and not line.startswith("#")]

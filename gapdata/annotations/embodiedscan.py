@@ -1,9 +1,9 @@
-"""EmbodiedScan's ``embodiedscan_infos_*.pkl``: oriented boxes of a scene, and which of them each frame shows.
+"""Read EmbodiedScan's ``embodiedscan_infos_*.pkl``: the oriented boxes of a scene, and which boxes each frame shows.
 
-Boxes are nine numbers ``intrinsic_zxy`` (R = Rz(a) Rx(b) Ry(c)), in the axis-aligned world, metres. ``bbox_id`` is
-EmbodiedScan's own number of an object; it need not be ScanNet's objectId. Frames with an invalid pose are not in the
-file at all, and the file of the test split has no boxes. Its splits are its own: see
-:mod:`gapdata.annotations.splits`.
+A box has nine numbers in the convention ``intrinsic_zxy`` (R = Rz(a) Rx(b) Ry(c)), in the axis-aligned world, metres.
+``bbox_id`` is EmbodiedScan's own number of an object, which may differ from ScanNet's objectId. The file leaves out
+frames with an invalid pose, and the file of the test split does not have boxes. EmbodiedScan has splits of its own (see
+:mod:`gapdata.annotations.splits`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MAX_CATEGORIES = 10_000
 class AnnotatedBox:
     """An object's oriented box in the axis-aligned world, metres."""
 
-    object_id: int  # of the file that it comes from
+    object_id: int  # as in the file that it comes from
     label: str
     center: NDArray[np.float64]  # (3,)
     size: NDArray[np.float64]  # (3,) full extents along the box's own axes
@@ -44,7 +44,7 @@ class AnnotatedBox:
 
     @property
     def box(self) -> OrientedBox:
-        """The box alone."""
+        """The box without its label."""
         return OrientedBox(center=self.center, size=self.size, rotation=self.rotation)
 
 
@@ -56,26 +56,26 @@ class EmbodiedScene:
     axis_alignment: NDArray[np.float64]  # (4, 4) unaligned to aligned world
     boxes: tuple[AnnotatedBox, ...]
     visible: Mapping[int, tuple[int, ...]]
-    """Raw frame index -> ids of the objects that it shows, in the file's order; frames without a valid pose are
-    absent."""
+    """By raw frame index, the ids of the objects that the frame shows, in the file's order; frames without a valid pose
+    are absent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbodiedScan:
-    """What one file says about scenes of ScanNet."""
+    """The content of one file, for scenes of ScanNet."""
 
-    categories: Mapping[str, int]  # name -> number, from 1
+    categories: Mapping[str, int]  # by name, numbers from 1
     scenes: Mapping[str, EmbodiedScene]
     report: FileReport
 
 
 def read_embodiedscan(path: Location, scene_ids: Collection[str] | None = None) -> EmbodiedScan:
-    """Read a file, keeping the scenes named (all of ScanNet's by default).
+    """Read a file and keep the scenes named (all scenes of ScanNet by default).
 
-    Memory holds the file and what is kept of it; a scene is reduced as soon as it has been read.
+    A scene is reduced to what is kept as soon as it has been read, so that memory holds the file and little more.
 
     Raises:
-        FileError: the file is damaged, does more than hold data, or has no ``metainfo`` and ``data_list``.
+        FileError: the file is damaged, runs code, or lacks ``metainfo`` or ``data_list``.
     """
     tally = Tally()
 
@@ -85,7 +85,7 @@ def read_embodiedscan(path: Location, scene_ids: Collection[str] | None = None) 
 
     content = read_pickle(path, reduce)
     if not isinstance(content, dict) or not isinstance(content.get("data_list"), list):
-        raise FileError("has no data_list", path=path, cure="give an embodiedscan_infos_*.pkl")
+        raise FileError("lacks data_list", path=path, cure="give an embodiedscan_infos_*.pkl")
     categories = _categories(content.get("metainfo"), path)
     names = {number: name for name, number in categories.items()}
     scenes: dict[str, EmbodiedScene] = {}
@@ -108,18 +108,18 @@ def read_embodiedscan(path: Location, scene_ids: Collection[str] | None = None) 
 def _categories(metainfo: Any, path: Location) -> dict[str, int]:
     table = metainfo.get("categories") if isinstance(metainfo, dict) else None
     if not isinstance(table, dict) or not 0 < len(table) <= MAX_CATEGORIES:
-        raise FileError("metainfo has no categories", path=path, cure="give an embodiedscan_infos_*.pkl")
+        raise FileError("metainfo lacks categories", path=path, cure="give an embodiedscan_infos_*.pkl")
     categories: dict[str, int] = {}
     for name, value in table.items():
         number = integer(value)
         if text(name, NAME_CHARACTERS) is None or number is None or number in categories.values():
-            raise FileError(f"category {name!a:.60} has no number of its own", path=path)
+            raise FileError(f"category {name!a:.60} does not have a number of its own", path=path)
         categories[name] = number
     return categories
 
 
 class _Sample:
-    """A sample as the pickle has it, reduced to what is needed; ``refusal`` says why it is left out, if it is."""
+    """A sample of the pickle, reduced to what is kept; ``refusal`` is the reason why it is left out, or ``None``."""
 
     __slots__ = ("alignment", "defects", "frames", "instances", "name", "refusal", "scene_id")
 
@@ -156,7 +156,7 @@ class _Sample:
         return None
 
     def _read_instances(self, instances: list[Any]) -> None:
-        """One entry per instance, ``None`` for a defective one: images refer to instances by position."""
+        """Keep one entry per instance, ``None`` for a defective one, because images name instances by position."""
         seen: set[int] = set()
         for position, instance in enumerate(instances):
             values = finite(instance.get("bbox_3d"), (9,)) if isinstance(instance, dict) else None
@@ -183,7 +183,7 @@ class _Sample:
             place = frame_of_path(fields.get("img_path"))
             shown = integers(fields.get("visible_instance_ids", ()), MAX_INSTANCES)
             if place is None or place[0] != self.scene_id:
-                self.defects.append(("image_of_no_frame_of_the_scene", position))
+                self.defects.append(("image_that_is_not_a_frame_of_the_scene", position))
             elif shown is None or any(index >= len(self.instances) for index in shown):
                 self.defects.append(("image_with_wrong_visible_instances", position))
             elif place[1] in self.frames:
@@ -192,7 +192,7 @@ class _Sample:
                 self.frames[place[1]] = shown
 
     def scene(self, names: Mapping[int, str], tally: Tally) -> EmbodiedScene:
-        """The scene with named categories; its defects go into ``tally``."""
+        """Return the scene with named categories, and count its defects in ``tally``."""
         for reason, position in self.defects:
             tally.defect(reason, f"{self.scene_id} {position}")
         for position, instance in enumerate(self.instances):

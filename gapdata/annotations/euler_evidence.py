@@ -1,8 +1,8 @@
-"""Which Euler convention a file's boxes follow: indoor boxes stand upright, and only the right reading shows it.
+"""Find out which Euler convention the boxes of a file follow: indoor boxes stand upright only in the right one.
 
-With cameras the z axis of each box is taken into the aligned world, where it must be vertical. Without, all boxes of
-one item must at least have parallel z axes. A box is evidence only where the two readings differ. In GAP-MLLM's sample
-all eight boxes are upright as ``extrinsic_zxy`` and none as ``intrinsic_zxy``.
+Where the cameras are known, the z axis of each box is taken into the aligned world, where it must be vertical. Where
+they are not, all boxes of one item must at least have parallel z axes. A box that stands upright in both conventions
+does not count. In GAP-MLLM's sample all eight boxes are upright as ``extrinsic_zxy`` and none as ``intrinsic_zxy``.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 from gapdata.geometry.boxes import EulerConvention, rotation_from_euler
 
 UPRIGHT = 0.995
-"""Cosine of the largest tilt, 5.7 degrees, that still counts as upright: answers round angles to 0.01."""
+"""Cosine of the largest tilt that counts as upright, 5.7 degrees: answers round angles to 0.01."""
 CLEAR = 0.9
-"""Share of the boxes that must stand upright by one reading, while at most the rest to 1 does by the other."""
+"""Share of the boxes that must stand upright in a convention for the file to follow it."""
 ENOUGH_BOXES = 4
 ENOUGH_PAIRS = 20
-"""Parallel pairs are the weaker evidence, so more of it is asked for."""
-MAX_BOXES = 20_000  # looked at in one file
+"""Parallel axes are weaker evidence than vertical ones, so more of them are needed."""
+MAX_BOXES = 20_000  # of one file; later ones do not count
 
 CONVENTIONS: tuple[EulerConvention, ...] = get_args(EulerConvention)
 
 
 class EulerEvidence:
-    """Counts boxes of one file that stand upright by each reading."""
+    """Counts of the boxes of one file that stand upright in each convention."""
 
     def __init__(self) -> None:
         self.upright = dict.fromkeys(CONVENTIONS, 0)
@@ -36,7 +36,12 @@ class EulerEvidence:
         self.pairs = 0
 
     def add(self, angles: NDArray[np.float64], camera_to_aligned: NDArray[np.float64] | None) -> None:
-        """Boxes of one item, by their angles (B, 3), and the camera that they are in, (4, 4), where it is known."""
+        """Count the boxes of one item.
+
+        Args:
+            angles: (B, 3) Euler angles, radians.
+            camera_to_aligned: (4, 4) from the camera that the boxes are in to the aligned world; ``None``: not known.
+        """
         if not len(angles) or self.boxes + self.pairs > MAX_BOXES:
             return
         axes = {name: rotation_from_euler(angles, name)[:, :, 2] for name in CONVENTIONS}
@@ -55,12 +60,12 @@ class EulerEvidence:
 
     @staticmethod
     def _telling(holds: dict[EulerConvention, NDArray[np.bool_]]) -> NDArray[np.bool_]:
-        """Boxes that stand upright by one reading only, or by none: by both they say nothing."""
+        """Return which boxes tell the conventions apart: all but those that stand upright in both."""
         first, second = holds.values()
         return ~(first & second)
 
     def decision(self) -> EulerConvention | None:
-        """The convention that the evidence shows clearly, or ``None``."""
+        """Return the convention that the boxes clearly follow, or ``None``."""
         for counts, total, enough in (
             (self.upright, self.boxes, ENOUGH_BOXES),
             (self.parallel, self.pairs, ENOUGH_PAIRS),
@@ -73,7 +78,7 @@ class EulerEvidence:
         return None
 
     def text(self) -> str:
-        """The evidence in a sentence."""
+        """Return the evidence in a sentence."""
         if self.boxes >= ENOUGH_BOXES or not self.pairs:
             counts, total, what = self.upright, self.boxes, "telling boxes stand upright in the aligned world"
         else:

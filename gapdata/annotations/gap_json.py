@@ -1,9 +1,10 @@
-"""ConversationItem files of GAP-MLLM and VG-LLM: lists or JSON lines of questions about frames, with their answers.
+"""Read conversation files of GAP-MLLM and VG-LLM: lists or JSON lines of questions about frames, with their answers.
 
-What varies between their versions is taken as it comes: ``from``/``value`` or ``role``/``content``, ``<image>`` with or
-without a line feed or ``Frame-i:`` around it, ``bbox_3d`` or ``box_3d``, images named in several ways, camera fields on
-evaluation files. The second turn holds the truth. An item is one task, told by what it asks and answers; the nine
-numbers of its boxes are read by the convention that the whole file shows (:mod:`gapdata.annotations.euler_evidence`).
+All published versions are read. They differ in ``from``/``value`` or ``role``/``content``, in ``<image>`` with or
+without a line feed or ``Frame-i:`` around it, in ``bbox_3d`` or ``box_3d``, in how they name images, and in the camera
+fields that only evaluation files have. The second turn holds the true answer. The task of an item is recognised by its
+question and answer, the Euler convention of its boxes by all boxes of the file
+(:mod:`gapdata.annotations.euler_evidence`).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ IMAGE = "<image>"
 BOX_KEYS = ("bbox_3d", "box_3d")
 ASKER, ANSWERER = frozenset({"human", "user"}), frozenset({"gpt", "assistant"})
 KEPT = ("metadata", "target", "gt_bbox", "input_box", "gt_box", "iou", "prompt", "annotations", "tag")
-"""Fields of an item that are kept as they are."""
+"""Fields of an item that are kept verbatim."""
 MAX_FRAMES = 1000
 MAX_BOXES = 2000
 MAX_PIXEL = 100_000
@@ -53,7 +54,7 @@ class Conversations:
 
 
 class _Unusable(Exception):
-    """An item that is left out: the reason, and the value at fault."""
+    """An item is left out, for a reason and because of a value."""
 
     def __init__(self, reason: str, value: Any = None) -> None:
         self.reason, self.value = reason, value
@@ -62,15 +63,15 @@ class _Unusable(Exception):
 def read_conversations(
     path: Location, scene_ids: Collection[str] | None = None, *, euler: EulerConvention | None = None
 ) -> Conversations:
-    """Read a ``.json`` or ``.jsonl`` file, keeping the scenes named (all by default).
+    """Read a ``.json`` or ``.jsonl`` file and keep the scenes named (all by default).
 
     Args:
         path: the file.
         scene_ids: scenes to keep.
-        euler: what the boxes' angles mean; by default what the file itself shows.
+        euler: the Euler convention of the boxes; by default the one that the file shows.
 
     Raises:
-        FileError: the file cannot be read or is no JSON.
+        FileError: the file cannot be read or is not JSON.
     """
     tally, evidence = Tally(), EulerEvidence()
     found: dict[str, list[ConversationItem]] = {}
@@ -86,7 +87,7 @@ def read_conversations(
         if scene_ids is not None and conversation.scene_id not in scene_ids:
             tally.ignore("scene_not_in_data_set", index, conversation.scene_id)
             continue
-        # A file asks the same question of many clips: one text serves them all.
+        # A file asks the same question about many clips; they share one text in memory.
         question = questions.setdefault(conversation.question, conversation.question)
         found.setdefault(conversation.scene_id, []).append(dataclasses.replace(conversation, question=question))
         boxes += len(conversation.boxes)
@@ -97,7 +98,9 @@ def read_conversations(
     if euler is not None:
         tally.notes["euler asked for"] = euler + ("" if shown in (None, euler) else f", though the file shows {shown}")
     elif boxes and shown is None:
-        tally.notes["boxes"] = "say which Euler convention they follow before they are used as boxes"
+        tally.notes["boxes"] = (
+            "the file does not show their Euler convention; say which it is before they are used as boxes"
+        )
     decided = euler or shown
     scenes = {scene: tuple(_with_euler(item, decided) for item in items) for scene, items in sorted(found.items())}
     report = tally.report(path=path, kind=KIND, split=named_split(path))
@@ -146,7 +149,7 @@ def _frames(item: Mapping[str, Any]) -> tuple[str, tuple[int, ...]]:
     for image in images:
         place = frame_of_path(image)
         if place is None:
-            raise _Unusable("image_path_names_no_scene_and_frame", image)
+            raise _Unusable("image_path_without_scene_and_frame", image)
         places.append(place)
     scenes = {scene for scene, _ in places}
     if len(scenes) > 1:
@@ -155,9 +158,9 @@ def _frames(item: Mapping[str, Any]) -> tuple[str, tuple[int, ...]]:
 
 
 def _turns(item: Mapping[str, Any]) -> tuple[str, str]:
-    """Question and answer. The demo sample of GAP-MLLM has boxes and an answer, but no question."""
+    """Return question and answer; GAP-MLLM's demo sample has an answer only."""
     if "conversations" not in item and isinstance(item.get("answer_text"), str):
-        return "", _said(item["answer_text"], "answer_is_no_text")
+        return "", _said(item["answer_text"], "answer_is_not_text")
     turns = item.get("conversations")
     if not isinstance(turns, list) or len(turns) != 2 or not all(isinstance(turn, dict) for turn in turns):
         raise _Unusable("not_one_question_and_one_answer", len(turns) if isinstance(turns, list) else turns)
@@ -165,7 +168,7 @@ def _turns(item: Mapping[str, Any]) -> tuple[str, str]:
     if not all(isinstance(role, str) for role in roles) or roles[0] not in ASKER or roles[1] not in ANSWERER:
         raise _Unusable("not_one_question_and_one_answer", str(roles))
     question, answer = (turn.get("value", turn.get("content")) for turn in turns)
-    return _said(question, "question_is_no_text"), _said(answer, "answer_is_no_text")
+    return _said(question, "question_is_not_text"), _said(answer, "answer_is_not_text")
 
 
 def _said(value: Any, reason: str) -> str:
@@ -186,27 +189,27 @@ def _task(item: Mapping[str, Any], question: str, answer: str, mark: tuple[int, 
         return "scanrefer" if has_box else "scanrefer1"
     if has_box:
         return "scanrefer2"
-    raise _Unusable("no_known_task", question)
+    raise _Unusable("unknown_task", question)
 
 
 def _mark(value: Any, frames: int) -> tuple[int, int, int] | None:
-    """``pixel_coords``: position of the image, x, y."""
+    """Read ``pixel_coords``: position of the image, x, y."""
     if value is None:
         return None
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if not isinstance(value, list) or len(value) != 3:
-        raise _Unusable("mark_is_no_frame_and_pixel", value)
+        raise _Unusable("mark_is_not_a_frame_and_a_pixel", value)
     parts = [integer(int(part) if isinstance(part, float) and part.is_integer() else part) for part in value]
     frame, x, y = parts
     if frame is None or x is None or y is None or frame >= frames or max(x, y) >= MAX_PIXEL:
-        raise _Unusable("mark_is_no_frame_and_pixel", str(value)[:60])
+        raise _Unusable("mark_is_not_a_frame_and_a_pixel", str(value)[:60])
     return frame, x, y
 
 
 def _boxes(entries: Any) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     if not isinstance(entries, (list, tuple)) or len(entries) > MAX_BOXES:
-        raise _Unusable("boxes_are_no_list", entries)
+        raise _Unusable("boxes_are_not_a_list", entries)
     labels, rows = [], []
     for entry in entries:
         fields = entry if isinstance(entry, dict) else {}
@@ -248,7 +251,7 @@ def _metadata(item: Mapping[str, Any], index: int, tally: Tally) -> dict[str, An
 
 
 def _is_small(value: Any) -> bool:
-    """Whether a decoded JSON value is finite, encodable, and bounded in size and depth."""
+    """Return whether a decoded JSON value is finite, can be encoded, and is small enough to be kept."""
     waiting, seen = [(value, 0)], 0
     while waiting:
         part, depth = waiting.pop()
@@ -268,7 +271,7 @@ def _is_small(value: Any) -> bool:
 
 
 def _weigh(conversation: ConversationItem, evidence: EulerEvidence) -> None:
-    """Add an item's boxes to the evidence: those of its own list, or the one that its answer gives in a frame."""
+    """Add an item's boxes to the evidence: its list of boxes, or the one box that its answer holds."""
     cameras, frame, angles = conversation.cameras, 0, conversation.boxes[:, 6:]
     if not len(angles) and conversation.task in ("scanrefer", "scanrefer2"):
         nine = _NINE.search(conversation.answer)

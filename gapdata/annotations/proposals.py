@@ -1,9 +1,9 @@
-"""Mask3D's proposals for objects, in both published forms.
+"""Read Mask3D's proposals for objects, in both published forms.
 
 - ``scannet_{train,val}_pred_box.json``: ``{"scannet/<scene>": [[cx, cy, cz, dx, dy, dz], ...]}``, axis-aligned boxes in
-  the aligned world, metres.
-- ``mask/<scene>.mask.npz``: a sparse matrix in scipy's format, proposals x vertices of ``_vh_clean_2``, of which the
-  first 50 rows are used; a box is the extent of its vertices in the aligned world.
+  the aligned world, in metres.
+- ``mask/<scene>.mask.npz``: a sparse matrix in scipy's format, with a row for each proposal and a column per vertex
+  of ``_vh_clean_2``. The first 50 rows are used; a box is the extent of its vertices in the aligned world.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BOXES_KIND = "proposal boxes"
 MASKS_KIND = "proposal masks"
 MASK_SUFFIX = ".mask.npz"
 USED_MASKS = 50
-"""LEO and all who follow it use the first 50 masks of a scene."""
+"""Masks of a scene that are used, the first ones, as in LEO and the papers that follow it."""
 MAX_BOXES = 10_000
 MAX_MASKS = 100_000
 MAX_VERTICES = 20_000_000
@@ -39,27 +39,29 @@ MAX_MASK_BYTES = 1 << 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposals:
-    """Boxes of one file by scene."""
+    """The boxes of one file by scene."""
 
     scenes: Mapping[str, NDArray[np.float64]]
-    """(N, 6) centre and full size, axis-aligned in the aligned world, metres."""
+    """By scene id, (N, 6) centre and full size, axis-aligned in the aligned world, metres."""
     report: FileReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ProposalMasks:
-    """The used masks of one scene."""
+    """The masks of one scene that are used."""
 
     scene_id: str
     vertex_count: int
     masks: tuple[NDArray[np.int64], ...]  # ascending vertex indices of each
 
     def boxes(self, aligned_vertices: NDArray[np.floating]) -> NDArray[np.float64]:
-        """(N, 6) centre and full size of each mask that covers a vertex, from the mesh's vertices (V, 3) in the aligned
-        world, metres.
+        """Return the box of each mask that covers a vertex: centre and full size, (N, 6), in metres.
+
+        Args:
+            aligned_vertices: (V, 3) vertices of the mesh in the aligned world, metres.
 
         Raises:
-            FileError: the masks are of a mesh with another number of vertices.
+            FileError: the masks belong to a mesh with another number of vertices.
         """
         if len(aligned_vertices) != self.vertex_count:
             raise FileError(
@@ -74,22 +76,24 @@ class ProposalMasks:
 
 
 def read_proposals(path: Location, scene_ids: Collection[str] | None = None) -> Proposals:
-    """Read ``scannet_*_pred_box.json``, keeping the scenes named (all by default); an item of the report is a scene.
+    """Read ``scannet_*_pred_box.json`` and keep the scenes named (all by default).
+
+    An item of the report is a scene.
 
     Raises:
-        FileError: the file cannot be read, or is no JSON object of lists of boxes.
+        FileError: the file cannot be read, or is not a JSON object of lists of boxes.
     """
     tally = Tally()
     scenes: dict[str, NDArray[np.float64]] = {}
     for table in json_items(path):
         if not isinstance(table, dict):
-            raise FileError("is no object of scenes", path=path, cure='expected {"scannet/<scene>": [[...]]}')
+            raise FileError("is not an object with scenes", path=path, cure='expected {"scannet/<scene>": [[...]]}')
         for name, rows in table.items():
             scene_id = scene_of_name(name)
             if scene_id is None:
                 tally.ignore("no_scene_id", str(name))
             elif not isinstance(rows, list) or len(rows) > MAX_BOXES:
-                tally.ignore("no_list_of_boxes", scene_id, rows)
+                tally.ignore("boxes_are_not_a_list", scene_id, rows)
             elif scene_ids is not None and scene_id not in scene_ids:
                 tally.ignore("scene_not_in_data_set", scene_id)
             elif scene_id in scenes:
@@ -115,7 +119,7 @@ def _sound_boxes(rows: list[Any], scene_id: str, tally: Tally) -> NDArray[np.flo
 
 
 def mask_scene(path: Location) -> str | None:
-    """The scene that a mask file is for: only its name ``<scene>.mask.npz`` says it."""
+    """Return the scene of a mask file, which only its name, ``<scene>.mask.npz``, states."""
     name = path.name.removesuffix(MASK_SUFFIX)
     return name if name != path.name and SCENE_NAME.fullmatch(name) else None
 
@@ -124,16 +128,16 @@ def read_masks(path: Location, rows: int = USED_MASKS) -> ProposalMasks:
     """Read the first ``rows`` masks of ``<scene>.mask.npz`` (scipy's csr, csc or coo).
 
     Raises:
-        FileError: the file is damaged, claims more than it has, or has another name or format.
+        FileError: the file is damaged, states more than it holds, or has another name or format.
     """
     scene_id = mask_scene(path)
     if scene_id is None:
-        raise FileError("names no scene", path=path, cure=f"masks are in files named <scene>{MASK_SUFFIX}")
+        raise FileError("does not name a scene", path=path, cure=f"masks are in files named <scene>{MASK_SUFFIX}")
     archive = Npz(read_whole(path, MAX_MASK_BYTES), path)
     form = _array(archive, "format", "S", 1)
     shape = _array(archive, "shape", "iu", 2)
     if len(form) != 1 or len(shape) != 2 or not 0 <= shape[0] <= MAX_MASKS or not 0 < shape[1] <= MAX_VERTICES:
-        raise FileError(f"is no sparse matrix of masks: its shape is {shape.tolist()}", path=path)
+        raise FileError(f"is not a sparse matrix of masks: its shape is {shape.tolist()}", path=path)
     counts = int(shape[0]), int(shape[1])
     kept = min(rows, counts[0])
     kind = bytes(form[0]).decode("ascii", "replace")
@@ -160,7 +164,7 @@ def _array(archive: Npz, name: str, kinds: str, limit: int, first: int | None = 
 
 
 def _compressed(archive: Npz, lines: int, kept: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Line, position in the line, and value of each entry in the first ``kept`` lines of a compressed matrix."""
+    """Return line, position in the line, and value of each entry in the first ``kept`` lines of a matrix."""
     starts = _array(archive, "indptr", "iu", MAX_VERTICES + 1).astype(np.int64)
     if len(starts) != lines + 1 or starts[0] != 0 or (np.diff(starts) < 0).any():
         raise FileError("its indptr does not fit its shape", path=archive.path, cure="download it again")

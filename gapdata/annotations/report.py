@@ -1,4 +1,4 @@
-"""What became of every item of an annotation file: taken, or left out and why. The counts add up."""
+"""The report of an annotation file: how many items were taken, and how many were left out for which reason."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ MAX_REASONS = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileReport:
-    """One file: ``items == taken + sum(ignored.values())``."""
+    """The report of one file; ``items == taken + sum(ignored.values())``."""
 
     path: str
     kind: str
-    split: str | None  # what its scenes are for; None where nobody says, or they differ
+    split: str | None  # of all its scenes; None where it is not known, or scenes differ
     items: int
     taken: int
     ignored: Mapping[str, int]
-    """Items that were left out, by reason."""
+    """Count of items that were left out, by reason."""
     defects: Mapping[str, int]
-    """What was left out of items that were taken, or mended in them, by reason."""
+    """Count of parts that are missing or wrong in items that were taken, by reason."""
     examples: Mapping[str, tuple[str, ...]]
-    """The first few of each reason, by item number, scene and value."""
-    scenes: int  # scenes for which something was taken
+    """The first few items of each reason, with the value that is wrong."""
+    scenes: int  # number of scenes of which an item was taken
     told_by: str = "its name"
-    """What says the split: ``its name``, ``its scenes`` or ``the command line``."""
+    """Where the split is known from: ``its name``, ``its scenes`` or ``the command line``."""
     notes: Mapping[str, str] = field(default_factory=dict)
-    """What was decided about the whole file, such as its Euler convention."""
+    """Decisions about the whole file, such as its Euler convention."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types, for ``report.json``."""
+        """Return plain types, for ``report.json``."""
         return {
             "path": self.path,
             "kind": self.kind,
@@ -51,7 +51,7 @@ class FileReport:
         }
 
     def lines(self) -> list[str]:
-        """A few lines for people: what the file is, then each reason with its count and examples."""
+        """Return lines for people: the file, then each reason with its count and examples."""
         split = f", {self.split} split by {self.told_by}" if self.split else ""
         head = (
             f"{self.path}: {self.kind}{split}: {self.taken} of {counted(self.items, 'item')} taken, for "
@@ -69,7 +69,7 @@ class FileReport:
 
 
 class Tally:
-    """Counts while a file is read; :meth:`report` is the sum."""
+    """Counts that are kept while a file is read; :meth:`report` returns them."""
 
     def __init__(self) -> None:
         self.items = 0
@@ -81,18 +81,18 @@ class Tally:
         self.notes: dict[str, str] = {}
 
     def take(self, scene_id: str) -> None:
-        """An item was taken."""
+        """Count an item that was taken."""
         self.items += 1
         self.taken += 1
         self.scenes.add(scene_id)
 
     def ignore(self, reason: str, item: int | str, value: Any = None) -> None:
-        """An item was left out; ``value`` is what was wrong with it."""
+        """Count an item that is left out because of ``value``."""
         self.items += 1
         self._count(self.ignored, reason, item, value)
 
     def defect(self, reason: str, item: int | str, value: Any = None) -> None:
-        """A part of an item that was taken is wrong."""
+        """Count a part that is wrong in an item that was taken."""
         self._count(self.defects, reason, item, value)
 
     def _count(self, counts: dict[str, int], reason: str, item: int | str, value: Any) -> None:
@@ -105,7 +105,7 @@ class Tally:
             names.append(where if value is None else f"{where}: {shown(value)}")
 
     def report(self, *, path: object, kind: str, split: str | None) -> FileReport:
-        """The counts as they stand."""
+        """Return the counts so far."""
         return FileReport(
             path=str(path),
             kind=kind,

@@ -1,8 +1,8 @@
-"""ScanRefer's and Scan2Cap's JSON: sentences that describe one object of one scene.
+"""Read ScanRefer's JSON, which Scan2Cap uses, too: sentences that describe one object of one scene.
 
-A list of ``{scene_id, object_id, object_name, ann_id, description, token}``, where numbers are written as strings,
-``object_id`` is the objectId of ScanNet's aggregation and ``object_name`` has underscores for spaces. Only the first
-scan of each space (``_00``) is described. Scan2Cap is the same file read the other way round.
+The file is a list of ``{scene_id, object_id, object_name, ann_id, description, token}``. Numbers are written as texts,
+``object_id`` is the objectId of ScanNet's aggregation, and ``object_name`` has underscores for spaces. Only the first
+scan of each space (``_00``) is described.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ KIND = "ScanRefer"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """A sentence about an object; names and text as the file has them."""
+    """A sentence about an object, with names and text verbatim."""
 
     scene_id: str
     object_id: int
@@ -34,17 +34,17 @@ class Description:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Descriptions:
-    """What one file describes, by scene, in the file's order."""
+    """The descriptions of one file by scene, in the file's order."""
 
     scenes: Mapping[str, tuple[Description, ...]]
     report: FileReport
 
 
 def read_descriptions(path: Location, scene_ids: Collection[str] | None = None) -> Descriptions:
-    """Read a file, keeping the scenes named (all by default).
+    """Read a file and keep the scenes named (all by default).
 
     Raises:
-        FileError: the file cannot be read or is no JSON.
+        FileError: the file cannot be read or is not JSON.
     """
     tally = Tally()
     scenes: dict[str, list[Description]] = {}
@@ -66,7 +66,7 @@ def read_descriptions(path: Location, scene_ids: Collection[str] | None = None) 
 
 
 def description(item: Any) -> Description | tuple[str, Any]:
-    """An item as a description, or the reason why it is none and the value at fault."""
+    """Return an item as a description, or the reason why it is left out and the value that is wrong."""
     if not isinstance(item, dict):
         return "not_an_object", item
     scene_id = scene_of_name(item.get("scene_id"))
@@ -77,7 +77,7 @@ def description(item: Any) -> Description | tuple[str, Any]:
     if scene_id is None:
         return "no_scene_id", item.get("scene_id")
     if object_id is None:
-        return "object_id_is_no_integer", item.get("object_id")
+        return "object_id_is_not_an_integer", item.get("object_id")
     if text(ann_id, NAME_CHARACTERS) is None:
         return "no_ann_id", item.get("ann_id")
     if name is None:

@@ -1,6 +1,6 @@
-"""All that other people's files say about one scene, and its JSON: what a worker gets instead of the files.
+"""The annotations of one scene out of all files, and their JSON, which workers read instead of the files.
 
-The JSON gives back every number exactly: Python writes the shortest digits that give the same float.
+The JSON gives back every number exactly, because Python writes the shortest digits that give the same float.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gapdata.errors import FileError
 
 VERSION = 1
 MAX_BYTES = 512 << 20
-"""All windows of a long scan with all its boxes have some 10 MB."""
+"""The largest JSON of a scene; all windows of a long scan with all its boxes have some 10 MB."""
 CONVENTIONS = ("extrinsic_zxy", "intrinsic_zxy", None)
 
 Item = TypeVar("Item")
@@ -28,32 +28,32 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """A file that said something about the scene."""
+    """A file that has annotations of the scene."""
 
-    source: str  # its name
+    source: str  # the file's name
     kind: str
-    split: str | None  # what the file claims, see gapdata.annotations.splits
+    split: str | None  # that the file has the scene in, see gapdata.annotations.splits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SceneAnnotations:
-    """One scene. What no file spoke of is ``None`` or empty."""
+    """One scene. What no file has is ``None`` or empty."""
 
     scene_id: str
     provenance: tuple[Provenance, ...] = ()
     axis_alignment: NDArray[np.float64] | None = None  # (4, 4) unaligned to aligned world, as EmbodiedScan has it
     boxes: tuple[AnnotatedBox, ...] | None = None  # EmbodiedScan's, aligned world
     visible: Mapping[int, tuple[int, ...]] | None = None
-    """EmbodiedScan's: raw frame index -> object ids of ``boxes``, frames without a valid pose absent."""
+    """EmbodiedScan's: by raw frame index, object ids of ``boxes``; frames without a valid pose are absent."""
     descriptions: tuple[Description, ...] = ()
     proposals: NDArray[np.float64] | None = None
     """(N, 6) Mask3D boxes, centre and full size, axis-aligned in the aligned world, metres."""
     mask_file: str | None = None
-    """Mask3D's masks for :func:`gapdata.annotations.proposals.read_masks`; a box needs the mesh, too."""
+    """Mask3D's masks, for :func:`gapdata.annotations.proposals.read_masks`; to make boxes takes the mesh, too."""
     conversations: tuple[ConversationItem, ...] = ()
 
     def to_json(self) -> bytes:
-        """The scene as JSON; :meth:`from_json` gives back every field exactly.
+        """Return the scene as JSON, from which :meth:`from_json` gives back every field exactly.
 
         Raises:
             FileError: it is larger than a scene may be.
@@ -98,7 +98,7 @@ def _decode(data: bytes) -> SceneAnnotations:
     try:
         fields = json.loads(data)
         if not isinstance(fields, dict):
-            raise FileError("scene annotations are no JSON object")
+            raise FileError("scene annotations are not a JSON object")
         if fields["version"] != VERSION:
             raise FileError(
                 f"scene annotations have version {_name(str(fields['version']))}, this package reads {VERSION}",

@@ -1,10 +1,10 @@
-"""What the scenes of an annotation file are for: told by the scenes themselves, as far as they tell it.
+"""Decide the split of the scenes of an annotation file: from the scenes themselves, the file's name, and the user.
 
-The data set's split files say which split of ScanNet a scene is of. Most kinds of file keep that split. EmbodiedScan's,
-and the conversations that were made from it, split ScanNet's ``train`` anew into ``train`` and ``val``: of such a scene
-the content tells that it is one of both and not which. Then the file's name counts, or what the user says with
-``--annotations val=FILE``; where neither says anything, nothing is guessed, because a guess would train on what is to
-be evaluated. A name that the scenes contradict is an error, too.
+The data set's split files give ScanNet's split of each scene. Most kinds of files keep that split. EmbodiedScan's
+files, and conversations that were made from them, split ScanNet's ``train`` anew into ``train`` and ``val``, so that a
+scene of ScanNet's ``train`` may be in either. Then the file's name decides, or the user with
+``--annotations val=FILE``. Where neither does, the file is refused: a guess could train on scenes that are evaluated
+on. A name that the scenes contradict is an error, too.
 """
 
 from __future__ import annotations
@@ -24,28 +24,25 @@ EMBODIEDSCAN: Mapping[str, frozenset[str]] = {
     "val": frozenset({"test"}),
     "test": frozenset({"test"}),
 }
-"""ScanNet's split of a scene -> its splits in EmbodiedScan (README of OpenRobotLab/EmbodiedScan)."""
+"""By ScanNet's split of a scene, its possible splits in EmbodiedScan (README of OpenRobotLab/EmbodiedScan)."""
 MADE_FROM_IT: Mapping[str, frozenset[str]] = {**EMBODIEDSCAN, "val": EVALUATION}
-"""The same for detection and reconstruction in the forms of VG-LLM and GAP-MLLM; an export of ours also has scenes that
-its own split files call ``val``."""
+"""The same for detection and pre-training in the formats of VG-LLM and GAP-MLLM. Our exports of those also have scenes
+of ScanNet's ``val`` as ``val``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What is known about the splits of one file's scenes, before anything is decided.
-
-    ``possible`` has the splits that each scene can be of, as its content says.
-    """
+    """What is known about the splits of one file's scenes before they are decided."""
 
     path: Location
-    stated: str | None  # by the user
-    named: str | None  # by the file's name
-    possible: Mapping[str, frozenset[str]]
+    stated: str | None  # the user states this split
+    named: str | None  # the file's name states this split
+    possible: Mapping[str, frozenset[str]]  # by scene, the splits that its content allows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The split of each scene (``None`` where nobody says), who told it, and how the scenes contradict that."""
+    """The split of each scene (``None``: not known), where it is known from, and whether the scenes contradict it."""
 
     splits: Mapping[str, str | None]
     told_by: str = "its name"
@@ -54,17 +51,17 @@ class Decision:
 
     @property
     def split(self) -> str | None:
-        """The split of all scenes, ``None`` where they differ."""
+        """The split of all scenes; ``None`` where they differ."""
         found = set(self.splits.values())
         return found.pop() if len(found) == 1 else None
 
 
 def possible_splits(data_set_split: str | None, resplit: Mapping[str, frozenset[str]] | None) -> frozenset[str]:
-    """Return the splits that a scene of a file can be of.
+    """Return the splits that a scene of a file may have.
 
     Args:
-        data_set_split: its split in the data set; ``unknown`` or ``None`` where that has none.
-        resplit: how such a file splits the data set anew; ``None`` where it keeps the splits.
+        data_set_split: its split in the data set; ``unknown`` or ``None`` where the data set does not have one.
+        resplit: how files of this kind split the data set anew; ``None`` where they keep its splits.
     """
     if data_set_split not in EVERY:
         return EVERY
@@ -72,14 +69,14 @@ def possible_splits(data_set_split: str | None, resplit: Mapping[str, frozenset[
 
 
 def decide(evidence: Evidence, *, must_know: bool) -> Decision:
-    """Return the split of each scene.
+    """Decide the split of each scene.
 
     Args:
         evidence: what content, name and user say.
-        must_know: whether a split that nobody tells is refused; proposals teach nothing and may do without.
+        must_know: whether to refuse scenes with an unknown split; proposals, from which no model learns, may have some.
 
     Raises:
-        UsageError: nothing tells the split of a scene.
+        UsageError: the split of a scene is unknown.
     """
     said = evidence.stated or evidence.named
     if said is not None and said != "unknown":
@@ -105,7 +102,7 @@ def decide(evidence: Evidence, *, must_know: bool) -> Decision:
 
 
 def _agrees(evidence: Evidence, said: str, possible: Collection[str]) -> bool:
-    """A user may call one split that is evaluated by the other's name; a name may not."""
+    """Return whether a split is possible; a user, but not a name, may also say ``test`` for ``val``."""
     return said in possible or (evidence.stated is not None and said in EVALUATION and set(possible) <= EVALUATION)
 
 
@@ -118,17 +115,17 @@ def _contradiction(evidence: Evidence, said: str, odd: list[str]) -> UsageError:
         f"{odd[0]} for one, {'is' if len(odd) == 1 else 'are'} of "
         f"{true} by the data set's split files",
         path=evidence.path,
-        cure=f"say what it is: {_ways(evidence.path, possible)}; or set annotations.allow_overlap = true to take it so",
+        cure=f"state its split: {_ways(evidence.path, possible)}; or set annotations.allow_overlap = true to use it so",
     )
 
 
 def _undecided(evidence: Evidence, open_scenes: list[str]) -> UsageError:
     possible = evidence.possible[open_scenes[0]]
     return UsageError(
-        f"does not say what it is for: {len(open_scenes)} of its scenes, {open_scenes[0]} for one, may be of "
-        f"{' or '.join(sorted(possible))}, and its name says nothing",
+        f"has scenes of an unknown split: {len(open_scenes)} of them, {open_scenes[0]} for one, may be of "
+        f"{' or '.join(sorted(possible))}, and its name does not say which",
         path=evidence.path,
-        cure=f"say it: {_ways(evidence.path, possible)}",
+        cure=f"name it: {_ways(evidence.path, possible)}",
     )
 
 

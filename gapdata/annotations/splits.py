@@ -1,8 +1,8 @@
-"""Where the splits of annotation files come from, and which scenes a mix would both train and evaluate on.
+"""Find scenes that a mix of annotation files would both train and evaluate on.
 
-EmbodiedScan split ScanNet anew: its ``train`` and ``val`` are both carved from ScanNet's ``train``, and its ``test`` is
-ScanNet's ``val``. So VG-LLM's and GAP-MLLM's detection ``val`` files, made from it, consist of scenes that ScanRefer's
-``train`` trains on. No list of scenes is kept here: the data set's own split files say what a scene is.
+EmbodiedScan splits ScanNet anew: its ``train`` and ``val`` are both parts of ScanNet's ``train``, and its ``test`` is
+ScanNet's ``val``. So the ``val`` files for detection of VG-LLM and GAP-MLLM, which were made from EmbodiedScan, consist
+of scenes that ScanRefer's ``train`` trains on. The split of a scene comes from the data set's own split files.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from gapdata.errors import UsageError
 from gapdata.runtime.counting import counted
 
 SPLITS = ("train", "val", "test", "unknown")
-"""What scenes can be for; ``unknown`` where nobody says."""
+"""The splits that a scene can have."""
 EVALUATION = frozenset({"val", "test"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SplitClaim:
-    """What one file's scenes are for."""
+    """The splits of one file's scenes."""
 
     source: str  # the file's name
-    splits: Mapping[str, str | None]  # by scene; None where nobody says
+    splits: Mapping[str, str | None]  # by scene; None where it is not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +38,12 @@ class Overlap:
 def overlaps(
     claims: Iterable[SplitClaim], scene_splits: Mapping[str, str], *, use_data_set_splits: bool = True
 ) -> tuple[Overlap, ...]:
-    """Scenes that are both trained and evaluated on when these files are used together.
+    """Return the scenes that are both trained and evaluated on when these files are used together.
 
     Args:
-        claims: what each file says.
+        claims: the splits of each file's scenes.
         scene_splits: the data set's split of each scene (``train``, ``val``, ``test``, ``unknown``); scenes that are
-            not in it are not looked at.
+            not in it do not count.
         use_data_set_splits: whether the data set's own split counts as one more claim, as it does when records of every
             scene are built besides those that the files name.
     """
@@ -62,7 +62,7 @@ def overlaps(
 
 
 def refuse_overlap(found: tuple[Overlap, ...], *, allow_overlap: bool) -> None:
-    """Stop a mix that trains on what it evaluates.
+    """Refuse a mix that trains on scenes that it also evaluates on.
 
     Raises:
         UsageError: there is an overlap, and it is not allowed.

@@ -1,9 +1,9 @@
-"""ScanNet's label map: from its raw, free-text categories to the names of other taxonomies.
+"""Read ScanNet's label map, from raw, free-text categories to the names of other taxonomies.
 
-Known traps of ``scannetv2-labels.combined.tsv``, all handled here: copies have CRLF line ends; "furnace" has two cells
-too few; "refrigerator" is "refridgerator" in some copies, which drops it from ScanRefer's classes; several raw
-categories share a number and a category ("books" and "book"); a category ends in a space; and aggregation files use
-labels that the map lacks.
+``scannetv2-labels.combined.tsv`` has these traps, which are handled here: some copies have CRLF line ends; "furnace"
+has two cells too few; "refrigerator" is "refridgerator" in some copies, which drops it from ScanRefer's classes;
+several raw categories share a number and a category ("books" and "book"); a category ends in a space; and aggregation
+files use labels that the map lacks.
 """
 
 from __future__ import annotations
@@ -21,19 +21,21 @@ LABEL_MAP_NAME = "scannetv2-labels.combined.tsv"
 COLUMNS = ("raw_category", "id", "category", "nyu40id", "nyu40class")
 """Columns by which ScanNet's label map is known."""
 SPELLINGS = {"refridgerator": "refrigerator"}
-"""Copies of the label map differ in this NYU40 class; the dictionary's spelling is used."""
+"""NYU40 classes that copies of the label map spell in two ways, and the spelling that is used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelMap:
-    """ScanNet's ``scannetv2-labels.combined.tsv``: raw category -> its other names and numbers."""
+    """ScanNet's label map, with the row of each raw category."""
 
     rows: Mapping[str, Mapping[str, str]]
 
     def labels(self, raw_category: str) -> dict[str, str]:
-        """All names of an object by taxonomy: ``raw`` always; ``nyu40`` and with it ``scanrefer18``, ``scannet20`` and
-        ``scannet200`` where the map knows the category and the taxonomy has it; ``embodiedscan`` where its vocabulary
-        has a name for the category (:func:`gapdata.annotations.categories.embodiedscan_name`).
+        """Return the names of an object by taxonomy.
+
+        ``raw`` is always there; ``nyu40`` and with it ``scanrefer18``, ``scannet20`` and ``scannet200`` where the map
+        has the category and the taxonomy a name for it; ``embodiedscan`` where its vocabulary has one
+        (:func:`gapdata.annotations.categories.embodiedscan_name`).
         """
         names = {"raw": raw_category}
         row = self.rows.get(raw_category, {})
@@ -58,7 +60,7 @@ EMPTY_LABEL_MAP = LabelMap(rows={})
 
 
 def read_label_map(path: Location) -> LabelMap:
-    """Read the tab-separated label map, whatever its line ends; rows with missing cells (as "furnace" has) are kept.
+    """Read the tab-separated label map; rows with missing cells are kept.
 
     Raises:
         FileError: the file cannot be read or lacks one of ``COLUMNS``.
@@ -76,7 +78,7 @@ def read_label_map(path: Location) -> LabelMap:
     if lacking:
         which = "column" if len(lacking) == 1 else "columns"
         raise FileError(
-            f"is not a ScanNet label map: it has no {', '.join(lacking)} {which}; its first line is"
+            f"is not a ScanNet label map: it lacks the {which} {', '.join(lacking)}; its first line is"
             f" {' | '.join(names)[:100]!r}",
             path=path,
             cure=f"put ScanNet's own {LABEL_MAP_NAME} there, with tabs between its cells",

@@ -120,10 +120,10 @@ def test_an_empty_list_says_nothing_and_is_reported(tmp_path: Path) -> None:
     ("content", "problem"),
     [
         (b"", "is empty"),
-        (b"[{}]", "is no annotation file of a known kind; known are EmbodiedScan's .pkl"),
-        (b'[{"scan_id": "scannet/scene0000_00", "text": "x"}]', "is no annotation file of a known kind"),
+        (b"[{}]", "is not an annotation file of a known kind; known are EmbodiedScan's .pkl"),
+        (b'[{"scan_id": "scannet/scene0000_00", "text": "x"}]', "is not an annotation file of a known kind"),
         (b"\x80\x05cos\nsystem\n.", "asks for 'os.system'"),
-        (b"PK\x03\x04", "names no scene"),
+        (b"PK\x03\x04", "does not name a scene"),
         (b"\xff\xfe[\x00", "item 0 is not JSON"),
         (b"ply\nformat", "item 0 is not JSON"),
     ],
@@ -142,7 +142,7 @@ def test_what_is_named_wrongly_is_a_usage_error_or_names_the_file(tmp_path: Path
     with pytest.raises(UsageError, match="is named twice"):
         gather([files["proposals"], str(files["proposals"])])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UsageError, match=r"holds no \*\.mask\.npz"):
+    with pytest.raises(UsageError, match=r"does not hold \*\.mask\.npz"):
         gather([tmp_path / "empty"])
 
 
@@ -267,7 +267,7 @@ def test_damaged_json_of_a_scene_is_read_or_refused(changes: list[tuple[int, int
     ("data", "problem"),
     [
         (b'{"version": 2}', "scene annotations have version 2, this package reads 1; build again"),
-        (b"[]", "scene annotations are no JSON object"),
+        (b"[]", "scene annotations are not a JSON object"),
         (b"[" * 100_000, "scene annotations are damaged: RecursionError"),
         (GENUINE.replace(b"[[1.0,0.0,0.0,0.0]", b"[[NaN,0.0,0.0,0.0]", 1), "a number is not finite"),
     ],

@@ -106,7 +106,7 @@ def test_images_that_are_no_frames_of_the_scene_are_left_out(path: Path) -> None
     found = read_embodiedscan(write_embodiedscan(path, [item]))
     assert found.scenes["scene0000_00"].visible == {0: (3,), 20: (7,)}
     assert found.report.defects == {
-        "image_of_no_frame_of_the_scene": 2,
+        "image_that_is_not_a_frame_of_the_scene": 2,
         "image_with_wrong_visible_instances": 1,
         "repeated_image": 1,
     }
@@ -133,9 +133,12 @@ def test_a_damaged_sample_is_left_out_with_its_reason(path: Path, change: dict[s
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ([1], "has no data_list"),
-        ({"data_list": []}, "metainfo has no categories"),
-        ({"metainfo": {"categories": {"a": 1, "b": 1}}, "data_list": []}, "category 'b' has no number of its own"),
+        ([1], "lacks data_list"),
+        ({"data_list": []}, "metainfo lacks categories"),
+        (
+            {"metainfo": {"categories": {"a": 1, "b": 1}}, "data_list": []},
+            "category 'b' does not have a number of its own",
+        ),
         ({"metainfo": {"categories": {}}, "data_list": [os.system]}, "asks for"),
     ],
 )

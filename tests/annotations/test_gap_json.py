@@ -122,7 +122,7 @@ def test_a_mark_is_a_frame_and_a_native_pixel(tmp_path: Path) -> None:
     found = read(tmp_path, [item([3, 1295, 0]), item([[0, 5.0, 6]]), item([4, 1, 1]), item([0, -1, 1]), item("x"),
                             item([0, 1.5, 1]), item([[0, 1, 1], [1, 1, 1]])])  # fmt: skip
     assert [entry.mark for entry in found.scenes["scene0000_00"]] == [(3, 1295, 0), (0, 5, 6)]
-    assert found.report.ignored == {"mark_is_no_frame_and_pixel": 5}
+    assert found.report.ignored == {"mark_is_not_a_frame_and_a_pixel": 5}
 
 
 @pytest.mark.parametrize("convention", ["extrinsic_zxy", "intrinsic_zxy"])
@@ -156,7 +156,7 @@ def test_an_undecided_file_must_be_told(tmp_path: Path) -> None:
     found = read(tmp_path, items)
     assert found.euler is None
     assert found.report.notes["euler"].startswith("undecided; of 8 telling boxes")
-    assert "say which Euler convention" in found.report.notes["boxes"]
+    assert "say which it is" in found.report.notes["boxes"]
     assert found.scenes["scene0000_00"][0].euler is None
     told = read(tmp_path, items, euler="intrinsic_zxy")
     assert told.report.notes["euler asked for"] == "intrinsic_zxy"
@@ -196,18 +196,18 @@ def turns(*texts: Any, roles: Sequence[object] = ("human", "gpt", "human")) -> l
         ("text", "not_an_object"),
         (broken(images=[]), "no_images"),
         (broken(images={"a": 1}), "no_images"),
-        (broken(images=["a/b.jpg"]), "image_path_names_no_scene_and_frame"),
-        (broken(images=["video.mp4"]), "image_path_names_no_scene_and_frame"),
+        (broken(images=["a/b.jpg"]), "image_path_without_scene_and_frame"),
+        (broken(images=["video.mp4"]), "image_path_without_scene_and_frame"),
         (broken(images=images((1, 2)) + images((1, 2), "scene0001_00")), "images_of_several_scenes"),
         (broken(images=images((1, 2))), "placeholders_and_images_differ_in_number"),
         (broken(conversations=turns("a")), "not_one_question_and_one_answer"),
         (broken(conversations=turns("a", "b", "c")), "not_one_question_and_one_answer"),
         (broken(conversations=turns("a", "b", roles=("gpt", "human"))), "not_one_question_and_one_answer"),
         (broken(conversations=turns("a", "b", roles=([], {}))), "not_one_question_and_one_answer"),
-        (broken(conversations=turns("a", " ")), "answer_is_no_text"),
-        (broken(conversations=turns(5, "b")), "question_is_no_text"),
-        (broken(conversations=turns("hello", "world")), "no_known_task"),
-        (broken(boxes=5), "boxes_are_no_list"),
+        (broken(conversations=turns("a", " ")), "answer_is_not_text"),
+        (broken(conversations=turns(5, "b")), "question_is_not_text"),
+        (broken(conversations=turns("hello", "world")), "unknown_task"),
+        (broken(boxes=5), "boxes_are_not_a_list"),
         (broken(boxes=[{"label": "chair", "bbox_3d": [1, 2]}]), "box_without_label_or_nine_finite_numbers"),
         (broken(boxes=[{"label": "chair", "bbox_3d": [float("nan")] * 9}]), "box_without_label_or_nine_finite_numbers"),
         (broken(boxes=[{"label": "", "bbox_3d": [1] * 9}]), "box_without_label_or_nine_finite_numbers"),

@@ -43,11 +43,11 @@ def test_unsound_boxes_and_scenes_are_left_out_and_counted(tmp_path: Path) -> No
     found = read_proposals(write_json(tmp_path / "boxes.json", table), {"scene0000_00", "scene0000_01"})
     assert found.scenes["scene0000_00"].tolist() == [sound]
     assert found.report.defects == {"box_is_not_six_finite_numbers": 4, "box_without_extent": 1}
-    assert found.report.ignored == {"no_list_of_boxes": 1, "no_scene_id": 1, "scene_not_in_data_set": 1}
+    assert found.report.ignored == {"boxes_are_not_a_list": 1, "no_scene_id": 1, "scene_not_in_data_set": 1}
 
 
 def test_a_list_is_no_table_of_proposals(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match="is no object of scenes; expected"):
+    with pytest.raises(FileError, match="is not an object with scenes; expected"):
         read_proposals(write_json(tmp_path / "boxes.json", [[1]]))
 
 
@@ -129,7 +129,7 @@ def test_damaged_masks_are_refused_before_memory_is_taken(tmp_path: Path, proble
 
 
 def test_a_mask_file_without_a_scene_in_its_name_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match=r"names no scene; masks are in files named <scene>\.mask\.npz"):
+    with pytest.raises(FileError, match=r"does not name a scene; masks are in files named <scene>\.mask\.npz"):
         read_masks(write_npz(tmp_path / "masks.npz", SOUND))
 
 

@@ -65,12 +65,12 @@ def test_what_is_left_out_is_counted_and_named(tmp_path: Path) -> None:
         "no_scene_id": 1,
         "no_text": 2,
         "not_an_object": 1,
-        "object_id_is_no_integer": 4,
+        "object_id_is_not_an_integer": 4,
         "repeated_annotation": 1,
         "scene_not_in_data_set": 1,
     }
     assert report.items == len(items) == report.taken + sum(report.ignored.values())
-    assert report.examples["object_id_is_no_integer"] == ("item 2: 'x7'", "item 3: 1.5", "item 4: True")
+    assert report.examples["object_id_is_not_an_integer"] == ("item 2: 'x7'", "item 3: 1.5", "item 4: True")
     assert any("item 11: 'scene9999_00'" in line for line in report.lines())
     json.dumps(report.to_dict(), allow_nan=False)
 

@@ -68,8 +68,8 @@ def test_a_validation_file_under_another_name_is_not_guessed_to_be_for_training(
     with pytest.raises(UsageError) as caught:
         read(path)
     assert str(caught.value) == (
-        f"{path}: does not say what it is for: 1 of its scenes, {TRAIN} for one, may be of train or val, and its name "
-        f"says nothing; say it: --annotations val={path} (or train=)"
+        f"{path}: has scenes of an unknown split: 1 of them, {TRAIN} for one, may be of train or val, and its name "
+        f"does not say which; name it: --annotations val={path} (or train=)"
     )
     for split in ("train", "val"):
         assert splits_of(read(AnnotationFile(path=path, split=split))) == {TRAIN: split}
@@ -111,7 +111,7 @@ def test_a_name_that_the_scenes_contradict_is_refused_with_both(tmp_path: Path, 
     said = str(caught.value)
     assert "is of split train by its name, but 1 of its " in said
     assert f", {VAL} for one, is of " in said
-    assert "by the data set's split files; say what it is: --annotations " in said
+    assert "by the data set's split files; state its split: --annotations " in said
 
 
 def test_what_the_user_says_counts_unless_it_would_train_on_an_evaluation_split(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_what_the_user_says_counts_unless_it_would_train_on_an_evaluation_split(
 @pytest.mark.parametrize("kind", ["embodiedscan", "scanrefer", "caption", "detection"])
 def test_where_the_data_set_has_no_splits_either_somebody_must_say(tmp_path: Path, kind: str) -> None:
     path = write(tmp_path / "file.bin", kind, NOBODY)
-    with pytest.raises(UsageError, match="may be of test or train or val, and its name says nothing"):
+    with pytest.raises(UsageError, match="may be of test or train or val, and its name does not say which"):
         read(path)
     assert splits_of(read(AnnotationFile(path=path, split="val"))) == {NOBODY: "val"}
     assert read(write(tmp_path / "other.bin", kind, "scene0707_00")).scenes == {}, "nothing of it is used"
@@ -189,7 +189,7 @@ def test_no_record_of_a_renamed_validation_file_is_for_training(
         problem = capsys.readouterr().err
         if not said:
             assert (status, out.exists()) == (2, False)
-            assert "does not say what it is for" in problem
+            assert "has scenes of an unknown split" in problem
         elif said == "val=" and by_files == own:
             assert status == 2
             assert f"{TRAIN} is trained on by the data set (train) and evaluated on by boxes.pkl (val)" in problem

@@ -119,7 +119,7 @@ def test_unknown_lists_are_refused_by_name() -> None:
     unknown = r"evaluation list 'detection-9' is unknown; did you mean detection-8\? choose from detection-8, "
     with pytest.raises(UsageError, match=unknown):
         evaluation_class("chair", "detection-9")  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match=r"nonsense.txt: is no category list; choose from background, detection-20"):
+    with pytest.raises(UsageError, match=r"nonsense.txt: is not a category list; choose from background, detection"):
         category_list("nonsense")
 
 

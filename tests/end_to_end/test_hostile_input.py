@@ -228,7 +228,7 @@ def test_a_zip_of_a_version_from_the_future_is_named(tmp_path: Path) -> None:
 def test_json_of_depth_10_000_or_a_number_of_5_000_digits_is_refused_everywhere(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "x.json"
     path.write_bytes(text)
-    refused(FileError, "nested too deeply|thousands of digits|no annotation file", lambda: gather([path]))
+    refused(FileError, "nested too deeply|thousands of digits|not an annotation file", lambda: gather([path]))
     refused(FileError, "scene annotations are damaged", lambda: SceneAnnotations.from_json(text))
     refused(ShardError, "does not follow schema 1", lambda: record_from_json(text))
     scene = tmp_path / SCENE

@@ -133,10 +133,10 @@ def test_scans_that_cannot_be_read_are_no_success_either(tmp_path: Path, capsys:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"a,b\n1,2\n", "it has no raw_category, id, category, nyu40id, nyu40class columns"),
-        (b"id\traw_category\tcategory\n1\tchair\tchair\n", "it has no nyu40id, nyu40class columns"),
+        (b"a,b\n1,2\n", "it lacks the columns raw_category, id, category, nyu40id, nyu40class"),
+        (b"id\traw_category\tcategory\n1\tchair\tchair\n", "it lacks the columns nyu40id, nyu40class"),
         (b"caf\xe9\n", "is not UTF-8"),
-        (b"", "it has no raw_category"),
+        (b"", "it lacks the columns raw_category"),
     ],
 )
 def test_a_label_map_that_is_refused_is_a_mistake_of_the_request(

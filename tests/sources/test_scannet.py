@@ -162,7 +162,7 @@ def test_the_label_map_is_read_with_either_line_end_and_short_rows(tmp_path: Pat
 def test_a_file_that_is_no_label_map_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "labels.tsv"
     path.write_text("a\tb\n1\t2\n")
-    with pytest.raises(FileError, match="it has no raw_category, id, category, nyu40id, nyu40class columns"):
+    with pytest.raises(FileError, match="it lacks the columns raw_category, id, category, nyu40id, nyu40class"):
         read_label_map(path)
     path.write_text(f"{HEADER.replace('nyu40class', 'NYU')}\n")
     with pytest.raises(FileError, match=r"it has no nyu40class column; its first line is 'id | raw_category"):
