@@ -1,6 +1,6 @@
-"""What must hold in a record: members, cameras, masks, prompts and pointmap agree with each other.
+"""Check one record: its members, cameras, masks, prompts and pointmap agree with each other.
 
-Bytes are untrusted here: each check yields what is wrong as text, and what cannot be decoded is one more defect.
+Bytes are untrusted here. Each check yields what is wrong as text; what cannot be decoded is one more defect.
 """
 
 from __future__ import annotations
@@ -82,7 +82,10 @@ def _check_frames(record: Record, recipe: Recipe) -> Iterator[str]:
 
 
 def _check_members(record: Record, size: tuple[int, int]) -> Iterator[str]:
-    """The right members, each of the right kind by its first and last bytes: decoders accept truncated files."""
+    """Yield missing and foreign members, and those of the wrong kind by their first and last bytes.
+
+    Decoders accept truncated files.
+    """
     count = len(record)
     annotated = any(name.endswith("instance.png") for name in record.members)
     kinds = ["jpg", "depth.png", "prompt.png", *(["instance.png"] if annotated else [])]
@@ -92,12 +95,12 @@ def _check_members(record: Record, size: tuple[int, int]) -> Iterator[str]:
     for name in sorted(expected & record.members.keys()):
         data = record.members[name]
         if name.endswith(".jpg") and (data.startswith(b"\x89") or encoded_image_size(data) != size):
-            yield f"member {name} is no whole JPEG of {size[0]}x{size[1]}"
+            yield f"member {name} is not a whole JPEG of {size[0]}x{size[1]}"
         if name.endswith(".png"):
             bits = 8 if name.endswith("prompt.png") else 16
             header = PNG_SIGNATURE + struct.pack(">IIBB", *size, bits, 0)
             if not data.startswith(header) or not data.endswith(PNG_END):
-                yield f"member {name} is no whole {bits}-bit grey PNG of {size[0]}x{size[1]}"
+                yield f"member {name} is not a whole {bits}-bit grey PNG of {size[0]}x{size[1]}"
 
 
 def _check_cameras(record: Record) -> Iterator[str]:
@@ -151,7 +154,7 @@ def _check_objects(record: Record, masks: NDArray[np.uint16], unlisted_below: in
         rotation = np.eye(4)
         rotation[:3, :3] = item.rotation
         if not is_rigid(rotation) or not np.isfinite(item.center).all() or not min(item.size) >= 0:
-            yield f"object {item.object_id}: its box is not one"
+            yield f"object {item.object_id}: its box is not rigid, not finite, or of negative size"
     for object_id in sorted(seen.keys() - set(listed)):
         if max(seen[object_id]) >= unlisted_below:
             yield f"instance masks show object {object_id}, which is not listed"
@@ -189,7 +192,7 @@ def _check_prompt_masks(record: Record) -> Iterator[str]:
         mask = record.prompt_mask(frame)
         unknown = set(np.unique(mask).tolist()) - marks.keys() - {0}
         if unknown:
-            yield f"prompt mask of frame {frame} shows {sorted(unknown)}, which are no prompts of it"
+            yield f"prompt mask of frame {frame} shows {sorted(unknown)}, which are not prompts of that frame"
         height, width = mask.shape
         for index, (u, v) in marks.items():
             # Where marks overlap the later one is on top.
@@ -213,10 +216,10 @@ def _prompt_problems(
     if prompt.object_id is None:
         return
     if labels.get(prompt.object_id) != prompt.label:
-        yield f"names object {prompt.object_id} {prompt.label!r}, which is not listed so"
+        yield f"names object {prompt.object_id} {prompt.label!r}, the record lists it as {labels.get(prompt.object_id)!r}"
     if masks[prompt.frame, v, u] != prompt.object_id + 1:
         yield f"the instance mask does not show object {prompt.object_id} at its pixel"
 
 
 DECODING_ERRORS = (ShardError, ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError, MemoryError)
-"""What untrusted bytes make of decoding and checking."""
+"""Errors that untrusted bytes cause in decoding and checking."""

@@ -1,5 +1,6 @@
-"""What must hold in one shard: its tar is the file that its commit record describes, byte for byte and member by
-member, and every record in it is sound. A pure function per shard, so that shards are checked in parallel.
+"""Check one shard: its tar is the file that its commit record describes, and every record in it is sound.
+
+A shard is checked by a pure function, so that several are checked in parallel.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from gapdata.audit.defects import Defect
 from gapdata.audit.record_checks import DECODING_ERRORS, check_record
 from gapdata.engine.recipe import Recipe
 from gapdata.errors import ShardError
@@ -29,55 +31,38 @@ ENTRY_FIELDS = ("key", "scene_id", "split", "view", "frame_ids", "prompts", "obj
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Defect:
-    """Something wrong, and where."""
-
-    file: str  # within the build
-    record: str | None
-    problem: str
-
-    def __str__(self) -> str:
-        return ": ".join(part for part in (self.file, self.record, self.problem) if part)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ShardCheck:
-    """One shard to check. ``keys``: the records to read; ``None`` means all of them and the checksum."""
+    """One shard to check."""
 
     build: Location
     recipe: Recipe
     commit: Mapping[str, Any]
-    keys: frozenset[str] | None = None
+    keys: frozenset[str] | None = None  # records to read; None: all of them, and the checksum
 
 
 def check_shard(check: ShardCheck, progress: Callable[[int], None] = lambda records: None) -> list[Defect]:
-    """Every defect of a shard; ``progress`` is told of checked records."""
+    """Return every defect of a shard; ``progress`` is told of checked records."""
     commit = check.commit
     name = f"{commit['shard']}.tar"
     path = check.build / name
     if not commit["records"]:
-        return (
-            [Defect(file=name, record=None, problem="exists, though no record is committed")] if path.exists() else []
-        )
+        return [Defect(file=name, problem="exists, though no record is committed")] if path.exists() else []
     try:
         with _opened(path) as file:
-            problems = [
-                Defect(file=name, record=None, problem=text) for text in _tar_problems(file, commit, check.keys)
-            ]
+            defects = [Defect(file=name, problem=text) for text in _tar_problems(file, commit, check.keys)]
             for entry in commit["records"]:
                 if check.keys is None or entry["key"] in check.keys:
-                    problems += [
-                        Defect(file=name, record=entry["key"], problem=text) for text in _entry(file, entry, check)
-                    ]
+                    problems = _record_problems(file, entry, check)
+                    defects += [Defect(file=name, record=entry["key"], problem=text) for text in problems]
                     progress(1)
-            return problems
+            return defects
     except OSError as error:
-        return [Defect(file=name, record=None, problem=f"cannot be read: {error.strerror or error}")]
+        return [Defect(file=name, problem=f"cannot be read: {error.strerror or error}")]
 
 
 @contextmanager
 def _opened(path: Location) -> Iterator[BinaryIO]:
-    """The tar as a local file; an object is copied to an unnamed one first, because all of it is read anyway."""
+    """Open the tar as a local file; an object of a store is copied to an unnamed one, because all of it is read."""
     if isinstance(path, Path):
         with open(path, "rb") as file:
             yield file
@@ -102,7 +87,7 @@ def _tar_problems(file: BinaryIO, commit: Mapping[str, Any], keys: frozenset[str
         while chunk := file.read(CHUNK):
             digest.update(chunk)
         if digest.hexdigest() != commit["sha256"]:
-            yield "its SHA-256 is not the committed one"
+            yield "its SHA-256 differs from the committed one"
         file.seek(0)
     expected = [
         (f"{entry['key']}.{name}", *place) for entry in commit["records"] for name, place in entry["members"].items()
@@ -111,7 +96,7 @@ def _tar_problems(file: BinaryIO, commit: Mapping[str, Any], keys: frozenset[str
 
 
 def _layout_problems(file: BinaryIO, expected: list[tuple[str, int, int]]) -> Iterator[str]:
-    """The first place where the tar's members are not the committed ones: all that follow would be named too."""
+    """Yield the first place where the tar's members differ from the committed ones; all that follow differ, too."""
     position = 0
     try:
         with tarfile.open(fileobj=file, mode="r:") as tar:
@@ -125,7 +110,7 @@ def _layout_problems(file: BinaryIO, expected: list[tuple[str, int, int]]) -> It
                     return
                 position += 1
     except (tarfile.TarError, OSError, ValueError, EOFError, LookupError, OverflowError, MemoryError) as error:
-        yield f"is no whole tar after {counted(position, 'member')}: {error}"
+        yield f"is damaged or truncated after {counted(position, 'member')}: {error}"
         return
     if position < len(expected):
         yield f"ends after {position} of {len(expected)} members"
@@ -135,7 +120,7 @@ def _named(name: str, offset: int, size: int) -> str:
     return f"{name} ({size} bytes at {offset})"
 
 
-def _entry(file: BinaryIO, entry: Mapping[str, Any], check: ShardCheck) -> Iterator[str]:
+def _record_problems(file: BinaryIO, entry: Mapping[str, Any], check: ShardCheck) -> Iterator[str]:
     import cv2
 
     try:
@@ -152,7 +137,11 @@ def _entry(file: BinaryIO, entry: Mapping[str, Any], check: ShardCheck) -> Itera
 
 
 def _read(file: BinaryIO, entry: Mapping[str, Any]) -> Record:
-    """Each member from its committed place, bounded by the file."""
+    """Read each member from its committed place.
+
+    Raises:
+        ShardError: it lies beyond the end of the file, or the record cannot be decoded.
+    """
     members = {}
     end = os.fstat(file.fileno()).st_size
     for name, (offset, size) in entry["members"].items():
@@ -168,4 +157,4 @@ def _entry_problems(entry: Mapping[str, Any], record: Record) -> Iterator[str]:
     actual = index_fields(record)
     for name in ENTRY_FIELDS:
         if actual[name] != entry[name]:
-            yield f"its {name} is {actual[name]!r}, the commit record says {entry[name]!r}"
+            yield f"its {name} is {actual[name]!r}, its commit record has {entry[name]!r}"

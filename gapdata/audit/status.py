@@ -15,15 +15,17 @@ SHOWN = 12
 
 
 def build_status(build: Location) -> dict[str, Any]:
-    """Planned, committed, failed and missing shards and records of a build, and by split the tars that hold records.
+    """Return how far a build is.
 
-    ``failed`` shards are committed but quarantined something; ``missing`` ones have no (readable) commit record yet.
     A commit record appears whole or not at all, so what is read here is true even while shards are being written.
 
-    Which views around a frame there will be, scene views decide: ``planned`` counts as many as there can be.
+    Returns:
+        Planned, committed, failed and missing shards and records, and by split the tars that hold records. ``failed``
+        shards are committed but quarantined something; ``missing`` ones have no readable commit record yet. ``planned``
+        records count views around a frame at their most, because the scene views decide about them.
 
     Raises:
-        UsageError: the directory holds no build.
+        UsageError: the directory does not hold a build.
     """
     plan = read_plan(build)
     commits, missing = [], []
@@ -57,7 +59,7 @@ def build_status(build: Location) -> dict[str, Any]:
 
 
 def format_status(build: Location, status: dict[str, Any]) -> str:
-    """The status as text for a terminal."""
+    """Return the status as text for a terminal."""
     shards, records = status["shards"], status["records"]
     lines = [
         f"{build}: {shards['committed']} of {counted(shards['planned'], 'shard')} committed, "

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from gapdata.engine.report import format_report, read_report
+from gapdata.engine.report import read_report
+from gapdata.engine.report_text import format_report
 from gapdata.errors import SourceError, UsageError
 from gapdata.files.storage import Location, absolute
 from gapdata.records.pose_diagnosis import diagnose_poses

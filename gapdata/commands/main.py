@@ -235,7 +235,8 @@ def _build_shards(options: argparse.Namespace) -> int:
     from gapdata.engine.build_dataset import build_dataset
     from gapdata.engine.estimate import format_plan
     from gapdata.engine.recipe import read_recipe
-    from gapdata.engine.report import format_report, is_whole
+    from gapdata.engine.report import is_whole
+    from gapdata.engine.report_text import format_report
 
     report = build_dataset(
         dataset=open_dataset(**source_options(vars(options))),

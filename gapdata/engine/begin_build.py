@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from gapdata.engine.build_directory import (
     Intention,
@@ -14,10 +15,15 @@ from gapdata.engine.build_directory import (
     write_intention,
 )
 from gapdata.engine.estimate import expected_bytes
-from gapdata.engine.plan import Plan, make_plan, read_plan, refuse_difference, write_plan
+from gapdata.engine.make_plan import make_plan
+from gapdata.engine.plan import Plan, read_plan, write_plan
 from gapdata.engine.request import BuildRequest
 from gapdata.engine.retry import Retry, plan_retry
+from gapdata.errors import UsageError
+from gapdata.files.storage import Location
 from gapdata.shards.fingerprint import PLAN_NAME, planned_fingerprint
+
+NAMED_DIFFERENCES = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +75,35 @@ def prepare_directory(request: BuildRequest, begun: Beginning, announce: Callabl
     write_intention(out, begun.intention)
 
 
+def refuse_difference(existing: Plan, wanted: Plan, build: Location, *, retriable: bool = False) -> None:
+    """A build goes on only with the same recipe and sources; ``retriable``: all that differs was quarantined.
+
+    Raises:
+        UsageError: they differ; the differences are named.
+    """
+    if existing.fingerprint == wanted.fingerprint:
+        return
+    before, after = _flat(existing.recipe.to_dict()), _flat(wanted.recipe.to_dict())
+    changes = [
+        f"{name} was {before.get(name)} and is {after[name]}" for name in after if before.get(name) != after[name]
+    ]
+    old = {scene.scene_id: (scene.digest, scene.annotations) for scene in existing.scenes}
+    new = {scene.scene_id: (scene.digest, scene.annotations) for scene in wanted.scenes}
+    changes += [f"{scene} is new" for scene in sorted(new.keys() - old.keys())]
+    changes += [f"{scene} is gone" for scene in sorted(old.keys() - new.keys())]
+    for scene in sorted(new.keys() & old.keys()):
+        changes += [f"{scene} has changed"] if old[scene][0] != new[scene][0] else []
+        changes += [f"the annotations of {scene} have changed"] if old[scene][1] != new[scene][1] else []
+    named = ", ".join(changes[:NAMED_DIFFERENCES])
+    more = f" and {len(changes) - NAMED_DIFFERENCES} more" if len(changes) > NAMED_DIFFERENCES else ""
+    ways = "build into a new --out directory, or start over with --overwrite"
+    raise UsageError(
+        f"holds a build of another recipe or other sources: {named}{more}",
+        path=build,
+        cure=f"take up what was quarantined with --retry-failed, {ways}" if retriable else ways,
+    )
+
+
 def _retry(request: BuildRequest, plan: Plan) -> Retry | None:
     """Compare the plan with what is there; return what is taken up again where that was asked for."""
     out = request.out
@@ -91,3 +126,13 @@ def _intention(request: BuildRequest, plan: Plan, retry: Retry | None) -> Intent
     wanted = Intention(kind=kind, fingerprint=plan.fingerprint, done=True)
     done = read_intention(request.out) == wanted and planned_fingerprint(request.out) == plan.fingerprint
     return None if done else wanted
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat.update(_flat(value, f"{prefix}{name}."))
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat

@@ -14,7 +14,7 @@ from gapdata.engine.commits import missing_shards
 from gapdata.engine.executors.attempts import Executor
 from gapdata.engine.finish_build import finish_build
 from gapdata.engine.plan import Plan
-from gapdata.engine.report import unaligned_text
+from gapdata.engine.report_text import unaligned_text
 from gapdata.engine.request import BuildRequest
 from gapdata.engine.scene_annotation_files import write_scene_annotations
 from gapdata.engine.supervision import ShardResult, Supervisor, planned_frames

@@ -9,7 +9,7 @@ from typing import Any
 from gapdata.engine.advice import Unaligned
 from gapdata.engine.plan import Plan, ScenePlan
 from gapdata.engine.recipe import Recipe
-from gapdata.engine.report import unaligned_text
+from gapdata.engine.report_text import unaligned_text
 from gapdata.runtime.counting import counted, few
 from gapdata.sources.base import Dataset
 

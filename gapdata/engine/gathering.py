@@ -10,7 +10,7 @@ from gapdata.annotations.annotation_file import AnnotationFile
 from gapdata.annotations.bundle import gather
 from gapdata.annotations.scene_annotations import SceneAnnotations
 from gapdata.annotations.splits import Overlap, overlaps, refuse_overlap
-from gapdata.engine.plan import split_of
+from gapdata.engine.make_plan import split_of
 from gapdata.engine.recipe import Recipe
 from gapdata.errors import UsageError
 from gapdata.files.storage import Location

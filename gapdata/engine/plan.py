@@ -11,22 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from gapdata.annotations.scene_annotations import SceneAnnotations
-from gapdata.engine.plan_views import expected_around, plan_views
 from gapdata.engine.recipe import Recipe, check_recipe
-from gapdata.errors import SourceError, UsageError
+from gapdata.errors import UsageError
 from gapdata.files.atomic import write_atomically
-from gapdata.files.natural_order import natural_key
 from gapdata.files.storage import Location
-from gapdata.geometry.camera import is_rigid
 from gapdata.recipes.toml_fields import from_mapping
 from gapdata.shards.fingerprint import PLAN_NAME
-from gapdata.sources.base import Dataset, Scan
 
 ENGINE_VERSION = 9
 """Raised whenever the same sources and recipe would give other bytes than before. 9: every frame has a prompt mask, a
 lens is undone, JPEG files keep no tags, and records have more quality figures, by which other views are refused."""
-NAMED_DIFFERENCES = 4
 SHARD_NAME = re.compile(r"shard-\d{6,9}")
 SCENE_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
 """Names that a plan may hold: files are opened, and commit records removed, by them."""
@@ -108,35 +102,6 @@ def shard_fingerprint(source: str, recipe: Recipe, shard: ShardPlan) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def make_plan(
-    dataset: Dataset,
-    recipe: Recipe,
-    scene_ids: Sequence[str],
-    annotations: Mapping[str, SceneAnnotations] | None = None,
-) -> Plan:
-    """Index every scene's frames and lay out the shards. Scenes of different splits never share a shard.
-
-    Args:
-        dataset: where the scenes are.
-        recipe: what is wanted of them.
-        scene_ids: which.
-        annotations: what other people's files say about them, by scene.
-    """
-    given = annotations or {}
-    scenes = [
-        _plan_scene(dataset, recipe, scene_id, given.get(scene_id, SceneAnnotations(scene_id=scene_id)))
-        for scene_id in sorted(scene_ids, key=natural_key)
-    ]
-    shards: list[ShardPlan] = []
-    per_shard = recipe.shards.scenes_per_shard
-    for split in sorted({scene.split for scene in scenes}):
-        members = [scene for scene in scenes if scene.split == split]
-        for start in range(0, len(members), per_shard):
-            name = f"shard-{len(shards):06d}"
-            shards.append(ShardPlan(name=name, split=split, scenes=tuple(members[start : start + per_shard])))
-    return Plan(engine=ENGINE_VERSION, source=dataset.name, recipe=recipe, shards=tuple(shards))
-
-
 def write_plan(plan: Plan, build: Location, expected_bytes: int) -> None:
     """Write ``plan.json``."""
     write_atomically(build / PLAN_NAME, plan.to_json(expected_bytes))
@@ -172,98 +137,6 @@ def read_plan(build: Location) -> Plan:
     )
 
 
-def refuse_difference(existing: Plan, wanted: Plan, build: Location, *, retriable: bool = False) -> None:
-    """A build goes on only with the same recipe and sources; ``retriable``: all that differs was quarantined.
-
-    Raises:
-        UsageError: they differ; the differences are named.
-    """
-    if existing.fingerprint == wanted.fingerprint:
-        return
-    before, after = _flat(existing.recipe.to_dict()), _flat(wanted.recipe.to_dict())
-    changes = [
-        f"{name} was {before.get(name)} and is {after[name]}" for name in after if before.get(name) != after[name]
-    ]
-    old = {scene.scene_id: (scene.digest, scene.annotations) for scene in existing.scenes}
-    new = {scene.scene_id: (scene.digest, scene.annotations) for scene in wanted.scenes}
-    changes += [f"{scene} is new" for scene in sorted(new.keys() - old.keys())]
-    changes += [f"{scene} is gone" for scene in sorted(old.keys() - new.keys())]
-    for scene in sorted(new.keys() & old.keys()):
-        changes += [f"{scene} has changed"] if old[scene][0] != new[scene][0] else []
-        changes += [f"the annotations of {scene} have changed"] if old[scene][1] != new[scene][1] else []
-    named = ", ".join(changes[:NAMED_DIFFERENCES])
-    more = f" and {len(changes) - NAMED_DIFFERENCES} more" if len(changes) > NAMED_DIFFERENCES else ""
-    ways = "build into a new --out directory, or start over with --overwrite"
-    raise UsageError(
-        f"holds a build of another recipe or other sources: {named}{more}",
-        path=build,
-        cure=f"take up what was quarantined with --retry-failed, {ways}" if retriable else ways,
-    )
-
-
-def _plan_scene(dataset: Dataset, recipe: Recipe, scene_id: str, annotations: SceneAnnotations) -> ScenePlan:
-    split, origin = split_of(dataset, recipe, annotations)
-    common: dict[str, Any] = {
-        "scene_id": scene_id,
-        "split": split,
-        "split_origin": origin,
-        "source_kind": dataset.kind(scene_id),
-        "annotations": hashlib.sha256(annotations.to_json()).hexdigest() if annotations.provenance else "",
-    }
-    try:
-        with dataset.open_scan(scene_id) as scan:
-            usable = is_rigid(scan.camera_to_world)
-            views = plan_views(scene_id, usable, recipe, annotations, evaluation=split != "train")
-            around = expected_around(views, recipe, annotations)
-            neighbours = 1 + 2 * (recipe.around.reach // recipe.around.interval)
-            return ScenePlan(
-                **common,
-                digest=planned_digest(scan, recipe),
-                frame_count=int(scan.present.sum()),
-                lost_tracking=int((scan.present & ~usable).sum()),
-                keys=tuple(view.key for view in views),
-                view_frames=sum(len(view.frame_ids) for view in views) + around * neighbours,
-                around=around,
-                unaligned=dataset.annotated(scene_id) and _lacks_alignment(scan),
-            )
-    except SourceError as error:
-        return ScenePlan(
-            **common,
-            digest=dataset.unreadable_digest(scene_id),
-            frame_count=0,
-            lost_tracking=0,
-            keys=(),
-            view_frames=0,
-            problem=error.problem,
-        )
-
-
-def _lacks_alignment(scan: Scan) -> bool:
-    """Whether nothing says how the scan lies in its aligned world. A damaged matrix is met again by the build."""
-    try:
-        return scan.axis_alignment is None
-    except SourceError:
-        return False
-
-
-def planned_digest(scan: Scan, recipe: Recipe) -> str:
-    """Return the digest of a scan's files as far as the recipe uses them.
-
-    Raises:
-        SourceError: one cannot be examined.
-    """
-    return scan.digest(masks=recipe.instances.route == "projected")
-
-
-def split_of(dataset: Dataset, recipe: Recipe, annotations: SceneAnnotations) -> tuple[str, str]:
-    """What a scene is for, and the annotation file that says so (empty for the data set itself)."""
-    if recipe.annotations.splits:
-        for item in annotations.provenance:
-            if item.split is not None:
-                return item.split, item.source
-    return dataset.split(annotations.scene_id), ""
-
-
 def _check_names(shards: Sequence[ShardPlan]) -> None:
     names = [shard.name for shard in shards]
     scenes = [scene.scene_id for shard in shards for scene in shard.scenes]
@@ -279,13 +152,3 @@ def _check_names(shards: Sequence[ShardPlan]) -> None:
 
 def _with_scenes(shard: Mapping[str, Any]) -> dict[str, Any]:
     return {**shard, "scenes": tuple(from_mapping(ScenePlan, scene) for scene in shard["scenes"])}
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat.update(_flat(value, f"{prefix}{name}."))
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat

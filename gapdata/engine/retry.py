@@ -35,7 +35,7 @@ def plan_retry(existing: Plan, wanted: Plan, build: Location) -> tuple[Plan, Ret
 
     Returns:
         The existing plan with the wanted one's entry for every scene whose change is safe (everything else of it is
-        unchanged, so that :func:`gapdata.engine.plan.refuse_difference` still names all other differences), and what is
+        unchanged, so that ``refuse_difference`` still names all other differences), and what is
         retried.
     """
     new = {scene.scene_id: scene for scene in wanted.scenes}

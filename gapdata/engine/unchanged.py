@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from gapdata.engine.plan import ScenePlan, planned_digest
+from gapdata.engine.make_plan import planned_digest
+from gapdata.engine.plan import ScenePlan
 from gapdata.engine.recipe import Recipe
 from gapdata.errors import SourceChanged, SourceError
 from gapdata.files.object_store import ObjectPath

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gapdata.engine.recipe import Recipe
-from gapdata.engine.report import suspicions, unaligned_text
+from gapdata.engine.report_text import suspicions, unaligned_text
 from gapdata.report.contents import BuildContents
 from gapdata.report.markup import Markup, joined, table, tag
 from gapdata.runtime.counting import counted, few

@@ -130,7 +130,7 @@ def test_a_flipped_byte_breaks_the_checksum(build: Path, capsys: pytest.CaptureF
     data = bytearray((build / TAR).read_bytes())
     data[len(data) // 2] ^= 1
     (build / TAR).write_bytes(data)
-    assert f"{TAR}: its SHA-256 is not the committed one" in defects(build)
+    assert f"{TAR}: its SHA-256 differs from the committed one" in defects(build)
     assert main(["verify", str(build), "--workers", "1"]) == 4
     assert "to rebuild: delete shard-000000.json and run build-shards again" in capsys.readouterr().out
 
@@ -142,7 +142,7 @@ def test_a_cut_tar_is_found_with_and_without_checksums(build: Path, cut: int) ->
     for sample in (None, 1):
         found = defects(build, sample=sample)
         assert f"{TAR}: has {cut} bytes, {len(data)} were committed" in found
-        assert any("is no whole tar" in text or "members" in text for text in found)
+        assert any("is damaged or truncated after" in text or "members" in text for text in found)
 
 
 @pytest.mark.parametrize(
@@ -152,8 +152,8 @@ def test_a_cut_tar_is_found_with_and_without_checksums(build: Path, cut: int) ->
         (lambda m: m.update({f"{KEY}.07.jpg": b"x"}), "member 07.jpg does not belong to it"),
         (lambda m: swap(m, "00.depth.png", "01.depth.png"), "pointmap.npy does not follow from depth and cameras"),
         (lambda m: swap(m, "00.instance.png", "01.instance.png"), "disagree with the instance masks"),
-        (lambda m: swap(m, "00.jpg", "00.depth.png"), "member 00.jpg is no whole JPEG of 128x96"),
-        (lambda m: m.update({f"{KEY}.00.jpg": m[f"{KEY}.00.jpg"][:-200]}), "member 00.jpg is no whole JPEG"),
+        (lambda m: swap(m, "00.jpg", "00.depth.png"), "member 00.jpg is not a whole JPEG of 128x96"),
+        (lambda m: m.update({f"{KEY}.00.jpg": m[f"{KEY}.00.jpg"][:-200]}), "member 00.jpg is not a whole JPEG"),
         (lambda m: m.update({f"{KEY}.pointmap.npy": b"\x93NUMPY"}), "pointmap.npy cannot be read"),
         (lambda m: m.update({f"{KEY}.json": b"{}"}), "record JSON does not follow schema 1"),
         (lambda m: m.update({f"{KEY}.json": b"[" * 100_000}), "record JSON does not follow schema 1"),
@@ -170,17 +170,20 @@ def test_a_cut_tar_is_found_with_and_without_checksums(build: Path, cut: int) ->
         (edit_json(lambda f: f["prompts"][0]["point"].__setitem__(0, 9.0)), "prompt 1: its point projects to"),
         (edit_json(lambda f: f["prompts"][0].update(index=1e999)), "does not follow schema 1: OverflowError"),
         (edit_json(lambda f: f["prompts"][0].update(pixel=[500, 3])), "pixel [500, 3] is outside the image"),
-        (edit_json(lambda f: f["prompts"][0].update(label="unicorn")), "'unicorn', which is not listed so"),
+        (edit_json(lambda f: f["prompts"][0].update(label="unicorn")), "'unicorn', the record lists it as"),
         (edit_json(lambda f: f["objects"].pop(0)), "which is not listed"),
         (edit_json(lambda f: f["objects"][0].update(visible_pixels=[1, 2])), "visible_pixels [1, 2] disagree"),
-        (edit_json(lambda f: f["objects"][0].update(rotation=[[1, 0, 0]] * 3)), "its box is not one"),
+        (edit_json(lambda f: f["objects"][0].update(rotation=[[1, 0, 0]] * 3)), "its box is not rigid"),
         (edit_json(lambda f: f["quality"].update(valid_depth=[0.5, 0.5])), "quality.valid_depth disagrees"),
         (
             edit_json(lambda f: f["quality"].update(neighbour_misalignment=0.2)),
             "quality.neighbour_misalignment is 0.2, beyond the recipe's",
         ),
         (edit_png("00.depth.png", lambda d: d + np.uint16(50)), "pointmap.npy does not follow from depth"),
-        (edit_png("00.depth.png", lambda d: d.astype(np.uint8)), "00.depth.png is no whole 16-bit grey PNG of 128x96"),
+        (
+            edit_png("00.depth.png", lambda d: d.astype(np.uint8)),
+            "00.depth.png is not a whole 16-bit grey PNG of 128x96",
+        ),
         (edit_png("00.instance.png", lambda d: d * 0 + np.uint16(9)), "show object 8, which is not listed"),
     ],
 )
@@ -197,7 +200,8 @@ def test_a_wrong_prompt_mask_is_named(build: Path) -> None:
         name = next(item.name for item in tar if item.name.startswith(KEY) and item.name.endswith("prompt.png"))
     forge(build, edit_png(name.removeprefix(f"{KEY}."), lambda mask: np.where(mask > 0, 200, 0).astype(np.uint8)))
     assert any(
-        "prompt mask of frame" in text and "shows [200], which are no prompts of it" in text for text in defects(build)
+        "prompt mask of frame" in text and "shows [200], which are not prompts of that frame" in text
+        for text in defects(build)
     )
     forge(build, edit_png(name.removeprefix(f"{KEY}."), lambda mask: mask * 0))
     assert any("does not cover its pixel" in text for text in defects(build))
@@ -221,7 +225,9 @@ def test_a_damaged_header_is_found(build: Path) -> None:
     at = data.index(f"{KEY}.00.jpg".encode())
     data[at : at + len(f"{KEY}.00.jpg")] = f"{KEY}.00.jpx".encode()
     (build / TAR).write_bytes(data)
-    assert any(TAR in text and ("ends after" in text or "is no whole tar" in text) for text in defects(build))
+    assert any(
+        TAR in text and ("ends after" in text or "is damaged or truncated after" in text) for text in defects(build)
+    )
 
 
 def edit_file(build: Path, name: str, change: Callable[[dict[str, Any]], None]) -> None:
@@ -262,7 +268,7 @@ def test_small_files_that_tell_another_story_are_named(clean: Path, tmp_path: Pa
         (
             "lost",
             lambda b: edit_file(b, "shard-000000.json", lambda f: f["records"].pop(0)),
-            f"shard-000000.json: lacks {KEY} without saying why",
+            f"shard-000000.json: does not say why it lacks {KEY}",
         ),
         (
             "other",

@@ -151,9 +151,11 @@ def build_folder(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], 
     """A build's plan, commit records and report: what status, verify, report and a resumed build read."""
     from gapdata.audit.status import build_status, format_status
     from gapdata.audit.verify import format_verdict, verify_build
+    from gapdata.engine.begin_build import refuse_difference
     from gapdata.engine.commits import is_committed
-    from gapdata.engine.plan import read_plan, refuse_difference
-    from gapdata.engine.report import format_report, read_report
+    from gapdata.engine.plan import read_plan
+    from gapdata.engine.report import read_report
+    from gapdata.engine.report_text import format_report
     from gapdata.engine.retry import plan_retry
     from gapdata.report.contents import read_contents
     from gapdata.report.page import report_page
