@@ -215,8 +215,9 @@ def _prompt_problems(
         yield f"its point is {local[2]:.4f} m deep, the stored depth is {depth[prompt.frame, v, u]:.4f} m"
     if prompt.object_id is None:
         return
-    if labels.get(prompt.object_id) != prompt.label:
-        yield f"names object {prompt.object_id} {prompt.label!r}, the record lists it as {labels.get(prompt.object_id)!r}"
+    listed = labels.get(prompt.object_id)
+    if listed != prompt.label:
+        yield f"names object {prompt.object_id} {prompt.label!r}, the record lists it as {listed!r}"
     if masks[prompt.frame, v, u] != prompt.object_id + 1:
         yield f"the instance mask does not show object {prompt.object_id} at its pixel"
 
