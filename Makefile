@@ -1,4 +1,5 @@
-# Everything a newcomer needs: `make demo` shows the whole path, `make test` checks it. Both set up what is missing.
+# Everything a newcomer needs: `make demo` shows the whole path, `make test` checks it. Both set up what is missing in
+# .venv; system packages that are missing are named, never installed.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -9,14 +10,14 @@ SIZE   ?= full
 CASES  ?= 100000
 PROCESSES ?= 5000
 
-.PHONY: setup demo reproduce test lint format bench fuzz load same-bytes picture clean
+.PHONY: setup demo reproduce test test-fast test-lowest lint format bench fuzz load same-bytes picture clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.ready
 
 # torch comes first: any other package that asks for it would bring a CUDA build of several gigabytes.
 $(VENV)/.ready: pyproject.toml constraints.txt .ci/system-libraries
-	@bash .ci/system-libraries
+	@.ci/system-libraries
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gapmllm needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
@@ -32,6 +33,14 @@ reproduce: setup
 
 test: setup
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+
+# All but what is marked slow: whole commands, training, Ray, browsers. A few minutes.
+test-fast: setup
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "not slow"
+
+# The same with the lowest versions that pyproject.toml allows, in an environment of its own; it downloads them.
+test-lowest:
+	PYTHON=$(PYTHON) .ci/test-lowest
 
 lint: setup
 	$(BIN)/ruff check .

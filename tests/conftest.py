@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Each of the workers has a core; two that spin on both of them are many times slower than one.
@@ -24,27 +25,66 @@ settings.register_profile("any load", deadline=None)
 settings.load_profile("any load")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+SAMPLES = Path(os.environ.get("GAPDATA_SAMPLES", REPOSITORY.parent / "shared" / "data"))
+"""Small real data, which lie beside the checkout and not in it."""
+LEFT_OUT = pytest.StashKey[set[str]]()
+"""The tests that need :data:`SAMPLES` and do not run, because that folder does not exist."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[LEFT_OUT] = set()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    _leave_out_what_needs_samples(config, items)
+    if config.pluginmanager.hasplugin("xdist"):
+        _group(items)
+
+
+def _leave_out_what_needs_samples(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if SAMPLES.is_dir():
+        return
+    left_out = [item for item in items if "samples" in getattr(item, "fixturenames", ())]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+    config.stash[LEFT_OUT].update(item.nodeid.partition("[")[0] for item in left_out)
+
+
+def _group(items: list[pytest.Item]) -> None:
     """Under pytest-xdist a file's tests share a worker, because they share what the file's fixtures made, and all that
     submit jobs share one, because they share a Ray head; the latter start first, because they take longest.
     """
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
     for item in items:
         group = "ray" if item.path.name.startswith("test_ray") else item.path.name
         item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: not item.path.name.startswith("test_ray"))
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the names to the process that prints the summary."""
+    if hasattr(session.config, "workeroutput"):
+        left_out: set[str] = session.config.stash[LEFT_OUT]
+        session.config.workeroutput["left_out"] = sorted(left_out)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take the names from a worker of pytest-xdist."""
+    node.config.stash[LEFT_OUT].update(getattr(node, "workeroutput", {}).get("left_out", ()))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say once which tests did not run for want of real data."""
+    left_out: set[str] = config.stash[LEFT_OUT]
+    if left_out:
+        why = f"{len(left_out)} tests need the real data of {SAMPLES}, which does not exist (set GAPDATA_SAMPLES)"
+        terminalreporter.write_line(f"{why}: {', '.join(sorted(left_out))}")
+
+
 @pytest.fixture(scope="session")
 def samples() -> Path:
-    """The folder of small real data, by ``GAPDATA_SAMPLES``; tests that need it are skipped where it is absent."""
-    path = Path(os.environ.get("GAPDATA_SAMPLES", REPOSITORY.parent / "shared" / "data"))
-    if not path.is_dir():
-        pytest.skip(f"no sample data at {path}: set GAPDATA_SAMPLES")
-    return path
+    """The folder of small real data."""
+    return SAMPLES
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -92,8 +93,8 @@ def test_counts_agree_with_a_plain_transcription(compat: Compat, written: EulerC
         assert sum(row[0] for row in expected.values()) > 5
 
 
-def test_the_golden_sample_scores_perfectly_against_itself_in_both_ways() -> None:
-    sample = golden_sample()
+def test_the_golden_sample_scores_perfectly_against_itself_in_both_ways(samples: Path) -> None:
+    sample = golden_sample(samples)
     answer = sample["answer_text"]
     truth = [TextBox(label=item["label"], values=tuple(item["bbox_3d"])) for item in sample["boxes"]]
     for compat in ("none", "gap"):

@@ -11,7 +11,6 @@ views.
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +35,7 @@ from gapdata.seeding import generator_for
 from gapdata.sources.base import Scan
 from gapdata.sources.rgbd import RgbdFolder
 from gapdata.sources.scannet import ScanNetDataset
-from tests.conftest import REPOSITORY
+from tests.conftest import REPOSITORY, SAMPLES
 from tests.support.pose_mistakes import MISTAKES, SECOND, Mistake, MistakenScan, Poses, off_by
 
 PAGE = REPOSITORY / "manifests" / "README.md"
@@ -236,5 +235,4 @@ def _open(dataset: RgbdFolder) -> Scan:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as temporary:
-        data = Path(os.environ.get("GAPDATA_SAMPLES", REPOSITORY.parent / "shared" / "data"))
-        PAGE.write_text(page_with_table(PAGE.read_text(), all_verdicts(data, Path(temporary))))
+        PAGE.write_text(page_with_table(PAGE.read_text(), all_verdicts(SAMPLES, Path(temporary))))

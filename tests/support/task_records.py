@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from gapdata.geometry.boxes import OrientedBox
 from gapdata.geometry.camera import relative_poses
 from gapdata.records.expressions import Expression
 from gapdata.records.schema import Prompt, Record, ViewObject
 
-SAMPLES = Path(os.environ.get("GAPDATA_SAMPLES", Path(__file__).parents[3] / "shared" / "data"))
-GOLDEN = SAMPLES / "gap-detection-sample.json"
 RECORDS = 1000
 """Random records on which every task's answer makes the trip through text."""
 WORDS = ("chair", "office chair", "wall", "Floor", "ceiling", "object", "trash can", "bed", "café table", "lamp")
 
 
-def golden_sample() -> dict[str, Any]:
-    """GAP-MLLM's published detection sample; skips where it is not there."""
-    if not GOLDEN.is_file():
-        pytest.skip(f"no sample data at {SAMPLES}; set GAPDATA_SAMPLES")
-    return json.loads(GOLDEN.read_text(encoding="utf-8"))
+def golden_sample(samples: Path) -> dict[str, Any]:
+    """GAP-MLLM's published detection sample, from the folder of real data."""
+    return json.loads((samples / "gap-detection-sample.json").read_text(encoding="utf-8"))
 
 
 def make_record(objects: tuple[ViewObject, ...] = (), prompts: tuple[Prompt, ...] = (), **changes: Any) -> Record:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,8 +43,8 @@ TEXTS = {
 }
 
 
-def test_the_golden_answer_of_gap_mllm_is_reproduced_byte_for_byte() -> None:
-    sample = golden_sample()
+def test_the_golden_answer_of_gap_mllm_is_reproduced_byte_for_byte(samples: Path) -> None:
+    sample = golden_sample(samples)
     written = [TextBox(label=box["label"], values=tuple(box["bbox_3d"])) for box in sample["boxes"]]
     assert detection.answer_text(written) == sample["answer_text"]
     for read in (detection.parse, detection_compat.parse_lines):
@@ -53,8 +54,8 @@ def test_the_golden_answer_of_gap_mllm_is_reproduced_byte_for_byte() -> None:
         assert answer.rejected == 0
 
 
-def test_the_golden_boxes_read_as_extrinsic_angles_stand_upright() -> None:
-    sample = golden_sample()
+def test_the_golden_boxes_read_as_extrinsic_angles_stand_upright(samples: Path) -> None:
+    sample = golden_sample(samples)
     to_aligned = np.array(sample["axis_align_matrix"]) @ np.array(sample["cam2global"][0])
     for item in sample["boxes"]:
         box = TextBox(label=item["label"], values=tuple(item["bbox_3d"]))
