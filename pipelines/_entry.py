@@ -46,7 +46,7 @@ def run_script(
         example: options as in :func:`examples`; with one the script needs arguments.
     """
     from gapdata.commands.argument_types import Parser
-    from gapdata.commands.main import INTERRUPTED, run_command
+    from gapdata.commands.program import run_command
 
     script = Path(sys.argv[0]).name
     parser = Parser(
@@ -62,7 +62,4 @@ def run_script(
     if len(sys.argv) == 1 and example is not None:
         parser.print_help(sys.stderr)
         return 2
-    try:
-        return run_command(script, parser.parse_args())
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    return run_command(script, parser.parse_args())

@@ -1,66 +1,84 @@
-"""What ``gapdata export`` takes. Imports nothing heavy: the command line's help reads it."""
+"""``gapdata export``: a build in a form that other people's programs read."""
 
 from __future__ import annotations
 
 import argparse
 
-from gapdata.commands.argument_types import local
+from gapdata.commands.argument_types import local, place
+from gapdata.errors import UsageError
+from gapdata.export.registry import EXITS, GAP_TASKS
 from gapdata.runtime.choices import did_you_mean
 from gapdata.runtime.terminal import say_result
 
-TASKS = ("recons", "det", "scanrefer1", "scanrefer2", "scanrefer", "scan2cap")
-HELP = "Write a build as JSON and images that GAP-MLLM's and VG-LLM's own loaders read, and build-shards reads back."
+HELP = "Write a build in a form that other people's programs read."
 NOTES = (
-    "Use DIR as their data_path. Labels are EmbodiedScan's names, as in their files; captions of evaluation splits "
-    "point at the detector's proposals. Questions about marked pixels are this project's: theirs are not published. "
-    "Images keep the size that the build stores; their loader draws its cross of 21 pixels on them as they are, so on "
-    "images narrower than ScanNet's 1296 pixels it covers more than the mark that this project draws. To read the "
-    "export back: gapdata build-shards --scannet DIR --annotations DIR/annotations/*.json --recipe "
+    "Of gap-json: use DIR as their data_path. Labels are EmbodiedScan's names, as in their files; captions of "
+    "evaluation splits point at the detector's proposals. Questions about marked pixels are this project's: theirs are "
+    "not published. Images keep the size that the build stores; their loader draws its cross of 21 pixels on them as "
+    "they are, so on images narrower than ScanNet's 1296 pixels it covers more than the mark that this project draws. "
+    "To read the export back: gapdata build-shards --scannet DIR --annotations DIR/annotations/*.json --recipe "
     "manifests/gap-json.toml --set frames.image_size=[W,H], with the size of the images."
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add everything but BUILD."""
+    """Add the build, the form and the folder."""
     parser.epilog = NOTES
-    parser.add_argument("--format", choices=("gap-json",), required=True, help="the form of the export")
+    parser.add_argument("build", type=place, metavar="BUILD")
+    forms = "; ".join(f"{name}: {row.help}" for name, row in EXITS.items())
+    parser.add_argument("--format", choices=tuple(EXITS), required=True, help=forms)
     parser.add_argument("--out", type=local, required=True, metavar="DIR", help="a new folder, or the same export's")
-    parser.add_argument(
+    parser.add_argument("--split", choices=("train", "val", "test"), help="only records of this split (default: all)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    _add_gap_options(parser)
+
+
+def _add_gap_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("of gap-json", argument_default=argparse.SUPPRESS)
+    group.add_argument(
         "--tasks",
         type=_tasks,
-        default=TASKS,
         metavar="A,B",
-        help=f"of {', '.join(TASKS)} (default: all): pre-training, detection, grounding's two stages and its one-pass "
-        "form, captioning",
+        help=f"of {', '.join(GAP_TASKS)} (default: all): pre-training, detection, grounding's two stages and its "
+        "one-pass form, captioning",
     )
-    parser.add_argument("--split", choices=("train", "val", "test"), help="only records of this split (default: all)")
-    parser.add_argument(
+    group.add_argument(
         "--wording",
         choices=("gap", "vgllm_v1", "vgllm_v2"),
-        default="gap",
         help="whose questions, and whose Euler convention (default: gap)",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _tasks(text: str) -> tuple[str, ...]:
-    named = tuple(name for name in text.split(",") if name)
-    unknown = [name for name in named if name not in TASKS]
+    """Read names of tasks, in the order of :data:`GAP_TASKS`."""
+    named = [name for name in text.split(",") if name]
+    unknown = [name for name in named if name not in GAP_TASKS]
     if unknown or not named:
-        meant = did_you_mean(unknown[0], TASKS) if unknown else ""
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of {', '.join(TASKS)}; {meant}".rstrip("; "))
-    return named
+        meant = did_you_mean(unknown[0], GAP_TASKS) if unknown else ""
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of {', '.join(GAP_TASKS)}; {meant}".rstrip("; "))
+    return tuple(name for name in GAP_TASKS if name in named)
 
 
 def run(options: argparse.Namespace) -> int:
     """Export, print the report, and return the exit status."""
-    from gapdata.export.gap_json import ExportRequest, export_build, format_report
+    from gapdata.export.export_build import export_build
     from gapdata.runtime.progress import Progress
 
-    request = ExportRequest(
-        build=options.build, out=options.out, tasks=options.tasks, split=options.split, wording=options.wording
-    )
+    known = {name for row in EXITS.values() for name in row.options}
+    given = {name: value for name, value in vars(options).items() if name in known}
+    for name in given.keys() - EXITS[options.format].options.keys():
+        owners = [form for form, row in EXITS.items() if name in row.options]
+        raise UsageError(f"--{name} can be given with --format {' or '.join(owners)} only", cure="leave it out")
     with Progress(0, "records", "export") as progress:
-        report = export_build(request, progress, progress.expect)
-    say_result(report, f"{options.out}: {format_report(report)}", as_json=options.json)
+        report = export_build(
+            options.format,
+            options.build,
+            options.out,
+            split=options.split,
+            progress=progress,
+            announce=progress.expect,
+            **given,
+        )
+    text = EXITS[options.format].load().format_report(report)
+    say_result(report, f"{options.out}: {text}", as_json=options.json)
     return 0

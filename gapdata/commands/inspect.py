@@ -1,133 +1,122 @@
-"""``gapdata inspect``: what a ``.sens`` file, a scene, a dataset, a build or one of its records holds, as plain
-values.
-"""
+"""``gapdata inspect``: what a scan, a data set, a build or a record holds, and whether a scan's poses fit its depth."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from gapdata.engine.report import read_report
-from gapdata.engine.report_text import format_report
+from gapdata.commands.argument_types import place
 from gapdata.errors import SourceError, UsageError
-from gapdata.files.storage import Location, absolute
-from gapdata.records.pose_diagnosis import diagnose_poses
-from gapdata.records.schema import Record
-from gapdata.shards.fingerprint import PLAN_NAME
-from gapdata.shards.splits import format_tars, read_splits
-from gapdata.sources.base import Dataset, Scan
+from gapdata.files.storage import Location
+from gapdata.runtime.terminal import say_result
 from gapdata.sources.registry import open_found
+
+if TYPE_CHECKING:
+    from gapdata.sources.base import Dataset, Scan
+
+HELP = "Say what a .sens file, a folder of frames, a scene, a dataset, a build or a record holds."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the place, and what to say about it."""
+    parser.add_argument("path", type=place, metavar="PATH")
+    parser.add_argument("--key", metavar="KEY", help="one record of a build")
+    parser.add_argument(
+        "--poses",
+        action="store_true",
+        help="compare frames of each scan: do its poses, depth and intrinsics agree, and if not, what is the mistake",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what lies at the place and return the exit status.
+
+    Raises:
+        UsageError: the place does not exist, or nothing that can be inspected lies there.
+        SourceError: the one scan that lies there cannot be read.
+    """
+    if options.poses and options.key is not None:
+        raise UsageError("--poses is about scans, --key about a record of a build", cure="give one of them")
+    if not options.path.exists():
+        raise UsageError("does not exist", path=options.path)
+    facts, text = inspect_poses(options.path) if options.poses else inspect_path(options.path, options.key)
+    say_result(facts, text, as_json=options.json)
+    return 0
 
 
 def inspect_path(path: Location, key: str | None = None) -> tuple[dict[str, Any], str]:
-    """The facts about ``path`` and the same as text for a terminal.
+    """Return the facts about a place, or about the record of a build, as plain values and as text."""
+    from gapdata.records.record_facts import describe_record
+    from gapdata.shards.fingerprint import PLAN_NAME
+    from gapdata.shards.reader import ShardReader
 
-    Raises:
-        UsageError: the path does not exist or is nothing that can be inspected.
-    """
-    if not path.exists():
-        raise UsageError("does not exist", path=path)
-    if key is not None or (path / PLAN_NAME).exists():
-        if key is None:
-            report, tars = read_report(path), read_splits(path)
-            lines = [f"  tars of {split}: {format_tars(names)}" for split, names in (tars or {}).items()]
-            return report | {"splits": tars}, "\n".join([format_report(report), *lines])
-        from gapdata.shards.reader import ShardReader
-
+    if key is not None:
         facts = describe_record(ShardReader(path)[key])
+    elif (path / PLAN_NAME).exists():
+        return _build_facts(path)
     else:
-        with _scan_or_dataset(path) as found:
+        with _opened(path) as found:
             facts = found.describe()
     return facts, format_facts(facts)
 
 
+def _build_facts(path: Location) -> tuple[dict[str, Any], str]:
+    from gapdata.engine.report import read_report
+    from gapdata.engine.report_text import format_report
+    from gapdata.shards.splits import format_tars, read_splits
+
+    report, tars = read_report(path), read_splits(path)
+    lines = [f"  tars of {split}: {format_tars(names)}" for split, names in (tars or {}).items()]
+    return report | {"splits": tars}, "\n".join([format_report(report), *lines])
+
+
 def inspect_poses(path: Location) -> tuple[dict[str, Any], str]:
-    """Return whether the frames of each scan agree, and what the mistake is where they do not; a line a scan.
+    """Return whether the frames of each scan agree, and what the mistake is where they do not; a line for each scan."""
+    from gapdata.sources.base import Dataset
 
-    Raises:
-        UsageError: the path does not exist or holds no scans.
-        SourceError: the one scan that it is cannot be read, or has no pose that can be used.
-    """
-    if not path.exists():
-        raise UsageError("does not exist", path=path)
-    with _scan_or_dataset(path) as found:
-        return _pose_facts(found) if isinstance(found, Scan) else _poses_of_scenes(found)
-
-
-@contextmanager
-def _scan_or_dataset(path: Location) -> Iterator[Scan | Dataset]:
-    """Open what lies at a place; a data set that is one scene, lying there itself, as its scan."""
-    found = open_found(path)
-    if isinstance(found, Dataset) and absolute(path) in map(absolute, found.scene_directories.values()):
-        found = found.open_scan(found.scene_ids[0])
-    with found if isinstance(found, Scan) else nullcontext(found) as opened:
-        yield opened
-
-
-def _poses_of_scenes(dataset: Dataset) -> tuple[dict[str, Any], str]:
-    if len(dataset.scene_ids) == 1:
-        with dataset.open_scan(dataset.scene_ids[0]) as scan:
-            return _pose_facts(scan)
-    scenes: dict[str, Any] = {}
-    for scene_id in dataset.scene_ids:
-        try:
-            with dataset.open_scan(scene_id) as scan:
-                scenes[scene_id] = diagnose_poses(scan).to_facts()
-        except SourceError as error:
-            scenes[scene_id] = {"verdict": "unreadable", "cure": error.cure, "text": error.problem}
+    with _opened(path) as found:
+        if not isinstance(found, Dataset):
+            return _pose_facts(found)
+        if len(found.scene_ids) == 1:
+            with found.open_scan(found.scene_ids[0]) as scan:
+                return _pose_facts(scan)
+        scenes = {scene_id: _pose_facts_or_error(found, scene_id) for scene_id in found.scene_ids}
     lines = [f"{scene_id}: {facts['text']}" for scene_id, facts in scenes.items()]
-    return {"path": str(dataset.root), "scenes": scenes}, "\n".join(lines)
+    return {"path": str(path), "scenes": scenes}, "\n".join(lines)
 
 
 def _pose_facts(scan: Scan) -> tuple[dict[str, Any], str]:
+    from gapdata.records.pose_diagnosis import diagnose_poses
+
     facts = diagnose_poses(scan).to_facts()
     return {"path": str(scan.path), "scene_id": scan.scene_id, **facts}, f"{scan.scene_id}: {facts['text']}"
 
 
-def describe_record(record: Record) -> dict[str, Any]:
-    """A record: its JSON fields without the matrices, and what its masks and depth hold."""
-    depth = np.stack([record.depth(frame) for frame in range(len(record))])
-    annotated = any(name.endswith("instance.png") for name in record.members)
-    seen = {
-        item.object_id: int(
-            max(np.count_nonzero(record.instances(frame) == item.object_id + 1) for frame in range(len(record)))
-        )
-        for item in (record.objects if annotated else ())
-    }
-    return {
-        "key": record.key,
-        "scene_id": record.scene_id,
-        "split": record.split,
-        "view": record.view,
-        "frame_ids": list(record.frame_ids),
-        "image_size": list(record.image_size),
-        "depth_m": {
-            "nearest": round(float(depth[depth > 0].min()), 3) if (depth > 0).any() else None,
-            "farthest": round(float(depth.max()), 3),
-        },
-        "quality": dict(record.quality),
-        "objects": [
-            {
-                "object_id": item.object_id,
-                "label": item.label,
-                "size": list(item.size),
-                "most_visible_pixels": seen.get(item.object_id, 0),
-            }
-            for item in record.objects
-        ],
-        "prompts": [
-            {"index": p.index, "frame": p.frame, "pixel": list(p.pixel), "label": p.label, "point": list(p.point)}
-            for p in record.prompts
-        ],
-        "members": {name: len(data) for name, data in record.members.items()},
-    }
+def _pose_facts_or_error(dataset: Dataset, scene_id: str) -> dict[str, Any]:
+    from gapdata.records.pose_diagnosis import diagnose_poses
+
+    try:
+        with dataset.open_scan(scene_id) as scan:
+            return diagnose_poses(scan).to_facts()
+    except SourceError as error:
+        return {"verdict": "unreadable", "cure": error.cure, "text": error.problem}
+
+
+@contextmanager
+def _opened(path: Location) -> Iterator[Dataset | Scan]:
+    """Open what lies at a place until the block ends."""
+    from gapdata.sources.base import Scan
+
+    found = open_found(path)
+    with found if isinstance(found, Scan) else nullcontext(found) as opened:
+        yield opened
 
 
 def format_facts(facts: dict[str, Any], indent: str = "") -> str:
-    """Nested facts as aligned lines."""
+    """Return nested facts as aligned lines."""
     width = max((len(name) for name in facts), default=0)
     lines = []
     for name, value in facts.items():

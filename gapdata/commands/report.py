@@ -1,17 +1,40 @@
-"""``gapdata report``: the page as a file."""
+"""``gapdata report``: one HTML page about a build."""
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import Any
 
+from gapdata.commands.argument_types import local, place, positive
+from gapdata.commands.verify import DAMAGED
 from gapdata.errors import UsageError
 from gapdata.files.storage import Location
 from gapdata.runtime.counting import counted
+from gapdata.runtime.terminal import say_result
+
+HELP = "Write one HTML page that shows what a finished build holds."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the build, the page's file and how many views it shows."""
+    parser.add_argument("build", type=place, metavar="BUILD")
+    parser.add_argument("--out", type=local, default=Path("report.html"), metavar="FILE", help="default: report.html")
+    parser.add_argument(
+        "--views", type=positive, default=12, metavar="N", help="views with pictures and 3D points (default: 12)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the page, say what is in it and return the exit status."""
+    facts = write_page(options.build, options.out, options.views)
+    say_result(facts, format_written(facts), as_json=options.json)
+    return DAMAGED if facts["damaged"] else 0
 
 
 def write_page(build: Location, out: Path, views: int) -> dict[str, Any]:
-    """Write the page of a finished build and say what is in it: ``path, bytes, records, views, damaged``.
+    """Write the page of a finished build and return what is in it: ``path, bytes, records, views, damaged``.
 
     Raises:
         UsageError: the place holds no finished build, or the page cannot be written.
@@ -21,7 +44,7 @@ def write_page(build: Location, out: Path, views: int) -> dict[str, Any]:
     from gapdata.report.page import report_page
 
     if not out.absolute().parent.is_dir():
-        raise UsageError("its directory does not exist", path=out, cure="create it first")
+        raise UsageError("its folder does not exist", path=out, cure="create it first")
     page, facts = report_page(build, views)
     try:
         write_atomically(out, page)
@@ -31,7 +54,7 @@ def write_page(build: Location, out: Path, views: int) -> dict[str, Any]:
 
 
 def format_written(facts: dict[str, Any]) -> str:
-    """What was written, as text for a terminal."""
+    """Return what was written as text for a terminal."""
     lines = [
         f"{facts['path']}: {counted(facts['records'], 'record')}, {counted(facts['views'], 'view')}, "
         f"{facts['bytes'] / 1e6:.1f} MB"

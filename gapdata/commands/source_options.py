@@ -10,18 +10,18 @@ from gapdata.sources.registry import SOURCES, as_option
 
 
 def add_source_options(parser: argparse.ArgumentParser) -> None:
-    """Add an option for each source, of which one must be given, and what may be said about frames.
-
-    What was not given is not among the parsed options.
-    """
+    """Add an option for each source; one of them must be given."""
     group = parser.add_mutually_exclusive_group(required=True)
     for name, source in SOURCES.items():
         group.add_argument(as_option(name), type=place, metavar="DIR", help=source.help)
-    _add_frame_options(parser)
 
 
-def _add_frame_options(parser: argparse.ArgumentParser) -> None:
-    """Add how a folder of RGB-D frames is to be read; ``gapdata inspect DIR --poses`` names the option that cures."""
+def add_frame_options(parser: argparse.ArgumentParser) -> None:
+    """Add how a folder of RGB-D frames is to be read (:data:`gapdata.sources.registry.FRAME_OPTIONS`).
+
+    An option that is not given is not among the parsed ones. ``gapdata inspect DIR --poses`` names the option that
+    mends a scan.
+    """
     group = parser.add_argument_group(
         "frames of --rgbd",
         "what the folder does not say itself; `gapdata inspect DIR --poses` says what it takes",

@@ -1,4 +1,4 @@
-"""``gapdata view``: its arguments, and what it writes or opens. Importing this imports nothing heavy."""
+"""``gapdata view``: a window, or a file, that shows a view or a scene in 3D."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SUFFIXES = (".png", *CLOUDS)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of the command beside ``--debug``."""
+    """Add what is shown, how, and the file to write."""
     parser.add_argument("build", type=place, metavar="BUILD")
     parser.add_argument("--key", metavar="KEY", help="the record (default: the first clip)")
     parser.add_argument("--scene", metavar="ID", help="fuse all views of this scene, in the scan's world, instead")
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--color",
         choices=MODES,
         default="rgb",
-        help="what points are coloured by: rgb (default), error (disagreement with the view's other frames), instance,"
+        help="how points are coloured: rgb (default), error (disagreement with the view's other frames), instance,"
         " validity (of the depth), frame",
     )
     parser.add_argument(
@@ -85,7 +85,7 @@ def check_target(path: Path) -> None:
     """Make sure that a file can be written before minutes are spent on its content.
 
     Raises:
-        UsageError: another suffix, or a directory that does not exist.
+        UsageError: the suffix is not one of these, or the folder does not exist.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -95,12 +95,17 @@ def check_target(path: Path) -> None:
             cure="name a .png, .ply or .glb file",
         )
     if not path.absolute().parent.is_dir():
-        raise UsageError("its directory does not exist", path=path, cure="create it first")
+        raise UsageError("its folder does not exist", path=path, cure="create it first")
 
 
 def save(viewing: Viewing, path: Path, mode: str = "rgb", voxel: float | None = None) -> str:
-    """Write what is shown first as the file that the suffix names, and say what was written; a cloud has one point in
-    each cube of ``voxel`` metres if that is given.
+    """Write what is shown first as the kind of file that the suffix names, and return what was written.
+
+    Args:
+        viewing: what is shown.
+        path: a ``.png``, ``.ply`` or ``.glb`` file.
+        mode: how points are coloured.
+        voxel: side of the cubes that get one point each, metres; ``None`` keeps all points.
 
     Raises:
         UsageError: the file cannot be written, or the renderer does not work here.

@@ -1,16 +1,15 @@
-"""A build to a folder that GAP-MLLM's and VG-LLM's own loaders read, and that ``build-shards`` reads back.
+"""Export to a folder that GAP-MLLM's and VG-LLM's own loaders read, and that ``build-shards`` reads back.
 
 ```
-export.json                                   what is exported, written first
 annotations/scannet_recons_train_4frames.json scannet_det_val_4frames.json ...
 annotations/scanrefer_train_32frames_stage1.json ..._stage2.json scanrefer_train_32frames.json
 annotations/scan2cap_train_32frames.json
 posed_images/ scans/ scannetv2_*.txt          see gapdata.export.posed_images
-report.json                                   what was written and what could not be, written last
+export.json report.json                       see gapdata.export.export_build
 ```
 The JSON files name images relative to the folder. Clips give one file for each number of frames; the number in the
-other names is that of the build's longest scene view. Records stream through: what is held is one record and, for each
-frame of its scene, a digest. Equal builds and options give equal bytes; the same command goes on where it was stopped.
+other names is that of the build's longest scene view. Memory holds one record and a digest for each frame of its scene.
+Equal builds and options give equal bytes; the same command goes on where it was stopped.
 
 Their loader draws its cross of 21 pixels on the image as it is, so on images narrower than ScanNet's 1296 pixels it is
 larger relative to what it marks than ours, which scales with the image (:mod:`gapdata.prompts.marks`).
@@ -18,34 +17,30 @@ larger relative to what it marks than ours, which scales with the image (:mod:`g
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gapdata.annotations.conversation import TASKS
-from gapdata.annotations.splits import SPLITS
-from gapdata.errors import ShardError, UsageError
+from gapdata.errors import ShardError
 from gapdata.export.items import Item, record_items, without_file
 from gapdata.export.posed_images import PosedImages
-from gapdata.files.atomic import atomic_file, write_atomically
+from gapdata.export.registry import GAP_TASKS
+from gapdata.files.atomic import atomic_file
 from gapdata.files.json_items import JsonList
 from gapdata.files.storage import Location
 from gapdata.records.schema import Record
 from gapdata.records.views import KIND_OF_TASK
 from gapdata.runtime.choices import check_choice
 from gapdata.runtime.counting import counted
-from gapdata.shards.index import INDEX_NAME, read_index
+from gapdata.shards.index import read_index
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.scannet import SCENE_ID
 from gapdata.tasks.wordings import Wording
 
-FORMAT = "gap-json"
-MANIFEST, REPORT, ANNOTATIONS = "export.json", "report.json", "annotations"
+ANNOTATIONS = "annotations"
 NATIVE_WIDTH = 1296
 """Of ScanNet's colour images, in pixels: their cross was made for these."""
 FILE_NAMES: Mapping[str, str] = {
@@ -58,51 +53,38 @@ FILE_NAMES: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportRequest:
-    """What is to be exported."""
-
-    build: Location
-    out: Path
-    tasks: tuple[str, ...] = TASKS
-    split: str | None = None  # None: every split, each in its own files
-    wording: Wording = "gap"
-
-
-def export_build(
-    request: ExportRequest,
-    progress: Callable[[int], None] = lambda count: None,
-    announce: Callable[[int], None] = lambda total: None,
+def export(
+    build: ShardReader,
+    records: Iterable[Record],
+    out: Path,
+    *,
+    tasks: Sequence[str] = GAP_TASKS,
+    wording: Wording = "gap",
 ) -> dict[str, Any]:
-    """Write the export and return its report; ``announce`` is told how many records there are, ``progress`` of finished
-    ones.
+    """Write the JSON files and the frames that they name, and return the report.
+
+    Args:
+        build: where the records are from.
+        records: those to export.
+        out: the folder.
+        tasks: of :data:`gapdata.export.registry.GAP_TASKS`.
+        wording: whose questions, and whose Euler convention.
 
     Raises:
-        UsageError: the build holds no record of the split, a task is unknown, or the folder holds something else.
-        ShardError: the build is damaged, or a name in it is none.
+        UsageError: a task is unknown.
+        ShardError: the build is damaged, or a name in it would lead out of the folder.
     """
-    for task in request.tasks or ("",):
+    for task in tasks or ("",):
         check_choice("task", task, TASKS)
-    reader = ShardReader(request.build)
-    chosen = reader.select(split=request.split)
-    if not chosen:
-        kind = "record" if request.split is None else f"record of split {request.split}"
-        raise UsageError(f"holds no {kind}", path=request.build)
-    frames = _scene_frames(request.build)
-    _claim(request)
-    announce(len(chosen))
-    with _Export(request, frames) as export:
-        for position in chosen:
-            export.take(reader[position])
-            progress(1)
+    with _Export(out, tasks, wording, _scene_frames(build.build)) as export:
+        for record in records:
+            export.take(record)
         export.finish()
-    report = export.report()
-    write_atomically(request.out / REPORT, _json(report))
-    return report
+    return export.report()
 
 
 def format_report(report: Mapping[str, Any]) -> str:
-    """The report for people."""
+    """Return the report as text for a terminal."""
     scenes = sum(report["scenes"].values())
     lines = [
         f"{counted(report['frames'], 'frame')} of {counted(scenes, 'scene')}, {report['exported']} of "
@@ -115,11 +97,11 @@ def format_report(report: Mapping[str, Any]) -> str:
 
 
 class _Export:
-    """An export under way: the JSON files that are open, the frames, and what was counted."""
+    """An export under way: the open JSON files, the frames, and the counts."""
 
-    def __init__(self, request: ExportRequest, scene_frames: Mapping[str, int]) -> None:
-        self._request, self._scene_frames = request, scene_frames
-        self._frames = PosedImages(request.out)
+    def __init__(self, out: Path, tasks: Sequence[str], wording: Wording, scene_frames: Mapping[str, int]) -> None:
+        self._out, self._tasks, self._wording, self._scene_frames = out, tasks, wording, scene_frames
+        self._frames = PosedImages(out)
         self._files: dict[str, JsonList] = {}
         self._lost: dict[str, Counter[str]] = {}
         self._records = self._exported = 0
@@ -134,13 +116,11 @@ class _Export:
 
     def take(self, record: Record) -> None:
         """Write one record's items and frames."""
-        if record.split not in SPLITS:
-            raise ShardError(f"record {record.key!r} is of a split {record.split!r}", cure="run `gapdata verify`")
         self._records += 1
         obstacle = self._frames.obstacle(record)
         found, explained = False, self._lose("conversation", without_file(record))
-        for task in self._request.tasks:
-            items, lost = record_items(record, task, self._request.wording)
+        for task in self._tasks:
+            items, lost = record_items(record, task, self._wording)
             explained |= self._lose(task, lost)
             if items and obstacle is not None:
                 explained |= self._lose(task, Counter({obstacle: len(items)}))
@@ -160,7 +140,7 @@ class _Export:
             file.close()
 
     def report(self) -> dict[str, Any]:
-        """What was written and what was not, in plain types and a fixed order."""
+        """Return what was written and what was left out, in plain types and a fixed order."""
         return {
             "records": self._records,
             "exported": self._exported,
@@ -176,7 +156,7 @@ class _Export:
         frames = len(record) if kind == "clip" else self._scene_frames.get(record.view, len(record))
         name = FILE_NAMES[task].format(split=record.split, frames=frames)
         if name not in self._files:
-            folder = self._request.out / ANNOTATIONS
+            folder = self._out / ANNOTATIONS
             folder.mkdir(exist_ok=True)
             self._files[name] = JsonList(self._stack.enter_context(atomic_file(folder / name)))
         try:
@@ -187,7 +167,7 @@ class _Export:
             self._narrowest = min(self._narrowest, record.image_size[0])
 
     def _lose(self, task: str, lost: Counter[str]) -> bool:
-        """Count what was left out; whether there was anything."""
+        """Count what was left out, and return whether anything was."""
         found = +lost
         if found:
             self._lost.setdefault(task, Counter()).update(found)
@@ -211,7 +191,7 @@ class _Export:
 
 
 def _scene_frames(build: Location) -> dict[str, int]:
-    """The number of frames by which files about scene views are named, and those about views around their frames."""
+    """Return the number of frames that is part of the names of files about scene views, by kind of view."""
     import pyarrow.compute as pc
 
     table = read_index(build)
@@ -223,46 +203,3 @@ def _scene_frames(build: Location) -> dict[str, int]:
     if "scene" in lengths:
         lengths["around"] = lengths["scene"]
     return lengths
-
-
-def _claim(request: ExportRequest) -> None:
-    """Make the folder this export's own, or make sure that it is.
-
-    Raises:
-        UsageError: it holds something else.
-    """
-    wanted = {
-        "format": FORMAT,
-        "build": hashlib.sha256((request.build / INDEX_NAME).read_bytes()).hexdigest(),
-        "tasks": [task for task in TASKS if task in request.tasks],
-        "split": request.split,
-        "wording": request.wording,
-    }
-    manifest = request.out / MANIFEST
-    if request.out.exists() and not request.out.is_dir():
-        raise UsageError("is no folder", path=request.out, cure="name a new folder")
-    if not manifest.is_file():
-        if request.out.is_dir() and any(not _is_leftover(path) for path in request.out.iterdir()):
-            raise UsageError("is not empty and holds no export", path=request.out, cure="name a new folder")
-        request.out.mkdir(parents=True, exist_ok=True)
-        write_atomically(manifest, _json(wanted))
-        return
-    try:
-        found = json.loads(manifest.read_bytes())
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise UsageError("is no record of an export", path=manifest, cure="name a new folder")
-    others = [name for name, value in wanted.items() if found.get(name) != value]
-    if others:
-        problem = f"holds an export of another {', '.join(others)}"
-        raise UsageError(problem, path=request.out, cure="name a new folder")
-
-
-def _is_leftover(path: Path) -> bool:
-    """Whether a file was on its way when a program was killed: see :func:`gapdata.files.atomic.atomic_file`."""
-    return path.name.startswith(".") and path.name.endswith(".tmp")
-
-
-def _json(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, indent=2).encode() + b"\n"

@@ -1,46 +1,83 @@
-"""The frames of a build as files, in EmbodiedScan's ``posed_images`` layout with ScanNet's files around it.
+"""Export the frames of a build in EmbodiedScan's ``posed_images`` layout, with ScanNet's files around it.
 
 ```
 posed_images/<scene>/00350.jpg            the stored JPEG, byte for byte
-posed_images/<scene>/00350.png            depth registered to it, uint16 millimetres, 0 = none
+posed_images/<scene>/00350.png            depth registered to it, uint16 millimetres, 0 without a value
 posed_images/<scene>/00350.txt            camera_to_world, 4x4
 posed_images/<scene>/intrinsic.txt        4x4, and the same as depth_intrinsic.txt: depth is registered
 scans/<scene>/<scene>.txt                 axisAlignment and image sizes, as ScanNet's own
 scannetv2_train.txt ...                   the scenes of each split
 ```
-Numbers are written with all their digits, so that a reader gets the cameras to the last bit. Files that are there
-already, from an export that was stopped, must hold the very same bytes.
+Numbers have all their digits, so that a reader gets the cameras to the last bit. Files that are there already, from an
+export that was stopped, must hold the same bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.annotations.frame_names import MAX_FRAME_ID, SCENE_NAME, frame_of_path
+from gapdata.annotations.splits import SPLITS
 from gapdata.errors import ShardError
 from gapdata.export.items import image_path
 from gapdata.files.atomic import write_atomically
 from gapdata.records.codec import member_name
 from gapdata.records.schema import Record
+from gapdata.runtime.counting import counted
+from gapdata.shards.reader import ShardReader
 from gapdata.sources.depth_files import depth_kind
 from gapdata.sources.images import encoded_image_size
 
 CURE = "run `gapdata verify` on the build"
 
 
-class PosedImages:
-    """Writes the frames of records, each raw frame once.
+def export(build: ShardReader, records: Iterable[Record], out: Path) -> dict[str, Any]:
+    """Write the frames of records and return the report.
 
-    Records of a scene lie together in a build, so what is remembered is of one scene. Should a scene come up again,
-    its files on disk are compared instead.
+    Raises:
+        ShardError: the build is damaged, or a name in it would lead out of the folder.
+    """
+    images, lost, taken = PosedImages(out), Counter[str](), 0
+    for record in records:
+        taken += 1
+        obstacle = images.obstacle(record)
+        if obstacle is None:
+            images.write(record)
+        else:
+            lost[obstacle] += 1
+    images.write_splits()
+    return {
+        "records": taken,
+        "exported": taken - lost.total(),
+        "frames": images.frames,
+        "scenes": {split: len(scenes) for split, scenes in sorted(images.scenes.items())},
+        "left_out": dict(sorted(lost.items())),
+    }
+
+
+def format_report(report: Mapping[str, Any]) -> str:
+    """Return the report as text for a terminal."""
+    scenes = counted(sum(report["scenes"].values()), "scene")
+    lines = [f"{counted(report['frames'], 'frame')} of {scenes}"]
+    return "\n".join([*lines, *(f"  {count:7d} left out: {why}" for why, count in report["left_out"].items())])
+
+
+class PosedImages:
+    """A writer of the frames of records, each raw frame once.
+
+    Records of a scene lie together in a build, so frames of one scene are remembered. If a scene comes up again, its
+    files on disk are compared instead.
 
     Attributes:
-        frames, scenes: how many were written or found in place.
+        frames: how many were written or found in place.
+        scenes: those that were written, by split.
     """
 
     def __init__(self, out: Path) -> None:
@@ -51,10 +88,10 @@ class PosedImages:
         self.scenes: dict[str, set[str]] = {}
 
     def obstacle(self, record: Record) -> str | None:
-        """Why the frames of a record cannot be written, or ``None``: the layout has one camera for a scene.
+        """Return why the frames of a record cannot be written, or ``None``: the layout has one camera for a scene.
 
         Raises:
-            ShardError: the scene or a frame has a name that is none, or a camera is not finite.
+            ShardError: the split, the scene or a frame cannot be part of a file's name, or a camera is not finite.
         """
         _check_names(record)
         numbers = (record.intrinsics, record.camera_to_world, record.axis_alignment)
@@ -70,7 +107,7 @@ class PosedImages:
         """Write the frames of a record that are not there yet.
 
         Raises:
-            ShardError: an image is missing or of another size than the record says, or a file is there that holds
+            ShardError: an image is missing or has another size than the record says, or its file exists and holds
                 something else.
         """
         if record.scene_id != self._scene:
@@ -93,7 +130,7 @@ class PosedImages:
         self.scenes.setdefault(record.split, set()).add(record.scene_id)
 
     def write_splits(self) -> None:
-        """The scenes of each split, sorted, in ScanNet's split files."""
+        """Write the scenes of each split, sorted, to ScanNet's split files."""
         for split, scenes in sorted(self.scenes.items()):
             if split != "unknown":
                 text = "".join(f"{scene}\n" for scene in sorted(scenes))
@@ -120,7 +157,7 @@ def _place(path: Path, data: bytes) -> None:
 
 
 def matrix_text(matrix: NDArray[np.float64]) -> str:
-    """Rows of numbers that read back to the same float64."""
+    """Return rows of numbers that read back to the same float64."""
     return "".join(f"{_row(row)}\n" for row in matrix.tolist())
 
 
@@ -140,14 +177,16 @@ def _scene_text(record: Record) -> str:
 
 
 def _check_names(record: Record) -> None:
-    """Refuse what would write elsewhere, or under a name that does not read back as this scene and frame."""
+    """Refuse names that would lead out of the folder, or that would not read back as this scene and frame."""
+    if record.split not in SPLITS:
+        raise ShardError(f"record {record.key!r} has the unknown split {record.split!r}", cure=CURE)
     if SCENE_NAME.fullmatch(record.scene_id) is None:
-        problem = f"record {record.key!r} is of a scene {record.scene_id!r}, which is no name of a folder"
+        problem = f"record {record.key!r} has the scene {record.scene_id!r}, which cannot be the name of a folder"
         raise ShardError(problem, cure=CURE)
     for frame, frame_id in enumerate(record.frame_ids):
         named = 0 <= frame_id <= MAX_FRAME_ID
         if not named or frame_of_path(image_path(record, frame)) != (record.scene_id, frame_id):
-            raise ShardError(f"record {record.key!r}: {frame_id} is no raw index", scene=record.scene_id, cure=CURE)
+            raise ShardError(f"record {record.key!r}: {frame_id} is not a raw index", scene=record.scene_id, cure=CURE)
 
 
 def _check_images(record: Record, frame: int, image: bytes, depth: bytes) -> None:
@@ -156,7 +195,7 @@ def _check_images(record: Record, frame: int, image: bytes, depth: bytes) -> Non
     except ValueError as error:
         raise _damaged(record, frame, f"depth {error}") from error
     if any(size != record.image_size for size in sizes):
-        raise _damaged(record, frame, "an image is no complete one of the record's size")
+        raise _damaged(record, frame, f"an image is incomplete or not {record.image_size[0]}x{record.image_size[1]}")
 
 
 def _member(record: Record, name: str) -> bytes:

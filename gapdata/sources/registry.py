@@ -103,12 +103,14 @@ def open_dataset(**named: Any) -> Dataset:
 
 
 def open_found(place: Location) -> Dataset | Scan:
-    """Open what lies at a place, of whatever kind: a data set, or one scan.
+    """Open what lies at a place, of whatever kind: a data set, or a scan where it is one scan's own file or folder.
 
     Raises:
         UsageError: no source recognises it; what each of them missed is said.
         SourceError: it is a scan that is damaged.
     """
+    from gapdata.sources.base import Dataset
+
     refusals: list[UsageError] = []
     for source in _candidates(place):
         try:
@@ -116,6 +118,8 @@ def open_found(place: Location) -> Dataset | Scan:
         except UsageError as error:
             refusals.append(error)
             continue
+        if isinstance(found, Dataset) and absolute(place) in map(absolute, found.scene_directories.values()):
+            return found.open_scan(found.scene_ids[0])
         return found
     raise UsageError(" and ".join(error.problem for error in refusals), path=place, cure=refusals[-1].cure)
 

@@ -5,37 +5,15 @@ The exit status is as ``gapdata``'s: 0 done, 1 unexpected, 2 usage, 130 interrup
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from gapdata import __version__
-from gapdata.commands.argument_types import Parser
-from gapdata.commands.completion import add_completion
-from gapdata.commands.main import INTERRUPTED, run_command
-from gapdata.runtime.terminal import say
+from gapdata.commands.program import Command, program_parser, run_command
 from gapmodel.commands import evaluate, inspect, train
 
-COMMANDS = {"train": train, "evaluate": evaluate, "inspect": inspect}
+COMMANDS: Mapping[str, Command] = {"train": train, "evaluate": evaluate, "inspect": inspect}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status."""
-    options = _parser().parse_args(arguments)
-    try:
-        return run_command("gapmodel", options)
-    except KeyboardInterrupt:
-        say("gapmodel: interrupted; the same command goes on where this one stopped", error=True)
-        return INTERRUPTED
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="gapmodel", description="Train, evaluate and look inside a model.", allow_abbrev=False)
-    parser.add_argument("--version", action="version", version=f"gapmodel {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for name, command in COMMANDS.items():
-        own = commands.add_parser(name, help=command.HELP, description=command.HELP, allow_abbrev=False)
-        command.add_arguments(own)
-        own.add_argument("--debug", action="store_true", help="show the traceback of an error")
-        own.set_defaults(run=command.run)
-    add_completion(commands, parser)
-    return parser
+    """Run the command that the arguments name (by default, those of the process) and return the exit status."""
+    parser = program_parser("gapmodel", "Train, evaluate and look inside a model.", COMMANDS)
+    return run_command("gapmodel", parser.parse_args(arguments))

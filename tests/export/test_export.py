@@ -17,7 +17,7 @@ import pytest
 
 from gapdata.commands.main import main
 from gapdata.errors import ShardError, UsageError
-from gapdata.export.gap_json import ExportRequest, export_build
+from gapdata.export.export_build import export_build
 from gapdata.export.items import record_items
 from gapdata.geometry.boxes import OrientedBox, rotation_from_euler
 from gapdata.geometry.camera import transform
@@ -249,7 +249,7 @@ def test_the_import_of_an_export_gives_the_same_records(shards: Path, imported: 
 
 def test_exporting_the_import_gives_the_same_files(shards: Path, exported: Path, imported: Path) -> None:
     again = imported.parent / "again"
-    export_build(ExportRequest(build=imported, out=again))
+    export_build("gap-json", imported, again)
     first, second = tree(exported), tree(again)
     assert first.keys() == second.keys()
     texts = {name for name in first if name.startswith("annotations/")} | {"export.json", "report.json"}
@@ -285,7 +285,7 @@ def test_the_same_command_goes_on_where_it_stopped(shards: Path, exported: Path,
     lost = [out / "report.json", out / "annotations" / "scan2cap_val_4frames.json", *out.glob(f"posed_images/{VAL}/*")]
     for path in lost:
         path.unlink()
-    export_build(ExportRequest(build=shards, out=out))
+    export_build("gap-json", shards, out)
     assert tree(out) == tree(exported)
 
 
@@ -295,17 +295,17 @@ def test_a_frame_that_holds_something_else_is_not_replaced(shards: Path, exporte
     path = next(out.glob("posed_images/*/*.txt"))
     path.write_text("1 0 0 0")
     with pytest.raises(ShardError, match="holds something else than this build; export to an empty folder"):
-        export_build(ExportRequest(build=shards, out=out))
+        export_build("gap-json", shards, out)
     assert path.read_text() == "1 0 0 0"
 
 
 def test_a_folder_of_something_else_is_refused(shards: Path, exported: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(UsageError, match="is not empty and holds no export; name a new folder"):
-        export_build(ExportRequest(build=shards, out=tmp_path))
+    with pytest.raises(UsageError, match="is not empty and is not an export; name a new folder"):
+        export_build("gap-json", shards, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
-    with pytest.raises(UsageError, match="holds an export of another tasks, wording; name a new folder"):
-        export_build(ExportRequest(build=shards, out=exported, tasks=("det",), wording="vgllm_v2"))
+    with pytest.raises(UsageError, match="holds an export with another tasks, wording; name a new folder"):
+        export_build("gap-json", shards, exported, tasks=("det",), wording="vgllm_v2")
 
 
 def test_tasks_split_and_wording_are_chosen(shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -334,16 +334,16 @@ def first_clip(shards: Path) -> Record:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"scene_id": "../../evil"}, "no name of a folder"),
-        ({"scene_id": "/tmp/evil"}, "no name of a folder"),
-        ({"scene_id": ".."}, "no name of a folder"),
-        ({"scene_id": "a\0b"}, "no name of a folder"),
-        ({"scene_id": ""}, "no name of a folder"),
-        ({"frame_ids": (-1, 3)}, "-1 is no raw index"),
-        ({"frame_ids": (0, 10**9)}, "1000000000 is no raw index"),
-        ({"split": "../train"}, "is of a split '../train'"),
+        ({"scene_id": "../../evil"}, "cannot be the name of a folder"),
+        ({"scene_id": "/tmp/evil"}, "cannot be the name of a folder"),
+        ({"scene_id": ".."}, "cannot be the name of a folder"),
+        ({"scene_id": "a\0b"}, "cannot be the name of a folder"),
+        ({"scene_id": ""}, "cannot be the name of a folder"),
+        ({"frame_ids": (-1, 3)}, "-1 is not a raw index"),
+        ({"frame_ids": (0, 10**9)}, "1000000000 is not a raw index"),
+        ({"split": "../train"}, "has the unknown split '../train'"),
         ({"camera_to_world": np.full((2, 4, 4), -np.inf)}, "camera_to_world of frame 0 is not rigid"),
-        ({"image_size": (128, 96)}, "an image is no complete one of the record's size"),
+        ({"image_size": (128, 96)}, "an image is incomplete or not 128x96"),
         ({"members": {}}, "member 00.jpg is missing"),
     ],
 )
@@ -365,7 +365,7 @@ def test_a_hostile_build_writes_nothing_outside_the_folder(
     shards = write_build(tmp_path / "build", [hostile])
     before = tree(tmp_path)
     with pytest.raises(ShardError, match=re.escape(problem)):
-        export_build(ExportRequest(build=shards, out=inner / "export", tasks=("det",)))
+        export_build("gap-json", shards, inner / "export", tasks=("det",))
     after = tree(tmp_path)
     assert {name for name in after.keys() - before.keys() if not name.startswith("a/b/export/")} == set()
     assert not any(name.endswith((".jpg", "frames.json", ".tmp")) for name in after)
@@ -398,7 +398,7 @@ def test_conversations_that_a_loader_would_choke_on_are_left_out_with_the_reason
         for index, (task, question, answer) in enumerate(talk)
     ]
     build = write_build(tmp_path / "build", [replace(record, expressions=tuple(told))])
-    report = export_build(ExportRequest(build=build, out=tmp_path / "export"))
+    report = export_build("gap-json", build, tmp_path / "export")
     assert report["items"] == {"scannet_det_train_2frames.json": 1}
     assert report["left_out"] == {
         "conversation": {"a conversation of an unknown task": 1},
@@ -417,7 +417,7 @@ def test_what_a_record_cannot_be_asked_is_counted(shards: Path, tmp_path: Path) 
     unaligned = replace(scene, key="d", axis_alignment=None, scene_id="scene0005_00")
     silent = replace(scene, key="e", expressions=())
     build = write_build(tmp_path / "build", [bare, replace(clip, key="b"), other, unaligned, silent])
-    report = export_build(ExportRequest(build=build, out=tmp_path / "export", tasks=("det", "scanrefer", "scan2cap")))
+    report = export_build("gap-json", build, tmp_path / "export", tasks=("det", "scanrefer", "scan2cap"))
     no_box = {"the object has no aligned box": len(descriptions(scene))}
     assert report["left_out"] == {
         "det": {

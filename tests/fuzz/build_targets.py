@@ -16,10 +16,10 @@ from tests.fuzz.mutations import damaged, damaged_json, damaged_tree, pick, writ
 def record(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
     """A record's JSON and its members."""
     from gapdata.audit.record_checks import check_record
-    from gapdata.commands.inspect import describe_record
     from gapdata.engine.recipe import Recipe
     from gapdata.records import expressions
     from gapdata.records.reading import record_from_json
+    from gapdata.records.record_facts import describe_record
     from gapdata.records.schema import Record
     from gapdata.seeding import generator_for
     from gapdata.tasks.questions import TASKS, questions

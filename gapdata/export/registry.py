@@ -1,0 +1,71 @@
+"""The forms in which a build leaves for other people's programs, by their name: ``gapdata export --format NAME``.
+
+An exit is one file and one row of :data:`EXITS`. Importing this imports no exit and nothing heavy: the help of the
+command line reads it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+if TYPE_CHECKING:
+    from gapdata.records.schema import Record
+    from gapdata.shards.reader import ShardReader
+
+GAP_TASKS = ("recons", "det", "scanrefer1", "scanrefer2", "scanrefer", "scan2cap")
+"""The tasks of GAP-MLLM's and VG-LLM's files: pre-training, detection, grounding's two stages and its one-pass form,
+captioning. :data:`gapdata.annotations.conversation.TASKS` are the same."""
+
+
+class ExitModule(Protocol):
+    """What the file of an exit defines."""
+
+    def export(self, build: ShardReader, records: Iterable[Record], out: Path, **options: Any) -> dict[str, Any]:
+        """Write records to a folder and return what becomes ``report.json``.
+
+        Args:
+            build: where the records are from.
+            records: those to write, in the build's order, each read when it is asked for.
+            out: a folder of this export's own; it may hold what the same export wrote before it was stopped.
+            options: those of the row, with the values that were given or the defaults.
+
+        Raises:
+            ShardError: a record is damaged.
+        """
+        ...
+
+    def format_report(self, report: Mapping[str, Any]) -> str:
+        """Return the report as text for a terminal."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exit:
+    """One form of export."""
+
+    module: str
+    """The file that writes it, an :class:`ExitModule`."""
+    help: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Further options that it takes, with their defaults."""
+
+    def load(self) -> ExitModule:
+        """Import the file that writes this form."""
+        return cast(ExitModule, importlib.import_module(self.module))
+
+
+EXITS: dict[str, Exit] = {
+    "gap-json": Exit(
+        module="gapdata.export.gap_json",
+        options={"tasks": GAP_TASKS, "wording": "gap"},
+        help="JSON and images that GAP-MLLM's and VG-LLM's own loaders read, and build-shards reads back",
+    ),
+    "posed-images": Exit(
+        module="gapdata.export.posed_images",
+        help="the frames alone, as JPEG, depth and pose files in EmbodiedScan's layout, which --scannet reads",
+    ),
+}
