@@ -64,20 +64,14 @@ def run(options: argparse.Namespace) -> int:
         check_target(options.save)
     if options.voxel is not None and (options.save is None or options.save.suffix.lower() not in CLOUDS):
         raise UsageError("--voxel thins a cloud that is written", cure="add --save x.ply or --save x.glb")
-    from gapdata.show.viewing import Viewing, ViewRequest
+    from gapdata.show.viewing import Viewing
 
-    request = ViewRequest(
-        build=options.build,
-        key=options.key,
-        scene=options.scene,
-        mode=options.color,
-        predictions=options.predictions,
-    )
+    viewing = Viewing(options.build, key=options.key, scene=options.scene, predictions=options.predictions)
     if options.save is None:
         from gapdata.show.window.window import show
 
-        return show(request)
-    say(f"{options.save}: {save(Viewing(request), options.save, options.color, options.voxel)}")
+        return show(viewing, options.color)
+    say(f"{options.save}: {save(viewing, options.save, options.color, options.voxel)}")
     return 0
 
 

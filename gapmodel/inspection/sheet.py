@@ -7,17 +7,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.show.sheet.maps import (
-    cell_size,
-    color_scale,
-    fitted,
-    greyed,
-    heat_map,
-    map_row,
-    map_sheet,
-    outline,
-    thinned,
-)
+from gapdata.show.sheet.maps import cell_size, color_scale, greyed, heat_map, map_row, map_sheet, outline
+from gapdata.show.sheet.parts import resized
 from gapmodel.inspection.attention import Inspection
 
 MAX_FRAMES, MAX_LAYERS = 8, 12
@@ -26,11 +17,11 @@ MAX_FRAMES, MAX_LAYERS = 8, 12
 
 def inspection_sheet(found: Inspection) -> NDArray[np.uint8]:
     """The picture, (H, W, 3) uint8 RGB: the frames, a row of gate maps for each level, of attention for each layer."""
-    frames = thinned(len(found.images), MAX_FRAMES, found.patch[0])
-    layers = thinned(len(found.attention), MAX_LAYERS, len(found.attention) - 1)
+    frames = _spread(len(found.images), MAX_FRAMES, found.patch[0])
+    layers = _spread(len(found.attention), MAX_LAYERS, len(found.attention) - 1)
     size = cell_size(len(frames) + 1, found.images.shape[1] / found.images.shape[2])
-    pictures = {index: fitted(found.images[index], size) for index in frames}
-    grey = {index: greyed(picture) for index, picture in pictures.items()}
+    pictures = {index: resized(found.images[index], size) for index in frames}
+    grey = {index: greyed(found.images[index], size) for index in frames}
     own, row, column = found.patch
     mark = partial(outline, place=(row, column), grid=found.attention[0].frame.shape)
 
@@ -54,3 +45,9 @@ def inspection_sheet(found: Inspection) -> NDArray[np.uint8]:
         texts = [*shares, f"within the frame {100 * layer.frame.sum():.1f} %"]
         rows.append(map_row(f"attention, layer {layer.layer}", special, [*maps, inside], texts))
     return map_sheet(found.title if found.gates else f"{found.title}    (this fusion has no gates)", rows)
+
+
+def _spread(count: int, most: int, kept: int) -> list[int]:
+    """At most ``most`` of ``count`` positions, evenly spread, ``kept`` among them."""
+    chosen = dict.fromkeys([kept, *np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()])
+    return sorted(list(chosen)[:most])

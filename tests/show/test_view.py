@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 
 import cv2
 import numpy as np
 import pytest
 
-from gapdata.errors import ShardError, UsageError
-from gapdata.geometry.camera import Intrinsics, transform
+from gapdata.errors import ShardError
+from gapdata.geometry.camera import transform
 from gapdata.records.schema import Record
 from gapdata.show.scene.cloud import fuse
-from gapdata.show.scene.exhibit import record_exhibit, room_grid
-from gapdata.show.scene.marks import record_boxes
+from gapdata.show.scene.exhibit import Exhibit, record_exhibit
 from gapdata.show.scene.palette import prompt_color
+from gapdata.show.scene.pieces import Lines, exhibit_pieces
 from gapdata.show.scene.room import room_frame
-from gapdata.show.scene.shapes import box_segments, frustum_segments
 from gapdata.show.scene.surfaces import continued_pixels
-from gapdata.show.sheet.offscreen import OffscreenFailure, render_offscreen
-from gapdata.show.sheet.render import render_views
+from gapdata.show.sheet.parts import chosen_frames, frame_strip, prompt_table
+from gapdata.show.sheet.render import SUPERSAMPLING, render_splats
 from gapdata.show.sheet.sheet import INNER, exhibit_sheet
-from gapdata.show.sheet.splat import SUPERSAMPLING, render_splats
-from gapdata.show.sheet.strips import chosen_frames, frame_strip
-from gapdata.show.sheet.tables import prompt_table
 from gapdata.show.sheet.viewpoint import Viewpoint, viewpoints
 from tests.support.showing import FURNITURE, ROOM, room_record
 
@@ -45,8 +40,14 @@ def first_to_true_room(record: Record) -> np.ndarray:
 
 def sheet_of(record: Record) -> np.ndarray:
     exhibit = record_exhibit(record, max_points=60_000, drop_flying=True)
-    parts = [frame_strip(record, INNER), prompt_table(record, INNER)]
-    return exhibit_sheet(exhibit, parts, renderer="software")
+    return exhibit_sheet(exhibit, [*frame_strip(record, INNER), prompt_table(record, INNER)])
+
+
+def segments(exhibit: Exhibit, group: str, name: str) -> np.ndarray:
+    """The ends of some lines that are drawn, (S, 2, 3) metres, shown frame."""
+    piece = exhibit_pieces(exhibit)[group][name]
+    assert isinstance(piece, Lines)
+    return piece.segments
 
 
 def own_view(record: Record, frame: int) -> Viewpoint:
@@ -128,12 +129,12 @@ def test_the_room_frame_stands_on_the_floor_with_walls_along_its_axes(record: Re
 def test_a_cloud_drawn_from_its_own_camera_repeats_the_frame(record: Record) -> None:
     for frame in (0, 2):
         cloud = fuse(record).select(fuse(record).frames == frame)
-        rendering = render_splats(cloud, own_view(record, frame))
+        _, rendered = render_splats(cloud, own_view(record, frame))
         step = SUPERSAMPLING
-        depth = rendering.depth.reshape(192, step, 256, step).min(axis=(1, 3))
+        depth = rendered.reshape(192, step, 256, step).min(axis=(1, 3))
         truth = np.linalg.inv(record.camera_to_first[frame])
         expected = transform(truth, record.pointmap()[frame].astype(np.float64))[..., 2]
-        assert np.isfinite(rendering.depth).mean() > 0.995
+        assert np.isfinite(rendered).mean() > 0.995
         assert np.median(np.abs(depth - expected)) < 0.005
         assert (np.abs(depth - expected) < 0.05).mean() > 0.97
 
@@ -143,16 +144,15 @@ def test_surfaces_seen_from_behind_are_left_out_only_when_asked(record: Record) 
     behind = np.diag([-1.0, 1.0, -1.0, 1.0])
     behind[2, 3] = 9.0  # looks back at the scene from beyond the far wall
     view = Viewpoint(title="back", camera=record.camera(0), shown_to_view=behind)
-    culled = np.isfinite(render_splats(cloud, view).depth).mean()
-    assert culled < 0.5 * np.isfinite(render_splats(cloud, view, cull=False).depth).mean()
+    culled = np.isfinite(render_splats(cloud, view)[1]).mean()
+    assert culled < 0.5 * np.isfinite(render_splats(cloud, view, cull=False)[1]).mean()
 
 
 def test_every_viewpoint_has_the_whole_cloud_and_the_cameras_in_its_picture(record: Record) -> None:
-    cloud = fuse(record)
-    extras = record.camera_to_first[:, :3, 3]
+    exhibit = record_exhibit(record)
+    cloud, extras = exhibit.cloud, record.camera_to_first[:, :3, 3]
     sizes = {"behind": (400, 300), "above": (300, 200), "side": (300, 200), "opposite": (300, 200)}
-    room = room_frame(record, cloud)
-    for name, view in viewpoints(cloud, room, room[:3, 2], extras, extras[:1], sizes, None).items():
+    for name, view in viewpoints(exhibit, sizes, extras[:1]).items():
         pixels, z = view.project(np.concatenate([cloud.points.astype(np.float64), extras]))
         inside = ((pixels >= -0.5) & (pixels < np.array(sizes[name]) - 0.5)).all(axis=-1) & (z > 0)
         assert inside.mean() > 0.99, name
@@ -160,12 +160,13 @@ def test_every_viewpoint_has_the_whole_cloud_and_the_cameras_in_its_picture(reco
 
 
 def test_frustums_and_boxes_outline_what_they_stand_for(record: Record) -> None:
-    segments = frustum_segments(record.camera(1), record.camera_to_first[1], 0.3)
-    pixels, z = own_view(record, 1).project(segments[4:])
-    assert np.allclose(z, 0.3)
+    exhibit = record_exhibit(record)
+    pixels, z = own_view(record, 1).project(segments(exhibit, "cameras", f"1 frame {record.frame_ids[1]}")[4:])
+    assert np.allclose(z, exhibit.frustum_depth)
     assert sorted({round(value, 6) for value in pixels[..., 0].ravel()}) == [-0.5, 255.5]
-    for item, shown in zip(record.objects, record_boxes(record), strict=True):
-        edges = box_segments(shown.box)
+    largest = sorted(record.objects, key=lambda item: -sum(item.visible_pixels))
+    for place, item in enumerate(largest):
+        edges = segments(exhibit, "boxes", f"{place} {item.label} box")
         lengths = np.sort(np.linalg.norm(edges[:, 1] - edges[:, 0], axis=1))
         assert np.allclose(lengths, np.sort(np.repeat(item.size, 4)))
         inside = fuse(record).points[fuse(record).instances == item.object_id + 1]
@@ -185,7 +186,7 @@ def test_the_sheet_shows_surfaces_and_is_deterministic(record: Record) -> None:
 def test_every_prompt_has_one_colour_in_the_cloud_in_its_frame_and_in_the_table(record: Record) -> None:
     colors = [prompt_color(index) for index in range(1, 40)]
     assert len(set(colors)) == len(colors)
-    strip, table = frame_strip(record, INNER), prompt_table(record, INNER)
+    strip, table = np.concatenate(frame_strip(record, INNER)), prompt_table(record, INNER)
     shown = {point.number: point.color for point in record_exhibit(record, max_points=5_000).points}
     for prompt in record.prompts:
         color = prompt_color(prompt.index)
@@ -211,65 +212,22 @@ def test_a_record_without_depth_or_prompts_or_objects_still_gives_a_sheet() -> N
 
 def test_the_room_is_drawn_from_the_axis_alignment_alone(record: Record) -> None:
     bare = record_exhibit(record, max_points=20_000)
-    assert room_grid(bare) is None
+    assert exhibit_pieces(bare)["room"] == {}
     assert bare.notes == ("no axis alignment: the room's axes are not drawn",)
     shown = record_exhibit(room_record(4, SMALL, aligned=True))
-    grid = room_grid(shown)
-    assert grid is not None
     assert shown.notes == ()
     to_room = first_to_true_room(room_record(4, SMALL))
-    lines = transform(to_room, grid.lines)
+    lines = transform(to_room, segments(shown, "room", "grid"))
     assert np.allclose(lines[..., 2], 0.0, atol=0.02)
     along = np.abs(lines[:, 1] - lines[:, 0])
     assert np.allclose(along.min(axis=1), 0.0, atol=1e-9)
     assert np.allclose(lines[..., :2], np.rint(lines[..., :2]), atol=1e-9)
-    for axis, (_, _, segment) in enumerate(grid.axes):
-        ends = transform(to_room, segment[0])
+    for axis, name in enumerate(("room x", "room y", "room z")):
+        ends = transform(to_room, segments(shown, "room", name)[0])
         assert np.allclose(ends[1] - ends[0], np.eye(3)[axis], atol=1e-9)
-
-
-def test_the_renderer_variable_is_checked(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GAPDATA_RENDERER", "blender")
-    with pytest.raises(UsageError, match="GAPDATA_RENDERER is 'blender'; set it to one of software, open3d, auto"):
-        exhibit_sheet(record_exhibit(record, max_points=1_000), [])
 
 
 def test_a_damaged_member_is_named(record: Record) -> None:
     damaged = dataclasses.replace(record, members={**record.members, "01.jpg": b"not an image"})
     with pytest.raises(ShardError, match=r"01\.jpg"):
         record_exhibit(damaged)
-
-
-@pytest.mark.slow
-def test_both_renderers_show_the_same_surfaces(record: Record) -> None:
-    cloud = fuse(record)
-    camera = Intrinsics(fx=230.0, fy=230.0, cx=127.5, cy=95.5, width=256, height=192)
-    views = {"own": Viewpoint(title="own", camera=camera, shown_to_view=np.eye(4))}
-    try:
-        render_offscreen(cloud, views)
-    except OffscreenFailure as failure:
-        pytest.skip(f"Open3D cannot render off screen here: {failure}")
-    (theirs, far), (ours, near) = (render_views(cloud, views, name)["own"] for name in ("open3d", "software"))
-    both = np.isfinite(near) & np.isfinite(far)
-    assert both.mean() > 0.95
-    # Open3D draws every point at one depth, so that the nearer side of each wins an overlap.
-    assert np.median(np.abs(near - far)[both]) < 0.03
-    assert np.median(np.abs(ours.astype(int) - theirs)[both]) < 12
-
-
-@pytest.mark.slow
-def test_a_missing_graphics_driver_falls_back_or_is_named(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VK_ICD_FILENAMES", os.devnull)
-    monkeypatch.setenv("VK_DRIVER_FILES", os.devnull)
-    cloud = fuse(record, max_points=5_000)
-    views = {"own": own_view(record, 0)}
-    try:
-        render_offscreen(cloud, views)
-    except OffscreenFailure:
-        pass
-    else:
-        pytest.skip("Open3D renders here without a Vulkan driver")
-    with pytest.raises(UsageError, match=r"Open3D cannot render off screen here .*GAPDATA_RENDERER=software"):
-        render_views(cloud, views, "open3d")
-    fallback, software = (render_views(cloud, views, name)["own"][0] for name in ("auto", "software"))
-    assert np.array_equal(fallback, software)

@@ -18,7 +18,7 @@ from gapdata.geometry.camera import transform
 from gapdata.records.schema import Record
 from gapdata.show.model_files.glb import save_glb
 from gapdata.show.model_files.ply import save_ply
-from gapdata.show.model_files.solids import bars, solid_of, sphere
+from gapdata.show.model_files.solids import bars, solid_of
 from gapdata.show.scene.cloud import fuse
 from gapdata.show.scene.coloring import point_colors
 from gapdata.show.scene.exhibit import Exhibit, record_exhibit
@@ -152,7 +152,7 @@ def test_a_label_reads_from_left_to_right_from_either_side() -> None:
     axes = np.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]])  # right, forward, up
     solid = solid_of(Label(text="L", at=np.zeros(3), color=(250, 250, 250)), axes, 10.0)
     half = len(solid.vertices) // 2
-    ink = solid.colors.mean(axis=1) < 120
+    ink = solid.visual.vertex_colors[:, :3].mean(axis=1) < 120
     for side, away in ((slice(None, half), -1.0), (slice(half, None), 1.0)):
         points = solid.vertices[side][ink[side]]
         to_the_right = points[:, 0] * -away  # as one sees it who stands on that side
@@ -168,7 +168,7 @@ def test_bars_are_closed_and_contain_their_segments(seed: int) -> None:
     segments, radius = rng.normal(size=(3, 2, 3)), float(rng.uniform(0.01, 0.1))
     segments[2] = np.array([[1, 2, 3], [1, 2, 4.5]])  # along an axis
     solid = bars(segments, radius, (1, 2, 3))
-    mesh = trimesh.Trimesh(solid.vertices, solid.triangles)
+    mesh = trimesh.Trimesh(solid.vertices, solid.faces)
     assert mesh.is_watertight
     lengths = np.linalg.norm(segments[:, 1] - segments[:, 0], axis=1)
     assert mesh.volume == pytest.approx(((2 * radius) ** 2 * (lengths + 2 * radius)).sum())
@@ -179,9 +179,9 @@ def test_bars_are_closed_and_contain_their_segments(seed: int) -> None:
 
 def test_a_ball_is_a_sphere_and_an_answer_an_octahedron() -> None:
     center = np.array([1.0, -2.0, 3.0])
-    for around, along, faces in ((20, 10, 360), (4, 2, 8)):
-        solid = sphere(Ball(center=center, radius=0.5, color=(9, 8, 7), around=around, along=along))
-        mesh = trimesh.Trimesh(solid.vertices, solid.triangles)
+    for answer, faces in ((False, 320), (True, 8)):
+        ball = Ball(center=center, radius=0.5, color=(9, 8, 7), answer=answer)
+        mesh = solid_of(ball, np.eye(3), 1.0)
         assert np.allclose(np.linalg.norm(mesh.vertices - center, axis=1), 0.5)
         mesh.merge_vertices()
         mesh.update_faces(mesh.nondegenerate_faces())

@@ -22,8 +22,8 @@ from gapdata.show.scene.answers import Answers, answers_about
 from gapdata.show.scene.exhibit import record_exhibit
 from gapdata.show.scene.marks import ShownBox
 from gapdata.show.scene.scene import scene_exhibit, scene_positions
+from gapdata.show.sheet.parts import answer_table
 from gapdata.show.sheet.sheet import INNER
-from gapdata.show.sheet.tables import answer_table
 from gapdata.show.window.navigation import WindowState, shown_pieces
 from gapdata.tasks import detection, grounding, grounding_box
 from gapdata.tasks.box_text import nine_numbers

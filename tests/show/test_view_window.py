@@ -16,10 +16,10 @@ from gapdata.records.schema import Record
 from gapdata.show.scene.exhibit import Exhibit, record_exhibit
 from gapdata.show.scene.modes import MODES
 from gapdata.show.scene.pieces import GROUPS, Ball, Label, Lines, Picture
-from gapdata.show.viewing import Viewing, ViewRequest
+from gapdata.show.viewing import Viewing
 from gapdata.show.window.navigation import GROUP_KEYS, HELP, MODE_KEYS, WindowState, pressed, shown_pieces, window_title
-from gapdata.show.window.plates import NEAR, atlas_of, label_plate, plate_corners, text_plate
-from gapdata.show.window.window import ExhibitWindow, head_lines, show
+from gapdata.show.window.plates import NEAR, Plate, in_one_picture, plate_corners
+from gapdata.show.window.window import ExhibitWindow, corner_texts, head_lines, show
 from tests.support.builds import write_build
 from tests.support.showing import room_record
 
@@ -111,11 +111,9 @@ def test_a_label_stands_on_its_point_in_its_own_pixels_from_wherever_one_looks(s
     local = np.array([*rng.uniform(-0.4, 0.4, 2), 1.0]) * rng.uniform(0.5, 8.0)
     at = transform(np.linalg.inv(pose), local)
     behind = transform(np.linalg.inv(pose), -local)
-    plates = [
-        label_plate(Label(text=text, at=point, color=(200, 30, 30))) for text, point in (("chair", at), ("hid", behind))
-    ]
-    plates.append(text_plate("help", (255, 255, 255), (8, -8)))
-    corners = transform(pose, plate_corners(tuple(plates), camera, pose))
+    plates = [Plate(image=np.zeros((20, wide, 3), np.uint8), at=point) for wide, point in ((45, at), (30, behind))]
+    plates.append(Plate(image=np.zeros((24, 40, 3), np.uint8), corner=(8, -8)))
+    corners = transform(pose, plate_corners(plates, camera, pose))
     assert (corners[..., 2] > NEAR).all()
     assert corners[..., 2].max() < 0.05
     pixels = camera.project(corners)
@@ -133,16 +131,15 @@ def _rectangle(foot: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
 
 
-def test_the_atlas_holds_every_plate_where_its_texture_says() -> None:
-    labels = [
-        Label(text=text, at=np.zeros(3), color=(10 * k, 99, 7)) for k, text in enumerate(("a", "longer text", "m"))
-    ]
-    atlas = atlas_of([label_plate(label) for label in labels])
-    height, width = atlas.image.shape[:2]
-    for plate, texture in zip(atlas.plates, atlas.texture, strict=True):
+def test_one_picture_holds_every_plate_where_its_texture_says(exhibit: Exhibit) -> None:
+    plates = corner_texts(exhibit, "title", "error")
+    image, places = in_one_picture(plates)
+    height, width = image.shape[:2]
+    assert len(plates) == 4
+    for plate, texture in zip(plates, places, strict=True):
         left, top = np.rint(texture[0] * [width, height]).astype(int)
         right, bottom = np.rint(texture[2] * [width, height]).astype(int)
-        assert np.array_equal(atlas.image[top:bottom, left:right], plate.image)
+        assert np.array_equal(image[top:bottom, left:right], plate.image)
 
 
 def test_a_window_without_a_display_says_what_to_use_instead(
@@ -153,16 +150,14 @@ def test_a_window_without_a_display_says_what_to_use_instead(
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     build = write_build(tmp_path / "build", [record])
     with pytest.raises(UsageError, match=r"no display to open a window on; use --save x\.png"):
-        show(ViewRequest(build=build))
+        show(Viewing(build), "rgb")
 
 
 @pytest.mark.skipif(not os.environ.get("DISPLAY"), reason="needs a display")
 def test_a_window_opens_and_its_keys_change_the_picture(record: Record, tmp_path: Path) -> None:
     other = room_record(2, (96, 72), orbit=1.5)
     second = Record(**{name: getattr(other, name) for name in other.__slots__} | {"key": "room0001_00-clip-00000"})
-    window = ExhibitWindow(
-        Viewing(ViewRequest(build=write_build(tmp_path / "b", [record, second]))), "rgb", visible=False
-    )
+    window = ExhibitWindow(Viewing(write_build(tmp_path / "b", [record, second])), "rgb", visible=False)
 
     def picture() -> np.ndarray:
         window.place_plates()

@@ -28,7 +28,7 @@ def save_glb(exhibit: Exhibit, path: str | PathLike[str], mode: str = "rgb") -> 
     """Write an exhibit; nodes are named ``cloud`` and ``<group>/<piece>``.
 
     Returns:
-        the number of points.
+        The number of points.
 
     Raises:
         OSError: the file cannot be written.
@@ -44,15 +44,11 @@ def save_glb(exhibit: Exhibit, path: str | PathLike[str], mode: str = "rgb") -> 
     if len(exhibit.cloud):
         points = trimesh.PointCloud(exhibit.cloud.points, colors=_linear(colors))
         scene.add_geometry(points, node_name="cloud", geom_name="cloud", parent_node_name=ROOT)
-    axes, scale = exhibit.shown_to_room[:3, :3], exhibit.extent
-    axes = _facing(axes, exhibit.forward)
+    axes, scale = _facing(exhibit.shown_to_room[:3, :3], exhibit.forward), exhibit.extent
     for group, pieces in exhibit_pieces(exhibit).items():
         for name, piece in pieces.items():
-            solid = solid_of(piece, axes, scale)
-            mesh = trimesh.Trimesh(
-                solid.vertices, solid.triangles, vertex_colors=_linear(solid.colors), process=False, validate=False
-            )
-            full = f"{group}/{name}"
+            mesh, full = solid_of(piece, axes, scale), f"{group}/{name}"
+            mesh.visual.vertex_colors = _linear(np.asarray(mesh.visual.vertex_colors)[:, :3])
             scene.add_geometry(mesh, node_name=full, geom_name=full, parent_node_name=ROOT)
     data = trimesh.exchange.gltf.export_glb(scene, tree_postprocessor=_unlit)
     write_atomically(Path(path), data)
@@ -68,7 +64,7 @@ def _facing(room: NDArray[np.float64], forward: NDArray[np.float64]) -> NDArray[
 
 
 def _linear(colors: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """SRGB (N, 3) to linear RGBA (N, 4), as glTF wants the colours of vertices (IEC 61966-2-1)."""
+    """Turn sRGB (N, 3) into linear RGBA (N, 4), as glTF wants the colours of vertices (IEC 61966-2-1)."""
     share = np.arange(256) / 255.0
     table = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
     linear = np.rint(255 * table).astype(np.uint8)[colors]

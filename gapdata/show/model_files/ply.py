@@ -15,7 +15,7 @@ VERTEX = np.dtype(
     [
         *((name, "<f4") for name in ("x", "y", "z", "nx", "ny", "nz")),
         *((name, "u1") for name in ("red", "green", "blue")),
-        ("frame", "<i4"),  # Open3D reads no 16-bit properties
+        ("frame", "<i4"),  # Open3D cannot read 16-bit properties
         ("instance", "<i4"),
     ]
 )
@@ -29,7 +29,7 @@ def save_ply(exhibit: Exhibit, path: str | PathLike[str], mode: str = "rgb") -> 
     within the view; of a whole scene the raw frame id) and ``instance`` (object id + 1, 0 where none).
 
     Returns:
-        the number of points.
+        The number of points.
 
     Raises:
         OSError: the file cannot be written.

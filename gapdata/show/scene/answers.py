@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.annotations.categories import normalised
+from gapdata.geometry.boxes import OrientedBox
 from gapdata.geometry.overlap import pairwise_iou
 from gapdata.records.expressions import descriptions
 from gapdata.records.schema import Record
 from gapdata.runtime.counting import counted
 from gapdata.show.scene.marks import ShownBox, ShownPoint
 from gapdata.show.scene.palette import PREDICTED, Color, prompt_color
-from gapdata.show.sheet.text import printable
 from gapdata.tasks import detection, grounding, grounding_box, pointmap
 from gapdata.tasks.box_text import box_of
 from gapdata.tasks.chat import Unparsable
@@ -42,12 +42,15 @@ class AnswerRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """What a model answered about a record, in the camera of its first frame."""
+    """All answers of a model about a record, in the camera of its first frame."""
 
     boxes: tuple[ShownBox, ...] = ()
     points: tuple[ShownPoint, ...] = ()
     rows: tuple[AnswerRow, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def __add__(self, other: Answers) -> Answers:
+        return Answers(**{item.name: getattr(self, item.name) + getattr(other, item.name) for item in fields(self)})
 
     @property
     def drawn(self) -> Answers:
@@ -60,15 +63,14 @@ class Answers:
 
 
 def answers_about(record: Record, predictions: Predictions) -> Answers:
-    """What a model answered about a record; where it answered nothing, a note says so.
+    """Return the answers of a model about a record; where there are none, a note says so.
 
     Raises:
         ShardError: an expression of the record is malformed.
     """
     replies = predictions.replies.get(record.key, ())
     found = Answers(notes=() if replies else (f"no answer about this view in {predictions.path.name}",))
-    unread: Counter[str] = Counter()
-    other: Counter[str] = Counter()
+    notes: Counter[str] = Counter()
     errors: list[float] = []
     for reply in replies:
         if reply.kind == "pointmap":
@@ -79,18 +81,23 @@ def answers_about(record: Record, predictions: Predictions) -> Answers:
             task = "grounding" if reply.kind == "grounding" else "grounding_two_stage"
             part = _described_box(record, reply, predictions.asking(task))
         else:
-            other[reply.kind] += 1
+            notes[f"of {reply.kind} in words, not drawn"] += 1
             continue
         if isinstance(part, Unparsable):
-            unread[part.reason] += 1
+            notes[f"that cannot be read: {part.reason}"] += 1
         else:
-            found = _together(found, part)
-    notes = list(found.notes)
+            found += part
+    said = [f"{counted(count, 'answer')} {note}" for note, count in notes.items()]
     if errors:
-        notes.append(f"points: {counted(len(errors), 'answer')}, median {float(np.median(errors)):.2f} m off")
-    notes += [f"{counted(count, 'answer')} that cannot be read: {reason}" for reason, count in unread.items()]
-    notes += [f"{counted(count, 'answer')} of {kind} in words, not drawn" for kind, count in other.items()]
-    return replace(found, notes=tuple(notes))
+        said.insert(0, f"points: {counted(len(errors), 'answer')}, median {float(np.median(errors)):.2f} m off")
+    return found + Answers(notes=tuple(said))
+
+
+def printable(text: str, limit: int = 40) -> str:
+    """Return a model's text on one line, at most ``limit`` characters, without what a font cannot draw."""
+    clean = "".join(letter if letter.isprintable() else " " for letter in text[: 4 * limit])
+    clean = " ".join(clean.encode("utf-8", "replace").decode("utf-8").split())
+    return clean if len(clean) <= limit and len(text) <= 4 * limit else clean[: limit - 3] + "..."
 
 
 def _point(record: Record, reply: Reply, errors: list[float]) -> Answers | Unparsable:
@@ -101,21 +108,18 @@ def _point(record: Record, reply: Reply, errors: list[float]) -> Answers | Unpar
     if isinstance(answer, Unparsable):
         return answer
     truth, point = np.array(prompt.point), np.array(answer.point, dtype=np.float64)
-    distance = float(np.linalg.norm(np.clip(point, -1e9, 1e9) - truth))
-    errors.append(distance)
-    error = f"{distance:.2f} m off"
+    errors.append(_distance(point, truth))
+    label, error = printable(answer.label or "point"), f"{errors[-1]:.2f} m off"
     color = prompt_color(prompt.index)
-    shown = ShownPoint(
-        point=point, number=prompt.index, label=printable(answer.label or "point"), color=color, truth=truth, note=error
-    )
     named = answer.label is None or prompt.label is None or normalised(answer.label) == normalised(prompt.label)
     row = AnswerRow(
         number=prompt.index,
         color=color,
         truth=f"{prompt.label or 'point'} {_metres(truth)}",
-        answer=f"{printable(answer.label or 'point')} {_metres(point)}",
+        answer=f"{label} {_metres(point)}",
         error=error if named else f"{error}, another label",
     )
+    shown = ShownPoint(point=point, number=prompt.index, label=label, color=color, truth=truth, note=error)
     return Answers(points=(shown,), rows=(row,))
 
 
@@ -123,15 +127,10 @@ def _boxes(record: Record, reply: Reply, asking: Asking) -> Answers | Unparsable
     answer = detection.parse(reply.text)
     if isinstance(answer, Unparsable):
         return answer
-    options = asking.options
-    convention = convention_of(options.wording, options.convention)
-    count = asking.frames or len(record)
-    asked = replace(
-        record,
-        objects=tuple(replace(item, visible_pixels=item.visible_pixels[:count]) for item in record.objects),
-    )
+    options, count = asking.options, asking.frames or len(record)
+    asked = tuple(replace(item, visible_pixels=item.visible_pixels[:count]) for item in record.objects)
     targets = detection.targets(
-        asked,
+        replace(record, objects=asked),
         min_visible_pixels=options.min_visible_pixels,
         max_objects=options.max_objects,
         taxonomy=options.taxonomy,
@@ -139,81 +138,71 @@ def _boxes(record: Record, reply: Reply, asking: Asking) -> Answers | Unparsable
     )
     names = [normalised(object_label(item, options.taxonomy, options.missing_label) or "") for item in targets]
     true = [item.box for item in targets]
-    boxes = [box_of(item.values, convention) for item in answer.boxes]
+    boxes = [box_of(item.values, convention_of(options.wording, options.convention)) for item in answer.boxes]
     overlap = pairwise_iou(boxes, true)
-    shown, rows, found = [], [], set()
+    shown, found = Answers(), set()
     for place, (item, box) in enumerate(zip(answer.boxes, boxes, strict=True)):
-        label = printable(item.label)
-        same = [index for index, name in enumerate(names) if name == normalised(item.label)]
-        error, truth = "unmatched, no such object in sight", "-"
+        label, same = printable(item.label), [at for at, name in enumerate(names) if name == normalised(item.label)]
+        said = f"{label} {_metres(box.center)}"
         if same:
-            gaps = [float(np.linalg.norm(np.clip(box.center, -1e9, 1e9) - true[index].center)) for index in same]
-            best = max(range(len(same)), key=lambda at: (overlap[place, same[at]], -gaps[at]))
-            iou = float(overlap[place, same[best]])
-            error = f"IoU {iou:.2f}, {gaps[best]:.2f} m off"
-            truth = f"{targets[same[best]].label} {_metres(true[same[best]].center)}"
-            if iou >= FOUND_IOU:
-                found.add(same[best])
-        shown.append(ShownBox(box=box, label=label, color=PREDICTED, predicted=True, note=error.split(",")[0]))
-        rows.append(
-            AnswerRow(number=None, color=PREDICTED, truth=truth, answer=f"{label} {_metres(box.center)}", error=error)
-        )
-    summary = (
+            best = max(same, key=lambda at: (overlap[place, at], -_distance(box.center, true[at].center)))
+            found |= {best} if overlap[place, best] >= FOUND_IOU else set()
+            shown += _compared(box, label, said, targets[best].label, true[best], float(overlap[place, best]))
+        else:
+            shown += _unmatched(box, label, said, "unmatched, no such object in sight")
+    notes = [
         f"boxes: {counted(len(boxes), 'answer')} for {counted(len(true), 'object')}, {len(found)} "
         f"found (IoU {FOUND_IOU:g} and more)"
-    )
-    rejected = (
-        (f"{counted(answer.rejected, 'entry', 'entries')} of the answer without a box",) if answer.rejected else ()
-    )
-    return Answers(boxes=tuple(shown), rows=tuple(rows), notes=(summary, *rejected))
+    ]
+    if answer.rejected:
+        notes.append(f"{counted(answer.rejected, 'entry', 'entries')} of the answer without a box")
+    return shown + Answers(notes=tuple(notes))
 
 
 def _described_box(record: Record, reply: Reply, asking: Asking) -> Answers | Unparsable:
     spoken = descriptions(record)
     if reply.numbers[0] >= len(spoken):
         return Unparsable(f"the record has no description {reply.numbers[0]}")
-    expression = spoken[reply.numbers[0]]
-    if reply.kind == "grounding":
-        answer = grounding.parse(reply.text, len(record))
-        if isinstance(answer, Unparsable):
-            return answer
-        frame, values = answer.frame, answer.values
-    else:
-        # The second stage's view begins with the chosen frame of this record: the box is in that frame's camera.
-        frame, box_answer = reply.numbers[1], grounding_box.parse(reply.text)
-        if isinstance(box_answer, Unparsable):
-            return box_answer
-        values = box_answer.values
-        if frame >= len(record):
-            return Unparsable(f"the record has no frame {frame}")
-    options = asking.options
-    box = box_of(values, convention_of(options.wording, options.convention)).transformed(record.camera_to_first[frame])
+    expression, options = spoken[reply.numbers[0]], asking.options
+    # The second stage's view begins with the chosen frame of this record: the box is in that frame's camera.
+    parsed = grounding.parse(reply.text, len(record)) if reply.kind == "grounding" else grounding_box.parse(reply.text)
+    if isinstance(parsed, Unparsable):
+        return parsed
+    frame = parsed.frame if isinstance(parsed, grounding.GroundingAnswer) else reply.numbers[1]
+    if frame >= len(record):
+        return Unparsable(f"the record has no frame {frame}")
+    box = box_of(parsed.values, convention_of(options.wording, options.convention))
+    box = box.transformed(record.camera_to_first[frame])
+    said = f"{printable(expression.text, 60)!r}: frame {record.frame_ids[frame]}, {_metres(box.center)}"
     item = find_described(record, expression)
-    error, truth = "the view does not list the object", "-"
-    if item is not None:
-        kind = options.boxes if has_box(record, item, options.boxes) else "oriented"
-        true = camera_box(record, item, 0, kind)
-        iou = float(pairwise_iou([box], [true])[0, 0])
-        gap = float(np.linalg.norm(np.clip(box.center, -1e9, 1e9) - true.center))
-        error, truth = f"IoU {iou:.2f}, {gap:.2f} m off", f"{item.label} {_metres(true.center)}"
-    shown = ShownBox(box=box, label=expression.object_name, color=PREDICTED, predicted=True, note=error.split(",")[0])
+    if item is None:
+        return _unmatched(box, expression.object_name, said, "the view does not list the object")
+    true = camera_box(record, item, 0, options.boxes if has_box(record, item, options.boxes) else "oriented")
+    return _compared(box, expression.object_name, said, item.label, true, float(pairwise_iou([box], [true])[0, 0]))
+
+
+def _compared(box: OrientedBox, label: str, said: str, true_label: str, true: OrientedBox, iou: float) -> Answers:
+    """An answered box beside the true one, with their overlap."""
     row = AnswerRow(
         number=None,
         color=PREDICTED,
-        truth=truth,
-        answer=f"{printable(expression.text, 60)!r}: frame {record.frame_ids[frame]}, {_metres(box.center)}",
-        error=error,
+        truth=f"{true_label} {_metres(true.center)}",
+        answer=said,
+        error=f"IoU {iou:.2f}, {_distance(box.center, true.center):.2f} m off",
     )
+    shown = ShownBox(box=box, label=label, color=PREDICTED, predicted=True, note=f"IoU {iou:.2f}")
     return Answers(boxes=(shown,), rows=(row,))
 
 
-def _together(one: Answers, other: Answers) -> Answers:
-    return Answers(
-        boxes=one.boxes + other.boxes,
-        points=one.points + other.points,
-        rows=one.rows + other.rows,
-        notes=one.notes + other.notes,
-    )
+def _unmatched(box: OrientedBox, label: str, said: str, error: str) -> Answers:
+    """An answered box without a true one."""
+    row = AnswerRow(number=None, color=PREDICTED, truth="-", answer=said, error=error)
+    shown = ShownBox(box=box, label=label, color=PREDICTED, predicted=True, note=error.split(",")[0])
+    return Answers(boxes=(shown,), rows=(row,))
+
+
+def _distance(point: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
+    return float(np.linalg.norm(np.clip(point, -1e9, 1e9) - truth))
 
 
 def _near(values: NDArray[np.float64]) -> bool:

@@ -17,7 +17,6 @@ from gapdata.geometry.consistency import Surface, surface_distances
 from gapdata.geometry.pointmap import first_frame_pointmap
 from gapdata.records.codec import (
     MILLIMETRES_PER_METRE,
-    member_name,
 )
 from gapdata.records.schema import Record
 from gapdata.show.scene.surfaces import EDGE, camera_normals, pixel_validity
@@ -42,12 +41,16 @@ class PointCloud:
     def __len__(self) -> int:
         return len(self.points)
 
-    def select(self, index: NDArray[np.integer] | NDArray[np.bool_]) -> PointCloud:
-        """The points that ``index`` names, as a mask or by position."""
+    def select(self, index: NDArray[np.integer] | NDArray[np.bool_] | slice) -> PointCloud:
+        """Return the points that ``index`` names, as a mask or by position."""
         return PointCloud(**{item.name: getattr(self, item.name)[index] for item in fields(self)})
 
+    def sample(self, count: int) -> PointCloud:
+        """Return about ``count`` evenly spread points, at least that many where the cloud has them."""
+        return self.select(np.s_[:: max(1, len(self) // count)])
+
     def thinned(self, voxel: float, origin: NDArray[np.floating] | None = None) -> PointCloud:
-        """One point per cube of ``voxel`` metres: mean position, colour, normal and error; the rest of its first.
+        """Return one point per cube of ``voxel`` metres: mean position, colour, normal and error, else its first's.
 
         ``origin`` is a corner of the grid, the cloud's lowest corner where it is ``None``.
         """
@@ -55,49 +58,38 @@ class PointCloud:
             return self
         cells = np.floor((self.points - (self.points.min(axis=0) if origin is None else origin)) / voxel)
         cells = (cells - cells.min(axis=0)).astype(np.int64)
-        extent = cells.max(axis=0) + 1
-        key = (cells[:, 0] * extent[1] + cells[:, 1]) * extent[2] + cells[:, 2]
+        key = np.ravel_multi_index(tuple(cells.T), tuple(cells.max(axis=0) + 1))
         _, first, inverse, count = np.unique(key, return_index=True, return_inverse=True, return_counts=True)
 
         def mean(values: NDArray[np.generic]) -> NDArray[np.float64]:
-            columns = [np.bincount(inverse, weights=column, minlength=len(count)) for column in values.T]
-            return np.stack(columns, axis=1) / count[:, None]
+            return np.stack([np.bincount(inverse, weights=column) / count for column in values.T], axis=1)
 
-        normals = mean(self.normals)
-        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-6)
-        known = np.isfinite(self.error)
-        compared = np.bincount(inverse, weights=known, minlength=len(count))
-        total = np.bincount(inverse, weights=np.where(known, self.error, 0), minlength=len(count))
-        error = np.divide(total, compared, out=np.full(len(count), np.nan), where=compared > 0)
-        return PointCloud(
+        normals, known = mean(self.normals), np.isfinite(self.error)
+        total, compared = mean(np.stack([np.where(known, self.error, 0), known], axis=1)).T
+        return replace(
+            self.select(first),
             points=mean(self.points).astype(np.float32),
             colors=np.rint(mean(self.colors)).astype(np.uint8),
-            normals=normals.astype(np.float32),
+            normals=(normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-6)).astype(np.float32),
             # Two neighbours are up to a diagonal apart: discs of this size leave no gaps between them.
             spacing=np.maximum(self.spacing[first], np.float32(voxel * np.sqrt(3.0))),
-            frames=self.frames[first],
-            instances=self.instances[first],
-            validity=self.validity[first],
-            error=error.astype(np.float32),
+            error=np.divide(total, compared, out=np.full_like(total, np.nan), where=compared > 0).astype(np.float32),
         )
 
 
 def joined(parts: Sequence[PointCloud]) -> PointCloud:
-    """Several clouds of one frame of reference as one."""
+    """Join several clouds of one frame of reference."""
     return PointCloud(
         **{item.name: np.concatenate([getattr(part, item.name) for part in parts]) for item in fields(PointCloud)}
     )
 
 
-def fuse(
-    record: Record, *, max_points: int | None = None, voxel: float | None = None, drop_flying: bool = False
-) -> PointCloud:
-    """The fused cloud of a record, decoded one frame at a time; ``error`` is NaN (:func:`with_error` measures it).
+def fuse(record: Record, *, max_points: int | None = None, drop_flying: bool = False) -> PointCloud:
+    """Fuse the frames of a record, decoded one at a time; ``error`` is NaN (:func:`with_error` measures it).
 
     Args:
         record: a record with its members.
         max_points: keep every s-th pixel of every s-th row, s being the smallest stride that stays below this count.
-        voxel: thin the result to one point per cube of this size, metres.
         drop_flying: leave out pixels whose depth continues neither neighbour, as a sensor (or an interpolation) makes
             them at depth edges. For display only: a record keeps them.
 
@@ -105,12 +97,11 @@ def fuse(
         ShardError: a member is missing or damaged.
     """
     stride = pixel_stride(record, len(record), max_points)
-    cloud = joined([fuse_frame(record, frame, stride, drop_flying=drop_flying) for frame in range(len(record))])
-    return cloud if voxel is None else cloud.thinned(voxel)
+    return joined([fuse_frame(record, frame, stride, drop_flying=drop_flying) for frame in range(len(record))])
 
 
 def pixel_stride(record: Record, frames: int, max_points: int | None) -> int:
-    """The smallest stride at which ``frames`` frames of the record have at most ``max_points`` pixels."""
+    """Return the smallest stride at which ``frames`` frames of the record have at most ``max_points`` pixels."""
     width, height = record.image_size
     stride = 1
     while max_points is not None and frames * (width // stride) * (height // stride) > max_points:
@@ -119,7 +110,7 @@ def pixel_stride(record: Record, frames: int, max_points: int | None) -> int:
 
 
 def fuse_frame(record: Record, frame: int, stride: int = 1, *, drop_flying: bool = False) -> PointCloud:
-    """One frame's part of the cloud, in the camera of the record's first frame.
+    """Return one frame's part of the cloud, in the camera of the record's first frame.
 
     Raises:
         ShardError: a member is missing or damaged.
@@ -135,7 +126,7 @@ def fuse_frame(record: Record, frame: int, stride: int = 1, *, drop_flying: bool
     sampled[stride // 2 :: stride, stride // 2 :: stride] = True
     keep &= sampled
     count = int(keep.sum())
-    has_instances = member_name(frame, "instance.png") in record.members
+    has_instances = record.has_instances
     instances = record.instances(frame)[keep] if has_instances else np.zeros(count, dtype=np.uint16)
     kept = points[keep]
     normals = (local_normals[keep] @ pose[:3, :3].T).astype(np.float32)
@@ -154,7 +145,7 @@ def fuse_frame(record: Record, frame: int, stride: int = 1, *, drop_flying: bool
 
 
 def with_error(record: Record, cloud: PointCloud) -> PointCloud:
-    """The cloud of a record with the mean distance of each point from the surfaces that the view's other frames have.
+    """Measure the mean distance of each point of a cloud from the surfaces that the view's other frames have.
 
     It is the point-to-plane distance of :mod:`gapdata.geometry.consistency`, whose medians over pairs of frames are the
     record's ``reprojection_error``: sensor noise gives millimetres to a centimetre, a wrong pose more.

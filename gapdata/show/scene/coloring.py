@@ -1,4 +1,4 @@
-"""The colour modes: what the points of a cloud, and the pixels of a frame, are coloured by, and what a colour means."""
+"""The colour modes: how points of a cloud and pixels of a frame are coloured, and what a colour means."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.records.codec import member_name
 from gapdata.records.schema import Record
 from gapdata.show.scene.cloud import PointCloud, fuse_frame, joined, with_error
 from gapdata.show.scene.modes import MEANING
@@ -26,7 +25,7 @@ TINT = 0.7
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Legend:
-    """What the colours of a mode mean: named colours, or a scale in metres from 0 to ``scale``."""
+    """The meaning of a mode's colours: named colours, or a scale in metres from 0 to ``scale``."""
 
     text: str
     entries: tuple[tuple[str, Color], ...] = ()
@@ -34,7 +33,7 @@ class Legend:
 
 
 def point_colors(cloud: PointCloud, mode: str, order: Sequence[int]) -> NDArray[np.uint8]:
-    """(N, 3) uint8 RGB of a cloud in one of :data:`gapdata.show.scene.modes.MODES`.
+    """Return (N, 3) uint8 RGB of a cloud in one of :data:`gapdata.show.scene.modes.MODES`.
 
     Args:
         cloud: with its error measured, for ``error``.
@@ -53,7 +52,7 @@ def point_colors(cloud: PointCloud, mode: str, order: Sequence[int]) -> NDArray[
 
 
 def shaded(colors: NDArray[np.uint8], normals: NDArray[np.float32], up: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Colours (N, 3) darkened by how a surface lies, so that flat colours still show a room.
+    """Darken colours (N, 3) by how a surface lies, so that flat colours still show a room.
 
     Args:
         colors: (N, 3) RGB.
@@ -65,7 +64,7 @@ def shaded(colors: NDArray[np.uint8], normals: NDArray[np.float32], up: NDArray[
 
 
 def error_colors(error: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """(...,) metres to (..., 3) uint8: Turbo from blue at 0 to red at :data:`FULL_ERROR` and beyond, grey for NaN."""
+    """Turn metres (...,) into colours (..., 3) uint8: Turbo, blue at 0, red from :data:`FULL_ERROR` on; NaN is grey."""
     import cv2
 
     known = np.isfinite(error)
@@ -80,20 +79,21 @@ def error_colors(error: NDArray[np.float32]) -> NDArray[np.uint8]:
 def frame_maps(
     record: Record, frames: Sequence[int], mode: str, nearest: float, farthest: float
 ) -> dict[int, NDArray[np.uint8]]:
-    """What a sheet shows below the photograph of each of ``frames``, (h, w, 3) uint8 RGB: the frame by the mode.
+    """Return what a sheet shows below the photograph of each of ``frames``, (h, w, 3) uint8 RGB: the frame by the mode.
 
-    The modes ``rgb`` and ``frame`` say nothing more of a frame, so they show its depth, ``nearest`` to ``farthest``.
+    The modes ``rgb`` and ``frame`` have nothing to add to a frame, so they show its depth, ``nearest`` to ``farthest``.
 
     Raises:
         ShardError: a member is missing or damaged.
     """
     if mode == "error":
         return {frame: error_colors(error) for frame, error in error_maps(record, frames).items()}
-    covered = _covered(record) if mode == "validity" else None
+    if mode == "validity":
+        covered = np.logical_or.reduce([record.depth(frame) > 0 for frame in range(len(record))])
     maps: dict[int, NDArray[np.uint8]] = {}
     for frame in frames:
         depth, camera = record.depth(frame), record.camera(frame)
-        if mode == "instance" and member_name(frame, "instance.png") in record.members:
+        if mode == "instance" and record.has_instances:
             maps[frame] = _tinted(instance_colors(record.instances(frame)), record.image(frame))
         elif mode == "validity":
             found = pixel_validity(depth, camera, camera_normals(depth, camera), covered)
@@ -104,8 +104,10 @@ def frame_maps(
 
 
 def error_maps(record: Record, frames: Sequence[int], stride: int = 2) -> dict[int, NDArray[np.float32]]:
-    """Disagreement of each of ``frames`` with all others of the record, (H // stride, W // stride) float32 metres, NaN
-    where there is no depth or no other frame sees it.
+    """Measure how far each of ``frames`` disagrees with all others of the record.
+
+    Returns:
+        (H // stride, W // stride) float32 metres by frame, NaN where there is no depth or no other frame sees it.
     """
     cloud = with_error(record, joined([fuse_frame(record, frame, stride) for frame in frames]))
     maps = {}
@@ -118,7 +120,7 @@ def error_maps(record: Record, frames: Sequence[int], stride: int = 2) -> dict[i
 
 
 def legend(mode: str, order: Sequence[int]) -> Legend:
-    """What the colours of a mode mean; ``order`` as in :func:`point_colors`."""
+    """Return what the colours of a mode mean; ``order`` as in :func:`point_colors`."""
     text = MEANING[mode]
     if mode == "error":
         return Legend(text=text, entries=(("no other frame sees it", UNSEEN),), scale=FULL_ERROR)
@@ -128,14 +130,6 @@ def legend(mode: str, order: Sequence[int]) -> Legend:
         places = sorted({0, len(order) // 2, len(order) - 1})
         return Legend(text=text, entries=tuple((f"frame {order[at]}", frame_color(at, len(order))) for at in places))
     return Legend(text=text)
-
-
-def _covered(record: Record) -> NDArray[np.bool_]:
-    """Where any frame of a record has depth, (H, W)."""
-    covered = record.depth(0) > 0
-    for frame in range(1, len(record)):
-        covered |= record.depth(frame) > 0
-    return covered
 
 
 def _tinted(colors: NDArray[np.uint8], photograph: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,6 +1,6 @@
-"""What is shown of a record: its cloud and the marks around it, in one named frame of reference, as data.
+"""A record as it is shown: its cloud and the marks around it, in one named frame of reference, as data.
 
-Sheets, windows and files are made from an exhibit alone; it needs no display, so what they show can be tested.
+Pictures, windows and files are made from an exhibit alone. It needs no display, so tests can look at it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from gapdata.records.schema import Record
 from gapdata.runtime.counting import counted
-from gapdata.show.scene.answers import AnswerRow, answers_about
+from gapdata.show.scene.answers import AnswerRow, Answers, answers_about
 from gapdata.show.scene.cloud import PointCloud, fuse, with_error
 from gapdata.show.scene.marks import ShownBox, ShownCamera, ShownPoint, record_boxes, record_cameras, record_points
-from gapdata.show.scene.palette import AXES, Color
 from gapdata.show.scene.room import room_frame
 from gapdata.tasks.predictions import Predictions
 
@@ -36,7 +35,7 @@ class Exhibit:
     """Whether that is a camera (x right, y down, z forward) or a world with z up."""
     cloud: PointCloud
     frame_ids: tuple[int, ...]  # raw ids of all frames in the cloud, ascending positions
-    frame_values: tuple[int, ...]  # what cloud.frames holds for them
+    frame_values: tuple[int, ...]  # the values of cloud.frames for them
     cameras: tuple[ShownCamera, ...]
     boxes: tuple[ShownBox, ...]
     points: tuple[ShownPoint, ...]
@@ -52,11 +51,16 @@ class Exhibit:
         return bool(self.rows)
 
     @property
+    def sample(self) -> PointCloud:
+        """About 20,000 evenly spread points of the cloud, for estimates."""
+        return self.cloud.sample(20_000)
+
+    @property
     def extent(self) -> float:
         """The diagonal of the box around all but stray points, metres; 1 for an empty cloud."""
         if not len(self.cloud):
             return 1.0
-        low, high = np.percentile(self.cloud.points[:: max(1, len(self.cloud) // 20_000)], [1, 99], axis=0)
+        low, high = np.percentile(self.sample.points, [1, 99], axis=0)
         return float(np.linalg.norm(high - low))
 
     @property
@@ -66,21 +70,13 @@ class Exhibit:
         return float(np.clip(self.extent / share, 0.08, 0.8))
 
     def thinned(self, voxel: float) -> Exhibit:
-        """Return the same with one point in each cube of ``voxel`` metres; the cubes are those of Open3D's
-        ``voxel_down_sample``, which would lose all but positions, colours and normals.
+        """Return the same with one point in each cube of ``voxel`` metres.
+
+        The cubes are those of Open3D's ``voxel_down_sample``, which would lose all but positions, colours and normals.
         """
         if not len(self.cloud):
             return self
         return replace(self, cloud=self.cloud.thinned(voxel, self.cloud.points.min(axis=0) - np.float32(voxel / 2)))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class RoomGrid:
-    """The axis-aligned room frame as it is drawn: lines on the floor along its axes, and the axes themselves."""
-
-    lines: NDArray[np.float64]  # (S, 2, 3) shown frame, a metre apart
-    outline: NDArray[np.float64]  # (4, 2, 3) around them
-    axes: tuple[tuple[str, Color, NDArray[np.float64]], ...]  # name, colour, (1, 2, 3); from the frame's own origin
 
 
 def record_exhibit(
@@ -91,11 +87,11 @@ def record_exhibit(
     drop_flying: bool = False,
     predictions: Predictions | None = None,
 ) -> Exhibit:
-    """What is shown of a record, in the camera of its first frame.
+    """Return what is shown of a record, in the camera of its first frame.
 
     Args:
         record: with its members.
-        mode: the colour mode; ``error`` has the disagreement measured.
+        mode: the colour mode; for ``error`` the disagreement is measured.
         max_points: the cloud is subsampled on the pixel grids to at most so many points.
         drop_flying: leave out points that hang between two surfaces (not in the mode ``validity``, which shows them).
         predictions: a model's answers to draw beside the truth.
@@ -106,12 +102,9 @@ def record_exhibit(
     cloud = fuse(record, max_points=max_points, drop_flying=drop_flying and mode != "validity")
     if mode == "error":
         cloud = with_error(record, cloud)
-    answers = None if predictions is None else answers_about(record, predictions).drawn
-    aligned = record.axis_alignment
-    room = room_frame(record, cloud)
-    notes: tuple[str, ...] = () if aligned is not None else (NOT_ALIGNED,)
-    if answers is not None and predictions is not None:
-        notes += (*answers.notes, *predictions.notes)
+    answers = Answers() if predictions is None else answers_about(record, predictions).drawn
+    aligned, room = record.axis_alignment, room_frame(record, cloud)
+    notes = (() if aligned is not None else (NOT_ALIGNED,)) + answers.notes
     return Exhibit(
         title=record.key,
         facts=_facts(record, cloud),
@@ -120,50 +113,15 @@ def record_exhibit(
         cloud=cloud,
         frame_ids=record.frame_ids,
         frame_values=tuple(range(len(record))),
-        cameras=record_cameras(record, list(range(len(record))), np.eye(4)),
-        boxes=record_boxes(record) + (() if answers is None else answers.boxes),
-        points=record_points(record) + (() if answers is None else answers.points),
-        rows=() if answers is None else answers.rows,
+        cameras=record_cameras(record, range(len(record)), record.frame_ids, np.eye(4)),
+        boxes=record_boxes(record) + answers.boxes,
+        points=record_points(record) + answers.points,
+        rows=answers.rows,
         shown_to_room=room,
         forward=room[:3, 2],
         aligned_to_shown=None if aligned is None else np.linalg.inv(aligned @ record.camera_to_world[0]),
-        notes=notes,
+        notes=notes + (() if predictions is None else predictions.notes),
     )
-
-
-def room_grid(exhibit: Exhibit) -> RoomGrid | None:
-    """The room frame of an exhibit, from the scan's axis alignment; ``None`` where it has none.
-
-    The grid has a line at every whole metre of the aligned world, from below the cloud's lowest to its highest x and y,
-    at the height of the floor.
-    """
-    if exhibit.aligned_to_shown is None:
-        return None
-    to_shown = exhibit.aligned_to_shown
-    to_aligned = np.linalg.inv(to_shown)
-    points = exhibit.cloud.points[:: max(1, len(exhibit.cloud) // 20_000)].astype(np.float64)
-    points = points @ to_aligned[:3, :3].T + to_aligned[:3, 3]
-    if not len(points):
-        points = np.zeros((1, 3))
-    low, high = np.percentile(points, [0.5, 99.5], axis=0)
-    floor = low[2]
-    low, high = np.floor(low[:2] + 0.05), np.maximum(np.ceil(high[:2] - 0.05), np.floor(low[:2] + 0.05) + 1)
-    segments = [[[x, low[1], floor], [x, high[1], floor]] for x in np.arange(low[0], high[0] + 0.5)]
-    segments += [[[low[0], y, floor], [high[0], y, floor]] for y in np.arange(low[1], high[1] + 0.5)]
-    corners = np.array([[low[0], low[1]], [high[0], low[1]], [high[0], high[1]], [low[0], high[1]]])
-    corners = np.concatenate([corners, np.full((4, 1), floor)], axis=1)
-    outline = np.stack([corners, np.roll(corners, -1, axis=0)], axis=1)
-    # The arrows stand at the corner of the grid rather than at the origin, which may lie anywhere: axes are directions.
-    start = np.array([low[0], low[1], floor])
-
-    def shown(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(values @ to_shown[:3, :3].T + to_shown[:3, 3])
-
-    axes = tuple(
-        (name, AXES[axis], shown(np.array([[start, start + np.eye(3)[axis]]])))
-        for axis, name in enumerate(("room x", "room y", "room z"))
-    )
-    return RoomGrid(lines=shown(np.array(segments)), outline=shown(outline), axes=axes)
 
 
 def _facts(record: Record, cloud: PointCloud) -> tuple[str, ...]:

@@ -1,10 +1,8 @@
-"""What is drawn around a cloud, as data: cameras, boxes and points, of the truth and of a model's answers.
-
-Each is in the frame of reference of the cloud that it is drawn with; ``moved`` takes it to another.
-"""
+"""The cameras, boxes and points of the truth and of a model's answers, each in the frame of reference of its cloud."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,8 +13,6 @@ from gapdata.geometry.camera import Intrinsics, transform
 from gapdata.records.schema import Record
 from gapdata.show.scene.palette import Color, frame_color, object_color, prompt_color
 
-STRUCTURE = frozenset({"wall", "floor", "ceiling"})
-"""Objects whose box is the room itself: drawn, it would hide what is in the room."""
 IMAGE_WIDTH = 256
 """Pixels of the image that a frustum carries."""
 
@@ -43,15 +39,15 @@ class ShownBox:
     object_id: int | None = None
     predicted: bool = False
     note: str = ""
-    """What an answer's error is, e.g. ``IoU 0.43``."""
+    """The error of an answer, e.g. ``IoU 0.43``."""
 
     @property
     def text(self) -> str:
-        """What the picture says beside it."""
+        """The words beside it."""
         return f"{self.label}  {self.note}" if self.note else self.label
 
     def moved(self, matrix: NDArray[np.float64]) -> ShownBox:
-        """The same in another frame of reference, through a rigid (4, 4) transform."""
+        """Return the same in another frame of reference, through a rigid (4, 4) transform."""
         return replace(self, box=self.box.transformed(matrix))
 
 
@@ -63,10 +59,10 @@ class ShownPoint:
     number: int  # of the prompt
     label: str
     color: Color
-    eye: NDArray[np.float64] | None = None  # (3,) the camera whose frame is marked: the ray starts here
+    eye: NDArray[np.float64] | None = None  # (3,) the camera of the marked frame, where the ray starts
     truth: NDArray[np.float64] | None = None  # (3,) of an answer: where it should be
     note: str = ""
-    """What an answer's error is, e.g. ``0.23 m off``."""
+    """The error of an answer, e.g. ``0.23 m off``."""
 
     @property
     def predicted(self) -> bool:
@@ -74,14 +70,15 @@ class ShownPoint:
         return self.truth is not None
 
     def moved(self, matrix: NDArray[np.float64]) -> ShownPoint:
-        """The same in another frame of reference, through a rigid (4, 4) transform."""
-        eye = None if self.eye is None else transform(matrix, self.eye)
-        truth = None if self.truth is None else transform(matrix, self.truth)
+        """Return the same in another frame of reference, through a rigid (4, 4) transform."""
+        eye, truth = (None if at is None else transform(matrix, at) for at in (self.eye, self.truth))
         return replace(self, point=transform(matrix, self.point), eye=eye, truth=truth)
 
 
-def record_cameras(record: Record, frames: list[int], first_to_shown: NDArray[np.float64]) -> tuple[ShownCamera, ...]:
-    """The cameras of some frames of a record, coloured by their order.
+def record_cameras(
+    record: Record, frames: Sequence[int], order: Sequence[int], first_to_shown: NDArray[np.float64]
+) -> tuple[ShownCamera, ...]:
+    """Return the cameras of some frames of a record, coloured by their raw ids' places in ``order``.
 
     Raises:
         ShardError: an image is missing or damaged.
@@ -90,14 +87,14 @@ def record_cameras(record: Record, frames: list[int], first_to_shown: NDArray[np
 
     shown = []
     for frame in frames:
-        image = record.image(frame)
+        image, raw = record.image(frame), record.frame_ids[frame]
         size = (IMAGE_WIDTH, max(1, round(IMAGE_WIDTH * image.shape[0] / image.shape[1])))
         shown.append(
             ShownCamera(
                 camera=record.camera(frame),
                 to_shown=first_to_shown @ record.camera_to_first[frame],
-                caption=f"frame {record.frame_ids[frame]}",
-                color=frame_color(frame, len(record)),
+                caption=f"frame {raw}",
+                color=frame_color(order.index(raw), len(order)),
                 image=np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA)),
             )
         )
@@ -105,7 +102,7 @@ def record_cameras(record: Record, frames: list[int], first_to_shown: NDArray[np
 
 
 def record_boxes(record: Record) -> tuple[ShownBox, ...]:
-    """The boxes of a record's objects in the camera of its first frame."""
+    """Return the boxes of a record's objects in the camera of its first frame."""
     return tuple(
         ShownBox(
             box=item.box,
@@ -119,7 +116,7 @@ def record_boxes(record: Record) -> tuple[ShownBox, ...]:
 
 
 def record_points(record: Record) -> tuple[ShownPoint, ...]:
-    """The prompts of a record in the camera of its first frame, each in its own colour."""
+    """Return the prompts of a record in the camera of its first frame, each in its own colour."""
     return tuple(
         ShownPoint(
             point=np.array(prompt.point),
@@ -130,13 +127,3 @@ def record_points(record: Record) -> tuple[ShownPoint, ...]:
         )
         for prompt in record.prompts
     )
-
-
-def drawn_boxes(boxes: tuple[ShownBox, ...], limit: int) -> list[ShownBox]:
-    """All answers, and at most ``limit`` objects: those with the most visible pixels, but no walls, floors or
-    ceilings.
-    """
-    loose = [item for item in boxes if not item.predicted]
-    loose = [item for item in loose if item.label.lower() not in STRUCTURE and item.visible_pixels > 0]
-    loose.sort(key=lambda item: (-item.visible_pixels, -1 if item.object_id is None else item.object_id))
-    return loose[:limit] + [item for item in boxes if item.predicted]

@@ -19,19 +19,19 @@ roll by up to about 35 degrees on average over a view."""
 
 
 def room_frame(record: Record, cloud: PointCloud) -> NDArray[np.float64]:
-    """``first_to_room`` (4, 4): z up, 0 at the floor; the origin is below the first camera."""
-    normals = cloud.normals[:: max(1, len(cloud) // 50_000)].astype(np.float64)
+    """Return ``first_to_room`` (4, 4): z up, 0 at the floor; the origin is below the first camera."""
+    part = cloud.sample(50_000)
     if record.axis_alignment is not None:
         rotation = record.axis_alignment[:3, :3] @ record.camera_to_world[0, :3, :3]
         left, _, right = np.linalg.svd(rotation)
         rotation = left @ right
     else:
-        rotation = _rotation_from(*_estimated_axes(record, normals))
+        up, forward = _estimated_axes(record, part.normals.astype(np.float64))
+        rotation = np.stack([np.cross(forward, up), forward, up])
     room = np.eye(4)
     room[:3, :3] = rotation
     if len(cloud):
-        heights = cloud.points[:: max(1, len(cloud) // 50_000)] @ rotation[2]
-        room[2, 3] = -np.percentile(heights, 0.5)
+        room[2, 3] = -np.percentile(part.points @ rotation[2], 0.5)
     return room
 
 
@@ -61,8 +61,3 @@ def _horizontal(direction: NDArray[np.float64], up: NDArray[np.float64]) -> NDAr
     if np.linalg.norm(flat) < 1e-3:
         flat = np.array([0.0, -1.0, 0.0]) + up[1] * up
     return flat / np.linalg.norm(flat)
-
-
-def _rotation_from(up: NDArray[np.float64], forward: NDArray[np.float64]) -> NDArray[np.float64]:
-    """First camera to room: y is ``forward``, z is ``up``."""
-    return np.stack([np.cross(forward, up), forward, up])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -10,16 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.files.atomic import write_atomically
-from gapdata.show.scene.coloring import legend, point_colors, shaded
-from gapdata.show.scene.exhibit import Exhibit, RoomGrid, room_grid
-from gapdata.show.scene.palette import MUTED, PREDICTED, SHEET, TEXT
-from gapdata.show.scene.shapes import axis_segments, frustum_corners
-from gapdata.show.sheet.overlay import Overlay
-from gapdata.show.sheet.panels import CONTENTS, draw_axis_legend, draw_panel
-from gapdata.show.sheet.render import chosen_renderer, render_views
-from gapdata.show.sheet.strips import draw_legend
-from gapdata.show.sheet.text import fitted_text, put_text
-from gapdata.show.sheet.viewpoint import viewpoints
+from gapdata.show.scene.coloring import point_colors, shaded
+from gapdata.show.scene.exhibit import Exhibit
+from gapdata.show.scene.palette import AXES, MUTED, PREDICTED, TEXT
+from gapdata.show.scene.pieces import Ball, Lines, Piece, exhibit_pieces
+from gapdata.show.sheet.canvas import Canvas
+from gapdata.show.sheet.parts import blank, draw_legend, write
+from gapdata.show.sheet.render import render_view
+from gapdata.show.sheet.text import fitted_text, put_text, text_width
+from gapdata.show.sheet.viewpoint import Viewpoint, viewpoints
 
 WIDTH = 2000
 MARGIN = 28
@@ -32,31 +32,32 @@ MAX_POINTS = 1_200_000
 """More samples than a sheet's pixels can show; larger views are subsampled on their pixel grids."""
 PANEL_WIDTH = (INNER - GUTTER) // 2
 HEIGHTS = (700, 560)
+MAX_BOXES = 14
+MAX_LABELLED = 16
+"""Up to this many prompts are large and carry their names in the picture; the table has all."""
+
+WHOLE = {
+    "behind": ("cameras", "room", "prompts"),
+    "side": ("cameras", "room", "boxes"),
+    "above": ("cameras", "room", "boxes"),
+    "first": ("boxes", "prompts"),
+    "opposite": ("cameras", "room", "boxes"),
+}
+"""The groups that a panel draws whole, with their words. Of prompts every panel draws the points."""
 
 
-def exhibit_sheet(
-    exhibit: Exhibit, parts: list[NDArray[np.uint8]], *, mode: str = "rgb", renderer: str | None = None
-) -> NDArray[np.uint8]:
-    """The sheet of an exhibit, (H, 2000, 3) uint8 RGB.
+def exhibit_sheet(exhibit: Exhibit, parts: Sequence[NDArray[np.uint8]], *, mode: str = "rgb") -> NDArray[np.uint8]:
+    """Draw the sheet of an exhibit, (H, 2000, 3) uint8 RGB.
 
     Args:
         exhibit: what is shown; its cloud should have at most ``MAX_POINTS`` points.
         parts: what follows below the panels, strips and tables, each ``INNER`` pixels wide.
         mode: the colour mode.
-        renderer: ``software``, ``open3d`` or ``auto``; None asks :func:`gapdata.show.sheet.render.chosen_renderer`.
-
-    Raises:
-        UsageError: the demanded renderer does not work here.
     """
-    rows = [_header(exhibit, mode, INNER), _notes(exhibit, INNER)]
-    rows += _panels(exhibit, mode, renderer or chosen_renderer())
-    rows = [row for row in (*rows, *parts) if len(row)]
-    height = 2 * MARGIN + sum(len(row) for row in rows) + GUTTER * (len(rows) - 1)
-    sheet = np.full((height, WIDTH, 3), SHEET, dtype=np.uint8)
-    top = MARGIN
-    for row in rows:
-        sheet[top : top + len(row), MARGIN : MARGIN + row.shape[1]] = row
-        top += len(row) + GUTTER
+    rows = [row for row in (_header(exhibit, mode), _notes(exhibit), *_panels(exhibit, mode), *parts) if len(row)]
+    inner = np.concatenate([part for row in rows for part in (row, blank(GUTTER, INNER))][:-1])
+    sheet = blank(len(inner) + 2 * MARGIN, WIDTH)
+    sheet[MARGIN:-MARGIN, MARGIN:-MARGIN] = inner
     return sheet
 
 
@@ -72,64 +73,61 @@ def write_png(sheet: NDArray[np.uint8], path: str | PathLike[str]) -> None:
     write_atomically(Path(path), data.tobytes())
 
 
-def _header(exhibit: Exhibit, mode: str, width: int) -> NDArray[np.uint8]:
-    image = np.full((HEADER, width, 3), SHEET, dtype=np.uint8)
-    put_text(image, fitted_text(exhibit.title, 34, width * 2 // 3, 700), (0, 34), 34, TEXT, 700)
-    put_text(image, fitted_text("    ".join(exhibit.facts), 17, width), (0, 68), 17, MUTED)
-    draw_legend(image, legend(mode, exhibit.frame_ids), mode, (width, 30))
+def _header(exhibit: Exhibit, mode: str) -> NDArray[np.uint8]:
+    image = blank(HEADER, INNER)
+    put_text(image, fitted_text(exhibit.title, 34, INNER * 2 // 3, 700), (0, 34), 34, TEXT, 700)
+    put_text(image, fitted_text("    ".join(exhibit.facts), 17, INNER), (0, 68), 17, MUTED)
+    draw_legend(image, mode, exhibit.frame_ids, 30)
     return image
 
 
-def _notes(exhibit: Exhibit, width: int) -> NDArray[np.uint8]:
+def _notes(exhibit: Exhibit) -> NDArray[np.uint8]:
     """What must be said beside the picture: what is missing, and how a model's answers compare."""
-    notes = list(exhibit.notes)
+    notes = [(note, MUTED) for note in exhibit.notes]
     if exhibit.answered:
-        notes.insert(0, "A model's answers are dashed and pink; their lines lead from where they should be.")
-    shown = notes[:MAX_NOTES]
-    image = np.full((NOTE * len(shown), width, 3), SHEET, dtype=np.uint8)
-    for line, note in enumerate(shown):
-        more = f" (and {len(notes) - len(shown)} more)" if line == len(shown) - 1 and len(notes) > len(shown) else ""
-        color = PREDICTED if exhibit.answered and line == 0 else MUTED
-        put_text(image, fitted_text(note + more, 16, width), (0, NOTE * line + 16), 16, color)
+        how = "A model's answers are dashed and pink; their lines lead from where they should be."
+        notes.insert(0, (how, PREDICTED))
+    shown, more = notes[:MAX_NOTES], len(notes) - MAX_NOTES
+    if more > 0:
+        shown[-1] = (f"{shown[-1][0]} (and {more} more)", MUTED)
+    image = blank(NOTE * len(shown), INNER)
+    for line, (note, color) in enumerate(shown):
+        put_text(image, fitted_text(note, 16, INNER), (0, NOTE * line + 16), 16, color)
     return image
 
 
-def _panels(exhibit: Exhibit, mode: str, renderer: str) -> list[NDArray[np.uint8]]:
+def _panels(exhibit: Exhibit, mode: str) -> list[NDArray[np.uint8]]:
     """Two rows of two panels."""
     names = ("behind", "side"), ("above", "first" if exhibit.in_camera else "opposite")
     sizes = {name: (PANEL_WIDTH, height) for row, height in zip(names, HEIGHTS, strict=True) for name in row}
-    grid = room_grid(exhibit)
-    first = exhibit.cameras[0].camera if exhibit.in_camera else None
-    views = viewpoints(
-        exhibit.cloud, exhibit.shown_to_room, exhibit.forward, _extras(exhibit), _floor(grid), sizes, first
-    )
+    pieces = exhibit_pieces(exhibit, MAX_BOXES)
+    outline = pieces["room"].get("outline")
+    floor = outline.segments[:, 0] if isinstance(outline, Lines) else None
     colors = point_colors(exhibit.cloud, mode, exhibit.frame_values)
     if mode != "rgb":
         colors = shaded(colors, exhibit.cloud.normals, exhibit.shown_to_room[:3, :3])
-    colored = replace(exhibit.cloud, colors=colors)
-    rendered = render_views(colored, views, renderer)
-    panels = {}
-    for name, view in views.items():
-        image, distance = rendered[name]
-        overlay = Overlay(image=image, depth=distance, view=view)
-        draw_panel(overlay, exhibit, grid, CONTENTS[name])
-        panels[name] = overlay.image
-    draw_axis_legend(panels["behind"], exhibit)
-    gap = [np.full((height, GUTTER, 3), SHEET, dtype=np.uint8) for height in HEIGHTS]
-    return [
-        np.concatenate([panels[left], between, panels[right]], axis=1)
-        for (left, right), between in zip(names, gap, strict=True)
-    ]
+    exhibit = replace(exhibit, cloud=replace(exhibit.cloud, colors=colors))
+    views = viewpoints(exhibit, sizes, floor)
+    panels = {name: _panel(exhibit, view, pieces, name) for name, view in views.items()}
+    axes = zip(("x right", "y down", "z forward"), AXES, strict=True) if exhibit.in_camera else ()
+    words = [*((text, 14, color, 600) for text, color in axes), (exhibit.reference, 14, MUTED, 600)]
+    write(panels["behind"], words, (16, HEIGHTS[0] - 16), 18)
+    return [np.concatenate([panels[left], blank(len(panels[left]), GUTTER), panels[right]], 1) for left, right in names]
 
 
-def _extras(exhibit: Exhibit) -> NDArray[np.float64]:
-    """Points (K, 3) that belong into every picture: frusta, the camera's axes."""
-    depth = exhibit.frustum_depth
-    corners = [frustum_corners(item.camera, item.to_shown, depth) for item in exhibit.cameras]
-    centres = np.stack([item.to_shown[:3, 3] for item in exhibit.cameras])
-    axes = axis_segments(1.3 * depth)[:, 1] if exhibit.in_camera else np.zeros((0, 3))
-    return np.concatenate([*corners, centres, axes])
-
-
-def _floor(grid: RoomGrid | None) -> NDArray[np.float64]:
-    return np.zeros((0, 3)) if grid is None else grid.outline[:, 0]
+def _panel(exhibit: Exhibit, view: Viewpoint, pieces: dict[str, dict[str, Piece]], name: str) -> NDArray[np.uint8]:
+    image, depth = render_view(exhibit.cloud, view)
+    canvas = Canvas(image=image, depth=depth, view=view)
+    many = sum(not item.predicted for item in exhibit.points) > MAX_LABELLED
+    shown: list[Piece] = []
+    for group in ("room", "cameras", "answers", "boxes", "prompts"):
+        for title, piece in pieces[group].items():
+            about = group if group != "answers" else "prompts" if " prompt " in title else "boxes"
+            whole = about in WHOLE[name] and not (about == "prompts" and many)
+            dot = about == "prompts" and (isinstance(piece, Ball) or (group == "answers" and isinstance(piece, Lines)))
+            shown += [piece] if whole or dot else []
+    canvas.draw(shown, 3 if many else 6)
+    if name == "above":
+        canvas.scale()
+    canvas.plate(view.title, (8, 8, 24 + text_width(view.title, 17, 600), 38), 17)
+    return canvas.image

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from functools import lru_cache
 from typing import Any
 
@@ -22,7 +23,7 @@ def _font() -> Any:
 
 
 def text_width(text: str, size: int, weight: int = 400) -> int:
-    """Width in pixels of one line of text of ``size`` pixels."""
+    """Return the width in pixels of one line of text of ``size`` pixels."""
     import cv2
 
     font = _font()
@@ -49,21 +50,15 @@ def put_text(
 
 
 def fitted_text(text: str, size: int, width: int, weight: int = 400) -> str:
-    """``text`` cut with an ellipsis so that it is at most ``width`` pixels wide."""
+    """Cut ``text`` with an ellipsis so that it is at most ``width`` pixels wide."""
     if text_width(text, size, weight) <= width:
         return text
-    low, high = 0, len(text)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if text_width(text[:middle] + "...", size, weight) <= width:
-            low = middle
-        else:
-            high = middle - 1
-    return text[:low] + "..."
+    letters = bisect_right(range(len(text)), width, key=lambda count: text_width(text[:count] + "...", size, weight))
+    return text[: max(letters - 1, 0)] + "..."
 
 
-def printable(text: str, limit: int = 40) -> str:
-    """``text`` on one line, at most ``limit`` characters, without what a font cannot draw: it may be a model's."""
-    clean = "".join(letter if letter.isprintable() else " " for letter in text[: 4 * limit])
-    clean = " ".join(clean.encode("utf-8", "replace").decode("utf-8").split())
-    return clean if len(clean) <= limit and len(text) <= 4 * limit else clean[: limit - 3] + "..."
+def text_image(text: str, size: int, color: Color, ground: Color, weight: int = 400) -> NDArray[np.uint8]:
+    """Return a line of text on a plate of its own colour, (size + 10, W, 3)."""
+    image = np.full((size + 10, text_width(text, size, weight) + 10, 3), ground, dtype=np.uint8)
+    put_text(image, text, (5, size + 2), size, color, weight)
+    return image

@@ -1,4 +1,4 @@
-"""Virtual cameras from which a sheet shows the cloud, each placed so that everything fits its picture."""
+"""Virtual cameras from which the cloud is shown, each placed so that everything fits its picture."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from gapdata.geometry.camera import Intrinsics, transform
 from gapdata.show.scene.cloud import PointCloud
+from gapdata.show.scene.exhibit import Exhibit
+from gapdata.show.scene.pieces import frustum_corners
 
 PERSPECTIVE = 42.0
 """Vertical field of view of the oblique views, degrees."""
@@ -25,53 +27,46 @@ class Viewpoint:
     shown_to_view: NDArray[np.float64]  # (4, 4)
 
     def project(self, points: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Points (..., 3) of the shown frame to pixels (..., 2), NaN behind the view, and z-depth (...) in metres."""
-        local = transform(self.shown_to_view, points)
+        """Project points (..., 3), shown frame, to pixels (..., 2), NaN behind the view, and z-depth (...), metres."""
+        local = transform(self.shown_to_view, np.asarray(points, dtype=np.float64))
         return self.camera.project(local), local[..., 2]
 
 
 def viewpoints(
-    cloud: PointCloud,
-    shown_to_room: NDArray[np.float64],
-    forward: NDArray[np.float64],
-    extras: NDArray[np.float64],
-    floor: NDArray[np.float64],
-    sizes: dict[str, tuple[int, int]],
-    first: Intrinsics | None,
+    exhibit: Exhibit, sizes: dict[str, tuple[int, int]], floor: NDArray[np.float64] | None = None
 ) -> dict[str, Viewpoint]:
-    """The named views ``behind``, ``side``, ``above`` and ``first`` (or ``opposite``).
+    """Return the named views ``behind``, ``side``, ``above``, ``opposite`` and ``first``.
 
     Args:
-        cloud: what is shown.
-        shown_to_room: (4, 4) z up, such as :func:`gapdata.show.scene.room.room_frame` gives it.
-        forward: (3,) in the room, the direction that ``behind`` looks in.
-        extras: (K, 3) further points that must be in the picture (camera centres), metres, shown frame.
-        floor: (K, 3) points that must be in every picture but ``behind``, which is the closest one.
+        exhibit: its cloud and cameras are in every picture, but for ``first``, which looks through its first camera.
         sizes: (width, height) in pixels by view name.
-        first: the camera at the origin of the shown frame, where there is one: then ``first`` looks through it, else
-            ``opposite`` looks against ``forward``.
+        floor: (K, 3) further points, metres, shown frame, of every picture but ``behind``, which is the closest one.
     """
-    shown = cloud.points[:: max(1, len(cloud) // 20_000)].astype(np.float64)
+    room, forward = exhibit.shown_to_room, exhibit.forward
+    part = exhibit.sample
     heading = float(np.arctan2(forward[1], forward[0]))
-    side = _better_side(cloud, shown_to_room, heading)
+    side = _better_side(part, room, heading)
     # The plan keeps the room's walls upright on the page, turned by quarters so that ``forward`` is about upward.
-    quarter = np.round((heading - np.pi / 2) / (np.pi / 2)) * (np.pi / 2) + np.pi / 2
-    behind = "From behind the first camera" if first is not None else "From a corner"
+    quarter = float(np.round((heading - np.pi / 2) / (np.pi / 2)) * (np.pi / 2) + np.pi / 2)
+    behind = "From behind the first camera" if exhibit.in_camera else "From a corner"
     poses = {
-        "behind": (behind, heading - side * 0.30, -0.45 if first is not None else -0.6, PERSPECTIVE),
+        "behind": (behind, heading - side * 0.30, -0.45 if exhibit.in_camera else -0.6, PERSPECTIVE),
         "side": ("From the side", heading + side * 1.15, -0.5, PERSPECTIVE),
-        "above": ("From above", float(quarter), -np.pi / 2, PLAN),
+        "above": ("From above", quarter, -np.pi / 2, PLAN),
         "opposite": ("From the opposite corner", heading + np.pi - side * 0.30, -0.6, PERSPECTIVE),
     }
+    included = [frustum_corners(item, exhibit.frustum_depth) for item in exhibit.cameras]
+    included.append(np.stack([item.to_shown[:3, 3] for item in exhibit.cameras]))
+    if exhibit.in_camera:
+        included.append(1.3 * exhibit.frustum_depth * np.eye(3))
     views = {}
     for name, size in sizes.items():
-        if name == "first" and first is not None:
-            views[name] = _through(first, size)
-        else:
-            title, yaw, pitch, field = poses[name]
-            included = extras if name == "behind" else np.concatenate([extras, floor])
-            rotation = _look(yaw, pitch) @ shown_to_room[:3, :3]
-            views[name] = _fitted(title, rotation, field, size, shown, included)
+        if name == "first":
+            views[name] = _through(exhibit.cameras[0].camera, size)
+            continue
+        title, yaw, pitch, field = poses[name]
+        extras = np.concatenate([*included, *([] if floor is None or name == "behind" else [floor])])
+        views[name] = _fitted(title, _look(yaw, pitch) @ room[:3, :3], field, size, part.points, extras)
     return views
 
 
@@ -90,13 +85,10 @@ def _through(camera: Intrinsics, size: tuple[int, int]) -> Viewpoint:
     return Viewpoint(title="Through the first camera", camera=wide, shown_to_view=np.eye(4))
 
 
-def _better_side(cloud: PointCloud, shown_to_room: NDArray[np.float64], heading: float) -> float:
+def _better_side(part: PointCloud, shown_to_room: NDArray[np.float64], heading: float) -> float:
     """+1 where turning the view counter-clockwise meets more surfaces from the front, else -1."""
-    normals = cloud.normals[:: max(1, len(cloud) // 20_000)] @ shown_to_room[:3, :3].T
-    seen = [
-        float(np.clip(-(normals @ _direction(heading + turn * np.pi / 2, -0.35)), 0, None).sum())
-        for turn in (1.0, -1.0)
-    ]
+    normals = part.normals @ shown_to_room[:3, :3].T
+    seen = [np.clip(-(normals @ _direction(heading + turn * np.pi / 2, -0.35)), 0, None).sum() for turn in (1, -1)]
     return 1.0 if seen[0] >= seen[1] else -1.0
 
 
@@ -106,8 +98,7 @@ def _direction(yaw: float, pitch: float) -> NDArray[np.float64]:
 
 def _look(yaw: float, pitch: float) -> NDArray[np.float64]:
     """Room to camera (3, 3) of a level camera that looks along (yaw, pitch)."""
-    right = np.array([np.sin(yaw), -np.cos(yaw), 0.0])
-    ahead = _direction(yaw, pitch)
+    right, ahead = np.array([np.sin(yaw), -np.cos(yaw), 0.0]), _direction(yaw, pitch)
     return np.stack([right, np.cross(ahead, right), ahead])
 
 
@@ -116,7 +107,7 @@ def _fitted(
     rotation: NDArray[np.float64],
     field: float,
     size: tuple[int, int],
-    shown: NDArray[np.float64],
+    shown: NDArray[np.floating],
     extras: NDArray[np.float64],
 ) -> Viewpoint:
     """The nearest camera with this rotation that has all but stray points in its picture.
@@ -128,8 +119,7 @@ def _fitted(
     focal = 0.5 * height / np.tan(np.radians(field) / 2)
     turned = shown @ rotation.T
     if len(turned):
-        low, high = np.percentile(turned, [0.2, 99.8], axis=0)
-        turned = np.clip(turned, low, high)
+        turned = np.clip(turned, *np.percentile(turned, [0.2, 99.8], axis=0))
     turned = np.concatenate([turned, extras @ rotation.T])
     centre, distance = np.zeros(3), np.inf
     for axis, half in ((0, 0.46 * width / focal), (1, 0.44 * height / focal)):
@@ -139,7 +129,6 @@ def _fitted(
         distance = min(distance, -(upper + lower) / (2 * half))
     centre[2] = min(distance, turned[:, 2].min() - 0.3)
     pose = np.eye(4)
-    pose[:3, :3] = rotation
-    pose[:3, 3] = -centre
+    pose[:3, :3], pose[:3, 3] = rotation, -centre
     camera = Intrinsics(fx=focal, fy=focal, cx=(width - 1) / 2, cy=(height - 1) / 2, width=width, height=height)
     return Viewpoint(title=title, camera=camera, shown_to_view=pose)

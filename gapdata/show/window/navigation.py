@@ -1,4 +1,4 @@
-"""The window's keys: what is shown is a pure function of what was pressed; the window only draws it."""
+"""The window's keys: what is shown is a pure function of what was pressed; the window draws it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from gapdata.show.scene.exhibit import Exhibit
 from gapdata.show.scene.modes import MODES
-from gapdata.show.scene.pieces import GROUPS, Label, Piece, exhibit_pieces
+from gapdata.show.scene.pieces import Label, Piece, exhibit_pieces
 
 LEFT, RIGHT = "left", "right"
 MODE_KEYS: Mapping[str, str] = {str(place): mode for place, mode in enumerate(MODES, start=1)}
@@ -31,16 +31,17 @@ HELP = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowState:
-    """Which record is shown, coloured by what, and what is hidden."""
+    """The record that is shown, what colours it, and what is hidden."""
 
     position: int = 0
     mode: str = "rgb"
-    hidden: frozenset[str] = frozenset()  # of GROUPS, and LABELS
+    hidden: frozenset[str] = frozenset()  # of pieces.GROUPS, and LABELS
 
 
 def pressed(state: WindowState, key: str, count: int) -> WindowState:
-    """The state after a key; keys without meaning change nothing. The last of ``count`` records is followed by the
-    first.
+    """Return the state after a key; keys without meaning change nothing.
+
+    The last of ``count`` records is followed by the first.
     """
     if key in (LEFT, RIGHT):
         return replace(state, position=(state.position + (1 if key == RIGHT else -1)) % count)
@@ -52,16 +53,16 @@ def pressed(state: WindowState, key: str, count: int) -> WindowState:
 
 
 def window_title(state: WindowState, name: str, count: int) -> str:
-    """Which record, which of how many, and the colour mode."""
+    """Return the name of the record, its number of ``count``, and the colour mode."""
     return f"gapdata view: {name} ({state.position + 1} of {count}), {state.mode}"
 
 
 def shown_pieces(exhibit: Exhibit, state: WindowState) -> dict[str, Piece]:
-    """The pieces beside the points that a state shows, by ``group/name``."""
+    """Return the pieces beside the points that a state shows, by ``group/name``."""
     return {
         f"{group}/{name}": piece
         for group, pieces in exhibit_pieces(exhibit).items()
-        if group in GROUPS and group not in state.hidden
+        if group not in state.hidden
         for name, piece in pieces.items()
         if not (isinstance(piece, Label) and LABELS in state.hidden)
     }

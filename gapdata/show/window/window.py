@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from gapdata.errors import GapDataError, UsageError
 from gapdata.geometry.camera import Intrinsics
 from gapdata.runtime.terminal import say
-from gapdata.show.model_files.solids import Solid, bars, sphere
+from gapdata.show.model_files.solids import solid_of
 from gapdata.show.scene.coloring import error_colors, legend, point_colors
 from gapdata.show.scene.exhibit import Exhibit
-from gapdata.show.scene.palette import MUTED, TEXT, Color
+from gapdata.show.scene.palette import MUTED, TEXT, Color, ink_on
 from gapdata.show.scene.pieces import Ball, Label, Lines, Picture, Piece
-from gapdata.show.scene.shapes import axis_segments
-from gapdata.show.sheet.viewpoint import Viewpoint, viewpoints
-from gapdata.show.viewing import Viewing, ViewRequest
+from gapdata.show.sheet.text import text_image
+from gapdata.show.sheet.viewpoint import viewpoints
+from gapdata.show.viewing import Viewing
 from gapdata.show.window.navigation import (
     GROUP_KEYS,
     HELP,
@@ -34,52 +34,48 @@ from gapdata.show.window.navigation import (
     shown_pieces,
     window_title,
 )
-from gapdata.show.window.plates import (
-    LINE,
-    NEAR,
-    Atlas,
-    Plate,
-    Swatches,
-    atlas_of,
-    label_plate,
-    plate_corners,
-    text_plate,
-)
+from gapdata.show.window.plates import NEAR, Plate, in_one_picture, plate_corners
 
 MAX_POINTS = 4_000_000
 SIZE = (1320, 820)
 BACKGROUND = (0.11, 0.12, 0.15)
 POINT_SIZE = 2.5
+LETTERS = 15
+MAX_WIDTH = 1400
+"""Pixels of a text in the window."""
+DARK: Color = (16, 17, 21)
+Swatches = tuple[tuple[str, Color], ...]
+"""Names and their colours."""
 CURE = "use --save x.png (or x.ply, x.glb) to write a file instead"
 CODES = {RIGHT: 262, LEFT: 263}
-"""GLFW's codes of the keys that are no characters."""
+"""GLFW's codes of the keys that are not characters."""
 
 
 def has_display() -> bool:
-    """Whether a window can be opened: a display server on Linux, always on macOS and Windows."""
+    """Return whether a window can be opened: with a display server on Linux, always on macOS and Windows."""
     if sys.platform in ("darwin", "win32"):
         return True
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
-def show(request: ViewRequest) -> int:
+def show(viewing: Viewing, mode: str) -> int:
     """Open a window and return the exit status when it is closed.
 
     Raises:
-        UsageError: there is no display, the request cannot be met, or Open3D cannot open a window.
+        UsageError: there is no display, or Open3D cannot open a window.
         ShardError: the build is damaged.
     """
-    viewing = Viewing(request)
     if not has_display():
         raise UsageError("there is no display to open a window on", cure=CURE)
-    window = ExhibitWindow(viewing, request.mode)
+    window = ExhibitWindow(viewing, mode)
     print(HELP, file=sys.stderr)
-    window.run()
+    window.visualizer.run()
+    window.visualizer.destroy_window()
     return 0
 
 
 class ExhibitWindow:
-    """An open window on what can be stepped through.
+    """An open window on the records or scenes of a build.
 
     Args:
         viewing: the records or scenes.
@@ -102,7 +98,7 @@ class ExhibitWindow:
             raise UsageError("Open3D cannot open a window on this display", cure=CURE)
         self._geometries: list[Any] = []
         self._points: Any = None
-        self._atlas: Atlas | None = None
+        self._words: list[Plate] = []
         self._plates: Any = None
         self._placed: NDArray[np.float64] | None = None
         options = self.visualizer.get_render_option()
@@ -116,16 +112,11 @@ class ExhibitWindow:
 
     @property
     def title(self) -> str:
-        """Which record is shown, which of how many, and the colour mode."""
+        """The name of the record, its number, and the colour mode."""
         return window_title(self.state, self.viewing.names[self.state.position], len(self.viewing))
 
-    def run(self) -> None:
-        """Hand control to the user until the window is closed."""
-        self.visualizer.run()
-        self.visualizer.destroy_window()
-
     def press(self, key: str) -> None:
-        """What a key does: ``left``, ``right``, or a character in lower case."""
+        """Do what a key asks for: ``left``, ``right``, or a character in lower case."""
         if key == "r":
             self.reset()
             return
@@ -152,7 +143,7 @@ class ExhibitWindow:
         control = self.visualizer.get_view_control()
         parameters = control.convert_to_pinhole_camera_parameters()
         size = (parameters.intrinsic.width, parameters.intrinsic.height)
-        view = first_view(self.exhibit, size)
+        view = viewpoints(self.exhibit, {"behind": size})["behind"]
         parameters.intrinsic = o3d.camera.PinholeCameraIntrinsic(*size, view.camera.matrix)
         parameters.extrinsic = view.shown_to_view
         control.convert_from_pinhole_camera_parameters(parameters, True)
@@ -175,9 +166,10 @@ class ExhibitWindow:
             points.colors = o3d.utility.Vector3dVector(colors / 255.0)
             self._geometries.append(points)
         self._geometries += piece_geometries(list(pieces.values()))
-        labels = [label_plate(piece) for piece in pieces.values() if isinstance(piece, Label)]
-        self._atlas = atlas_of([*self._corner_texts(), *labels])
-        self._plates = _textured(np.zeros((len(self._atlas.plates), 4, 3)), self._atlas.texture, self._atlas.image)
+        self._words = [*corner_texts(self.exhibit, self.title, self.state.mode)]
+        self._words += [_plate(piece) for piece in pieces.values() if isinstance(piece, Label)]
+        image, texture = in_one_picture(self._words)
+        self._plates = _textured(np.zeros((len(self._words), 4, 3)), texture, image)
         self._geometries.append(self._plates)
         self._placed = None
         first = self._points is None
@@ -187,25 +179,20 @@ class ExhibitWindow:
         self.place_plates()
 
     def place_plates(self) -> bool:
-        """Turn all words towards the viewer; whether that changed the picture."""
+        """Turn all words towards the viewer, and return whether that changed the picture."""
         import open3d as o3d
 
         parameters = self.visualizer.get_view_control().convert_to_pinhole_camera_parameters()
         own, pose = parameters.intrinsic, np.asarray(parameters.extrinsic)
         camera = Intrinsics.from_matrix(np.asarray(own.intrinsic_matrix), width=own.width, height=own.height)
         view = np.append(pose.ravel(), [camera.fx, camera.width, camera.height])
-        if self._atlas is None or (self._placed is not None and np.array_equal(self._placed, view)):
+        if self._plates is None or (self._placed is not None and np.array_equal(self._placed, view)):
             return False
-        corners = plate_corners(self._atlas.plates, camera, pose)
+        corners = plate_corners(self._words, camera, pose)
         self._plates.vertices = o3d.utility.Vector3dVector(corners.reshape(-1, 3))
         self.visualizer.update_geometry(self._plates)
         self._placed = view
         return True
-
-    def _corner_texts(self) -> list[Plate]:
-        lines = head_lines(self.exhibit, self.title, self.state.mode)
-        head = [text_plate(text, color, (8, 8 + LINE * row), more) for row, (text, color, more) in enumerate(lines)]
-        return [*head, text_plate(HELP, MUTED, (8, -8))]
 
     def _callback(self, key: str) -> Callable[[Any], bool]:
         """A key as Open3D calls it: with the visualizer, and True asks for a new picture."""
@@ -218,7 +205,7 @@ class ExhibitWindow:
 
 
 def head_lines(exhibit: Exhibit, title: str, mode: str) -> list[tuple[str, Color, Swatches]]:
-    """What the window says at its top: the title, the facts, what the colours mean, and the notes."""
+    """Return what the window says at its top: the title, the facts, what the colours mean, and the notes."""
     meaning = legend(mode, exhibit.frame_ids)
     swatches = list(meaning.entries)
     if meaning.scale is not None:
@@ -233,45 +220,45 @@ def head_lines(exhibit: Exhibit, title: str, mode: str) -> list[tuple[str, Color
     return lines + [(note, MUTED, ()) for note in exhibit.notes[:6]]
 
 
-def first_view(exhibit: Exhibit, size: tuple[int, int]) -> Viewpoint:
-    """Where the window looks from at first: as the first picture of a sheet does."""
-    first = exhibit.cameras[0].camera if exhibit.in_camera else None
-    centres = np.stack([item.to_shown[:3, 3] for item in exhibit.cameras])
-    extras = np.concatenate([centres, axis_segments(exhibit.frustum_depth)[:, 1] if exhibit.in_camera else centres])
-    views = viewpoints(
-        exhibit.cloud, exhibit.shown_to_room, exhibit.forward, extras, np.zeros((0, 3)), {"behind": size}, first
-    )
-    return views["behind"]
+def corner_texts(exhibit: Exhibit, title: str, mode: str) -> list[Plate]:
+    """Return the words at the window's corners: the head lines, and which keys there are."""
+    plates = []
+    for row, (text, color, swatches) in enumerate([*head_lines(exhibit, title, mode), (HELP, MUTED, ())]):
+        parts = [text_image(text, LETTERS, color, DARK)]
+        for name, shown in swatches:
+            square = np.pad(
+                np.full((LETTERS, LETTERS, 3), shown, np.uint8), ((5, 5), (9, 0), (0, 0)), constant_values=DARK[0]
+            )
+            parts += [square, text_image(name, LETTERS, MUTED, DARK)]
+        corner = (8, -8) if text == HELP else (8, 8 + (LETTERS + 10) * row)
+        plates.append(Plate(image=np.concatenate(parts, axis=1)[:, :MAX_WIDTH], corner=corner))
+    return plates
+
+
+def _plate(label: Label) -> Plate:
+    image = text_image(label.text, LETTERS - 2, ink_on(label.color), label.color, 600)
+    return Plate(image=image[:, :MAX_WIDTH], at=label.at)
 
 
 def piece_geometries(pieces: list[Piece]) -> list[Any]:
-    """Open3D's geometries of all pieces but labels: lines in one mesh, balls in one, and each picture in its own."""
-    flat = [bars(piece.segments, piece.radius, piece.color) for piece in pieces if isinstance(piece, Lines)]
-    round_ones = [sphere(piece) for piece in pieces if isinstance(piece, Ball)]
-    found = []
-    if flat:
-        found.append(_mesh(flat))
-    if round_ones:
-        found.append(_mesh(round_ones))
-        found[-1].compute_vertex_normals()
-    texture = np.array([[[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]])
-    found += [_textured(piece.corners[None], texture, piece.image) for piece in pieces if isinstance(piece, Picture)]
-    return found
-
-
-def _mesh(solids: list[Solid]) -> Any:
-    """Solids as one mesh, without normals: the window draws it in flat colours."""
+    """Return Open3D's geometries of all pieces but labels: lines in one mesh, balls in one, each picture in its own."""
     import open3d as o3d
+    import trimesh
 
-    first = np.cumsum([0, *(len(solid.vertices) for solid in solids)])
-    triangles = np.concatenate([solid.triangles + start for solid, start in zip(solids, first[:-1], strict=True)])
-    mesh = o3d.geometry.TriangleMesh(
-        o3d.utility.Vector3dVector(np.concatenate([solid.vertices for solid in solids])),
-        o3d.utility.Vector3iVector(triangles.astype(np.int32)),
-    )
-    colors = np.concatenate([solid.colors for solid in solids])
-    mesh.vertex_colors = o3d.utility.Vector3dVector(colors / 255.0)
-    return mesh
+    found = []
+    for kind in (Lines, Ball):
+        solids = [solid_of(piece, np.eye(3), 1.0) for piece in pieces if isinstance(piece, kind)]
+        if solids:
+            whole = trimesh.util.concatenate(solids)
+            mesh = o3d.geometry.TriangleMesh(
+                o3d.utility.Vector3dVector(whole.vertices), o3d.utility.Vector3iVector(whole.faces.astype(np.int32))
+            )
+            mesh.vertex_colors = o3d.utility.Vector3dVector(np.asarray(whole.visual.vertex_colors)[:, :3] / 255.0)
+            found.append(mesh)
+            if kind is Ball:  # lines stay flat
+                mesh.compute_vertex_normals()
+    texture = np.array([[[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]])
+    return found + [_textured(item.corners[None], texture, item.image) for item in pieces if isinstance(item, Picture)]
 
 
 def _textured(corners: NDArray[np.float64], texture: NDArray[np.float64], image: NDArray[np.uint8]) -> Any:
