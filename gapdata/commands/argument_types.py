@@ -6,15 +6,13 @@ import argparse
 import re
 from pathlib import Path
 
-from gapdata.annotations.annotation_file import AnnotationFile
-from gapdata.annotations.splits import SPLITS
+from gapdata.annotations.annotation_file import AnnotationFile, stated_file
 from gapdata.errors import UsageError
 from gapdata.files.storage import Location, location
-from gapdata.runtime.choices import check_choice, did_you_mean, near_names
+from gapdata.runtime.choices import did_you_mean
 
 VOXELS = (0.001, 10.0)
 """Metres: depth is whole millimetres, and a cube above ten metres holds a room."""
-STATED = re.compile(r"([A-Za-z]+)=(.+)", re.DOTALL)
 
 
 class Parser(argparse.ArgumentParser):
@@ -100,12 +98,8 @@ def voxel(text: str) -> float:
 
 
 def annotation_file(text: str) -> AnnotationFile:
-    """Read FILE or SPLIT=FILE; a file that has the whole text for its name is that file."""
-    match = STATED.fullmatch(text)
+    """Read FILE or SPLIT=FILE."""
     try:
-        if match is None or (match[1] not in SPLITS and (location(text).exists() or not near_names(match[1], SPLITS))):
-            return AnnotationFile(path=location(text))
-        check_choice("split", match[1], SPLITS)
-        return AnnotationFile(path=location(match[2]), split=match[1])
+        return stated_file(text)
     except UsageError as error:
         raise argparse.ArgumentTypeError(str(error)) from error

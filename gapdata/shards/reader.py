@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Collection, Iterator
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,12 @@ from gapdata.shards.index import figure_values, read_commit
 from gapdata.shards.order import RecordOrder, order_of
 from gapdata.shards.places import BLOCK, RecordPlaces
 from gapdata.shards.records import UNBOUND, Bounds, unknown_key
+from gapdata.shards.samples import FIELDS
+
+if TYPE_CHECKING:
+    from webdataset import DataPipeline
+
+    from gapdata.shards.torch_dataset import RecordDataset
 
 MAX_OPEN_SHARDS = 64
 CHUNK = 1 << 22
@@ -131,6 +137,72 @@ class ShardReader:
         by_name = np.argsort(np.argsort(np.array(places.shard_names, dtype=object)))
         chosen = self._chosen(split, view, quality)
         return order_of(chosen, by_name[places.shard], seed=seed, shards_per_group=shards_per_group)
+
+    def torch(
+        self,
+        *,
+        split: str | None = None,
+        view: str | None = None,
+        quality: Bounds = UNBOUND,
+        seed: int = 0,
+        shards_per_group: int = 8,
+        fields: Collection[str] = FIELDS,
+        batch_size: int = 1,
+        rank: int | None = None,
+        world_size: int | None = None,
+        endless: bool = False,
+    ) -> RecordDataset:
+        """Return a torch dataset of decoded samples with ``state_dict()``, exact on any number of workers and ranks.
+
+        A sample has the ``fields`` and its ``number``. One iteration serves what is left of an epoch; the next one
+        serves the next epoch, in another order. With loader workers, call ``dataset.mark_used(batch["number"])``
+        for each batch that is used: see :mod:`gapdata.shards.torch_dataset`.
+
+        Args:
+            split, view, quality: which records take part, as in :meth:`select`.
+            seed, shards_per_group: of the order (:mod:`gapdata.shards.order`).
+            fields: what a sample holds, among :data:`gapdata.shards.samples.READERS`.
+            batch_size: that of the ``DataLoader``.
+            rank, world_size: this process among the job's; by default those of ``torch.distributed``, or of torchrun.
+            endless: go on with the next epoch instead of ending, so that all ranks get equally many records.
+
+        Raises:
+            UsageError: no record takes part, or an argument cannot be used.
+        """
+        from gapdata.shards.torch_dataset import torch_dataset
+
+        order = self.order(seed=seed, split=split, view=view, quality=quality, shards_per_group=shards_per_group)
+        return torch_dataset(
+            self,
+            order,
+            fields=fields,
+            batch_size=batch_size,
+            rank=rank,
+            world_size=world_size,
+            endless=endless,
+        )
+
+    def webdataset(
+        self, *, split: str | None = None, view: str | None = None, fields: Collection[str] = FIELDS
+    ) -> DataPipeline:
+        """Return a webdataset pipeline of decoded samples, tar after tar; nodes and loader workers share the tars.
+
+        A sample has the ``fields``, ``__key__`` and ``__url__``. Go on with webdataset's own methods, such as
+        ``.shuffle(1000)``.
+
+        Args:
+            split, view: which records, as in :meth:`select`.
+            fields: what a sample holds, among :data:`gapdata.shards.samples.READERS`.
+
+        Raises:
+            UsageError: no build has such a split or view, or a field is unknown.
+        """
+        from gapdata.shards.tar_pipeline import tar_pipeline
+
+        places = self._places
+        numbers = np.unique(places.shard[places.selected(split=split, view=view)]).tolist()
+        shards = [places.shard_names[number] for number in numbers]
+        return tar_pipeline(self.build, shards, view=view, fields=fields)
 
     def __getitem__(self, which: int | str, /) -> Record:
         """Return the record at a position of the index, or the record with a key.

@@ -5,6 +5,7 @@ Worker processes import this module, too, so it stays light.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,6 +50,26 @@ def write_build(folder: Path, records: Sequence[Record]) -> Path:
         for record in records:
             writer.write(record)
     write_index(folder, [{"shard": "shard-000000", "records": writer.records}])
+    return folder
+
+
+def write_shards(folder: Path, records: Sequence[Record], per_shard: int) -> Path:
+    """A finished build of several shards with their commit records, of records that exist already."""
+    from gapdata.shards.index import write_index
+    from gapdata.shards.writer import ShardWriter
+
+    folder.mkdir()
+    commits = []
+    for start in range(0, len(records), per_shard):
+        chosen, name = records[start : start + per_shard], f"shard-{start // per_shard:06d}"
+        with ShardWriter(folder / f"{name}.tar") as writer:
+            for record in chosen:
+                writer.write(record)
+        scenes = [{"scene_id": record.scene_id, "quarantined": []} for record in chosen]
+        figures = {"tar_bytes": writer.size, "sha256": writer.sha256, "records": writer.records}
+        commits.append({"shard": name, "split": chosen[0].split, "scenes": scenes, **figures})
+        (folder / f"{name}.json").write_text(json.dumps(commits[-1]))
+    write_index(folder, commits)
     return folder
 
 

@@ -1,0 +1,238 @@
+"""A build as a torch dataset that stops anywhere and goes on exactly, on any number of loader workers and ranks.
+
+The records come in the order of :mod:`gapdata.shards.order`, numbered through all epochs. Of each ``world_size``
+consecutive numbers a rank takes the one at its own place, and of the rank's records worker ``w`` of ``W`` serves the
+batches ``w``, ``w + W``, ..., because torch's ``DataLoader`` asks its workers for batches in turn. So batches come out
+in order, and one number says how far the whole job is: how many records it has used.
+
+Workers read ahead, so none of them knows that number. The process that trains does: every sample carries its
+``number``, and :meth:`RecordStream.mark_used` takes the numbers of a batch once it is used. A stream that is read
+without workers counts what it hands out, until something is marked.
+
+This is the one file of gapdata that imports torch, and only inside its functions.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from gapdata.errors import UsageError
+from gapdata.shards.order import RecordOrder
+from gapdata.shards.records import Records
+from gapdata.shards.samples import check_fields, decoded
+
+
+class RecordStream:
+    """The work of the dataset; :func:`torch_dataset` makes it a ``torch.utils.data.IterableDataset``.
+
+    Iterating goes from the first record that is not used to the end of its epoch, or on without end.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        order: RecordOrder,
+        *,
+        fields: Collection[str],
+        batch_size: int,
+        rank: int,
+        world_size: int,
+        endless: bool,
+    ) -> None:
+        import torch
+
+        check_fields(fields)
+        order.positions(0, 0)  # refuses an order without records
+        if batch_size < 1 or not 0 <= rank < world_size:
+            raise UsageError(f"batch_size {batch_size}, rank {rank} of {world_size} do not go together")
+        self.records, self.order, self.fields = records, order, tuple(fields)
+        self.batch_size, self.rank, self.world_size, self.endless = batch_size, rank, world_size, endless
+        # What is marked. Workers that persist see here, too, where their next iteration begins.
+        self._used = torch.zeros((), dtype=torch.int64)
+        self._used.share_memory_()  # type: ignore[no-untyped-call]
+        # Without workers and marks: how many records the job has used if all that was handed out is used.
+        self._handed_out: int | None = None
+        self._marking = False
+        # Of a worker only: where its iteration began and how many records it has served since.
+        self._served: tuple[int, int] | None = None
+        self._restored: tuple[int, int] | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (self.__dict__,)
+
+    @property
+    def used(self) -> int:
+        """How many records the whole job has used, over all epochs."""
+        return int(self._used) if self._handed_out is None else self._handed_out
+
+    def __len__(self) -> int:
+        """Return how many records this rank still gets in this epoch.
+
+        Raises:
+            TypeError: the stream is endless.
+        """
+        if self.endless:
+            raise TypeError("an endless stream has no length")
+        return len(range(self.used + self.rank, self._epoch_end(self.used), self.world_size))
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        from torch.utils.data import get_worker_info
+
+        info = get_worker_info()
+        if info is None:
+            self._used.fill_(self.used)
+        worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
+        start, served = self._restored or (int(self._used), 0)
+        self._restored = None
+        end = None if self.endless else self._epoch_end(start)
+        while True:
+            batch, place = divmod(served, self.batch_size)
+            row = (worker + workers * batch) * self.batch_size + place
+            number = start + row * self.world_size + self.rank
+            if end is not None and number >= end:
+                break
+            served += 1
+            if info is not None:
+                self._served = (start, served)
+            elif not self._marking:
+                self._handed_out = self._used_with(number)
+            record = self.records[int(self.order.positions(number, 1)[0])]
+            yield {"number": number, **decoded(record, self.fields)}
+        if info is None and not self._marking:
+            self._handed_out = end
+
+    def mark_used(self, numbers: int | Iterable[int]) -> None:
+        """Say that the records of a batch are used: with these the state grows.
+
+        Args:
+            numbers: the batch's ``number``, as collated: one, a sequence, or a tensor.
+
+        Raises:
+            UsageError: these are not the rank's next records.
+        """
+        import torch
+
+        found = torch.as_tensor(numbers).reshape(-1).tolist()
+        if not found:
+            return
+        self._marking, self._handed_out = True, None
+        first = self.used + self.rank
+        if found != list(range(first, found[-1] + 1, self.world_size)):
+            raise UsageError(
+                f"the batch holds the records numbered {found[0]} to {found[-1]}, and the next one is {first}",
+                cure="give the DataLoader the batch_size that the dataset has, and mark every batch in turn",
+            )
+        self._used.fill_(self._used_with(found[-1]))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the stream is, as plain numbers.
+
+        In a process that trains: ``used``, which all ranks share (near the end of an epoch that does not divide by
+        their number, save rank 0's). In a loader worker, as ``torchdata.StatefulDataLoader`` asks it: the worker's own
+        place, for the same worker of as many.
+        """
+        from torch.utils.data import get_worker_info
+
+        start, served = (self.used, 0) if get_worker_info() is None else self._served or (int(self._used), 0)
+        return {"used": start, "served": served, **self._identity()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where a stream of the same records and seed was, of any number of ranks and workers.
+
+        Raises:
+            UsageError: the state is of other records or another seed, or of a single loader worker.
+        """
+        from torch.utils.data import get_worker_info
+
+        differences = [
+            f"{name} was {state.get(name)!r} and is {value!r}"
+            for name, value in self._identity().items()
+            if state.get(name) != value
+        ]
+        if differences:
+            raise UsageError(
+                f"the state is of another stream: {', '.join(differences)}", cure="open the build it is of"
+            )
+        if get_worker_info() is not None:
+            self._restored = (int(state["used"]), int(state["served"]))
+            return
+        if state["served"]:
+            raise UsageError("the state is of one loader worker", cure="load it with the loader that saved it")
+        self._used.fill_(int(state["used"]))
+        self._handed_out = None
+
+    def _identity(self) -> dict[str, Any]:
+        return {"records": len(self.order), "seed": self.order.seed, "build": self.records.fingerprint}
+
+    def _used_with(self, number: int) -> int:
+        """Return how many records the job has used once this rank's record of that number is."""
+        after = number - self.rank + self.world_size
+        if self.endless:
+            return after
+        end = self._epoch_end(number)
+        return end if after + self.rank >= end else after
+
+    def _epoch_end(self, number: int) -> int:
+        return (number // len(self.order) + 1) * len(self.order)
+
+
+if TYPE_CHECKING:
+    from torch.utils.data import IterableDataset
+
+    class RecordDataset(RecordStream, IterableDataset[dict[str, Any]]):
+        """A record stream that torch's loaders take; made when it is needed, because torch is imported then."""
+
+
+def torch_dataset(
+    records: Records,
+    order: RecordOrder,
+    *,
+    fields: Collection[str],
+    batch_size: int,
+    rank: int | None,
+    world_size: int | None,
+    endless: bool,
+) -> RecordDataset:
+    """Return a :class:`RecordStream` that torch's loaders take: see :meth:`gapdata.shards.reader.ShardReader.torch`.
+
+    Raises:
+        UsageError: no record takes part, or the numbers contradict each other.
+    """
+    here = _place()
+    return _dataset_class()(
+        records,
+        order,
+        fields=fields,
+        batch_size=batch_size,
+        rank=here[0] if rank is None else rank,
+        world_size=here[1] if world_size is None else world_size,
+        endless=endless,
+    )
+
+
+@cache
+def _dataset_class() -> type[RecordDataset]:
+    from torch.utils.data import IterableDataset
+
+    kind: type[RecordDataset] = type("RecordDataset", (RecordStream, IterableDataset), {})
+    return kind
+
+
+def _restore(fields: dict[str, Any]) -> RecordDataset:
+    """Make a dataset again in another process, where its class is not known by name."""
+    kind = _dataset_class()
+    dataset = kind.__new__(kind)
+    dataset.__dict__.update(fields)
+    return dataset
+
+
+def _place() -> tuple[int, int]:
+    """Return rank and world size: of ``torch.distributed`` where it is set up, else of torchrun's environment."""
+    import torch.distributed
+
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
