@@ -1,8 +1,8 @@
-"""What went wrong, where, and what to do about it.
+"""Errors that say what is wrong, where, and what to do about it.
 
-Every error that a user can meet is a :class:`GapDataError`; its text is one line
-``<file>: <scene>, frame <n>: <what is wrong>; <what to do>``. The subclass decides what the engine does with it:
-damage in a source is quarantined and the rest goes on, a mistake in the request stops at once.
+Every error that a user can meet is a :class:`GapDataError`. Its text is one line
+``<file>: <scene>, frame <n>: <what is wrong>; <what to do>``. The subclass decides what the engine does: a scene with
+damaged files is quarantined and the other scenes go on, a mistake in the request stops at once.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import re
 from typing import ClassVar
 
 MAX_PROBLEM = 1000
-"""Characters of a problem that are kept: what is wrong may be a value out of a hostile file."""
+"""Characters of a problem that are kept: it may repeat a value out of a hostile file."""
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 
 class GapDataError(Exception):
-    """Base of all errors that this package raises on purpose.
+    """The base of all errors that this package raises on purpose.
 
     Args:
         problem: what is wrong, without a trailing full stop.
-        path: the file, directory or URI concerned; its text counts.
+        path: the file, directory or URI concerned; kept as text.
         scene: the scene id concerned.
         frame: the raw frame index concerned.
         cure: what the user can do, without a trailing full stop.
@@ -54,13 +54,14 @@ class GapDataError(Exception):
         return f"{text}; {self.cure}" if self.cure else text
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Survive the trip from a worker process to the driver with every field."""
+        """Keep every field on the way from a worker process to the driver."""
         return _restore, (type(self), self.problem, self.path, self.scene, self.frame, self.cure)
 
 
 def _one_line(text: str) -> str:
-    """A problem that can be printed: values and other libraries' messages bring line breaks, terminal codes, lone
-    surrogates and megabytes.
+    """Return a problem as one line that can be printed.
+
+    Values and messages of other libraries bring line breaks, terminal codes, lone surrogates and megabytes.
     """
     line = _UNPRINTABLE.sub(" ", text if len(text) <= MAX_PROBLEM else f"{text[:MAX_PROBLEM]}...")
     return line.strip() if line != text else text
@@ -73,59 +74,63 @@ def _restore(
 
 
 class UsageError(GapDataError):
-    """The request itself is wrong: a missing directory, an unknown option value, a recipe field that does not exist."""
+    """The request is wrong: a missing directory, an unknown value of an option, an unknown recipe field."""
 
     exit_status = 2
 
 
 class SourceError(GapDataError):
-    """A source file is damaged, truncated or of a kind that cannot be read. Quarantined by the engine."""
+    """A source file is damaged, truncated or of a kind that cannot be read; the engine quarantines its scene."""
 
     exit_status = 3
 
 
 class SourceChanged(GapDataError):
-    """A source is not what the build was planned with. What was begun from it is not committed."""
+    """A source changed after the build was planned; what was begun from it is not committed."""
 
     exit_status = 2
 
 
 class StoreError(GapDataError):
-    """A store, a file system or the system itself failed, several times: nothing is known about what it holds. Never
-    taken for damage; what it concerns is tried again and stays undone if need be.
+    """A store, a file system or the operating system failed several times.
+
+    Nothing is known about the data, so that it does not count as damaged: the work is tried again, and stays undone if
+    that fails, too.
     """
 
     exit_status = 1
 
 
 class MissingInput(SourceError):
-    """The recipe asks something of a scene that was not given: a file of other people, or one more download. Nothing is
-    damaged; the scene is quarantined all the same, because its records would lack it.
+    """The recipe needs a file of a scene that was not given, such as one more download.
+
+    Nothing is damaged, but the scene is quarantined, because its records would be incomplete.
     """
 
 
 class FileError(SourceError):
-    """An annotation file is damaged, hostile, or of a kind that is not known. Damaged items of a sound file are no
-    errors: they are left out, counted and named in the file's report. The request named it, so the request stops.
+    """A file that the request names is damaged, hostile or of an unknown kind, so that the request stops.
+
+    Damaged items of a sound file are not errors: they are left out, and counted and named in the file's report.
     """
 
     exit_status = 2
 
 
 class ShardError(GapDataError):
-    """A shard, its index or its commit record disagree, or a record does not follow the schema."""
+    """A shard, its index and its commit record disagree, or a record does not follow the schema."""
 
     exit_status = 4
 
 
 class Interrupted(GapDataError):
-    """SIGINT (Ctrl-C) ended the program in order."""
+    """SIGINT (Ctrl-C) ended the program, with its work in a defined state."""
 
     exit_status = 130
 
 
 class Terminated(GapDataError):
-    """SIGTERM ended the program in order."""
+    """SIGTERM ended the program, with its work in a defined state."""
 
     exit_status = 143
 
@@ -137,11 +142,11 @@ PASSING = frozenset(
         *(errno.ENETUNREACH, errno.ECONNRESET, errno.ECONNREFUSED, errno.ECONNABORTED),
     }
 )
-"""What a file system reports that says nothing about the file: a server that is away, resources that ran out."""
+"""Errors of a file system that say nothing about the file: a server cannot be reached, or resources ran out."""
 
 
 def kind_of_failure(error: OSError) -> type[SourceError | StoreError]:
-    """Return what to raise where a source cannot be read: is something wrong with it, or with the way to it?"""
+    """Return the error to raise for a source that cannot be read: the file is damaged, or the system failed."""
     return StoreError if error.errno in PASSING else SourceError
 
 
@@ -157,22 +162,22 @@ REFUSALS = {
     errno.EEXIST: "a file is where a folder should be: name another place",
     errno.EMFILE: "allow more open files with `ulimit -n`, or use fewer workers",
 }
-"""What to do about what the system refuses."""
+"""What to do about an error of the operating system."""
 
 
 def describe_refusal(error: OSError) -> str:
-    """What the system refused, where, and what to do about it, in one line."""
+    """Return an error of the operating system, with its place and what to do about it, as one line."""
     where = f"{error.filename}: " if error.filename else ""
     cure = f"; {REFUSALS[error.errno]}" if error.errno in REFUSALS else ""
     return f"{where}{error.strerror or error}{cure}"
 
 
 UNMAPPED = ("failed to map segment", "cannot allocate memory", "memory allocation failed")
-"""How the dynamic loader words it that a library finds no room in the address space."""
+"""Messages of the dynamic loader when a library does not fit into the address space."""
 
 
 def describe_shortage(error: ImportError | MemoryError) -> str | None:
-    """Return what to say where memory ran out, also while a library was loaded; ``None`` for other import errors."""
+    """Return a message for memory that ran out, also while a library was loaded; ``None`` for other import errors."""
     if isinstance(error, MemoryError):
         return "out of memory; allow this process more (ulimit -v, the batch system's limit), or use fewer workers"
     text = str(error)

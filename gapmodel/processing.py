@@ -1,4 +1,4 @@
-"""Frames and questions to tensors, without torchvision.
+"""Make tensors of frames and questions, without torchvision.
 
 Marks are drawn on the stored frames, which both encoders then see through one window (:mod:`gapmodel.field_of_view`).
 
@@ -49,34 +49,37 @@ FILE = "gap_processor.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessorConfig:
-    """How records become model input."""
+    """How the records are turned into the model's input."""
 
     image_size: tuple[int, int] = (512, 384)
     """(width, height) of the vision model's input; multiples of ``patch_size * merge_size``."""
     keep_aspect: bool = False
-    """Choose the grid of each view by its own aspect, with at most ``image_size``'s area, instead of cropping to it."""
+    """Choose the grid of each view by its aspect, with at most the area of ``image_size``, instead of cropping to
+    it."""
     paper_preprocessing: bool = False
-    """The authors' training preprocessing, for checkpoints made with it; ``image_size`` does not count then: frames of
-    1296x968, ScanNet's, give 192 visual tokens each, of 1296x960 only 176."""
+    """Preprocess as the authors' training does, for checkpoints made with it; ``image_size`` is then ignored. A frame
+    of 1296x968, ScanNet's size, gives 192 visual tokens, one of 1296x960 only 176."""
     patch_size: PositiveCount = PATCH
     """Side in pixels of the vision tower's patches."""
     merge_size: PositiveCount = MERGE
     """Patches along each side of a visual token."""
     temporal_patch_size: PositiveCount = 2
-    """Times that the vision tower wants each still repeated."""
+    """Times that each image is repeated for the vision tower, which expects videos."""
     geometry_patch_size: PositiveCount = 16
-    """Side in pixels of the geometry encoder's patches, which gets its own image of the same patch grid."""
+    """Side in pixels of the geometry encoder's patches; the encoder gets an image of its own with the same patch
+    grid."""
     mark_native_width: Positive = NATIVE_WIDTH
-    """Image width at which the mark has its native size (:mod:`gapdata.prompts.marks`); smaller draws it larger."""
+    """Image width in pixels at which the mark has its native size (:mod:`gapdata.prompts.marks`); a smaller number
+    draws a larger mark."""
     prompting: PromptingName = "qwen"
-    """What stands around a question: ``authors`` (GAP-MLLM's system prompt, no time stamps, the line break after the
-    answer learned too), ``qwen`` (time stamps) or ``plain`` (nothing)."""
+    """Text around a question: ``authors`` (GAP-MLLM's system prompt without time stamps; the line break after the
+    answer is learned, too), ``qwen`` (time stamps) or ``plain`` (nothing)."""
     seconds_per_frame: NotNegative = 1.0
-    """1 for frames at 1 fps; the processor of the authors' evaluation assumes 1/24."""
+    """Time between two frames in time stamps: 1 for frames at 1 fps; the authors' evaluation assumes 1/24."""
 
     @property
     def way(self) -> Prompting:
-        """The set that ``prompting`` names."""
+        """The texts that ``prompting`` names."""
         return PROMPTING[self.prompting]
 
     @property
@@ -109,7 +112,7 @@ class ProcessorConfig:
         return best[0] * merge, best[1] * merge
 
     def window(self, width: int, height: int) -> Window:
-        """What is seen of a frame of ``width`` x ``height`` pixels, and on which grid."""
+        """Return the part of a frame of ``width`` x ``height`` pixels that is seen, and its grid."""
         return centred_window(width, height, self.grid_of(width, height))
 
 
@@ -118,14 +121,14 @@ AUTHORS = ProcessorConfig(paper_preprocessing=True, geometry_patch_size=14, prom
 
 
 def read_processor_config(directory: str | Path) -> ProcessorConfig:
-    """Return what the processor in a model directory is like.
+    """Read the configuration of the processor in a model directory.
 
     Raises:
-        UsageError: the directory has no processor.
+        UsageError: the directory does not have a processor.
     """
     path = Path(directory) / FILE
     if not path.is_file():
-        raise UsageError("no processor here", path=path, cure="name a checkpoint directory that training wrote")
+        raise UsageError("does not exist", path=path, cure="name a checkpoint directory that training wrote")
     fields = json.loads(path.read_text())
     if "timestamps" in fields:  # as written before 0.2
         fields["prompting"] = prompting_name(fields.pop("system_prompt"), fields.pop("timestamps"))
@@ -157,13 +160,13 @@ class GapProcessor:
         """Read what :meth:`save_pretrained` wrote.
 
         Raises:
-            UsageError: the directory has no processor.
+            UsageError: the directory does not have a processor.
         """
         config = read_processor_config(directory)
         return cls(load_tokenizer(directory), config)
 
     def look(self, images: Sequence[NDArray[np.uint8]], marks: Sequence[Mark] = (), *, raw: bool = False) -> Frames:
-        """Both encoders' input for the frames of one view: stored frames (H, W, 3) uint8 RGB, all of one size.
+        """Return both encoders' input for the frames of one view: stored frames (H, W, 3) uint8 RGB, all of one size.
 
         Questions that share their pixels should share the result: :func:`gapmodel.packing.pack` sees by that which
         questions can share a visual prefix. With ``raw`` the pixels stay uint8, an eighth of the bytes, until they are
@@ -202,12 +205,12 @@ class GapProcessor:
         with_answer: bool,
         targets: Mapping[str, NDArray[Any]] | None = None,
     ) -> Example:
-        """One question about ``images`` (stored, unmarked frames) as model input, with its answer or up to it.
+        """Return one question about ``images`` (stored, unmarked frames) as model input, with or without its answer.
 
         ``images`` may also be what :meth:`look` made of them (with the question's marks).
 
         Raises:
-            UsageError: the question's placeholders are not as many as the images.
+            UsageError: the question has more or fewer placeholders than there are images.
         """
         frames = images if isinstance(images, Frames) else self.look(images, question.marks)
         tokens = frames.grid[0] * frames.grid[1] // self.config.merge_size**2
@@ -228,7 +231,7 @@ class GapProcessor:
     def token_sequence(
         self, question: Question, frames: int, tokens_per_frame: int | None = None
     ) -> tuple[list[int], list[int]]:
-        """Token ids of the prompt (with the visual placeholders) and of the answer (with its end)."""
+        """Return the token ids of the prompt (with visual placeholders) and of the answer (with its end)."""
         # What a description says after the frames' own placeholders is text, even if it spells another one.
         first, *pieces = question.text.split(IMAGE, frames)
         if len(pieces) != frames:
@@ -243,17 +246,17 @@ class GapProcessor:
         for index, piece in enumerate(pieces):
             stamp = f"<{index * config.seconds_per_frame:.1f} seconds>" if way.timestamps else ""
             prompt += [*self._ids(text + stamp), *visual]
-            # The published loaders take the line break after a placeholder away; so do we.
+            # The published loaders remove the line break after a placeholder; so do we.
             text = piece.removeprefix("\n")
         prompt += [*self._ids(text), ids["end"], *self._ids("\n"), ids["start"], *self._ids("assistant\n")]
         return prompt, [*self._ids(question.answer), ids["end"], *(self._ids("\n") if way.learns_line_break else ())]
 
     def collate(self, examples: Sequence[Example]) -> Batch:
-        """A batch with a row for each example, padded on the left."""
+        """Return a batch with a row for each example, padded on the left."""
         return pad_left(examples, self.token_ids["pad"])
 
     def pack(self, examples: Sequence[Example], budget: int) -> Batch:
-        """A batch whose rows hold several examples, at most ``budget`` tokens each (:func:`gapmodel.packing.pack`)."""
+        """Return a batch with several examples in a row, at most ``budget`` tokens."""
         return pack(examples, budget, self.token_ids["pad"])
 
     def decode(self, ids: Iterable[int]) -> str:

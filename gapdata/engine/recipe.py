@@ -1,5 +1,6 @@
-"""The recipe of a build: which views, at which size, with which prompts. A TOML file with every field documented
-here.
+"""The recipe of a build: which views it makes of a scan, at which size, and with which prompts.
+
+The text below each field is its documentation in ``manifests/README.md``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from gapdata.files.storage import Location
 from gapdata.geometry.block_sizes import PATCH, near_sizes
-from gapdata.recipes.bounds import Bounds, Count, Positive, PositiveCount, Share
+from gapdata.recipes.bounds import Bounds, Count, NotNegative, Positive, PositiveCount, Share
 from gapdata.recipes.recipe_files import recipe_file
 from gapdata.recipes.toml_fields import read_toml, require
 
@@ -30,39 +31,39 @@ class FrameRecipe:
     """``[frames]``: how a frame is stored."""
 
     image_size: tuple[int, int] = (512, 384)
-    """Width and height of stored images in pixels, both multiples of 16, Qwen3-VL's patches; multiples of 32, its
-    visual tokens, can be seen whole and as they are stored."""
+    """Width and height of stored images in pixels, both multiples of 16, the side of Qwen3-VL's patches. The model sees
+    images with multiples of 32, the side of its visual tokens, whole and without resizing."""
     jpeg_quality: Annotated[int, Bounds(1, 100)] = 92
-    """Of stored images, 1 to 100; a frame that already has their size keeps its own JPEG."""
+    """Quality of stored JPEGs, 1 to 100; a frame that already has the size of stored images keeps its own JPEG."""
     pointmap_stride: PositiveCount = 8
-    """The stored pointmap keeps one pixel in ``stride`` x ``stride``; the full one is derived from depth and
-    cameras."""
+    """The stored pointmap has one pixel for each ``stride`` x ``stride`` pixels of the image; the full pointmap follows
+    from depth and cameras."""
     near: Positive = 0.1
     """Depth below this many metres counts as invalid."""
     far: Annotated[float, Bounds(0, MAX_DEPTH, above=True)] = 15.0
     """Depth beyond this many metres counts as invalid (ScanNet's own projections use 0.1 to 15 m)."""
     min_valid_depth: Share = 0.05
-    """A frame with a smaller share of valid depth is nearly empty and never enters a view."""
+    """Smallest share of valid depth; frames with less do not enter a view."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipRecipe:
-    """``[clips]``: consecutive frames at 1 fps."""
+    """``[clips]``: frames that follow each other at 1 fps."""
 
     enabled: bool = True
-    """Whether there are clips."""
+    """Make clips."""
     frames: FrameCount = 4
-    """Frames of a clip."""
+    """Number of frames in a clip."""
     interval: PositiveCount = 30
     """Raw frames between two frames of a clip: 30 at 30 Hz is one second."""
     step: PositiveCount = 30
     """Raw frames between the starts of two clips."""
     max_shift: Count = 3
-    """A frame without a valid pose is replaced by its nearest neighbour within so many raw frames."""
+    """A frame without a valid pose is replaced by the nearest frame with one, at most this many raw frames away."""
     unbroken: bool = False
-    """Only clips over which every ``step``-th raw frame has a valid pose (VG-LLM's windows over every tenth frame)."""
+    """Make a clip only where every ``step``-th raw frame in it has a valid pose, as VG-LLM does with a step of 10."""
     max_per_evaluation_scan: Count = 0
-    """So many clips, drawn at random, of a scan that is not for training (VG-LLM: 10); 0 takes all."""
+    """Most clips of a scan outside the training split, drawn at random (VG-LLM: 10); 0 takes all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,53 +71,54 @@ class SceneViewRecipe:
     """``[scene_views]``: frames spread evenly over a whole scan."""
 
     enabled: bool = True
-    """Whether there are scene views."""
+    """Make scene views."""
     frames: FrameCount = 32
-    """Frames of a view; a shorter scan gives fewer."""
+    """Number of frames in a view; a shorter scan gives fewer."""
     grid: PositiveCount = 1
-    """Every n-th raw frame is a candidate (VG-LLM: 10)."""
+    """Raw frames between two frames that a view may choose from (VG-LLM: 10)."""
     rotate: bool = False
-    """Start at a random candidate and go on from the first one after the last (VG-LLM's training views)."""
+    """Begin a view at a random frame and go on from the scan's beginning after its end, as VG-LLM's training does."""
     per_description: Count = 0
-    """0: one view serves all descriptions of a scene. Otherwise each description has so many views of its own (VG-LLM:
-    2), drawn until one shows the object; it takes EmbodiedScan's file to know that before any frame is read."""
+    """Views that each description has for itself (VG-LLM: 2), drawn until one shows the object; 0 uses one view for all
+    descriptions of a scene. More than 0 needs EmbodiedScan's file, which tells the frames that show an object."""
     attempts: PositiveCount = 20
-    """Draws of a description's view; after the last one a frame that shows the object replaces the last frame."""
+    """Times that a description's view is drawn; after that, a frame that shows the object replaces its last frame."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AroundRecipe:
-    """``[around]``: for grounding's second stage, the frame that shows a described object best, with its neighbours."""
+    """``[around]``: the frame that shows a described object best, and its neighbours, for grounding's second stage."""
 
     enabled: bool = False
-    """Whether there are such views; they need scene views, and descriptions of objects."""
+    """Make these views; they need scene views and descriptions of objects."""
     reach: PositiveCount = 90
-    """Raw frames on either side; those after the chosen frame come first, then those before it, nearest first."""
+    """Raw frames on either side of the chosen frame. The view has the frames after it first, then those before it, each
+    from the nearest on."""
     interval: PositiveCount = 10
     """Raw frames between two neighbours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectRecipe:
-    """``[objects]``: whose boxes and names."""
+    """``[objects]``: the source of boxes and names."""
 
     source: Literal["mesh", "embodiedscan"] = "mesh"
-    """``mesh``: the labelled mesh's instances. ``embodiedscan``: EmbodiedScan's oriented boxes and names, for the
-    instances that they belong to, and only those."""
+    """``mesh``: the instances of the labelled mesh. ``embodiedscan``: only instances that EmbodiedScan has a box for,
+    with its oriented box and name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnotationRecipe:
-    """``[annotations]``: what the files named with ``--annotations`` decide."""
+    """``[annotations]``: how the files named with ``--annotations`` are used."""
 
     splits: bool = False
-    """A scene is for what the first file that speaks of it is for (EmbodiedScan's ``val`` is carved from ScanNet's
-    ``train``), and scenes of which no file speaks are left out. Otherwise the data set's own split counts."""
+    """Take the split of a scene from the first file that has the scene, and leave out scenes that no file has.
+    Otherwise take the data set's split. The two differ: EmbodiedScan's ``val`` is a part of ScanNet's ``train``."""
     allow_overlap: bool = False
-    """Build scenes that one file trains on and another evaluates on, also such whose split in the data set contradicts
-    what is said about their file; the report names them."""
+    """Build scenes that one file trains on and another evaluates on, and files whose split contradicts the data set's;
+    the report names them."""
     conversations: bool = False
-    """Besides the views chosen above, one for each list of frames that a GAP-MLLM or VG-LLM file asks about."""
+    """Make a view for each list of frames that a GAP-MLLM or VG-LLM file asks about, besides the views above."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,15 +126,15 @@ class InstanceRecipe:
     """``[instances]``: instance masks."""
 
     route: Literal["rendered", "projected"] = "rendered"
-    """``rendered``: by casting rays onto the labelled mesh, checked against the sensor's depth; needs no further files.
-    ``projected``: ScanNet's own ``<scene>_2d-instance-filt.zip``, taken as it is."""
-    tolerance: float = 0.1
-    """Metres by which mesh and sensor depth may differ before a pixel of a rendered mask counts as showing something
+    """``rendered``: cast rays onto the labelled mesh and compare with the sensor's depth; this needs only the mesh.
+    ``projected``: take the masks of ScanNet's own ``<scene>_2d-instance-filt.zip``."""
+    tolerance: NotNegative = 0.1
+    """Metres by which the depth of mesh and sensor may differ; a pixel that differs more counts as showing something
     that the mesh lacks."""
-    relative_tolerance: float = 0.05
-    """The same as a share of the depth; the larger of the two holds."""
-    min_visible_pixels: int = 20
-    """An object that shows fewer pixels in every frame of a view is not listed in it."""
+    relative_tolerance: NotNegative = 0.05
+    """The same as a share of the depth; the larger of the two counts."""
+    min_visible_pixels: Count = 20
+    """A view lists an object only if at least this many of its pixels are visible in one frame."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,55 +142,56 @@ class PromptRecipe:
     """``[prompts]``: marked pixels."""
 
     per_view: Annotated[int, Bounds(0, 255)] = 16
-    """Most marked pixels of a view; 0 for none."""
+    """Most marked pixels in a view, at most 255, because a mask has 8 bits; 0 for none."""
     per_object: PositiveCount = 2
-    """Most of them on one object."""
+    """Most marked pixels on one object."""
     border: Annotated[int, Bounds(0, 255)] = 4
-    """Pixels of the stored image between a prompt and the border of its object, of valid depth, or of the image."""
+    """Distance in pixels of the stored image that a marked pixel keeps from the border of its object, from invalid
+    depth and from the border of the image."""
     spacing: Count = 24
-    """Pixels of the stored image between two prompts of one frame."""
+    """Distance in pixels of the stored image between two marked pixels of one frame."""
     mark_native_width: Positive = 1296.0
-    """Image width in pixels at which the mark has GAP-MLLM's native size; smaller draws it larger, for small images."""
+    """Image width in pixels at which the mark has GAP-MLLM's native size; a smaller number draws a larger mark."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QualityRecipe:
-    """``[quality]``: views whose frames do not agree with each other are quarantined as badly posed.
+    """``[quality]``: views with frames that do not agree with each other, which shows wrong poses, are quarantined.
 
-    A frame is judged by what most of its pairs say, a view by its worst frame. How many views of good scans and of bad
-    ones these thresholds keep is in the table below the recipes. The figures of every view are in its record and in
-    ``index.parquet``, so stricter choices can be made later (``data.max_misalignment`` of a training recipe).
+    A frame is judged by most of its pairs with other frames, a view by its worst frame. The figures of a view are in
+    its record and in ``index.parquet``, so that training can be stricter (``data.max_misalignment`` of its recipe).
     """
 
     max_misalignment: Positive = 0.06
-    """Metres by which a frame may have to be moved to agree with most of its neighbours in time."""
+    """Most metres by which a frame must be moved to agree with most of its neighbours in time."""
     max_residual: Positive = 2.0
-    """How many times further apart surfaces may lie than sensor noise and 5 mm of pose error explain, in the median of
-    a pair, and for most of a frame's neighbours in time. Wrong focal lengths and depth scales show here."""
+    """Largest distance between the surfaces of two frames, in the median, as a multiple of what sensor noise and 5 mm
+    of pose error explain; most pairs of a frame with its neighbours in time must keep it. Wrong focal lengths and depth
+    scales show here."""
     max_free_space: Share = 0.25
-    """Share of what one frame sees that may lie where most of its neighbours in time looked through. People who walk
-    through a scan are the reason for the margin."""
+    """Largest share of a frame's surfaces that lie where most of its neighbours in time saw free space. Not 0, because
+    people walk through scans."""
     drift: Annotated[float, Bounds(1)] = 2.0
-    """How many times as much a frame may disagree with frames that are not its neighbours in time, because poses drift,
-    or that overlap by less than ``min_overlap``, but by half of it."""
+    """Factor by which the limits above are wider for frames that are not neighbours in time, because poses drift, and
+    for frames that overlap by less than ``min_overlap``, but by at least half of it."""
     max_unshared: Share = 0.5
-    """Share of neighbouring frames, at most a second apart, that may have no surface in common, in a view and in a
-    whole scan; 1 allows any."""
+    """Largest share of neighbouring frames, at most a second apart, that do not have a surface in common, in a view and
+    in a whole scan; 1 allows any."""
     min_overlap: Annotated[float, Bounds(0, 1, above=True)] = 0.2
     """Share of two frames that must show the same surface for the two to count as neighbours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardRecipe:
-    """``[shards]``: how records are spread over files."""
+    """``[shards]``: how records are distributed over files."""
 
     scenes_per_shard: PositiveCount = 4
-    """Whole scenes in one tar; fewer spread over more workers, more make fewer files."""
+    """Scenes in one tar. Fewer let more workers share the work, more make fewer files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """A whole recipe. ``seed`` decides every random choice, together with the key of the item it is made for."""
+    """A whole recipe. ``seed``, together with an item's key, decides every random choice about the item."""
 
     seed: int = 0
     frames: FrameRecipe = FrameRecipe()
@@ -203,14 +206,14 @@ class Recipe:
     shards: ShardRecipe = ShardRecipe()
 
     def to_dict(self) -> dict[str, Any]:
-        """Nested plain types, as they would be read from TOML."""
+        """Return nested plain types, as they would be read from TOML."""
         return dataclasses.asdict(self)
 
 
 def read_recipe(path: Path | None, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe file (or take the defaults) and apply ``key=value`` overrides such as ``clips.step=10``.
 
-    ``path`` may also be the name of a recipe that comes along, as in :func:`gapdata.recipes.recipe_files.recipe_file`.
+    ``path`` may also be the name of one of this package's recipes (:func:`gapdata.recipes.recipe_files.recipe_file`).
 
     Raises:
         UsageError: the file cannot be read, a field is unknown, or a value has the wrong type or is out of range.

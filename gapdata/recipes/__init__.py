@@ -1,1 +1,1 @@
-"""Recipes: TOML files to typed dataclasses, and where recipes and category lists lie."""
+"""Read recipes, TOML files, into typed dataclasses, and find the recipes and category lists of this package."""

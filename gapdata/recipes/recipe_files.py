@@ -1,7 +1,7 @@
-"""Where recipes and category lists lie, and recipes by their name.
+"""Find recipes by their name, and the folder that holds recipes and category lists.
 
-``gapdata/manifests`` is a link to ``manifests/`` in a checkout and a folder of its own in an installed wheel, so a
-recipe that comes along has the same name in both: ``--recipe scannet-pretrain``.
+``gapdata/manifests`` is a link to ``manifests/`` in a checkout and a folder in an installed wheel, so that a recipe of
+this package has the same name in both: ``--recipe scannet-pretrain``.
 """
 
 from __future__ import annotations
@@ -15,32 +15,30 @@ from gapdata.runtime.choices import did_you_mean
 
 @lru_cache(maxsize=1)
 def manifests_folder() -> Path:
-    """Where recipes and category lists lie.
+    """Return the folder that holds recipes and category lists.
 
     Raises:
-        UsageError: nowhere; the package was copied without its data.
+        UsageError: the package was copied without it.
     """
     package = Path(__file__).resolve().parent.parent
     for folder in (package / "manifests", package.parent / "manifests"):
         if (folder / "categories").is_dir():
             return folder
-    raise UsageError(
-        "has no manifests/categories", path=package, cure="install gapmllm again, or run from its checkout"
-    )
+    raise UsageError("lacks manifests/categories", path=package, cure="install gapmllm again, or run from its checkout")
 
 
 def recipe_names() -> tuple[str, ...]:
-    """The recipes that come along, sorted."""
+    """Return the names of this package's recipes, sorted."""
     return tuple(sorted(path.stem for path in manifests_folder().glob("*.toml")))
 
 
 def recipe_file(recipe: Path | None) -> Path | None:
-    """The file that ``recipe`` is or names: a file counts before a recipe that comes along under that name.
+    """Return the file of a recipe, which is given by its path or by the name of one of this package's recipes.
 
-    ``None``, the defaults, stays ``None``.
+    A file in the current directory counts before a recipe of the same name. ``None``, the defaults, stays ``None``.
 
     Raises:
-        UsageError: there is neither.
+        UsageError: the file does not exist, and the name is unknown.
     """
     if recipe is None or recipe.exists():
         return recipe
@@ -51,5 +49,5 @@ def recipe_file(recipe: Path | None) -> Path | None:
     raise UsageError(
         "recipe does not exist",
         path=recipe,
-        cure=f"{did_you_mean(recipe.stem, known)}name a TOML file, or one that comes along: {', '.join(known)}",
+        cure=f"{did_you_mean(recipe.stem, known)}name a TOML file, or a recipe of this package: {', '.join(known)}",
     )

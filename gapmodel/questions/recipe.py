@@ -1,4 +1,4 @@
-"""``[data]`` of a recipe: which questions are asked about which records."""
+"""The section ``[data]`` of a recipe: which questions are asked about which records."""
 
 from __future__ import annotations
 
@@ -25,59 +25,60 @@ class DataRecipe:
     """``pointmap``, ``detection``, ``grounding``, ``grounding_frame``, ``grounding_box``, ``captioning`` or
     ``conversation``."""
     split: str = "train"
-    """Whose records."""
+    """Split of the records."""
     view: ViewKind = "clip"
     """``clip``, ``scene`` or ``around``."""
     frames: Count = 0
-    """Frames of a view that are used: the first so many, or random ones with ``reframe``; 0 takes all, in order."""
+    """Number of frames that are used of a view: the first ones, or random ones with ``reframe``; 0 takes all."""
     prompts: Literal["stored", "sampled"] = "stored"
-    """``stored``: the record's own; ``sampled``: a new pixel at every visit (stage 1)."""
+    """``stored``: ask about the record's own marked pixels; ``sampled``: mark new pixels at every visit (stage 1)."""
     questions_per_view: PositiveCount = 8
-    """Questions about a view in one epoch, with sampled prompts."""
+    """Questions about a view in one epoch, for sampled prompts."""
     visits: Count = 1
-    """Times that a record is visited in an epoch; 0: once for each of its questions, alone, so that ``batch_size``
-    counts questions, as the authors' does. Each visit asks an equal share of the record's questions, and those
-    that are asked at one visit about the same pixels share one encoded view; more visits mix scenes better."""
+    """Times that a record is visited in an epoch. Each visit asks an equal share of the record's questions, and
+    questions of one visit about the same pixels share one encoded view; more visits mix scenes better. 0 visits a
+    record once for each question, so that ``batch_size`` counts questions, as in the authors' code."""
     reframe: bool = False
-    """Choose frames and their order anew at every visit; the first becomes the reference."""
+    """Choose frames and their order anew at every visit; the first frame becomes the reference."""
     mirror: bool = False
-    """Show every other visit mirrored."""
+    """Mirror the frames at every second visit."""
     wording: Wording = "consistent"
-    """Whose texts: ``consistent``, ``gap``, ``vgllm_v1`` or ``vgllm_v2`` (:mod:`gapdata.tasks.wordings`)."""
+    """Texts of the questions: ``consistent``, ``gap``, ``vgllm_v1`` or ``vgllm_v2`` (:mod:`gapdata.tasks.wordings`)."""
     convention: Literal[EulerConvention, ""] = ""
-    """Meaning of a box's three angles; empty takes the wording's own (:mod:`gapdata.tasks.wordings`)."""
+    """Euler convention of a box's three angles, ``extrinsic_zxy`` or ``intrinsic_zxy``; empty takes the wording's
+    own."""
     taxonomy: str = ""
-    """Whose names pointmap and detection use; empty takes the record's own labels."""
+    """Taxonomy of the names in pointmap and detection; empty takes the record's own labels."""
     missing_label: MissingLabel = "label"
-    """Where the taxonomy has no name: ``label`` uses the record's own, ``drop`` leaves the object out."""
+    """For an object that the taxonomy does not name: ``label`` uses the record's own label, ``drop`` leaves it out."""
     marks: Annotated[int, Bounds(1, MAX_MARKS)] = 1
-    """Pixels that one pointmap question marks."""
+    """Number of pixels that one pointmap question marks; more than 1 only for stored prompts."""
     space: Literal["metric", "image"] = "metric"
-    """Where pointmap and detection say that things are: ``metric``, or ``image``, where nothing is geometry
-    (:mod:`gapdata.tasks.image_space`; of pointmap with sampled prompts only)."""
+    """Space of the answers of pointmap and detection: ``metric``, or ``image``, which is without geometry
+    (:mod:`gapdata.tasks.image_space`; pointmap only with sampled prompts)."""
     boxes: TargetBox = "aligned"
-    """Grounding's box: ``aligned`` (ScanRefer's) or ``oriented`` (the record's own)."""
+    """Box that grounding asks for: ``aligned`` (ScanRefer's) or ``oriented`` (the record's own)."""
     caption_point: CaptionPoint = "truth"
-    """Captioning points at the centre of the true box, or of the best ``proposal``."""
+    """Captioning marks the centre of the true box (``truth``), or of the best ``proposal``."""
     min_visible_pixels: PositiveCount = 50
-    """Detection asks for objects that show at least so many pixels in one frame."""
+    """Detection asks for objects with at least this many visible pixels in one frame."""
     max_objects: Count = 0
-    """Detection asks for at most so many objects, the most visible ones; 0 for all."""
+    """Detection asks for at most this many objects, the most visible ones; 0 for all."""
     max_misalignment: NotNegative = 0.0
-    """Only records whose frames must be moved by at most so many metres to agree with most of their neighbours
-    (``neighbour_misalignment`` of the index); 0 takes all. Records that were not measured are left out, as with the
-    next three."""
+    """Most metres by which a record's frames must be moved to agree with most of their neighbours
+    (``neighbour_misalignment`` of the index); 0 takes all records. With a limit here or in the next three fields,
+    records that were not measured are left out."""
     max_residual: NotNegative = 0.0
-    """Only records whose neighbouring frames disagree by at most so many times what sensor noise explains
-    (``neighbour_residual``); 0 takes all."""
+    """Largest disagreement between neighbouring frames, as a multiple of what sensor noise explains
+    (``neighbour_residual`` of the index); 0 takes all records."""
     min_valid_depth: NotNegative = 0.0
-    """Only records with at least this share of pixels with depth."""
+    """Smallest share of a record's pixels with valid depth."""
     min_sharpness: NotNegative = 0.0
-    """Only records whose frames are at least this sharp on average."""
+    """Smallest mean sharpness of a record's frames."""
 
 
 def samples_prompts(data: DataRecipe) -> bool:
-    """Return whether a stream draws its marked pixels itself, instead of asking about those of its records."""
+    """Return whether marked pixels are drawn anew at every visit, instead of taken from the records."""
     return data.task == "pointmap" and data.prompts == "sampled"
 
 

@@ -1,4 +1,4 @@
-"""What a training run does: one TOML file, read into frozen dataclasses; a field that does not exist is refused."""
+"""The recipe of a training run: model, processor, questions and optimiser."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ MICRO_TOKENS = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRecipe:
-    """``[model]``: what a run that is given no ``--init`` starts from."""
+    """``[model]``: the model that a run without ``--init`` starts from."""
 
     preset: str = "tiny"
-    """``tiny`` has random weights and a tokenizer of its own; the public sizes start from Qwen3-VL and VGGT-1B."""
+    """``tiny`` has random weights and its own tokenizer; the public sizes start from Qwen3-VL and VGGT-1B."""
     fusion: str | dict[str, str] = "gated"
     """One strategy for all levels, or a strategy for each visual stream (:func:`gapmodel.fusion.fusion_streams`)."""
     text: dict[str, Any] = field(default_factory=dict)
-    """Fields of the preset's language model that are different."""
+    """Fields of the language model that differ from the preset."""
     vision: dict[str, Any] = field(default_factory=dict)
-    """The same for its vision tower."""
+    """The same for the vision tower."""
     geometry: dict[str, Any] = field(default_factory=dict)
     """The same for the geometry encoder."""
     qwen: str = ""
-    """Directory of Qwen3-VL with its tokenizer, as `hf download` writes it; for the public sizes."""
+    """Directory of Qwen3-VL with its tokenizer, as `hf download` writes it; needed by the public sizes."""
     geometry_weights: str = ""
-    """File or directory of VGGT-1B's weights; for the public sizes."""
+    """File or directory of VGGT-1B's weights; needed by the public sizes."""
     random: bool = False
-    """Random weights for a public size: for measuring speed, where no weights are at hand."""
+    """Give a public size random weights, to measure its speed without the published ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """One part of the mixture that a run is trained on: questions of one kind about the records of one build."""
+    """One part of the training mixture: questions of one kind about the records of one build."""
 
     name: str
     weight: Positive
-    """How often an epoch goes through the stream's visits: 1 asks each question once, 0.5 half of them."""
+    """Times that an epoch goes through the stream: 1 asks each question once, 0.5 half of the questions."""
     build: str
-    """Which of the builds that the run is given; empty for the one without a name."""
+    """Name of the build, as the run was given it; empty for the build without a name."""
     data: DataRecipe
 
 
@@ -58,80 +58,84 @@ class TrainRecipe:
     """``[train]``: how the weights are changed."""
 
     steps: Count = 1000
-    """0: as many as ``epochs`` take."""
+    """Number of steps; 0 for as many as ``epochs`` take."""
     epochs: PositiveCount = 1
-    """Times that the mixture is gone through, where ``steps`` is 0."""
+    """Times that the run goes through the mixture, if ``steps`` is 0."""
     batch_size: PositiveCount = 16
-    """Visits (of a record, each with one or more questions) in one step, over all ranks together."""
+    """Visits of records in one step, over all ranks together; a visit has one or more questions."""
     token_budget: Count = 0
-    """Most tokens of a packed row; 0 gives each question a row of its own, as losses on visual tokens need it."""
+    """Most tokens in a row that packs several questions; 0 gives each question its own row, which losses on visual
+    tokens need."""
     micro_batch: Count = 0
-    """Rows that go through the model at once, gradients are accumulated; 0: as many as ``run.micro_tokens`` lets."""
+    """Rows that go through the model at once, while gradients accumulate; 0 for as many as ``run.micro_tokens``
+    allows."""
     learning_rate: Positive = 1e-3
-    """At its highest, after the warm-up."""
+    """Highest learning rate, after the warm-up."""
     fusion_learning_rate: NotNegative = 0.0
-    """Of the geometry mergers; 0 takes ``learning_rate``."""
+    """Learning rate of the geometry mergers; 0 takes ``learning_rate``."""
     gate_learning_rate: NotNegative = 0.0
-    """Of the gates and their norms; 0 takes that of the mergers. The authors train them like the language model."""
+    """Learning rate of the gates and their norms; 0 takes that of the mergers. The authors train them like the language
+    model."""
     final_learning_rate: float = 0.05
-    """Share of the learning rate that the cosine ends at."""
+    """Share of the learning rate at the end of its cosine."""
     warmup: Share = 0.03
     """Share of the steps over which the learning rate rises."""
     warmup_from_zero: bool = False
-    """Begin at 0, over a number of steps that is rounded up, as Hugging Face's trainer does (and the authors with it);
-    else the first step has its share already."""
+    """Begin the warm-up at 0 and round its steps up, as Hugging Face's trainer does, which the authors use; otherwise
+    the first step already has its share of the learning rate."""
     weight_decay: float = 0.01
-    """Of AdamW."""
+    """Weight decay of AdamW."""
     decay_norms: bool = False
-    """Let RMSNorm's weights decay too, as the authors do (biases and LayerNorms never do); else matrices alone."""
+    """Let the weights of RMSNorm decay, too, as the authors do; otherwise only matrices decay. Biases and LayerNorms
+    never do."""
     mean_over: Literal["tokens", "questions"] = "tokens"
-    """Whose mean the loss is: of all answers' ``tokens`` in a step, so that long answers count for more, or of its
-    ``questions``, each with the mean of its own tokens (the authors')."""
+    """The loss is the mean over all answer ``tokens`` of a step, so that long answers count more, or over its
+    ``questions``, each with the mean of its own tokens, as in the authors' code."""
     clip: Positive = 1.0
     """Largest gradient norm."""
     beta2: float = 0.99
-    """Of AdamW."""
+    """Second beta of AdamW."""
     freeze: tuple[str, ...] = ()
-    """Parts that are not trained: of ``visual``, ``language_model``, ``geometry`` and ``fusion``."""
+    """Parts of the model that are not trained, among ``visual``, ``language_model``, ``geometry`` and ``fusion``."""
     visual_weight: float = 0.0
-    """Weight of the loss on what each visual token shows, for random encoders (:mod:`gapmodel.training.dense`)."""
+    """Weight of the loss on the content of each visual token, for random encoders (:mod:`gapmodel.training.dense`)."""
     asked_weight: float = 0.0
     """Weight of the loss on the asked point as numbers, which teaches a random language model where to look."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecipe:
-    """``[run]``: what may change when a run goes on, because it does not change what is learnt."""
+    """``[run]``: settings that may change when a run is resumed, because they do not change what is learnt."""
 
     micro_tokens: Count = MICRO_TOKENS
-    """Most tokens that go through the model at once, padding included, where ``train.micro_batch`` does not say how
-    many rows; a longer row goes alone, 0 sets no bound. It bounds the memory of a step, not what is learnt."""
+    """Most tokens, with padding, that go through the model at once, if ``train.micro_batch`` is 0. It limits the memory
+    of a step. A longer row goes alone; 0 means without limit."""
     workers: Count = 0
-    """Processes of each rank that read, decode and pack; 0 does it in the training process."""
+    """Processes of each rank that read, decode and pack records; 0 does it in the training process."""
     threads: Count = 0
-    """Threads of the arithmetic; 0 leaves torch's choice."""
+    """Threads for arithmetic; 0 leaves the number to torch."""
     checkpoint_activations: bool = False
-    """Compute each decoder layer again in the backward pass instead of keeping what it computed."""
+    """Compute each decoder layer again in the backward pass instead of keeping its activations."""
     save_every: Count = 0
-    """Steps between checkpoints, from which a run that was interrupted goes on; 0 writes none but the last."""
+    """Steps between checkpoints, from which an interrupted run is resumed; 0 writes only the last one."""
     keep: PositiveCount = 2
-    """Checkpoints that are kept, the newest."""
+    """Number of checkpoints that are kept, the newest ones."""
     export_every: Count = 0
     """Steps between model directories ``models/step-000100``; the last step always writes ``model``."""
     evaluate_every: Count = 0
-    """Steps between measurements of the loss on held-out questions; 0 for none."""
+    """Steps between measurements of the loss on held-out questions; 0 does not measure it."""
     evaluate_split: str = "val"
-    """Whose questions those are."""
+    """Split of the held-out questions."""
     evaluate_visits: PositiveCount = 64
-    """Visits of each stream that are held-out questions."""
+    """Visits of each stream that give held-out questions."""
     samples: Count = 2
-    """Held-out questions whose generated answers are shown beside the true ones."""
+    """Number of held-out questions for which the log shows the generated answer beside the true one."""
     sample_tokens: PositiveCount = 64
-    """Where a sample answer is cut off."""
+    """Most tokens of such an answer."""
     report_every: PositiveCount = 1
-    """Steps between lines of the log."""
+    """Steps between two lines of the log."""
     name_questions: bool = False
-    """Put the keys of a step's questions into its line of the log."""
+    """Write the keys of a step's questions into its line of the log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,14 +147,14 @@ class TrainingRecipe:
     processor: ProcessorConfig = field(default_factory=ProcessorConfig)
     data: DataRecipe = field(default_factory=DataRecipe)
     mixture: dict[str, Any] = field(default_factory=dict)
-    """``[mixture.NAME]``: fields that replace those of ``[data]``, and ``weight`` and ``build`` (:class:`Stream`).
-    Without any, ``[data]`` is the only stream, named by its task."""
+    """``[mixture.NAME]``: a stream by its ``weight``, its ``build`` and the fields that differ from ``[data]``
+    (:class:`Stream`). Without such a section, ``[data]`` is the only stream, with the name of its task."""
     train: TrainRecipe = TrainRecipe()
     run: RunRecipe = RunRecipe()
 
     @property
     def streams(self) -> tuple[Stream, ...]:
-        """What is mixed, in the order of the recipe.
+        """The streams of the mixture, in the order of the recipe.
 
         Raises:
             UsageError: a field of ``[mixture.NAME]`` is unknown or has the wrong type.
@@ -171,14 +175,14 @@ class TrainingRecipe:
         return dataclasses.replace(stream, data=data)
 
     def to_dict(self) -> dict[str, Any]:
-        """Nested plain types, as they would be read from TOML."""
+        """Return nested plain types, as they would be read from TOML."""
         return dataclasses.asdict(self)
 
 
 def read_training_recipe(path: Path | None, overrides: Sequence[str] = ()) -> TrainingRecipe:
     """Read a recipe file (or take the defaults) and apply ``key=value`` overrides such as ``train.steps=10``.
 
-    ``path`` may also be the name of a recipe that comes along, as in :func:`gapdata.recipes.recipe_files.recipe_file`.
+    ``path`` may also be the name of a recipe of this package (:func:`gapdata.recipes.recipe_files.recipe_file`).
 
     Raises:
         UsageError: the file cannot be read, a field is unknown, or a value has the wrong type or is out of range.

@@ -131,7 +131,7 @@ def test_an_unknown_scene_split_or_executor_is_named(
         (["--executor", "abacus"], "executor 'abacus' is unknown; choose from inline, local, ray"),
         (
             ["--recipe", "missing.toml"],
-            "missing.toml: recipe does not exist; name a TOML file, or one that comes along: demo, ",
+            "missing.toml: recipe does not exist; name a TOML file, or a recipe of this package: demo, ",
         ),
     ):
         assert main([*base, *arguments]) == 2

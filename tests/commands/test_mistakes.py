@@ -69,7 +69,7 @@ def test_more_ranks_than_this_machine_has_cores_are_refused_at_once(place: Path)
         (["--scannet", "scannet", "--set", "clips.enabled=yes"], "'clips.enabled' is 'yes', expected true or false"),
         (["--scannet", "scannet", "--set", "clips.interval=6"], "shift, 3, must be below half of clips.interval, 6"),
         (["--scannet", "scannet", "--recipe", "train-pretrain"], "; or is this a recipe for another command?"),
-        (["--scannet", "scannet", "--recipe", "manifest/demo.toml"], "or one that comes along: demo, gap-json, "),
+        (["--scannet", "scannet", "--recipe", "manifest/demo.toml"], "or a recipe of this package: demo, gap-json, "),
         (["--scannet", "scannet", "--annotations", "no.json"], "no.json: does not exist; check the name"),
     ],
 )

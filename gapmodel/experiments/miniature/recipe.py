@@ -1,7 +1,7 @@
-"""What the miniature does: one TOML file, read into frozen dataclasses; a field that does not exist is refused.
+"""The recipe of the miniature experiment.
 
-Whatever the arms share stands here once, so that no arm can be given another learning rate, schedule or batch than the
-others; what tells them apart is :mod:`gapmodel.experiments.miniature.arms`.
+It has everything that the arms share, such as learning rate, schedule and batch, so that all arms use the same. The
+differences between the arms are in :mod:`gapmodel.experiments.miniature.arms`.
 """
 
 from __future__ import annotations
@@ -32,59 +32,57 @@ class ScanRecipe:
     color_size: tuple[int, int] = (128, 96)
     depth_size: tuple[int, int] = (64, 48)
     choosing: PositiveCount = 8
-    """Held-out scenes that choose among a run's checkpoints; the other ones are what results are measured on."""
+    """Held-out scenes that choose among a run's checkpoints; results are measured on the other held-out scenes."""
     build: str = "miniature-build.toml"
-    """The recipe of the shards, a file beside this one."""
+    """File with the recipe of the shards, in the folder of this recipe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TowerRecipe:
-    """``[vision]`` and ``[geometry]``: how a tower is taught what the public ones know, before it is frozen."""
+    """``[vision]`` and ``[geometry]``: how a tower is taught what the public towers know, before it is frozen."""
 
     steps: PositiveCount = 1000
     batch_size: int = 32
     learning_rate: float = 1e-3
     cells: int = 4
-    """Answers along each side of what the tower's head is asked about: of a visual token for its categories, of a
-    patch for its points."""
+    """Answers of the tower's head along each side of a visual token (categories) or of a patch (points)."""
     workers: int = 0
-    """Processes that read the views ahead of time; 0 reads them between the steps."""
+    """Processes that read views ahead; 0 reads them between the steps."""
     save_every: PositiveCount = 100
-    """Steps between checkpoints, from which a tower that was interrupted goes on."""
+    """Steps between checkpoints, from which interrupted training of a tower is resumed."""
     measured: int = 256
     """Held-out views that the tower is measured on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageRecipe:
-    """``[stage1]`` and ``[stage2]``: how long, and which questions."""
+    """``[stage1]`` and ``[stage2]``: the length of a stage, and its questions."""
 
     steps: PositiveCount = 300
     checkpoints: PositiveCount = 10
-    """Equally spaced models: stage 1's are measured (its point error by step), stage 2's chosen from."""
+    """Number of equally spaced models. The point error of each of stage 1's is measured; one of stage 2's is chosen."""
     data: DataRecipe = field(default_factory=DataRecipe)
     learning_rate: float = 0.0
-    """Of all arms in this stage; 0 takes ``train.learning_rate``."""
+    """Learning rate of all arms in this stage; 0 takes ``train.learning_rate``."""
     visual_weight: float = 0.0
-    """As ``train.visual_weight`` (:mod:`gapmodel.training.dense`): the fusion is random, so the stage may ask every
-    token."""
+    """As ``train.visual_weight`` (:mod:`gapmodel.training.dense`), for a fusion with random weights."""
     asked_weight: float = 0.0
     """As ``train.asked_weight``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LanguageRecipe:
-    """``[language]``: what the language model is taught before the experiment begins, from vision alone."""
+    """``[language]``: how the language model is taught before the experiment, from vision alone."""
 
     steps: PositiveCount = 2000
     checkpoints: PositiveCount = 5
-    """Measurements of the loss on the choosing scenes."""
+    """Number of times that the loss is measured on the choosing scenes."""
     marks: DataRecipe = field(default_factory=lambda: DataRecipe(prompts="sampled", space="image"))
-    """What is at a mark, and where in its image."""
+    """Questions about the object at a mark, and where it is in its image."""
     boxes: DataRecipe = field(default_factory=lambda: DataRecipe(task="detection", space="image"))
-    """Which objects there are, and where in their images; asked as often as ``marks``."""
+    """Questions about all objects and where they are in their images, asked as often as ``marks``."""
     asked_weight: float = 0.0
-    """As ``train.asked_weight``: the place of the mark as numbers, which teaches to look at it."""
+    """As ``train.asked_weight``: the loss on the mark's position as numbers teaches the model to look at the mark."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +90,11 @@ class MeasureRecipe:
     """``[measure]``: how results are measured on held-out scenes."""
 
     windows: int = 384
-    """Windows whose objects are to be detected."""
+    """Number of windows in which objects are detected."""
     prompts: int = 256
-    """Marked pixels that stage 1's checkpoints are asked about."""
+    """Number of marked pixels that stage 1's checkpoints are asked about."""
     choosing: int = 96
-    """Windows (and marked pixels) whose loss chooses a run's checkpoint."""
+    """Number of windows (and of marked pixels) for the loss that chooses a run's checkpoint."""
     batch_size: int = 64
 
 
@@ -107,44 +105,43 @@ class MiniatureRecipe:
     scan_seed: int = 0
     """Decides the scenes."""
     seeds: tuple[int, ...] = (0, 1, 2)
-    """Each decides the weights that training starts from and the order of the questions of one repetition."""
+    """One for each repetition; it decides the initial weights and the order of the questions."""
     scans: ScanRecipe = ScanRecipe()
     model: ModelRecipe = field(default_factory=ModelRecipe)
-    """Of the arms with multi-level fusion; the naive one differs in ``fusion`` and reads the last level alone."""
+    """Model of the arms with multi-level fusion; the naive arm differs in ``fusion`` and reads only the last level."""
     naive_fusion: str = "add"
-    """How the naive arm fuses the last level."""
+    """Fusion strategy of the naive arm."""
     processor: ProcessorConfig = field(default_factory=ProcessorConfig)
     vision: TowerRecipe = TowerRecipe()
     geometry: TowerRecipe = TowerRecipe()
     language: LanguageRecipe = field(default_factory=LanguageRecipe)
-    """How the language model is taught to look, to name and to write numbers."""
     train: TrainRecipe = field(default_factory=TrainRecipe)
-    """Of both stages and all arms; ``steps`` is each stage's own."""
+    """Settings of both stages and all arms, but for ``steps``, which each stage has itself."""
     stage1: StageRecipe = StageRecipe()
     stage2: StageRecipe = StageRecipe(data=DataRecipe(task="detection"))
     scarce: int = 4
-    """The scarce runs have one in so many of stage 2's scenes."""
+    """The scarce runs train on one of this many scenes in stage 2."""
     measure: MeasureRecipe = MeasureRecipe()
     jobs: int = 2
-    """Runs side by side."""
+    """Number of runs at a time."""
     threads: int = 1
-    """Threads of each run's arithmetic: tiny matrices gain more from a second run than from a second thread."""
+    """Threads for the arithmetic of each run; with tiny matrices a second run gains more than a second thread."""
     workers: int = 0
     """Loader processes of each run; 0 reads and decodes in the run itself."""
     keep_features: bool = True
-    """Keep on disk, while the experiment runs, what the frozen towers say of each view that arms and seeds share
-    (:mod:`gapmodel.experiments.miniature.features`): on CPUs the same figures in less time. An arm's budget counts
-    every view as encoded whenever it is shown."""
+    """Keep the features of the frozen towers on disk while the experiment runs, for arms and seeds to share
+    (:mod:`gapmodel.experiments.miniature.features`). On CPUs this gives the same results in less time. The budget of an
+    arm counts a view as encoded whenever it is shown."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Nested plain types, as they would be read from TOML."""
+        """Return nested plain types, as they would be read from TOML."""
         return dataclasses.asdict(self)
 
 
 def read_miniature(size: str, overrides: Sequence[str] = (), folder: Path | None = None) -> MiniatureRecipe:
-    """The recipe of a size, with ``key=value`` overrides.
+    """Read the recipe of a size and apply ``key=value`` overrides.
 
-    ``manifests/miniature.toml`` is the full one; the other sizes' files hold what differs from it.
+    ``manifests/miniature.toml`` is the full size; the files of the other sizes have only the fields that differ.
 
     Raises:
         UsageError: a file cannot be read, a field is unknown, or a value has the wrong type or is out of range.
