@@ -156,7 +156,8 @@ def _train_here(
 ) -> TrainingOutcome:
     from gapdata.shards.reader import ShardReader
     from gapmodel.training.distributed import joined
-    from gapmodel.training.loop import TrainingConfig, train
+    from gapmodel.training.loop import train
+    from gapmodel.training.run import TrainingConfig
 
     readers = {name: ShardReader(place) for name, place in builds.items()}
     config = TrainingConfig(recipe=recipe, builds=readers, out=options.out, init=options.init, replaces=replaces)

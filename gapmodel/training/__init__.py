@@ -2,6 +2,7 @@
 
 what to do     recipe  starting_point (the first model)
 questions      augment  dense (targets and their head)  stream_questions  mixture  loading  census (what is asked)
-a step         learner  optimisation  distributed  memory
-a run          held_out  checkpointing  export  logbook  throughput  outcome  ray_train
+a step         step  learner  optimisation  distributed  memory
+a run          run (before its first step)  held_out  checkpointing  export  logbook  throughput
+               outcome  replacing  ray_train
 """

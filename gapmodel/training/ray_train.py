@@ -29,10 +29,12 @@ from gapdata.runtime.terminal import say
 from gapdata.shards.reader import ShardReader
 from gapmodel.training.distributed import joined
 from gapmodel.training.logbook import LOG_FILE
-from gapmodel.training.loop import TrainingConfig, TrainingError, train
+from gapmodel.training.loop import train
 from gapmodel.training.outcome import TrainingOutcome, read_outcome
 from gapmodel.training.recipe import TrainingRecipe
 from gapmodel.training.replacing import stamp_of
+from gapmodel.training.run import TrainingConfig
+from gapmodel.training.step import TrainingError
 
 MAX_RESTARTS = 3
 SECONDS_BETWEEN_LINES = 30.0

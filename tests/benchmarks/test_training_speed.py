@@ -37,10 +37,10 @@ from gapmodel.tokenizer import special_token_ids, train_tokenizer
 from gapmodel.training.distributed import Ranks
 from gapmodel.training.learner import Learner
 from gapmodel.training.loading import Step, lay_out
-from gapmodel.training.loop import training_step
 from gapmodel.training.optimisation import build_optimizer
 from gapmodel.training.recipe import Stream, TrainingRecipe, TrainRecipe
 from gapmodel.training.record_cache import RecordCache
+from gapmodel.training.step import training_step
 from gapmodel.training.stream_questions import StreamQuestions
 from tests.support.models import make_record
 

@@ -16,9 +16,10 @@ from gapmodel.commands.main import main as gapmodel
 from gapmodel.training import memory
 from gapmodel.training.loading import refuse_unmatched_builds
 from gapmodel.training.logbook import read_log
-from gapmodel.training.loop import TrainingConfig, train
+from gapmodel.training.loop import train
 from gapmodel.training.recipe import TrainingRecipe
 from gapmodel.training.replacing import stamp_of
+from gapmodel.training.run import TrainingConfig
 from gapmodel.training.starting_point import as_started
 from tests.support.builds import build
 from tests.support.training_runs import RECIPE, RECORDS

@@ -24,8 +24,9 @@ from gapmodel.processing import GapProcessor
 from gapmodel.questions.recipe import DataRecipe
 from gapmodel.tokenizer import train_tokenizer
 from gapmodel.training.logbook import read_log
-from gapmodel.training.loop import TrainingConfig, train
+from gapmodel.training.loop import train
 from gapmodel.training.recipe import RunRecipe, TrainRecipe
+from gapmodel.training.run import TrainingConfig
 from gapmodel.training.starting_point import first_model
 from tests.support.training_runs import RECIPE, RECORDS
 

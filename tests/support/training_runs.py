@@ -18,8 +18,9 @@ from gapdata.shards.records import RecordList
 from gapmodel.processing import ProcessorConfig
 from gapmodel.questions.recipe import DataRecipe
 from gapmodel.training.distributed import joined
-from gapmodel.training.loop import TrainingConfig, train
+from gapmodel.training.loop import train
 from gapmodel.training.recipe import ModelRecipe, RunRecipe, TrainingRecipe, TrainRecipe
+from gapmodel.training.run import TrainingConfig
 from tests.conftest import REPOSITORY
 from tests.support.models import make_record
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from gapmodel.processing import GapProcessor
 from gapmodel.training.loading import Step, Steps, make_streams
-from gapmodel.training.loop import TrainingConfig, train
+from gapmodel.training.loop import train
 from gapmodel.training.outcome import TrainingOutcome
 from gapmodel.training.recipe import TrainingRecipe
+from gapmodel.training.run import TrainingConfig
 from tests.support.training_runs import RECORDS
 
 

@@ -26,9 +26,11 @@ from gapmodel.training.distributed import Ranks
 from gapmodel.training.export import save_model
 from gapmodel.training.learner import Learner, as_floats
 from gapmodel.training.logbook import read_log
-from gapmodel.training.loop import TrainingConfig, TrainingError, train, training_step
+from gapmodel.training.loop import train
 from gapmodel.training.optimisation import build_optimizer
 from gapmodel.training.recipe import RunRecipe, read_training_recipe
+from gapmodel.training.run import TrainingConfig
+from gapmodel.training.step import TrainingError, training_step
 from tests.support.builds import write_build
 from tests.support.evaluations import make_records
 from tests.support.training_runs import MIXED, RECIPE, RECORDS

@@ -26,7 +26,8 @@ from gapdata.shards.records import RecordList
 from gapmodel.model_directory import load_model
 from gapmodel.training.checkpointing import checkpoints
 from gapmodel.training.logbook import read_log
-from gapmodel.training.loop import TrainingConfig, train
+from gapmodel.training.loop import train
+from gapmodel.training.run import TrainingConfig
 from tests.conftest import REPOSITORY
 from tests.support.training_runs import MIXED, RECORDS, finish, start
 

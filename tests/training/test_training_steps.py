@@ -16,10 +16,10 @@ from gapmodel.model_directory import load_model
 from gapmodel.training.dense import DenseHead, dense_counts
 from gapmodel.training.learner import Learner, as_floats
 from gapmodel.training.loading import Step, blank_batch, lay_out
-from gapmodel.training.loop import training_step
 from gapmodel.training.optimisation import build_optimizer, learning_rate_share, set_learning_rates
 from gapmodel.training.recipe import TrainRecipe
 from gapmodel.training.starting_point import class_names, first_model
+from gapmodel.training.step import training_step
 from gapmodel.training.throughput import Arithmetic
 from tests.support.training_runs import MIXED, RECIPE, RECORDS
 from tests.support.training_steps import first_step

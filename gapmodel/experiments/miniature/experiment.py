@@ -49,8 +49,9 @@ from gapmodel.training.distributed import Ranks, joined
 from gapmodel.training.export import save_model
 from gapmodel.training.loading import Steps, make_streams
 from gapmodel.training.logbook import read_log
-from gapmodel.training.loop import STEP_BYTES, TrainingConfig, train
+from gapmodel.training.loop import train
 from gapmodel.training.recipe import TrainingRecipe
+from gapmodel.training.run import STEP_BYTES, TrainingConfig
 from gapmodel.training.starting_point import first_model
 from gapmodel.training.throughput import Arithmetic
 
