@@ -19,8 +19,8 @@ import pytest
 from tests.conftest import REPOSITORY
 
 SETTINGS = {
-    "bash": "bind 'set enable-bracketed-paste off'; source {script}",
-    "zsh": "unset zle_bracketed_paste; autoload -U compinit; compinit -u -D; source {script}",
+    "bash": "bind 'set enable-bracketed-paste off'; eval \"$(cat {script})\"",
+    "zsh": 'unset zle_bracketed_paste; autoload -U compinit; compinit -u -D; eval "$(cat {script})"',
 }
 START = {"bash": ["bash", "--norc", "--noprofile", "-i"], "zsh": ["zsh", "-f", "-i"]}
 Typed = Callable[[str], list[str]]

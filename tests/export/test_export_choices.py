@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from gapdata.commands.main import main
-from gapdata.errors import ShardError
+from gapdata.errors import ShardError, UsageError
 from gapdata.export.export_build import export_build
 from gapdata.export.items import record_items
 from gapdata.records.expressions import Conversation, descriptions
@@ -41,6 +41,21 @@ def test_tasks_split_and_wording_are_chosen(shards: Path, tmp_path: Path, capsys
     with pytest.raises(SystemExit):
         main([*command[:-3], "det,poses"])
     assert "'det,poses' is not a list of recons, det," in capsys.readouterr().err
+
+
+def test_frames_are_exported_alone(
+    shards: Path, exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["export", str(shards), "--format", "posed-images", "--out", str(tmp_path / "frames")]
+    assert main(command) == 0
+    assert capsys.readouterr().out.endswith(f"{len(list(exported.glob('posed_images/*/*.jpg')))} frames of 2 scenes\n")
+    frames = {name: data for name, data in tree(exported).items() if name.startswith(("posed", "scan"))}
+    assert tree(tmp_path / "frames").keys() - frames.keys() == {"export.json", "report.json"}
+    assert frames.items() <= tree(tmp_path / "frames").items()
+    assert main([*command, "--tasks", "det"]) == 2
+    assert "--tasks can be given with --format gap-json only" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="format 'gap-jsn' is unknown; did you mean gap-json"):
+        export_build("gap-jsn", shards, tmp_path / "other")
 
 
 @pytest.mark.parametrize(
