@@ -1,4 +1,4 @@
-"""Which whole scans are too badly posed to build from: a few neighbouring frames decide, before any view is made."""
+"""Refuse whole scans that are too badly posed to build from, by a few neighbouring frames, before any view is made."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from gapdata.sources.base import Scan
 PROBED_PAIRS = 8
 """Pairs of neighbouring frames by which a scan is judged."""
 MOST = 0.75
-"""Share of these pairs that must disagree for the whole scan to be refused: fewer may be a bad stretch, and views judge
-that."""
+"""Share of these pairs that must disagree for the whole scan to be refused. Fewer may be a bad stretch, which is judged
+view by view."""
 FAR_APART = "translations in millimetres or centimetres?"
 OTHER_AXES = "poses from world to camera, or other axes?"
 SCAN_CURE = "give translations in metres, from camera to world, with x right, y down and z forward"
@@ -38,13 +38,14 @@ def refuse_bad_scan(
 ) -> None:
     """Judge a scan by a few pairs of frames at most a second apart, before any of its views is built.
 
-    Frames that are further apart than that are judged only where their cameras are so far from each other that they
-    cannot see the same surface. Frames that cannot be read are left to the views that need them.
+    Frames that are further apart are judged only where their cameras are too far from each other to see the same
+    surface. Frames that cannot be read are left to the views that need them.
 
     Args:
         scan: the scan.
-        preparer, meter: of the scan.
-        usable: (N,) frames that may enter a view.
+        preparer: gives the depth of its frames.
+        meter: measures how well two of them agree.
+        usable: (N,) bool, frames that may enter a view.
         preferred: frames that views need anyway.
         recipe: the thresholds.
         far: metres beyond which depth counts as invalid.
@@ -55,38 +56,22 @@ def refuse_bad_scan(
     probe = _Probe(scan=scan, preparer=preparer, meter=meter, usable=np.flatnonzero(usable), limits=recipe, far=far)
     pairs = neighbour_pairs(probe.usable, preferred, PROBED_PAIRS)
     verdicts = {pair: verdict for pair in pairs if (verdict := probe.verdict(pair)) is not None}
-    alone = [pair for pair, verdict in verdicts.items() if verdict == "unshared"]
+    unshared = [pair for pair, verdict in verdicts.items() if verdict == "unshared"]
     bad = [pair for pair, verdict in verdicts.items() if verdict != "agrees"]
-    if alone and len(alone) > recipe.max_unshared * len(verdicts):
-        first, second = alone[len(alone) // 2]
-        apart = float(np.median([probe.distance(pair) for pair in alone]))
-        cause = FAR_APART if apart > far / 2 else OTHER_AXES
-        raise SourceError(
-            f"is {BADLY_POSED}: {len(alone)} of {len(verdicts)} pairs of neighbouring frames share no surface, their"
-            f" cameras are {apart:.4g} m apart ({cause}); quality.max_unshared is {recipe.max_unshared:.0%}",
-            path=scan.path,
-            scene=scan.scene_id,
-            frame=second,
-            cure=SCAN_CURE,
-        )
+    if unshared and len(unshared) > recipe.max_unshared * len(verdicts):
+        raise probe.no_shared_surface(unshared, len(verdicts))
     if len(verdicts) >= PROBED_PAIRS // 2 and len(bad) > MOST * len(verdicts):
-        first, second = bad[len(bad) // 2]
-        raise SourceError(
-            f"is {BADLY_POSED}: {len(bad)} of {len(verdicts)} pairs of neighbouring frames disagree about the surfaces"
-            f" that both see, among them frames {first} and {second}",
-            path=scan.path,
-            scene=scan.scene_id,
-            frame=second,
-            cure=CURE,
-        )
+        raise probe.disagreement(bad, len(verdicts))
 
 
 def neighbour_pairs(usable: NDArray[np.intp], preferred: Sequence[int], count: int) -> list[tuple[int, int]]:
-    """Return pairs of frames spread evenly over a scan: a preferred frame with the last preferred one within a second
-    of it, or else with the last usable one, or else with the next usable one, however far.
+    """Return pairs of frames, spread evenly over a scan.
+
+    A preferred frame is paired with the last preferred one within a second of it; else with the last usable one within
+    a second; else with the next usable one, however far.
 
     Args:
-        usable: frames with a pose, ascending.
+        usable: (M,) frames with a pose, ascending.
         preferred: some of them, in any order.
         count: how many pairs are wanted; a short scan gives fewer.
     """
@@ -112,17 +97,17 @@ def _last_within(frames: NDArray[np.intp], start: np.intp) -> np.intp | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Probe:
-    """Pairs of a scan's frames while they are judged."""
+    """A scan of which pairs of frames are judged."""
 
     scan: Scan
     preparer: FramePreparer
     meter: QualityMeter
-    usable: NDArray[np.intp]
+    usable: NDArray[np.intp]  # (M,) frames with a pose, ascending
     limits: QualityRecipe
-    far: float
+    far: float  # metres
 
     def verdict(self, pair: tuple[int, int]) -> str | None:
-        """``agrees``, ``disagrees`` or ``unshared``; ``None`` where it cannot be told."""
+        """Return ``agrees``, ``disagrees`` or ``unshared``, or ``None`` where it cannot be told."""
         first, second = pair
         if second - first > SECOND:
             return "unshared" if self.distance(pair) > 2 * self.far else None
@@ -138,13 +123,38 @@ class _Probe:
         if found.overlap >= least:
             allowed = 1.0 if found.overlap >= self.limits.min_overlap else self.limits.drift
             return "disagrees" if self._disagrees(found, allowed) else "agrees"
-        # So little in common is chance as often as not: cameras that are metres too far apart have it, too.
+        # Such a small overlap is often chance: cameras that are metres too far apart have it, too.
         return "unshared" if shares_nothing(found) else None
 
     def distance(self, pair: tuple[int, int]) -> float:
-        """Return metres between two cameras."""
+        """Return the distance between two cameras in metres."""
         poses = self.scan.camera_to_world
         return float(np.linalg.norm(poses[pair[1], :3, 3] - poses[pair[0], :3, 3]))
+
+    def no_shared_surface(self, pairs: Sequence[tuple[int, int]], probed: int) -> SourceError:
+        """Return the error that says which of the probed pairs do not share any surface."""
+        apart = float(np.median([self.distance(pair) for pair in pairs]))
+        cause = FAR_APART if apart > self.far / 2 else OTHER_AXES
+        return SourceError(
+            f"is {BADLY_POSED}: {len(pairs)} of {probed} pairs of neighbouring frames share no surface, their"
+            f" cameras are {apart:.4g} m apart ({cause}); quality.max_unshared is {self.limits.max_unshared:.0%}",
+            path=self.scan.path,
+            scene=self.scan.scene_id,
+            frame=pairs[len(pairs) // 2][1],
+            cure=SCAN_CURE,
+        )
+
+    def disagreement(self, pairs: Sequence[tuple[int, int]], probed: int) -> SourceError:
+        """Return the error that says which of the probed pairs disagree."""
+        first, second = pairs[len(pairs) // 2]
+        return SourceError(
+            f"is {BADLY_POSED}: {len(pairs)} of {probed} pairs of neighbouring frames disagree about the surfaces"
+            f" that both see, among them frames {first} and {second}",
+            path=self.scan.path,
+            scene=self.scan.scene_id,
+            frame=second,
+            cure=CURE,
+        )
 
     def _compare(self, first: int, second: int) -> Agreement:
         one, other = (self.meter.surface(frame, self.preparer.depth(frame)) for frame in (first, second))

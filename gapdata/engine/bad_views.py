@@ -1,4 +1,4 @@
-"""Which views are too badly posed to train on, by the recipe's thresholds."""
+"""Refuse views that are too badly posed to train on, by the recipe's thresholds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FOUND = {
     "distant_residual": "most frames further away see a frame's surfaces {value:.1f} times as far from them"
     " as noise explains, quality.max_residual times quality.drift is {limit:g}",
 }
-"""What is wrong with a view, by the figure that says so; the first one is said."""
+"""What is wrong with a view, by the figure that shows it. The first figure beyond its limit is reported."""
 
 
 def limits_by_figure(limits: QualityRecipe) -> dict[str, float]:
@@ -45,7 +45,7 @@ def refuse_bad_poses(scan: Scan, view: View, quality: Mapping[str, Any], limits:
     """Check the figures of :class:`gapdata.records.quality.QualityMeter` against the thresholds.
 
     Raises:
-        SourceError: the view is beyond one; the frame, the figure and the threshold are named.
+        SourceError: a figure is beyond its threshold; the error names the frame, the figure and the threshold.
     """
     for name, limit in limits_by_figure(limits).items():
         value = quality[name]

@@ -76,10 +76,16 @@ def prepare_directory(request: BuildRequest, begun: Beginning, announce: Callabl
 
 
 def refuse_difference(existing: Plan, wanted: Plan, build: Location, *, retriable: bool = False) -> None:
-    """A build goes on only with the same recipe and sources; ``retriable``: all that differs was quarantined.
+    """Refuse to go on with a build of another recipe or other sources.
+
+    Args:
+        existing: the plan of the build.
+        wanted: the plan of the request.
+        build: the directory.
+        retriable: whether everything that differs was quarantined, so that ``--retry-failed`` would go on.
 
     Raises:
-        UsageError: they differ; the differences are named.
+        UsageError: they differ; the error names the differences.
     """
     if existing.fingerprint == wanted.fingerprint:
         return

@@ -1,8 +1,8 @@
-"""What lies in a build's directory besides the build: its lock, temporary files of workers, and an intention.
+"""The directory of a build: what may be in it, its lock, temporary files of workers, and the intention of a command.
 
-``--overwrite`` and ``--retry-failed`` do away with something before they build. That must happen once: whoever gives
+``--overwrite`` and ``--retry-failed`` remove something before they build. That must happen once, because whoever gives
 the same command again after a stop wants to go on. So the intention is written down before anything is removed, and
-again when all is; it goes when the build is finished.
+again when everything is; it is removed when the build is finished.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ BUILD_FILES = (
     *(LOCK_NAME, HELD_NAME, INTENTION_NAME, "shard-*.json", "shard-*.tar", ".*.tmp"),
     *(REPORT_NAME, SPLITS_NAME, INDEX_NAME, FAILED_FOLDER, ANNOTATIONS_FOLDER),
 )
-"""What a build consists of beside its plan."""
+"""The files and folders of a build, beside its plan."""
 TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}\.tmp")
 Kind: TypeAlias = Literal["overwrite", "retry-failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intention:
-    """What a command was asked to do away with, for a build of which fingerprint, and whether that is done."""
+    """What a command was asked to remove before it builds."""
 
     kind: Kind
-    fingerprint: str
-    done: bool
+    fingerprint: str  # of the build that follows
+    done: bool  # whether it has been removed
 
 
 def read_intention(build: Location) -> Intention | None:
-    """Return what an unfinished build was begun with, ``None`` where it was begun plainly or that cannot be read."""
+    """Return the intention of an unfinished build; ``None`` where there is none or it cannot be read."""
     try:
         fields = json.loads((build / INTENTION_NAME).read_bytes())
         return Intention(kind=fields["kind"], fingerprint=fields["fingerprint"], done=fields["done"] is True)
@@ -58,20 +58,20 @@ def read_intention(build: Location) -> Intention | None:
 
 
 def write_intention(build: Location, intention: Intention) -> None:
-    """Write it down, on a disk that may lose power."""
+    """Write the intention so that it survives a loss of power."""
     write_atomically(build / INTENTION_NAME, json.dumps(asdict(intention)).encode())
 
 
 def forget_intention(build: Location) -> None:
-    """Take the intention away: the build is finished, and the same command begins anew."""
+    """Remove the intention: the build is finished, and the same command begins anew."""
     (build / INTENTION_NAME).unlink(missing_ok=True)
 
 
 def refuse_foreign(build: Location) -> None:
-    """Refuse a directory without a plan that holds anything but what a build leaves before it has one.
+    """Refuse a directory without a plan, unless it holds only what a build leaves before it has one.
 
     Raises:
-        UsageError: it holds something else, or a build whose overwriting was interrupted.
+        UsageError: it holds something else, or a build that was being overwritten when the command was stopped.
     """
     own = (LOCK_NAME, HELD_NAME, INTENTION_NAME)
     if all(entry.name in own or TEMPORARY.fullmatch(entry.name) for entry in build.iterdir()):
@@ -83,10 +83,10 @@ def refuse_foreign(build: Location) -> None:
 
 
 def refuse_strangers(build: Location, *, overwrite: bool) -> None:
-    """Keep out of a folder of other things, the scans themselves for one, before anything is written into it.
+    """Refuse a folder of other things, such as the scans themselves, before anything is written into it.
 
     Raises:
-        UsageError: it holds no build but something else; ``--overwrite`` is for builds, whole or not.
+        UsageError: it holds something else than a build; ``--overwrite`` is for builds only, whole or not.
     """
     if not build.exists() or (build / PLAN_NAME).exists():
         return
@@ -98,7 +98,10 @@ def refuse_strangers(build: Location, *, overwrite: bool) -> None:
 
 @contextmanager
 def taken_back_if_refused(build: Location) -> Iterator[None]:
-    """Make the folder of a build for a block; a refusal in it takes back what was made, unless a shard was."""
+    """Make the folder of a build for a block; if the block refuses the build, remove what was made.
+
+    Nothing is removed once a shard was built.
+    """
     if isinstance(build, ObjectPath):
         build.mkdir(parents=True, exist_ok=True)
         yield
@@ -113,7 +116,7 @@ def taken_back_if_refused(build: Location) -> Iterator[None]:
             clear(build)
         for name in {LOCK_NAME, HELD_NAME, INTENTION_NAME} - before:
             (build / name).unlink(missing_ok=True)
-        with suppress(OSError):  # one that is not empty stays
+        with suppress(OSError):  # a folder that is not empty stays
             for folder in made:
                 folder.rmdir()
         raise
@@ -122,8 +125,8 @@ def taken_back_if_refused(build: Location) -> Iterator[None]:
 def locked(build: Location) -> AbstractContextManager[None]:
     """Let one build at a time into a directory.
 
-    An object store has no locks. Two builds into one place there do the same work twice and harm nothing: they write
-    equal bytes under equal names, and a commit record always follows its tar.
+    An object store does not have locks. Two builds into one place there do the same work twice and harm nothing: they
+    write equal bytes under equal names, and a commit record always follows its tar.
 
     Raises:
         UsageError: another process builds into it.
@@ -138,8 +141,9 @@ def _free() -> Iterator[None]:
 
 @contextmanager
 def swept(build: Location) -> Iterator[None]:
-    """Remove temporary files of dead workers before and after a block, however it ends: on a full disk they would keep
-    it full.
+    """Remove temporary files of dead workers before and after a block, however it ends.
+
+    On a full disk they would keep it full.
     """
     sweep(build)
     try:
@@ -152,10 +156,10 @@ def swept(build: Location) -> Iterator[None]:
 
 
 def sweep(build: Location) -> None:
-    """Remove temporary files that killed workers left behind; an object store has none.
+    """Remove temporary files that killed workers left behind; in an object store there are none.
 
-    Under the lock none is in use by this build. One that an orphan still writes (a lost node's, a killed driver's)
-    vanishes under it: its rename fails, and nobody waits for it.
+    Under the lock this build does not use any of them. An orphan (a worker of a lost node or of a killed driver) that
+    still writes one fails when it renames the file, and nobody waits for it.
     """
     if isinstance(build, ObjectPath):
         return
@@ -165,7 +169,7 @@ def sweep(build: Location) -> None:
 
 
 def clear(build: Location) -> None:
-    """Remove a build, and only what a build consists of."""
+    """Remove a build, and nothing else."""
     for name in (CHECKSUMS_NAME, REPORT_NAME, SPLITS_NAME, INDEX_NAME, PLAN_NAME):
         (build / name).unlink(missing_ok=True)
     for pattern in ("shard-*.json", "shard-*.tar"):

@@ -1,13 +1,13 @@
-"""Builds one shard: a pure function of its task, wherever an executor runs it.
+"""Build one shard: a pure function of its task, wherever an executor runs it.
 
-What is lost on the way (see :mod:`gapdata.engine.scene_records`) is written to ``failed/<scene>.json`` and counted in
-the shard's commit record.
+What is damaged (see :mod:`gapdata.engine.scene_records`) is written to ``failed/<scene>.json`` and counted in the
+shard's commit record.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,18 +28,20 @@ from gapdata.sources.base import Dataset
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardTask:
-    """All that is needed to build one shard: small, so that it travels to any worker."""
+    """Everything that is needed to build one shard: small, so that it travels to any worker."""
 
     dataset: Dataset
     out: Location
     recipe: Recipe
     shard: ShardPlan
     stamps: Mapping[str, HostStamps] = field(default_factory=dict)
-    """Of each scene's files before the plan was made."""
+    """The stamps of each scene's files before the plan was made."""
 
 
 def build_shard(task: ShardTask, progress: Callable[[int], None] = lambda frames: None) -> dict[str, Any]:
     """Write the shard's tar and then its commit record, and return that record.
+
+    After an error nothing is left under the shard's name.
 
     Args:
         task: what to build.
@@ -48,9 +50,7 @@ def build_shard(task: ShardTask, progress: Callable[[int], None] = lambda frames
     Raises:
         OSError: the output cannot be written (a full disk).
         StoreError: a source or the output is out of reach.
-        SourceChanged: a source is not, or did not stay, what the build was planned with.
-
-    Nothing is left under the shard's name then.
+        SourceChanged: a source differs from the one that the build was planned with, or changed while it was read.
     """
     keep_freed_memory()
     spare_imports_from_collection()
@@ -58,15 +58,19 @@ def build_shard(task: ShardTask, progress: Callable[[int], None] = lambda frames
     tar = task.out / f"{task.shard.name}.tar"
     with ShardWriter(tar) as writer:
         for scene in task.shard.scenes:
-            outcome = SceneOutcome.of(scene)
-            _build_scene(task, scene, outcome, writer, progress)
-            outcomes.append(outcome)
+            outcomes.append(_build_scene(task, scene, writer, progress))
     if not writer.records:
         # Tools treat an empty tar as an error; a shard without records has a commit record only.
         tar.unlink()
     for outcome in outcomes:
         outcome.write_failures(task.out)
-    commit = {
+    commit = _commit_record(task, writer, outcomes)
+    write_atomically(task.out / f"{task.shard.name}.json", json.dumps(commit, indent=1).encode())
+    return commit
+
+
+def _commit_record(task: ShardTask, writer: ShardWriter, outcomes: Sequence[SceneOutcome]) -> dict[str, Any]:
+    return {
         "shard": task.shard.name,
         "fingerprint": shard_fingerprint(task.dataset.name, task.recipe, task.shard),
         "split": task.shard.split,
@@ -75,13 +79,12 @@ def build_shard(task: ShardTask, progress: Callable[[int], None] = lambda frames
         "scenes": [outcome.to_fields() for outcome in outcomes],
         "records": writer.records,
     }
-    write_atomically(task.out / f"{task.shard.name}.json", json.dumps(commit, indent=1).encode())
-    return commit
 
 
 def _build_scene(
-    task: ShardTask, scene: ScenePlan, outcome: SceneOutcome, writer: ShardWriter, progress: Callable[[int], None]
-) -> None:
+    task: ShardTask, scene: ScenePlan, writer: ShardWriter, progress: Callable[[int], None]
+) -> SceneOutcome:
+    outcome = SceneOutcome.of(scene)
     annotations = read_scene_annotations(task.out, scene)
     with unchanged(task.dataset, scene, task.stamps.get(scene.scene_id)):
         try:
@@ -95,3 +98,4 @@ def _build_scene(
         except SourceError as error:
             outcome.quarantine(error)
     outcome.settle()
+    return outcome

@@ -1,4 +1,4 @@
-"""What a build will take, before it is made: bytes and minutes from a model per frame. An estimate, and called one."""
+"""Estimate what a build will take, before it is made: bytes and minutes from a model per frame."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from gapdata.sources.base import Dataset
 NAMED_SCENES = 5
 
 BYTES_PER_PIXEL = {"jpg at quality 92": 0.22, "depth.png": 0.5, "instance.png": 0.04, "prompt.png": 0.004}
-"""Of stored members, measured on real indoor frames (Redwood) and noisy synthetic ones at 512x384. Other JPEG qualities
-scale by :data:`JPEG_SCALE`."""
+"""Bytes of stored members, measured on real indoor frames (Redwood) and noisy synthetic ones at 512x384. Other JPEG
+qualities scale by :data:`JPEG_SCALE`."""
 JPEG_SCALE = {100: 2.8, 95: 1.33, 92: 1.0, 85: 0.71, 75: 0.52, 50: 0.34, 1: 0.1}
-"""Size of a JPEG relative to quality 92, measured on the same frames; between them it is interpolated."""
+"""Size of a JPEG relative to quality 92, measured on the same frames; qualities between these are interpolated."""
 RECORD_BYTES = 20_000
 """JSON and tar headers of a record."""
 SECONDS_PER_FRAME = 0.08
@@ -32,7 +32,7 @@ REFERENCE_PIXELS = 512 * 384
 
 
 def expected_bytes(scenes: Sequence[ScenePlan], recipe: Recipe) -> int:
-    """Bytes of the tars that hold all planned records of these scenes, estimated."""
+    """Estimate the bytes of the tars that hold all planned records of these scenes."""
     width, height = recipe.frames.image_size
     jpeg = BYTES_PER_PIXEL["jpg at quality 92"] * _jpeg_scale(recipe.frames.jpeg_quality)
     stored = jpeg + sum(BYTES_PER_PIXEL[name] for name in ("depth.png", "instance.png", "prompt.png"))
@@ -42,7 +42,7 @@ def expected_bytes(scenes: Sequence[ScenePlan], recipe: Recipe) -> int:
 
 
 def expected_seconds(scenes: Sequence[ScenePlan], recipe: Recipe) -> float:
-    """CPU seconds to build these scenes on one core, estimated; frames that views share are prepared once."""
+    """Estimate the CPU seconds to build these scenes on one core; frames that views share are prepared once."""
     width, height = recipe.frames.image_size
     scale = width * height / REFERENCE_PIXELS
     clips, step = recipe.clips, max(recipe.clips.step, 1)
@@ -61,7 +61,7 @@ def expected_seconds(scenes: Sequence[ScenePlan], recipe: Recipe) -> float:
 
 
 def missing_inputs(dataset: Dataset, scene_ids: Sequence[str]) -> dict[str, list[str]]:
-    """Scenes without frames, which give nothing, and scenes without annotation, which give no prompts."""
+    """Return the scenes without frames, which give nothing, and those without annotation, which give no prompts."""
     return {
         "without_frames": [name for name in scene_ids if dataset.kind(name) == "missing"],
         "without_annotation": [name for name in scene_ids if not dataset.annotated(name)],

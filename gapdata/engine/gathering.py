@@ -1,4 +1,4 @@
-"""The annotation files of a build: read once by the driver, checked against the recipe, split by scene."""
+"""Gather the annotation files of a build: read them once, check them against the recipe, divide them by scene."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ NAMED_OVERLAPS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildAnnotations:
-    """What the files named by the user say about the scenes of a data set."""
+    """What the annotation files named by the user say about the scenes of a data set."""
 
     scenes: Mapping[str, SceneAnnotations] = field(default_factory=dict)
     splits: Mapping[str, str] | None = None
-    """The scenes to build and what each is for, where the recipe lets the files decide; ``None``: the data set."""
+    """The scenes to build with the split of each, where the recipe lets the files decide; ``None``: the data set's."""
     report: Mapping[str, Any] = field(default_factory=dict)
-    """For ``report.json``: every file with what was taken from it and what not, and the overlap of splits."""
-    lines: tuple[str, ...] = ()  # the same for people
+    """For ``report.json``: what was taken from each file and what was not, and the overlap of splits."""
+    lines: tuple[str, ...] = ()  # the same as text
 
 
 def gather_annotations(
@@ -38,9 +38,9 @@ def gather_annotations(
     """Read annotation files for the scenes of a data set.
 
     Raises:
-        FileError: a file is damaged or of no known kind.
-        UsageError: the recipe needs a kind of file that is not among them; what a file's scenes are for is not told, or
-            contradicted by them; or scenes are both trained and evaluated on, and the recipe does not allow it.
+        FileError: a file is damaged or of an unknown kind.
+        UsageError: the recipe needs a kind of file that is not among them; the split of a file is not given, or its
+            scenes contradict it; or scenes are both trained and evaluated on, and the recipe does not allow it.
     """
     known = {scene_id: dataset.split(scene_id) for scene_id in dataset.scene_ids}
     allowed = recipe.annotations.allow_overlap

@@ -27,7 +27,7 @@ def make_plan(
     Args:
         dataset: where the scenes are.
         recipe: what is wanted of them.
-        scene_ids: which.
+        scene_ids: the scenes to plan.
         annotations: what other people's files say about them, by scene.
     """
     given = annotations or {}
@@ -83,7 +83,7 @@ def _plan_scene(dataset: Dataset, recipe: Recipe, scene_id: str, annotations: Sc
 
 
 def _lacks_alignment(scan: Scan) -> bool:
-    """Whether nothing says how the scan lies in its aligned world. A damaged matrix is met again by the build."""
+    """Return whether nothing says how the scan lies in its aligned world; a damaged matrix is left to the build."""
     try:
         return scan.axis_alignment is None
     except SourceError:
@@ -100,7 +100,7 @@ def planned_digest(scan: Scan, recipe: Recipe) -> str:
 
 
 def split_of(dataset: Dataset, recipe: Recipe, annotations: SceneAnnotations) -> tuple[str, str]:
-    """What a scene is for, and the annotation file that says so (empty for the data set itself)."""
+    """Return the split of a scene, and the annotation file that says so (empty for the data set itself)."""
     if recipe.annotations.splits:
         for item in annotations.provenance:
             if item.split is not None:

@@ -55,7 +55,7 @@ class OpenScene:
         return [frame for view in views for frame in view.frame_ids if self.has_pose(frame)]
 
     def reasons_if_lost(self) -> dict[tuple[int, str], str]:
-        """Return why each description finds no record if none carries it, by object id and ``ann_id``."""
+        """Return the reason to give if no record carries a description, by its object id and ``ann_id``."""
         boxes = {} if self.objects is None else self.objects.boxes
         return {
             (item.object_id, item.ann_id): NO_RECORD if item.object_id in boxes else NO_BOX for item in self.expressions
@@ -72,7 +72,13 @@ def open_scene(
 ) -> OpenScene:
     """Read what a scene has beside its frames.
 
-    Args: as :func:`gapdata.engine.scene_records.scene_records`.
+    Args:
+        dataset: where the scene is from.
+        scan: the scene, open.
+        plan: what the build expects of it.
+        recipe: what is wanted.
+        annotations: what annotation files say about it.
+        outcome: told of what is noticed and dropped.
 
     Raises:
         SourceError: the scan does not have a usable pose, or its annotation is broken.

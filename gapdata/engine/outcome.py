@@ -1,4 +1,4 @@
-"""What became of one scene, for its shard's commit record, and of what was lost of it."""
+"""The outcome of one scene for its shard's commit record: counts, what was dropped and why, what was quarantined."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ LOST_VIEW = "its view could not be built"
 
 @dataclass(slots=True, kw_only=True)
 class SceneOutcome:
-    """Counts of one scene. Of ``descriptions`` (and ``conversations``) those that no record carries are in
-    ``dropped_descriptions`` by reason: read = used + dropped.
+    """Counts of one scene.
+
+    Descriptions that no record carries are counted in ``dropped_descriptions`` by reason, so that those read are those
+    used plus those dropped; conversations likewise.
     """
 
     scene_id: str
@@ -33,14 +35,14 @@ class SceneOutcome:
     annotated: bool = False
     unaligned: bool = False  # annotated, without the matrix to the aligned world
     objects: int = 0
-    objects_seen: int = 0  # that some record lists
+    objects_seen: int = 0  # those that a record lists
     records: int = 0
     view_frames: int = 0  # frames of all records
-    instances: int = 0  # objects in frames: over all records and frames, how many listed objects each shows
+    instances: int = 0  # listed objects that a frame shows, summed over all frames of all records
     prompts: int = 0
     descriptions: int = 0
     descriptions_used: int = 0
-    descriptions_unaligned: int = 0  # of those used, which no aligned box can be given for
+    descriptions_unaligned: int = 0  # those used of which no aligned box is known
     conversations: int = 0
     conversations_used: int = 0
     dropped_views: dict[str, int] = field(default_factory=dict)
@@ -68,7 +70,7 @@ class SceneOutcome:
             note(self.prompts_by_label, prompt.label or "")
 
     def quarantine(self, error: SourceError, key: str | None = None) -> None:
-        """Put a scene (or one view of it) aside."""
+        """Set a scene, or the view of a key, aside because of an error."""
         self.quarantined.append(
             {
                 "scene_id": self.scene_id,
@@ -82,7 +84,7 @@ class SceneOutcome:
         )
 
     def settle(self) -> None:
-        """Give what found no record, because its view or the whole scene was lost, that reason."""
+        """Count what found no record because its view or the whole scene could not be built."""
         for read, used, dropped in (
             (self.descriptions, self.descriptions_used, self.dropped_descriptions),
             (self.conversations, self.conversations_used, self.dropped_conversations),
@@ -93,7 +95,7 @@ class SceneOutcome:
         self.descriptions_unaligned = self.descriptions_used if self.unaligned else 0
 
     def write_failures(self, out: Location) -> None:
-        """Write ``failed/<scene>.json`` with the tracebacks, or remove one that no longer holds."""
+        """Write ``failed/<scene>.json`` with the tracebacks, or remove it where nothing is quarantined any more."""
         path = out / FAILED_FOLDER / f"{self.scene_id}.json"
         if self.quarantined:
             path.parent.mkdir(exist_ok=True)
@@ -102,18 +104,18 @@ class SceneOutcome:
             path.unlink(missing_ok=True)
 
     def to_fields(self) -> dict[str, Any]:
-        """Plain values for the commit record, without tracebacks."""
+        """Return plain values for the commit record, without tracebacks."""
         fields = {name: getattr(self, name) for name in SceneOutcome.__dataclass_fields__}
         brief = [{k: v for k, v in item.items() if k != "traceback"} for item in self.quarantined]
         return {**fields, "prompts_by_label": dict(sorted(self.prompts_by_label.items())), "quarantined": brief}
 
 
 class Ledger:
-    """The records of a scene as they are entered in its outcome, with the descriptions that still wait for one.
+    """The descriptions of a scene that still wait for a record, while its records are entered in its outcome.
 
     Args:
         outcome: of the scene.
-        waiting: for each description, by object id and ``ann_id``, why it finds no record if none carries it.
+        waiting: for each description, by object id and ``ann_id``, the reason to give if no record carries it.
     """
 
     def __init__(self, outcome: SceneOutcome, waiting: Mapping[tuple[int, str], str]) -> None:

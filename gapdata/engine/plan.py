@@ -1,6 +1,4 @@
-"""The plan of a build, made before any work: shard -> scenes -> record keys, and the fingerprint that a resumed build
-must match.
-"""
+"""The plan of a build: shard -> scenes -> record keys, and the fingerprint that a resumed build must match."""
 
 from __future__ import annotations
 
@@ -23,12 +21,12 @@ ENGINE_VERSION = 9
 lens is undone, JPEG files keep no tags, and records have more quality figures, by which other views are refused."""
 SHARD_NAME = re.compile(r"shard-\d{6,9}")
 SCENE_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
-"""Names that a plan may hold: files are opened, and commit records removed, by them."""
+"""Names that a plan may hold: by them files are opened and commit records removed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScenePlan:
-    """One scene of a shard. ``problem`` says why a scene has no records where its frames cannot be used at all."""
+    """One scene of a shard."""
 
     scene_id: str
     split: str
@@ -38,15 +36,15 @@ class ScenePlan:
     lost_tracking: int
     keys: tuple[str, ...]
     view_frames: int  # frames of all views, shared ones counted each time
-    around: int = 0  # at most so many views around a frame besides, which the scene views will name
+    around: int = 0  # the most views around a frame there can be besides; the scene views will name them
     annotations: str = ""  # SHA-256 of the scene's annotations/<scene>.json, empty without one
     split_origin: str = ""  # the annotation file that the split is from, empty for the data set's own
-    problem: str | None = None
+    problem: str | None = None  # why the scan cannot be read at all
     unaligned: bool = False  # annotated, without the matrix to the aligned world
 
     @property
     def most_records(self) -> int:
-        """Records of the scene, those around a frame counted as many as there can be."""
+        """The most records that the scene can have."""
         return len(self.keys) + self.around
 
 
@@ -81,7 +79,7 @@ class Plan:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def to_json(self, expected_bytes: int) -> bytes:
-        """The content of ``plan.json``; ``expected_bytes`` is an estimate for people and no part of the plan."""
+        """Return the content of ``plan.json``, with an estimate of the build's size for people to read."""
         fields = {
             "fingerprint": self.fingerprint,
             "expected_bytes": expected_bytes,
@@ -94,8 +92,9 @@ class Plan:
 
 
 def shard_fingerprint(source: str, recipe: Recipe, shard: ShardPlan) -> str:
-    """SHA-256 over what decides a shard's bytes: engine version, recipe, its scenes and their sources. A commit record
-    carries it, so that one which an orphaned worker of an earlier build lands late is not taken for this build's.
+    """Return the SHA-256 over what decides a shard's bytes: engine version, recipe, its scenes and their sources.
+
+    A commit record carries it. One that an orphaned worker of an earlier build writes late is known by it.
     """
     scenes = [[scene.scene_id, scene.split, scene.digest, scene.annotations] for scene in shard.scenes]
     text = json.dumps([ENGINE_VERSION, source, recipe.to_dict(), shard.name, scenes], sort_keys=True)
@@ -143,7 +142,7 @@ def _check_names(shards: Sequence[ShardPlan]) -> None:
     for kind, pattern, found in (("shard", SHARD_NAME, names), ("scene", SCENE_ID, scenes)):
         wrong = next((name for name in found if not pattern.fullmatch(name)), None)
         if wrong is not None:
-            raise ValueError(f"{wrong[:100]!r} is no name of a {kind}")
+            raise ValueError(f"{wrong[:100]!r} is not a name of a {kind}")
         if len(set(found)) != len(found):
             raise ValueError(f"it names a {kind} twice")
     if any(min(scene.frame_count, scene.view_frames, scene.around) < 0 for shard in shards for scene in shard.scenes):

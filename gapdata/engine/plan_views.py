@@ -1,4 +1,4 @@
-"""Which views a recipe takes from a scan: a pure function of the recipe, the usable frames and the annotations."""
+"""Plan the views of a scan: a pure function of the recipe, the usable frames and the annotations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gapdata.records.views import View, clip_views, conversation_views
 from gapdata.seeding import generator_for
 
 Sightings = Mapping[int, Collection[int]]
-"""Object id -> raw frames that show it, by EmbodiedScan."""
+"""Object id -> raw frames that show it, as EmbodiedScan has it."""
 
 
 def plan_views(
@@ -27,17 +27,19 @@ def plan_views(
     evaluation: bool = False,
     sightings: Sightings | None = None,
 ) -> list[View]:
-    """All views of a scan that can be named before its frames are read: clips, scene views, and those that
-    conversations ask about. Views around a frame follow from the scene views, see :func:`around_view`.
+    """Return all views of a scan that can be named before its frames are read.
+
+    These are clips, scene views, and the views that conversations ask about. Views around a frame follow from the scene
+    views, see :func:`around_view`.
 
     Args:
         scene_id: of the scan.
         usable: (N,) bool, frames that may enter a view.
         recipe: what is wanted.
-        annotations: of the scan.
-        evaluation: the scan is for validation or test.
-        sightings: for views that are drawn for one description. Without them the keys are the same, the frames are not
-            final; with them a description whose object no frame shows has no view.
+        annotations: what annotation files say about the scan.
+        evaluation: whether the scan is for validation or test.
+        sightings: for views that are drawn for one description: a description has no view if no frame shows its object.
+            Without them the keys are the same, and the frames are not final.
     """
     views: list[View] = []
     if recipe.clips.enabled:
@@ -77,14 +79,15 @@ def scene_view(
 
 
 def around_view(scene_id: str, usable: NDArray[np.bool_], recipe: Recipe, frame: int) -> View:
-    """The view of a frame and its neighbours."""
+    """Return the view of a frame and its neighbours."""
     frames = select_around(usable, frame, reach=recipe.around.reach, interval=recipe.around.interval)
     return View(key=around_key(scene_id, frame), kind="around", frame_ids=frames)
 
 
 def expected_around(views: Collection[View], recipe: Recipe, annotations: SceneAnnotations) -> int:
-    """At most so many views around a frame: one for each described object of a scene view, or for each of its
-    frames.
+    """Return the most views around a frame that there can be.
+
+    A scene view gives one for each described object, and no more than it has frames.
     """
     if not recipe.around.enabled:
         return 0

@@ -1,4 +1,4 @@
-"""What a build contains and what it lost: ``report.json``, and the same as a table."""
+"""The report of a build, ``report.json``: what it contains, what was excluded, and why."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QUARANTINED = {
     **{"path": (str, None), "problem": str, "cure": (str, None)},
 }
 SHAPES: dict[str, Any] = {"losses": [EXCLUSION], "quarantined": [QUARANTINED], "suspects": [SUSPECT]}
-"""Of the fields of a report; all others are counts, or counts by name."""
+"""The shapes of a report's fields; all others are counts, or counts by name."""
 
 
 def compile_report(commits: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def compile_report(commits: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def counts_up(commits: Sequence[dict[str, Any]]) -> bool:
-    """Whether a report can be compiled from commit records: one that was damaged may hold anything."""
+    """Return whether a report can be compiled from commit records; a damaged one may hold anything."""
     try:
         compile_report(commits)
     except (KeyError, TypeError, ValueError, AttributeError):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
 from gapdata.engine.exclusions import format_exclusions
+from gapdata.engine.outcome import FAILED_FOLDER
 from gapdata.engine.report import REPORT_NAME
 from gapdata.runtime.counting import counted
 
@@ -14,7 +15,7 @@ SHOWN_QUARANTINED = 20
 
 
 def format_report(report: dict[str, Any]) -> str:
-    """The report as text for a terminal."""
+    """Return the report as text for a terminal."""
     lines = [
         f"{counted(report['records'], 'record')} in {counted(report['shards'], 'shard')}, "
         f"{report['bytes'] / 1e6:.1f} MB",
@@ -40,20 +41,14 @@ def format_report(report: dict[str, Any]) -> str:
     if report["notes"]:
         lines.append(f"  noticed: {_listing(report['notes'])}")
     lines += [f"  {line}" for line in format_exclusions(report["losses"])]
-    quarantined = report["quarantined"]
-    if quarantined:
-        lines.append(f"  quarantined: {len(quarantined)} (tracebacks in failed/)")
-        lines += [f"    {line}" for line in _quarantined(quarantined[:SHOWN_QUARANTINED])]
-        if len(quarantined) > SHOWN_QUARANTINED:
-            lines.append(f"    and {len(quarantined) - SHOWN_QUARANTINED} more in {REPORT_NAME}")
-    lines += [f"  {line}" for line in suspicions(report)]
+    lines += [f"  {line}" for line in (*_quarantined(report["quarantined"]), *suspicions(report))]
     if not report["records"]:
         lines.append(f"  0 records: the build holds nothing of its {counted(report['scenes'], 'scene')}")
     return "\n".join(lines)
 
 
 def suspicions(report: dict[str, Any]) -> list[str]:
-    """Return a line for each of the first scenes that lost their frames for want of depth, with the likely reason."""
+    """Return a line for each of the first scenes with doubtful depth or poses, with the likely cause."""
     suspects = sorted(report["suspects"], key=lambda suspect: suspect["records"])
     lines = [
         f"{item['scene_id']} {'lost frames' if item['records'] else 'gave no record'}: {item['suspicion']}"
@@ -75,9 +70,16 @@ def _listing(counts: dict[str, int]) -> str:
 
 
 def _quarantined(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """What was set aside: scene or key, frame, file, what is wrong, and what to do where the line before does not say
-    it.
-    """
+    if not items:
+        return
+    yield f"quarantined: {len(items)} (tracebacks in {FAILED_FOLDER}/)"
+    yield from (f"  {line}" for line in _problems(items[:SHOWN_QUARANTINED]))
+    if len(items) > SHOWN_QUARANTINED:
+        yield f"  and {len(items) - SHOWN_QUARANTINED} more in {REPORT_NAME}"
+
+
+def _problems(items: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a line for each: scene or key, frame, file, problem, and its cure unless the line before ends in it."""
     said = None
     for item in items:
         frame = "" if item["frame"] is None else f", frame {item['frame']}"
@@ -88,7 +90,7 @@ def _quarantined(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _file(item: Mapping[str, Any]) -> str:
-    """The file, as it is called in its scene; nothing where the whole scene is meant."""
+    """Return the file's name within its scene; nothing where the whole scene is meant."""
     place = PurePath(item["path"] or "")
     if not place.suffix or place.name == item["scene_id"]:
         return ""

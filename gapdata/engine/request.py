@@ -19,19 +19,19 @@ from gapdata.sources.base import Dataset
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildRequest:
-    """What the user asked for."""
+    """What the user asks for."""
 
     dataset: Dataset
     out: Location
     recipe: Recipe
     scene_ids: tuple[str, ...]
     annotations: Mapping[str, SceneAnnotations] = field(default_factory=dict)
-    """What other people's files say, by scene."""
+    """What annotation files say, by scene."""
     annotation_report: Mapping[str, Any] = field(default_factory=dict)
-    """What became of those files, for ``report.json``."""
+    """What was taken from those files and what was not, for ``report.json``."""
     overwrite: bool = False
     retry_failed: bool = False
-    deadline: float | None = None  # seconds of one attempt at a shard; by its frames if None
+    deadline: float | None = None  # seconds of one attempt at a shard; None: by its frames
 
 
 def choose_scenes(
@@ -42,22 +42,19 @@ def choose_scenes(
     limit: int | None = None,
     splits: Mapping[str, str] | None = None,
 ) -> tuple[str, ...]:
-    """Return the scenes of a request, in natural order; ``splits`` says which scenes there are and what for, by default
-    the data set.
+    """Return the scenes of a request, in natural order.
+
+    Args:
+        dataset: the scans.
+        split: take only scenes of this split.
+        scenes: take only these scenes.
+        limit: take only this many, the first ones.
+        splits: the scenes that can be built, and the split of each; by default those of the data set.
 
     Raises:
-        UsageError: a named scene does not exist or would not be built, or nothing is left.
+        UsageError: a named scene does not exist or would not be built, or no scene is left.
     """
-    missing = [scene for scene in scenes if scene not in dataset.scene_ids]
-    if missing:
-        if missing[0] in dataset.passed_over:
-            raise UsageError(dataset.passed_over[missing[0]], path=f"{dataset.root}/{missing[0]}")
-        shown = near_names(missing[0], dataset.scene_ids) or list(dataset.scene_ids[:3])
-        raise UsageError(
-            f"has no scene {', '.join(missing)}",
-            path=dataset.root,
-            cure=f"among its {counted(len(dataset.scene_ids), 'scene')}: {', '.join(shown)}",
-        )
+    _refuse_unknown(dataset, scenes)
     known_splits = {scene: dataset.split(scene) for scene in dataset.scene_ids} if splits is None else splits
     _refuse_left_out(dataset, scenes, split, known_splits)
     chosen = [scene for scene in sorted(known_splits, key=natural_key) if not scenes or scene in scenes]
@@ -74,21 +71,35 @@ def choose_scenes(
     return tuple(chosen)
 
 
+def _refuse_unknown(dataset: Dataset, scenes: Sequence[str]) -> None:
+    missing = [scene for scene in scenes if scene not in dataset.scene_ids]
+    if not missing:
+        return
+    if missing[0] in dataset.passed_over:
+        raise UsageError(dataset.passed_over[missing[0]], path=f"{dataset.root}/{missing[0]}")
+    shown = near_names(missing[0], dataset.scene_ids) or list(dataset.scene_ids[:3])
+    raise UsageError(
+        f"has no scene {', '.join(missing)}",
+        path=dataset.root,
+        cure=f"among its {counted(len(dataset.scene_ids), 'scene')}: {', '.join(shown)}",
+    )
+
+
 def _refuse_left_out(
     dataset: Dataset, scenes: Sequence[str], split: str | None, known_splits: Mapping[str, str]
 ) -> None:
     """Refuse a scene that was asked for by its name and would not be built.
 
     Raises:
-        UsageError: there is one; the rule that leaves it out is named.
+        UsageError: there is one; the error names the rule that leaves it out.
     """
-    unspoken = [scene for scene in scenes if scene not in known_splits]
-    if unspoken:
+    unmentioned = [scene for scene in scenes if scene not in known_splits]
+    if unmentioned:
         raise UsageError(
-            f"--scenes names {', '.join(unspoken)}, of which no annotation file speaks: annotations.splits leaves out"
-            " such scenes",
+            f"--scenes names {', '.join(unmentioned)}, which no annotation file mentions, and annotations.splits leaves"
+            " such scenes out",
             path=dataset.root,
-            cure="leave it out of --scenes, name the file that speaks of it with --annotations, or set"
+            cure="leave it out of --scenes, name the file that mentions it with --annotations, or set"
             " annotations.splits=false",
         )
     others = [scene for scene in scenes if split is not None and known_splits[scene] != split]

@@ -1,8 +1,8 @@
 """``--retry-failed``: take up again the shards that quarantined something, also where their sources were repaired.
 
-A repaired source is a changed source, and a build refuses those. The exception is safe where nothing that was built
-from the old source stays: in scenes that were quarantined in a shard which is rebuilt whole, and in shards without a
-commit.
+A repaired source is a changed source, and a build refuses those. It is safe to take one up where nothing stays that was
+built from the old source: in scenes of a shard that is rebuilt whole because they were quarantined, and in shards
+without a commit.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from gapdata.shards.index import read_commit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """What is taken up: the shards to build again, and which of their scenes have changed sources."""
+    """What is taken up again."""
 
-    shards: tuple[str, ...]
-    scenes: tuple[str, ...]  # that had quarantined something
-    changed: tuple[str, ...]
+    shards: tuple[str, ...]  # to build again
+    scenes: tuple[str, ...]  # those in which something was quarantined
+    changed: tuple[str, ...]  # scenes that have changed sources
 
     def __str__(self) -> str:
+        """Return it as a line for the user."""
         if not self.shards:
             return "nothing was quarantined: nothing to retry"
         scenes = ", ".join(f"{name} (changed since)" if name in self.changed else name for name in self.scenes)
@@ -31,12 +32,12 @@ class Retry:
 
 
 def plan_retry(existing: Plan, wanted: Plan, build: Location) -> tuple[Plan, Retry]:
-    """What can be taken up of an existing build.
+    """Find what can be taken up of an existing build.
 
     Returns:
-        The existing plan with the wanted one's entry for every scene whose change is safe (everything else of it is
-        unchanged, so that ``refuse_difference`` still names all other differences), and what is
-        retried.
+        The existing plan, in which every scene that can change safely has the entry of the wanted plan; and what is
+        taken up. Everything else of the plan is unchanged, so that a comparison with the wanted one still names all
+        other differences.
     """
     new = {scene.scene_id: scene for scene in wanted.scenes}
     shards, retried, changed, failed_scenes = [], [], [], []
@@ -58,7 +59,7 @@ def plan_retry(existing: Plan, wanted: Plan, build: Location) -> tuple[Plan, Ret
 
 
 def _quarantined(commit_path: Location) -> set[str] | None:
-    """Scenes of which a commit record says that something was quarantined; ``None`` without one."""
+    """Return the scenes that quarantined something by their commit record; ``None`` without a record."""
     try:
         commit = read_commit(commit_path)
     except (FileNotFoundError, ShardError):

@@ -51,26 +51,26 @@ DRAIN_SECONDS = 10.0
 POLL_SECONDS = 0.5
 PAUSE_SECONDS = 5.0
 """A round of the loop that takes longer means that this process was stopped (Ctrl-Z, a suspended laptop). Deadlines
-are put off by as long: what the workers did meanwhile has not been heard yet."""
+are put off by that time, because what the workers did meanwhile has not been heard yet."""
 IDLE_SECONDS = (15.0, 60.0)
-"""How long nothing may be under way before that is said, and said again. A worker of Ray begins within some seconds."""
+"""How long nothing may be under way before the user is told, and told again. A worker of Ray begins within seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardResult:
-    """What became of a shard: its commit record, or the problem for which it was given up."""
+    """What became of a shard: it was committed, or given up because of a problem."""
 
     task: ShardTask
-    commit: dict[str, Any] | None = None
+    commit: dict[str, Any] | None = None  # None: given up
     problem: str = ""
     trace: str = ""
-    cure: str = ""  # where it is not the usual one
+    cure: str = ""  # empty: the usual one
     store: bool = False  # a store failed: nothing is known about the shard's scenes
 
 
 @dataclass(slots=True, kw_only=True)
 class _Unit:
-    """A shard on its way: budgets spent, and the attempt that is under way."""
+    """A shard that is not settled: what it has spent of its budgets, and the attempt under way."""
 
     task: ShardTask
     deadline: float  # seconds from the start of an attempt
@@ -88,7 +88,7 @@ class Supervisor:
         executor: entered by the caller.
         tasks: the shards.
         stop: becomes ``requested`` when the user wants the build to end.
-        deadline: seconds of an attempt; derived from the frames of each shard by default.
+        deadline: seconds of an attempt; by default they depend on the frames of each shard.
         progress: called with view frames as they are done, and with a negative number when an attempt is lost.
         note: called with a line for the user.
     """
@@ -192,7 +192,7 @@ class Supervisor:
             self._executor.cancel(attempt)
             self._lose(attempt)
             if not unit.started:
-                # It waited for a free worker all the time, or its worker is out of reach: either costs it nothing.
+                # It waited for a free worker all the time, or its worker is out of reach: neither counts against it.
                 self._waiting.append(unit)
                 continue
             unit.overruns += 1
@@ -248,10 +248,10 @@ class Supervisor:
 
 
 def planned_frames(task: ShardTask) -> int:
-    """View frames that the plan expects of the task."""
+    """Return the view frames that the plan expects of the task."""
     return sum(scene.view_frames for scene in task.shard.scenes)
 
 
 def default_deadline(task: ShardTask) -> float:
-    """Seconds after which an attempt counts as hung."""
+    """Return the seconds after which an attempt counts as hung."""
     return DEADLINE_BASE_SECONDS + DEADLINE_SECONDS_PER_FRAME * planned_frames(task)

@@ -12,7 +12,7 @@ from gapdata.records.pose_diagnosis import diagnose_poses
 from gapdata.sources.base import Scan
 
 MANY = 0.5
-"""Share of a scan's views that must be refused for the scan to be examined: fewer are a bad stretch of it."""
+"""Share of a scan's views that must be refused for its poses to be examined; fewer are a bad stretch of it."""
 EXAMINED = 8
 """Frames without depth that are read again to say why."""
 
@@ -32,9 +32,9 @@ def suspect_depth(scene: OpenScene, frames: ViewFrames, outcome: SceneOutcome) -
 
 
 def explain_bad_poses(scan: Scan, outcome: SceneOutcome) -> None:
-    """Examine a scan that was refused as badly posed, or most of whose views were, and say so in its outcome.
+    """Examine the poses of a scan that was refused as badly posed, whole or in most of its views.
 
-    The diagnosis becomes the scene's ``suspicion``, and its cure that of what was quarantined for the poses.
+    The diagnosis becomes the scene's ``suspicion``, and its cure the cure of what was quarantined for the poses.
     """
     refused = [item for item in outcome.quarantined if BADLY_POSED in item["problem"]]
     whole = any(item["key"] is None for item in refused)
@@ -43,7 +43,7 @@ def explain_bad_poses(scan: Scan, outcome: SceneOutcome) -> None:
     try:
         diagnosis = diagnose_poses(scan)
     except SourceError:
-        return  # what cannot be read is quarantined by itself
+        return  # a frame that cannot be read is quarantined by itself
     text = diagnosis.text
     if diagnosis.verdict == "agree":
         text = f"frames near in time agree ({text}): poses drift over time, or single ones are off"

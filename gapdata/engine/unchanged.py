@@ -1,8 +1,8 @@
-"""A shard is built from what was planned: a worker looks before and after.
+"""See that a shard is built from the scans that were planned: a worker looks before and after.
 
-Between plan and commit a scan may be replaced (a download that finishes, a repair), or a worker may see another than
-the driver did (a mount that is missing on its node). Records of such a scan under the plan's digest would be a lie that
-nobody can find later, and calling it damaged would set a sound scan aside.
+Between plan and commit a scan may be replaced (a download that finishes, a repair), or a worker may see another scan
+than the driver did (a mount that is missing on its node). Records of such a scan under the plan's digest would be
+wrong in a way that nobody can find later, and calling it damaged would set a sound scan aside.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ CURE = "run the same command again, with --retry-failed to take the scene up as 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostStamps:
-    """The stamps of a scene's files as one machine sees them; an empty ``host``: as every machine does."""
+    """The stamps of a scene's files as one machine sees them."""
 
-    host: str
+    host: str  # empty: as every machine sees them
     stamps: Stamps
 
 
@@ -44,8 +44,8 @@ def unchanged(dataset: Dataset, scene: ScenePlan, planned: HostStamps | None = N
     Args:
         dataset: where the scene is.
         scene: its plan.
-        planned: the stamps of its files before it was planned. On another machine they are not looked at: the same
-            scan may lie on each one's own disk, copied at another time.
+        planned: the stamps of its files before it was planned. They are not compared on another machine, because each
+            may have a copy of the scan on its own disk, made at another time.
 
     Raises:
         SourceChanged: a file of the scene was changed since it was planned, or while the block ran.
@@ -63,7 +63,7 @@ def open_as_planned(dataset: Dataset, scene: ScenePlan, recipe: Recipe) -> Itera
 
     Raises:
         SourceError: it is damaged, as it was when it was planned.
-        SourceChanged: it is another scan than the planned one, or can be opened no more.
+        SourceChanged: it differs from the planned one, or can no longer be opened.
     """
     try:
         scan = dataset.open_scan(scene.scene_id)
@@ -74,7 +74,7 @@ def open_as_planned(dataset: Dataset, scene: ScenePlan, recipe: Recipe) -> Itera
         raise
     with scan:
         if planned_digest(scan, recipe) != scene.digest:
-            problem = "is not the scan that the build was planned with"
+            problem = "differs from the scan that the build was planned with"
             raise SourceChanged(problem, path=scan.path, scene=scene.scene_id, cure=CURE)
         yield scan
 

@@ -153,9 +153,9 @@ def edit(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (lambda f: f["shards"][0].update(name="../outside"), r"'\.\./outside' is no name of a shard"),
+        (lambda f: f["shards"][0].update(name="../outside"), r"'\.\./outside' is not a name of a shard"),
         (lambda f: f["shards"][1].update(name="shard-000000"), "it names a shard twice"),
-        (lambda f: f["shards"][0]["scenes"][0].update(scene_id="../x"), r"'\.\./x' is no name of a scene"),
+        (lambda f: f["shards"][0]["scenes"][0].update(scene_id="../x"), r"'\.\./x' is not a name of a scene"),
         (lambda f: f["recipe"]["frames"].update(image_size=[0, -16]), "frames.image_size must be two multiples"),
         (
             lambda f: f["recipe"]["frames"].update(pointmap_stride=0),
@@ -185,7 +185,7 @@ def test_a_retry_removes_nothing_outside_the_build(build: Path, tmp_path: Path, 
     commit["scenes"][0]["quarantined"] = [{"scene_id": SCENE, "key": None, "frame": None, "problem": "x"}]
     victim.write_text(json.dumps(commit))
     request = replace(request_for(small_dataset, build), retry_failed=True)
-    with pytest.raises(UsageError, match="is no name of a shard"):
+    with pytest.raises(UsageError, match="is not a name of a shard"):
         run_build(request, InlineExecutor())
     assert victim.exists()
 

@@ -195,7 +195,7 @@ def test_a_scene_that_is_named_and_would_be_left_out_is_refused(
     both = ("--scenes", ",".join(SCENES))
     by_files = ("--annotations", str(given), "--set", "annotations.splits=true")
     assert build(copy, tmp_path / "out", *both, *by_files) == 2
-    assert f"--scenes names {SCENES[1]}, of which no annotation file speaks" in capsys.readouterr().err
+    assert f"--scenes names {SCENES[1]}, which no annotation file mentions" in capsys.readouterr().err
     (copy / "scannetv2_train.txt").write_text(SCENES[0])
     (copy / "scannetv2_val.txt").write_text(SCENES[1])
     assert build(copy, tmp_path / "out", *both, "--split", "train") == 2

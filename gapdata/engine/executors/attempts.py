@@ -1,6 +1,6 @@
-"""What becomes of attempts at shards, and what an executor is.
+"""Attempts at shards: the work, the events that tell what becomes of an attempt, and the protocol of an executor.
 
-Paths go in and small events come out. An executor knows nothing of retries, deadlines or interruptions: those belong
+Paths go in and small events come out. An executor does not know about retries, deadlines or interruptions: those belong
 to :mod:`gapdata.engine.supervision`, so that they are the same wherever the work is done.
 """
 
@@ -14,12 +14,13 @@ from gapdata.engine.build_shard import ShardTask
 from gapdata.errors import UsageError
 
 Work: TypeAlias = Callable[[ShardTask, Callable[[int], None]], dict[str, Any]]
-"""What :func:`gapdata.engine.build_shard.build_shard` is: builds a task, reports frames, returns the commit record."""
+"""Builds a task, reports view frames as they are done, returns the commit record; in earnest
+:func:`gapdata.engine.build_shard.build_shard`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """A worker has taken the attempt up."""
+    """A worker has begun the attempt."""
 
     attempt: int
 
@@ -51,12 +52,12 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crashed:
-    """The worker is gone, or it was short of something that another attempt may have: memory, a mounted disk."""
+    """The worker is gone, or it lacked something that another attempt may have: memory, a mounted disk."""
 
     attempt: int
     reason: str
     trace: str = ""
-    cure: str = ""  # where it is not the usual one
+    cure: str = ""  # empty: the usual one
     store: bool = False  # a store or a file system failed: nothing is known about the source
 
 
@@ -79,7 +80,7 @@ Event: TypeAlias = Started | Advanced | Finished | Failed | Crashed | Unplaced |
 
 
 class Executor(Protocol):
-    """A context manager; leaving it stops whatever still runs."""
+    """A context manager in which attempts run; leaving it stops those that still do."""
 
     def __enter__(self) -> Executor: ...
 
@@ -87,27 +88,27 @@ class Executor(Protocol):
 
     @property
     def description(self) -> str:
-        """Where the work is done, for the user; valid inside the context."""
+        """Where the work is done, as text for the user; valid inside the context."""
         ...
 
     @property
     def capacity(self) -> int:
-        """How many attempts to keep in flight."""
+        """The number of attempts to keep in flight."""
         ...
 
     @property
     def shortage(self) -> str:
-        """What attempts that do not begin may be waiting for, for the user."""
+        """What attempts that do not begin may be waiting for, as text for the user."""
         ...
 
     def start(self, attempt: int, task: ShardTask) -> None:
-        """Begin an attempt, under a number of the caller's choice."""
+        """Begin an attempt, under a number that the caller chooses."""
         ...
 
     def wait(self, seconds: float, handle: Callable[[Event], None]) -> None:
-        """Hand over the events that have come; return after ``seconds`` at the latest if there are none."""
+        """Handle the events that have come; return after ``seconds`` at the latest if there are none."""
         ...
 
     def cancel(self, attempt: int) -> None:
-        """Kill an attempt; no event of it follows."""
+        """Kill an attempt; it does not give any further event."""
         ...

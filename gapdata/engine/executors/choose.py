@@ -1,7 +1,7 @@
-"""The executor of a name.
+"""Choose an executor by its name.
 
 inline   in this process, one shard after the other
-local    one new process per shard on this machine; none can take another down
+local    one new process for each shard on this machine; a crash concerns its own shard only
 ray      Ray Core tasks, on this machine or on a cluster
 """
 
@@ -19,14 +19,14 @@ EXECUTORS = ("inline", "local", "ray")
 
 
 def make_executor(name: str, workers: int | None = None) -> Executor:
-    """The executor of that name.
+    """Make the executor of a name.
 
     Args:
         name: one of :data:`EXECUTORS`.
         workers: shards built at once; by default as many as there are cores, on this machine or in the cluster.
 
     Raises:
-        UsageError: there is none of that name, it cannot have that many workers, or Ray is not installed.
+        UsageError: the name is unknown, the executor cannot have that many workers, or Ray is not installed.
     """
     if name == "inline":
         if workers is not None and workers > 1:

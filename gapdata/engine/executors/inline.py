@@ -1,6 +1,6 @@
-"""Shards built in this process, one after the other.
+"""Build shards in this process, one after the other.
 
-A debugger sees everything; a crash, a hang or an error that nobody foresaw is not contained.
+A debugger sees everything. A crash, a hang or an unforeseen error is not contained.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from gapdata.engine.executors.attempts import Advanced, Event, Finished, Started
 
 
 class InlineExecutor:
-    """One shard after the other in this process."""
+    """An executor that builds one shard after the other in this process."""
 
     capacity = 1
     description = "in this process"
@@ -29,10 +29,11 @@ class InlineExecutor:
         self._next = None
 
     def start(self, attempt: int, task: ShardTask) -> None:
+        """Take the task up at the next wait."""
         self._next = attempt, task
 
     def wait(self, seconds: float, handle: Callable[[Event], None]) -> None:
-        """Build the shard, whatever the time that takes; its frames are reported as they are done."""
+        """Build the shard, however long that takes; its frames are reported as they are done."""
         if self._next is None:
             return
         (attempt, task), self._next = self._next, None
@@ -41,5 +42,6 @@ class InlineExecutor:
         handle(Finished(attempt=attempt, commit=commit))
 
     def cancel(self, attempt: int) -> None:
+        """Drop the task if it has not been built yet."""
         if self._next is not None and self._next[0] == attempt:
             self._next = None

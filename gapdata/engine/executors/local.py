@@ -1,7 +1,7 @@
-"""Shards in processes on this machine, one new process for each.
+"""Build shards in processes on this machine, one new process for each.
 
 A shared pool dies as a whole when one of its processes is killed. Here a process that dies, by whatever cause, is seen
-as the end of its own pipe and concerns its own shard only. Starting one costs about a second, a scan takes many.
+as the end of its own pipe and concerns its own shard only. Starting one costs about a second; a scan takes much longer.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _Worker:
 
 
 class LocalExecutor:
-    """Up to ``workers`` processes at once. They are spawned: Open3D's threads do not survive a fork."""
+    """An executor of up to ``workers`` processes, spawned because Open3D's threads do not survive a fork."""
 
     def __init__(self, workers: int, work: Work = build_shard) -> None:
         self.capacity = workers
@@ -57,6 +57,7 @@ class LocalExecutor:
         self._leaving.clear()
 
     def start(self, attempt: int, task: ShardTask) -> None:
+        """Start a process for the attempt."""
         receiver, sender = self._context.Pipe(duplex=False)
         process = self._context.Process(
             target=_serve, args=(sender, attempt, self._work, task), name=task.shard.name, daemon=True
@@ -67,6 +68,7 @@ class LocalExecutor:
         self._running[attempt] = _Worker(process=process, events=receiver)
 
     def wait(self, seconds: float, handle: Callable[[Event], None]) -> None:
+        """Handle what the processes have sent, and the end of those that died."""
         self._leaving = [process for process in self._leaving if process.is_alive()]
         attempts = {worker.events: attempt for attempt, worker in self._running.items()}
         for pipe in wait_for_any(list(attempts), seconds):
@@ -79,6 +81,7 @@ class LocalExecutor:
             handle(event)
 
     def cancel(self, attempt: int) -> None:
+        """Kill the process of an attempt."""
         process = self._forget(attempt)
         process.kill()
         process.join()
@@ -88,7 +91,7 @@ class LocalExecutor:
         try:
             event: Event = worker.events.recv()
         except (EOFError, OSError):
-            # The worker alone holds the other end, so this is its end; a message cut short reads as an OSError.
+            # Only the worker holds the other end, so the worker has ended. A message cut short reads as an OSError.
             worker.process.join(LEAVE_SECONDS)
             return Crashed(attempt=attempt, reason=_describe_exit(worker.process.exitcode))
         return event
@@ -107,7 +110,7 @@ def _serve(events: Connection, attempt: int, work: Work, task: ShardTask) -> Non
 
 
 def _end_with_parent() -> None:
-    """A worker without a driver has nobody to commit for: end at once when the driver is gone, however it went."""
+    """End at once when the driver is gone, however it went: then nobody wants the commit."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait_for_any([parent.sentinel])
@@ -124,10 +127,12 @@ def _describe_exit(code: int | None) -> str:
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Start a process that SIGINT and SIGTERM do not reach: a terminal and a batch system send them to the whole
-    group, and it is the driver's part to let commits finish. (SIGKILL ends it.)
+    """Block SIGINT and SIGTERM, also for a process that is started meanwhile.
+
+    A terminal and a batch system send them to the whole group of processes, but the driver lets commits finish.
+    SIGKILL ends such a process.
     """
-    resource_tracker.ensure_running()  # starting it would lift the block
+    resource_tracker.ensure_running()  # starting it later would lift the block
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
@@ -137,7 +142,7 @@ def _signals_blocked() -> Iterator[None]:
 
 @contextmanager
 def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Variables that a new process must find when it loads its first library, unless the user has set them."""
+    """Set variables that a new process must find when it loads its first library, unless the user has set them."""
     added = {name: value for name, value in values.items() if name not in os.environ}
     os.environ.update(added)
     try:

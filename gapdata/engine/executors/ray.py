@@ -1,12 +1,13 @@
-"""Shards as Ray Core tasks. Paths go in and events come out; no pixel enters Ray's object store.
+"""Build shards as Ray Core tasks. Paths go in and events come out; no pixel enters Ray's object store.
 
-A task is a generator: what it yields reaches the driver as it is yielded, frames done and at last the commit record, so
-that no further actor or queue can die or lose its place. Ray retries nothing (``max_retries=0``, which turns off its
-separate budget for memory too): attempts are the driver's to count.
+A task is a generator. Each event reaches the driver as it is yielded, frames that are done and at last the commit
+record, so that there is no further actor or queue that could die. Ray retries nothing (``max_retries=0``, which turns
+off its separate budget for memory, too), because the driver counts the attempts.
 
-A generator whose node is cut off from the network never ends for the driver, though Ray declares the node dead. So each
-task says first where it runs, and the driver looks at the nodes itself. What it starts anew must not go the same way:
-Ray hands tasks of equal resources to the workers that it has already, those on the lost node among them.
+When a node is cut off from the network, the generator of a task on it never ends for the driver, though Ray declares
+the node dead. So each task says first where it runs, and the driver looks at the nodes itself. A task that is started
+anew must not go to the lost node: Ray hands tasks of equal resources to the workers that it knows already, those on the
+lost node among them. So after each loss a task asks for a little less memory.
 """
 
 from __future__ import annotations
@@ -25,17 +26,17 @@ from gapdata.runtime.ray_session import RaySession
 from gapdata.runtime.stopping import HOW_TO_RESUME
 
 TASK_BYTES = 600 * 2**20
-"""Peak memory of a worker that renders masks from a mesh; Ray admits tasks by it but enforces nothing."""
+"""Peak memory of a worker that renders masks from a mesh. Ray admits tasks by it and does not enforce it."""
 TASKS_PER_WORKER = 16
-"""A worker is replaced after that many shards, against leaks in native libraries."""
+"""A worker is replaced after this many shards, because native libraries may leak memory."""
 AHEAD = 1
-"""Tasks in flight beyond the cluster's cores: the next one is at hand, and an autoscaler sees that there is more."""
+"""Tasks in flight beyond the cluster's cores: the next one is ready, and an autoscaler sees that more is wanted."""
 CANNOT_IMPORT = ("No module named", "failed to import")
-"""How Ray words it that a task's function or its arguments need a module which the worker lacks."""
+"""Ray's words where a task's function or its arguments need a module that the worker lacks."""
 
 
 class RayExecutor:
-    """Ray Core tasks of one core each; ``workers`` bounds how many are in flight."""
+    """An executor of Ray Core tasks of one core each, at most ``workers`` of them at once."""
 
     def __init__(self, workers: int | None = None, work: Work = build_shard) -> None:
         self._workers = workers
@@ -77,44 +78,42 @@ class RayExecutor:
 
     @property
     def description(self) -> str:
+        """Where Ray runs."""
         return self._session.description
 
     @property
     def capacity(self) -> int:
+        """One task for each worker that was asked for, or for each core of the cluster and some more."""
         if self._workers is not None:
             return self._workers
         return self._cluster.state.cpus + AHEAD
 
     @property
     def shortage(self) -> str:
+        """What the cluster has at present."""
         if not self._head.answers:
             return f"the head of the Ray cluster at {self._head.address} does not answer"
         return f"the Ray cluster has {self._cluster.state}"
 
     def start(self, attempt: int, task: ShardTask) -> None:
+        """Submit a task for the attempt."""
         self._streams[attempt] = self._task.options(memory=max(0, self._memory - self._node_failures)).remote(
             attempt, ENGINE_VERSION, self._work, task
         )
 
     def wait(self, seconds: float, handle: Callable[[Event], None]) -> None:
-        import ray
+        """Handle what the tasks have yielded, and the loss of nodes.
 
+        Raises:
+            GapDataError: the head of the cluster cannot be reached any more.
+        """
         self._look_at_nodes(handle)
         attempts = {id(stream): attempt for attempt, stream in self._streams.items()}
         streams = list(self._streams.values())
         if not streams:
             time.sleep(seconds)  # no node has a core at present
             return
-        try:
-            ready, _ = ray.wait(streams, num_returns=1, timeout=seconds, fetch_local=False)
-            if ready:
-                ready, _ = ray.wait(streams, num_returns=len(streams), timeout=0, fetch_local=False)
-        except ray.exceptions.RayError as error:
-            raise GapDataError(
-                f"the connection to Ray is lost: {_first_line(error)}",
-                cure=HOW_TO_RESUME,
-            ) from error
-        for stream in ready:
+        for stream in _ready(streams, seconds):
             attempt = attempts[id(stream)]
             if attempt not in self._streams:
                 continue  # cancelled by an event before this one
@@ -126,6 +125,7 @@ class RayExecutor:
             handle(event)
 
     def cancel(self, attempt: int) -> None:
+        """Kill the task of an attempt."""
         import ray
 
         ray.cancel(self._forget(attempt), force=True)
@@ -135,7 +135,7 @@ class RayExecutor:
         return self._streams.pop(attempt)
 
     def _look_at_nodes(self, handle: Callable[[Event], None]) -> None:
-        """Report attempts on nodes that Ray has given up, and those that may have been on their way there."""
+        """Report attempts on nodes that are gone, and those that may have been on their way there."""
         if self._head.is_lost:
             raise GapDataError(self._head.problem, cure=HOW_TO_RESUME)
         before, self._nodes = self._nodes, self._cluster.state.nodes
@@ -151,7 +151,7 @@ class RayExecutor:
                 handle(Unplaced(attempt=attempt))
 
     def _receive(self, attempt: int, stream: Any) -> Event | None:
-        """The next event of a stream whose next value is there, ``None`` where it only says where it is."""
+        """Return the next event of a stream that is ready; ``None`` where it only says on which node it runs."""
         import ray
 
         try:
@@ -161,7 +161,7 @@ class RayExecutor:
         except ray.exceptions.OutOfMemoryError:
             return Crashed(attempt=attempt, reason="Ray killed its worker because the node ran out of memory")
         except ray.exceptions.RayTaskError as error:
-            # The work reports its own errors as events, so this is a worker that could not even begin.
+            # The work reports its own errors as events, so this worker could not even begin.
             if isinstance(error.cause, ImportError) or any(sign in str(error) for sign in CANNOT_IMPORT):
                 return Halted(attempt=attempt, error=_unlike("cannot import gapdata as the driver does"))
             if isinstance(error.cause, UsageError):
@@ -176,13 +176,26 @@ class RayExecutor:
 
 
 def _serve(attempt: int, engine: int, work: Work, task: ShardTask) -> Iterator[Event | str]:
-    """Yield the id of this node, and then what happens."""
+    """Yield the id of this node, and then the events of the attempt."""
     import ray
 
     if engine != ENGINE_VERSION:
         raise _unlike(f"have engine version {ENGINE_VERSION}, the driver has {engine}")
     yield ray.get_runtime_context().get_node_id()
     yield from conduct(attempt, work, task)
+
+
+def _ready(streams: list[Any], seconds: float) -> list[Any]:
+    """Return the streams that have a value; wait for the first one for ``seconds`` at most."""
+    import ray
+
+    try:
+        ready, _ = ray.wait(streams, num_returns=1, timeout=seconds, fetch_local=False)
+        if ready:
+            ready, _ = ray.wait(streams, num_returns=len(streams), timeout=0, fetch_local=False)
+    except ray.exceptions.RayError as error:
+        raise GapDataError(f"the connection to Ray is lost: {_first_line(error)}", cure=HOW_TO_RESUME) from error
+    return list(ready)
 
 
 def _unlike(problem: str) -> UsageError:

@@ -1,4 +1,4 @@
-"""What runs in a worker: one attempt, told as a stream of events."""
+"""Run one attempt in a worker, and tell what happens as a stream of events."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from gapdata.errors import GapDataError, SourceChanged, StoreError, UsageError
 
 REPORT_SECONDS = 1.0
 EVERYWHERE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
-"""Errors of the operating system that the next shard would meet as well."""
+"""Errors of the operating system that every other shard would meet, too."""
 SINGLE_THREADED = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
-"""Workers share the cores by shards; threads inside of a shard would only get in each other's way."""
+"""Each worker uses one core: threads within a shard would get in the way of the other shards."""
 
 
 def conduct(attempt: int, work: Work, task: ShardTask) -> Iterator[Event]:
-    """Do the work in a thread of its own and yield what happens, frames at most every :data:`REPORT_SECONDS`.
+    """Do the work in a thread and yield what happens; frames are told at most every :data:`REPORT_SECONDS`.
 
-    The thread leaves the caller free to pass events on, and its future carries any error over as a value.
+    With a thread of its own for the work the caller is free to pass events on, and an error arrives as a value.
     """
     for name, value in SINGLE_THREADED.items():
         os.environ.setdefault(name, value)
@@ -71,5 +71,5 @@ def _outcome(attempt: int, future: Future[dict[str, object]]) -> Event:
 
 
 def _told(error: GapDataError) -> str:
-    """Where and what, without what to do: that is the driver's to say."""
+    """Return where and what is wrong, without a cure: the driver says what to do."""
     return str(type(error)(error.problem, path=error.path, scene=error.scene, frame=error.frame))
