@@ -119,7 +119,7 @@ def _notes(commits: Sequence[dict[str, Any]]) -> list[str]:
     if report["scenes_unaligned"]:
         notes.append(unaligned_text(report["scenes_unaligned"], report["descriptions_unaligned"]))
     if commits and not report["records"]:
-        notes.append("the build does not hold any record")
+        notes.append("the build holds no record")
     return notes
 
 
