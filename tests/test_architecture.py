@@ -214,6 +214,23 @@ def test_what_a_docstring_refers_to_exists(package: str) -> None:
     assert missing == set()
 
 
+PAGE = (REPOSITORY / "ARCHITECTURE.md").read_text()
+
+
+def test_the_page_draws_the_floors_that_are_enforced() -> None:
+    drawing = PAGE.split("```")[1]
+    for package, floors in (("gapdata", DATA_FLOORS), ("gapmodel", MODEL_FLOORS)):
+        lines = drawing.split(f"\n{package}\n")[1].split("\n\n")[0].splitlines()
+        named = [set(re.split(r" {3,}", line.strip())[0].split()) for line in lines if line.startswith("  ")]
+        assert named[::-1] == [set(names) for names in floors]
+
+
+def test_every_name_of_the_page_exists() -> None:
+    names = re.findall(r"`((?:gapdata|gapmodel)(?:\.\w+)+)`", PAGE)
+    assert len(names) > 30
+    assert [name for name in names if not refers(name.split("."))] == []
+
+
 def refers(parts: list[str]) -> bool:
     """Whether a dotted name is a module, or one whose names occur in the module that it begins with."""
     for count in range(len(parts), 0, -1):

@@ -17,12 +17,14 @@ SCRIPT = REPOSITORY / ".ci" / "system-libraries"
 @pytest.fixture
 def bare(tmp_path: Path) -> Path:
     """A folder of commands without a browser, in which `apt-get` writes down what it is asked."""
-    for name in ("bash", "cat", "grep", "uname"):
+    for name in ("bash", "cat", "env", "grep", "id", "uname"):
         found = shutil.which(name)
         assert found is not None
         (tmp_path / name).symlink_to(found)
-    (tmp_path / "apt-get").write_text(f'#!/bin/bash\necho "$@" >> {tmp_path}/asked\n')
-    (tmp_path / "apt-get").chmod(0o755)
+    (tmp_path / "apt-get").write_text(f'#!{tmp_path}/bash\necho "$@" >> {tmp_path}/asked\n')
+    (tmp_path / "sudo").write_text('#!/bin/bash\nexec "$@"\n')
+    for name in ("apt-get", "sudo"):
+        (tmp_path / name).chmod(0o755)
     return tmp_path
 
 
