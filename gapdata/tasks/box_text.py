@@ -20,13 +20,13 @@ BOX_KEYS = ("bbox_3d", "box_3d")
 
 
 def nine_numbers(box: OrientedBox, convention: EulerConvention) -> tuple[float, ...]:
-    """A box as nine numbers (9,), unrounded."""
+    """Return a box as nine numbers (9,), unrounded."""
     angles = euler_from_rotation(box.rotation, convention)
     return tuple(float(value) for value in (*box.center, *box.size, *angles))
 
 
 def box_of(values: Sequence[float], convention: EulerConvention) -> OrientedBox:
-    """Nine numbers as a box."""
+    """Return the box that nine numbers mean."""
     return OrientedBox(
         center=np.array(values[:3], dtype=np.float64),
         size=np.array(values[3:6], dtype=np.float64),
@@ -35,14 +35,14 @@ def box_of(values: Sequence[float], convention: EulerConvention) -> OrientedBox:
 
 
 def rounded(values: Sequence[float]) -> list[float]:
-    """The numbers as a text carries them."""
+    """Return the numbers as a text carries them."""
     return [round(float(value), DECIMALS) for value in values]
 
 
 def read_box(entry: dict[str, Any]) -> tuple[float, ...] | None:
-    """The nine numbers (9,) of an answer's entry, or ``None`` where it has no nine finite ones or a negative size.
+    """Return the nine numbers (9,) of an answer's entry, or ``None`` where they are not finite or a size is negative.
 
-    A list is how they are asked for. Groups (centre, size and angles apart) and a dictionary of numbers or groups are
+    They are asked for as a list. Groups (centre, size and angles apart) and a dictionary of numbers or groups are
     read in the order in which they are written. A size of 0 is what rounding leaves of a thin object.
     """
     value = next((entry[key] for key in BOX_KEYS if key in entry), None)

@@ -30,7 +30,7 @@ _FENCE = re.compile(r"\A```[A-Za-z]{0,16}\s|```\Z")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptionAnswer:
-    """What a model says about an object."""
+    """A model's description of an object."""
 
     text: str
 
@@ -38,13 +38,13 @@ class CaptionAnswer:
 def render(
     record: Record, expression: Expression, *, point: CaptionPoint = "truth", boxes: TargetBox = "aligned"
 ) -> Question:
-    """The question for one description of an object.
+    """Return the question for one description of an object.
 
     Args:
         record: the view.
         expression: the description that is the answer.
-        point: whose centre is given, the true box's (training) or the best proposal's (evaluation).
-        boxes: which true box; only for ``point="truth"``.
+        point: the centre of the true box (training) or of the best proposal (evaluation).
+        boxes: the kind of the true box, for ``point="truth"``.
 
     Raises:
         ShardError: the record does not list the object, or has no such box of it.
@@ -55,12 +55,12 @@ def render(
 
 
 def question_text(frames: int, point: Iterable[float]) -> str:
-    """The question about ``frames`` frames and a point in metres, first camera."""
+    """Return the question about ``frames`` frames and a point in metres, first camera."""
     return f"{image_placeholders(frames)}\n" + PROMPT.format(point=rounded(list(point)))
 
 
 def asked_point(record: Record, item: ViewObject, point: CaptionPoint, boxes: TargetBox) -> NDArray[np.float64]:
-    """The point (3,) in metres, first camera, by which an object is named.
+    """Return the point (3,) in metres, first camera, by which an object is named.
 
     Raises:
         ShardError: the record has no such box of the object.
@@ -78,8 +78,9 @@ def asked_point(record: Record, item: ViewObject, point: CaptionPoint, boxes: Ta
 
 
 def references(expressions: Iterable[Expression]) -> dict[tuple[int, str], tuple[str, ...]]:
-    """All descriptions of each object, by (object id, object name) as Scan2Cap's evaluation groups them, unchanged and
-    in order.
+    """Group the descriptions of each object, unchanged and in order.
+
+    The key is (object id, object name), as in Scan2Cap's evaluation.
     """
     found: dict[tuple[int, str], list[str]] = {}
     for item in expressions:
@@ -88,8 +89,10 @@ def references(expressions: Iterable[Expression]) -> dict[tuple[int, str], tuple
 
 
 def metric_text(text: str) -> str:
-    """A caption or reference in the form that VG-LLM's and GAP-MLLM's caption metrics compare: lower case, full stops
-    and commas as words of their own, between ``sos`` and ``eos``. An empty caption gives ``"sos  eos"``.
+    """Return a caption or reference in the form that VG-LLM's and GAP-MLLM's caption metrics compare.
+
+    That is lower case, full stops and commas as words of their own, between ``sos`` and ``eos``. An empty caption gives
+    ``"sos  eos"``.
     """
     return "sos " + text.replace(".", " . ").replace(",", " , ").lower() + " eos"
 

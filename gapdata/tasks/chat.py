@@ -1,4 +1,4 @@
-"""What all tasks share: the question put to a model, and reading the JSON that models write back.
+"""The question put to a model, and the reader of the JSON that models write back, for all tasks.
 
 A model's text is untrusted input. It is never evaluated; it is read by a small scanner that takes JSON and the ways
 in which models bend it (Markdown fences, prose, single and typographic quotes, keys without quotes, trailing commas,
@@ -62,11 +62,11 @@ class Question:
 
     @property
     def mark(self) -> Mark | None:
-        """The question's only mark; ``None`` where it has none or several."""
+        """The question's mark, where it has exactly one; else ``None``."""
         return self.marks[0] if len(self.marks) == 1 else None
 
     def messages(self) -> list[dict[str, Any]]:
-        """The question and its answer as chat messages in the form of Hugging Face's chat templates."""
+        """Return question and answer as chat messages in the form of Hugging Face's chat templates."""
         content: list[dict[str, str]] = []
         for index, piece in enumerate(self.text.split(IMAGE)):
             if index:
@@ -79,18 +79,18 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Unparsable:
-    """A model's text that holds no usable answer, and why. It counts as a wrong answer and is counted apart."""
+    """The reason why a model's text cannot be used. It counts as a wrong answer and is counted apart."""
 
     reason: str
 
 
 def image_placeholders(frames: int) -> str:
-    """``frames`` placeholders, as they stand at the start of every question."""
+    """Return ``frames`` placeholders, as they stand at the start of every question."""
     return IMAGE * frames
 
 
 def read_json(text: str) -> list[Any]:
-    """The JSON values at the top level of a model's text, in order; values that are cut off keep what is complete.
+    """Return the JSON values at the top level of a model's text; values that are cut off keep what is complete.
 
     Text before, between and after the values (prose, Markdown fences) is skipped. Only lists and objects count as
     values. A member of an object whose value is cut off is left out, and so is an entry of a list that is itself an
@@ -106,14 +106,15 @@ def read_json(text: str) -> list[Any]:
 
 
 def fenced_list(items: Iterable[Mapping[str, Any]]) -> str:
-    """A list as models should write it, byte for byte as in VG-LLM's and GAP-MLLM's files: default JSON separators, one
-    entry a line, and the closing fence glued to the bracket.
+    """Write a list as models should write it, byte for byte as in VG-LLM's and GAP-MLLM's files.
+
+    These have default JSON separators, one entry a line, and the closing fence glued to the bracket.
     """
     return "```json\n[\n\t" + ",\n\t".join(map(json.dumps, items)) + "\n]```"
 
 
 def finite_numbers(value: Any, count: int) -> tuple[float, ...] | None:
-    """``value`` as ``count`` finite floats, or ``None`` where it is anything else (booleans are no numbers here)."""
+    """Return ``value`` as ``count`` finite floats, or ``None`` for anything else, booleans included."""
     if not isinstance(value, list) or len(value) != count:
         return None
     if not all(isinstance(item, float) and math.isfinite(item) for item in value):
@@ -122,10 +123,10 @@ def finite_numbers(value: Any, count: int) -> tuple[float, ...] | None:
 
 
 def entries(values: Iterable[Any], keys: Collection[str]) -> list[dict[str, Any]]:
-    """The dictionaries among values that :func:`read_json` gave, wherever they are wrapped, in the order of the text.
+    """Return the dictionaries among values of :func:`read_json`, wherever they are wrapped, in the order of the text.
 
-    A dictionary that has one of ``keys`` is an entry whole; another one is looked into, and is an entry itself where
-    nothing is found inside. Empty ones are none. Nesting is bounded by the reader.
+    A dictionary with one of ``keys`` is an entry; another one is searched, and is an entry itself where nothing is
+    found inside. Empty ones are left out. Nesting is bounded by the reader.
     """
     found: list[dict[str, Any]] = []
     for value in values:
@@ -137,7 +138,7 @@ def entries(values: Iterable[Any], keys: Collection[str]) -> list[dict[str, Any]
 
 
 def whole_number(value: Any, below: int | None = None) -> int | None:
-    """``value`` as an integer from 0 up (and less than ``below``), or ``None``; "3" and "Frame-3" are taken for 3."""
+    """Return ``value`` as an integer from 0 up, less than ``below``, or ``None``; "3" and "Frame-3" are taken for 3."""
     if isinstance(value, str) and (written := _NUMBERED.fullmatch(value)):
         value = float(written.group(1))
     if not isinstance(value, float) or not value.is_integer() or value < 0:
@@ -150,7 +151,7 @@ _CUT = object()
 
 
 def _value(text: str, position: int, depth: int) -> tuple[Any, int, bool]:
-    """The value that starts at ``position``, the position after it, and whether it was complete."""
+    """Return the value that starts at ``position``, the position after it, and whether it was complete."""
     if position >= len(text) or depth > MAX_DEPTH:
         return _CUT, len(text), False
     head = text[position]

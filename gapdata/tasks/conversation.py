@@ -21,15 +21,15 @@ PARSERS: Mapping[str, Callable[[str], Any]] = {
     "scanrefer": grounding.parse,
     "scan2cap": captioning.parse,
 }
-"""How answers to the tasks of GAP-MLLM's and VG-LLM's files are read, by the task's name in a conversation."""
+"""Readers of answers to the tasks of GAP-MLLM's and VG-LLM's files, by the task's name in a conversation."""
 
 
 def render(record: Record, conversation: Conversation) -> Question:
-    """The conversation as it stands, with GAP-MLLM's cross where its file marks a pixel.
+    """Return the conversation as it stands, with GAP-MLLM's cross where its file marks a pixel.
 
     Raises:
-        ShardError: its placeholders are not as many as the view's frames, or it marks a frame or a pixel that the view
-            does not have.
+        ShardError: the numbers of placeholders and of frames differ, or it marks a frame or a pixel that the view does
+            not have.
     """
     where = f"record {record.key}: conversation {conversation.index} of {conversation.source}"
     found = conversation.question.count(IMAGE)
@@ -50,9 +50,9 @@ def _mark(mark: tuple[int, float, float], record: Record, where: str) -> Mark:
 
 
 def parse(task: str, text: str) -> Any:
-    """Read a model's answer to a conversation of ``task``: that task's typed answer, or :class:`Unparsable`.
+    """Read a model's answer to a conversation of ``task`` as that task's typed answer, or as :class:`Unparsable`.
 
-    Never raises; a task that is none of :data:`PARSERS` gives no typed answer.
+    Never raises. Tasks that are not in :data:`PARSERS` do not have typed answers.
     """
     reader = PARSERS.get(task)
     return Unparsable(f"no typed answer for the task {task}") if reader is None else reader(text)

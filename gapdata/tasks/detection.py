@@ -37,7 +37,7 @@ class TextBox:
     values: tuple[float, ...]  # (9,)
 
     def rotation(self, convention: EulerConvention) -> NDArray[np.float64]:
-        """The (3, 3) matrix that the three angles mean in ``convention``."""
+        """Return the (3, 3) matrix that the three angles mean in ``convention``."""
         return rotation_from_euler(np.array(self.values[6:]), convention)
 
 
@@ -57,11 +57,11 @@ def targets(
     taxonomy: str | None = None,
     missing_label: MissingLabel = "label",
 ) -> tuple[ViewObject, ...]:
-    """The objects that a detector should report, in the order in which they come into sight.
+    """Return the objects that a detector should report, in the order in which they come into sight.
 
     An object counts when at least one frame shows ``min_visible_pixels`` of it (and at least one pixel) and its label
-    is no background (:func:`gapdata.tasks.labels.is_background`). ``max_objects`` keeps those that cover the most
-    pixels over the view. ``taxonomy`` and ``missing_label`` say which label that is.
+    is not background (:func:`gapdata.tasks.labels.is_background`). ``max_objects`` keeps those that cover the most
+    pixels over the view. ``taxonomy`` and ``missing_label`` choose the label.
     """
     enough = max(min_visible_pixels, 1)
     kept = []
@@ -86,7 +86,7 @@ def text_box(
     taxonomy: str | None = None,
     missing_label: MissingLabel = "label",
 ) -> TextBox:
-    """An object's box as nine numbers, unrounded, under the label of ``taxonomy``."""
+    """Return an object's box as nine numbers, unrounded, under the label of ``taxonomy``."""
     label = object_label(item, taxonomy, missing_label)
     return TextBox(label=item.label if label is None else label, values=nine_numbers(item.box, convention))
 
@@ -101,9 +101,9 @@ def render(
     taxonomy: str | None = None,
     missing_label: MissingLabel = "label",
 ) -> Question:
-    """The detection question about a whole view. A view without targets is answered with an empty list.
+    """Return the detection question about a whole view.
 
-    ``convention`` is the wording's own where none is named.
+    A view without targets is answered with an empty list. Without ``convention``, the wording's own is taken.
     """
     found = targets(
         record,
@@ -120,7 +120,10 @@ def render(
 
 
 def question_text(frames: int, wording: Wording = "consistent") -> str:
-    """The question about ``frames`` frames. VG-LLM's second version puts a line break after every placeholder."""
+    """Return the question about ``frames`` frames.
+
+    VG-LLM's second version puts a line break after every placeholder.
+    """
     convention_of(wording)
     key = "box_3d" if wording in ("gap", "vgllm_v1") else "bbox_3d"
     images = (IMAGE + "\n") * frames if wording == "vgllm_v2" else image_placeholders(frames)
@@ -128,7 +131,7 @@ def question_text(frames: int, wording: Wording = "consistent") -> str:
 
 
 def answer_text(boxes: Iterable[TextBox]) -> str:
-    """The answer, byte for byte as in VG-LLM's and GAP-MLLM's files; of their rounding, Python's, ``-0.0`` stays."""
+    """Return the answer, byte for byte as in VG-LLM's and GAP-MLLM's files; like theirs, it may hold ``-0.0``."""
     return fenced_list({"label": box.label, "bbox_3d": rounded(box.values)} for box in boxes)
 
 

@@ -26,12 +26,12 @@ WRONG = (math.nan,) * 9
 
 
 def stripped(text: str) -> str:
-    """An answer as their scripts strip it before they read it."""
+    """Strip an answer as their scripts do before they read it."""
     return text[:MAX_CHARACTERS].strip("\n").strip("`").strip("json").strip()
 
 
 def parse_lines(text: str) -> DetectionAnswer:
-    """The entries that the authors' evaluation would read, in order. Never raises.
+    """Return the entries that the authors' evaluation would read, in order. Never raises.
 
     ``rejected`` counts the kept lines that give no entry. An entry whose box is not nine finite numbers stays, with
     NaN for its values, because theirs counts it as a false alarm.
@@ -64,7 +64,7 @@ def _entry(line: str) -> TextBox | None:
 
 
 def _literal(node: ast.expr | None) -> Any:
-    """The value of a constant, a signed number, a list or a dictionary of such.
+    """Return the value of a constant, a signed number, a list or a dictionary of such.
 
     Raises:
         ValueError: the node is anything else, which only evaluation could read.
@@ -79,14 +79,16 @@ def _literal(node: ast.expr | None) -> Any:
         return [_literal(item) for item in node.elts]
     if isinstance(node, ast.Dict):
         return {_literal(key): _literal(value) for key, value in zip(node.keys, node.values, strict=True)}
-    raise ValueError("no literal")
+    raise ValueError("not a literal")
 
 
 def _nine(value: Any) -> tuple[float, ...]:
-    """Nine finite floats or :data:`WRONG`; numbers may be written as text (theirs fills a numpy array of floats).
+    """Return nine finite floats or :data:`WRONG`.
+
+    Numbers may be written as text, because theirs fills a numpy array of floats.
 
     Raises:
-        ValueError, TypeError: an item is no number, which loses the entry.
+        ValueError, TypeError: an item is not a number, which loses the entry.
     """
     items = value if isinstance(value, list) else [value]
     if any(isinstance(item, list) for item in items):

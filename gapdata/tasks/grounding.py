@@ -1,4 +1,4 @@
-"""Stage 2, visual grounding in one pass (VG-LLM): which frame shows the described object best, and its box there.
+"""Stage 2, visual grounding in one pass (VG-LLM): the frame that shows a described object best, and its box there.
 
 The nine numbers are the box in the camera of the frame that the same answer names. GAP-MLLM asks in two steps instead,
 :mod:`gapdata.tasks.grounding_frame` and :mod:`gapdata.tasks.grounding_box`.
@@ -43,13 +43,14 @@ class GroundingAnswer:
 
 
 def numbered_images(frames: int) -> str:
-    """``Frame-0: <image>Frame-1: <image>...``: the position of every frame, written before it."""
+    """Return ``Frame-0: <image>Frame-1: <image>...``: the position of every frame, written before it."""
     return "".join(f"Frame-{index}: {IMAGE}" for index in range(frames))
 
 
 def sentence(expression: Expression) -> str:
-    """A description as questions and captions write it: Python's ``capitalize``, as in all published data. What would
-    stand for a frame is taken out.
+    """Return a description as questions and captions write it: with Python's ``capitalize``, as in all published data.
+
+    Placeholders of frames are taken out.
     """
     return expression.text.capitalize().replace(IMAGE, "")
 
@@ -62,10 +63,10 @@ def render(
     convention: EulerConvention | None = None,
     boxes: TargetBox = "aligned",
 ) -> Question:
-    """The question for a described object's best frame and its box in that frame's camera.
+    """Return the question for a described object's best frame and its box in that frame's camera.
 
     Raises:
-        ShardError: the record does not list the object, no frame shows it, or it has no box of that kind.
+        ShardError: the record does not list the object, no frame shows it, or it lacks a box of that kind.
     """
     item, angles = described(record, expression), convention_of(wording, convention)
     frame = item.best_frame()
@@ -74,18 +75,18 @@ def render(
 
 
 def question_text(frames: int, expression: Expression, wording: Wording = "consistent") -> str:
-    """The question about ``frames`` frames; it needs no truth, so it can be put about any view."""
+    """Return the question about ``frames`` frames; it does not need the truth, so any view can be asked."""
     text = (OURS if wording == "consistent" else THEIRS).format(text=sentence(expression))
     return f"{numbered_images(frames)}\n{text}"
 
 
 def answer_text(frame: int, values: Sequence[float]) -> str:
-    """The answer, byte for byte as in VG-LLM's data."""
+    """Return the answer, byte for byte as in VG-LLM's data."""
     return "```json\n\t" + json.dumps({"frame": frame, "bbox_3d": rounded(values)}) + "\n```"
 
 
 def parse(text: str, frames: int | None = None) -> GroundingAnswer | Unparsable:
-    """Read a model's answer; ``frames`` is how many the view has, where an index beyond it is to be refused.
+    """Read a model's answer; with ``frames``, an index beyond so many is refused.
 
     The first entry with a frame and a box counts. Never raises.
     """

@@ -42,13 +42,13 @@ def render(
     convention: EulerConvention | None = None,
     boxes: TargetBox = "aligned",
 ) -> Question:
-    """The question for a described object's box in the camera of the view's first frame.
+    """Return the question for a described object's box in the camera of the view's first frame.
 
     Theirs ends with a line break, ours does not. VG-LLM does not ask this; its wordings give GAP-MLLM's text with their
     own names and convention of the angles.
 
     Raises:
-        ShardError: the record does not list the object, or it has no box of that kind.
+        ShardError: the record does not list the object, or it lacks a box of that kind.
     """
     angles = convention_of(wording, convention)
     box = camera_box(record, described(record, expression), 0, boxes)
@@ -57,13 +57,13 @@ def render(
 
 
 def question_text(frames: int, expression: Expression, wording: Wording = "consistent") -> str:
-    """The question about ``frames`` frames; it needs no truth, so it can be put about any view."""
+    """Return the question about ``frames`` frames; it does not need the truth, so any view can be asked."""
     text = INSTRUCTION.format(text=sentence(expression)) + box_format(wording)
     return image_placeholders(frames) + text + ("" if wording == "consistent" else "\n")
 
 
 def answer_text(values: Sequence[float]) -> str:
-    """The answer, in the form of VG-LLM's one-pass answer without its frame."""
+    """Return the answer, in the form of VG-LLM's one-pass answer without its frame."""
     return "```json\n\t" + json.dumps({"bbox_3d": rounded(values)}) + "\n```"
 
 

@@ -1,4 +1,4 @@
-"""Visual grounding in two stages (GAP-MLLM), the first: which frame of the view shows the described object best."""
+"""Visual grounding in two stages (GAP-MLLM), the first: the frame that shows a described object best."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OURS = (
 
 
 def render(record: Record, expression: Expression, *, wording: Wording = "consistent") -> Question:
-    """The question for the frame that shows the most pixels of a described object.
+    """Return the question for the frame that shows the most pixels of a described object.
 
     VG-LLM does not ask this; both of its wordings give GAP-MLLM's text.
 
@@ -38,13 +38,13 @@ def render(record: Record, expression: Expression, *, wording: Wording = "consis
 
 
 def question_text(frames: int, expression: Expression, wording: Wording = "consistent") -> str:
-    """The question about ``frames`` frames; it needs no truth, so it can be put about any view."""
+    """Return the question about ``frames`` frames; it does not need the truth, so any view can be asked."""
     text = (OURS if wording == "consistent" else THEIRS).format(text=sentence(expression))
     return f"{numbered_images(frames)}\n{text}"
 
 
 def answer_text(frame: int) -> str:
-    """The answer, in the form of VG-LLM's one-pass answer without its box."""
+    """Return the answer, in the form of VG-LLM's one-pass answer without its box."""
     return "```json\n\t" + json.dumps({"frame": frame}) + "\n```"
 
 

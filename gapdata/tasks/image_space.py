@@ -60,10 +60,10 @@ class ImageBox:
 def render_point(
     record: Record, prompt: Prompt, *, taxonomy: str | None = None, missing_label: MissingLabel = "label"
 ) -> Question:
-    """The question what ``prompt.pixel`` of ``prompt.frame`` shows, and where in that image it lies.
+    """Ask what ``prompt.pixel`` of ``prompt.frame`` shows, and where in that image it lies.
 
     Raises:
-        ShardError: the prompt names a frame that the record does not have, or has no label.
+        ShardError: the prompt names a frame that the record does not have, or does not have a label.
     """
     label = pointmap.answer_of(record, prompt, taxonomy, missing_label).label
     if label is None:
@@ -83,13 +83,13 @@ def render_boxes(
     taxonomy: str | None = None,
     missing_label: MissingLabel = "label",
 ) -> Question:
-    """The question where objects of a view are, each in the frame that shows most of it.
+    """Ask where objects of a view are, each in the frame that shows most of it.
 
     Args:
         record: the view.
         objects: those to list, in order (:func:`gapdata.tasks.detection.targets`); one that no mask shows is left out.
         instances: (F, H, W) object id + 1, 0 where none.
-        taxonomy: whose names; ``None`` takes the record's own.
+        taxonomy: the one that names them; ``None`` takes the record's own names.
         missing_label: what happens to objects without a name there.
     """
     listed = []
@@ -104,13 +104,13 @@ def render_boxes(
 
 
 def point_text(point: ImagePoint) -> str:
-    """The answer as the model should write it."""
+    """Write the answer as the model should."""
     fields = {"label": point.label, "point_2d": [round(value) for value in point.point]}
     return f"```json\n{json.dumps(fields)}\n```"
 
 
 def boxes_text(boxes: Iterable[ImageBox]) -> str:
-    """The answer as the model should write it, in the form of a detection answer: one entry a line."""
+    """Write the answer as the model should, in the form of a detection answer: one entry a line."""
     return fenced_list(
         {"label": box.label, "frame": box.frame, "bbox_2d": [round(value) for value in box.box]} for box in boxes
     )
@@ -126,7 +126,7 @@ def parse_point(text: str) -> ImagePoint | Unparsable:
 
 
 def _thousandths(pixel: tuple[int, int], size: tuple[int, int]) -> tuple[float, ...]:
-    """A pixel's centre, in thousandths of the image."""
+    """Return a pixel's centre, in thousandths of the image."""
     return tuple(SCALE * (at + 0.5) / side for at, side in zip(pixel, size, strict=True))
 
 

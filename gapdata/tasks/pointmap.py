@@ -1,4 +1,4 @@
-"""Stage 1, geometry-aligned pre-training: what is at the marked pixel, and where in metres.
+"""Stage 1, geometry-aligned pre-training: the label at a marked pixel, and its point in metres.
 
 GAP-MLLM (arXiv 2603.16461) marks one pixel of one frame with a red cross and asks for its semantic label and its
 point in the camera of the first frame. The authors published the answer's key (``pointmap``), its form (a dictionary
@@ -72,10 +72,11 @@ class MarkedPoints:
 def render(
     record: Record, prompt: Prompt, *, taxonomy: str | None = None, missing_label: MissingLabel = "label"
 ) -> Question:
-    """The question that marks ``prompt.pixel`` of ``prompt.frame``; a prompt without label asks for the point alone.
+    """Return the question that marks ``prompt.pixel`` of ``prompt.frame``.
 
-    ``taxonomy`` asks for that name of the prompt's object instead of the prompt's own label; ``missing_label`` says
-    what happens where it has none (``drop`` asks for the point alone).
+    A prompt without label asks for the point alone.
+    ``taxonomy`` asks for that name of the prompt's object instead of the prompt's own label; where the object does not
+    have one, ``missing_label`` decides (``drop`` asks for the point alone).
 
     Raises:
         ShardError: the prompt names a frame that the record does not have.
@@ -95,13 +96,14 @@ def render_several(
     taxonomy: str | None = None,
     missing_label: MissingLabel = "label",
 ) -> Question:
-    """One question about all of ``prompts``, numbered from 1 in their order; a single one is asked by :func:`render`.
+    """Return one question about all of ``prompts``, numbered from 1 in their order.
 
+    A single prompt is asked about by :func:`render`.
     Labels are asked for where every prompt has one: a question that asks for a label is never answered without.
 
     Raises:
         ShardError: a prompt names a frame that the record does not have.
-        UsageError: there is no prompt, or more than marks that can be told apart.
+        UsageError: ``prompts`` is empty, or longer than there are marks to tell apart.
     """
     if not 1 <= len(prompts) <= MAX_MARKS:
         raise UsageError(
@@ -124,7 +126,7 @@ def render_several(
 
 
 def answer_of(record: Record, prompt: Prompt, taxonomy: str | None, missing_label: MissingLabel) -> PointmapAnswer:
-    """What the question about a prompt is answered with; arguments as in :func:`render`.
+    """Return the answer to the question about a prompt; arguments as in :func:`render`.
 
     Raises:
         ShardError: the prompt names a frame that the record does not have.
@@ -138,12 +140,12 @@ def answer_of(record: Record, prompt: Prompt, taxonomy: str | None, missing_labe
 
 
 def answer_text(answer: PointmapAnswer) -> str:
-    """The answer as the model should write it, metres rounded to two decimals."""
+    """Write the answer as the model should, metres rounded to two decimals."""
     return f"```json\n{json.dumps(_fields(answer))}\n```"
 
 
 def several_answer_text(answers: Mapping[int, PointmapAnswer]) -> str:
-    """The answer to a question about several marks, in the form of a detection answer: one entry a line."""
+    """Write the answer to a question about several marks, in the form of a detection answer: one entry a line."""
     return fenced_list({"mark": number, **_fields(answer)} for number, answer in answers.items())
 
 
@@ -153,7 +155,7 @@ def _fields(answer: PointmapAnswer) -> dict[str, object]:
 
 
 def parse(text: str) -> PointmapAnswer | Unparsable:
-    """Read a model's answer. Never raises; a label that is missing or no text becomes ``None``."""
+    """Read a model's answer. Never raises; a label that is missing or not a text becomes ``None``."""
     found = [entry for entry in entries(read_json(text), ("pointmap",)) if "pointmap" in entry]
     if not found:
         return Unparsable("no JSON object with the key pointmap")

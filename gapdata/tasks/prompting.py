@@ -1,9 +1,9 @@
-"""What stands around a question before a model reads it: named sets, so that one word says whose way it is.
+"""The text around a question before a model reads it, in named sets.
 
-GAP-MLLM trains with the loader that writes no time stamps, and its inference scripts write none either; both open with
+GAP-MLLM trains with the loader that writes no time stamps, as do its inference scripts; both open with
 Qwen2's system prompt, and the turn of the answer is learned with the line break that follows its end (repository
-ZestfulJX/GAP-MLLM at 051011f, ``data_qwen3_or.py``, which ``train_qwen3.py`` imports). The
-loader beside it, which stamps frames, is imported by no file.
+ZestfulJX/GAP-MLLM at 051011f, ``data_qwen3_or.py``, which ``train_qwen3.py`` imports). No
+file imports the loader beside it, which stamps frames.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Prompting:
     """One way to put questions."""
 
     system_prompt: str = ""
-    """Opens the conversation in a turn of its own; empty for none, which is Qwen3-VL's default."""
+    """Opens the conversation in a turn of its own; empty leaves it out, which is Qwen3-VL's default."""
     timestamps: bool = False
     """Write ``<1.0 seconds>`` before each frame, as Qwen3-VL's own processor does for videos."""
     learns_line_break: bool = False
@@ -39,6 +39,6 @@ but the question, for tiny models."""
 
 
 def prompting_name(system_prompt: str, timestamps: bool) -> PromptingName | None:
-    """Return the set with this system prompt that stamps frames or not; ``None`` if there is none."""
+    """Return the set with this system prompt that stamps frames or not; ``None`` if it is not known."""
     wanted = (system_prompt, timestamps)
     return next((name for name, each in PROMPTING.items() if (each.system_prompt, each.timestamps) == wanted), None)

@@ -1,4 +1,4 @@
-"""The object that a description is about, and its box in a camera of the view."""
+"""The object of a description, and its box in a camera of the view."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CaptionPoint = Literal["truth", "proposal"]
 
 
 def described(record: Record, expression: Expression) -> ViewObject:
-    """The object that a description is about.
+    """Return the object of a description.
 
     Raises:
         ShardError: the record does not list it.
@@ -36,12 +36,12 @@ def described(record: Record, expression: Expression) -> ViewObject:
 
 
 def find_described(record: Record, expression: Expression) -> ViewObject | None:
-    """The object that a description is about, or ``None`` where the record does not list it."""
+    """Return the object of a description, or ``None`` where the record does not list it."""
     return next((item for item in record.objects if item.object_id == expression.object_id), None)
 
 
 def aligned_camera(record: Record, frame: int) -> NDArray[np.float64]:
-    """The (4, 4) transform from the camera of ``frame`` to the aligned world.
+    """Return the (4, 4) transform from the camera of ``frame`` to the aligned world.
 
     Raises:
         ShardError: the record has no such frame, or its scan no axis alignment.
@@ -58,12 +58,12 @@ def aligned_camera(record: Record, frame: int) -> NDArray[np.float64]:
 
 
 def has_box(record: Record, item: ViewObject, boxes: TargetBox) -> bool:
-    """Whether :func:`camera_box` can give that box."""
+    """Return whether :func:`camera_box` can give that box."""
     return boxes == "oriented" or (item.aligned_box is not None and record.axis_alignment is not None)
 
 
 def camera_box(record: Record, item: ViewObject, frame: int, boxes: TargetBox = "aligned") -> OrientedBox:
-    """An object's box in the camera of ``frame``.
+    """Return an object's box in the camera of ``frame``.
 
     Raises:
         ShardError: the record has no such frame, or no aligned box of the object.

@@ -21,10 +21,10 @@ WORDINGS: tuple[str, ...] = get_args(Wording)
 
 
 def convention_of(wording: Wording, convention: EulerConvention | None = None) -> EulerConvention:
-    """``convention`` where one is named, else the wording's own.
+    """Return ``convention`` where one is named, else the wording's own.
 
     Raises:
-        UsageError: there is no such wording.
+        UsageError: the wording is unknown.
     """
     check_choice("wording", wording, WORDINGS)
     if convention is not None:
@@ -33,12 +33,12 @@ def convention_of(wording: Wording, convention: EulerConvention | None = None) -
 
 
 def angle_names(wording: Wording) -> str:
-    """What a wording calls the three angles, in their order."""
+    """Return the names that a wording gives to the three angles, in their order."""
     return "yaw, roll, pitch" if wording == "vgllm_v2" else "yaw, pitch, roll"
 
 
 def box_format(wording: Wording) -> str:
-    """The sentence that says what the nine numbers are."""
+    """Return the sentence that explains the nine numbers."""
     return (
         "The 3D bounding box format should be "
         f"[x_center, y_center, z_center, x_size, y_size, z_size, {angle_names(wording)}]."

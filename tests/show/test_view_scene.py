@@ -134,7 +134,7 @@ def test_a_scene_is_saved_from_the_command_line(
         ),
         (["--key", "nonsense"], f"has no record 'nonsense'; keys look like {SCENE}-clip-00000"),
         (["--save", "x.obj"], "x.obj: cannot save a view as .obj; name a .png, .ply or .glb file"),
-        (["--save", "nowhere/x.png"], "nowhere/x.png: its directory does not exist; create it first"),
+        (["--save", "nowhere/x.png"], "nowhere/x.png: its folder does not exist; create it first"),
     ],
 )
 def test_a_mistake_is_named_with_what_to_do(
