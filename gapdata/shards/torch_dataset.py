@@ -50,9 +50,10 @@ class RecordStream:
             raise UsageError(f"batch_size {batch_size}, rank {rank} of {world_size} do not go together")
         self.records, self.order, self.fields = records, order, tuple(fields)
         self.batch_size, self.rank, self.world_size, self.endless = batch_size, rank, world_size, endless
-        # What is marked. Workers that persist see here, too, where their next iteration begins.
-        self._used = torch.zeros((), dtype=torch.int64)
-        self._used.share_memory_()  # type: ignore[no-untyped-call]
+        self._marked = 0
+        # The same for workers that persist: what they got at their start has become old.
+        self._shared = torch.zeros((), dtype=torch.int64)
+        self._shared.share_memory_()  # type: ignore[no-untyped-call]
         # Without workers and marks: how many records the job has used if all that was handed out is used.
         self._handed_out: int | None = None
         self._marking = False
@@ -66,7 +67,7 @@ class RecordStream:
     @property
     def used(self) -> int:
         """How many records the whole job has used, over all epochs."""
-        return int(self._used) if self._handed_out is None else self._handed_out
+        return self._marked if self._handed_out is None else self._handed_out
 
     def __len__(self) -> int:
         """Return how many records this rank still gets in this epoch.
@@ -83,10 +84,16 @@ class RecordStream:
 
         info = get_worker_info()
         if info is None:
-            self._used.fill_(self.used)
-        worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
-        start, served = self._restored or (int(self._used), 0)
-        self._restored = None
+            self._mark(self.used)
+            return self._samples(0, 1, self._marked, 0)
+        # Where the iteration begins is known before any worker's sample can be marked: torch copies the dataset to all
+        # workers first, and workers that persist tell that they have begun again.
+        start, served = self._restored or (self._marked if self._served is None else int(self._shared), 0)
+        self._restored, self._served = None, (start, served)
+        return self._samples(info.id, info.num_workers, start, served)
+
+    def _samples(self, worker: int, workers: int, start: int, served: int) -> Iterator[dict[str, Any]]:
+        alone = self._served is None
         end = None if self.endless else self._epoch_end(start)
         while True:
             batch, place = divmod(served, self.batch_size)
@@ -94,14 +101,15 @@ class RecordStream:
             number = start + row * self.world_size + self.rank
             if end is not None and number >= end:
                 break
+            record = self.records[int(self.order.positions(number, 1)[0])]
+            sample = {"number": number, **decoded(record, self.fields)}
             served += 1
-            if info is not None:
+            if not alone:
                 self._served = (start, served)
             elif not self._marking:
                 self._handed_out = self._used_with(number)
-            record = self.records[int(self.order.positions(number, 1)[0])]
-            yield {"number": number, **decoded(record, self.fields)}
-        if info is None and not self._marking:
+            yield sample
+        if alone and not self._marking:
             self._handed_out = end
 
     def mark_used(self, numbers: int | Iterable[int]) -> None:
@@ -125,7 +133,7 @@ class RecordStream:
                 f"the batch holds the records numbered {found[0]} to {found[-1]}, and the next one is {first}",
                 cure="give the DataLoader the batch_size that the dataset has, and mark every batch in turn",
             )
-        self._used.fill_(self._used_with(found[-1]))
+        self._mark(self._used_with(found[-1]))
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the stream is, as plain numbers.
@@ -136,7 +144,7 @@ class RecordStream:
         """
         from torch.utils.data import get_worker_info
 
-        start, served = (self.used, 0) if get_worker_info() is None else self._served or (int(self._used), 0)
+        start, served = (self.used, 0) if get_worker_info() is None else self._served or (self._marked, 0)
         return {"used": start, "served": served, **self._identity()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -161,8 +169,11 @@ class RecordStream:
             return
         if state["served"]:
             raise UsageError("the state is of one loader worker", cure="load it with the loader that saved it")
-        self._used.fill_(int(state["used"]))
-        self._handed_out = None
+        self._mark(int(state["used"]))
+
+    def _mark(self, used: int) -> None:
+        self._marked, self._handed_out = used, None
+        self._shared.fill_(used)
 
     def _identity(self) -> dict[str, Any]:
         return {"records": len(self.order), "seed": self.order.seed, "build": self.records.fingerprint}

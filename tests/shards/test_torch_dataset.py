@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
+import time
 from itertools import islice
 from typing import Any
 
@@ -121,6 +122,19 @@ def test_workers_that_persist_go_on_where_the_job_is(build: ShardReader, start: 
             found += batch["key"]
     assert found == expected(build, epochs=2)
     assert data.used == 2 * RECORDS
+
+
+def begin_late(worker: int) -> None:
+    time.sleep(0.3 * worker)
+
+
+def test_a_worker_that_begins_late_begins_where_the_others_did(build: ShardReader) -> None:
+    data = dataset(build)
+    found = []
+    for batch in DataLoader(data, batch_size=2, num_workers=3, worker_init_fn=begin_late):
+        found += batch["key"]
+        data.mark_used(batch["number"])
+    assert found == expected(build)
 
 
 def test_workers_save_and_restore_themselves_by_torchdatas_protocol(build: ShardReader) -> None:
