@@ -1,6 +1,6 @@
 """Cameras as text: intrinsics and extrinsics in the spellings that exporters use.
 
-Nothing here knows where files lie; a reader gets a file's bytes and a name to blame.
+A reader gets the bytes of a file and says what is wrong with them; its caller knows where the file lies.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ IDENTITY = np.eye(4)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cameras:
-    """The cameras of an export's images, and the lenses that they were taken through; ``None`` for a pinhole."""
+    """The cameras of extracted images, and the lenses that these were taken through; ``None`` for a pinhole."""
 
     color: Intrinsics
     depth: Intrinsics
@@ -43,12 +43,12 @@ class Cameras:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Calibration:
-    """What an export says about its two cameras. ``None`` where it says nothing."""
+    """The statements of camera files about colour and depth; ``None`` for what they leave out."""
 
     color: NDArray[np.float64]  # (3, 3) or (4, 4), pixels
     lens: Lens | None = None
-    """Of colour; and of depth where one calibration serves both, because depth that was registered to colour went
-    through the same lens."""
+    """The lens of colour. It is that of depth, too, where one calibration serves both: depth that was registered to
+    colour went through the same lens."""
     depth: NDArray[np.float64] | None = None  # None: the colour camera at the depth images' size
     depth_to_color: NDArray[np.float64]  # (4, 4)
     color_size: tuple[int, int] | None = None  # (width, height)
@@ -57,7 +57,7 @@ class Calibration:
     frame_count: int | None = None
 
     def cameras(self, color_size: tuple[int, int], depth_size: tuple[int, int]) -> Cameras:
-        """The cameras of colour and depth images of these (width, height).
+        """Return the cameras of colour and depth images of these (width, height).
 
         Raises:
             ValueError: the sizes are not those that the calibration was made for.
@@ -83,11 +83,16 @@ class Calibration:
 def camera_and_lens(
     what: str, matrix: NDArray[np.float64], size: tuple[int, int], lens: Lens | None = None
 ) -> tuple[Intrinsics, Lens | None]:
-    """Read a calibration matrix of images of (width, height) as a pinhole camera, and the lens before it: the one
-    given with the skew of the matrix, ``None`` where neither bends a ray.
+    """Read a calibration matrix as a pinhole camera and the lens before it.
+
+    Args:
+        what: name of the camera, for messages.
+        matrix: (3, 3) or larger, pixels.
+        size: (width, height) of its images.
+        lens: what is known of the lens; the skew of the matrix is added. ``None`` is returned where nothing bends rays.
 
     Raises:
-        ValueError: it is not a calibration matrix, or such a camera or lens cannot be; ``what`` is its name.
+        ValueError: it is not a calibration matrix, or such a camera or lens is impossible.
     """
     camera = Intrinsics.from_matrix(matrix, width=size[0], height=size[1])
     if not camera.plausible:
@@ -108,10 +113,10 @@ def camera_and_lens(
 
 
 def parse_matrix(data: bytes) -> NDArray[np.float64]:
-    """Read nine numbers as (3, 3), twelve as (3, 4), sixteen as (4, 4) float64, row-major; blanks or commas between.
+    """Read nine numbers as (3, 3), twelve as (3, 4), sixteen as (4, 4) float64, by row, with blanks or commas between.
 
     Raises:
-        ValueError: the count of numbers is another, or something is not a number.
+        ValueError: there are more or fewer numbers, or a word is not a number.
     """
     values = parse_numbers(data)
     if len(values) not in (9, 12, 16):
@@ -120,7 +125,7 @@ def parse_matrix(data: bytes) -> NDArray[np.float64]:
 
 
 def parse_info(data: bytes) -> Calibration:
-    """``_info.txt`` of ScanNet's C++ exporter: ``key = value`` lines, sixteen numbers for a matrix.
+    """Read ``_info.txt`` of ScanNet's C++ exporter: ``key = value`` lines, sixteen numbers for a matrix.
 
     Raises:
         ValueError: an entry is missing or malformed; it is named.
@@ -157,54 +162,35 @@ def parse_info(data: bytes) -> Calibration:
 
 
 def depth_to_color(color_extrinsics: NDArray[np.float64], depth_extrinsics: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(4, 4) from the depth camera to the colour camera, given each one's to the device.
+    """Return the (4, 4) transform from the depth camera to the colour camera, given that of each to the device.
 
     Raises:
-        ValueError: one of them is no rigid transform.
+        ValueError: one of them is not a rigid transform.
     """
     for what, matrix in (("colour", color_extrinsics), ("depth", depth_extrinsics)):
         if not is_rigid(matrix):
-            raise ValueError(f"{what} extrinsics are no rigid transform")
+            raise ValueError(f"{what} extrinsics are not a rigid transform")
     return np.linalg.inv(color_extrinsics) @ depth_extrinsics
 
 
 def parse_intrinsics(data: bytes) -> Calibration:
-    """Read one intrinsics file for a folder of frames: JSON, a 3x3 or 4x4 matrix as text, ``fx fy cx cy`` with or
-    without ``width height`` behind or before them, or lines such as ``fx: 525`` or ``fx = 525``.
+    """Read the one intrinsics file of a folder of frames.
 
-    JSON is ``{fx, fy, cx, cy}`` with optional ``width, height, depth_scale`` (units per metre), also in Replica's
-    spelling ``{"camera": {w, h, fx, fy, cx, cy, scale}}`` and RealSense's ``ppx, ppy``, or a matrix: Open3D's
-    ``{width, height, intrinsic_matrix}`` with its nine numbers by column, ``K`` or ``camera_matrix`` by row.
-    :mod:`gapdata.sources.lens_fields` says how a lens is stated; one that serves colour and depth belongs to both.
+    It is JSON, a 3x3 or 4x4 matrix as text, ``fx fy cx cy`` with or without ``width height`` behind or before them, or
+    lines such as ``fx: 525`` or ``fx = 525``. JSON is ``{fx, fy, cx, cy}`` with optional ``width, height, depth_scale``
+    (units per metre), also in Replica's spelling ``{"camera": {w, h, fx, fy, cx, cy, scale}}`` and RealSense's ``ppx,
+    ppy``, or a matrix: Open3D's ``{width, height, intrinsic_matrix}`` with its nine numbers by column, ``K`` or
+    ``camera_matrix`` by row. :mod:`gapdata.sources.lens_fields` says how a lens is stated; one that serves colour and
+    depth belongs to both.
 
     Raises:
-        ValueError: it is none of them, or a field is missing or no number; it is named.
+        ValueError: it is none of these, or a field is missing or not a number; the field is named.
     """
-    text = decode_text(data, tolerant=True)
-    if text.lstrip().startswith("{"):
-        try:
-            values = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"is not valid JSON: {error}") from error
-    else:
-        named = _named_numbers(data)
-        if named is None:
-            return Calibration(color=parse_matrix(data), depth_to_color=IDENTITY)
-        values = named
-    if isinstance(values.get("camera"), dict):
-        values = {**{name: value for name, value in values.items() if name != "camera"}, **values["camera"]}
-
-    def number(*names: str) -> float | None:
-        found = next((values[name] for name in names if name in values), None)
-        if found is None:
-            return None
-        usable = isinstance(found, (int, float)) and not isinstance(found, bool) and abs(found) < MAX_NUMBER
-        if not usable:
-            raise ValueError(f"{names[0]} is {found!r}, expected a number")
-        return float(found)
-
-    width, height = number("width", "w"), number("height", "h")
-    color = _json_matrix(values, number)
+    values = _intrinsics_fields(data)
+    if values is None:
+        return Calibration(color=parse_matrix(data), depth_to_color=IDENTITY)
+    width, height = _number(values, "width", "w"), _number(values, "height", "h")
+    color = _json_matrix(values)
     try:
         lens = parse_lens(values, float(color[0, 0]))
     except RecursionError as error:
@@ -214,12 +200,38 @@ def parse_intrinsics(data: bytes) -> Calibration:
         lens=lens,
         depth_to_color=IDENTITY,
         color_size=None if width is None or height is None else (int(width), int(height)),
-        depth_units_per_metre=number("depth_scale", "scale"),
+        depth_units_per_metre=_number(values, "depth_scale", "scale"),
     )
 
 
+def _intrinsics_fields(data: bytes) -> dict[str, Any] | None:
+    """Return the fields of an intrinsics file by name; ``None`` for a matrix as text."""
+    text = decode_text(data, tolerant=True)
+    if not text.lstrip().startswith("{"):
+        return _named_numbers(data)
+    try:
+        values: dict[str, Any] = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"is not valid JSON: {error}") from error
+    if isinstance(values.get("camera"), dict):
+        values = {**{name: value for name, value in values.items() if name != "camera"}, **values["camera"]}
+    return values
+
+
+def _number(values: dict[str, Any], *names: str) -> float | None:
+    """Return the number under the first of some names that is there."""
+    found = next((values[name] for name in names if name in values), None)
+    if found is None:
+        return None
+    if not isinstance(found, (int, float)) or isinstance(found, bool) or not abs(found) < MAX_NUMBER:
+        raise ValueError(f"{names[0]} is {found!r}, expected a number")
+    return float(found)
+
+
 def _named_numbers(data: bytes) -> dict[str, Any] | None:
-    """The numbers of a text by name, where names stand in it or their places give them one; ``None`` for a matrix."""
+    """Return the numbers of a text by the name that stands beside them or follows from their place; ``None`` for a
+    matrix.
+    """
     lines = [line for _, line in number_lines(data)]
     fields = [NAMED_VALUE.fullmatch(line) for line in lines]
     if lines and all(fields):
@@ -241,7 +253,7 @@ def _named_numbers(data: bytes) -> dict[str, Any] | None:
 
 
 def _in_the_middle(values: dict[str, float]) -> bool:
-    """Whether the principal point lies in the middle half of the image."""
+    """Return whether the principal point lies in the middle half of the image."""
     return all(
         0.25 * values[size] < values[at] < 0.75 * values[size] for at, size in (("cx", "width"), ("cy", "height"))
     )
@@ -254,7 +266,7 @@ def _number_or_text(word: str) -> Any:
         return word
 
 
-def _json_matrix(values: dict[str, Any], number: Any) -> NDArray[np.float64]:
+def _json_matrix(values: dict[str, Any]) -> NDArray[np.float64]:
     field = next((name for name in MATRIX_FIELDS if isinstance(values.get(name), list)), None)
     if field is not None:
         try:
@@ -269,7 +281,7 @@ def _json_matrix(values: dict[str, Any], number: Any) -> NDArray[np.float64]:
         (("cx", "ppx"), (0, 2)),
         (("cy", "ppy"), (1, 2)),
     ):
-        value = number(*names)
+        value = _number(values, *names)
         if value is None:
             raise ValueError(f"has no {names[0]}; it has {', '.join(map(str, values))[:200] or 'nothing'}")
         matrix[place] = value
@@ -277,15 +289,15 @@ def _json_matrix(values: dict[str, Any], number: Any) -> NDArray[np.float64]:
 
 
 def _check_size(what: str, camera: Intrinsics) -> None:
-    """Exporters can resize images and write the calibration of the original size beside them; the principal point then
-    lies far from the middle.
+    """Refuse a calibration of another image size: exporters can resize images and write that of the original ones,
+    and the principal point then lies far from the middle.
     """
     if not (0.25 < camera.cx / camera.width < 0.75 and 0.25 < camera.cy / camera.height < 0.75):
-        raise ValueError(f"{what} intrinsics are of another image size: {_text(camera)}")
+        raise ValueError(f"{what} intrinsics are those of another image size: {_text(camera)}")
 
 
 def _upside_down(camera: Intrinsics) -> str:
-    """What a focal length below 0 means where the rest is that of a camera; nothing for other cameras."""
+    """Return what a focal length below 0 means, or nothing where the other numbers are impossible, too."""
     if not replace(camera, fx=abs(camera.fx), fy=abs(camera.fy)).plausible:
         return ""
     if camera.fx > 0:

@@ -1,8 +1,8 @@
-"""A scan whose frames were extracted to files: colour, depth and pose of each frame, and the cameras beside them.
+"""A scan with its frames in files: colour, depth and pose of each frame, and the cameras beside them.
 
-Opening lists each folder once, reads the pose files and two image headers; an image is read when its frame is asked
-for. Raw indices that have no files, and frames of which a file is missing, are absent: the scan spans 0 to the largest
-index all the same, so that clips at 30 raw frames fall on the same frames as in the ``.sens``.
+Opening lists each folder once and reads the pose files and two image headers; an image is read when its frame is asked
+for. A frame without all of its files is absent. The scan spans 0 to the largest index all the same, so that clips of
+every 30th raw frame fall on the same frames as in the ``.sens``.
 """
 
 from __future__ import annotations
@@ -53,31 +53,126 @@ HEADERS_TRIED = 16
 
 
 class AnnotationFiles(Protocol):
-    """What may lie beside the frames: alignment, labelled mesh, and 2D projections of its instances."""
+    """The files that may lie beside frames: alignment, labelled mesh, and 2D projections of its instances.
+
+    :class:`gapdata.sources.scene_files.SceneFiles` says what each method returns.
+    """
 
     @property
-    def axis_alignment(self) -> NDArray[np.float64] | None: ...
+    def axis_alignment(self) -> NDArray[np.float64] | None:
+        """Return the matrix to the aligned world, (4, 4)."""
+        ...
 
-    def annotation(self) -> Annotation | None: ...
+    def annotation(self) -> Annotation | None:
+        """Return the labelled mesh."""
+        ...
 
-    def digest_input(self, *, masks: bool = False) -> bytes: ...
+    def digest_input(self, *, masks: bool = False) -> bytes:
+        """Return bytes that change when these files do."""
+        ...
 
-    def mask_archive(self) -> MaskArchive: ...
+    def mask_archive(self) -> MaskArchive:
+        """Open the 2D projections."""
+        ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close what was opened."""
+        ...
 
 
 class ExtractedScan(Scan):
-    """One scene of extracted frames, as a :class:`gapdata.sources.base.Scan`.
+    """One scene of extracted frames.
 
     Args:
         scene_id: for messages and keys.
         directory: the folder that the layout's paths are relative to.
         layout: how its files are named.
-        beside: the annotation of the scene, if it has any.
-        shared_intrinsics: the one intrinsics file of a layout without camera files of its own.
-        reading: what the user says about the frames; ``None`` where there are no such options. Depth has 1000 units a
-            metre where neither it nor the calibration says anything.
+        beside: the annotation of the scene, if it has one.
+        shared_intrinsics: the one intrinsics file of a layout without camera files.
+        reading: what the user says about the frames; ``None`` where the source takes no such options. Depth has 1000
+            units a metre where neither the user nor the calibration says otherwise.
+
+    Raises:
+        SourceError: no frame is complete, or cameras, poses or image headers cannot be used; the file is named.
+    """
+
+    path: Path
+
+    def __init__(
+        self,
+        scene_id: str,
+        directory: Path,
+        layout: Layout,
+        *,
+        beside: AnnotationFiles | None = None,
+        shared_intrinsics: Path | None = None,
+        reading: FrameReading | None = None,
+    ) -> None:
+        told = reading or FrameReading()
+        self.scene_id, self.path, self.layout, self.reading = scene_id, directory, layout, reading
+        self._beside = beside
+        self._texts = hashlib.sha256(layout.name.encode() + told.digest_input())
+        self.files = told.depth_moved(list_frames(directory, layout, scene_id))
+        frames = self.files.complete
+        if not frames:
+            moved = counted(told.depth_shift, "frame")
+            raise self._damage(f"has no complete frame where depth is moved by {moved}", directory)
+        named = layout.info or (layout.matrices or ("",))[0]
+        calibration_path = shared_intrinsics or in_any_case(directory, named)
+        calibration = self._read_calibration(calibration_path)
+        self.frame_count = self._span(calibration.frame_count)
+        self.present = np.zeros(self.frame_count, dtype=bool)
+        self.present[frames] = True
+        self.unreadable_poses: tuple[int, ...] = ()
+        self.written_poses, self._rounded = without_rounding(self._read_poses(frames))
+        self.camera_to_world = told.poses(self.written_poses, frames)
+        self._set_cameras(frames, calibration, calibration_path)
+        self._set_depth_units(frames, told.depth_units_per_metre, calibration, calibration_path)
+
+    def _set_cameras(self, frames: list[int], calibration: Calibration, path: Path) -> None:
+        """Set the cameras of the images as they are read, turned as their tags say where the calibration expects it."""
+        first_color = self._first_header(self.files.color, frames, color_size)
+        first_depth = self._first_header(self.files.depth, frames, lambda data: depth_kind(data).size)
+        orientation = orientation_tag(self._image(self.files.color, frames[0])[1])
+        centre = float(calibration.color[0, 2]), float(calibration.color[1, 2])
+        self._turns_color = is_of_turned(first_color, orientation, calibration.color_size, centre)
+        self._turns_depth = self._turns_color and same_shape(first_color, first_depth)
+        self._tagged = orientation != UPRIGHT
+        try:
+            cameras = calibration.cameras(
+                turned_size(first_color, orientation if self._turns_color else UPRIGHT),
+                turned_size(first_depth, orientation if self._turns_depth else UPRIGHT),
+            )
+        except ValueError as error:
+            raise self._damage(str(error), path, cure="give the intrinsics of these images") from error
+        self.color_intrinsics, self.depth_intrinsics = cameras.color, cameras.depth
+        self.color_lens, self.depth_lens = cameras.color_lens, cameras.depth_lens
+        self.depth_to_color = calibration.depth_to_color
+
+    def _set_depth_units(self, frames: list[int], told: float | None, calibration: Calibration, path: Path) -> None:
+        """Set what a unit of depth is: what the user or the calibration says, or millimetres of a file of floats."""
+        stated = (told, calibration.depth_units_per_metre, DEFAULT_DEPTH_UNITS)
+        units = next(value for value in stated if value is not None)
+        if not (np.isfinite(units) and units > 0):
+            raise self._damage(f"has depth scale {units:g}, expected units per metre such as 1000", path)
+        self._float_unit = self._unit_of_floats(frames, stated[0] if stated[0] is not None else stated[1])
+        self.depth_units_per_metre = units if self._float_unit is None else MILLIMETRES
+        self._scale_unused = self._float_unit == 1.0 and stated[:2] not in ((None, None), (None, 1.0), (1.0, None))
+
+    def close(self) -> None: ...
+
+
+class ExtractedScan(Scan):
+    """One scene of extracted frames.
+
+    Args:
+        scene_id: for messages and keys.
+        directory: the folder that the layout's paths are relative to.
+        layout: how its files are named.
+        beside: the annotation of the scene, if it has one.
+        shared_intrinsics: the one intrinsics file of a layout without camera files.
+        reading: what the user says about the frames; ``None`` where the source takes no such options. Depth has 1000
+            units a metre where neither the user nor the calibration says otherwise.
 
     Raises:
         SourceError: no frame is complete, or cameras, poses or image headers cannot be used; the file is named.
@@ -149,6 +244,7 @@ class ExtractedScan(Scan):
 
     @property
     def notes(self) -> Mapping[str, int]:
+        """Return incomplete frames, unreadable poses, tags and rounded rotations by name, with how many there are."""
         unreadable = {"unreadable_pose": len(self.unreadable_poses)} if self.unreadable_poses else {}
         what = "turned_as_its_tag_says" if self._turns_color else "orientation_tag_left_out"
         tagged = {f"color_{what}": int(self.present.sum())} if self._tagged else {}
@@ -158,12 +254,15 @@ class ExtractedScan(Scan):
 
     @cached_property
     def axis_alignment(self) -> NDArray[np.float64] | None:
+        """Return the alignment of the annotation, (4, 4)."""
         return None if self._beside is None else self._beside.axis_alignment
 
     def annotation(self) -> Annotation | None:
+        """Return the labelled mesh beside the frames."""
         return None if self._beside is None else self._beside.annotation()
 
     def color(self, frame: int, reduction: int = 1) -> NDArray[np.uint8]:
+        """Return the colour image, turned where the calibration is of turned images, (H, W, 3) uint8 RGB."""
         path, data = self._image(self.files.color, frame)
         expected = (self.color_intrinsics.width, self.color_intrinsics.height)
         try:
@@ -182,12 +281,14 @@ class ExtractedScan(Scan):
         return image if orientation == UPRIGHT else reduce_image(turned(image, orientation), reduction)
 
     def color_jpeg(self, frame: int) -> bytes | None:
+        """Return the file without its tags if it is a colour JPEG that need not be turned."""
         data = self._image(self.files.color, frame)[1]
         if not is_color_jpeg(data) or (self._turns_color and orientation_tag(data) != UPRIGHT):
             return None
         return jpeg_without_metadata(data)
 
     def depth(self, frame: int) -> NDArray[np.uint16]:
+        """Return the depth image, turned like colour where it has its shape, (H, W) uint16."""
         path, data = self._image(self.files.depth, frame)
         size = self.depth_intrinsics.width, self.depth_intrinsics.height
         orientation = orientation_tag(self._image(self.files.color, frame)[1]) if self._turns_depth else UPRIGHT
@@ -197,11 +298,12 @@ class ExtractedScan(Scan):
             raise self._damage(str(error), path, frame) from error
 
     def mask_archive(self) -> MaskArchive:
+        """Return the 2D projections beside the frames."""
         return super().mask_archive() if self._beside is None else self._beside.mask_archive()
 
     def digest(self, *, masks: bool = False) -> str:
-        """SHA-256 over the layout, the name and size of every image, the text of poses and cameras, and the files of
-        the annotation. It costs one ``stat`` an image.
+        """Return a SHA-256 over the layout, the name and size of every image, the text of poses and cameras, and the
+        files of the annotation, at the price of one ``stat`` an image.
 
         Raises:
             SourceError: an image has gone since the scan was opened.
@@ -246,7 +348,9 @@ class ExtractedScan(Scan):
         return Calibration(color=color, depth=depth, depth_to_color=registration)
 
     def _span(self, stated: int | None) -> int:
-        """The number of raw indices. ``_info.txt`` states that of the ``.sens``, also where frames were deleted."""
+        """Return the number of raw indices; ``_info.txt`` states that of the ``.sens``, also where frames were
+        deleted.
+        """
         span = self.files.span
         return stated if stated is not None and span <= stated <= MAX_FRAME_ID else span
 
@@ -270,8 +374,10 @@ class ExtractedScan(Scan):
         return poses
 
     def _read_trajectory(self, frames: list[int]) -> NDArray[np.float64]:
-        """Poses of ``frames``: the k-th of the file is that of the k-th colour image, or, where images are left out of
-        the stream, that of raw index k.
+        """Return poses of ``frames``, (n, 4, 4).
+
+        The k-th pose of the file belongs to the k-th colour image or, where images are left out of the stream, to raw
+        index k.
         """
         path = self.path / (self.layout.trajectory or "")
         poses = self._parsed(parse_trajectory, path, MAX_TRAJECTORY_BYTES)
@@ -290,7 +396,7 @@ class ExtractedScan(Scan):
     def _first_header(
         self, names: Mapping[int, str], frames: list[int], size_of: Callable[[bytes], tuple[int, int]]
     ) -> tuple[int, int]:
-        """(width, height) of one kind of images by the first header that can be read."""
+        """Return (width, height) of one kind of images, by the first header that can be read."""
         first: SourceError | None = None
         for frame in frames[:HEADERS_TRIED]:
             path, data = self._image(names, frame)
@@ -306,8 +412,8 @@ class ExtractedScan(Scan):
         raise first
 
     def _unit_of_floats(self, frames: list[int], stated: float | None) -> float | None:
-        """Metres of a unit of depth files that hold floats, by the first that holds any depth; ``None`` where they hold
-        whole numbers.
+        """Return the metres of a unit of depth files that hold floats, by the first file that holds any depth; ``None``
+        where they hold whole numbers.
         """
         unit = None
         for frame in frames[:HEADERS_TRIED]:

@@ -2,8 +2,8 @@
 
 The format is the one of ScanNet's ``SensReader/c++/src/sensorData.h``: little-endian, unpadded; a header, then per
 frame 96 bytes (pose, two timestamps, two sizes) and the two payloads, then an optional IMU tail. Indexing reads those
-96 bytes a frame and seeks over the rest, so a 5 GB scan costs as many small reads as it has frames; a reader of a local
-file never holds more than one frame. What differs in an object store is in ``remote_sens``.
+96 bytes a frame and seeks over the rest, so a 5 GB scan costs one small read for each frame; a reader of a local file
+never holds more than one frame. :mod:`gapdata.sources.remote_sens` reads from an object store.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class SensReader:
         index_bytes: the header and all frame headers, which change when any pose, timestamp or payload size does.
 
     Raises:
-        SourceError: the file is no version 4 ``.sens``, is truncated (the frame is named), has sizes that do not fit
-            it, or uses the closed "occi" depth compression.
+        SourceError: the file is not a ``.sens`` of version 4, is truncated (the frame is named), has sizes that do not
+            fit it, or uses the closed "occi" depth compression.
     """
 
     def __init__(self, path: str | os.PathLike[str] | ObjectPath) -> None:
@@ -106,7 +106,7 @@ class SensReader:
 
     @property
     def valid_poses(self) -> NDArray[np.bool_]:
-        """(N,) which frames carry a finite, rigid pose."""
+        """Tell which frames carry a finite, rigid pose, (N,)."""
         return is_rigid(self.camera_to_world)
 
     def describe(self) -> dict[str, Any]:
@@ -129,11 +129,11 @@ class SensReader:
         }
 
     def color_bytes(self, frame: int) -> bytes:
-        """The colour payload as stored: the original JPEG (or PNG) file, byte for byte."""
+        """Return the colour payload as stored: the original JPEG (or PNG) file, byte for byte."""
         return self._payload(frame, int(self._offsets[frame]), int(self._color_sizes[frame]))
 
     def color(self, frame: int, reduction: int = 1) -> NDArray[np.uint8]:
-        """The decoded colour image, (H, W, 3) uint8 RGB, sides divided by ``reduction`` (1, 2, 4, 8) and rounded up."""
+        """Return the colour image, (H, W, 3) uint8 RGB; ``reduction`` 1, 2, 4 or 8 divides its sides, rounded up."""
         data = self.color_bytes(frame)
         size = (self.color_intrinsics.width, self.color_intrinsics.height)
         if self.color_compression == "raw":
@@ -144,7 +144,7 @@ class SensReader:
         found = encoded_image_size(data)
         if found != size:
             what = (
-                "no complete JPEG or PNG"
+                "not a complete JPEG or PNG"
                 if found is None
                 else f"{found[0]}x{found[1]}, the header says {size[0]}x{size[1]}"
             )
@@ -155,9 +155,7 @@ class SensReader:
         return decoded
 
     def depth(self, frame: int) -> NDArray[np.uint16]:
-        """The depth image, (H, W) uint16 in units of ``1 / depth_units_per_metre`` metres, 0 where there is no
-        reading.
-        """
+        """Return the depth image, (H, W) uint16 in units of ``1 / depth_units_per_metre`` metres, 0 without a value."""
         width, height = self.depth_intrinsics.width, self.depth_intrinsics.height
         expected = width * height * 2
         data = self._payload(frame, int(self._offsets[frame] + self._color_sizes[frame]), int(self._depth_sizes[frame]))
@@ -234,13 +232,30 @@ class SensReader:
                 frame=last + 1,
                 cure="download it again",
             )
+        headers = bytearray(count * FRAME_HEADER.size)
+        self._offsets, self._color_sizes, self._depth_sizes = [0] * count, [0] * count, [0] * count
+        end = self._walk(position, headers)
+        self.index_bytes = self._header_bytes + bytes(headers)
+        layout = np.dtype([("pose", "<f4", (4, 4)), ("times", "<u8", (2,)), ("sizes", "<u8", (2,))])
+        table = np.frombuffer(headers, dtype=layout)
+        self.camera_to_world = table["pose"].astype(np.float64)
+        self.color_timestamps, self.depth_timestamps = table["times"][:, 0].copy(), table["times"][:, 1].copy()
+        self._read: Callable[[int, int], bytes] = self._file.read_at
+        if isinstance(self._file, ObjectFile):
+            both = [color + depth for color, depth in zip(self._color_sizes, self._depth_sizes, strict=True)]
+            self._read = FramePayloads(self._file, self._offsets, both).read_at
+        self.imu_count = self._read_imu_count(end)
+
+    def _walk(self, position: int, headers: bytearray) -> int:
+        """Read the header of each frame into ``headers``, note where its payloads lie, and return where the last
+        ends.
+        """
         read: Callable[[int, int], bytes] = self._file.read_at
         if isinstance(self._file, ObjectFile):
-            read = fetch_headers(self._file, position, count)
-        headers = bytearray(count * FRAME_HEADER.size)
+            read = fetch_headers(self._file, position, len(self._offsets))
         sizes = struct.Struct("<QQ")
-        offsets, color_sizes, depth_sizes = [0] * count, [0] * count, [0] * count
-        for frame in range(count):
+        offsets, color_sizes, depth_sizes = self._offsets, self._color_sizes, self._depth_sizes
+        for frame in range(len(offsets)):
             header = read(position, FRAME_HEADER.size)
             payload = position + FRAME_HEADER.size
             color_size, depth_size = (
@@ -255,20 +270,10 @@ class SensReader:
                 )
             headers[frame * FRAME_HEADER.size : (frame + 1) * FRAME_HEADER.size] = header
             offsets[frame], color_sizes[frame], depth_sizes[frame] = payload, color_size, depth_size
-        layout = np.dtype([("pose", "<f4", (4, 4)), ("times", "<u8", (2,)), ("sizes", "<u8", (2,))])
-        self.index_bytes = self._header_bytes + bytes(headers)
-        table = np.frombuffer(headers, dtype=layout)
-        self.camera_to_world = table["pose"].astype(np.float64)
-        self.color_timestamps, self.depth_timestamps = table["times"][:, 0].copy(), table["times"][:, 1].copy()
-        self._offsets, self._color_sizes, self._depth_sizes = offsets, color_sizes, depth_sizes
-        self._read: Callable[[int, int], bytes] = self._file.read_at
-        if isinstance(self._file, ObjectFile):
-            both = [color + depth for color, depth in zip(color_sizes, depth_sizes, strict=True)]
-            self._read = FramePayloads(self._file, offsets, both).read_at
-        self.imu_count = self._read_imu_count(position)
+        return position
 
     def _last_whole_frame(self, position: int) -> int:
-        """The last frame that is complete, -1 if none: for the message about a truncated file."""
+        """Return the last complete frame, or -1, for the message about a truncated file."""
         frame = -1
         while True:
             header = self._file.read_at(position, FRAME_HEADER.size)
@@ -287,7 +292,7 @@ class SensReader:
         complete = (remaining - 8) // IMU_RECORD.size
         if count > MAX_IMU_RECORDS or remaining > 8 + count * IMU_RECORD.size:
             raise self._damage(
-                f"has {remaining} bytes after the last frame that are no IMU tail: a frame's size does not fit",
+                f"has {remaining} bytes after the last frame that are not an IMU tail: the size of a frame does not fit",
                 cure="download it again",
             )
         return int(min(count, complete))

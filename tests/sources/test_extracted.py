@@ -292,9 +292,9 @@ def test_an_image_of_another_size_is_an_error_of_its_frame(frames: Path) -> None
         (
             "intrinsic/intrinsic_color.txt",
             "230 0 127.5 0 0 230 95.5 0 0 0 1 0 0 0 0 1",
-            "colour intrinsics are of another image size: fx 230, fy 230, cx 127.5, cy 95.5 for 128x96",
+            "colour intrinsics are those of another image size: fx 230, fy 230, cx 127.5, cy 95.5 for 128x96",
         ),
-        ("intrinsic/extrinsic_depth.txt", "2 " * 16, "depth extrinsics are no rigid transform"),
+        ("intrinsic/extrinsic_depth.txt", "2 " * 16, "depth extrinsics are not a rigid transform"),
         ("pose/7.txt", "0 " * 200_000, r"frame 7: is larger than 65536 bytes"),
         ("color/007.jpg", "", r"frame 7: color/007\.jpg and color/7\.jpg name the same frame; remove one of them"),
         ("color/9999999.jpg", "", "has a frame 9999999, raw indices end at 200000"),

@@ -228,7 +228,7 @@ def test_inspect_names_the_layout(plain: Path, tmp_path: Path, capsys: pytest.Ca
         ("115 0 63.5\n0 115", "has 5 numbers, expected a 3x3 or 4x4 matrix"),
         ("a b c", "could not convert string to float"),
         (json.dumps({**SHARED, "width": 256, "height": 192}), "is for colour images of 256x192, they have 128x96"),
-        (json.dumps({**SHARED, "cx": 120.0}), "colour intrinsics are of another image size"),
+        (json.dumps({**SHARED, "cx": 120.0}), "colour intrinsics are those of another image size"),
         (json.dumps({**SHARED, "depth_scale": 0}), "has depth scale 0, expected units per metre"),
     ],
 )

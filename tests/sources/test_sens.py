@@ -185,7 +185,7 @@ def test_a_truncated_file_names_the_frame(tmp_path: Path) -> None:
         (276 + len(NAME), struct.pack("<I", 1 << 31), "has image sizes 2147483648x49"),
         (292 + len(NAME), struct.pack("<f", 0.0), "has depth shift 0"),
         (296 + len(NAME), struct.pack("<Q", 1 << 60), "is truncated: frames announced: 1152921504606846976,"),
-        (296 + len(NAME), struct.pack("<Q", 5), "that are no IMU tail: a frame's size does not fit"),
+        (296 + len(NAME), struct.pack("<Q", 5), "that are not an IMU tail: a frame's size does not fit"),
         (12 + len(NAME), struct.pack("<f", float("nan")), "colour intrinsics are impossible: fx nan"),
         (304 + len(NAME) + 80, struct.pack("<Q", 1 << 50), "frame 0: is truncated or damaged"),
     ],
@@ -215,7 +215,7 @@ def test_damaged_payloads_are_named_and_do_not_spoil_other_frames(tmp_path: Path
         for data in (half, b"garbage", other_size, jpeg(3)):
             writer.write(color=data, depth=depth(0), camera_to_world=np.eye(4))
     with SensReader(path) as reader:
-        for frame, message in enumerate(("no complete JPEG", "no complete JPEG", "10x10, the header says 66x49")):
+        for frame, message in enumerate(("not a complete JPEG", "not a complete JPEG", "10x10, the header says 66x49")):
             with pytest.raises(SourceError, match=f"frame {frame}: colour image is {message}"):
                 reader.color(frame)
         assert reader.color(3).shape == (49, 66, 3)
