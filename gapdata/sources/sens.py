@@ -292,7 +292,7 @@ class SensReader:
         complete = (remaining - 8) // IMU_RECORD.size
         if count > MAX_IMU_RECORDS or remaining > 8 + count * IMU_RECORD.size:
             raise self._damage(
-                f"has {remaining} bytes after the last frame that are not an IMU tail: the size of a frame does not fit",
+                f"has {remaining} bytes after the last frame that are not an IMU tail: a frame's size does not fit",
                 cure="download it again",
             )
         return int(min(count, complete))
