@@ -1,1 +1,1 @@
-"""Reading what people and programs leave in files and folders: text, numbers, tags, names in order, a store's word."""
+"""Read and write files of any origin, on a disk or in an object store, also damaged and hostile ones."""

@@ -1,4 +1,4 @@
-"""Files that appear whole under their final name, or not at all."""
+"""Write files that appear whole under their final name, or not at all."""
 
 from __future__ import annotations
 
@@ -14,18 +14,22 @@ from gapdata.files.object_store import ObjectPath, upload
 from gapdata.files.storage import Location
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-"""What the system says of a disk, or of a share of it, that is full."""
+"""Errors for a disk that is full, or a quota that is used up."""
 
 
 @contextmanager
 def atomic_file(path: Location, *, durable: bool = True) -> Iterator[BinaryIO]:
-    """A binary file to write to; it takes the name ``path`` when the block ends well and vanishes otherwise.
+    """Open a binary file for writing, which takes the name ``path`` if the block ends well and is deleted otherwise.
 
-    On a disk the temporary file lies in the same directory (a rename across file systems is a copy), is flushed to disk
-    before the rename, and starts with a dot and ends with ``.tmp``, so that leftovers of a killed process can be told
-    from results. Its name is drawn at random: two machines that write the same file may well have the same process id.
-    With ``durable=False`` it is not flushed: for what can be made again, and is not trusted once the machine went down.
-    An object is written to an unnamed local file first and uploaded at the end.
+    On a disk the file is written in the same directory, because a rename across file systems would be a copy. Until the
+    rename its name begins with a dot and ends with ``.tmp``, so that leftovers of a killed process do not look like
+    results, and has a random part, because two machines that write the same file may have the same process id. An
+    object is written to an unnamed local file first and uploaded at the end.
+
+    Args:
+        path: the final name.
+        durable: flush the file to disk before the rename; not needed for data that can be made again and is not used
+            after a crash of the machine.
     """
     if isinstance(path, ObjectPath):
         with naming_full_disk(tempfile.gettempdir()), tempfile.TemporaryFile() as local:
@@ -47,7 +51,7 @@ def atomic_file(path: Location, *, durable: bool = True) -> Iterator[BinaryIO]:
 
 @contextmanager
 def naming_full_disk(place: str | os.PathLike[str]) -> Iterator[None]:
-    """Say of a block that writes to ``place`` which disk is full: the system does not."""
+    """Add to the error of a full disk, in a block that writes to ``place``, which disk it is and its free space."""
     try:
         yield
     except OSError as error:
@@ -57,7 +61,7 @@ def naming_full_disk(place: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def room_left(place: str | os.PathLike[str]) -> str:
-    """Return in words what is free where a file lies, or would lie."""
+    """Return in words how much space is free on the disk of a file."""
     where = os.path.abspath(place)
     disk = os.statvfs(where if os.path.isdir(where) else os.path.dirname(where))
     free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize

@@ -1,6 +1,6 @@
-"""Numbers and texts out of decoded JSON and pickles: what is not exactly what was asked for is ``None``.
+"""Take numbers and texts out of decoded JSON and pickles; a value of another type or size gives ``None``.
 
-The work is bounded by what is asked for, never by what the file holds: a pickle may refer to one list a billion times.
+The work is limited by what is asked for, not by what the file holds: a pickle may refer to one list a billion times.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 
 MAX_ID = 2**31 - 1
 MAX_TEXT = 100_000
-"""Characters of a description, question or answer; the longest real answers (boxes of a crowded clip) have some
-10,000."""
+"""Most characters of a text; the longest real ones, answers with the boxes of a crowded clip, have some 10,000."""
 NAME_CHARACTERS = 200
-"""Characters of a label, an id or a file's name."""
+"""Most characters of a label, an id or a file's name."""
 
 
 def integer(value: Any) -> int | None:
-    """A non-negative id or index: an integer, or its decimal digits as text (ScanRefer writes ids as strings)."""
+    """Return an integer from 0 on, which may also be given as text, as some files have their ids."""
     if isinstance(value, str):
         value = int(value) if len(value) <= 10 and value.isascii() and value.isdigit() else None
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
@@ -30,7 +29,7 @@ def integer(value: Any) -> int | None:
 
 
 def integers(value: Any, limit: int) -> tuple[int, ...] | None:
-    """A list, tuple or one-dimensional array of at most ``limit`` non-negative integers."""
+    """Return the integers, from 0 on, of a list, tuple or one-dimensional array with at most ``limit`` items."""
     if isinstance(value, np.ndarray):
         # An empty list turned into an array is float64.
         if value.ndim != 1 or (value.size and value.dtype.kind not in "iu"):
@@ -43,7 +42,7 @@ def integers(value: Any, limit: int) -> tuple[int, ...] | None:
 
 
 def numbers(value: Any, shape: Sequence[int]) -> NDArray[np.float64] | None:
-    """An array of exactly this shape, float64, from nested lists or an array; values may be infinite or NaN."""
+    """Return a float64 array of exactly this shape, from nested lists or an array; values may be infinite or NaN."""
     if isinstance(value, np.ndarray):
         fits = value.shape == tuple(shape) and value.dtype.kind in "fiu"
         return value.astype(np.float64) if fits else None
@@ -66,13 +65,13 @@ def numbers(value: Any, shape: Sequence[int]) -> NDArray[np.float64] | None:
 
 
 def finite(value: Any, shape: Sequence[int]) -> NDArray[np.float64] | None:
-    """As :func:`numbers`, and all values are finite."""
+    """Return what :func:`numbers` does, if all values are finite."""
     array = numbers(value, shape)
     return array if array is not None and bool(np.isfinite(array).all()) else None
 
 
 def number(value: Any) -> float | None:
-    """One finite number."""
+    """Return a finite number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
@@ -83,7 +82,7 @@ def number(value: Any) -> float | None:
 
 
 def text(value: Any, limit: int = MAX_TEXT) -> str | None:
-    """A text of at most ``limit`` characters that can be written as UTF-8, verbatim; blank text counts as none."""
+    """Return a text verbatim, if it is not blank, has at most ``limit`` characters and can be written as UTF-8."""
     if not isinstance(value, str) or len(value) > limit or not value.strip():
         return None
     try:
@@ -94,7 +93,7 @@ def text(value: Any, limit: int = MAX_TEXT) -> str | None:
 
 
 def shown(value: Any) -> str:
-    """A value for a message: texts and numbers shortened, anything else by its type."""
+    """Return a value for a message: texts and numbers shortened, anything else by its type."""
     if isinstance(value, str):
         return ascii(value if len(value) <= 60 else value[:57] + "...")
     if isinstance(value, int) and not -(10**18) < value < 10**18:

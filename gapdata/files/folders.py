@@ -1,8 +1,8 @@
-"""What lies in a user's folder, without what systems and tools leave there, and by names in any case.
+"""List the folders of users, without the files that systems and tools leave there, and with names in any case.
 
-macOS writes ``._name`` beside every file on disks that are not its own, Windows ``Thumbs.db``, a NAS ``@eaDir`` and
-``#recycle``, a disk has ``lost+found``; archives unpack to ``__MACOSX``; editors and copies that stopped leave
-``name~`` and ``name.tmp``. None of these is data, and none is worth a word.
+macOS writes ``._name`` beside every file on foreign disks, Windows ``Thumbs.db``, a NAS ``@eaDir`` and ``#recycle``;
+disks have ``lost+found``, archives unpack to ``__MACOSX``, editors and interrupted copies leave ``name~`` and
+``name.tmp``. These are not data, and are passed over in silence.
 """
 
 from __future__ import annotations
@@ -22,15 +22,13 @@ ENDINGS = ("~", ".tmp", ".temp", ".part", ".partial", ".crdownload", ".swp", ".b
 
 
 def is_litter(name: str) -> bool:
-    """Return whether a file or folder of this name is not data: hidden, a system's own, a backup, or half a
-    download.
-    """
+    """Return whether a name is that of a hidden, system or backup file, or of half a download."""
     folded = name.lower()
     return name.startswith((".", "~$")) or folded in LITTER or folded.endswith(ENDINGS)
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:
-    """Return what lies in a folder, by name, without litter.
+    """Return the entries of a folder, sorted by name, without litter.
 
     Raises:
         OSError: it cannot be listed.
@@ -40,7 +38,7 @@ def entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def file_names(folder: Path) -> list[str]:
-    """Return the names of a folder's files, links to files among them, without litter and links that lead nowhere.
+    """Return the names of a folder's files and links to files, without litter and broken links.
 
     Raises:
         OSError: it cannot be listed.
@@ -49,7 +47,7 @@ def file_names(folder: Path) -> list[str]:
 
 
 def is_kind(entry: os.DirEntry[str], *, folder: bool) -> bool:
-    """Return whether an entry is a folder, or a file; what cannot be looked at (a link in a circle) is neither."""
+    """Return whether an entry is a folder, or a file; a link that cannot be followed is neither."""
     try:
         return entry.is_dir() if folder else entry.is_file()
     except OSError:
@@ -57,8 +55,9 @@ def is_kind(entry: os.DirEntry[str], *, folder: bool) -> bool:
 
 
 def in_any_case(folder: Path, relative: str) -> Path:
-    """Return the place of ``relative`` below a folder, whatever the case of its names on disk; the place as written
-    where there is none.
+    """Return the path of ``relative`` below a folder, with the case that its names have on disk.
+
+    A name that does not exist in any case stays as it is.
     """
     place = folder
     for part in relative.split("/"):
@@ -70,8 +69,9 @@ def in_any_case(folder: Path, relative: str) -> Path:
 
 
 def by_lower_case(names: Iterable[str]) -> dict[str, str]:
-    """Return names by their lower-case form; where several differ only in case, the one in lower case or else the
-    first.
+    """Return names by their lower-case form.
+
+    Of names that differ only in case, the one in lower case counts, or else the first.
     """
     found: dict[str, str] = {}
     for name in names:

@@ -1,7 +1,6 @@
-"""What cameras write into image files besides pixels: which way up they were held, and where, when and by whom.
+"""Read the orientation out of image files, and remove all other metadata that cameras write.
 
-The first is read; none of it is passed on. A tag that stayed in a stored frame would turn it in some viewers and not in
-others, and tell where a home is.
+A tag that stayed in a stored frame would turn it in some viewers and not in others; others tell where a home is.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ START, END = b"\xff\xd8", b"\xff\xd9"
 SCAN, COMMENT, END_MARKER, ADOBE, JFIF, EXIF_SEGMENT = 0xDA, 0xFE, 0xD9, 0xEE, 0xE0, 0xE1
 APPLICATION = range(0xE0, 0xF0)
 AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-"""The next marker but restarts: what follows 0xFF within coded data is 0 or a restart (ITU-T T.81, B.1.1.5)."""
+"""The marker after coded data, within which 0xFF is followed by 0 or a restart (ITU-T T.81, B.1.1.5)."""
 EXIF = b"Exif\0\0"
 ORIENTATION = 0x0112
 """Tag of TIFF 6.0, in the first directory."""
@@ -23,8 +22,9 @@ SHORT = 3
 
 
 def orientation_tag(data: bytes) -> int:
-    """Return how a JPEG, PNG or WebP file asks to be turned before it is shown, 1 (not at all) to 8 (Exif 2.32, tag
-    274); 1 where nothing says so.
+    """Return how a JPEG, PNG or WebP file is to be turned before it is shown, 1 to 8 (Exif 2.32, tag 274).
+
+    1, which is also returned for a file without the tag, does not turn it.
     """
     if data.startswith(PNG_SIGNATURE):
         return next((_orientation(body) for name, body in _chunks(data) if name == b"eXIf"), 1)
@@ -39,8 +39,10 @@ def orientation_tag(data: bytes) -> int:
 
 
 def jpeg_without_metadata(data: bytes) -> bytes | None:
-    """Return a JPEG file with all that decides its pixels, and nothing else: no EXIF, GPS, XMP, colour profile,
-    thumbnail or comment, and nothing behind its end. ``None`` where its segments do not follow each other.
+    """Return a JPEG file with the segments that decide its pixels, and without all others.
+
+    EXIF, GPS, XMP, colour profile, thumbnail, comments and bytes after the end are removed. The result is ``None`` for
+    a file with broken segments.
     """
     if not data.startswith(START):
         return None
@@ -58,8 +60,9 @@ def jpeg_without_metadata(data: bytes) -> bytes | None:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Markers of a JPEG file with their segments; that of a scan holds its coded data, too. Ends early where a length
-    leads nowhere.
+    """Yield the markers of a JPEG file with their segments; the segment of a scan has its coded data, too.
+
+    Stops at a length that leads out of the file.
     """
     position = len(START)
     while position + 2 <= len(data) and data[position] == 0xFF:
@@ -93,7 +96,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _riff(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Chunks of a WebP file (RFC 9649, section 2.3); those of odd length are padded."""
+    """Yield the chunks of a WebP file (RFC 9649, section 2.3); those of odd length are padded."""
     position = 12
     while position + 8 <= len(data):
         length = int.from_bytes(data[position + 4 : position + 8], "little")
@@ -102,7 +105,7 @@ def _riff(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _orientation(tiff: bytes) -> int:
-    """The tag in the first directory of a TIFF structure (TIFF 6.0, section 2)."""
+    """Return the tag in the first directory of a TIFF structure (TIFF 6.0, section 2)."""
     order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
     if order is None or len(tiff) < 8:
         return 1

@@ -1,7 +1,7 @@
-"""Reads a JSON file item by item: a list, JSON lines, or one object.
+"""Read and write JSON files item by item: a list, JSON lines, or one object.
 
-VG-LLM's and GAP-MLLM's training files exceed a gigabyte, of which an item is a few kilobytes; decoding them whole takes
-several times their size in memory. Only the text around the current item is held here.
+Files of more than a gigabyte consist of items of a few kilobytes; to decode such a file whole takes several times its
+size in memory. Only the text around the current item is held here.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ _DECODER = json.JSONDecoder()
 
 
 def json_items(path: Location) -> Iterator[Any]:
-    """The items of a list, the values of JSON lines, or the one value of any other file. NaN and infinities, which
-    Python writes into JSON, are read as such: whoever needs a finite number checks.
+    """Yield the items of a list, the values of JSON lines, or the one value of any other file.
+
+    NaN and infinities, which Python writes into JSON, are read, too: a caller that needs finite numbers must check.
 
     Raises:
         FileError: the file cannot be read, or is not text or not JSON; or an item is nested too deeply, or longer
@@ -58,7 +59,7 @@ def _list_items(text: _Text) -> Iterator[Any]:
 
 
 class _Text:
-    """A file's text, of which only the part from the current position on is in memory."""
+    """The text of a file, of which only the part from the current position on is in memory."""
 
     def __init__(self, file: RangedFile, path: Location) -> None:
         self.file, self.path = file, path
@@ -68,7 +69,7 @@ class _Text:
         self.items = 0
 
     def more(self) -> bool:
-        """Read on, at least as much as is waiting to be decoded; ``False`` at the end of the file."""
+        """Read a block, at least as long as the text that waits to be decoded; ``False`` at the end of the file."""
         if self.offset >= self.file.size:
             return False
         data = self.file.read_at(self.offset, max(BLOCK, len(self.text) - self.position))
@@ -78,7 +79,7 @@ class _Text:
         try:
             added = self._decoder.decode(data, final=self.offset >= self.file.size)
         except UnicodeDecodeError as error:
-            # The decoder was also given what it had kept of the block before.
+            # The decoder was also given the bytes that it kept of the block before.
             raise self.damaged(refusal(error.encoding, error.object, error, self.offset - len(error.object))) from error
         if self.offset >= self.file.size:
             added = added.rstrip(PADDING)
@@ -87,7 +88,7 @@ class _Text:
         return True
 
     def next_character(self) -> str:
-        """The next character that is no white space, which stays; empty at the end."""
+        """Return the next character that is not white space, without stepping over it; empty at the end."""
         while True:
             match = _SPACE.match(self.text, self.position)
             self.position = match.end() if match else self.position
@@ -99,11 +100,11 @@ class _Text:
     def expect(self, character: str) -> None:
         """Step over one character."""
         if self.next_character() != character:
-            raise self.damaged(f"has no {character!r} where one must stand")
+            raise self.damaged(f"lacks a {character!r}")
         self.position += 1
 
     def value(self) -> Any:
-        """The next value."""
+        """Read the next value."""
         self.next_character()
         while True:
             try:
@@ -118,14 +119,14 @@ class _Text:
             except ValueError as error:
                 raise self.damaged("holds a number of thousands of digits") from error
             else:
-                # What was read may end inside a number: 0 of "0.", 1 of "1e+".
+                # The text in memory may end inside a number: 0 of "0.", 1 of "1e+".
                 if end + NUMBER_TAIL < len(self.text) or not self.more():
                     self.position = end
                     self.items += 1
                     return value
 
     def damaged(self, problem: str) -> FileError:
-        """An error at the current item."""
+        """Return the error for the current item."""
         return FileError(
             f"item {self.items} {problem}, near character {self.dropped + self.position}",
             path=self.path,
@@ -135,7 +136,7 @@ class _Text:
 
 @dataclass(slots=True)
 class JsonList:
-    """A JSON list, an item per line, that never lies in memory as a whole."""
+    """A JSON list that is written item by item, an item per line."""
 
     file: BinaryIO
     count: int = 0
@@ -144,7 +145,7 @@ class JsonList:
         """Write some items.
 
         Raises:
-            ValueError: an item holds a number that is not finite, for which JSON has no form.
+            ValueError: an item has a number that is not finite, which JSON cannot hold.
         """
         for item in items:
             line = json.dumps(item, allow_nan=False).encode()

@@ -1,6 +1,4 @@
-"""Whether decoded JSON has the shape that its reader relies on, so that a file which was damaged, or made by an enemy,
-is named before anything is computed from it.
-"""
+"""Check that decoded JSON has the shape that its reader expects, before anything is computed from it."""
 
 from __future__ import annotations
 
@@ -8,15 +6,15 @@ from typing import Any
 
 MAX_INTEGER = 2**63 - 1
 MAX_NAME = 40
-"""Characters of a name out of the file that a message repeats."""
+"""Most characters of a name out of the file in a message."""
 
 
 def misfit(value: Any, shape: Any, where: str = "") -> str | None:
-    """Where and how ``value`` departs from ``shape``, or ``None`` where it fits.
+    """Return where and how ``value`` differs from ``shape``, or ``None`` if it fits.
 
     A shape is ``str``, ``bool``, ``int`` (from 0 to 2^63 - 1), ``float`` (any finite number), ``None`` or ``object``
-    (anything); ``[shape]`` for a list of such; ``{"name": shape}`` for an object with at least these fields;
-    ``{str: shape}`` for an object with any names; a tuple for one of several.
+    (anything); ``[shape]`` for a list of items with this shape; ``{"name": shape}`` for an object with at least these
+    fields; ``{str: shape}`` for an object with any names; a tuple of shapes for one of them.
     """
     if isinstance(shape, tuple):
         problems = [misfit(value, option, where) for option in shape]

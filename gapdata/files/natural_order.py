@@ -1,4 +1,4 @@
-"""The order in which people count names: ``9.5`` before ``10.0``, ``cam0_2`` before ``cam0_10``."""
+"""Sort names as people do: ``9.5`` before ``10.0``, ``cam0_2`` before ``cam0_10``."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ NUMBER = re.compile(r"(?:(?<![\s\S])-)?[0-9]+(?:\.[0-9]+)?")
 
 
 def split_name(name: str) -> tuple[list[str], list[str]]:
-    """Return the texts and the numbers of a name, in turn: there is one text more than there are numbers."""
+    """Return the texts and the numbers of a name; there is one text before each number and one after the last."""
     return NUMBER.split(name), NUMBER.findall(name)
 
 
 def natural_key(name: str) -> tuple[tuple[str | Decimal, ...], str]:
-    """Return a key by which names sort as people count; equal numbers (``1``, ``01``) by their text. Exact for any
-    number of digits.
+    """Return a key by which names sort by their numbers, exactly for any number of digits.
+
+    Equal numbers (``1``, ``01``) sort by their text.
     """
     texts, numbers = split_name(name)
     parts: list[str | Decimal] = [texts[0]]

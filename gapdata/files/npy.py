@@ -1,5 +1,7 @@
-"""The header of NumPy's ``.npy``, read without evaluating it: numpy's own reader parses the text as Python, takes
-object and structured dtypes, and allocates what the shape claims before it looks at the size of the file.
+"""Read NumPy's ``.npy`` without evaluating its header.
+
+NumPy's own reader parses the header as Python, accepts object and structured dtypes, and allocates the memory for the
+stated shape before it looks at the size of the file.
 """
 
 from __future__ import annotations
@@ -21,11 +23,13 @@ _HEADER = re.compile(
 
 
 def read_header(file: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], int]:
-    """Dtype, shape (at most four sides) and size in bytes of the header (NumPy's format 1 to 3); the file is then at
-    the first value.
+    """Read the header of an open ``.npy`` (format 1 to 3), after which the file is at its first value.
+
+    Returns:
+        Dtype, shape (at most four sides), and size of the header in bytes.
 
     Raises:
-        ValueError: it is not the header of an array of numbers; the text says what it is.
+        ValueError: it is not the header of an array of numbers; the text says why.
     """
     dtype, shape, start, _ = _read_header(file)
     return dtype, shape, start
@@ -35,7 +39,7 @@ def read_array(data: bytes) -> NDArray[Any]:
     """Return the array of a whole ``.npy`` file, in either order of its axes.
 
     Raises:
-        ValueError: it is not an array of numbers, or has more or fewer bytes than its header claims.
+        ValueError: it is not an array of numbers, or has more or fewer bytes than its header states.
     """
     dtype, shape, start, fortran = _read_header(io.BytesIO(data))
     count = math.prod(shape)
@@ -47,7 +51,7 @@ def read_array(data: bytes) -> NDArray[Any]:
 def _read_header(file: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], int, bool]:
     magic = file.read(8)
     if len(magic) != 8 or magic[:6] != b"\x93NUMPY" or magic[6] not in (1, 2, 3):
-        raise ValueError("it is no .npy")
+        raise ValueError("it is not a .npy")
     width = 2 if magic[6] == 1 else 4
     length = int.from_bytes(file.read(width), "little")
     if length > MAX_HEADER:
@@ -59,5 +63,5 @@ def _read_header(file: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], int, 
     try:
         dtype = np.dtype(match["dtype"])
     except TypeError as error:
-        raise ValueError("its header names no dtype") from error
+        raise ValueError("its header does not name a dtype") from error
     return dtype, shape, 8 + width + length, match["fortran"] == "True"

@@ -1,4 +1,4 @@
-"""Members of an ``.npz``, read without pickle; what a header claims is checked before memory is taken for it."""
+"""Read the members of an ``.npz`` without pickle; sizes in headers are checked before memory is allocated."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _DAMAGE = (
     RuntimeError,
     struct.error,
 )
-"""What zipfile raises on damage; RuntimeError is an entry that is encrypted."""
+"""Errors that zipfile raises for damaged files; RuntimeError is an encrypted entry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """What a member's header says."""
+    """The header of a member."""
 
     name: str
     dtype: np.dtype[Any]
@@ -42,12 +42,12 @@ class Member:
 
     @property
     def count(self) -> int:
-        """Number of values."""
+        """The number of values."""
         return math.prod(self.shape)
 
 
 class Npz:
-    """The members of an ``.npz`` that is in memory.
+    """An ``.npz`` that is in memory.
 
     Args:
         data: the file.
@@ -59,17 +59,17 @@ class Npz:
         try:
             self._archive = zipfile.ZipFile(io.BytesIO(data))
         except _DAMAGE as error:
-            raise self._damaged(f"is no .npz: {error}") from error
+            raise self._damaged(f"is not an .npz: {error}") from error
         self._entries = {entry.filename.removesuffix(".npy"): entry for entry in self._archive.infolist()}
 
     def __contains__(self, name: str) -> bool:
         return name in self._entries
 
     def header(self, name: str) -> Member:
-        """Dtype and shape of a member.
+        """Read dtype and shape of a member.
 
         Raises:
-            FileError: it is missing or damaged, or claims more values than it has bytes for.
+            FileError: it is missing or damaged, or has fewer bytes than its header states.
         """
         if name not in self:
             raise self._damaged(f"has no member {name}")
@@ -86,7 +86,7 @@ class Npz:
         return member
 
     def values(self, member: Member, *, kinds: str, limit: int, first: int | None = None) -> NDArray[Any]:
-        """The values of a member in one dimension, or only the first few.
+        """Read the values of a one-dimensional member, or only its first few.
 
         Raises:
             FileError: they are more than ``limit``, of another kind of dtype than ``kinds``, or damaged.

@@ -1,4 +1,4 @@
-"""Numbers out of a text: a matrix as NumPy, MATLAB, a spreadsheet or a C++ program writes it."""
+"""Read numbers out of a text, such as a matrix that NumPy, MATLAB, a spreadsheet or a C++ program wrote."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 from gapdata.files.text import decode_text
 
 NOT_FINITE = ("#INF", "#IND", "#QNAN")
-"""How Microsoft's C runtime before 2015 printed values that are not finite: the C++ exporter was built with it."""
+"""Values that are not finite, as Microsoft's C runtime before 2015 printed them."""
 COMMENT = re.compile(r"(?:^|(?<=\s))[#%].*", re.MULTILINE)  # not inside of "-1.#INF"
 BETWEEN = str.maketrans(",;[](){}\u2212", " " * 8 + "-")
 DECIMAL_COMMA = re.compile(r"(?<!\S)[-+]?\d+,\d+(?:[eE][-+]?\d+)?(?!\S)")
 
 
 def number_lines(data: bytes) -> list[tuple[int, str]]:
-    """Return the lines of a text that hold something, each with its number from 1 on. Comments (``#``, ``%``) are left
-    out; commas, semicolons and brackets are blanks, a typographic minus is a minus.
+    """Return the lines of a text that are not blank, each with its number from 1 on.
+
+    Comments (``#``, ``%``) are left out; commas, semicolons and brackets become blanks, a typographic minus a minus.
 
     Raises:
         ValueError: it is not text, or has decimal commas.

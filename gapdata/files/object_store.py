@@ -1,8 +1,8 @@
-"""Objects of ``s3://`` and ``gs://`` stores under the names that :class:`pathlib.Path` has for files.
+"""Access objects of ``s3://`` and ``gs://`` stores under the names that :class:`pathlib.Path` has for files.
 
 :class:`ObjectPath` offers the part of ``Path`` that this package uses, so that code which joins names, asks for sizes
-and reads bytes is written once. What a store refuses is the ``OSError`` that a disk would raise, with one line and
-the URI as its ``filename``; what fails in passing is repeated, and a :class:`~gapdata.errors.StoreError` in the end
+and reads bytes is written once. A refusal of the store is the ``OSError`` that a disk would raise, with one line and
+the URI as its ``filename``; a request that fails is repeated, and in the end a :class:`~gapdata.errors.StoreError`
 (:mod:`gapdata.files.store_failures`). Three things differ from a disk, and callers may rely on them:
 
 - An object appears whole or not at all, so an upload needs no temporary name (:func:`upload`).
@@ -35,11 +35,11 @@ UPLOAD_BLOCK = 64 << 20  # bytes of an upload that are in memory at once
 CONNECT_SECONDS = 10.0
 REQUEST_SECONDS = 30.0  # without a byte
 ATTEMPTS = 3
-"""Of Arrow's own: it can repeat a single part of an upload. What it gives up on is repeated here, more patiently."""
+"""Attempts that Arrow makes, which can repeat a single part of an upload; after them the request is repeated here."""
 ROOM_FOR_AN_ERROR = 1024
-"""Bytes of the XML in which a store says what is wrong."""
+"""Bytes of the XML with which a store reports an error."""
 UNREADABLE_ANSWER = "flush response stream"
-"""How Arrow words that an answer did not fit."""
+"""Arrow's message for an answer that does not fit into its buffer."""
 RETRY_TIME = timedelta(seconds=30)  # Google's client tries for a quarter of an hour unless told otherwise
 ENVIRONMENT = (
     "AWS_ENDPOINT_URL_S3",
@@ -57,7 +57,7 @@ ENVIRONMENT = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectStat:
-    """What :meth:`ObjectPath.stat` tells, named as in ``os.stat_result``."""
+    """The result of :meth:`ObjectPath.stat`, with names as in ``os.stat_result``."""
 
     st_size: int
     st_mtime: float
@@ -75,12 +75,12 @@ class ObjectPath:
         """Read ``s3://bucket/folder/name``; doubled and trailing slashes are dropped, as file systems do.
 
         Raises:
-            UsageError: no bucket, credentials inside the URI (they would end in logs and plans), or ``..``.
+            UsageError: the URI lacks a bucket, or has ``..`` or credentials, which would end in logs and plans.
         """
         scheme, _, rest = uri.partition("://")
         parts = [part for part in rest.split("/") if part not in ("", ".")]
         if scheme not in SCHEMES or not parts or rest.startswith("/"):
-            raise UsageError("names no bucket", path=uri, cure="write s3://bucket/folder or gs://bucket/folder")
+            raise UsageError("does not name a bucket", path=uri, cure="write s3://bucket/folder or gs://bucket/folder")
         if "@" in parts[0]:
             bucket = parts[0].rpartition("@")[2]
             cure = "set them in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
@@ -128,19 +128,20 @@ class ObjectPath:
         return self._kind() == "Directory"
 
     def stat(self) -> ObjectStat:
-        """Size and time of the last change of an object, in one request."""
+        """Return size and time of the last change of an object, in one request."""
         info = self._info()
         if info.type.name != "File":
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self))
         return ObjectStat(st_size=info.size, st_mtime=(info.mtime_ns or 0) / 1e9)
 
     def iterdir(self) -> Iterator[ObjectPath]:
-        """What lies directly in this folder, sorted."""
+        """Return the entries of this folder, sorted."""
         return (path for path, _ in self.entries())
 
     def stamps(self) -> list[tuple[ObjectPath, tuple[int, float]]]:
-        """Return the objects directly in this folder with their size and the time of their last change; none where
-        there is no folder.
+        """Return the objects directly in this folder with their size and the time of their last change.
+
+        The list is empty if the folder does not exist.
         """
         from pyarrow import fs
 
@@ -150,31 +151,31 @@ class ObjectPath:
         return sorted((ObjectPath(self.scheme, info.path), (info.size, info.mtime_ns or 0)) for info in files)
 
     def entries(self) -> list[tuple[ObjectPath, bool]]:
-        """What lies directly in this folder and whether it is a folder itself: one request per thousand entries."""
+        """Return the entries of this folder and whether each is a folder, with one request per thousand entries."""
         from pyarrow import fs
 
         infos = self._asked(lambda store: store.get_file_info(fs.FileSelector(self.key)))
         return sorted((ObjectPath(self.scheme, info.path), info.type.name == "Directory") for info in infos)
 
     def glob(self, pattern: str) -> Iterator[ObjectPath]:
-        """Entries of this folder (or of the one before the pattern's last slash) whose name matches."""
+        """Yield the entries of this folder (or of the one before the pattern's last slash) with a matching name."""
         folder, _, last = pattern.rpartition("/")
         with suppress(FileNotFoundError):
             yield from (path for path in (self / folder).iterdir() if fnmatch.fnmatchcase(path.name, last))
 
     def mkdir(self, parents: bool = False, exist_ok: bool = False) -> None:
-        """Check that the bucket is there, so that a mistyped one is known before work; folders need no making."""
+        """Check that the bucket exists, so that a mistyped name is found early; folders need not be made."""
         bucket = ObjectPath(self.scheme, self.key.partition("/")[0])
         if parents and not bucket.exists():
             raise FileNotFoundError(errno.ENOENT, "the bucket does not exist", str(bucket))
 
     def read_bytes(self) -> bytes:
-        """The whole object."""
+        """Read the whole object."""
         with ObjectFile(self) as file:
             return file.read_at(0, file.size)
 
     def read_text(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """The whole object as text, every kind of line end turned into a newline, as ``Path.read_text`` does."""
+        """Read the whole object as text, with every line end as a newline, as ``Path.read_text`` does."""
         return self.read_bytes().decode(encoding, errors).replace("\r\n", "\n").replace("\r", "\n")
 
     def unlink(self, missing_ok: bool = False) -> None:
@@ -186,12 +187,12 @@ class ObjectPath:
                 raise
 
     def remove_folder(self) -> None:
-        """Delete all that lies below this place; nothing happens where nothing does."""
+        """Delete all objects below this place, if there are any."""
         with suppress(FileNotFoundError):
             self._asked(lambda store: store.delete_dir(self.key))
 
     def filesystem(self) -> Any:
-        """The ``pyarrow.fs`` connection of this bucket; a process opens its own, because none survives a fork."""
+        """Return the ``pyarrow.fs`` connection of this bucket; each process opens its own."""
         settings = tuple(os.environ.get(name) for name in ENVIRONMENT)
         return _connect(self.scheme, self.key.partition("/")[0], settings, os.getpid())
 
@@ -206,7 +207,7 @@ class ObjectPath:
 
 
 class ObjectFile:
-    """Random access to an object: every :meth:`read_at` is one ranged request. Several threads may read at once."""
+    """Random access to an object: each :meth:`read_at` is one ranged request, also from several threads at once."""
 
     def __init__(self, path: ObjectPath) -> None:
         self.path = path
@@ -224,12 +225,12 @@ class ObjectFile:
         self.close()
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """``size`` bytes from ``offset`` on, fewer where the object ends before."""
+        """Read ``size`` bytes from ``offset`` on, fewer if the object ends before."""
         if self._process != os.getpid():
             self._open()
         there = max(0, min(size, self.size - offset))
-        # Arrow reads a failing store's answer into the buffer for the object's bytes and cannot tell what it was, nor
-        # repeat the request, where that is smaller than the answer.
+        # Arrow reads the answer of a failing store into the buffer for the object's bytes. If the answer does not fit,
+        # Arrow can neither report it nor repeat the request.
         start = max(0, min(offset, self.size - ROOM_FOR_AN_ERROR)) if there < ROOM_FOR_AN_ERROR else offset
         length = min(max(there, ROOM_FOR_AN_ERROR), self.size - start)
         return self._read(start, length)[offset - start :][:there] if there else b""
@@ -240,7 +241,7 @@ class ObjectFile:
                 data = bytes(self._file.read_at(length, start))
             except OSError as error:
                 if UNREADABLE_ANSWER in str(error):
-                    self.path.filesystem().get_file_info(self.path.key)  # says why, where it is for good
+                    self.path.filesystem().get_file_info(self.path.key)  # raises the reason if it is permanent
                 raise
             if len(data) != length:
                 raise ShortAnswer(f"an answer ended after {len(data)} of {length} bytes")
@@ -249,19 +250,19 @@ class ObjectFile:
         return repeated(request, str(self.path))
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         if self._process == os.getpid():
             self._file.close()
 
 
 def upload(file: BinaryIO, path: ObjectPath) -> None:
-    """Store a local file, from its beginning, as the object ``path``: the object appears whole or not at all.
+    """Store a local file, from its beginning, as the object ``path``, which appears whole or not at all.
 
-    Arrow completes an upload whenever its stream is closed, even by an exception on its way out, which would publish
-    the part that was sent. So the stream lives on a thread of its own, which no signal interrupts; a failed part makes
-    its close fail (with ``background_writes``, Arrow's default: without it, a truncated object appeared); and should
-    anything else go wrong, what appeared is deleted. A killed process leaves parts that no reader sees (a bucket's rule
-    on incomplete uploads collects them).
+    Arrow completes an upload whenever its stream is closed, even by an exception, which would publish a part of the
+    file. So the stream is on a thread of its own, which signals do not interrupt; after a failed part, closing the
+    stream fails (with ``background_writes``, Arrow's default; without it, a truncated object appeared); and after any
+    other failure the object is deleted. A killed process leaves parts that readers do not see and that a bucket's rule
+    on incomplete uploads removes.
 
     Raises:
         OSError: the store refuses, or cannot be reached.
@@ -281,7 +282,7 @@ def _send(file: BinaryIO, path: ObjectPath) -> None:
     try:
         while block := file.read(UPLOAD_BLOCK):
             stream.write(block)
-            # Waits for the parts that are under way: they hold copies, and the whole shard would pile up in memory.
+            # Wait for the parts that are being sent: they are copies, and the whole file would pile up in memory.
             stream.flush()
             size += len(block)
         stream.close()
@@ -315,7 +316,7 @@ def _connect(scheme: str, bucket: str, settings: tuple[str | None, ...], process
     endpoint = values["AWS_ENDPOINT_URL_S3"] or values["AWS_ENDPOINT_URL"]
     region = values["AWS_REGION"] or values["AWS_DEFAULT_REGION"]
     if not endpoint:
-        # A bucket answers in its own region only, whatever the user's default is.
+        # A bucket answers only in its own region, which may differ from the user's default.
         with suppress(OSError):
             region = resolve_s3_region(bucket)
     return S3FileSystem(

@@ -1,9 +1,8 @@
-"""The first of two walks over a pickle: before anything is built, every opcode is checked, and what it claims bounded.
+"""Survey a pickle before anything is built from it: every opcode is checked, and the sizes that it states are limited.
 
-Only the opcodes with which Python 3 writes plain data and numpy arrays pass (protocol 2 to 5). A pickle is a program,
-and the refused opcodes are those that call classes, import by number, load from outside or edit the stack by hand. The
-walk also notes which entries of the memo are ever read again: writers memoise everything, readers need a handful, and
-an entry that is not kept need not be kept in memory.
+Only the opcodes with which Python 3 writes plain data and numpy arrays are allowed (protocol 2 to 5). A pickle is a
+program, and the refused opcodes call classes, import by number, load from outside or edit the stack. The survey also
+notes which entries of the memo are read again: writers memoise everything, but only a handful must be kept in memory.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Final
 PROTOCOLS = (2, 3, 4, 5)
 MAX_OPCODES = 400_000_000
 MAX_CONTAINERS = 30_000_000
-"""Lists, dictionaries, tuples and arrays; EmbodiedScan's million images need some five million."""
+"""Most lists, dictionaries, tuples and arrays; a file with a million images has some five million."""
 MAX_GLOBAL = 128  # bytes of the module's and the name's line
 
 CODES: Final = {opcode.name: ord(opcode.code) for opcode in pickletools.opcodes}
@@ -26,20 +25,20 @@ _FIXED = {
     **dict.fromkeys(("BININT1", "BINPUT"), 1),
     **{"BININT2": 2, "BININT": 4, "LONG_BINPUT": 4, "BINFLOAT": 8, "FRAME": 8},
 }
-"""Bytes of the argument."""
+"""Bytes of the argument, by opcode."""
 _CONTAINERS = ("EMPTY_LIST", "EMPTY_DICT", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "REDUCE")
 _COUNTED = {
     **dict.fromkeys(("SHORT_BINUNICODE", "SHORT_BINBYTES", "LONG1"), 1),
     **dict.fromkeys(("BINUNICODE", "BINBYTES"), 4),
     **dict.fromkeys(("BINUNICODE8", "BINBYTES8", "BYTEARRAY8"), 8),
 }
-"""Bytes of the length that stands before the argument."""
+"""Bytes of the length in front of the argument, by opcode."""
 
 _CONTAINER, _COUNT1, _COUNT4, _COUNT8, _READ1, _READ4, _LINES, _REFUSED = range(-1, -9, -1)
 
 
 def _arguments() -> list[int]:
-    """For each byte: the size of a fixed argument, or the negative number of how to find it."""
+    """Return for each opcode the size of its fixed argument, or a negative number for the way to find it."""
     table = [_REFUSED] * 256
     for name, size in _FIXED.items():
         table[CODES[name]] = size
@@ -56,24 +55,24 @@ _NAMES = {code: name for name, code in CODES.items()}
 
 
 class Refused(Exception):
-    """A pickle does what this package does not allow, or is damaged; the text says what."""
+    """A pickle is damaged, or does something that is not allowed; the text says what."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """What the second walk must know."""
+    """The result of the survey."""
 
-    reread: frozenset[int]  # memo entries that some opcode reads
+    reread: frozenset[int]  # memo entries that an opcode reads
 
 
 def survey(data: bytes) -> Survey:
     """Walk over a whole pickle.
 
     Raises:
-        Refused: it is no pickle of protocol 2 to 5, uses another opcode, ends early, or claims too much.
+        Refused: it is not a pickle of protocol 2 to 5, uses another opcode, ends early, or states sizes too large.
     """
     if len(data) < 3 or data[0] != CODES["PROTO"] or data[1] not in PROTOCOLS:
-        raise Refused("is no pickle of protocol 2 to 5")
+        raise Refused("is not a pickle of protocol 2 to 5")
     reread: set[int] = set()
     containers = 0
     position, size, stop = 2, len(data), CODES["STOP"]
@@ -103,7 +102,7 @@ def survey(data: bytes) -> Survey:
 
 
 def _past_argument(data: bytes, position: int, code: int, argument: int) -> int:
-    """The position after an opcode whose argument has no fixed size."""
+    """Return the position after an opcode with an argument of variable size."""
     if argument == _REFUSED:
         name = _NAMES.get(code, f"number {code}")
         raise Refused(f"uses opcode {name} at byte {position}, which plain data and numpy arrays do not need")
@@ -111,7 +110,7 @@ def _past_argument(data: bytes, position: int, code: int, argument: int) -> int:
         middle = data.find(b"\n", position, position + MAX_GLOBAL)
         end = data.find(b"\n", middle + 1, position + MAX_GLOBAL)
         if middle < 0 or end < 0:
-            raise Refused(f"names no module and function at byte {position}")
+            raise Refused(f"does not name a module and a function at byte {position}")
         return end + 1
     width = {_COUNT1: 1, _COUNT4: 4, _COUNT8: 8}[argument]
     count = int.from_bytes(data[position + 1 : position + 1 + width], "little")

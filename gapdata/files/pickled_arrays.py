@@ -1,8 +1,8 @@
-"""What a pickle may call: the few functions that numpy's own arrays, scalars and dtypes are pickled with, rebuilt here.
+"""The functions that a pickle may call: substitutes for those with which numpy pickles arrays, scalars and dtypes.
 
-None of numpy's functions is called with a pickle's arguments. ``dtype.__setstate__`` takes flags that make numpy treat
-bytes as pointers, and ``_reconstruct`` any class; here a dtype is one of a few plain kinds, an array is made of bytes
-whose number fits its shape, and everything else is refused.
+NumPy's own functions are not called with a pickle's arguments: ``dtype.__setstate__`` takes flags that make numpy treat
+bytes as pointers, and ``_reconstruct`` takes any class. Here a dtype is one of a few plain kinds, an array is made of
+as many bytes as its shape needs, and everything else is refused.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ class PickledDtype:
 
 
 class PickledArray(np.ndarray[Any, np.dtype[Any]]):
-    """Only a name: numpy arrays are pickled by their class, which :func:`reconstruct` expects to see."""
+    """Stands for numpy's class of arrays, by which arrays are pickled and which :func:`reconstruct` expects."""
 
 
 def reconstruct(*arguments: Any) -> np.ndarray[Any, np.dtype[Any]]:
-    """``numpy.core.multiarray._reconstruct(ndarray, (0,), b"b")``: an empty array whose state follows."""
+    """Do ``numpy.core.multiarray._reconstruct(ndarray, (0,), b"b")``: make an empty array; its state follows."""
     if len(arguments) != 3 or arguments[0] is not PickledArray or arguments[1] != (0,):
-        raise Refused("rebuilds something else than a plain numpy array")
+        raise Refused("rebuilds something other than a plain numpy array")
     return np.empty((0,), dtype=np.int8)
 
 
@@ -65,7 +65,7 @@ def complete_array(array: np.ndarray[Any, np.dtype[Any]], state: Any) -> None:
 
 
 def from_buffer(*arguments: Any) -> np.ndarray[Any, np.dtype[Any]]:
-    """``numpy.core.numeric._frombuffer(buffer, dtype, shape, order[, axis_order])``, as protocol 5 pickles arrays."""
+    """Do ``numpy.core.numeric._frombuffer(buffer, dtype, shape, order[, axis_order])``, for protocol 5."""
     if len(arguments) not in (4, 5) or not isinstance(arguments[1], PickledDtype):
         raise Refused("holds an array with malformed arguments")
     content, dtype, shape, order = arguments[:4]
@@ -85,44 +85,44 @@ def from_buffer(*arguments: Any) -> np.ndarray[Any, np.dtype[Any]]:
 
 def _check_size(shape: Any, dtype: PickledDtype, content: Any) -> None:
     if not isinstance(content, (bytes, bytearray)):
-        raise Refused("holds an array whose content is no bytes")
+        raise Refused("holds an array with content that is not bytes")
     if not isinstance(shape, tuple) or len(shape) > MAX_DIMENSIONS:
         raise Refused("holds an array without a shape")
     if not all(type(side) is int and 0 <= side <= 2**40 for side in shape):
-        raise Refused("holds an array whose shape is no tuple of sizes")
-    # A side of zero empties an array of any claimed size; the others must still be addressable.
+        raise Refused("holds an array with a shape that is not a tuple of sizes")
+    # A side of zero makes an array of any size empty; the other sides must still be addressable.
     expected = math.prod(shape) * dtype.dtype.itemsize
     if expected != len(content) or math.prod(side for side in shape if side) > 2**40:
         raise Refused(f"holds an array that claims {expected} bytes and has {len(content)}")
 
 
 def scalar(*arguments: Any) -> Any:
-    """``numpy.core.multiarray.scalar(dtype, bytes)``."""
+    """Do ``numpy.core.multiarray.scalar(dtype, bytes)``."""
     if len(arguments) != 2 or not isinstance(arguments[0], PickledDtype):
         raise Refused("holds a numpy scalar with malformed arguments")
     dtype, content = arguments
     _check_size((1,), dtype, content)
     if not content:
-        raise Refused("holds a numpy scalar of no bytes")
+        raise Refused("holds an empty numpy scalar")
     return np.frombuffer(content, dtype=dtype.dtype)[0]
 
 
 def dtype_of(*arguments: Any) -> PickledDtype:
-    """``numpy.dtype(name, align, copy)``."""
+    """Do ``numpy.dtype(name, align, copy)``."""
     if not 1 <= len(arguments) <= 3 or not all(item in (0, 1) for item in arguments[1:]):
         raise Refused("holds a dtype with malformed arguments")
     return PickledDtype(arguments[0])
 
 
 def encode(*arguments: Any) -> bytes:
-    """``_codecs.encode(text, "latin1")``: how protocol 2 writes bytes."""
+    """Do ``_codecs.encode(text, "latin1")``, with which protocol 2 writes bytes."""
     if len(arguments) != 2 or not isinstance(arguments[0], str) or arguments[1] not in ("latin1", "latin-1"):
-        raise Refused("encodes something else than bytes")
+        raise Refused("encodes something other than bytes")
     return arguments[0].encode("latin-1")
 
 
 def empty_bytes(*arguments: Any) -> bytes:
-    """``bytes()``: how protocol 2 writes no bytes."""
+    """Do ``bytes()``, with which protocol 2 writes empty bytes."""
     if arguments:
         raise Refused("calls bytes with arguments")
     return b""
@@ -138,4 +138,4 @@ ALLOWED: Final[dict[tuple[str, str], Callable[..., Any]]] = {
     **{(f"numpy.{core}.multiarray", "scalar"): scalar for core in ("core", "_core")},
     **{(f"numpy.{core}.numeric", "_frombuffer"): from_buffer for core in ("core", "_core")},
 }
-"""Everything that a pickle may name, and what stands for it. Numpy 2 renamed its ``core`` to ``_core``."""
+"""All names that a pickle may use, with their substitutes. Numpy 2 renamed its ``core`` to ``_core``."""

@@ -1,12 +1,12 @@
-"""Reads pickles of plain data and numpy arrays without running them.
+"""Read pickles of plain data and numpy arrays without running them.
 
-A pickle is a program for a stack machine that may call any function by name; restricting the names that
-``pickle.Unpickler`` finds leaves a program that can still claim 2**60 bytes, fill a sparse memo or nest keys until the
-interpreter crashes. So this is a machine of its own: about forty opcodes, checked in a first walk over the file
-(:mod:`gapdata.files.pickle_survey`), and ten functions that stand for numpy's
-(:mod:`gapdata.files.pickled_arrays`). It also hands out every dictionary as soon as it is filled, so that a file
-of hundreds of megabytes is reduced while it is read. For 100,000 made-up images in EmbodiedScan's form, all of them
-kept, that took 5.4 to 6.1 CPU seconds and 60 MB, file included; ``pickle.load`` took 0.6 and 172 MB. Once per build.
+A pickle is a program for a stack machine that may call any function by name. With ``pickle.Unpickler`` and only some
+names allowed, a pickle can still allocate 2**60 bytes, fill a sparse memo or nest keys until the interpreter crashes.
+So this is a machine of its own: about forty opcodes, checked by a survey of the file
+(:mod:`gapdata.files.pickle_survey`), and ten functions in place of numpy's (:mod:`gapdata.files.pickled_arrays`). It
+also hands out every dictionary as soon as it is filled, so that a file of hundreds of megabytes is reduced while it is
+read. For 100,000 entries of images, all kept, it took 5.4 to 6.1 CPU seconds and 60 MB, with the file;
+``pickle.load`` took 0.6 seconds and 172 MB. A build reads such a file once.
 """
 
 from __future__ import annotations
@@ -24,24 +24,26 @@ from gapdata.files.pickled_arrays import ALLOWED, PickledArray, PickledDtype, co
 from gapdata.files.storage import Location
 
 MAX_BYTES = 2 << 30
-MAX_KEY = 2**32  # integers of more bits could be chosen to collide
+MAX_KEY = 2**32  # larger integers can be chosen so that their hashes collide
 FUNCTIONS = tuple({function for function in ALLOWED.values() if function is not PickledArray})
 
 Finished = Callable[[dict[Any, Any]], Any]
 
 
 def read_pickle(path: Location, finished: Finished | None = None, *, limit: int = MAX_BYTES) -> Any:
-    """The value that a pickle of protocol 2 to 5 holds: None, booleans, numbers, texts, bytes, lists, tuples,
-    dictionaries with texts or small integers as keys, and numpy arrays and scalars.
+    """Read a pickle of protocol 2 to 5.
+
+    It may hold None, booleans, numbers, texts, bytes, lists, tuples, dictionaries with texts or small integers as keys,
+    and numpy arrays and scalars.
 
     Args:
         path: the file.
-        finished: is called with every dictionary when its entries have been set (several times for one of more than a
-            thousand entries); what it returns takes the dictionary's place.
+        finished: called with every dictionary when entries have been set (several times for a dictionary with more
+            than a thousand); its result takes the dictionary's place.
         limit: the largest file that is read, in bytes.
 
     Raises:
-        FileError: the file is damaged, too large, or holds or does anything else.
+        FileError: the file is damaged, too large, or holds anything else.
     """
     try:
         return load_plain(read_whole(path, limit), finished)
@@ -50,10 +52,10 @@ def read_pickle(path: Location, finished: Finished | None = None, *, limit: int 
 
 
 def load_plain(data: bytes, finished: Finished | None = None) -> Any:
-    """As :func:`read_pickle`, from bytes.
+    """Read a pickle as :func:`read_pickle` does, from bytes.
 
     Raises:
-        Refused: the bytes are damaged, or hold or do anything else.
+        Refused: the bytes are damaged, or hold anything else.
     """
     machine = _Machine(data, survey(data).reread, finished)
     try:
@@ -94,13 +96,13 @@ class _Machine:
         raise Refused(f"uses an unknown opcode at byte {self.position - 1}")
 
     def _take(self, width: int) -> int:
-        """The next ``width`` bytes as an unsigned integer."""
+        """Return the next ``width`` bytes as an unsigned integer."""
         start = self.position
         self.position = start + width
         return int.from_bytes(self.data[start : start + width], "little")
 
     def _content(self, width: int) -> bytes:
-        """Bytes whose number stands before them in ``width`` bytes."""
+        """Return the next bytes, after a length of ``width`` bytes."""
         count = self._take(width)
         start = self.position
         self.position = start + count
@@ -209,7 +211,7 @@ class _Machine:
         target = self._top(dict)
         keys = items[::2]
         for key in keys:
-            # Other keys are hashed by walking through them, which a nested tuple makes as long as it likes.
+            # To hash another key is to walk through it, which can take any time for a nested tuple.
             if type(key) is not str and not (type(key) is int and -MAX_KEY < key < MAX_KEY):
                 raise Refused(f"has a dictionary key of type {type(key).__name__}")
         target.update(zip(keys, items[1::2], strict=True))
@@ -269,9 +271,9 @@ class _Machine:
 
     def _reduce(self) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
-        # Told by identity: to look for it in a set would hash whatever it is.
+        # Compared by identity, because looking it up in a set would hash an unknown object.
         if type(arguments) is not tuple or not any(function is allowed for allowed in FUNCTIONS):
-            raise Refused("calls something that is no function")
+            raise Refused("calls something that is not a function")
         self.stack.append(function(*arguments))
 
     def _build(self) -> None:

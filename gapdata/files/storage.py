@@ -1,8 +1,8 @@
-"""Where data lies: a local path, or a place in an object store.
+"""Locations of data: local paths, and places in an object store.
 
-A :data:`Location` is either; both have the names of :class:`pathlib.Path`, so most code does not care which it holds.
-This module has the rest: reading a user's text, random access, and what ``pathlib`` offers only for disks. Nothing here
-imports pyarrow for a local path.
+A :data:`Location` is either; both have the names of :class:`pathlib.Path`, so that most code works with both. This
+module has the rest: parsing a user's text, random access, and functions that ``pathlib`` has only for disks. pyarrow is
+not imported for a local path.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ Location: TypeAlias = Path | ObjectPath
 
 
 def location(place: str | os.PathLike[str] | ObjectPath) -> Location:
-    """A local path, or the place that an ``s3://`` or ``gs://`` URI names; ``file://`` URIs are local paths.
+    """Return the location that a path or a ``file://``, ``s3://`` or ``gs://`` URI names.
 
     Raises:
-        UsageError: another scheme, or a URI that names no place.
+        UsageError: the URI has another scheme, or does not name a place.
     """
     if isinstance(place, (Path, ObjectPath)):
         return place
@@ -46,14 +46,16 @@ class RangedFile(Protocol):
     size: int
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """``size`` bytes from ``offset`` on, fewer where the file ends before.
+        """Read ``size`` bytes from ``offset`` on, fewer if the file ends before.
 
         Raises:
             OSError: the disk or the store fails.
         """
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close the file."""
+        ...
 
 
 class LocalFile:
@@ -61,17 +63,17 @@ class LocalFile:
 
     Args:
         path: the file.
-        scattered: reads will be small and far apart, so that the system's read-ahead would only waste bandwidth.
+        scattered: whether reads will be small and far apart, so that the system's read-ahead would waste bandwidth.
     """
 
     def __init__(self, path: Path, *, scattered: bool = False) -> None:
-        # Without O_NONBLOCK, a named pipe in the place of a file would be waited for without end.
+        # Without O_NONBLOCK, opening a named pipe in place of a file would wait without end.
         self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         try:
             status = os.fstat(self._descriptor)
             if not stat.S_ISREG(status.st_mode):
                 kind = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL
-                raise OSError(kind, "Is a directory" if kind == errno.EISDIR else "Is no regular file", str(path))
+                raise OSError(kind, "Is a directory" if kind == errno.EISDIR else "Is not a regular file", str(path))
             self.size = status.st_size
             if scattered and hasattr(os, "posix_fadvise"):
                 os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_RANDOM)
@@ -80,7 +82,7 @@ class LocalFile:
             raise
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """``size`` bytes from ``offset`` on, fewer where the file ends before."""
+        """Read ``size`` bytes from ``offset`` on, fewer if the file ends before."""
         return os.pread(self._descriptor, size, offset)
 
     def close(self) -> None:
@@ -100,7 +102,7 @@ def open_ranged(path: Location, *, scattered: bool = False) -> RangedFile:
 
 
 def absolute(path: Location) -> Location:
-    """The same place whatever the current directory."""
+    """Return the same place independently of the current directory."""
     return path if isinstance(path, ObjectPath) else path.absolute()
 
 
@@ -110,14 +112,15 @@ def absolute_text(path: Location) -> str:
 
 
 def file_in(folder: Location, name: str) -> Location:
-    """Return the place of a file in a folder; on a disk in any case, for copies that came through systems that know
-    none.
+    """Return the path of a file in a folder.
+
+    On a disk its name may be in any case, because some systems change the case of names in copies.
     """
     return folder / name if isinstance(folder, ObjectPath) else in_any_case(folder, name)
 
 
 def subfolders(path: Location) -> list[Location]:
-    """The folders directly inside a folder, sorted by name, without a further look at each entry."""
+    """Return the folders directly inside a folder, sorted by name."""
     if isinstance(path, ObjectPath):
         return [entry for entry, is_folder in path.entries() if is_folder]
     with os.scandir(path) as entries:
@@ -125,7 +128,7 @@ def subfolders(path: Location) -> list[Location]:
 
 
 def remove_folder(path: Location) -> None:
-    """Remove a folder with all that it holds; nothing happens where there is none."""
+    """Remove a folder with its content, if it exists."""
     if isinstance(path, ObjectPath):
         path.remove_folder()
     else:

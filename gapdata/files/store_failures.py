@@ -1,10 +1,10 @@
-"""What a store's failures mean, and the repeating of what failed.
+"""Interpret the failures of a store, and repeat requests that failed.
 
-A store answers 500 and 503 under load, drops connections, and ends a body before its announced length; each passes.
-So every request is made several times, after waits that double, and only then a
-:class:`~gapdata.errors.StoreError`: nothing is known then about what the store holds, least of all that it is damaged.
-What no repetition changes (no such object, no permission) is an ``OSError`` at once, as a disk would raise it.
-The waits are fixed: workers that fail together have different requests under way, and a build stays reproducible.
+A store answers 500 and 503 under load, drops connections, and ends a body before its announced length. These failures
+pass, so a request is repeated several times, after waits that double. A request that still fails raises
+:class:`~gapdata.errors.StoreError`, which says nothing about the data in the store. Failures that do not pass (a
+missing object, a missing permission) are an ``OSError`` at once, as on a disk. The waits are not random, so that a
+build stays reproducible; workers that fail together send different requests anyway.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import TypeVar
 from gapdata.errors import StoreError
 
 WAITS = (0.5, 1.0, 2.0, 4.0, 8.0, 12.0)
-"""Seconds before each repetition: half a minute together, which outlasts a store's usual bursts."""
+"""Seconds before each repetition, together half a minute, which is longer than the usual bursts of a store."""
 DENIED = (
     "ACCESS_DENIED",
     "INVALID_ACCESS_KEY",
@@ -39,8 +39,8 @@ REFUSED = re.compile(
     r"HTTP STATUS 4(?!08|25|29)\d\d|INVALID_RANGE|INVALIDRANGE|VALIDATION|MALFORMED|INVALID_PARAM"
     r"|\[CODE 1[2-9]\d\](?!.*UPLOAD DOES NOT EXIST)"
 )
-"""Answers that mean the request itself, but 408 (timeout), 425 (too early) and 429 (too many), which pass. Arrow writes
-S3's own kinds of errors as numbers from 128 on; an upload that is gone can be made again."""
+"""Answers that refuse the request for good; 408 (timeout), 425 (too early) and 429 (too many) pass and are not among
+them. Arrow writes S3's own errors as numbers from 128 on. An upload that no longer exists can be made again."""
 UNREACHABLE = ("NETWORK_CONNECTION", "CURLCODE", "REQUEST_TIMEOUT", "COULD NOT RESOLVE")
 CREDENTIALS = {"s3": "AWS_ACCESS_KEY_ID, AWS_PROFILE", "gs": "GOOGLE_APPLICATION_CREDENTIALS"}
 ENDPOINT = {"s3": "AWS_ENDPOINT_URL", "gs": "STORAGE_EMULATOR_HOST"}
@@ -49,12 +49,12 @@ Result = TypeVar("Result")
 
 
 def repeated(call: Callable[[], Result], place: str, ended: threading.Event | None = None) -> Result:
-    """Return the result of a request to a store, made again while it fails in a way that passes.
+    """Make a request to a store, and repeat it while it fails in a way that passes.
 
     Args:
-        call: makes the request; a result must be complete, so it raises :class:`ShortAnswer` otherwise.
-        place: the URI concerned.
-        ended: set by another thread where nobody waits for the result any more.
+        call: makes the request; it raises :class:`ShortAnswer` if the answer is incomplete.
+        place: the URI, for messages.
+        ended: set by another thread when it no longer waits for the result.
 
     Raises:
         StoreError: it still fails after all repetitions.
@@ -79,7 +79,7 @@ def repeated(call: Callable[[], Result], place: str, ended: threading.Event | No
 
 
 class ShortAnswer(OSError):
-    """An answer held fewer bytes than it had to."""
+    """An answer has fewer bytes than it must have."""
 
 
 def brief(text: str) -> str:
@@ -88,9 +88,7 @@ def brief(text: str) -> str:
 
 
 def meaning(text: str, place: str) -> OSError | StoreError:
-    """Return the error for what Arrow says in paragraphs: an ``OSError`` where the store refuses, else a
-    ``StoreError``.
-    """
+    """Return the error for a message of Arrow: an ``OSError`` if the store refuses, else a ``StoreError``."""
     known = text.upper()
     scheme = place.partition("://")[0]
     if any(mark in known for mark in DENIED):

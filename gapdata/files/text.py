@@ -1,8 +1,8 @@
-"""Text as any editor writes it, to one form: no byte order mark, newlines at the ends of lines.
+"""Decode text files of any editor, without byte order marks and with newlines at the ends of lines.
 
 Notepad and PowerShell write byte order marks and UTF-16, old Macs end lines with a carriage return, DOS ends files with
-Ctrl-Z, and a disk that lost power pads them with NUL bytes. Every text file that a user hands over is read by
-:func:`decode_text`; a file too large for that, by :func:`incremental_decoder`.
+Ctrl-Z, and a disk that lost power pads files with NUL bytes. Every text file of a user is decoded by
+:func:`decode_text`, or by :func:`incremental_decoder` if it is too large.
 """
 
 from __future__ import annotations
@@ -19,20 +19,21 @@ MARKS = {
 MARK = "\ufeff"
 PADDING = "\x00\x1a"
 """NUL, and Ctrl-Z, which ended a text file in CP/M and DOS."""
-LOOKED_AT = 256  # bytes, to tell UTF-16 that has no mark
+LOOKED_AT = 256  # bytes in which UTF-16 without a mark is recognised
 
 
 def decode_text(data: bytes, *, tolerant: bool = False) -> str:
-    """Return the text of a file: UTF-8, or UTF-16 or UTF-32 as its byte order mark says, or UTF-16 as its NUL bytes
-    say.
+    """Return the text of a file in UTF-8, UTF-16 or UTF-32.
+
+    A byte order mark decides, or the NUL bytes of UTF-16; a file without either is UTF-8.
 
     Args:
         data: the whole file.
-        tolerant: read what is not UTF-8 as Windows-1252, for files of which only numbers and keys count: their
-            comments may be in any encoding.
+        tolerant: read a file that is not UTF-8 as Windows-1252. This is for files of which only numbers and keys
+            count, with comments in any encoding.
 
     Raises:
-        ValueError: a byte does not belong into the encoding; its offset is named.
+        ValueError: a byte does not belong to the encoding; the message has its offset.
     """
     encoding, start = _encoding(data)
     try:
@@ -46,20 +47,22 @@ def decode_text(data: bytes, *, tolerant: bool = False) -> str:
 
 
 def incremental_decoder(head: bytes) -> tuple[codecs.IncrementalDecoder, int]:
-    """Return a decoder for a file that begins with these bytes (:data:`LOOKED_AT` or all of them), and the bytes of its
-    byte order mark, which the decoder must not get.
+    """Return a decoder for a large file, and the length of its byte order mark, which the decoder must not get.
+
+    Args:
+        head: the first :data:`LOOKED_AT` bytes of the file, or all.
     """
     encoding, start = _encoding(head)
     return codecs.getincrementaldecoder(encoding)(), start
 
 
 def refusal(encoding: str, data: bytes, error: UnicodeDecodeError, before: int = 0) -> str:
-    """Return what is wrong with text that cannot be decoded: the encoding, the byte and its offset."""
+    """Return a message for text that cannot be decoded, with the encoding, the byte and its offset."""
     return f"is not {encoding.upper()}: {error.reason} 0x{data[error.start]:02x} at offset {before + error.start}"
 
 
 def _encoding(data: bytes) -> tuple[str, int]:
-    """The encoding of a text that begins so, and how many bytes its mark has."""
+    """Return the encoding of a text with this beginning, and the number of bytes of its mark."""
     for mark, encoding in MARKS.items():
         if data.startswith(mark):
             return encoding, len(mark)

@@ -1,4 +1,4 @@
-"""The first page of a TIFF file by its tags (TIFF 6.0): size and kind of pixels, before a decoder takes memory."""
+"""Read size and kind of pixels of a TIFF file's first page (TIFF 6.0), before a decoder allocates memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FORMATS: Mapping[int, Literal["u", "i", "f"]] = {1: "u", 2: "i", 3: "f"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TiffPage:
-    """What the tags say of the pixels."""
+    """The pixels of a page, by its tags."""
 
     width: int
     height: int
@@ -32,10 +32,10 @@ class TiffPage:
 
 
 def read_page(data: bytes) -> TiffPage:
-    """Return the first page of a file.
+    """Read the tags of the first page of a file.
 
     Raises:
-        ValueError: it is not a TIFF, cut off, or of a kind that no depth or colour image has.
+        ValueError: it is not a TIFF, is cut off, or has pixels of an unusual kind.
     """
     if data[:4] in BIG_TIFF:
         raise ValueError("is a BigTIFF, which is not read")
@@ -66,7 +66,7 @@ def read_page(data: bytes) -> TiffPage:
 
 
 def _tags(data: bytes, order: str) -> dict[int, list[int]]:
-    """The whole numbers of the first directory by tag."""
+    """Return the whole numbers of the first directory by tag."""
     tags = {}
     try:
         (at,) = struct.unpack_from(f"{order}I", data, 4)

@@ -1,1 +1,1 @@
-"""What every process needs, whatever it does: cores, locks, Ray, and words for its user. Knows nothing of scans."""
+"""What every process needs, whatever it does: cores, memory, locks, signals, Ray, progress and messages."""

@@ -102,7 +102,7 @@ DAMAGE: dict[str, dict[str, bytes]] = {
     "claims 1152921504606846976 values": {"indices": claimed(f"({2**60},)")},
     "claims 1000000 values of int32": {"indices": claimed("(1000, 1000)")},
     "its header is not that": {"indices": claimed("(2,)", "|O")},
-    "it is no .npy": {"data": b"\x80\x04N."},
+    "it is not a .npy": {"data": b"\x80\x04N."},
     "is a sparse matrix in format 'dia'": {"format": npy(np.array(b"dia"))},
     "its shape is [-1, 3]": {"shape": npy(np.array([-1, 3]))},
     "its shape is [3, 4611686018427387904]": {"shape": npy(np.array([3, 2**62]))},

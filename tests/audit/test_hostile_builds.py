@@ -245,8 +245,8 @@ def test_a_pointmap_that_claims_what_it_has_not_is_refused_without_taking_memory
         (npy_claiming("(2, 24, 32, 3)", "|O"), "not that of an array of numbers"),
         (npy_claiming("(((((((((" * 400), "its header is not"),
         (npy(np.zeros((2, 3, 4, 3))), "values of float64"),
-        (buffer.getvalue(), "it is no .npy"),
-        (b"\x80\x04cos\nsystem\n", "it is no .npy"),
+        (buffer.getvalue(), "it is not a .npy"),
+        (b"\x80\x04cos\nsystem\n", "it is not a .npy"),
     ):
         record = make_record(members={"pointmap.npy": data})
         refused(ShardError, problem, lambda record=record: record.stored_pointmap())  # type: ignore[misc]

@@ -194,7 +194,7 @@ def test_a_memo_index_costs_no_memory() -> None:
 
 @pytest.mark.parametrize("protocol", [0, 1])
 def test_text_protocols_are_refused(protocol: int) -> None:
-    with pytest.raises(Refused, match="no pickle of protocol 2 to 5"):
+    with pytest.raises(Refused, match="not a pickle of protocol 2 to 5"):
         load_plain(pickle.dumps([1], protocol=protocol))
 
 

@@ -75,8 +75,8 @@ def test_a_text_without_scheme_is_a_local_path(parts: list[str]) -> None:
     ("text", "message"),
     [
         ("https://host/x", "https://host/x: has the scheme 'https'; give a local path, s3://... or gs://..."),
-        ("s3://", "names no bucket; write s3://bucket/folder"),
-        ("s3:///key", "names no bucket"),
+        ("s3://", "does not name a bucket; write s3://bucket/folder"),
+        ("s3:///key", "does not name a bucket"),
         ("s3://bucket/a/../b", "must not contain '..'"),
         ("s3://id:secret@bucket/x", "s3://...@bucket: carries credentials; set them in the environment"),
     ],

@@ -165,9 +165,9 @@ def test_a_named_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path) -
     write_build(tmp_path)
     (tmp_path / "shard-000000.tar").unlink()
     os.mkfifo(tmp_path / "shard-000000.tar")
-    refused(ShardError, r"shard-000000\.tar: cannot be opened: Is no regular file", lambda: ShardReader(tmp_path)[0])
+    refused(ShardError, r"shard-000000\.tar: cannot be opened: Is not a regular file", lambda: ShardReader(tmp_path)[0])
     os.mkfifo(tmp_path / "x.sens")
-    refused(SourceError, r"x\.sens: cannot be opened: Is no regular file", lambda: SensReader(tmp_path / "x.sens"))
+    refused(SourceError, r"x\.sens: cannot be opened: Is not a regular file", lambda: SensReader(tmp_path / "x.sens"))
     with pytest.raises(IsADirectoryError):
         open_ranged(tmp_path)
 
