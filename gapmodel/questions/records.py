@@ -1,4 +1,4 @@
-"""The records that questions are asked about: those of a recipe's split, view and quality."""
+"""The records that a recipe's questions are about: those of its split, kind of view and bounds of quality."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gapmodel.questions.recipe import DataRecipe
 
 
 def chosen_records(reader: Records, recipe: DataRecipe) -> list[int]:
-    """Return indices of the records of the recipe's split and view whose quality is within its bounds.
+    """Return the positions of the records of the recipe's split and view with a quality within its bounds.
 
     Raises:
         UsageError: there is none.
@@ -64,7 +64,7 @@ def _said(bounds: Bounds) -> list[str]:
 
 
 def _contents(reader: Records) -> str:
-    """How many records of which split and view there are, for a message."""
+    """Count the records of each split and view, for a message."""
     kinds = [(split, view) for split in SPLITS for view in VIEW_KINDS]
     counts = {kind: len(reader.select(split=kind[0], view=kind[1])) for kind in kinds}
     return ", ".join(f"{counts[kind]} {kind[1]} ({kind[0]})" for kind in kinds if counts[kind]) or "none"

@@ -1,4 +1,4 @@
-"""Which tasks a model was taught: its configuration carries them, so they go with the weights into later stages."""
+"""The tasks that a model was taught: its configuration lists them, so they go with the weights into later stages."""
 
 from __future__ import annotations
 
@@ -22,17 +22,14 @@ def taught_after(asked: Iterable[DataRecipe], before: Sequence[str] | None) -> l
 
 
 def task_name(task: str, space: str = "metric") -> str:
-    """Return the name of what is taught: where things are in the image is another task than where they are in
-    metres.
-    """
+    """Return the name of a task as it is taught: places in the image are another task than places in metres."""
     return task if space == "metric" else f"{task} in the image"
 
 
 def taught_tasks(directory: Path) -> tuple[str, ...] | None:
-    """Return what the model at ``directory`` was taught; ``None`` where nothing says so, as for other people's
-    checkpoints.
+    """Return what the model at ``directory`` was taught; ``None`` for other people's checkpoints, which do not say.
 
-    Models of earlier versions say it by the recipe of their last stage only.
+    Models of earlier versions only have the recipe of their last stage.
     """
     config = _read(directory / "config.json")
     if isinstance(config.get("taught"), list):

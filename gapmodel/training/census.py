@@ -1,5 +1,6 @@
-"""What a run asks nothing about, counted by stream and reason before its first step: nothing is left out silently, and
-a stream that asks nothing at all is refused.
+"""Counts, before the first step, what each stream of a run asks about and what it leaves out, and why.
+
+Nothing is left out silently, and a stream that asks nothing at all is refused.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ CURES = {
     "the first frame shows too little of the object": 'take view = "around", or lower min_visible_pixels',
     "no frame shows enough of the object": "lower min_visible_pixels",
 }
-"""What to do where nothing is left, by the reason."""
+"""What to do where all descriptions are left out, by the reason."""
 NEEDS = {
     "masks": ("have no instance masks (own scans have no annotation): no marked pixel has a name", ANNOTATED),
     "prompts": ("carry no prompt", 'build with prompts.per_view above 0, or set prompts = "sampled"'),
@@ -39,12 +40,12 @@ NEEDS = {
     ),
     "descriptions": ("carry no description", "build with ScanRefer's JSON among --annotations"),
 }
-"""What the records of a stream lack that asks nothing, and what to do about it."""
+"""What records lack where a stream asks nothing, and what to do about it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamCensus:
-    """One stream's records, and what in them no question is about."""
+    """One stream's records, and what in them is not asked about."""
 
     records: int
     empty: int  # records without anything that the stream asks about: a prompt, an object, a conversation
@@ -53,7 +54,7 @@ class StreamCensus:
     outside: int = 0  # further records that the recipe's bounds on quality leave out
 
     def __str__(self) -> str:
-        """One line for whoever starts the run."""
+        """Return one line for whoever starts the run."""
         parts = [counted(self.records, "record")]
         if self.outside:
             parts.append(f"{self.outside:,} more left out by the recipe's bounds on quality")
@@ -66,7 +67,7 @@ class StreamCensus:
 
     @property
     def why(self) -> str:
-        """The reasons for which descriptions are left out, with their counts."""
+        """The reasons why descriptions are left out, with their counts."""
         return ", ".join(f"{count:,} because {reason}" for reason, count in self.left_out.items())
 
 
@@ -83,10 +84,10 @@ def census(streams: Sequence[Stream], builds: Mapping[str, Records], ranks: Rank
 
 
 def refuse_unasked(streams: Sequence[Stream], builds: Mapping[str, Records], found: Mapping[str, StreamCensus]) -> None:
-    """Stop before a run of which a stream would learn from nothing.
+    """Stop before a run in which a stream would ask nothing.
 
     Raises:
-        UsageError: a stream has no question; the rule that left out how many is named.
+        UsageError: a stream has no question; the message says what is missing, or which rule left out how many.
     """
     for stream in streams:
         _refuse_nothing(stream, found[stream.name], build_of(stream, builds))
@@ -121,9 +122,7 @@ def _census(stream: Stream, reader: Records, ranks: Ranks) -> StreamCensus:
 
 
 def sights(streams: Sequence[StreamQuestions]) -> list[str]:
-    """Return what the vision tower sees of each stream's frames, as its first record has them, and in how many
-    tokens.
-    """
+    """Return, for each stream, how the vision tower sees the frames of its first record, and in how many tokens."""
     told = []
     for stream in streams:
         config, first = stream.processor.config, chosen_records(stream.reader, stream.stream.data)[0]
@@ -136,7 +135,7 @@ def sights(streams: Sequence[StreamQuestions]) -> list[str]:
 
 
 def _without(reader: Records, chosen: Sequence[int], what: str) -> int:
-    """How many records have no ``prompts`` or ``objects``."""
+    """Count the records without ``prompts`` or ``objects``."""
     return int((reader.counts(what)[chosen] == 0).sum())
 
 
@@ -162,7 +161,7 @@ def _refuse_nothing(stream: Stream, found: StreamCensus, reader: Records) -> Non
 
 
 def shared_views(found: Mapping[str, StreamCensus]) -> list[str]:
-    """Return which streams ask about descriptions that share a view's frames; the authors drew frames for each."""
+    """Return a note for each stream with descriptions that share a view's frames; the authors drew frames for each."""
     return [
         f"{name}: {item.descriptions / item.records:.1f} descriptions share the frames of a view; the authors drew some"
         " for each, as gapdata's recipe paper-grounding does"

@@ -20,7 +20,7 @@ from torch.distributed.checkpoint.metadata import Metadata, StorageMeta
 INDEX = ".metadata"
 PARTS = "__*.distcp"
 MAX_INDEX_BYTES = 1 << 28
-"""A checkpoint's index has about 500 bytes a tensor."""
+"""The index of a checkpoint has about 500 bytes for each tensor."""
 KNOWN: Mapping[str, frozenset[str]] = {
     "torch.distributed.checkpoint.metadata": frozenset(
         {
@@ -40,7 +40,7 @@ KNOWN: Mapping[str, frozenset[str]] = {
     "pathlib": frozenset({"Path", "PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"}),
     "pathlib._local": frozenset({"Path", "PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"}),
 }
-"""What torch's writer puts into an index, by module; types of numbers come besides."""
+"""What torch's writer puts into an index, by module; types of numbers are allowed, too."""
 
 
 def digests_of(folder: Path, names: Iterable[str]) -> dict[str, str]:
@@ -53,7 +53,7 @@ def digests_of(folder: Path, names: Iterable[str]) -> dict[str, str]:
 
 
 def first_damage(folder: Path, digests: Mapping[str, str], names: Iterable[str]) -> str | None:
-    """Return what is wrong with the first of these files that is not what was written, ``None`` where all are."""
+    """Return what is wrong with the first damaged one of these files; ``None`` where all are as they were written."""
     for name in names:
         try:
             if digests_of(folder, [name])[name] != digests[name]:
@@ -64,7 +64,7 @@ def first_damage(folder: Path, digests: Mapping[str, str], names: Iterable[str])
 
 
 class RestrictedReader(FileSystemReader):
-    """Torch's reader of checkpoints, but for an index that may name nothing except what torch's writer does.
+    """Torch's reader of checkpoints, for an index that may name only what torch's writer does.
 
     Args:
         path: the checkpoint's folder.
@@ -79,7 +79,7 @@ class RestrictedReader(FileSystemReader):
         """Read the index.
 
         Raises:
-            ValueError: it names what no checkpoint needs, a file that is not a part of it, or is damaged otherwise.
+            ValueError: it names what no checkpoint needs, or a file that is not a part of it, or it is damaged.
         """
         path = Path(self.path) / INDEX
         if path.stat().st_size > MAX_INDEX_BYTES:

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: sharded, atomic, and refused where the run has become another one.
+"""Checkpoints of a run: sharded, atomic, and refused for a run that is another one.
 
 ::
 
@@ -7,7 +7,7 @@
       step-000200/            appears whole, by a rename
         state.json            step, the visits consumed of each stream, and the checksums of the other files
         __0_0.distcp ...      a part from each rank: weights that are trained, and the optimizer's moments
-        .metadata             which part has what
+        .metadata             what each part holds
 
 A checkpoint can be read by any number of ranks (:mod:`torch.distributed.checkpoint`). It needs neither the schedule
 nor the state of random generators: both follow from the step (:func:`seed_step`).
@@ -47,7 +47,7 @@ from gapmodel.training.refused_writes import reason_of, unwritten
 STATE_FILE = "state.json"
 FOLDER = "checkpoints"
 TRACES = (FOLDER, LOG_FILE, MODEL_DIRECTORY)
-"""What a run leaves as soon as it has made a step."""
+"""What a run's directory holds once it has made a step."""
 BESIDE = frozenset({"ray"})
 """What may lie in a run's directory before the run: Ray Train's own notes."""
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -63,7 +63,7 @@ class Position:
 
 
 def identity(recipe: TrainingRecipe, builds: Mapping[str, Records], init: Path | None) -> dict[str, Any]:
-    """What decides the result of a run, as plain values. ``[run]`` does not, and may change."""
+    """Return what decides the result of a run, as plain values; ``[run]`` does not, and may change."""
     fields = {name: value for name, value in recipe.to_dict().items() if name != "run"}
     sources = {name or "shards": _build_digest(reader) for name, reader in builds.items()}
     plain: dict[str, Any] = json.loads(
@@ -73,27 +73,30 @@ def identity(recipe: TrainingRecipe, builds: Mapping[str, Records], init: Path |
 
 
 def claim(out: Path, wanted: Mapping[str, Any], traces: Collection[str] = TRACES) -> None:
-    """Make ``out`` the directory of this run, or find that it is already (:func:`refuse_other_run`)."""
+    """Make ``out`` the directory of this run, unless it is already (:func:`refuse_other_run`)."""
     if not refuse_other_run(out, wanted, traces):
         out.mkdir(parents=True, exist_ok=True)
         write_atomically(out / RUN_FILE, json.dumps(wanted, indent=1).encode())
 
 
 def refuse_other_run(out: Path, wanted: Mapping[str, Any], traces: Collection[str] = TRACES) -> bool:
-    """Return whether ``out`` is the directory of this run already; a run that made no step leaves it free. Writes
-    nothing.
+    """Return whether ``out`` is the directory of this run already; a run that made no step leaves it free.
+
+    Writes nothing.
 
     Args:
         out: the directory.
-        wanted: what the run is, in JSON's types.
-        traces: what a run that has done something leaves in ``out``.
+        wanted: what the run is (:func:`identity`).
+        traces: what ``out`` holds once a run has made a step.
 
     Raises:
-        UsageError: it holds another run, whose differences are named, or something that is no run.
+        UsageError: it holds another run, and the message names the differences, or it holds something else.
     """
     path = out / RUN_FILE
     if not path.exists() and out.is_dir() and (strangers := {entry.name for entry in out.iterdir()} - BESIDE):
-        raise UsageError(f"holds no run but {min(strangers)}", path=out, cure="train into a new --out directory")
+        raise UsageError(
+            f"does not hold a run, but {min(strangers)}", path=out, cure="train into a new --out directory"
+        )
     if not path.exists() or not any((out / name).exists() for name in traces):
         return False
     try:
@@ -114,7 +117,7 @@ def refuse_other_run(out: Path, wanted: Mapping[str, Any], traces: Collection[st
 
 
 def seed_step(seed: int, step: int, ranks: Ranks) -> None:
-    """Set torch's generators to what they are at a step, whether or not the run was interrupted before."""
+    """Seed torch's generators for a step, so that an interrupted run goes on with the same numbers."""
     torch.manual_seed(int(generator_for(seed, "step", str(step), str(ranks.rank)).integers(2**62)))
 
 
@@ -137,7 +140,7 @@ def save_checkpoint(
             state = {"step": position.step, "consumed": position.consumed, "files": digests}
             write_atomically(temporary / STATE_FILE, json.dumps({**state, "check": _check(state)}).encode())
     except (OSError, CheckpointException) as error:
-        # Nobody waits for the others here: they may have ended of the same error, or stand in a collective for ever.
+        # No waiting for the others here: they may have ended with the same error, or wait in a collective for ever.
         problem = unwritten("checkpoint", error, folder)
         if ranks.first:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -157,7 +160,7 @@ def load_checkpoint(path: Path, learner: Learner, optimizer: torch.optim.Optimiz
     Each rank compares some of the files with their checksums before any of them is used.
 
     Raises:
-        ShardError: the checkpoint is damaged; the file is named, and the checkpoint from which one can go on.
+        ShardError: the checkpoint is damaged; the message names the file, and the checkpoint to go on from.
     """
     try:
         state = json.loads((path / STATE_FILE).read_bytes())
@@ -181,12 +184,12 @@ def load_checkpoint(path: Path, learner: Learner, optimizer: torch.optim.Optimiz
 
 
 def _check(state: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of what ``state.json`` says, as hexadecimal digits."""
+    """Return the SHA-256 of the state that goes into ``state.json``, as hexadecimal digits."""
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
 
 def _digests_together(folder: Path, ranks: Ranks) -> dict[str, str]:
-    """Return the checksums of all files of a checkpoint; each rank reads what it wrote, the first one the index too."""
+    """Return the checksums of all files of a checkpoint; each rank reads what it wrote, the first also the index."""
     mine = [path.name for path in folder.glob(PARTS.replace("*", f"{ranks.rank}_*"))]
     parts = ranks.gathered(digests_of(folder, [*mine, INDEX] if ranks.first else mine))
     return {name: digest for part in parts for name, digest in sorted(part.items())}
@@ -199,13 +202,13 @@ def _damaged(path: Path, problem: str) -> ShardError:
 
 
 def checkpoints(out: Path) -> list[Path]:
-    """The checkpoints of a run, oldest first."""
+    """Return the checkpoints of a run, oldest first."""
     found = [path for path in (out / FOLDER).glob("step-*") if re.fullmatch(r"step-\d{6,}", path.name)]
     return sorted(found, key=lambda path: int(path.name.removeprefix("step-")))
 
 
 def _tensors(learner: Learner, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """What is trained and the optimizer's state of it, by name; a state that is not there yet is made."""
+    """Return trained weights and their optimizer state by name; a state that is not there yet is made."""
     tensors: dict[str, Tensor] = {}
     for name, parameter in learner.named_parameters():
         if not parameter.requires_grad:
@@ -227,7 +230,7 @@ def _build_digest(reader: Records) -> str:
 
 
 def _digest(model: Path) -> str:
-    """SHA-256 over a model directory's files."""
+    """Return the SHA-256 of a model directory's files."""
     digest = hashlib.sha256()
     for path in sorted(path for path in model.iterdir() if path.is_file()):
         digest.update(f"{path.name}\0".encode())
@@ -245,7 +248,7 @@ def _flush(folder: Path) -> None:
 
 
 def _quietly(work: Any, *arguments: Any, **options: Any) -> None:
-    # Saving from a single process is meant; torch warns that it was not asked to be distributed.
+    # One process saves on purpose; torch would warn that nothing is distributed.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         work(*arguments, **options)

@@ -1,16 +1,16 @@
 """Losses beside the text that teach random weights what pre-trained ones know.
 
-GAP-MLLM starts from a vision tower and a language model that have seen the world and from VGGT, which has learned
-geometry from millions of scans. The tiny preset starts from noise, and three numbers of text per question are too
-little to learn to see and to look from. So while it trains
+GAP-MLLM starts from a vision tower and a language model that have seen the world, and from VGGT, which has learned
+geometry from millions of scans. The tiny preset starts from noise, and three numbers of text for each question are too
+little to learn seeing from. So while it trains
 
 * each fused visual token is also asked what it shows: its point in the first camera, its class, and whether the mark
-  lies on it: the question of stage 1, put to every token at once;
+  lies on it. This is the question of stage 1, put to every token at once.
 * each position of a stage 1 answer is also asked for the point that the question is about, as three numbers instead
-  of digits, which teaches the language model to look at the marked token.
+  of digits. This teaches the language model to look at the marked token.
 
-The heads are dropped afterwards and no answer is read from them; a recipe for pre-trained weights sets the loss's
-weight to 0.
+The heads are dropped afterwards and no answer is read from them; a recipe for pre-trained weights sets the weight of
+these losses to 0.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ from gapmodel.processing import ProcessorConfig
 from gapmodel.training.augment import DecodedRecord
 
 POINT_SCALE = 2.0
-"""Metres per unit of the head's output: rooms give coordinates of about this size."""
+"""Metres of one unit of the head's output: coordinates in rooms are about this large."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DenseCounts:
-    """What the dense losses of a step are means over. Each micro-batch adds its share of them, so that a step has the
-    same gradient in one batch and in several, as for the answers' tokens.
+    """The numbers of targets that the dense losses of a step are means over.
+
+    Each micro-batch adds its part of these means, so that a step has the same gradient in one batch and in several.
     """
 
     points: float = 0.0  # visual tokens whose point is known
@@ -46,12 +47,12 @@ class DenseCounts:
     asked: float = 0.0  # answer positions of a question whose point is known
 
     def values(self) -> list[float]:
-        """The counts in the order in which the class takes them."""
+        """Return the counts in the order of the fields."""
         return [self.points, self.marked, self.tokens, self.labels, self.asked]
 
     @classmethod
     def of(cls, values: Sequence[float]) -> DenseCounts:
-        """The counts of :meth:`values`."""
+        """Make the counts from what :meth:`values` returns."""
         points, marked, tokens, labels, asked = values
         return cls(points=points, marked=marked, tokens=tokens, labels=labels, asked=asked)
 
@@ -84,8 +85,9 @@ class DenseHead(nn.Module):
         self.asked = nn.Linear(hidden_size, 3)
 
     def visual_loss(self, tokens: Tensor, targets: Mapping[str, Tensor], counts: DenseCounts) -> Tensor:
-        """A batch's part of the sum of: L1 of the point in units of :data:`POINT_SCALE`, cross-entropy of the mark and
-        of the class.
+        """Return a batch's part of the sum of three losses: of the point, of the mark and of the class.
+
+        They are L1 in units of :data:`POINT_SCALE`, and cross-entropies.
 
         Args:
             tokens: (T, D) fused visual tokens of a batch.
@@ -94,7 +96,7 @@ class DenseHead(nn.Module):
         """
         point, mark, label = self.visual(tokens).split(self.sizes, dim=-1)
         loss = point_loss(point, targets["point"], counts.points)
-        # As many marked as unmarked tokens in weight: one in a hundred is marked.
+        # Marked tokens, one in a hundred, weigh as much as all others together.
         if counts.marked:
             heavier = mark.new_tensor((counts.tokens - counts.marked) / counts.marked)
             marks = F.binary_cross_entropy_with_logits(mark[:, 0], targets["mark"], pos_weight=heavier, reduction="sum")
@@ -105,20 +107,24 @@ class DenseHead(nn.Module):
         return loss
 
     def asked_loss(self, hidden: Tensor, rows: Tensor, targets: Mapping[str, Tensor], counts: DenseCounts) -> Tensor:
-        """A batch's part of the L1 of the asked point, read at answer positions.
+        """Return a batch's part of the L1 of the asked point, read at answer positions.
 
         Args:
             hidden: (n, D) the language model's last hidden states there.
             rows: (n,) the question of the batch that each belongs to.
-            targets: ``asked`` (B, 3) metres, NaN for questions that ask for no point.
+            targets: ``asked`` (B, 3) metres, NaN for questions that do not ask for a point.
             counts: of the whole step.
         """
         return point_loss(self.asked(hidden), targets["asked"][rows], counts.asked)
 
 
 def point_loss(predicted: Tensor, metres: Tensor, count: float | None = None) -> Tensor:
-    """L1 distance (summed over the axes) in units of :data:`POINT_SCALE` of the known points (n, 3), over ``count``: by
-    default as many as there are.
+    """Return the mean L1 distance (summed over the axes) of points (n, 3), in units of :data:`POINT_SCALE`.
+
+    Args:
+        predicted: (n, 3) in those units.
+        metres: (n, 3), NaN where unknown; such points do not count.
+        count: the divisor of the mean; by default the number of known points.
     """
     known = torch.isfinite(metres).all(dim=-1)
     error = (predicted - torch.nan_to_num(metres) / POINT_SCALE).abs().sum(dim=-1)
@@ -133,10 +139,19 @@ def dense_targets(
     *,
     in_image: bool = False,
 ) -> dict[str, NDArray[Any]]:
-    """What each visual token shows at its centre: ``point`` (T, 3) metres first camera or NaN, ``label`` (T,) class
-    or -1, ``mark`` (T,) 1 for a token that contains a marked pixel, and ``asked`` (1, 3) the point of the only marked
-    pixel, NaN where there is none or several. ``in_image`` asks for the pixel's place instead (in an image whose sides
-    run over the head's unit, both ways; third number 0), as the question does.
+    """Return what each visual token shows at its centre, and the point that the question asks for.
+
+    Args:
+        decoded: the frames that the question shows.
+        question: it says which pixels are marked.
+        config: how frames become tokens.
+        classes: numbers of the labels.
+        in_image: ask for the marked pixel's place in its image instead of its point: both sides run from -1 to 1 of the
+            head's unit, and the third number is 0.
+
+    Returns:
+        ``point`` (T, 3) metres, first camera, NaN where unknown; ``label`` (T,) class or -1; ``mark`` (T,) 1 for a
+        token with a marked pixel; ``asked`` (1, 3) the point of the only marked pixel, NaN where there is not one.
     """
     window = config.window(*decoded.record.image_size)
     rows, columns = (side // config.merge_size for side in window.grid)

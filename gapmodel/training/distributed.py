@@ -35,15 +35,15 @@ class Ranks:
         return self.rank == 0
 
     def sum(self, values: Sequence[float]) -> list[float]:
-        """Element-wise sums over the ranks."""
+        """Return element-wise sums over the ranks."""
         return self._reduced(values, dist.ReduceOp.SUM)
 
     def max(self, values: Sequence[float]) -> list[float]:
-        """Element-wise maxima over the ranks."""
+        """Return element-wise maxima over the ranks."""
         return self._reduced(values, dist.ReduceOp.MAX)
 
     def gathered(self, value: Any) -> list[Any]:
-        """What each rank has, in the order of the ranks; plain Python values."""
+        """Return the value of each rank, in the order of the ranks; values are plain Python."""
         if self.world_size == 1:
             return [value]
         values: list[Any] = [None] * self.world_size
@@ -51,18 +51,18 @@ class Ranks:
         return values
 
     def agree(self, problem: Exception | None) -> None:
-        """Go on where no rank has a problem; else raise, on all of them, the first one that was found."""
+        """Go on where no rank has a problem; else raise the first problem on all ranks."""
         for found in self.gathered(problem):
             if found is not None:
                 raise found
 
     def wait(self) -> None:
-        """Until all ranks are here."""
+        """Wait until all ranks are here."""
         if self.world_size > 1:
             dist.barrier()
 
     def precision(self) -> AbstractContextManager[Any]:
-        """bfloat16 products on a GPU; on a CPU everything is float32."""
+        """Use bfloat16 products on a GPU; on a CPU everything is float32."""
         on_gpu = self.device.type == "cuda"
         return torch.autocast("cuda", torch.bfloat16) if on_gpu else nullcontext()
 
@@ -80,7 +80,7 @@ ALONE = Ranks()
 
 @contextmanager
 def joined() -> Iterator[Ranks]:
-    """This process's place in its job, from what torchrun or Ray Train put into the environment.
+    """Join the job that torchrun or Ray Train describes in the environment, and leave it at the end.
 
     A process group that is there already (Ray Train makes one) is used and left alone.
     """

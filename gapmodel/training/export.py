@@ -1,4 +1,4 @@
-"""What a run leaves for others: a model directory that ``from_pretrained`` loads, with the recipe that made it."""
+"""Writes a run's model directory: what ``from_pretrained`` loads, with the recipe that made it."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def save_model(
 ) -> None:
     """Write a model directory whole: beside its place first, then renamed.
 
-    One process writes a directory (a run's claim sees to that), so what lies beside it under a temporary name is of an
-    export that was killed, and is removed.
+    One process writes a directory (a run's claim sees to that), so what lies beside it under a temporary name was left
+    by an export that was killed, and is removed.
 
     Raises:
         GapDataError: it cannot be written; where the disk is full, its free space is named.
@@ -68,7 +68,7 @@ def save_model(
 
 
 def whole_model(model: GapForConditionalGeneration, weights: Mapping[str, Tensor]) -> GapForConditionalGeneration:
-    """A copy of a model that is spread over several ranks, with these gathered weights."""
+    """Return a copy, with these gathered weights, of a model that is spread over several ranks."""
     with torch.device("meta"):
         copy = GapForConditionalGeneration(model.config)
     copy.load_state_dict(weights, assign=True, strict=True)

@@ -1,4 +1,4 @@
-"""How a model does on questions that it is not trained on, while it is trained: their loss, and a few answers."""
+"""Questions that a model is not trained on: their loss, and a few answers, while it is trained."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ class HeldOutQuestions:
         self.orders = tuple(stream.order() for stream in self.streams)
 
     def losses(self, learner: Learner, ranks: Ranks) -> dict[str, float]:
-        """Mean loss of an answer's token, by stream; all ranks share the work and get the same figures.
+        """Return the mean loss of an answer's token, by stream; all ranks share the work and get the same figures.
 
-        A stream whose held-out records hold no question has none.
+        A stream is left out if its held-out records hold no question.
         """
         found = {stream.name: self._loss(index, learner, ranks) for index, stream in enumerate(self.orders)}
         return {name: loss for name, loss in found.items() if loss is not None}
 
     def samples(self, learner: Learner, ranks: Ranks) -> list[dict[str, str]]:
-        """A few questions with the true answer and the model's own; all ranks take part and get the same.
+        """Return a few questions with the true answer and the model's own; all ranks take part and get the same.
 
         The streams take turns; each shows the first questions of the first visits that have any.
         """
@@ -63,7 +63,7 @@ class HeldOutQuestions:
         return shown
 
     def _first_questions(self, index: int) -> Iterator[Example]:
-        """The first question of each held-out visit of a stream that has one."""
+        """Yield the first question of each held-out visit of a stream; visits without a question are skipped."""
         for visit in range(self._count(index)):
             yield from self._examples(index, [visit])[:1]
 
@@ -76,7 +76,7 @@ class HeldOutQuestions:
         return total / count if count else None
 
     def answers(self, index: int, learner: Learner, ranks: Ranks) -> Iterator[tuple[Batch, Losses]]:
-        """A rank's part of the ``index``-th stream's questions, and their losses; all ranks have as many batches."""
+        """Yield a rank's part of a stream's questions, and their losses; all ranks have equally many batches."""
         mine = range(ranks.rank, self._count(index), ranks.world_size)
         for start in range(0, -(-self._count(index) // ranks.world_size), self.recipe.train.batch_size):
             visits = list(mine[start : start + self.recipe.train.batch_size])
@@ -101,7 +101,7 @@ class HeldOutQuestions:
 
 
 def without_answer(example: Example) -> Example:
-    """A question that was encoded with its answer, up to where the answer begins."""
+    """Return a question that was encoded with its answer without that answer."""
     prompt = int((example.labels == IGNORED).sum())
     return replace(
         example, input_ids=example.input_ids[:prompt], labels=example.labels[:prompt], visual=example.visual[:prompt]

@@ -1,8 +1,7 @@
 """The model as training sees it: a batch in, the losses of its questions out.
 
-All that a step computes happens in one module's forward pass, which is what FSDP needs to gather its weights. Logits
-are computed at the answers' positions alone (what ``logits_to_keep`` does for rows whose answers lie side by side): a
-vocabulary of 151,936 makes all others the most expensive part.
+All that a step computes happens in the forward pass of one module, because FSDP gathers the weights there. Logits are
+computed only at the positions of answers: with a vocabulary of 151,936 the others would be the most expensive part.
 """
 
 from __future__ import annotations
@@ -32,20 +31,21 @@ class Losses:
     dense: dict[str, Tensor] = field(default_factory=dict)  # "visual", "asked": the batch's parts of the step's means
 
     def detached(self) -> Losses:
-        """The same without the graph."""
+        """Return the losses without their graph."""
         dense = {name: value.detach() for name, value in self.dense.items()}
         return Losses(answer=self.answer.detach(), questions=self.questions, dense=dense)
 
     def answer_sum(self, mean_over: str) -> Tensor:
-        """Return what a batch adds to the step's sum over ``tokens``, or over ``questions``, of which each adds the
-        mean of its own tokens. A question is never cut into two batches, so its tokens are all here.
+        """Return what a batch adds to the step's sum over ``tokens``, or over ``questions``.
+
+        Each question adds the mean of its tokens, which are all here: no question is cut into two batches.
         """
         if mean_over == "tokens" or not len(self.answer):
             return self.answer.sum()
         return (self.answer / torch.bincount(self.questions)[self.questions]).sum()
 
     def not_finite(self, batch: Batch) -> list[str]:
-        """The keys of the questions whose losses are not finite; all of them where a dense loss is not."""
+        """Return the keys of the questions with losses that are not finite; all keys where a dense loss is not."""
         if not all(bool(torch.isfinite(value)) for value in self.dense.values()):
             return sorted(set(batch.keys))
         bad = self.questions[~torch.isfinite(self.answer)]
@@ -61,7 +61,7 @@ class Learner(nn.Module):
         self.head = head
 
     def forward(self, batch: Batch, counts: DenseCounts | None = None) -> Losses:
-        """The losses of a batch on the model's device; ``counts`` are those of its step, by default its own."""
+        """Return the losses of a batch on the model's device; ``counts`` are of its step, by default of the batch."""
         model = self.model
         inputs = {"use_cache": False, **as_floats(batch.inputs, model.config.vision_config.temporal_patch_size)}
         features = model.model.get_image_features(
@@ -80,32 +80,32 @@ class Learner(nn.Module):
             visual = self.head.visual_loss(tokens, batch.targets, counts)
             asked = self.head.asked_loss(hidden, questions, batch.targets, counts)
         else:
-            # A blank batch: ranks reduce the gradients of the same weights, so there have to be some, of nothing.
+            # A blank batch: ranks reduce the gradients of the same weights, so the head needs gradients here, too.
             visual, asked = self.head.visual(tokens).sum() * 0.0, self.head.asked(hidden).sum() * 0.0
         return Losses(answer=answer, questions=questions, dense={"visual": visual, "asked": asked})
 
     def write(self, processor: GapProcessor, examples: Sequence[Example], max_new_tokens: int) -> list[str]:
-        """The model's own answers (:func:`gapmodel.generate.generate_answers`)."""
+        """Return the model's own answers (:func:`gapmodel.generate.generate_answers`)."""
         return generate_answers(self.model, processor, examples, max_new_tokens)
 
 
 def following_tokens(batch: Batch) -> Tensor:
-    """(R, S) the token of an answer that each position predicts, :data:`IGNORED` where it predicts none."""
+    """Return the answer token that each position predicts, (R, S); :data:`IGNORED` where there is none."""
     following = torch.roll(batch.labels, -1, dims=1)
     following[:, -1] = IGNORED
     return following
 
 
 def counts_of(batches: Sequence[Batch]) -> list[float]:
-    """What the dense losses of some batches are means over, as :meth:`DenseCounts.values` has it."""
+    """Return the counts of dense targets of some batches, in the order of :meth:`DenseCounts.values`."""
     found = [dense_counts(item.targets, item.questions[following_tokens(item) != IGNORED]) for item in batches]
     return [sum(column) for column in zip(DenseCounts().values(), *(item.values() for item in found), strict=True)]
 
 
 def as_floats(inputs: Mapping[str, Any], temporal: int) -> dict[str, Any]:
-    """Model input whose pixels are uint8 (``look`` of the processor with ``raw``) as floats, on the device where it is.
+    """Return model input with uint8 pixels (``look`` of the processor with ``raw``) as floats, on its device.
 
-    The same numbers as without ``raw``; others pass unchanged.
+    The numbers are those of ``look`` without ``raw``. Pixels that are floats already stay as they are.
 
     Args:
         inputs: a batch's.

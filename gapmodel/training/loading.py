@@ -1,8 +1,8 @@
 """Visits to batches: what one rank computes in one step, read, decoded and packed on loader workers.
 
-Every rank takes its slice of each global batch of visits, every loader worker every so many-th step
-(:func:`gapdata.shards.order.rank_batches`), so the questions of a step depend on neither number. A rank's questions are
-laid out in rows, one each or packed into a token budget, and a few rows at a time make a micro-batch.
+Every rank takes its slice of each global batch of visits, and loader workers take turns with the steps
+(:func:`gapdata.shards.order.rank_batches`), so a step has the same questions on any number of ranks and workers. A
+rank's questions are laid out in rows, one in each or packed into a token budget; a few rows make a micro-batch.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from gapmodel.training.record_cache import RecordCache
 from gapmodel.training.stream_questions import StreamQuestions, build_of
 
 TRIED_VISITS = 64
-"""Visits that are looked at for one with a question."""
+"""Visits that are tried until one has a question."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,22 +36,22 @@ class Step:
 
     batches: tuple[Batch, ...]
     visits: int  # of the rank
-    answered: int  # tokens of the rank that are learnt
+    answered: int  # tokens of the rank that have a loss
     tokens: int  # tokens of the rank, padding left out
 
     @property
     def asked(self) -> int:
-        """The rank's questions that there is something to learn from."""
+        """The number of the rank's questions that have a loss."""
         return sum(len(torch.unique(batch.questions[batch.labels != IGNORED])) for batch in self.batches)
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The rank's questions."""
+        """The keys of the rank's questions."""
         return tuple(key for batch in self.batches for key in batch.keys)
 
 
 class Steps(IterableDataset[Step]):
-    """The steps of one rank from a position of the data on.
+    """The steps of one rank, from a position of the data on.
 
     Args:
         streams: the questions of each stream, in the order of ``mixture``.
@@ -97,14 +97,14 @@ class Steps(IterableDataset[Step]):
             yield self._step(numbers.tolist())
 
     def _step(self, numbers: list[int]) -> Step:
-        # Apart from the loop, so that no question is kept beside the batch that it is part of.
+        # A method of its own, so that the questions are released once the batch is made.
         visits = [self.mixture.visit(number) for number in numbers]
         examples = [example for visit in visits for example in self.streams[visit.stream].examples(visit)]
         processor = self.streams[0].processor
         return lay_out(examples, processor, self.train, visits=len(visits), micro_tokens=self.micro_tokens)
 
     def single(self) -> Batch | None:
-        """Return one question as a batch, for a measurement: the longest of the first visit that has any."""
+        """Return the longest question of the first visit that has one, as a batch to measure; ``None`` without any."""
         for number in range(min(len(self.mixture), TRIED_VISITS)):
             visit = self.mixture.visit(number)
             examples = self.streams[visit.stream].examples(visit)
@@ -115,18 +115,18 @@ class Steps(IterableDataset[Step]):
 
 
 def step_count(mixture: Mixture, train: TrainRecipe) -> int:
-    """Steps of a whole run."""
+    """Return the number of steps of a whole run."""
     return train.steps or -(-train.epochs * len(mixture) // train.batch_size)
 
 
 def visits_after(steps: int, mixture: Mixture, train: TrainRecipe) -> int:
-    """Visits that the whole job has made after so many steps; the last step of an epoch may be a short one."""
+    """Return how many visits all ranks have made after ``steps`` steps; the last step of an epoch may be short."""
     visits = steps * train.batch_size
     return visits if train.steps else min(visits, train.epochs * len(mixture))
 
 
 def load(steps: Steps, *, workers: int) -> Iterator[Step]:
-    """The steps in order, made by so many worker processes ahead of time; 0 makes each when it is asked for."""
+    """Return the steps in order, made ahead of time by ``workers`` processes; 0 makes each when it is needed."""
     return iter(DataLoader(steps, batch_size=None, num_workers=workers))
 
 
@@ -138,7 +138,7 @@ def lay_out(
     visits: int,
     micro_tokens: int = MICRO_TOKENS,
 ) -> Step:
-    """A rank's questions of one step as micro-batches."""
+    """Arrange a rank's questions of one step as micro-batches."""
     rows = [[example] for example in examples]
     if train.token_budget:
         rows = row_members(examples, train.token_budget)
@@ -160,7 +160,7 @@ def lay_out(
 def micro_batches(
     rows: Sequence[Sequence[Example]], train: TrainRecipe, micro_tokens: int
 ) -> Iterator[Sequence[Sequence[Example]]]:
-    """Yield rows in their order, those together that go through the model at once."""
+    """Yield the rows that go through the model at once, in their order."""
     if train.micro_batch or not micro_tokens:
         yield from in_batches(rows, train.micro_batch or max(1, len(rows)))
         return
@@ -178,7 +178,7 @@ def micro_batches(
 
 
 def blank_batch(processor: GapProcessor) -> Batch:
-    """A batch without anything to learn, for a rank that has nothing to do while the others need it to take part."""
+    """Return a batch without a loss, for a rank that must take part in a step although it has nothing left to do."""
     width, height = processor.config.image_size
     image = np.zeros((height, width, 3), dtype=np.uint8)
     example = processor.encode("blank", [image], Question(text=IMAGE, answer=""), with_answer=True)
@@ -210,10 +210,10 @@ def open_streams(
 
 
 def refuse_unmatched_builds(recipe: TrainingRecipe, builds: Mapping[str, Any]) -> None:
-    """See that every stream has its build and every build a stream.
+    """Check that every stream has a build and every build a stream.
 
     Raises:
-        UsageError: a build was not given, or is one that nothing is drawn from.
+        UsageError: a build is missing, or no stream draws on it.
     """
     for stream in recipe.streams:
         build_of(stream, builds)

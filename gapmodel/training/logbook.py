@@ -1,7 +1,6 @@
-"""What one sees of a run: a bar, a line of JSON for each step, TensorBoard where it is installed.
+"""The log of a run: a bar, a line of JSON for each step, TensorBoard where it is installed.
 
-``log.jsonl`` has each step once: a run that goes on from a checkpoint takes back the lines of the steps that it makes
-again.
+``log.jsonl`` has each step once: a run that goes on from a checkpoint removes the lines of the steps that it repeats.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ SMOOTHING = 20
 
 
 class Logbook:
-    """The log of one rank; ``speaks`` is whether it is the one that writes.
+    """The log of one rank; only the rank that speaks writes.
 
     Args:
         out: the run's directory.
-        title: what the bar says.
-        start, steps: the first step and how many there are in all.
+        title: the text of the bar.
+        start, steps: the first step, and the number of steps in all.
         speaks: whether this rank writes.
-        bar: whether a bar is wanted too.
+        bar: whether to show a bar, too.
     """
 
     def __init__(self, out: Path, title: str, start: int, steps: int, *, speaks: bool, bar: bool = True) -> None:
@@ -58,7 +57,7 @@ class Logbook:
         )
 
     def begin(self, streams: Mapping[str, StreamCensus], notes: Sequence[str]) -> None:
-        """Say what each stream draws on and leaves out, and ``notes``; the first step's line has the streams."""
+        """Print what each stream draws on and leaves out, and ``notes``; the first step's line has the streams, too."""
         if not self.speaks:
             return
         self._opening = {"streams": {name: asdict(found) for name, found in streams.items()}}
@@ -68,12 +67,12 @@ class Logbook:
             self._bar.write(note, file=sys.stderr)
 
     def say(self, text: object) -> None:
-        """Print a line for whoever looks on, if there is anything to say."""
+        """Print a line; ``None`` prints nothing."""
         if self.speaks and text is not None:
             self._bar.write(str(text), file=sys.stderr)
 
     def step(self, step: int, figures: Mapping[str, float], keys: list[str] | None = None) -> None:
-        """Note the figures of a step; ``loss`` and ``lr`` and, where they are there, rates go onto the bar."""
+        """Write the figures of a step; the bar shows ``loss``, ``lr`` and the rates that are there."""
         if not self.speaks:
             return
         rounded = {name: _rounded(value) for name, value in figures.items()}
@@ -94,7 +93,7 @@ class Logbook:
         self._bar.update(step + 1 - self._bar.n)
 
     def held_out(self, step: int, figures: Mapping[str, float], samples: list[dict[str, str]]) -> None:
-        """Note the losses on held-out questions, and show answers beside the truth."""
+        """Write the losses on held-out questions, and show answers beside the truth."""
         if not self.speaks:
             return
         self._write(LOG_FILE, {"step": step, **{f"held_out.{k}": _rounded(v) for k, v in figures.items()}})
@@ -109,7 +108,7 @@ class Logbook:
             self._bar.write(text, file=sys.stderr)
 
     def close(self) -> None:
-        """End the bar and the files."""
+        """Close the bar and the files."""
         if not self.speaks:
             return
         self._bar.close()
@@ -118,7 +117,7 @@ class Logbook:
             self._board.close()
 
     def _write(self, name: str, line: Mapping[str, Any]) -> None:
-        """One JSON line, readable while training goes on."""
+        """Write a line of JSON that can be read while training goes on."""
         text = json.dumps(line) + "\n"
         if name == LOG_FILE:
             self._log.write(text)
@@ -129,7 +128,7 @@ class Logbook:
 
 
 def read_log(out: Path) -> list[dict[str, Any]]:
-    """The lines of a run's log; a last one that was cut off by a kill is left out."""
+    """Read the lines of a run's log; a last line that a kill cut off is left out."""
     return _lines(out / LOG_FILE)
 
 
@@ -144,13 +143,14 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _take_back(path: Path, start: int) -> None:
+    """Remove the lines of the steps from ``start`` on."""
     if path.is_file():
         kept = [line for line in _lines(path) if line["step"] < start]
         write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
 
 
 def _rounded(value: float) -> float:
-    """Seven digits, which is what float32 has."""
+    """Round to seven digits, which is what float32 has."""
     return float(f"{value:.7g}") if math.isfinite(value) else value
 
 

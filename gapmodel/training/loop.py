@@ -3,16 +3,16 @@
 A run's directory::
 
     run.json       what the run is; another recipe or other data are refused
-    log.jsonl      one line a step: loss, its parts, learning rate, gradient norm, rates; held-out losses; with the
-                   first one what each stream draws on and what it leaves out
+    log.jsonl      a line for each step: loss, its parts, learning rate, gradient norm, rates; held-out losses; the
+                   first line also says what each stream draws on and leaves out
     samples.jsonl  held-out questions with the true answer and the model's
     checkpoints/   from which the same command goes on (gapmodel/training/checkpointing.py)
     model/         config.json, model.safetensors, tokenizer, gap_processor.json, recipe.json: what ``from_pretrained``
                    loads, written at the end
 
 The same loop runs in one process, under torchrun and inside Ray Train, on CPUs and on GPUs. Nothing in it depends on
-how many processes there are: a step is the same questions, and its loss the mean over all their answers' tokens, or
-over all questions of their own.
+the number of processes: a step has the same questions, and its loss is the mean over all tokens of their answers, or
+over all questions.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ from gapmodel.training.step import TrainingError, training_step
 
 
 def train(config: TrainingConfig, ranks: Ranks = ALONE) -> TrainingOutcome:
-    """Train, or go on where an interrupted run of the same recipe stopped, and write the model to ``out / "model"``.
+    """Train a model and write it to ``out / "model"``; an interrupted run of the same recipe goes on where it stopped.
 
     Raises:
-        UsageError: a build lacks the recipe's records or any question about them, ``init`` holds no model, or ``out``
-            holds another run.
+        UsageError: a build lacks the recipe's records or any question about them, ``init`` does not hold a model, or
+            ``out`` holds another run.
         TrainingError: a loss or a gradient is not finite, and the message names the records; or no step had a question.
     """
     began = time.monotonic()

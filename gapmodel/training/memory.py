@@ -1,7 +1,7 @@
-"""How much memory a step takes, told before the first one, and refused where there is not as much.
+"""Estimates the memory of a step before the first one, and refuses a step that does not fit.
 
 What training keeps for the backward pass is measured: one question goes forward once, and every tensor that autograd
-saves counts. It grows with a micro-batch's tokens, since each row brings its own frames. The rest is arithmetic.
+saves is counted. It grows with a micro-batch's tokens, since each row brings its own frames. The rest is arithmetic.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from gapmodel.training.loading import Step
 from gapmodel.training.recipe import TrainingRecipe
 
 WORKING = 1.2
-"""Memory of activations at its peak by what is saved: the layer at work has results of its own. Measured on a CPU, with
-the tiny preset at full size: 1.98 GB to 1.70 GB."""
+"""Peak memory of activations, divided by what is saved: the layer at work has results of its own. Measured on a CPU
+with the tiny preset at full size: 1.98 GB to 1.70 GB."""
 OPTIMIZER_BYTES = 12
 """A trained weight's gradient and AdamW's two moments, float32."""
 PREFETCHED = 2
@@ -35,10 +35,10 @@ CGROUP = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Footprint:
-    """What one rank needs, in bytes."""
+    """The memory that one rank needs, in bytes."""
 
     optimizer: int  # and gradients
-    saved_per_token: float  # for the backward pass, by token of a micro-batch
+    saved_per_token: float  # for the backward pass, for each token of a micro-batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,28 +53,28 @@ class Estimate:
     activations: int  # bytes, as the following
     data: int  # of further steps that are made ahead
     optimizer: int  # gradients and moments
-    held: int  # already: the program, weights, this step's data
+    held: int  # now: the program, weights, this step's data
     free: int
 
     @property
     def wanted(self) -> int:
-        """Bytes beyond those that are held."""
+        """Bytes that are needed beyond those that are held."""
         return self.activations + self.data + self.optimizer
 
     @property
     def total(self) -> int:
-        """Bytes of all together."""
+        """All bytes together."""
         return self.held + self.wanted
 
     def __str__(self) -> str:
-        """One line for whoever starts the run."""
+        """Return one line for whoever starts the run."""
         size = f"{counted(self.rows, 'row')} and {counted(self.visual, 'visual token')}"
         parts = f"{counted(self.batches, 'micro-batch', 'micro-batches')} of at most {counted(self.largest, 'token')}"
         return f"a step: {size} in {parts}; a rank takes about {_gigabytes(self.total)} of memory"
 
 
 def measure(learner: Learner, batch: Batch | None, ranks: Ranks) -> Footprint:
-    """Return what a learner on its device needs, found by letting one question go forward. Weights are not sharded yet.
+    """Measure what a learner needs by letting one question go forward; weights must not be sharded yet.
 
     Args:
         learner: in training mode, on its device.
@@ -112,7 +112,7 @@ def fitting(footprint: Footprint, step: Step, recipe: TrainingRecipe, ranks: Ran
 
 
 def estimate(footprint: Footprint, step: Step, workers: int, ranks: Ranks) -> Estimate:
-    """Return what a step takes on this rank, and what there is; rows and visual tokens are those of all ranks."""
+    """Return what a step needs on this rank, and what is free; rows and visual tokens are those of all ranks."""
     rows = sum(len(batch.labels) for batch in step.batches)
     visual = sum(int(batch.inputs["mm_token_type_ids"].sum()) for batch in step.batches)
     rows, visual = (int(count) for count in ranks.sum([rows, visual]))
@@ -135,7 +135,7 @@ def estimate(footprint: Footprint, step: Step, workers: int, ranks: Ranks) -> Es
 
 
 def _misfit(found: Estimate, footprint: Footprint, recipe: TrainingRecipe) -> UsageError | None:
-    """Why a step does not fit, and what would; ``None`` where it does."""
+    """Return the error of a step that does not fit, with what would fit; ``None`` where it does."""
     if found.wanted <= found.free:
         return None
     rest = found.free - (found.wanted - found.activations)
@@ -155,7 +155,7 @@ def _misfit(found: Estimate, footprint: Footprint, recipe: TrainingRecipe) -> Us
 
 
 def _free(device: torch.device) -> int:
-    """Bytes that a process of this device may still take; those of a machine are shared out among its ranks."""
+    """Return the bytes that a process may still take on a device; a machine's memory is shared by its ranks."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
@@ -163,7 +163,7 @@ def _free(device: torch.device) -> int:
 
 
 def _resident() -> int:
-    """Bytes of memory that this process holds; 0 where the system does not tell."""
+    """Return the bytes of memory that this process holds; 0 where the system does not say."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
@@ -171,7 +171,7 @@ def _resident() -> int:
 
 
 def _available() -> int:
-    """What the system could give, by its own account; all of its memory where it keeps none."""
+    """Return the bytes that the system has available; all of its memory where it does not say."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
@@ -180,7 +180,7 @@ def _available() -> int:
 
 
 def _left_of_group() -> int:
-    """What the control group (a container's) leaves, if it has a limit; cached files count as free."""
+    """Return the bytes that a container's limit (its control group) leaves; cached files count as free."""
     try:
         limit, used = ((CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
         statistics = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
@@ -190,7 +190,7 @@ def _left_of_group() -> int:
 
 
 def _bytes_of(values: Any) -> int:
-    """Bytes of all tensors in nested values."""
+    """Return the bytes of all tensors in nested values."""
     if isinstance(values, Tensor):
         return values.nbytes
     if isinstance(values, dict):

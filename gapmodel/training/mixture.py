@@ -1,11 +1,11 @@
-"""In which order the records of several streams are visited: a pure function of the seed, one integer per stream the
-state.
+"""The order in which training visits the records of several streams: a pure function of the seed.
 
-A *visit* is one look at one record, at which a share of its questions is asked, or a single one. Within a stream visits
-follow :class:`gapdata.shards.order.RecordOrder`; one epoch of a stream is ``visits`` rounds of that order, so that each
-record is seen once before any is seen again. Streams are interleaved evenly: the k-th visit of a stream that has r
+A *visit* asks a share of one record's questions, or a single one. Within a stream visits follow
+:class:`gapdata.shards.order.RecordOrder`; an epoch of a stream is ``visits`` rounds of that order, so that each record
+is visited once before any is visited again. Streams are interleaved evenly: the k-th visit of a stream that has r
 visits in an epoch of the mixture is due at the time (k + 1/2) / r, and visits are served in the order of their times.
-How many visits of each stream are among the first n is therefore known without going through them.
+Therefore the number of visits of each stream among the first n is known without going through them, and it is all the
+state of a run.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gapdata.shards.order import RecordOrder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """The ``share``-th of the shares of a record's questions, in an epoch of its stream."""
+    """One visit: which share of a record's questions is asked, in which epoch of its stream."""
 
     stream: int
     record: int  # position in the build
@@ -60,7 +60,7 @@ class StreamOrder:
         self._rounds: dict[int, NDArray[np.int64]] = {}
 
     def visit(self, stream: int, number: int) -> Visit:
-        """The visit with this number, as a visit of the ``stream``-th stream."""
+        """Return the visit with this number; it is labelled as a visit of stream number ``stream``."""
         round_number, position = divmod(number, len(self.records))
         if round_number not in self._rounds:
             # A batch may lie across the border of two rounds.
@@ -93,15 +93,15 @@ class Mixture:
         return max(1, round(self._total))
 
     def positions(self, start: int, count: int) -> NDArray[np.int64]:
-        """The numbers of ``count`` visits from the ``start``-th on."""
+        """Return the numbers of ``count`` visits, from number ``start`` on."""
         return np.arange(start, start + count)
 
     def consumed(self, visits: int) -> dict[str, int]:
-        """How many of the first ``visits`` belong to each stream: the state of a run."""
+        """Return how many of the first ``visits`` visits belong to each stream: the state of a run."""
         return dict(zip((stream.name for stream in self.streams), self._counts(visits), strict=True))
 
     def visits_of(self, consumed: Mapping[str, int]) -> int:
-        """The number of visits that :meth:`consumed` was asked about.
+        """Return the number of visits of a state of :meth:`consumed`.
 
         Raises:
             UsageError: no number of visits leads to that state.
@@ -109,21 +109,20 @@ class Mixture:
         visits = sum(consumed.values())
         if self.consumed(visits) != dict(consumed):
             raise UsageError(
-                f"the data position {dict(consumed)} is none of this mixture, which after "
-                f"{counted(visits, 'visit')} is at"
-                f" {self.consumed(visits)}",
+                f"the data position {dict(consumed)} does not belong to this mixture, which is at"
+                f" {self.consumed(visits)} after {counted(visits, 'visit')}",
                 cure="go on with the recipe and the builds that the run was started with",
             )
         return visits
 
     def visit(self, number: int) -> Visit:
-        """The visit with this number in the whole sequence."""
+        """Return the visit with this number in the whole sequence."""
         before = self._counts(number)
         stream = self._next(before)
         return self.streams[stream].visit(stream, before[stream])
 
     def _counts(self, visits: int) -> list[int]:
-        """Visits of each stream among the first ``visits``."""
+        """Return how many of the first ``visits`` visits each stream has."""
         at, counts = self._known
         if not at <= visits <= at + 4096:
             # All visits due up to a time that is early enough, then one by one.

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from gapmodel.training.recipe import TrainRecipe
 
 FUSION, GATES = "model.model.fusion.", ".fuse."
-"""Where the fusion lies in a learner, and within it what is not a geometry merger: the gates and their norms."""
+"""Names of a learner's parameters: the prefix of the fusion, and what the gates and their norms have within it."""
 
 
 def build_optimizer(learner: nn.Module, train: TrainRecipe) -> torch.optim.AdamW:
-    """AdamW over what is trained, in groups by learning rate (``peak``) and by whether their weights decay."""
+    """Make AdamW for what is trained, in groups by learning rate (``peak``) and weight decay."""
     fusion = train.fusion_learning_rate or train.learning_rate
     gates = train.gate_learning_rate or fusion
     decaying = _decaying(learner, train)
@@ -34,7 +34,7 @@ def build_optimizer(learner: nn.Module, train: TrainRecipe) -> torch.optim.AdamW
 
 
 def _decaying(learner: nn.Module, train: TrainRecipe) -> set[str]:
-    """Names of the parameters whose weights decay: matrices, or all but biases and what LayerNorms have."""
+    """Return the names of parameters that decay: matrices, or all except biases and those of LayerNorms."""
     named = dict(learner.named_parameters())
     if not train.decay_norms:
         return {name for name, parameter in named.items() if parameter.ndim >= 2}
@@ -43,7 +43,7 @@ def _decaying(learner: nn.Module, train: TrainRecipe) -> set[str]:
 
 
 def learning_rate_share(step: int, steps: int, train: TrainRecipe) -> float:
-    """Share of the peak at a step of ``steps``: linear warm-up, then a cosine down to ``final_learning_rate``.
+    """Return the share of the peak at a step: linear warm-up, then a cosine down to ``final_learning_rate``.
 
     ``warmup_from_zero`` is how Hugging Face's trainer counts: 0 at the first step, warm-up steps rounded up.
     """
@@ -59,13 +59,13 @@ def learning_rate_share(step: int, steps: int, train: TrainRecipe) -> float:
 
 
 def set_learning_rates(optimizer: torch.optim.Optimizer, share: float) -> None:
-    """Give every group its share of its peak."""
+    """Set the learning rate of every group to this share of its peak."""
     for group in optimizer.param_groups:
         group["lr"] = share * group["peak"]
 
 
 def clip_gradients(optimizer: torch.optim.Optimizer, largest: float) -> Tensor:
-    """Scale the gradients down to a norm of ``largest``; the norm that they had, over all ranks."""
+    """Scale the gradients down to a norm of at most ``largest``, and return the norm that they had, over all ranks."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     norm = nn.utils.clip_grad_norm_(parameters, largest)
     return norm.full_tensor() if hasattr(norm, "full_tensor") else norm

@@ -1,4 +1,4 @@
-"""What a finished run has come to, in ``outcome.json`` for whoever started its ranks."""
+"""The outcome of a finished run, in ``outcome.json`` for whoever started its ranks."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class TrainingOutcome:
     seconds: float
 
     def __str__(self) -> str:
-        """Two lines for whoever started the run."""
+        """Return two lines for whoever started the run."""
         made = f"{counted(self.steps, 'step')}, {counted(self.questions, 'question')} in {self.seconds:.0f} s"
         losses = f"loss {self.first_loss:.3f} -> {self.last_loss:.3f}"
         return f"{made}; {losses}\nmodel: {self.model_directory}"
 
 
 def outcome_of(out: Path, steps: int, seconds: float) -> TrainingOutcome:
-    """Return what a run's log says of it."""
+    """Return the outcome of a run that its log tells."""
     lines = [line for line in read_log(out) if "answer" in line]
     losses = [line["loss"] for line in lines]
     tenth = max(1, len(losses) // 10)

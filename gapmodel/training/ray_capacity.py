@@ -1,4 +1,4 @@
-"""Whether a Ray cluster has room for a run's ranks, before Ray Train would wait for it without end and a word."""
+"""Checks that a Ray cluster has room for a run's ranks; without room Ray Train would wait for ever and say nothing."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from gapdata.runtime.ray_session import RaySession
 from gapdata.runtime.terminal import say
 
 GROWTH_SECONDS = 30.0
-"""How long a cluster that is too small may do nothing about it; Ray's autoscalers look at what is wanted every 5 s."""
+"""How long a cluster that is too small may stay as it is; Ray's autoscalers look for demand every 5 s."""
 LOOK_SECONDS = 2.0
 
 
 @contextmanager
 def room_for(ranks: int | None) -> Iterator[None]:
-    """Attach to the cluster of ``RAY_ADDRESS`` and see that it has room for the ranks; without one, look at this
-    machine, which does not grow.
+    """Attach to the cluster of ``RAY_ADDRESS`` and wait until it has room for the ranks.
+
+    Without ``RAY_ADDRESS`` this machine is looked at, which does not grow.
 
     Args:
-        ranks: how many are asked for; ``None`` for whatever there is.
+        ranks: how many are asked for; ``None`` for what there is.
 
     Raises:
         UsageError: there is no room, or the cluster cannot be reached.
@@ -53,10 +54,10 @@ def _refuse_crowd(ranks: int) -> None:
 
 
 def _await_room(count: int) -> None:
-    """Wait until the cluster has a GPU for each rank, or a CPU where it has no GPU, and say so.
+    """Wait until the cluster has a GPU for each rank, or a CPU where it does not have GPUs, and say so.
 
-    A cluster that an autoscaler is enlarging is waited for as long as that goes on. Room that others occupy counts as
-    room: Ray Train queues for it.
+    Waiting goes on as long as an autoscaler enlarges the cluster. Room that others occupy counts: Ray Train queues for
+    it.
     """
     import ray
 
@@ -86,7 +87,7 @@ def _await_room(count: int) -> None:
 
 @contextmanager
 def _wanted(count: int, kind: str) -> Iterator[None]:
-    """Tell the autoscaler, if there is one, what is lacking; only what is asked for makes a cluster grow."""
+    """Ask the autoscaler, if there is one, for what is lacking; a cluster grows only by demand."""
     from ray.util.placement_group import placement_group, remove_placement_group
 
     group = placement_group([{kind: 1}] * count)
@@ -97,7 +98,7 @@ def _wanted(count: int, kind: str) -> Iterator[None]:
 
 
 def _is_growing() -> bool:
-    """Whether nodes are on their way, as either generation of Ray's autoscaler tells."""
+    """Return whether new nodes are on their way, as either generation of Ray's autoscaler says."""
     import ray
     from ray.autoscaler.v2.sdk import get_cluster_status
     from ray.experimental.internal_kv import _internal_kv_get

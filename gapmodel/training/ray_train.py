@@ -1,8 +1,8 @@
 """The training loop on a Ray cluster: one worker of Ray Train for each rank.
 
 Ray starts the ranks and joins them into a process group. When one dies (a lost node, no memory left) all are started
-again, at most :data:`MAX_RESTARTS` times, and go on from the run's own last checkpoint; what a rank raises on purpose
-ends the run at once. All nodes need to see the builds, the starting model and the run's directory at the same paths.
+again, at most :data:`MAX_RESTARTS` times, and go on from the run's last checkpoint; what a rank raises on purpose ends
+the run at once. All nodes need to see the builds, the starting model and the run's directory at the same paths.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from gapmodel.training.step import TrainingError
 
 MAX_RESTARTS = 3
 SECONDS_BETWEEN_LINES = 30.0
-"""What the driver says of a run that goes on elsewhere."""
+"""Between two lines about a run that other processes make."""
 
 
 def train_on_ray(
@@ -53,7 +53,7 @@ def train_on_ray(
     """Train with one rank on each GPU of the cluster, or with as many as are asked for.
 
     Args:
-        recipe: what to do.
+        recipe: of the run.
         builds: where the builds lie, by name.
         out: the run's directory.
         init: what to start from.
@@ -62,7 +62,7 @@ def train_on_ray(
 
     Raises:
         UsageError: Ray Train is not installed, or the cluster cannot be reached.
-        GapDataError: what a rank raised.
+        GapDataError: a rank raised it.
     """
     if find_spec("pandas") is None:
         raise UsageError("Ray Train needs pandas, which is not installed", cure="run `pip install 'ray[train]'`")
@@ -92,8 +92,9 @@ def train_on_ray(
 
 @contextmanager
 def _notes_of_ray(out: Path) -> Iterator[Path]:
-    """Where Ray Train keeps notes of its own: in the run's directory, which all nodes see. They go in the end, and with
-    them the folders that were made for the notes of a run that was refused.
+    """Give Ray Train a folder for its own notes, in the run's directory, which all nodes see.
+
+    The notes are removed in the end, and so are folders that were made only for the notes of a run that was refused.
     """
     made = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
@@ -109,8 +110,8 @@ def _fit(settings: dict[str, Any], count: int, storage: Path, *, use_gpu: bool) 
     """Start the ranks, and start them again where one dies.
 
     Raises:
-        TrainingError: they died too often, or the actor of Ray Train that looks after them did. Ranks that it leaves
-            behind may still hold their places, so nothing is started beside them: they go with the session.
+        TrainingError: they died too often, or the actor of Ray Train that watches them died. Ranks that it leaves
+            behind may still hold their places, so nothing is started beside them: they end with the session.
     """
     import ray
     from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
@@ -121,7 +122,7 @@ def _fit(settings: dict[str, Any], count: int, storage: Path, *, use_gpu: bool) 
             rank_loop,
             train_loop_config=settings,
             scaling_config=ScalingConfig(num_workers=count, use_gpu=use_gpu),
-            # A name of its own: Ray would take up an earlier run of the same name.
+            # A new name each time: Ray would continue an earlier run of the same name.
             run_config=RunConfig(
                 name=f"train-{secrets.token_hex(4)}",
                 storage_path=str(storage.absolute()),
@@ -146,7 +147,7 @@ def _fit(settings: dict[str, Any], count: int, storage: Path, *, use_gpu: bool) 
 
 
 def _why_a_rank_died(error: Exception) -> str | None:
-    """Return why a rank died, ``None`` where none did.
+    """Return why a rank died; ``None`` where none did.
 
     Raises:
         GapDataError: a rank raised it on purpose.
@@ -159,14 +160,14 @@ def _why_a_rank_died(error: Exception) -> str | None:
 
 
 def _leave(problem: str) -> None:
-    """End the process: Ray, which waits for the head in the main thread, would do so in half a minute."""
+    """End the process at once; Ray, which waits for the head in the main thread, would take half a minute."""
     program = Path(sys.argv[0]).name
     say(f"{program}: {problem}; the same command goes on from the last checkpoint", error=True)
     os._exit(1)
 
 
 def rank_loop(settings: dict[str, Any]) -> None:
-    """What each worker of Ray Train runs."""
+    """Train as one rank; each worker of Ray Train runs this."""
     import ray.train
 
     config = TrainingConfig(
@@ -184,7 +185,7 @@ def rank_loop(settings: dict[str, Any]) -> None:
 
 @contextmanager
 def _followed(out: Path, replaces: str | None) -> Iterator[None]:
-    """Say now and then how far the run is, as its log tells, once it has begun."""
+    """Print every half minute how far the run is, by its log, once it has begun."""
     stop = threading.Event()
 
     def follow() -> None:
@@ -208,7 +209,7 @@ def _followed(out: Path, replaces: str | None) -> Iterator[None]:
 
 
 def last_line(log: Path, most: int = 65536) -> dict[str, Any] | None:
-    """The last whole line of a log that is being written, without reading all of it; ``None`` where there is none."""
+    """Read the last whole line of a log that is being written, without reading all of it; ``None`` without lines."""
     if not log.is_file():
         return None
     with open(log, "rb") as file:

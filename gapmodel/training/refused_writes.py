@@ -1,4 +1,4 @@
-"""What to say where a run cannot write: the disk and its free space, and not torch's wrapping of them."""
+"""The errors of a run that cannot write: the disk and its free space, without torch's wrapping around them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gapdata.errors import GapDataError
 from gapdata.files.atomic import FULL, room_left
 
 STORE_ERRORS = {f"os error {number}": number for number in FULL}
-"""How safetensors, which is written in Rust, words what the system said."""
+"""The errors of the system in the words of safetensors, which is written in Rust."""
 
 
 def unwritten(what: str, error: BaseException, folder: Path) -> GapDataError:
@@ -20,7 +20,7 @@ def unwritten(what: str, error: BaseException, folder: Path) -> GapDataError:
     Args:
         what: what was written, for the message.
         error: what torch, safetensors or the system raised.
-        folder: where it was to lie; it exists.
+        folder: where it was written; it exists.
     """
     cause = cause_of(error)
     reason = reason_of(error)
@@ -36,7 +36,7 @@ def unwritten(what: str, error: BaseException, folder: Path) -> GapDataError:
 
 
 def cause_of(error: BaseException) -> BaseException:
-    """Return the error inside of what torch makes of the errors of all ranks."""
+    """Return the error inside torch's collection of the errors of all ranks."""
     if isinstance(error, CheckpointException):
         found, _ = next(iter(error.failures.values()))
         return cause_of(found)

@@ -15,7 +15,7 @@ from gapmodel.model_directory import RUN_FILE
 
 
 def stamp_of(out: Path) -> str | None:
-    """Return what tells the run in ``out`` from the next one there; ``None`` where there is none."""
+    """Return what distinguishes the run in ``out`` from the next one there; ``None`` where there is no run."""
     try:
         found = (out / RUN_FILE).stat()
     except OSError:
@@ -46,8 +46,9 @@ def run_to_replace(out: Path, init: Path | None, builds: Mapping[str, str]) -> s
 
 
 def remove_run(out: Path, *, beside: frozenset[str]) -> None:
-    """Remove all that a run's directory holds but what lies ``beside`` it, and its ``run.json``: the new run replaces
-    that, and a removal that is cut short goes on.
+    """Remove all that a run's directory holds, except what lies ``beside`` the run and ``run.json``.
+
+    The new run replaces ``run.json``; as long as the old one is there, a removal that was cut short goes on.
     """
     for entry in out.iterdir():
         if entry.name in beside | {RUN_FILE}:

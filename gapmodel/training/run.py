@@ -47,7 +47,7 @@ STEP_BYTES = 2**31 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingConfig:
-    """What a run is given."""
+    """The arguments of a run."""
 
     recipe: TrainingRecipe
     builds: Mapping[str, Records]
@@ -66,12 +66,12 @@ class TrainingConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What a run finds in its directory."""
+    """The state of a run's directory before the run starts."""
 
     wanted: Mapping[str, Any]  # what the run is, for its run.json
     replaced: bool  # another run lies there and goes
-    finished: bool  # the run has come to its end
-    checkpoint: Path | None  # from which the run goes on
+    finished: bool  # this run has ended
+    checkpoint: Path | None  # the run goes on from here
 
     def take(self, out: Path) -> None:
         """Make the directory this run's own."""
@@ -157,7 +157,7 @@ def prepare(config: TrainingConfig, ranks: Ranks, checkpoint: Path | None) -> Ru
         checkpoint: from which the run goes on; ``None`` for the beginning.
 
     Raises:
-        UsageError: a step does not fit into memory, or ``init`` holds no model.
+        UsageError: a step does not fit into memory, or ``init`` does not hold a model.
         ShardError: the checkpoint is damaged.
     """
     recipe, settings = config.recipe, config.recipe.train

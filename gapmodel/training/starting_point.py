@@ -1,4 +1,4 @@
-"""What a run starts from when it is given no earlier one: random weights of the tiny preset, or public checkpoints."""
+"""The model that a run starts from: random weights of the tiny preset, public checkpoints, or an earlier run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Builds = Mapping[str, Records]
 
 
 def first_model(builds: Builds, recipe: TrainingRecipe) -> tuple[GapForConditionalGeneration, GapProcessor]:
-    """The recipe's model before its first step, and its processor.
+    """Return the recipe's model before its first step, and its processor.
 
     Raises:
         UsageError: the preset is unknown, or a public one lacks the weights to start from.
@@ -47,7 +47,7 @@ def first_model(builds: Builds, recipe: TrainingRecipe) -> tuple[GapForCondition
         )
     if not Path(chosen.qwen).is_dir():
         raise UsageError(
-            "is no directory with Qwen3-VL in it",
+            "is not a directory with Qwen3-VL in it",
             path=chosen.qwen,
             cure="download it first: `hf download Qwen/Qwen3-VL-2B-Instruct --local-dir DIR`, and give DIR",
         )
@@ -64,17 +64,16 @@ def first_model(builds: Builds, recipe: TrainingRecipe) -> tuple[GapForCondition
 
 
 def as_started(recipe: TrainingRecipe, init: Path | None, given: Mapping[str, Any] | None = None) -> TrainingRecipe:
-    """Return the recipe of a run that starts from a model: how it sees frames and how it is built is the model's to
-    say.
+    """Return the recipe of a run that starts from a model, with that model's ``[processor]`` and ``[model]``.
 
     Args:
         recipe: what was asked for.
-        init: the model's or its run's directory; ``None`` for a run from the beginning, whose recipe stays as it is.
-        given: the sections and fields that somebody named, which the model has to agree with; ``None`` where that is
-            not known: then the fields of ``[processor]`` count that are not at their defaults, and none of ``[model]``.
+        init: the directory of the model or of its run; ``None`` for a run from the beginning, which keeps its recipe.
+        given: the sections and fields that the user named and that the model has to agree with. Where this is not
+            known (``None``), the fields of ``[processor]`` that differ from their defaults count.
 
     Raises:
-        UsageError: the model differs in a field that was named, or there is no model.
+        UsageError: the model differs in a named field, or there is no model.
     """
     if init is None:
         return recipe
@@ -114,7 +113,7 @@ def _plain(value: Any) -> Any:
 
 
 def _random_model(builds: Builds, recipe: TrainingRecipe) -> tuple[GapForConditionalGeneration, GapProcessor]:
-    """Random weights, and a tokenizer for the tasks' words and the builds' labels."""
+    """Return a model with random weights, and a tokenizer for the tasks' words and the builds' labels."""
     labels = sorted({*class_names(builds, recipe), *spoken_labels(builds, recipe)})
     box = detection.TextBox(
         label=labels[0] if labels else "object", values=(0.25, -1.5, 2.75, 1.0, 1.0, 1.0, -0.5, 0.5, 0.0)
@@ -162,7 +161,7 @@ def spoken_texts(reader: Records, data: DataRecipe) -> list[str]:
 
 
 def spoken_labels(builds: Builds, recipe: TrainingRecipe) -> list[str]:
-    """What the objects are called in answers, where a stream names them by a taxonomy; sorted."""
+    """Return the names of objects in the answers of streams that name them by a taxonomy, sorted."""
     found: set[str | None] = set()
     for stream in recipe.streams:
         if stream.data.taxonomy:
@@ -175,7 +174,7 @@ def spoken_labels(builds: Builds, recipe: TrainingRecipe) -> list[str]:
 
 
 def class_names(builds: Builds, recipe: TrainingRecipe) -> list[str]:
-    """All labels of the recipe's records, sorted."""
+    """Return all labels of the recipe's records, sorted."""
     found: set[str] = set()
     for build, split, view in sorted({(s.build, s.data.split, s.data.view) for s in recipe.streams}):
         for index in chosen_records(builds[build], DataRecipe(split=split, view=view)):

@@ -1,8 +1,7 @@
-"""Records to questions: what a visit of a record asks, the same whoever asks, on which worker and after how many
-restarts.
+"""What a stream asks at each visit of a record, the same on every worker and after every restart.
 
-A visit's questions and their variations are drawn from the seed, the record's key, the epoch and the visit's share
-alone (:mod:`gapmodel.training.mixture` says which record is visited when).
+A visit's questions and their variations are drawn only from the seed, the record's key, the epoch and the visit's share
+(:mod:`gapmodel.training.mixture` says which record is visited when).
 """
 
 from __future__ import annotations
@@ -51,10 +50,10 @@ class StreamQuestions:
     """The questions of one stream, visit by visit.
 
     Args:
-        stream: which questions.
+        stream: which questions are asked.
         reader: where the records are.
         processor: turns questions into model input.
-        seed: of order and variations.
+        seed: decides order and variations.
         labels: the classes of the dense targets (:mod:`gapmodel.training.dense`); ``None`` for none.
         raw: whether pixels stay uint8 until they are on the model's device.
         cache: where decoded views are kept; one for all streams of a process.
@@ -83,7 +82,7 @@ class StreamQuestions:
         self.cache = RecordCache() if cache is None else cache
 
     def order(self) -> StreamOrder:
-        """In which order the records are visited.
+        """Return the order in which the records are visited.
 
         Raises:
             UsageError: the build has none of the stream's records.
@@ -108,7 +107,7 @@ class StreamQuestions:
         )
 
     def _counts(self, chosen: Sequence[int]) -> dict[int, int]:
-        """How many questions each of these records holds, by its index; of described ones the JSON is read."""
+        """Count the questions of each of these records, by its index; for tasks about texts their JSON is read."""
         data, options = self.stream.data, question_options(self.stream.data)
         task = task_named(data.task)
         if self.in_image:
@@ -125,10 +124,10 @@ class StreamQuestions:
         return {index: len(questions(record, data.task, options, unvaried)) for index, record in records}
 
     def examples(self, visit: Visit) -> list[Example]:
-        """The questions of a visit with their answers; those about the same pixels share their :class:`Frames`.
+        """Return the questions of a visit with their answers; those about the same pixels share their :class:`Frames`.
 
-        An example's key is ``<record>/<stream>/<number of the question>``. There is none where the record has fewer
-        questions than there are visits.
+        An example's key is ``<record>/<stream>/<number of the question>``. A visit has no question where the record has
+        fewer questions than visits.
         """
         decoded = self._decoded(visit.record)
         key = decoded.record.key
@@ -151,7 +150,7 @@ class StreamQuestions:
         return examples
 
     def _asked(self, decoded: DecodedRecord, visit: Visit, rng: np.random.Generator) -> list[tuple[int, Question]]:
-        """The visit's share of the record's questions, with their numbers in this epoch."""
+        """Return the visit's share of the record's questions, with their numbers in this epoch."""
         data, record = self.stream.data, decoded.record
         options = question_options(data)
         if self.samples_prompts:
@@ -160,7 +159,7 @@ class StreamQuestions:
             return [(number, self._sampled(decoded, options, rng)) for number in numbers]
         if self.in_image:
             return [(0, _boxes_in_images(decoded, options))] if visit.share == 0 else []
-        # Prompts are shared out among questions, and questions among visits, once an epoch: it asks each of them once.
+        # Prompts are shared out among questions, and questions among visits, anew in each epoch, which asks each once.
         sharing = generator_for(self.seed, "share", self.stream.name, record.key, str(visit.epoch))
         asked = questions(record, data.task, options, sharing)
         numbers = sharing.permutation(len(asked))[visit.share :: data.visits or max(1, len(asked))].tolist()
@@ -190,7 +189,7 @@ class StreamQuestions:
 
 
 def _boxes_in_images(decoded: DecodedRecord, options: QuestionOptions) -> Question:
-    """Return the question where in their images the objects are that detection asks about."""
+    """Return the question that asks where in the images the objects of a detection question are."""
     taxonomy, missing_label = options.taxonomy, options.missing_label
     found = detection.targets(
         decoded.record,

@@ -1,4 +1,4 @@
-"""How much arithmetic a step is, and how much of the hardware it uses (MFU)."""
+"""The arithmetic of a step, and the share of the hardware that it uses (MFU)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PEAK_FLOPS = {
 
 
 def peak_flops(device: torch.device) -> float | None:
-    """What the device could do, ``None`` where that is not known."""
+    """Return the device's peak in operations a second; ``None`` where it is not known."""
     if device.type != "cuda":
         return None
     name = torch.cuda.get_device_name(device)
@@ -55,7 +55,7 @@ class Arithmetic:
         self.merge = model.config.vision_config.spatial_merge_size**2
 
     def __call__(self, step: Step) -> float:
-        """Operations of one rank's part of a step."""
+        """Count the operations of one rank's part of a step."""
         total = step.answered * self.answer + step.tokens * self.token
         for batch in step.batches:
             patches = len(batch.inputs["pixel_values"])
@@ -83,7 +83,7 @@ class Meter:
         self._sums = [total + value for total, value in zip(self._sums, counted, strict=True)]
 
     def rates(self) -> dict[str, float]:
-        """``questions`` since the last call, records and tokens per second, and on a known GPU ``mfu``."""
+        """Return ``questions`` since the last call, records and tokens per second, and on a known GPU ``mfu``."""
         records, questions, tokens, work = self._ranks.sum(self._sums)
         now = time.monotonic()
         seconds, self._since, self._sums = max(now - self._since, 1e-9), now, [0.0] * 4

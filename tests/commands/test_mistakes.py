@@ -137,7 +137,7 @@ def test_a_corrected_command_trains_where_the_wrong_one_was_refused(
     weights = ("--set", "model.geometry_weights=none.safetensors", "--set")
     assert "give --set model.qwen=DIR (Qwen3-VL)" in refused(*PRETRAIN, *full)
     said = refused(*PRETRAIN, *full, *weights, "model.qwen=Qwen/Qwen3-VL-2B-Instruct")
-    assert "Qwen/Qwen3-VL-2B-Instruct: is no directory with Qwen3-VL in it; download it first: `hf download" in said
+    assert "Qwen/Qwen3-VL-2B-Instruct: is not a directory with Qwen3-VL in it; download it first: `hf download" in said
     assert not run.exists()
     run.mkdir()
     (run / "run.json").write_text("{}")
@@ -152,7 +152,7 @@ def test_a_corrected_command_trains_where_the_wrong_one_was_refused(
 def test_training_never_writes_into_a_build(inline_build: Path, refused: Refused) -> None:
     before = sorted(inline_build.iterdir())
     said = refused(*PRETRAIN, "--shards", inline_build, "--out", inline_build)
-    assert f"{inline_build}: holds no run but " in said
+    assert f"{inline_build}: does not hold a run, but " in said
     assert sorted(inline_build.iterdir()) == before
 
 
