@@ -19,7 +19,7 @@ TAIL = 99.5
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Distribution:
-    """What a histogram shows. ``values`` (N,) are in ``unit``; NaN stands for not measured."""
+    """The values of a histogram and their names. ``values`` (N,) are in ``unit``; NaN stands for not measured."""
 
     title: str
     meaning: str
@@ -33,7 +33,7 @@ class Distribution:
 
 
 def histogram(shown: Distribution) -> Markup:
-    """A figure with the histogram, its median and spread in words, and how many values there are."""
+    """Draw a histogram with its median and spread in words, and how many values there are."""
     values = shown.values[np.isfinite(shown.values)]
     heading = tag("h3", shown.title, tag("span", f" {shown.unit}", class_="unit") if shown.unit else None)
     about = tag("p", shown.meaning, class_="meaning")
@@ -54,7 +54,7 @@ def histogram(shown: Distribution) -> Markup:
 
 
 def bars(counts: Mapping[str, int], total: int) -> Markup:
-    """Names with their counts as horizontal bars, in the order given; lengths relative to the largest."""
+    """Draw counts as horizontal bars, in the order given; lengths relative to the largest."""
     largest = max(counts.values(), default=1)
     rows = [
         tag(
@@ -70,7 +70,7 @@ def bars(counts: Mapping[str, int], total: int) -> Markup:
 
 
 def bin_edges(values: NDArray[np.float64], *, whole: bool = False) -> NDArray[np.float64]:
-    """Edges at round numbers, at most :data:`BARS` + 1 of them beside rounding, that cover all values but a far tail.
+    """Return edges at round numbers that cover all values but a far tail, about :data:`BARS` + 1 of them.
 
     Args:
         values: (N,) finite, N > 0.
@@ -165,7 +165,7 @@ def _interval(left: float, step: float, shown: Distribution) -> str:
 
 
 def _round_step(step: float) -> float:
-    """The smallest of 1, 2, 5 times a power of ten that is not below ``step``."""
+    """Return the smallest of 1, 2, 5 times a power of ten that is not below ``step``."""
     power = 10.0 ** np.floor(np.log10(step))
     return float(next(factor for factor in (1, 2, 5, 10) if factor * power >= step * (1 - 1e-9)) * power)
 

@@ -1,5 +1,6 @@
-"""A record for the 3D view of the page: thinned depth and colour of all frames, from which the page computes the
-first-frame pointmap itself, with the record's cameras, boxes and prompts.
+"""A record for the 3D view of the page: thinned depth and colour of its frames, cameras, boxes and prompts.
+
+The page computes the first-frame pointmap from them.
 
 Depth on a grid deflates to a tenth of what packed points take, and neighbours on the grid give the page normals.
 """
@@ -34,14 +35,16 @@ UPRIGHT_COSINE = 0.95
 
 
 def cloud_members(record: Record) -> list[str]:
-    """The members that :func:`record_cloud` reads."""
+    """Return the names of the members that :func:`record_cloud` reads."""
     suffixes = ("jpg", "depth.png", "instance.png")
     return ["pointmap.npy", *(member_name(frame, suffix) for frame in range(len(record)) for suffix in suffixes)]
 
 
 def record_cloud(record: Record) -> dict[str, Any]:
-    """Plain values for the page. With h x w the size of the thinned grid, whose pixel (i, j) is (stride * i + stride //
-    2, stride * j + stride // 2) of the stored image:
+    """Return a record as plain values for the page.
+
+    With h x w the size of the thinned grid, where pixel (i, j) is (stride * i + stride // 2, stride * j + stride // 2)
+    of the stored image:
 
     ``depth``: (F, h, w) uint16 millimetres as differences to the left neighbour modulo 2^16, all low bytes before all
     high ones; ``objects``: (F, h, w) uint8 place in ``boxes`` from 1 on, 0 for none; both deflated, base64. ``photo``:
@@ -92,7 +95,7 @@ def record_cloud(record: Record) -> dict[str, Any]:
 
 
 def _stride(record: Record) -> int:
-    """One that keeps the record just below :data:`MAX_POINTS`."""
+    """Return the stride that keeps the record just below :data:`MAX_POINTS`."""
     width, height = record.image_size
     stride = max(1, math.isqrt(max(len(record) * width * height, 0) // MAX_POINTS))
     while len(record) * (width // stride) * (height // stride) > MAX_POINTS:
@@ -105,7 +108,7 @@ def _stride(record: Record) -> int:
 def _grids(
     record: Record, stride: int, object_ids: Sequence[int]
 ) -> tuple[NDArray[np.uint16], bytes, NDArray[np.uint8]]:
-    """Thinned depth (F, h, w) in millimetres, photos as one JPEG, places of objects (F, h, w); a frame at a time."""
+    """Return thinned depth (F, h, w) in millimetres, photos as one JPEG, places of objects (F, h, w)."""
     import cv2
 
     width, height = (side // stride for side in record.image_size)
@@ -137,8 +140,9 @@ def _deflated(values: NDArray[np.uint8]) -> str:
 
 
 def _upright_axes(record: Record) -> NDArray[np.float64]:
-    """(3, 3) rows right, forward and up in the first camera: up is the aligned world's z where there is one, else the
-    image's; forward is where the first camera looks.
+    """Return (3, 3) rows right, forward and up in the first camera.
+
+    Up is the aligned world's z where there is one, else the image's; forward is where the first camera looks.
     """
     up = np.array([0.0, -1.0, 0.0])
     if record.axis_alignment is not None:

@@ -1,4 +1,4 @@
-"""What the small files of a build say about it (plan, report and index), and which of its records are worth a look."""
+"""The content of a build's small files (plan, report and index), and the choice of records that are worth a look."""
 
 from __future__ import annotations
 
@@ -17,28 +17,12 @@ from gapdata.report.figures import FIGURES, Figure
 from gapdata.shards.index import read_index
 
 COUNTS = ("prompts", "objects")
-REPORTED: tuple[str, ...] = (
-    "shards",
-    "bytes",
-    "scenes",
-    "frames",
-    "records",
-    "prompts",
-    "records_by_split",
-    "records_by_view",
+REPORTED = (
+    *("shards", "bytes", "scenes", "frames", "records", "prompts", "records_by_split", "records_by_view"),
+    *("scenes_without_annotation", "scenes_unaligned", "descriptions_unaligned", "suspects", "notes"),
+    *("prompts_by_label", "losses", "quarantined", "fingerprint"),
 )
-REPORTED += (
-    "scenes_without_annotation",
-    "scenes_unaligned",
-    "descriptions_unaligned",
-    "suspects",
-    "notes",
-    "prompts_by_label",
-    "losses",
-    "quarantined",
-    "fingerprint",
-)
-"""What is read of ``report.json``."""
+"""The fields that are read of ``report.json``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,11 +38,11 @@ class BuildContents:
     """(N,) each: the counts, ``frames``, ``bytes``, and the quality figures, NaN where one was not measured."""
 
     def __len__(self) -> int:
-        """The number of records."""
+        """Return the number of records."""
         return int(self.rows.num_rows)
 
     def text(self, column: str, first: int | None = None) -> list[Any]:
-        """A text column, of the first so many records."""
+        """Return a text column, of the first so many records."""
         return list(self.rows.column(column).slice(0, first).to_pylist())
 
 
@@ -89,13 +73,14 @@ def read_contents(build: Location) -> BuildContents:
 
 
 def spread(count: int, wanted: int) -> list[int]:
-    """At most ``wanted`` of ``count`` positions, evenly spread."""
+    """Return at most ``wanted`` of ``count`` positions, evenly spread."""
     return sorted(set(np.linspace(0, count - 1, min(count, wanted)).round().astype(int).tolist())) if count else []
 
 
 def chosen_views(kinds: list[str], wanted: int) -> list[int]:
-    """At most ``wanted`` positions, evenly spread over the records of each kind of view, each kind by its share but
-    with at least one while there is room.
+    """Return at most ``wanted`` positions, evenly spread over the records of each kind of view.
+
+    Each kind gets its share, but at least one while there is room.
     """
     positions = {kind: [at for at, other in enumerate(kinds) if other == kind] for kind in sorted(set(kinds))}
     rare_first = sorted(positions, key=lambda kind: len(positions[kind]))
@@ -110,7 +95,7 @@ def chosen_views(kinds: list[str], wanted: int) -> list[int]:
 
 
 def worst_views(values: NDArray[np.float64], figure: Figure, count: int) -> list[int]:
-    """Positions of the ``count`` views with the worst values, worst first; views without a value are left out."""
+    """Return the positions of the ``count`` views with the worst values, worst first; NaN is left out."""
     known = np.flatnonzero(np.isfinite(values))
     order = np.argsort(-values[known] if figure.worst_is_high else values[known], kind="stable")
     return [int(at) for at in known[order[:count]]]
@@ -129,7 +114,7 @@ def _lengths(index: Any, name: str) -> NDArray[np.float64]:
 
 
 def _sums(index: Any, name: str, field: str) -> NDArray[np.float64]:
-    """(N,) the sum of one field over the entries of each row's list."""
+    """Return (N,) the sum of one field over the entries of each row's list."""
     column = index.column(name).combine_chunks()
     totals = np.concatenate([[0], np.cumsum(column.values.field(field).to_numpy(zero_copy_only=False))])
     ends = column.offsets.to_numpy()

@@ -1,4 +1,4 @@
-"""The second part of the page: how the figures of all views, and of a sample of their contents, are distributed."""
+"""The second part of the page: distributions of the figures of all views, and of a sample of their contents."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHOWN_CATEGORIES = 48
 
 
 def distributions(contents: BuildContents, samples: Samples) -> Markup:
-    """Histograms of quality, contents and geometry, prompts by category, lengths of text."""
+    """Draw histograms of quality, contents and geometry, prompts by category, lengths of text."""
     return joined(
         [
             tag("h3", "Quality of every view", class_="group"),

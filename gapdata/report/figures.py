@@ -1,4 +1,4 @@
-"""The quality figures of a view that the index holds: what they are called, which end is bad, and what limits them."""
+"""The quality figures of a view that the index holds: their names, which end is bad, and what limits them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Figure:
     """The stored value at which the recipe quarantines a view."""
 
     def text(self, value: float) -> str:
-        """A stored value for people."""
+        """Return a stored value for people."""
         return f"{value * self.scale:.{self.digits}f}{self.unit and ' ' + self.unit}"
 
 

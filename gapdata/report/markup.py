@@ -1,5 +1,7 @@
-"""HTML built from values. Whatever is not :class:`Markup` is text and gets escaped, so no name from a data set, however
-it is spelt, can become markup or run.
+"""HTML built from values.
+
+Whatever is not :class:`Markup` is text and gets escaped, so no name from a data set, however it is spelt, can become
+markup or run.
 """
 
 from __future__ import annotations
@@ -19,8 +21,10 @@ class Markup(str):
 
 
 def tag(name: str, /, *children: object, **attributes: object) -> Markup:
-    """An element. Attributes that are ``None`` or ``False`` are left out and ``True`` ones stand alone; an underscore
-    in a name reads as a hyphen and a trailing one is dropped (``class_``, ``aria_label``).
+    """Return an element.
+
+    Attributes that are ``None`` or ``False`` are left out and ``True`` ones stand alone; an underscore in a name reads
+    as a hyphen and a trailing one is dropped (``class_``, ``aria_label``).
     """
     parts = [name]
     for key, value in attributes.items():
@@ -34,17 +38,17 @@ def tag(name: str, /, *children: object, **attributes: object) -> Markup:
 
 
 def joined(children: Iterable[object], separator: str = "") -> Markup:
-    """All children one after the other, text escaped; ``None`` is left out."""
+    """Join all children, text escaped; ``None`` is left out."""
     return Markup(separator.join(escaped(child) for child in children if child is not None))
 
 
 def escaped(value: object) -> Markup:
-    """``value`` as HTML: itself where it is markup, else its text."""
+    """Return ``value`` as HTML: itself where it is markup, else its text, escaped."""
     return value if isinstance(value, Markup) else Markup(html.escape(str(value)))
 
 
 def data_block(identifier: str, value: Any) -> Markup:
-    """JSON for a script to read. No ``<`` is left in it, so no text can end the element or open a comment.
+    """Return JSON for a script to read, without any ``<``, so that no text can end the element or open a comment.
 
     Raises:
         ValueError: a number is not finite.
@@ -58,7 +62,7 @@ def data_block(identifier: str, value: Any) -> Markup:
 def table(
     heads: Iterable[object], rows: Iterable[Sequence[object]], *, caption: str, class_: str | None = None
 ) -> Markup:
-    """A table; columns that hold a number in some row are aligned to the right."""
+    """Return a table; columns that hold a number in some row are aligned to the right."""
     lines = list(rows)
     names = list(heads)
     right = [any(isinstance(line[at], (int, float)) for line in lines) for at in range(len(names))]

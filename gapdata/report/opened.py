@@ -1,4 +1,4 @@
-"""Reads the chosen records of a build, member by member; one that cannot be read is named on the page."""
+"""Records of a build, read member by member; one that cannot be read is named on the page."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ class OpenedRecords:
         self.damaged: dict[str, str] = {}
 
     def read(self, index: int, work: Callable[[Record], Result], names: Collection[str] = ()) -> Result | None:
-        """``work(record)`` of a record that has the members ``names``, or ``None`` after noting that the record, or
-        what ``work`` read of it, is damaged.
+        """Return ``work(record)`` of a record with the members ``names``.
+
+        Where the record, or what ``work`` reads of it, is damaged, note that and return ``None``.
         """
         try:
             return work(self._record(index, names))
@@ -32,7 +33,7 @@ class OpenedRecords:
             return None
 
     def with_members(self, index: int, record: Record, names: Collection[str]) -> Record:
-        """The record with further members.
+        """Return the record with further members.
 
         Raises:
             ShardError: the tar is damaged.

@@ -16,7 +16,7 @@ SHOWN_QUARANTINED = 200
 
 
 def tiles(contents: BuildContents) -> Markup:
-    """The figures that everybody asks for first."""
+    """Show the figures that everybody asks for first."""
     report = contents.report
     shown = (
         ("records", f"{len(contents):,}", _listing(report["records_by_view"])),
@@ -41,7 +41,7 @@ def tiles(contents: BuildContents) -> Markup:
 
 
 def origin(contents: BuildContents) -> Markup:
-    """Source, engine, fingerprint, plan and recipe."""
+    """Show source, engine, fingerprint, plan and recipe."""
     plan, report = contents.plan, contents.report
     kinds = Counter(scene.source_kind for scene in plan.scenes)
     splits = Counter(scene.split for scene in plan.scenes)
@@ -66,7 +66,7 @@ def origin(contents: BuildContents) -> Markup:
 
 
 def losses(contents: BuildContents, damaged: Mapping[str, str]) -> Markup:
-    """The table of losses, what is quarantined, what was noticed, and what this report could not read."""
+    """Show what was lost, quarantined and noticed, and what this report could not read."""
     report = contents.report
     parts: list[Markup] = []
     if damaged:
@@ -127,7 +127,7 @@ def _quarantined(items: list[dict[str, Any]]) -> list[Markup]:
 
 
 def _recipe(recipe: Recipe) -> Markup:
-    """All fields by their section; those that differ from the default stand out."""
+    """List all fields by their section; those that differ from the default stand out."""
     defaults, sections = Recipe().to_dict(), []
     changed = 0
     for section, fields in recipe.to_dict().items():

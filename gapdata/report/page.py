@@ -1,4 +1,4 @@
-"""Puts the page together: one HTML file with its style, scripts, pictures and points inside.
+"""The whole page: one HTML file with its style, scripts, pictures and points inside.
 
 The page forbids itself the network and any script but its own (a content security policy with their digests), so text
 from a data set that got past the escaping could still not run.
@@ -21,12 +21,12 @@ from gapdata.report.clouds import cloud_members, record_cloud
 from gapdata.report.contents import BuildContents, chosen_views, read_contents, spread
 from gapdata.report.distributions import distributions
 from gapdata.report.figures import FIGURES
-from gapdata.report.gallery import GalleryView, gallery, gallery_view
+from gapdata.report.gallery import gallery, gallery_view
 from gapdata.report.markup import Markup, data_block, joined, tag
 from gapdata.report.opened import OpenedRecords
 from gapdata.report.overview import losses, origin, tiles
 from gapdata.report.samples import measure_records
-from gapdata.report.worst import worst, worst_of_build
+from gapdata.report.worst import worst
 from gapdata.runtime.counting import counted
 from gapdata.shards.reader import ShardReader
 
@@ -48,15 +48,17 @@ LAYERS = (("boxes", "boxes"), ("labels", "labels"), ("prompts", "prompts"), ("ca
 
 
 def report_page(build: Location, views: int) -> tuple[bytes, dict[str, Any]]:
-    """The page of a finished build, equal bytes for equal builds, and what is in it: ``records``, ``views`` and the
-    ``damaged`` records among those that were read, key to problem.
+    """Return the page of a finished build, equal bytes for equal builds, and what is in it.
 
     Args:
         build: the directory or URI.
         views: how many views the gallery and the 3D view show.
 
+    Returns:
+        The bytes; and ``records``, ``views`` and the ``damaged`` records among those that were read, key to problem.
+
     Raises:
-        UsageError: the place holds no finished build.
+        UsageError: the place does not hold a finished build.
         ShardError: its index or report is damaged.
     """
     contents = read_contents(build)
@@ -79,11 +81,11 @@ def _cloud(opened: OpenedRecords, position: int, record: Record) -> dict[str, An
 
 
 def _sections(
-    contents: BuildContents, opened: OpenedRecords, shown: list[GalleryView], clouds: list[dict[str, Any]]
+    contents: BuildContents, opened: OpenedRecords, shown: list[Markup], clouds: list[dict[str, Any]]
 ) -> dict[str, tuple[str, Markup]]:
-    """Anchor to title and content, in the page's order."""
+    """Return anchor to title and content, in the page's order."""
     samples = measure_records(opened, spread(len(contents), SAMPLED_RECORDS))
-    lists = worst_of_build(contents, opened)
+    badly = worst(contents, opened, {cloud["key"] for cloud in clouds})
     nothing = tag("p", "This build has no records.", class_="empty")
     return {
         "origin": ("What was built, and from what", joined([tiles(contents), origin(contents)])),
@@ -91,7 +93,7 @@ def _sections(
         "distributions": ("Distributions", distributions(contents, samples) if len(contents) else nothing),
         "gallery": ("Views", gallery(shown) if shown else nothing),
         "cloud": ("In three dimensions", _cloud_part(clouds) if clouds else nothing),
-        "worst": ("Views that look worst", worst(lists, [cloud["key"] for cloud in clouds])),
+        "worst": ("Views that look worst", badly),
         "records": ("All records", _table_part(contents) if len(contents) else nothing),
     }
 
@@ -224,7 +226,7 @@ def _table_part(contents: BuildContents) -> Markup:
 
 
 def _table_data(contents: BuildContents) -> dict[str, Any]:
-    """Columns for the script: text as it is, numbers scaled and rounded to what is shown, ``null`` where unknown."""
+    """Return columns for the script: text as it is, numbers scaled and rounded as shown, ``null`` where unknown."""
     shown = min(len(contents), TABLE_ROWS)
     columns: list[dict[str, Any]] = [
         {"name": name, "title": title, "values": contents.text(name, shown)}

@@ -1,4 +1,4 @@
-"""What the index does not hold, measured on a sample of records: depths, distances of prompts, lengths of text."""
+"""Measurements on a sample of records that the index does not hold: depths, distances of prompts, lengths of text."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Samples:
 
 
 def measure_records(opened: OpenedRecords, positions: Sequence[int]) -> Samples:
-    """Read the JSON and the stored pointmap of these records."""
+    """Measure these records by their JSON and stored pointmap."""
     depths: list[NDArray[np.float64]] = [np.zeros(0)]
     distances: list[float] = []
     lengths: dict[str, list[tuple[int, int]]] = {}
@@ -60,8 +60,9 @@ def measure_records(opened: OpenedRecords, positions: Sequence[int]) -> Samples:
 
 
 def view_depths(record: Record, wanted: int) -> NDArray[np.float64]:
-    """z-depth in metres, each in its own frame's camera, of about ``wanted`` evenly spread points of the stored
-    pointmap, (n,).
+    """Return the z-depth (n,) of about ``wanted`` evenly spread points of the stored pointmap.
+
+    Metres, each in its own frame's camera.
 
     Raises:
         ShardError: the pointmap is missing or damaged.
