@@ -1,6 +1,4 @@
-"""A scene's files besides the frames, in ScanNet's own formats: mesh,
-over-segmentation, aggregation, meta, 2D masks.
-"""
+"""Makes a scene's files besides the frames in ScanNet's formats: mesh, segments, aggregation, meta, 2D masks."""
 
 from __future__ import annotations
 
@@ -24,9 +22,9 @@ UNANNOTATED_SHARE = 0.012  # of an object's segments, missed by its annotator
 
 
 def ply_bytes(scene: Scene) -> bytes:
-    """The coloured mesh as a binary little-endian PLY: x y z, red green blue alpha, faces as counted int lists."""
+    """Return the coloured mesh as a binary PLY: x y z, red green blue alpha, faces as counted int lists."""
     mesh = scene.mesh
-    emission = np.array([m.emission for m in scene.palette.materials])[_vertex_material(scene)]
+    emission = np.array([m.emission for m in scene.palette.materials])[mesh.vertex_material]
     light = scene.albedo * (scene.irradiance + emission[:, None])
     exposure = 0.30 / max(float(np.minimum(light, 5 * np.median(light)).mean()), 1e-3)
     table = tone_table()
@@ -44,14 +42,8 @@ def ply_bytes(scene: Scene) -> bytes:
     return "\n".join(header).encode("ascii") + vertex.tobytes() + face.tobytes()
 
 
-def _vertex_material(scene: Scene) -> NDArray[np.int32]:
-    material = np.zeros(len(scene.mesh.vertices), dtype=np.int32)
-    material[scene.mesh.faces] = scene.mesh.material[:, None]
-    return material
-
-
 def segment_ids(scene: Scene) -> NDArray[np.int64]:
-    """Segment of every vertex, (V,): smooth pieces of one object, cut where they are larger than a cell.
+    """Return the segment of every vertex, (V,): smooth pieces of one object, cut where they are larger than a cell.
 
     An id is the lowest vertex of its segment, as the disjoint sets of ScanNet's segmentator give it: not contiguous.
     """
@@ -68,14 +60,14 @@ def segment_ids(scene: Scene) -> NDArray[np.int64]:
 
 
 def segments_json(scene: Scene, segments: NDArray[np.int64]) -> bytes:
-    """``_vh_clean_2.0.010000.segs.json``."""
+    """Return the content of ``_vh_clean_2.0.010000.segs.json``."""
     params = {"kThresh": "0.0001", "segMinVerts": "20", "minPoints": "750", "maxPoints": "30000", "thinThresh": "0.05"}
     content = {"params": params, "sceneId": scene.scene_id, "segIndices": segments.tolist()}
     return json.dumps(content, separators=(",", ":")).encode()
 
 
 def aggregation_json(scene: Scene, segments: NDArray[np.int64], rng: Generator) -> bytes:
-    """``.aggregation.json``: every object with its segments, but for a few that were missed."""
+    """Return the content of ``.aggregation.json``: every object with its segments, but for a few that were missed."""
     groups = []
     for object_id, label in enumerate(scene.labels):
         mine = np.unique(segments[scene.vertex_object == object_id])
@@ -89,25 +81,22 @@ def aggregation_json(scene: Scene, segments: NDArray[np.int64], rng: Generator) 
 
 
 def meta_text(scene: Scene, color: Intrinsics, depth: Intrinsics, frames: int, imu: int, *, annotated: bool) -> str:
-    """``<scene>.txt``; alignment and scene type are annotation, which test scans lack."""
-    values: dict[str, str] = {}
-    if annotated:
-        values["axisAlignment"] = " ".join(f"{v:.6f}" for v in scene.axis_alignment.reshape(-1)) + " "
-    values["colorHeight"] = str(color.height)
-    values["colorToDepthExtrinsics"] = " ".join(f"{v:.6f}" for v in np.eye(4).reshape(-1)) + " "
-    values["colorWidth"] = str(color.width)
-    values |= {"depthHeight": str(depth.height), "depthWidth": str(depth.width)}
-    values |= {"fx_color": f"{color.fx:.6f}", "fx_depth": f"{depth.fx:.6f}", "fy_color": f"{color.fy:.6f}"}
-    values |= {"fy_depth": f"{depth.fy:.6f}", "mx_color": f"{color.cx:.6f}", "mx_depth": f"{depth.cx:.6f}"}
-    values |= {"my_color": f"{color.cy:.6f}", "my_depth": f"{depth.cy:.6f}"}
-    values |= {"numColorFrames": str(frames), "numDepthFrames": str(frames), "numIMUmeasurements": str(imu)}
+    """Return the content of ``<scene>.txt``; alignment and scene type are annotation, which test scans lack."""
+    matrices = {"colorToDepthExtrinsics": np.eye(4), **({"axisAlignment": scene.axis_alignment} if annotated else {})}
+    values = {name: " ".join(f"{v:.6f}" for v in matrix.reshape(-1)) + " " for name, matrix in matrices.items()}
+    for name, camera in (("color", color), ("depth", depth)):
+        values |= {f"{name}Height": str(camera.height), f"{name}Width": str(camera.width)}
+        numbers = {"fx": camera.fx, "fy": camera.fy, "mx": camera.cx, "my": camera.cy}
+        values |= {f"{key}_{name}": f"{number:.6f}" for key, number in numbers.items()}
+        values[f"num{name.capitalize()}Frames"] = str(frames)
+    values["numIMUmeasurements"] = str(imu)
     if annotated:
         values["sceneType"] = scene.scene_type
-    return "".join(f"{key} = {value}\n" for key, value in values.items())
+    return "".join(f"{key} = {value}\n" for key, value in sorted(values.items()))
 
 
 class MaskArchives:
-    """The two zips of 2D projections, filled frame by frame; their bytes depend on nothing but their content."""
+    """The two zips of 2D projections, filled frame by frame; their bytes depend on their content alone."""
 
     def __init__(self, scene: Scene) -> None:
         self._files = {name: io.BytesIO() for name in ("instance", "label")}
@@ -118,7 +107,7 @@ class MaskArchives:
         }
 
     def add(self, frame: int, object_ids: NDArray[np.int32]) -> None:
-        """A frame's object ids (H, W), -1 none."""
+        """Add a frame's object ids (H, W), -1 none."""
         import cv2
 
         # Runs of equal values are what deflate's fastest level and the run-length strategy are made for.
@@ -129,14 +118,14 @@ class MaskArchives:
             archive.writestr(entry, data.tobytes())
 
     def contents(self) -> Mapping[str, bytes]:
-        """``instance`` and ``label``: the bytes of each finished zip."""
+        """Return the bytes of each finished zip: ``instance`` and ``label``."""
         for archive in self._zips.values():
             archive.close()
         return {name: file.getvalue() for name, file in self._files.items()}
 
 
 def scene_paths(folder: Path, scene_id: str) -> dict[str, Path]:
-    """Where each file of a scene goes."""
+    """Return the path of each file of a scene."""
     names = {
         "sens": ".sens", "meta": ".txt", "mesh": "_vh_clean_2.ply", "segments": "_vh_clean_2.0.010000.segs.json",
         "aggregation": ".aggregation.json", "instance": "_2d-instance-filt.zip", "label": "_2d-label-filt.zip",

@@ -1,4 +1,4 @@
-"""Light baked into the vertices of a scene: windows, lamps, and what walls and furniture throw back.
+"""Bakes light into the vertices of a scene: windows, lamps, and what walls and furniture throw back.
 
 Irradiance is computed once per scene with shadow rays to points on the light sources and one set of gather rays per
 vertex, whose hits are kept: every further bounce is then a matrix-free look-up (radiosity by repeated gathering). A
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from gapdata.synthetic.materials import GAMMA, Atlas, Material, rgb
+from gapdata.synthetic.materials import GAMMA, Material, TextureAtlas, rgb
 from gapdata.synthetic.shapes import Mesh
 
 LIFT = 0.004  # m off the surface where rays start
@@ -24,7 +24,7 @@ SMOOTHING = 12  # rounds over neighbours: about 15 cm
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LightPoint:
-    """A sample of a light source: where, facing where, and its radiance times the area it stands for."""
+    """A sample of a light source: its place, its direction, and its radiance times the area that it stands for."""
 
     position: NDArray[np.float64]  # (3,)
     normal: NDArray[np.float64]  # (3,)
@@ -32,12 +32,14 @@ class LightPoint:
 
 
 def vertex_albedo(
-    mesh: Mesh, materials: list[Material], atlas: Atlas, texel_density: NDArray[np.float32]
+    mesh: Mesh, materials: list[Material], atlas: TextureAtlas, texel_density: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Mean reflectance around each vertex, (V, 3) linear RGB: the texture at the level whose texels span about 4 cm."""
-    material = np.zeros(len(mesh.vertices), dtype=np.int32)
+    """Return the mean reflectance around each vertex, (V, 3) linear RGB.
+
+    It is the texture at the level with texels of about 4 cm.
+    """
+    material = mesh.vertex_material
     density = np.ones(len(mesh.vertices), dtype=np.float32)
-    material[mesh.faces] = mesh.material[:, None]
     density[mesh.faces] = texel_density[:, None]
     period = np.array([m.period for m in materials], dtype=np.float32)[material]
     level = np.log2(np.maximum(density * 0.04, 1.0))
@@ -50,16 +52,15 @@ def vertex_albedo(
 def light_points(
     mesh: Mesh, materials: list[Material], albedo: NDArray[np.float32], rng: Generator
 ) -> list[LightPoint]:
-    """Points spread over the emitting surfaces by area: some ten on a window, a few on a
-    lamp; screens count as too weak.
+    """Spread points over the emitting surfaces by area: some ten on a window, a few on a lamp.
+
+    Screens are too weak to get any.
     """
     emission = np.array([m.emission if m.emission >= 1 else 0.0 for m in materials])
     shining = np.flatnonzero(emission[mesh.material] > 0)
     if not len(shining):
         return []
-    corners = mesh.vertices[mesh.faces[shining]]
-    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    area = np.linalg.norm(cross, axis=1) / 2
+    area = mesh.areas[shining]
     points = []
     for material in np.unique(mesh.material[shining]):
         chosen = np.flatnonzero(mesh.material[shining] == material)
@@ -90,7 +91,10 @@ def bake(
     *,
     rays: int = 16,
 ) -> NDArray[np.float32]:
-    """Irradiance at every vertex, (V, 3) float32 linear RGB. ``raycaster`` is Open3D's over the same triangles."""
+    """Return the irradiance at every vertex, (V, 3) float32 linear RGB.
+
+    ``raycaster`` is Open3D's over the same triangles.
+    """
     import open3d as o3d
 
     origins = (mesh.vertices + LIFT * mesh.normals).astype(np.float32)
@@ -127,9 +131,10 @@ def bake(
 def _gather_hits(
     origins: NDArray[np.float32], normals: NDArray[np.float32], mesh: Mesh, raycaster: object, rng: Generator, rays: int
 ) -> NDArray[np.int64]:
-    """Triangles hit by ``rays`` cosine-distributed rays per vertex, (R, V); the count of triangles where black.
+    """Return the triangles that ``rays`` cosine-distributed rays per vertex hit, (R, V).
 
-    A ray that hits a surface from behind started inside an object or left the room: black.
+    The number of triangles stands for black: a ray that hits a surface from behind started inside an object or left
+    the room.
     """
     import open3d as o3d
 
@@ -157,23 +162,19 @@ def _gather_hits(
 
 
 def _smoothed(values: NDArray[np.float32], weight: NDArray[np.float32], mesh: Mesh, rounds: int) -> NDArray[np.float32]:
-    """Averaged over neighbours of the same smooth piece again and again, which takes the gather rays' noise away.
+    """Average over neighbours of the same smooth piece again and again, which takes the gather rays' noise away.
 
-    ``weight`` (V,) of 0 takes a vertex out: it gets its neighbours' light, and keeps its own where they have none to
-    give.
+    ``weight`` (V,) of 0 takes a vertex out: it gets its neighbours' light, and keeps its own where they have none.
     """
     edges = np.concatenate([mesh.faces[:, [0, 1]], mesh.faces[:, [1, 2]], mesh.faces[:, [2, 0]]])
-    source, target = np.concatenate([edges[:, 0], edges[:, 1]]), np.concatenate([edges[:, 1], edges[:, 0]])
-    source = np.concatenate([source, np.arange(len(values))])
-    target = np.concatenate([target, np.arange(len(values))])
+    own = np.arange(len(values))
+    source, target = np.concatenate([edges[:, 0], edges[:, 1], own]), np.concatenate([edges[:, 1], edges[:, 0], own])
     order = np.argsort(target, kind="stable")
     source, degree = source[order], np.bincount(target, minlength=len(values))
     start = np.concatenate([[0], np.cumsum(degree)[:-1]])
-    weighted = (
-        np.concatenate([values, np.ones((len(values), 1), np.float32)], axis=1) * np.maximum(weight, 1e-3)[:, None]
-    )
+    count = degree[:, None].astype(np.float32)
+    weighted = np.pad(values, ((0, 0), (0, 1)), constant_values=1) * np.maximum(weight, 1e-3)[:, None]
     for _ in range(rounds):
-        weighted = np.add.reduceat(np.take(weighted, source, axis=0), start, axis=0) / degree[:, None].astype(
-            np.float32
-        )
+        gathered = np.add.reduceat(np.take(weighted, source, axis=0), start, axis=0)
+        weighted = np.asarray(gathered / count, dtype=np.float32)
     return np.asarray(weighted[:, :3] / weighted[:, 3:])

@@ -1,4 +1,4 @@
-"""Materials and the mip-mapped atlas from which a renderer reads them.
+"""Materials, and the mip-mapped image from which a renderer reads all their textures.
 
 All textures of a scene, at all levels of detail, lie in one image, so that a frame's albedo is one bilinear gather. A
 level is chosen per pixel from its footprint on the surface, which keeps carpets and book spines from aliasing.
@@ -20,13 +20,13 @@ GAMMA = 2.2
 
 
 def rgb(color: ArrayLike) -> NDArray[np.float32]:
-    """A colour or vector as float32."""
+    """Return a colour or vector as float32."""
     return np.asarray(color, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Material:
-    """How a surface looks: its texture, how many metres one tile spans, and how it shines.
+    """The look of a surface: its texture, the metres that one tile spans, and how it shines.
 
     ``gloss`` scales the mirror reflection (1 is a dielectric with 4 % at normal incidence, metals have more),
     ``roughness`` blurs it, ``emission`` is the radiance of a light source relative to a white wall, and ``outside``
@@ -43,32 +43,30 @@ class Material:
 
 @dataclass(slots=True)
 class Palette:
-    """The materials of one scene in the order of their first use; asking twice by one key gives one material."""
+    """The materials of one scene in the order of their first use."""
 
     materials: list[Material] = field(default_factory=list)
     _by_key: dict[Hashable, int] = field(default_factory=dict)
 
     def add(self, material: Material) -> int:
-        """A material of its own: its index."""
+        """Add a material and return its index."""
         self.materials.append(material)
         return len(self.materials) - 1
 
     def shared(self, key: Hashable, make: Callable[[], Material]) -> int:
-        """The material known as ``key``, made when first asked for: its index."""
+        """Return the index of the material known as ``key``, which is made at the first call."""
         if key not in self._by_key:
             self._by_key[key] = self.add(make())
         return self._by_key[key]
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """What each material is: "wood", "leather", "steel" ...: the first word of the key that it is shared by; "" for
-        one that is asked for without a key.
-        """
+        """Return the kind of each material, such as "wood" or "steel": the first word of its key, "" without a key."""
         named = {index: key[0] if isinstance(key, tuple) else key for key, index in self._by_key.items()}
         return tuple(str(named.get(index, "")) for index in range(len(self.materials)))
 
 
-class Atlas:
+class TextureAtlas:
     """All textures of a palette as one image with mip levels.
 
     Attributes:
@@ -105,8 +103,12 @@ class Atlas:
     def sample(
         self, material: NDArray[np.int32], tile_uv: NDArray[np.float32], level: NDArray[np.float32]
     ) -> NDArray[np.uint8]:
-        """Colours (N, 3) uint8 sRGB at tile coordinates (N, 2), whole numbers of tiles
-        apart being equal, and levels (N,).
+        """Return colours (N, 3) uint8 sRGB.
+
+        Args:
+            material: (N,) indices.
+            tile_uv: (N, 2) coordinates in tiles; a texture repeats at whole numbers.
+            level: (N,) level of detail, 0 the finest.
         """
         import cv2
 
@@ -124,7 +126,7 @@ class Atlas:
 
 
 def _pyramid(texture: Texture, count: int) -> list[Texture]:
-    """Successive halvings in linear light, so that a distant pattern keeps its brightness."""
+    """Halve a texture again and again in linear light, so that a distant pattern keeps its brightness."""
     levels = [texture]
     linear = texture**GAMMA
     for _ in range(count - 1):

@@ -1,4 +1,4 @@
-"""Seeded images that hang, stand or glow in a room: paintings, screens, book spines, rugs, and the view outdoors.
+"""Draws the images that hang, stand or glow in a room: paintings, screens, book spines, rugs, the view outdoors.
 
 Each is (S, S, 3) float32 sRGB in 0..1, stretched over its surface once.
 """
@@ -20,7 +20,7 @@ Color = tuple[float, float, float]
 def hue(
     rng: Generator, *, saturation: tuple[float, float] = (0.1, 0.65), value: tuple[float, float] = (0.3, 0.9)
 ) -> Color:
-    """A random colour within ranges of HSV saturation and value."""
+    """Draw a colour within ranges of HSV saturation and value."""
     return colorsys.hsv_to_rgb(float(rng.random()), float(rng.uniform(*saturation)), float(rng.uniform(*value)))
 
 
@@ -33,7 +33,7 @@ def _scaled(color: ArrayLike) -> tuple[float, ...]:
 
 
 def painting(rng: Generator, size: int = 256) -> Texture:
-    """A landscape, an abstract or a printed poster, with a passe-partout on most."""
+    """Draw a landscape, an abstract or a printed poster, with a passe-partout on most."""
     makers = (_landscape, _abstract, _poster, _circles)
     art = makers[int(rng.integers(len(makers)))](rng, size)
     if rng.random() < 0.6:
@@ -88,9 +88,8 @@ def _poster(rng: Generator, size: int) -> Texture:
     ink, ground = _scaled(hue(rng, value=(0.0, 0.3))), _scaled(hue(rng, saturation=(0, 0.25), value=(0.85, 1)))
     top = int(size * rng.uniform(0.62, 0.78))
     cv2.rectangle(canvas, (0, top), (size, size), ground, -1)
-    cv2.rectangle(
-        canvas, (size // 10, top + size // 24), (int(size * rng.uniform(0.5, 0.9)), top + size // 10), ink, -1
-    )
+    title = (int(size * rng.uniform(0.5, 0.9)), top + size // 10)
+    cv2.rectangle(canvas, (size // 10, top + size // 24), title, ink, -1)
     text_lines(rng, canvas, (size // 10, top + size // 7, size * 9 // 10, size - size // 20), ink)
     return _as_texture(canvas)
 
@@ -98,7 +97,7 @@ def _poster(rng: Generator, size: int) -> Texture:
 def text_lines(
     rng: Generator, canvas: NDArray[np.uint8], rectangle: tuple[int, int, int, int], ink: ArrayLike, pitch: int = 7
 ) -> None:
-    """Words as short bars, ragged right, drawn onto ``canvas`` within (left, top, right, bottom)."""
+    """Draw words as short bars, ragged right, onto ``canvas`` within (left, top, right, bottom) pixels."""
     import cv2
 
     left, top, right, bottom = rectangle
@@ -106,14 +105,13 @@ def text_lines(
         x, end = left + int(rng.integers(0, 3)) * pitch, right - int(rng.uniform(0, 0.45) * (right - left))
         while x < end:
             length = int(rng.integers(pitch // 2, pitch * 4))
-            cv2.rectangle(
-                canvas, (x, y), (min(x + length, end), y + max(1, pitch // 3)), _scaled(np.asarray(ink) / 255), -1
-            )
+            corner = (min(x + length, end), y + max(1, pitch // 3))
+            cv2.rectangle(canvas, (x, y), corner, _scaled(np.asarray(ink) / 255), -1)
             x += length + pitch // 2
 
 
 def desktop_screen(rng: Generator, size: int = 256) -> Texture:
-    """A computer's screen: a wallpaper with windows of text, dark or light."""
+    """Draw a computer's screen: a wallpaper with windows of text, dark or light."""
     import cv2
 
     canvas = np.round(_landscape(rng, size) * 200).astype(np.uint8)
@@ -130,26 +128,25 @@ def desktop_screen(rng: Generator, size: int = 256) -> Texture:
 
 
 def television_screen(rng: Generator, size: int = 256) -> Texture:
-    """A television: switched off in half of all rooms."""
+    """Draw a television's screen, which is switched off in half of all rooms."""
     if rng.random() < 0.5:
         return colored([0.035, 0.037, 0.042], 1 + 0.02 * noise(rng, size, falloff=1.5))
     return _landscape(rng, size) * np.float32(0.9)
 
 
 def keyboard(rng: Generator, size: int = 128) -> Texture:
-    """Rows of keys."""
+    """Draw rows of keys."""
     u, v = grid_coordinates(size)
     dark = rng.random() < 0.7
-    row = np.floor(v * 5)
-    key = np.minimum(np.abs((u * 14 + 0.3 * row) % 1 - 0.5), np.abs((v * 5) % 1 - 0.5))
-    inside = np.maximum(np.abs((u * 14 + 0.3 * row) % 1 - 0.5), np.abs((v * 5) % 1 - 0.5)) < 0.40
+    across, down = np.abs((u * 14 + 0.3 * np.floor(v * 5)) % 1 - 0.5), np.abs((v * 5) % 1 - 0.5)
+    key, inside = np.minimum(across, down), np.maximum(across, down) < 0.40
     body, cap = (0.10, 0.17) if dark else (0.55, 0.86)
     shade = np.where(inside, cap, body) + np.where(inside & (key < 0.08), 0.12 if dark else -0.2, 0.0)
     return np.repeat(shade[..., None], 3, axis=2).astype(np.float32)
 
 
 def book_spine(rng: Generator, size: int = 64) -> Texture:
-    """A cover colour with bands and a title along the spine (v)."""
+    """Draw a book's cover with bands and a title along the spine (v)."""
     color = hue(rng, saturation=(0.1, 0.85), value=(0.15, 0.85))
     image = colored(color, 1 + 0.04 * noise(rng, size, falloff=0.9))
     u, v = grid_coordinates(size)
@@ -162,7 +159,7 @@ def book_spine(rng: Generator, size: int = 64) -> Texture:
 
 
 def rug(rng: Generator, size: int = 512) -> Texture:
-    """A woven rug: a field of medallions or stripes within borders."""
+    """Draw a woven rug: a field of medallions or stripes within borders."""
     u, v = grid_coordinates(size)
     field, border, accent = (rgb(hue(rng, saturation=(0.08, 0.5), value=(0.25, 0.75))) for _ in range(3))
     count = int(rng.integers(3, 8))
@@ -177,7 +174,7 @@ def rug(rng: Generator, size: int = 512) -> Texture:
 
 
 def whiteboard(rng: Generator, size: int = 512) -> Texture:
-    """White enamel with marker writing, sketches and half-wiped traces."""
+    """Draw white enamel with marker writing, sketches and half-wiped traces."""
     import cv2
 
     canvas = np.round(colored([0.93, 0.94, 0.94], 1 + 0.012 * noise(rng, size, falloff=1.6)) * 255).astype(np.uint8)
@@ -190,14 +187,13 @@ def whiteboard(rng: Generator, size: int = 512) -> Texture:
             stroke = np.stack([x + steps[:, 0], y + line * 16 + steps[:, 1] % 11], axis=1).astype(np.int32)
             cv2.polylines(canvas, [stroke], False, pen, 2, cv2.LINE_AA)
         if rng.random() < 0.5:
-            cv2.rectangle(
-                canvas, (x, y), (x + int(rng.integers(40, 130)), y + int(rng.integers(30, 90))), pen, 2, cv2.LINE_AA
-            )
+            corner = (x + int(rng.integers(40, 130)), y + int(rng.integers(30, 90)))
+            cv2.rectangle(canvas, (x, y), corner, pen, 2, cv2.LINE_AA)
     return _as_texture(canvas)
 
 
 def clock_face(rng: Generator, size: int = 128) -> Texture:
-    """Twelve ticks and two hands."""
+    """Draw twelve ticks and two hands."""
     import cv2
 
     canvas = np.full((size, size, 3), 240, dtype=np.uint8)
@@ -214,13 +210,12 @@ def clock_face(rng: Generator, size: int = 128) -> Texture:
 
 
 def outdoors(rng: Generator, size: int = 512) -> Texture:
-    """What is seen through a window: u is azimuth over 180 degrees, v elevation from +45 (top) to -45 degrees."""
+    """Draw the view through a window: u is azimuth over 180 degrees, v elevation from +45 (top) to -45 degrees."""
     _u, v = grid_coordinates(size)
     horizon = 0.54
     sky = rgb([0.52, 0.70, 0.94]) + rgb([0.42, 0.26, 0.05]) * np.clip(v / horizon, 0, 1)[..., None] ** 1.5
-    cloud = (
-        np.clip(noise(rng, size, falloff=1.5, stretch=0.5) * 0.5, 0, 1)[..., None] * np.clip(1.3 - v, 0, 1)[..., None]
-    )
+    cloud = np.clip(noise(rng, size, falloff=1.5, stretch=0.5) * 0.5, 0, 1) * np.clip(1.3 - v, 0, 1)
+    cloud = cloud[..., None]
     image = sky * (1 - 0.7 * cloud) + 0.7 * cloud * rgb([0.97, 0.97, 0.98])
     for k in range(26):
         left, width = int(rng.integers(size)), int(rng.integers(size // 60, size // 22))

@@ -100,8 +100,10 @@ class Placer:
 
         Args:
             model: the piece.
-            x, y, z: where its origin goes, metres.
+            x: where its origin goes, metres.
+            y: as ``x``.
             yaw: how it is turned, degrees.
+            z: as ``x``.
             ignore: items that it may stand in or on.
             margin: metres about it that must be free.
             fitted: whether it was made to fit, so that nothing is checked.

@@ -1,4 +1,4 @@
-"""From a scene and a pose to what the cameras receive: hits by Open3D's ray casting, shaded with the baked light."""
+"""Renders what the cameras of a scene receive: hits by Open3D's ray casting, shaded with the baked light."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from gapdata.synthetic.materials import GAMMA, rgb
 from gapdata.synthetic.scene import Scene
 from gapdata.synthetic.sensor import DepthView
 
-Rays = NDArray[np.float32]  # (..., 6) origin and direction; directions of a camera have z = 1 in its frame
+Floats = NDArray[np.float32]
+Rays = Floats  # (..., 6) origin and direction; directions of a camera have z = 1 in its frame
 
 # Three points about a pixel's centre that, with the centre, make four samples of an edge pixel; in pixels.
 EDGE_OFFSETS = 0.36 * np.array([[np.cos(a), np.sin(a)] for a in np.radians([17, 137, 257])])
@@ -27,15 +28,22 @@ CHUNK = 16384  # rays shaded at a time, so that their intermediate arrays stay i
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hits:
-    """Where rays (N,) meet the scene. ``triangle`` is -1 and ``distance`` inf where they meet nothing."""
+    """The places where rays (N,) meet the scene.
+
+    ``triangle`` is -1 and ``distance`` inf where they meet nothing.
+    """
 
     triangle: NDArray[np.int32]  # (N,)
-    weights: NDArray[np.float32]  # (N, 3) barycentric
-    distance: NDArray[np.float32]  # (N,) in lengths of the direction: z-depth for a camera's rays
+    weights: Floats  # (N, 3) barycentric
+    distance: Floats  # (N,) in lengths of the direction: z-depth for a camera's rays
+
+    def part(self, chosen: slice) -> Hits:
+        """Return the hits of some of the rays."""
+        return Hits(triangle=self.triangle[chosen], weights=self.weights[chosen], distance=self.distance[chosen])
 
 
 def camera_rays(camera: Intrinsics, camera_to_world: NDArray[np.float64]) -> Rays:
-    """A ray per pixel, (H, W, 6) float32."""
+    """Return a ray per pixel, (H, W, 6) float32."""
     directions = _directions(camera)
     rays = np.empty((camera.height, camera.width, 6), dtype=np.float32)
     rays[..., :3] = camera_to_world[:3, 3]
@@ -49,7 +57,7 @@ def _directions(camera: Intrinsics) -> NDArray[np.float64]:
 
 
 def cast(scene: Scene, rays: Rays) -> Hits:
-    """First hits of rays (N, 6)."""
+    """Return the first hits of rays (N, 6)."""
     import open3d as o3d
 
     answer = scene.raycaster.cast_rays(o3d.core.Tensor(np.ascontiguousarray(rays)), nthreads=1)
@@ -64,19 +72,17 @@ def cast(scene: Scene, rays: Rays) -> Hits:
 
 
 def object_ids(scene: Scene, hits: Hits) -> NDArray[np.int32]:
-    """Object id per ray, (N,), -1 where none."""
+    """Return the object id that each ray hits, (N,), -1 where none."""
     return np.where(hits.triangle >= 0, scene.face_object[hits.triangle], -1).astype(np.int32)
 
 
 class Renderer:
-    """Shades hits. Holds the per-vertex tables of one scene."""
+    """The cameras' view of one scene: it holds the tables from which hits are shaded."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         mesh, materials = scene.mesh, scene.palette.materials
-        per_face_period = np.array([m.period for m in materials])
-        period = np.ones(len(mesh.vertices))
-        period[mesh.faces] = per_face_period[mesh.material][:, None]
+        period = np.array([m.period for m in materials])[mesh.vertex_material]
         # Irradiance, tile coordinates and normal side by side: one gather per hit.
         vertex = np.concatenate([scene.irradiance, mesh.uv / period[:, None], mesh.normals], axis=1).astype(np.float32)
         self._corners = vertex[mesh.faces]  # (T, 3, 8)
@@ -98,22 +104,19 @@ class Renderer:
         outgoing = albedo * scene.irradiance[mesh.faces].mean(axis=1) + emission * albedo
         self._face_radiance = np.concatenate([outgoing, np.zeros((1, 3))]).astype(np.float32)
         normals = mesh.normals[mesh.faces].mean(axis=1)
-        self._face_normal = (normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)).astype(
-            np.float32
-        )
+        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+        self._face_normal = normals.astype(np.float32)
         self._face_albedo = albedo.mean(axis=1).astype(np.float32)
         self._ambient = np.median(self._face_radiance[:-1], axis=0)
         self._face_clear = self._outside[mesh.material]
 
-    def color(
-        self, camera: Intrinsics, camera_to_world: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-        """Linear radiance (H, W, 3) and object ids (H, W) as the colour camera sees them."""
+    def color(self, camera: Intrinsics, camera_to_world: NDArray[np.float64]) -> tuple[Floats, NDArray[np.int32]]:
+        """Render linear radiance (H, W, 3) and object ids (H, W, -1 none) as the colour camera sees them."""
         rays = camera_rays(camera, camera_to_world).reshape(-1, 6)
         hits = cast(self.scene, rays)
-        focal = float(np.sqrt(camera.fx * camera.fy))
-        radiance = self._shade(rays, hits, focal, (camera.height, camera.width))
-        edges = np.flatnonzero(self._edges(hits, radiance, camera.height, camera.width))
+        focal, shape = float(np.sqrt(camera.fx * camera.fy)), (camera.height, camera.width)
+        radiance = self._shade(rays, hits, focal, shape)
+        edges = np.flatnonzero(self._edges(hits, radiance, *shape))
         if len(edges):
             total = np.minimum(radiance[edges], BRIGHTEST)
             turn = camera_to_world[:3, :3].astype(np.float32)
@@ -122,11 +125,10 @@ class Renderer:
                 shifted[:, 3:] += turn @ rgb([dx / camera.fx, dy / camera.fy, 0.0])
                 total += np.minimum(self._shade(shifted, cast(self.scene, shifted), focal, None), BRIGHTEST)
             radiance[edges] = total / (1 + len(EDGE_OFFSETS))
-        shape = (camera.height, camera.width)
         return radiance.reshape(*shape, 3), object_ids(self.scene, hits).reshape(shape)
 
     def depth(self, camera: Intrinsics, camera_to_world: NDArray[np.float64]) -> DepthView:
-        """What the depth camera faces."""
+        """Return the surfaces that the depth camera faces."""
         rays = camera_rays(camera, camera_to_world).reshape(-1, 6)
         hits = cast(self.scene, rays)
         shape = (camera.height, camera.width)
@@ -140,12 +142,8 @@ class Renderer:
             clear=self._face_clear[hits.triangle].reshape(shape),
         )
 
-    def _edges(self, hits: Hits, radiance: NDArray[np.float32], height: int, width: int) -> NDArray[np.bool_]:
-        """Pixels that border on another surface of another brightness: another smooth piece, or a jump in depth.
-
-        Returns:
-            (H * W,).
-        """
+    def _edges(self, hits: Hits, radiance: Floats, height: int, width: int) -> NDArray[np.bool_]:
+        """Find pixels, (H * W,), that border on another smooth piece or a jump in depth of another brightness."""
         part = self._part[hits.triangle].reshape(height, width)
         depth = hits.distance.reshape(height, width)
         image = radiance.reshape(height, width, 3)
@@ -160,39 +158,30 @@ class Renderer:
             edge[second] |= differs
         return edge.reshape(-1)
 
-    def _shade(self, rays: Rays, hits: Hits, focal: float, shape: tuple[int, int] | None) -> NDArray[np.float32]:
-        """Radiance towards the eye, (N, 3). Rays of an image (``shape``) get traced
-        reflections, single ones an average.
+    def _shade(self, rays: Rays, hits: Hits, focal: float, shape: tuple[int, int] | None) -> Floats:
+        """Return radiance towards the eye, (N, 3).
+
+        Rays of an image (``shape``) get traced reflections, single ones an average.
         """
-        count = len(rays)
-        radiance = np.empty((count, 3), dtype=np.float32)
-        normal = np.empty((count, 3), dtype=np.float32)
-        fresnel = np.empty(count, dtype=np.float32)
-        for start in range(0, count, CHUNK):
-            part = slice(start, start + CHUNK)
-            radiance[part], normal[part], fresnel[part] = self._surface(
-                rays[part, 3:], hits.triangle[part], hits.weights[part], hits.distance[part], focal
-            )
+        parts = [slice(start, start + CHUNK) for start in range(0, len(rays), CHUNK)]
+        shaded = [self._surface(rays[part, 3:], hits.part(part), focal) for part in parts]
+        radiance, normal, fresnel = (np.concatenate(arrays) for arrays in zip(*shaded, strict=True))
         if shape is None:
             radiance += fresnel[:, None] * self._ambient
         else:
-            material = self._material[hits.triangle]
-            self._reflect_sharp(radiance, rays, hits, normal, fresnel, material, focal)
-            self._reflect_glossy(radiance, rays, hits, normal, fresnel, material, shape)
+            self._reflect_sharp(radiance, rays, hits, normal, fresnel, focal)
+            self._reflect_glossy(radiance, rays, hits, normal, fresnel, shape)
         radiance[hits.triangle < 0] = 0
         return radiance
 
-    def _surface(
-        self,
-        direction: NDArray[np.float32],
-        triangle: NDArray[np.int32],
-        weights: NDArray[np.float32],
-        distance: NDArray[np.float32],
-        focal: float,
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """What surfaces emit and scatter (N, 3), their normals towards the eye (N, 3),
-        and how much they mirror (N,).
+    def _surface(self, direction: Floats, hits: Hits, focal: float) -> tuple[Floats, Floats, Floats]:
+        """Shade hits of rays with a direction (N, 3).
+
+        Returns:
+            The light that the surfaces emit and scatter (N, 3), their normals towards the eye (N, 3), and the share
+            that they mirror (N,).
         """
+        triangle, weights = hits.triangle, hits.weights
         corners = np.take(self._corners, triangle, axis=0)
         values = corners[:, 0] * weights[:, :1]
         values += corners[:, 1] * weights[:, 1:2]
@@ -202,12 +191,10 @@ class Renderer:
         scale = np.sqrt(np.einsum("nc,nc->n", direction, direction))
         along = np.einsum("nc,nc->n", normal, direction) / scale
         cosine = np.clip(np.abs(along), 0.05, 1.0)
-        # log2 of texels per pixel: distance over focal length is a pixel's width; foreshortening is shared
-        # by both axes.
+        # log2 of texels per pixel: distance over focal length is a pixel's width; both axes share the foreshortening.
         with np.errstate(divide="ignore", invalid="ignore"):
-            level = np.take(self._log_density, triangle) + np.log2(
-                distance * (scale / np.float32(focal)) / np.sqrt(cosine)
-            )
+            width = hits.distance * (scale / np.float32(focal)) / np.sqrt(cosine)
+            level = np.take(self._log_density, triangle) + np.log2(width)
         outside = np.flatnonzero(np.take(self._outside, material))
         if len(outside):
             uv[outside] = self._view_outdoors(direction[outside])
@@ -221,36 +208,23 @@ class Renderer:
         return albedo * light, normal, base + grazing
 
     def _reflect_sharp(
-        self,
-        radiance: NDArray[np.float32],
-        rays: Rays,
-        hits: Hits,
-        normal: NDArray[np.float32],
-        fresnel: NDArray[np.float32],
-        material: NDArray[np.int32],
-        focal: float,
+        self, radiance: Floats, rays: Rays, hits: Hits, normal: Floats, fresnel: Floats, focal: float
     ) -> None:
-        """Add what mirrors show, traced for every pixel."""
+        """Add the reflections in mirrors, traced for every pixel."""
+        material = self._material[hits.triangle]
         chosen = np.flatnonzero((self._roughness[material] <= MIRROR_ROUGHNESS) & (self._gloss[material] > 0))
         if len(chosen):
             bounced = self._bounce(rays[chosen], hits.distance[chosen], normal[chosen])
-            seen = cast(self.scene, bounced)
-            shown, _, _ = self._surface(bounced[:, 3:], seen.triangle, seen.weights, seen.distance, focal)
+            shown, _, _ = self._surface(bounced[:, 3:], cast(self.scene, bounced), focal)
             radiance[chosen] += fresnel[chosen, None] * shown
 
     def _reflect_glossy(
-        self,
-        radiance: NDArray[np.float32],
-        rays: Rays,
-        hits: Hits,
-        normal: NDArray[np.float32],
-        fresnel: NDArray[np.float32],
-        material: NDArray[np.int32],
-        shape: tuple[int, int],
+        self, radiance: Floats, rays: Rays, hits: Hits, normal: Floats, fresnel: Floats, shape: tuple[int, int]
     ) -> None:
-        """Add what glossy surfaces show, traced on every second pixel and blurred."""
+        """Add the reflections on glossy surfaces, traced on every second pixel and blurred."""
         import cv2
 
+        material = self._material[hits.triangle]
         glossy = (fresnel > WORTH_A_RAY) & (hits.triangle >= 0) & (self._roughness[material] > MIRROR_ROUGHNESS)
         index = np.arange(len(material)).reshape(shape)[::2, ::2]
         small = index.shape
@@ -268,17 +242,16 @@ class Renderer:
         radiance[here] += (fresnel[here] / np.maximum(spread[here, 3], 0.05))[:, None] * spread[here, :3]
 
     @staticmethod
-    def _bounce(rays: Rays, distance: NDArray[np.float32], normal: NDArray[np.float32]) -> Rays:
-        length = np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
-        normal = normal / length
+    def _bounce(rays: Rays, distance: Floats, normal: Floats) -> Rays:
+        normal = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
         direction = rays[:, 3:]
         mirrored = direction - 2 * np.einsum("nc,nc->n", direction, normal)[:, None] * normal
         origin = rays[:, :3] + direction * distance[:, None] + 0.004 * normal
         return np.concatenate([origin, mirrored], axis=1).astype(np.float32)
 
     @staticmethod
-    def _view_outdoors(direction: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Texture coordinates of the distant view: azimuth over half a circle, elevation between -45 and 45 degrees."""
+    def _view_outdoors(direction: Floats) -> Floats:
+        """Return texture coordinates of the distant view: azimuth over half a circle, elevation -45 to 45 degrees."""
         azimuth = np.arctan2(direction[:, 1], direction[:, 0]) / np.pi
         elevation = np.degrees(np.arctan2(direction[:, 2], np.hypot(direction[:, 0], direction[:, 1])))
         return np.stack([azimuth, np.clip(0.5 - elevation / 90, 0.01, 0.99)], axis=1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""One synthetic scene: its triangles, materials, objects and baked light, all functions of (seed, scene index)."""
+"""Builds a synthetic scene: its triangles, materials, objects and baked light, all functions of (seed, index)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.synthetic.lighting import bake, vertex_albedo
-from gapdata.synthetic.materials import Atlas, Palette
+from gapdata.synthetic.materials import Palette, TextureAtlas
 from gapdata.synthetic.placement import Claim
 from gapdata.synthetic.room import FloorPlan
 from gapdata.synthetic.rooms import KINDS, furnished_room
@@ -18,11 +18,11 @@ from gapdata.synthetic.shapes import Mesh, join
 from gapdata.synthetic.style import Style
 
 SCENE, LIGHT, PATH, FRAMES, LAYOUT, RELEASES = range(6)
-"""Purposes of random streams: each has its own, so that a change of one leaves the others as they are."""
+"""The purposes of random streams. Each has its own, so that a change of one leaves the others as they are."""
 
 
 def generator(seed: int, index: int, purpose: int, *keys: int) -> np.random.Generator:
-    """The random stream of a purpose within a scene."""
+    """Return the random stream of a purpose within a scene."""
     return np.random.default_rng([seed, index, purpose, *keys])
 
 
@@ -45,13 +45,13 @@ class Scene:
     claims: tuple[Claim, ...]  # what stands on the floor, room frame
 
     @cached_property
-    def atlas(self) -> Atlas:
-        """The textures."""
-        return Atlas(self.palette.materials)
+    def atlas(self) -> TextureAtlas:
+        """Return all textures as one image."""
+        return TextureAtlas(self.palette.materials)
 
     @cached_property
     def raycaster(self) -> Any:
-        """Open3D's ``RaycastingScene`` over the mesh."""
+        """Return Open3D's ``RaycastingScene`` over the mesh."""
         import open3d as o3d
 
         caster = o3d.t.geometry.RaycastingScene(nthreads=1)
@@ -61,35 +61,33 @@ class Scene:
 
     @cached_property
     def texel_density(self) -> NDArray[np.float32]:
-        """Texels of the finest level per metre of surface, (T,)."""
-        corners, uv = self.mesh.vertices[self.mesh.faces], self.mesh.uv[self.mesh.faces]
-        a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+        """Return the texels of the finest level per metre of surface, (T,)."""
+        uv = self.mesh.uv[self.mesh.faces]
         c, d = uv[:, 1] - uv[:, 0], uv[:, 2] - uv[:, 0]
-        surface_area = np.linalg.norm(np.cross(a, b), axis=1)
         texture_area = np.abs(c[:, 0] * d[:, 1] - c[:, 1] * d[:, 0])
         period = np.array([m.period for m in self.palette.materials])[self.mesh.material]
-        scale = np.sqrt(texture_area / np.maximum(surface_area, 1e-12)) / period
+        scale = np.sqrt(texture_area / np.maximum(2 * self.mesh.areas, 1e-12)) / period
         return np.asarray(scale * self.atlas.size[self.mesh.material], dtype=np.float32)
 
     @cached_property
     def albedo(self) -> NDArray[np.float32]:
-        """Reflectance around vertices, (V, 3) linear RGB."""
+        """Return the reflectance around vertices, (V, 3) linear RGB."""
         return vertex_albedo(self.mesh, self.palette.materials, self.atlas, self.texel_density)
 
     @cached_property
     def irradiance(self) -> NDArray[np.float32]:
-        """Baked light, (V, 3) linear RGB."""
+        """Return the baked light, (V, 3) linear RGB."""
         rng = generator(self.seed, self.index, LIGHT)
         return bake(self.mesh, self.palette.materials, self.albedo, self.raycaster, rng)
 
 
 def scene_name(index: int) -> str:
-    """ScanNet's naming: ``scene0003_00``."""
+    """Return the name that ScanNet gives a scene: ``scene0003_00``."""
     return f"scene{index:04d}_00"
 
 
 def build_scene(seed: int, index: int) -> Scene:
-    """The scene number ``index`` of the dataset with this seed; kinds of room take turns."""
+    """Build the scene number ``index`` of the dataset with this seed; kinds of room take turns."""
     rng = generator(seed, index, SCENE)
     kind = KINDS[index % len(KINDS)]
     palette = Palette()
@@ -98,10 +96,8 @@ def build_scene(seed: int, index: int) -> Scene:
     object_ids = np.full(len(items), -1, dtype=np.int32)
     object_ids[[annotated[k] for k in rng.permutation(len(annotated))]] = np.arange(len(annotated))
     alignment = _axis_alignment(rng, plan)
-    room = join(item.mesh for item in items)
-    world = np.linalg.inv(alignment)
-    rotation = world[:3, :3]
-    mesh = replace(room, vertices=room.vertices @ rotation.T + world[:3, 3], normals=room.normals @ rotation.T)
+    world = np.asarray(np.linalg.inv(alignment), dtype=np.float64)
+    mesh = join(item.mesh for item in items).rotated(world[:3, :3]).moved(*world[:3, 3])
     # What is written is float32; rendering sees the same numbers.
     mesh = replace(mesh, vertices=mesh.vertices.astype(np.float32).astype(np.float64))
     by_id = sorted(annotated, key=lambda k: object_ids[k])
@@ -123,7 +119,7 @@ def build_scene(seed: int, index: int) -> Scene:
 
 
 def _axis_alignment(rng: np.random.Generator, plan: FloorPlan) -> NDArray[np.float64]:
-    """Unaligned world to room frame: a turn about z and a shift, in six decimals as ScanNet writes it."""
+    """Draw the transform from the unaligned world to the room frame, in six decimals as ScanNet writes it."""
     angle = rng.uniform(0, 2 * np.pi)
     c, s = np.cos(angle), np.sin(angle)
     matrix = np.eye(4)

@@ -1,8 +1,7 @@
-"""A writer of ScanNet's ``.sens`` file, version 4; :mod:`gapdata.sources.sens` describes the format and reads it."""
+"""Writes ScanNet's ``.sens`` files, version 4; :mod:`gapdata.sources.sens` describes the format and reads them."""
 
 from __future__ import annotations
 
-import os
 import struct
 import zlib
 from collections.abc import Sequence
@@ -12,18 +11,20 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from gapdata.files.atomic import atomic_file
 from gapdata.geometry.camera import Intrinsics
 from gapdata.sources.sens import COLOR_COMPRESSIONS, DEPTH_COMPRESSIONS, FRAME_HEADER, IMU_RECORD, VERSION, ImuSample
 
 
 class SensWriter:
-    """Writes a version 4 ``.sens`` file frame by frame; it appears under its name only when the ``with`` block ends
-    well.
+    """A ``.sens`` file that is written frame by frame in a ``with`` block.
+
+    It appears under its name only when the block ends well.
     """
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: Path,
         *,
         color_intrinsics: Intrinsics,
         depth_intrinsics: Intrinsics,
@@ -33,8 +34,6 @@ class SensWriter:
         depth_compression: str = "zlib",
         depth_units_per_metre: float = 1000.0,
     ) -> None:
-        self.path = Path(path)
-        self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
         self._depth_intrinsics = depth_intrinsics
         self._depth_compression = depth_compression
         self._count = 0
@@ -42,42 +41,30 @@ class SensWriter:
         name = sensor_name.encode("latin-1")
         extrinsics = np.eye(4) if depth_to_color is None else depth_to_color
         matrices = (_homogeneous(color_intrinsics), np.eye(4), _homogeneous(depth_intrinsics), extrinsics)
-        self._count_offset = 296 + len(name)
-        self._file = open(self._temporary, "wb")  # noqa: SIM115 - lives as long as the writer, closed in __exit__
-        self._file.write(struct.pack("<IQ", VERSION, len(name)) + name)
-        self._file.write(np.stack(matrices).astype("<f4").tobytes())
-        self._file.write(
-            struct.pack(
-                "<2i4IfQ",
-                _code(COLOR_COMPRESSIONS, color_compression),
-                _code(DEPTH_COMPRESSIONS, depth_compression),
-                color_intrinsics.width,
-                color_intrinsics.height,
-                depth_intrinsics.width,
-                depth_intrinsics.height,
-                depth_units_per_metre,
-                0,
-            )
+        codes = _code(COLOR_COMPRESSIONS, color_compression), _code(DEPTH_COMPRESSIONS, depth_compression)
+        sizes = (size for camera in (color_intrinsics, depth_intrinsics) for size in (camera.width, camera.height))
+        self._header = (
+            struct.pack("<IQ", VERSION, len(name))
+            + name
+            + np.stack(matrices).astype("<f4").tobytes()
+            + struct.pack("<2i4If", *codes, *sizes, depth_units_per_metre)
         )
+        self._opened = atomic_file(path)
 
     def __enter__(self) -> SensWriter:
+        self._file = self._opened.__enter__()
+        self._file.write(self._header + struct.pack("<Q", 0))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None:
-            self._file.close()
-            self._temporary.unlink(missing_ok=True)
-            return
-        if not self._imu_written:
-            self.write_imu(())
-        self._file.seek(self._count_offset)
-        self._file.write(struct.pack("<Q", self._count))
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        os.replace(self._temporary, self.path)
+        if kind is None:
+            if not self._imu_written:
+                self.write_imu(())
+            self._file.seek(len(self._header))
+            self._file.write(struct.pack("<Q", self._count))
+        self._opened.__exit__(kind, error, trace)
 
     def write(
         self,
@@ -88,8 +75,14 @@ class SensWriter:
         color_timestamp: int = 0,
         depth_timestamp: int = 0,
     ) -> None:
-        """Append a frame: encoded (or raw) colour bytes, depth (H, W) uint16, pose (4, 4), timestamps in
-        microseconds.
+        """Append a frame.
+
+        Args:
+            color: the encoded (or raw) image.
+            depth: (H, W) uint16, in the file's units.
+            camera_to_world: (4, 4) pose.
+            color_timestamp: microseconds.
+            depth_timestamp: microseconds.
         """
         expected = (self._depth_intrinsics.height, self._depth_intrinsics.width)
         if depth.shape != expected or depth.dtype != np.uint16:

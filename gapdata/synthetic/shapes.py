@@ -1,4 +1,4 @@
-"""Primitive surfaces that furniture is made of: rounded boxes, lathed bodies, tubes, blobs and free sheets.
+"""The primitive surfaces of furniture: rounded boxes, lathed bodies, tubes, blobs and free sheets.
 
 Every primitive is one or more regular grids of points (:func:`surface`), so its tessellation is as even as that of a
 reconstructed mesh: the same triangles carry the baked light, are written as the scene's mesh and are hit by the
@@ -20,7 +20,7 @@ STEP = 0.055
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mesh:
-    """Triangles with shading data. ``part`` numbers the smooth pieces, from which the over-segmentation is made."""
+    """Triangles with shading data; ``part`` numbers the smooth pieces, from which the over-segmentation is made."""
 
     vertices: NDArray[np.float64]  # (V, 3) metres
     normals: NDArray[np.float64]  # (V, 3) unit, outward
@@ -69,6 +69,20 @@ class Mesh:
         """Return the lower and upper corner, (2, 3) metres."""
         return np.stack([self.vertices.min(axis=0), self.vertices.max(axis=0)])
 
+    @property
+    def areas(self) -> NDArray[np.float64]:
+        """Return the area of each triangle, (T,) square metres."""
+        corners = self.vertices[self.faces]
+        cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        return np.asarray(np.linalg.norm(cross, axis=1) / 2)
+
+    @property
+    def vertex_material(self) -> NDArray[np.int32]:
+        """Return the material of each vertex, (V,): no vertex has two."""
+        material = np.zeros(len(self.vertices), dtype=np.int32)
+        material[self.faces] = self.material[:, None]
+        return material
+
 
 def both(value: float) -> tuple[float, float]:
     """Return the two places on either side of the middle, for :meth:`Mesh.at`."""
@@ -76,7 +90,7 @@ def both(value: float) -> tuple[float, float]:
 
 
 def about(axis: str, degrees: float) -> NDArray[np.float64]:
-    """Rotation matrix (3, 3) about a coordinate axis."""
+    """Return the rotation matrix (3, 3) about a coordinate axis."""
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     i, j = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
     matrix = np.eye(3)
@@ -85,7 +99,7 @@ def about(axis: str, degrees: float) -> NDArray[np.float64]:
 
 
 def join(meshes: Iterable[Mesh]) -> Mesh:
-    """One mesh of many; parts stay distinct."""
+    """Make one mesh of many; parts stay distinct."""
     items = list(meshes)
     vertex_base = np.cumsum([0, *(len(m.vertices) for m in items)])
     part_base = np.cumsum([0, *(int(m.part.max()) + 1 for m in items)])
@@ -107,8 +121,14 @@ def surface(
     uv: NDArray[np.float64] | None = None,
     keep: NDArray[np.bool_] | None = None,
 ) -> Mesh:
-    """A grid of points (N, M, 3). Normals default to those of the grid, ``uv`` to arc
-    length, ``keep`` (N-1, M-1) to all.
+    """Make the surface of a grid of points (N, M, 3).
+
+    Args:
+        points: metres.
+        material: index into the palette.
+        normals: (N, M, 3), by default those of the grid.
+        uv: (N, M, 2) texture coordinates, by default arc lengths.
+        keep: the cells (N - 1, M - 1) that belong to it, by default all.
     """
     rows, columns = points.shape[:2]
     if normals is None:
@@ -150,7 +170,7 @@ def _grid_normals(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def ticks(half: float, radius: float, step: float = STEP) -> NDArray[np.float64]:
-    """Grid lines of one edge of a rounded box, from ``-half`` to ``half``, with extra lines where the rounding is."""
+    """Return the grid lines along one edge of a rounded box, from ``-half`` to ``half``, closer at the rounding."""
     flat = half - radius
     inner = np.linspace(-flat, flat, max(1, int(np.ceil(2 * flat / step))) + 1) if flat > 1e-9 else np.zeros(1)
     if radius <= 0:
@@ -162,9 +182,10 @@ def ticks(half: float, radius: float, step: float = STEP) -> NDArray[np.float64]
 
 
 def box(size: ArrayLike, material: int, *, radius: float = 0.0, step: float = STEP, puff: float = 0.0) -> Mesh:
-    """A box centred on the origin with rounded edges. ``puff`` swells its faces outward, as stuffing does a cushion.
+    """Make a box centred on the origin, its edges rounded by ``radius``.
 
-    The texture's v runs along the longest edge, which is how boards are cut.
+    ``puff`` swells its faces outward, as stuffing does a cushion. The texture's v runs along the longest edge, which is
+    how boards are cut.
     """
     half = np.asarray(size, dtype=np.float64) / 2
     radius = float(min(radius, half.min() * 0.98))
@@ -198,9 +219,10 @@ def box(size: ArrayLike, material: int, *, radius: float = 0.0, step: float = ST
 
 
 def lathe(runs: Sequence[ArrayLike], material: int, *, step: float = STEP, segments: int | None = None) -> Mesh:
-    """A body of revolution about z. Each run is a polyline of (radius, z) that is smooth in itself; runs meet in edges.
+    """Make a body of revolution about z.
 
-    A run is walked so that outward is to its right (upward along an outer wall).
+    Each run is a polyline of (radius, z) that is smooth in itself; runs meet in edges. A run is walked so that outward
+    is to its right (upward along an outer wall).
     """
     pieces = []
     for run in runs:
@@ -232,7 +254,7 @@ def _resampled(line: NDArray[np.float64], step: float) -> NDArray[np.float64]:
 def cylinder(
     radius: float, height: float, material: int, *, top: float | None = None, bevel: float = 0.004, step: float = STEP
 ) -> Mesh:
-    """A closed cylinder or cone standing on z = 0; ``top`` is the upper radius."""
+    """Make a closed cylinder or cone that stands on z = 0; ``top`` is the upper radius."""
     upper = radius if top is None else top
     bevel = min(bevel, height / 3, radius / 3, upper / 3)
     wall = [(radius - bevel, 0.0), (radius, bevel), (upper, height - bevel), (upper - bevel, height)]
@@ -242,7 +264,7 @@ def cylinder(
 
 
 def tube(path: ArrayLike, radius: float, material: int, *, segments: int = 8, step: float = STEP) -> Mesh:
-    """A bent pipe along a polyline (N, 3), closed by flat ends."""
+    """Make a bent pipe along a polyline (N, 3), closed by flat ends."""
     line = _resampled(np.asarray(path, dtype=np.float64), step)
     tangent = np.gradient(line, axis=0)
     tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
@@ -262,7 +284,7 @@ def tube(path: ArrayLike, radius: float, material: int, *, segments: int = 8, st
 
 
 def blob(size: ArrayLike, material: int, *, squareness: float = 0.6, step: float = STEP) -> Mesh:
-    """A superellipsoid centred on the origin: squareness 0 is a box, 1 an ellipsoid (Barr 1981)."""
+    """Make a superellipsoid centred on the origin: squareness 0 is a box, 1 an ellipsoid (Barr 1981)."""
     half = np.asarray(size, dtype=np.float64) / 2
     rows = int(np.clip(np.pi * half[2] / step, 8, 18))
     columns = int(np.clip(np.pi * (half[0] + half[1]) / step, 12, 36))
@@ -274,15 +296,9 @@ def blob(size: ArrayLike, material: int, *, squareness: float = 0.6, step: float
         return np.sign(value) * np.abs(value) ** exponent
 
     def at(exponent: float) -> NDArray[np.float64]:
-        ring = power(np.cos(latitude), exponent)
-        return np.stack(
-            [
-                ring * power(np.cos(longitude), exponent),
-                ring * power(np.sin(longitude), exponent),
-                power(np.sin(latitude), exponent),
-            ],
-            axis=-1,
-        )
+        ring, height = power(np.cos(latitude), exponent), power(np.sin(latitude), exponent)
+        plan = [ring * power(turn(longitude), exponent) for turn in (np.cos, np.sin)]
+        return np.stack([*plan, height], axis=-1)
 
     points = at(squareness) * half
     normals = at(2 - squareness) / half
@@ -291,11 +307,8 @@ def blob(size: ArrayLike, material: int, *, squareness: float = 0.6, step: float
     return surface(points, material, normals=normals, uv=uv)
 
 
-def panel(width: float, height: float, material: int, *, step: float = STEP, picture: bool = True) -> Mesh:
-    """An upright rectangle in the x-z plane that faces +y, standing on z = 0; a picture is read from that side.
-
-    ``picture`` spreads the texture once over the rectangle instead of tiling it by metres.
-    """
+def panel(width: float, height: float, material: int, *, step: float = STEP) -> Mesh:
+    """Make an upright rectangle in the x-z plane that stands on z = 0 and faces +y, with its texture spread once."""
     x, z = np.meshgrid(
         np.linspace(width / 2, -width / 2, max(1, int(np.ceil(width / step))) + 1),
         np.linspace(height, 0.0, max(1, int(np.ceil(height / step))) + 1),
@@ -303,18 +316,12 @@ def panel(width: float, height: float, material: int, *, step: float = STEP, pic
     points = np.stack([x, np.zeros_like(x), z], axis=-1)
     normals = np.broadcast_to([0.0, 1.0, 0.0], points.shape)
     inset = 0.012
-    if picture:
-        u, v = (width / 2 - x) / width, (height - z) / height
-        uv = np.stack([inset + u * (1 - 2 * inset), inset + v * (1 - 2 * inset)], axis=-1)
-    else:
-        uv = np.stack([width / 2 - x, height - z], axis=-1)
+    place = np.stack([(width / 2 - x) / width, (height - z) / height], axis=-1)
+    uv = inset + place * (1 - 2 * inset)
     return surface(points, material, normals=normals, uv=uv)
 
 
-def plate(width: float, depth: float, material: int, *, step: float = STEP, picture: bool = True) -> Mesh:
-    """A horizontal rectangle at z = 0 that faces up; a picture's upper edge is at +y."""
-    return (
-        panel(width, depth, material, step=step, picture=picture)
-        .moved(z=-depth / 2)
-        .rotated(np.array([[-1.0, 0, 0], [0, 0, 1.0], [0, 1.0, 0]]))
-    )
+def plate(width: float, depth: float, material: int) -> Mesh:
+    """Make a horizontal rectangle at z = 0 that faces up; a picture's upper edge is at +y."""
+    upward = np.array([[-1.0, 0, 0], [0, 0, 1.0], [0, 1.0, 0]])
+    return panel(width, depth, material).moved(z=-depth / 2).rotated(upward)

@@ -1,4 +1,4 @@
-"""Colour words for what surfaces are made of: CIELAB, cut where people change the word."""
+"""Colour words for surfaces: CIELAB, cut where people change the word."""
 
 from __future__ import annotations
 
@@ -36,15 +36,16 @@ _TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193,
 
 
 def lab(linear: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Linear sRGB (N, 3) in 0..1 to CIELAB (N, 3)."""
+    """Convert linear sRGB (N, 3) in 0..1 to CIELAB (N, 3)."""
     xyz = np.asarray(linear, dtype=np.float64) @ _TO_XYZ.T / _TO_XYZ.sum(axis=1)
     f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz * (29 / 6) ** 2 / 3 + 4 / 29)
     return np.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=1)
 
 
 def color_indices(linear: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Index into ``COLORS`` of linear sRGB reflectances (N, 3), by a number of eyes: (E, N). One sees the colours as
-    they are, the others see them lighter, darker, duller, or of a hue a little to either side.
+    """Return the indices into ``COLORS`` that several eyes give to linear sRGB reflectances (N, 3): (E, N).
+
+    One eye sees the colours as they are, the others see them lighter, darker, duller, or of a neighbouring hue.
     """
     lightness, a, b = lab(linear).T
     chroma, hue = np.hypot(a, b), np.degrees(np.arctan2(b, a))
@@ -53,7 +54,7 @@ def color_indices(linear: NDArray[np.floating]) -> NDArray[np.int64]:
 
 
 def is_plain(texture: NDArray[np.floating]) -> bool:
-    """Whether a texture (S, S, 3) in sRGB has one colour: grain and weave may vary it, a figure of two colours not."""
+    """Tell whether a texture (S, S, 3) in sRGB has one colour: grain and weave may vary it, not a second colour."""
     colors = lab(np.asarray(texture[::4, ::4], dtype=np.float64).reshape(-1, 3) ** 2.2)
     spread = np.linalg.norm(colors - np.median(colors, axis=0), axis=1)
     return bool(np.quantile(spread, 0.75) < FIGURED)

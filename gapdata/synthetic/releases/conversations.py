@@ -35,7 +35,7 @@ POINT_PROMPT = (
 
 
 def windows(frames: Sequence[Sighting]) -> list[tuple[Sighting, ...]]:
-    """All clips within runs of frames that follow each other: a lost pose ends a run."""
+    """Return all clips within runs of frames that follow each other: a lost pose ends a run."""
     result = []
     reach = (CLIP - 1) * INTERVAL
     for start in range(len(frames) - reach):
@@ -46,7 +46,7 @@ def windows(frames: Sequence[Sighting]) -> list[tuple[Sighting, ...]]:
 
 
 def detection_items(facts: SceneFacts, *, evaluation: bool) -> Iterator[Item]:
-    """``scannet_det_*_4frames.json`` of one scene; for evaluation few clips, with their cameras."""
+    """Yield one scene's items of ``scannet_det_*_4frames.json``; for evaluation few clips, with their cameras."""
     for clip in _chosen(facts, evaluation, purpose=0):
         seen = list(dict.fromkeys(k for frame in clip for k in facts.instance_order if k in frame.pixels))
         boxes, lines = [], []
@@ -62,7 +62,7 @@ def detection_items(facts: SceneFacts, *, evaluation: bool) -> Iterator[Item]:
 
 
 def reconstruction_items(facts: SceneFacts, *, evaluation: bool) -> Iterator[Item]:
-    """``scannet_recons_*_4frames.json`` of one scene: a few marked pixels per clip."""
+    """Yield one scene's items of ``scannet_recons_*_4frames.json``: a few marked pixels per clip."""
     rng = facts.rng(2)
     for clip in _chosen(facts, evaluation, purpose=1):
         picks = [(view, pick) for view, frame in enumerate(clip) for pick in frame.picks]
@@ -77,18 +77,18 @@ def reconstruction_items(facts: SceneFacts, *, evaluation: bool) -> Iterator[Ite
 
 
 def conversation(question: str, answer: str, images: list[str]) -> Item:
-    """One turn of each side."""
+    """Return a conversation of one turn on each side."""
     turns = [{"from": "human", "value": question}, {"from": "gpt", "value": answer}]
     return {"conversations": turns, "images": images}
 
 
 def image_names(facts: SceneFacts, frames: Sequence[Sighting]) -> list[str]:
-    """Named by raw frame indices."""
+    """Return the names of images, which are raw frame indices."""
     return [f"{facts.scene_id}/{frame.frame_id:05d}.jpg" for frame in frames]
 
 
 def camera_fields(facts: SceneFacts, frames: Sequence[Sighting]) -> Item:
-    """What an evaluation needs to take boxes back to the aligned world."""
+    """Return the fields that take an evaluation's boxes back to the aligned world."""
     return {
         "cam2img": facts.color_camera.matrix.tolist(),
         "cam2global": [frame.camera_to_world.tolist() for frame in frames],
@@ -97,7 +97,7 @@ def camera_fields(facts: SceneFacts, frames: Sequence[Sighting]) -> Item:
 
 
 def in_camera(facts: SceneFacts, box: OrientedBox, frame: Sighting) -> list[float]:
-    """A box of the aligned world as nine numbers in a frame's camera, with angles of the extrinsic zxy convention."""
+    """Return a box of the aligned world as nine numbers in a frame's camera, angles in the extrinsic zxy convention."""
     camera_to_aligned = facts.axis_alignment @ frame.camera_to_world
     there = box.transformed(np.linalg.inv(camera_to_aligned))
     angles = euler_from_rotation(there.rotation, "extrinsic_zxy")
@@ -105,7 +105,7 @@ def in_camera(facts: SceneFacts, box: OrientedBox, frame: Sighting) -> list[floa
 
 
 def rounded(values: Sequence[float]) -> list[float]:
-    """Two decimals, by Python's ``round``: -0.0 stays."""
+    """Round to two decimals by Python's ``round``: -0.0 stays."""
     return [round(v, 2) for v in values]
 
 

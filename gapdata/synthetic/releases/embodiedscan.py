@@ -19,8 +19,10 @@ from gapdata.synthetic.releases.vocabulary import CATEGORY_IDS, EMBODIEDSCAN
 
 
 def embodiedscan_splits(splits: dict[str, list[str]]) -> dict[str, list[str]]:
-    """EmbodiedScan's splits from ScanNet's: its ``val`` is the last quarter (at least one of two or more) of ScanNet's
-    ``train``, its ``test`` is ScanNet's ``val``.
+    """Return EmbodiedScan's splits from ScanNet's.
+
+    Its ``val`` is the last quarter (at least one of two or more) of ScanNet's ``train``; ScanNet's ``val`` is its
+    ``test``.
     """
     train = splits["train"]
     held = max(1, len(train) // 4) if len(train) >= 2 else 0
@@ -28,13 +30,13 @@ def embodiedscan_splits(splits: dict[str, list[str]]) -> dict[str, list[str]]:
 
 
 def infos_bytes(scenes: Iterable[SceneFacts]) -> bytes:
-    """The pickle of some scenes."""
+    """Return the pickle of some scenes."""
     content = {"metainfo": {"categories": dict(CATEGORY_IDS)}, "data_list": [sample(facts) for facts in scenes]}
     return pickle.dumps(content, protocol=4)
 
 
 def sample(facts: SceneFacts) -> dict[str, Any]:
-    """One scene."""
+    """Return the entry of one scene."""
     place = {object_id: position for position, object_id in enumerate(facts.instance_order)}
     folder = f"scannet/posed_images/{facts.scene_id}"
     # Every array is made here, whichever process sent the facts: equal content pickles to equal bytes.
@@ -58,7 +60,7 @@ def sample(facts: SceneFacts) -> dict[str, Any]:
 
 
 def nine_numbers(center: Sequence[float], size: Sequence[float], angles: Sequence[float]) -> list[float]:
-    """A box as the releases write it."""
+    """Return a box as the releases write it."""
     return [float(v) for v in (*center, *size, *angles)]
 
 

@@ -1,4 +1,4 @@
-"""What the release files need to know of one scene: small, made beside the scene's rendering, sent to the parent."""
+"""The facts of one scene that the release files hold: small, gathered beside its rendering, sent to the parent."""
 
 from __future__ import annotations
 
@@ -41,25 +41,23 @@ class SceneFacts:
     frames: tuple[Sighting, ...]
     things: tuple[Thing, ...]
     instance_order: tuple[int, ...]  # object ids in the order of EmbodiedScan's instances
-    annotated_boxes: NDArray[
-        np.float64
-    ]  # (O, 2, 3) lower and upper corner by the released annotation, ScanRefer's boxes
+    annotated_boxes: NDArray[np.float64]  # (O, 2, 3) lower and upper corner by the released annotation: ScanRefer's
     descriptions: tuple[Sentence, ...]
     proposals: list[list[float]]  # (N <= 50, 6) centre and size
 
     def rng(self, purpose: int) -> np.random.Generator:
-        """A random stream of a file that is assembled later."""
+        """Return the random stream of a file that is assembled later."""
         return generator(self.seed, self.index, RELEASES, 3, purpose)
 
     def box(self, object_id: int) -> OrientedBox:
-        """EmbodiedScan's: along the object's own axes."""
+        """Return EmbodiedScan's box of an object: along the object's own axes."""
         thing = self.things[object_id]
         rotation = rotation_from_euler([thing.yaw, 0.0, 0.0], "intrinsic_zxy")
         return OrientedBox(center=thing.center, size=thing.size, rotation=rotation)
 
 
 def describe_scene(scene: Scene, things: tuple[Thing, ...]) -> list[tuple[Referral, Sentence]]:
-    """All descriptions of a scene's objects with the references that they say."""
+    """Return all descriptions of a scene's objects with the references that they word."""
     room = Room(things=things, corners=scene.plan.corners)
     anchors = name_anchors(room)
     found = []
@@ -77,10 +75,14 @@ def describe_scene(scene: Scene, things: tuple[Thing, ...]) -> list[tuple[Referr
 def gather_facts(
     scene: Scene, sightings: Sightings, segments: NDArray[np.int64], aggregation: bytes, depth_camera: Intrinsics
 ) -> tuple[SceneFacts, bytes]:
-    """A scene's facts, and the bytes of its ``.mask.npz``.
+    """Return a scene's facts, and the bytes of its ``.mask.npz``.
 
     Args:
-        segments, aggregation: the released annotation of the mesh (``annotation_files``).
+        scene: whose facts they are.
+        sightings: of its annotated frames.
+        segments: of the mesh (``annotation_files``).
+        aggregation: the released annotation of these segments.
+        depth_camera: of the scan.
     """
     things = scene_things(scene)
     masks = propose(scene)
@@ -104,7 +106,7 @@ def gather_facts(
 
 
 def _annotated_boxes(scene: Scene, segments: NDArray[np.int64], aggregation: bytes) -> NDArray[np.float64]:
-    """Axis-aligned boxes of the vertices whose segments the aggregation gives to an object: a few are missed there."""
+    """Return axis-aligned boxes of the vertices that the aggregation gives to an object: a few are missed there."""
     vertices = transform(scene.axis_alignment, scene.mesh.vertices)
     result = np.zeros((len(scene.labels), 2, 3))
     for group in json.loads(aggregation)["segGroups"]:

@@ -1,4 +1,4 @@
-"""Grounding and captioning conversations of VG-LLM and GAP-MLLM over 32 frames of a scan."""
+"""ScanRefer's descriptions, and the conversations that VG-LLM and GAP-MLLM make of them over 32 frames of a scan."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from gapdata.synthetic.releases.conversations import (
 )
 from gapdata.synthetic.releases.embodiedscan import nine_numbers
 from gapdata.synthetic.releases.facts import SceneFacts, Sentence
-from gapdata.synthetic.releases.scanrefer import object_name
 from gapdata.synthetic.releases.sightings import Sighting
+from gapdata.synthetic.releases.wording import tokens
 
 FRAMES = 32  # of a scan, or all where it has fewer
 NEIGHBOURS = (*range(10, 91, 10), *range(-10, -91, -10))  # raw frames around the chosen one
@@ -58,11 +58,29 @@ class Target:
     areas: NDArray[np.float64]  # (frames of the scene,) projected area in pixels, 0 where it is not visible
 
 
-def grounding_items(facts: SceneFacts, *, evaluation: bool) -> Iterator[tuple[Item, Item]]:
-    """``scanrefer_*_32frames_stage1.json`` and ``..._stage2.json`` of one scene, side by side.
+def object_name(label: str) -> str:
+    """Return ScanRefer's spelling of a raw category."""
+    return label.replace(" ", "_")
 
-    Two samples of frames per description for training, one for evaluation. What no annotated frame shows, or what has
-    no counterpart among EmbodiedScan's boxes, is left out, as the published files leave it out.
+
+def scanrefer_items(facts: SceneFacts) -> Iterator[Item]:
+    """Yield one scene's items of ``ScanRefer_filtered_*.json``, which Scan2Cap reads as captions."""
+    for said in facts.descriptions:
+        yield {
+            "scene_id": facts.scene_id,
+            "object_id": str(said.object_id),
+            "object_name": object_name(facts.things[said.object_id].label),
+            "ann_id": str(said.ann_id),
+            "description": said.text,
+            "token": tokens(said.text),
+        }
+
+
+def grounding_items(facts: SceneFacts, *, evaluation: bool) -> Iterator[tuple[Item, Item]]:
+    """Yield one scene's items of ``scanrefer_*_32frames_stage1.json`` and ``..._stage2.json``, side by side.
+
+    There are two samples of frames per description for training, one for evaluation. An object that no annotated frame
+    shows, or without a counterpart among EmbodiedScan's boxes, is left out, as in the published files.
     """
     targets = _targets(facts)
     rng = facts.rng(3)
@@ -81,8 +99,10 @@ def grounding_items(facts: SceneFacts, *, evaluation: bool) -> Iterator[tuple[It
 
 
 def caption_items(facts: SceneFacts, *, evaluation: bool) -> Iterator[Item]:
-    """``scan2cap_*_32frames.json`` of one scene: every description of true boxes for training, every object with all
-    its descriptions and its best proposal for evaluation.
+    """Yield one scene's items of ``scan2cap_*_32frames.json``.
+
+    Training has every description of true boxes, evaluation every object with all its descriptions and its best
+    proposal.
     """
     if not facts.frames:
         return
@@ -172,14 +192,12 @@ def _targets(facts: SceneFacts) -> dict[int, Target]:
 
 
 def _spread(total: int, wanted: int) -> NDArray[np.int64]:
-    """Positions spread evenly over a list, all of a short one."""
+    """Return positions spread evenly over a list, all of a short one."""
     return np.linspace(0, total - 1, min(wanted, total)).round().astype(np.int64)
 
 
 def _sample_with_target(areas: NDArray[np.float64], rng: Generator) -> NDArray[np.int64]:
-    """Positions of frames that show the target: an even sample of the list begun anywhere, so not in temporal
-    order.
-    """
+    """Return positions of frames that show the target: an even sample that begins anywhere, so not in order of time."""
     total = len(areas)
     chosen = _spread(total, FRAMES)
     for _ in range(ATTEMPTS):
@@ -191,7 +209,7 @@ def _sample_with_target(areas: NDArray[np.float64], rng: Generator) -> NDArray[n
 
 
 def box_iou(first: OrientedBox, second: OrientedBox) -> float:
-    """Of two upright boxes in the aligned world."""
+    """Return the intersection over union of two upright boxes in the aligned world."""
     import cv2
 
     tops = [box.center[2] + box.size[2] / 2 for box in (first, second)]
@@ -206,7 +224,7 @@ def box_iou(first: OrientedBox, second: OrientedBox) -> float:
 
 
 def projected_area(facts: SceneFacts, box: OrientedBox, frame: Sighting) -> float:
-    """Pixels of the convex hull of a box's projection within the image."""
+    """Return the area in pixels of the convex hull of a box's projection within the image."""
     import cv2
 
     camera = facts.color_camera
@@ -227,7 +245,7 @@ def projected_area(facts: SceneFacts, box: OrientedBox, frame: Sighting) -> floa
 
 
 def _best_proposal(truth: Sequence[float], proposals: Sequence[Sequence[float]]) -> tuple[list[float], float]:
-    """The proposal that overlaps a box most, and by how much; the box itself where there is none."""
+    """Return the proposal that overlaps a box most, and by how much; the box itself where there are none."""
     if not proposals:
         return list(truth), 1.0
     own, others = np.array(truth), np.array(proposals)

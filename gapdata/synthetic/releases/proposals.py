@@ -1,7 +1,7 @@
-"""What an instance segmentation network would propose: the true instances with its typical faults.
+"""The proposals of an imagined instance segmentation network: the true instances with typical faults.
 
 Most objects are found with ragged borders; some are missed, split in two, merged with their neighbour or found twice,
-and some proposals are nothing. Walls, floors and ceilings are no instances.
+and some proposals do not show an object. Walls, floors and ceilings are not instances.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Mask = NDArray[np.bool_]
 
 
 def propose(scene: Scene) -> NDArray[np.bool_]:
-    """Masks (N, V) over the vertices of the scene's mesh, the most confident first."""
+    """Return masks (N, V) over the vertices of the scene's mesh, the most confident first."""
     rng = generator(scene.seed, scene.index, RELEASES, 1)
     vertices = scene.mesh.vertices
     owner = scene.vertex_object
@@ -57,11 +57,10 @@ def propose(scene: Scene) -> NDArray[np.bool_]:
 
 
 def _ragged(vertices: NDArray[np.float64], own: Mask, rng: Generator) -> Mask:
-    """Loses a bite or two at its rim and takes a little of what is near."""
+    """Take a bite or two from the rim of a mask and add a little of its surroundings."""
     low, high = vertices[own].min(axis=0), vertices[own].max(axis=0)
     reach = 0.10 * float(np.linalg.norm(high - low))
-    mask = own.copy()
-    mask &= rng.random(len(mask)) > 0.02
+    mask = own & (rng.random(len(own)) > 0.02)
     for _ in range(int(rng.integers(0, 3))):
         middle = vertices[rng.choice(np.flatnonzero(own))]
         mask[((vertices - middle) ** 2).sum(axis=1) < (reach * rng.uniform(0.5, 1.2)) ** 2] = False
@@ -71,7 +70,7 @@ def _ragged(vertices: NDArray[np.float64], own: Mask, rng: Generator) -> Mask:
 
 
 def _halves(vertices: NDArray[np.float64], own: Mask, rng: Generator) -> list[Mask]:
-    """Cut across its longest side."""
+    """Cut a mask across its longest side."""
     low, high = vertices[own].min(axis=0), vertices[own].max(axis=0)
     axis = int(np.argmax(high - low))
     level = low[axis] + rng.uniform(0.35, 0.65) * (high[axis] - low[axis])
@@ -79,20 +78,20 @@ def _halves(vertices: NDArray[np.float64], own: Mask, rng: Generator) -> list[Ma
 
 
 def _ball(vertices: NDArray[np.float64], rng: Generator, radius: float) -> Mask:
-    """Something that is nothing."""
+    """Return a ball about a random vertex, whatever lies in it."""
     middle = vertices[int(rng.integers(len(vertices)))]
     return np.asarray(((vertices - middle) ** 2).sum(axis=1) < radius**2)
 
 
 def boxes(scene: Scene, masks: NDArray[np.bool_]) -> list[list[float]]:
-    """Axis-aligned boxes [cx, cy, cz, dx, dy, dz] of the first 50 masks in the aligned world, metres."""
+    """Return the axis-aligned boxes [cx, cy, cz, dx, dy, dz] of the first 50 masks, aligned world, metres."""
     vertices = transform(scene.axis_alignment, scene.mesh.vertices.astype(np.float32).astype(np.float64))
     corners = [(vertices[mask].min(axis=0), vertices[mask].max(axis=0)) for mask in masks[:KEPT]]
     return [[*((low + high) / 2).tolist(), *(high - low).tolist()] for low, high in corners]
 
 
 def mask_archive(masks: NDArray[np.bool_], form: str) -> bytes:
-    """The masks as ``scipy.sparse.save_npz`` lays a matrix out, ``form`` being ``"csr"`` or ``"csc"``.
+    """Return the masks as ``scipy.sparse.save_npz`` lays a matrix out, ``form`` being ``"csr"`` or ``"csc"``.
 
     Members ``indices`` and ``indptr`` (int32), ``format`` (bytes), ``shape`` (int64) and ``data`` (float64).
     """

@@ -1,4 +1,4 @@
-"""Which constraints single an object out: the search for true and unambiguous references.
+"""Finds true and unambiguous references: constraints that single an object out.
 
 A reference holds when its target clearly satisfies every constraint and every other object that its noun may mean
 clearly violates at least one.
@@ -23,17 +23,17 @@ LANDMARKS = frozenset({
     "cabinet", "file cabinet", "counter", "window", "door", "whiteboard", "refrigerator", "stove", "microwave",
     "bathtub", "toilet", "sink", "radiator", "tv stand", "tv", "mirror", "plant", "trash can", "monitor",
 })  # fmt: skip
-"""What others are related to."""
+"""Objects that others are related to."""
 FACED = frozenset(
     {"window", "door", "whiteboard", "bed", "couch", "bookshelf", "wardrobe", "refrigerator", "tv", "stove"}
 )
-"""What has a side that one naturally faces."""
+"""Objects with a side that one naturally faces."""
 HANGING = frozenset({"window", "picture", "clock", "mirror", "whiteboard"})
 CARRIERS = frozenset({"table", "desk", "bed", "couch", "counter", "dresser", "nightstand", "cabinet", "coffee table",
                       "end table", "tv stand", "file cabinet"})  # fmt: skip
 LOW = frozenset({"trash can", "box", "backpack", "stool", "ottoman", "computer tower"})
 SOFT = frozenset({"pillow", "towel", "curtain", "backpack", "plant", "book"})
-"""Whose size the eye does not compare."""
+"""Objects that the eye does not compare by size."""
 SOLID = frozenset({"table", "desk"})
 WEIGHTS = {
     "color": 3.0, "material": 2.0, "on": 3.5, "on_a": 1.5, "under": 4.0, "above": 3.0, "below": 3.0, "next_to": 2.6,
@@ -46,8 +46,10 @@ WEIGHTS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Referral:
-    """A reference: the noun and the constraints single out ``target``. ``details`` are true besides, and ``count``
-    tells how many objects there are that the noun may mean, or 0 where the text does not say.
+    """A reference: the noun and the constraints single out ``target``.
+
+    ``details`` are also true, and ``count`` is the number of objects that the noun may mean, or 0 where the text does
+    not tell it.
     """
 
     target: int
@@ -58,8 +60,9 @@ class Referral:
 
 
 def refer(room: Room, target: int, anchors: Mapping[int, Anchor], rng: Generator) -> list[Referral]:
-    """Up to five different references to an object; none where nothing singles it out or nobody would refer to it.
-    ``anchors`` are those of ``name_anchors``.
+    """Return up to five different references to an object.
+
+    There are none where nothing singles it out or nobody would refer to it. ``anchors`` are those of ``name_anchors``.
     """
     thing = room.things[target]
     nouns = NOUNS.get(thing.label, ())
@@ -96,7 +99,7 @@ def refer(room: Room, target: int, anchors: Mapping[int, Anchor], rng: Generator
 
 
 def name_anchors(room: Room) -> dict[int, Anchor]:
-    """The landmarks that a noun, or a colour and a noun, names without doubt."""
+    """Return the landmarks that a noun, or a colour and a noun, names without doubt."""
     anchors = {}
     for thing in room.things:
         if thing.label not in LANDMARKS:
@@ -114,7 +117,7 @@ def name_anchors(room: Room) -> dict[int, Anchor]:
 
 
 def _candidates(room: Room, target: int, anchors: Mapping[int, Anchor]) -> Iterator[Constraint]:
-    """Everything that could be said of an object, true or not."""
+    """Yield everything that could be said of an object, true or not."""
     thing = room.things[target]
     anchors = {k: a for k, a in anchors.items() if k != target}
     for color in COLORS:
@@ -157,7 +160,7 @@ def _candidates(room: Room, target: int, anchors: Mapping[int, Anchor]) -> Itera
 def _minimal_sets(
     known: list[Constraint], excluded: dict[Constraint, frozenset[int]], rivals: Sequence[int]
 ) -> Iterator[tuple[Constraint, ...]]:
-    """All sets of up to three constraints that exclude every rival and of which none can be left out."""
+    """Yield the sets of up to three constraints that exclude every rival, without any that is not needed."""
     if not rivals:
         yield ()
         return
@@ -176,7 +179,7 @@ def _minimal_sets(
 
 
 def _compatible(chosen: tuple[Constraint, ...]) -> bool:
-    """No relation twice, one superlative at most, and nothing named twice."""
+    """Tell whether no relation and no object occurs twice, and at most one superlative."""
     relations = [c.relation for c in chosen]
     named = [a.object_id for c in chosen for a in c.anchors]
     if len(set(relations)) < len(relations) or len(set(named)) < len(named):
@@ -187,14 +190,14 @@ def _compatible(chosen: tuple[Constraint, ...]) -> bool:
 
 
 def _weight(chosen: tuple[Constraint, ...]) -> float:
-    """Short references first."""
+    """Return the weight of a reference: short ones come first."""
     return float(np.prod([WEIGHTS[c.relation] for c in chosen])) / 9.0 ** max(0, len(chosen) - 1)
 
 
 def _details(
     known: list[Constraint], chosen: tuple[Constraint, ...], rng: Generator, *, wanted: int
 ) -> tuple[Constraint, ...]:
-    """True things to say besides; superlatives are left to those that need them."""
+    """Choose further true things to say; superlatives are left to the references that need them."""
     details: tuple[Constraint, ...] = ()
     for _ in range(wanted):
         choices = [c for c in known if c.relation not in SUPERLATIVES and _compatible((*chosen, *details, c))]

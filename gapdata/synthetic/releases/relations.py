@@ -1,5 +1,6 @@
-"""Whether a relation holds for an object, with a margin: 1 or more is clearly yes, -1 or less clearly no, between them
-nobody should be asked.
+"""Relations between objects, with a margin: 1 or more clearly holds, -1 or less clearly does not.
+
+Between the two nobody should be asked.
 
 Viewpoints: a relation to the left or right of something is seen by a viewer who faces it, so that "right" is the
 viewer's right hand; ``enter_*`` is seen by one who comes in through the door and looks straight ahead.
@@ -19,14 +20,14 @@ from gapdata.synthetic.releases.things import Thing
 NO_COLOR = frozenset(
     {"picture", "window", "mirror", "tv", "monitor", "laptop", "clock", "plant", "book", "light", "rug"}
 )
-"""Their colours are those of what they show or mirror."""
+"""Objects that show or mirror colours that are not their own."""
 SIDE = 0.12  # m beyond which something is to one side
 BEYOND = 3.0  # a margin that is clear by far
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anchor:
-    """Another object that a relation names: ``color`` is part of its name where its noun alone is ambiguous."""
+    """Another object that a relation names; ``color`` is part of its name where its noun alone is ambiguous."""
 
     object_id: int
     word: str
@@ -50,13 +51,14 @@ class Room:
     corners: NDArray[np.float64]  # (N, 2) counter-clockwise
 
     def family(self, raw_categories: frozenset[str]) -> tuple[int, ...]:
-        """Ids of the objects of some categories."""
+        """Return the ids of the objects of some categories."""
         return tuple(thing.object_id for thing in self.things if thing.label in raw_categories)
 
 
 def margin(room: Room, constraint: Constraint, subject: int, rivals: Sequence[int]) -> float:
-    """How clearly a constraint holds for an object; superlatives compare it with ``rivals``, the other objects that its
-    noun may mean.
+    """Return how clearly a constraint holds for an object.
+
+    Superlatives compare it with ``rivals``, the other objects that its noun may mean.
     """
     name = constraint.relation
     thing = room.things[subject]
@@ -78,7 +80,7 @@ def margin(room: Room, constraint: Constraint, subject: int, rivals: Sequence[in
 
 
 def _between_limits(value: float, yes: float, no: float) -> float:
-    """1 at the limit ``yes``, -1 at the limit ``no``, linear."""
+    """Interpolate from 1 at the limit ``yes`` to -1 at the limit ``no``."""
     return 1 - 2 * (value - yes) / (no - yes)
 
 
@@ -93,7 +95,7 @@ def _color(thing: Thing, name: str) -> float:
 
 
 def plan_gap(first: Thing, second: Thing) -> float:
-    """Distance of two footprints in metres, 0 where they overlap."""
+    """Return the distance of two footprints in metres, 0 where they overlap."""
     a, b = first.footprint, second.footprint
     if _overlap(a, b):
         return 0.0
@@ -101,7 +103,7 @@ def plan_gap(first: Thing, second: Thing) -> float:
 
 
 def gap(first: Thing, second: Thing) -> float:
-    """Distance of two upright boxes in metres."""
+    """Return the distance of two upright boxes in metres."""
     vertical = max(0.0, float(first.low[2] - second.high[2]), float(second.low[2] - first.high[2]))
     return float(np.hypot(plan_gap(first, second), vertical))
 
@@ -117,7 +119,7 @@ def _overlap(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
 
 
 def _point_to_outline(points: NDArray[np.float64], polygon: NDArray[np.float64]) -> float:
-    """Smallest distance of points (N, 2) from the sides of a polygon (M, 2)."""
+    """Return the smallest distance of points (N, 2) from the sides of a polygon (M, 2)."""
     edges = np.roll(polygon, -1, axis=0) - polygon
     offset = points[:, None] - polygon[None]
     t = np.clip(np.einsum("nmk,mk->nm", offset, edges) / np.maximum((edges**2).sum(axis=1), 1e-12), 0, 1)
@@ -125,7 +127,7 @@ def _point_to_outline(points: NDArray[np.float64], polygon: NDArray[np.float64])
 
 
 def _corner_distance(room: Room, thing: Thing) -> float:
-    """From the footprint to the nearest corner of the room that is no projecting one."""
+    """Return the distance of the footprint from the nearest corner of the room that does not project into it."""
     before, after = np.roll(room.corners, 1, axis=0), np.roll(room.corners, -1, axis=0)
     a, b = room.corners - before, after - room.corners
     convex = room.corners[a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0] > 0]
@@ -155,7 +157,7 @@ def _next_to(thing: Thing, anchor: Thing) -> float:
 
 
 def _under(thing: Thing, anchor: Thing) -> float:
-    """Below the top of a table or desk, within its outline."""
+    """Judge whether a thing is below the top of a table or desk, within its outline."""
     outside = plan_gap(thing, anchor)
     if outside > 0.1:
         return -BEYOND
@@ -165,17 +167,10 @@ def _under(thing: Thing, anchor: Thing) -> float:
     return 1.0 if local.max() < 0.12 and lower > 0.1 and thing.low[2] < 0.1 else 0.0
 
 
-def _in_front_of(anchor: Thing) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Of a viewer who faces ``anchor``: the unit vectors to the right hand and back towards the viewer."""
-    # Looking along -front, the right hand is that direction turned by -90 degrees.
-    return np.array([-anchor.front[1], anchor.front[0]]), anchor.front
-
-
 def _lateral(thing: Thing, anchor: Thing) -> tuple[float, float, float]:
-    """Range along the right hand of a viewer who faces the anchor, about its centre, and the anchor's half width."""
-    right, _ = _in_front_of(anchor)
-    across = (thing.footprint - anchor.center[:2]) @ right
-    half = float(np.abs((anchor.footprint - anchor.center[:2]) @ right).max())
+    """Return the range to the right of a viewer who faces the anchor, about its centre, and the anchor's half width."""
+    across = (thing.footprint - anchor.center[:2]) @ anchor.right
+    half = float(np.abs((anchor.footprint - anchor.center[:2]) @ anchor.right).max())
     return float(across.min()), float(across.max()), half
 
 
@@ -186,15 +181,14 @@ def _side(thing: Thing, anchor: Thing, sign: int) -> float:
     middle = (low + high) / 2
     if middle < 0:
         return -1.0 if middle < -0.15 else 0.0
-    _, back = _in_front_of(anchor)
     # Seen from before the anchor: next to it rather than far in front of or behind it.
-    depth = abs(float((thing.center[:2] - anchor.center[:2]) @ back))
+    depth = abs(float((thing.center[:2] - anchor.center[:2]) @ anchor.front))
     beside = low > half * 0.8 + SIDE / 2 and middle < 2.4 and depth < 1.0 * middle + 0.1
     return 1.0 if beside else 0.0
 
 
 def _enter(thing: Thing, door: Thing, sign: int) -> float:
-    """Coming in, the right hand is the left one of who faces the door."""
+    """Judge the side for a viewer who comes in: the right hand is the left one of a viewer who faces the door."""
     low, high, _ = _lateral(thing, door)
     low, high = (-high, -low) if sign > 0 else (low, high)
     if low > 0.5:
@@ -203,7 +197,7 @@ def _enter(thing: Thing, door: Thing, sign: int) -> float:
 
 
 def _stacked(thing: Thing, anchor: Thing, *, above: bool) -> float:
-    """Above or below something at the same place of a wall; not resting on it."""
+    """Judge whether a thing is above or below another at the same place of a wall, and does not rest on it."""
     low, high, half = _lateral(thing, anchor)
     middle, own = (low + high) / 2, (high - low) / 2
     away = plan_gap(thing, anchor)
@@ -230,17 +224,8 @@ def _in_the_middle(thing: Thing, first: Thing, second: Thing) -> float:
     return 1.0 if 0.22 < t < 0.78 and lateral < 0.25 * length and near and heights and length < 4.5 else 0.0
 
 
-def _closest(thing: Thing, others: Sequence[Thing], anchors: Sequence[Thing]) -> float:
-    return _ordered(thing, others, anchors[0], nearest=True)
-
-
-def _farthest(thing: Thing, others: Sequence[Thing], anchors: Sequence[Thing]) -> float:
-    return _ordered(thing, others, anchors[0], nearest=False)
-
-
-def _ordered(thing: Thing, others: Sequence[Thing], anchor: Thing, *, nearest: bool) -> float:
-    """By the gap in plan and by centres at once: both must say so."""
-    sign = 1.0 if nearest else -1.0
+def _ordered(thing: Thing, others: Sequence[Thing], anchor: Thing, sign: int) -> float:
+    """Judge who is nearest (sign 1) or farthest by the gap in plan and by centres at once: both must agree."""
     worst = BEYOND
     for other in others:
         if other.object_id == anchor.object_id:
@@ -256,9 +241,7 @@ def _ordered(thing: Thing, others: Sequence[Thing], anchor: Thing, *, nearest: b
 def _extreme(
     measure: Callable[[Thing], float], sign: int, ratio: float, *, standing: bool = False
 ) -> Callable[..., float]:
-    """The thing with the largest (sign 1) or smallest measure, by a ratio; ``standing`` asks that all stand on the
-    floor.
-    """
+    """Return the judge of the largest (sign 1) or smallest measure; ``standing`` asks that all stand on the floor."""
 
     def judge(thing: Thing, others: Sequence[Thing], anchors: Sequence[Thing]) -> float:
         if standing and max(float(t.low[2]) for t in (thing, *others)) > 0.05:
@@ -271,14 +254,14 @@ def _extreme(
 
 
 def _outermost(sign: int) -> Callable[..., float]:
-    """The leftmost (-1) or rightmost (1) to a viewer who faces the anchor with all of them before it."""
+    """Return the judge of the leftmost (-1) or rightmost (1), for a viewer who faces the anchor behind them all."""
 
     def judge(thing: Thing, others: Sequence[Thing], anchors: Sequence[Thing]) -> float:
-        right, back = _in_front_of(anchors[0])
-        before = [float((t.center[:2] - anchors[0].center[:2]) @ back) for t in (thing, *others)]
+        anchor = anchors[0]
+        before = [float((t.center[:2] - anchor.center[:2]) @ anchor.front) for t in (thing, *others)]
         if min(before) < 0.1 or not others:
             return 0.0
-        places = [float(t.center[:2] @ right) * sign for t in (thing, *others)]
+        places = [float(t.center[:2] @ anchor.right) * sign for t in (thing, *others)]
         return min(places[0] - place for place in places[1:]) / 0.45
 
     return judge
@@ -297,8 +280,8 @@ PAIRWISE: Mapping[str, Callable[..., float]] = {
     "between": _in_the_middle,
 }
 SUPERLATIVES: Mapping[str, Callable[..., float]] = {
-    "closest": _closest,
-    "farthest": _farthest,
+    "closest": lambda thing, others, anchors: _ordered(thing, others, anchors[0], 1),
+    "farthest": lambda thing, others, anchors: _ordered(thing, others, anchors[0], -1),
     "largest": _extreme(lambda t: t.volume, 1, 1.7),
     "smallest": _extreme(lambda t: t.volume, -1, 1.7),
     "tallest": _extreme(lambda t: float(t.high[2]), 1, 1.3, standing=True),

@@ -1,4 +1,4 @@
-"""What the frames of a scan see: the true visibility of objects, and some pixels whose points are known."""
+"""The objects that the frames of a scan truly see, and some pixels with known points."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from gapdata.synthetic.scene import RELEASES, Scene, generator
 EVERY = 10
 """Raw frames from one annotated frame to the next, as EmbodiedScan extracts them."""
 SEEN_SHARE = 1 / 5000
-"""Of a frame's pixels (251 of 1296x968) from which an object counts as visible."""
+"""The share of a frame's pixels (251 of 1296x968) from which an object counts as visible."""
 PICKS = 4  # pixels kept of every frame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pick:
-    """A pixel whose point is known exactly."""
+    """A pixel with an exactly known point."""
 
     pixel: tuple[int, int]  # (u, v) of the colour image as it is written
     depth: float  # z-depth, metres
@@ -39,14 +39,14 @@ class Sighting:
 
 @dataclass(slots=True)
 class Sightings:
-    """Gathers them while a scene is rendered."""
+    """The annotated frames of a scene, gathered while it is rendered."""
 
     scene: Scene
     camera: Intrinsics
     frames: list[Sighting] = field(default_factory=list)
 
     def add(self, frame_id: int, pose: NDArray[np.float64], object_ids: NDArray[np.int32]) -> None:
-        """A frame with its pose and the objects (H, W) that it shows, -1 none; all but every tenth are passed over."""
+        """Add a frame with its pose and its object ids (H, W), -1 none; all but every tenth are passed over."""
         if frame_id % EVERY:
             return
         counts = np.bincount(object_ids.reshape(-1) + 1, minlength=len(self.scene.labels) + 1)[1:]
@@ -63,7 +63,7 @@ class Sightings:
     def _picks(
         self, frame_id: int, pose: NDArray[np.float64], object_ids: NDArray[np.int32], seen: NDArray[np.int64]
     ) -> tuple[Pick, ...]:
-        """A pixel on each of a few objects: large ones are not preferred, walls and floors are objects too."""
+        """Pick a pixel on each of a few objects, whatever their size; walls and floors are objects, too."""
         if not len(seen):
             return ()
         rng = generator(self.scene.seed, self.scene.index, RELEASES, 0, frame_id)

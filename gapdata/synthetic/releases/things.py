@@ -1,4 +1,4 @@
-"""What is known of every object of a scene: where it stands, along which axes, on what, of which colour and material.
+"""The objects of a scene: where each stands, along which axes, on what, of which colour and material.
 
 Frame: the axis-aligned world, metres, z up, floor at 0.
 """
@@ -16,7 +16,7 @@ from gapdata.synthetic.releases.colors import COLORS, MATERIALS, color_indices, 
 from gapdata.synthetic.scene import Scene
 
 OF_THE_WALL = frozenset({"wall", "door", "doorframe", "window", "curtain", "blinds"})
-"""What belongs to the shell of a room: turned as its wall."""
+"""Objects of the shell of a room, which are turned as their wall."""
 SUPPORT_REACH = 0.12  # m below an object's lowest points in which what carries it is sought
 
 
@@ -39,7 +39,7 @@ class Thing:
 
     @property
     def footprint(self) -> NDArray[np.float64]:
-        """(4, 2) corners of the box in plan, counter-clockwise."""
+        """Return the corners of the box in plan, (4, 2) counter-clockwise."""
         c, s = np.cos(self.yaw), np.sin(self.yaw)
         signs = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
         corners: NDArray[np.float64] = signs * self.size[:2] @ np.array([[c, s], [-s, c]]) + self.center[:2]
@@ -47,12 +47,18 @@ class Thing:
 
     @property
     def volume(self) -> float:
-        """Of the box, cubic metres."""
+        """Return the volume of the box in cubic metres."""
         return float(np.prod(self.size))
+
+    @property
+    def right(self) -> NDArray[np.float64]:
+        """Return the direction of the right hand of a viewer who faces the object, (2,)."""
+        # Looking along -front, the right hand is that direction turned by -90 degrees.
+        return np.array([-self.front[1], self.front[0]])
 
 
 def scene_things(scene: Scene) -> tuple[Thing, ...]:
-    """All objects by id."""
+    """Return all objects by id."""
     vertices = transform(scene.axis_alignment, scene.mesh.vertices)
     order = np.argsort(scene.vertex_object, kind="stable")
     ends = np.searchsorted(scene.vertex_object[order], np.arange(len(scene.labels) + 1))
@@ -90,16 +96,14 @@ def scene_things(scene: Scene) -> tuple[Thing, ...]:
 def _orientation(
     scene: Scene, label: str, degrees: float, middle: NDArray[np.float64]
 ) -> tuple[float, NDArray[np.float64]]:
-    """Yaw in (-pi, pi] and the direction of an object's front in plan."""
+    """Return yaw in (-pi, pi] and the direction of an object's front in plan."""
     if label in OF_THE_WALL:
         plan = scene.plan
         following = np.roll(plan.corners, -1, axis=0)
-        along = following - plan.corners
-        along /= np.linalg.norm(along, axis=1, keepdims=True)
+        lengths = np.linalg.norm(following - plan.corners, axis=1)
+        along = (following - plan.corners) / lengths[:, None]
         inward = np.stack([-along[:, 1], along[:, 0]], axis=1)
-        reach = np.clip(
-            np.einsum("wk,wk->w", middle[:2] - plan.corners, along), 0, np.linalg.norm(following - plan.corners, axis=1)
-        )
+        reach = np.clip(np.einsum("wk,wk->w", middle[:2] - plan.corners, along), 0, lengths)
         away = np.linalg.norm(plan.corners + along * reach[:, None] - middle[:2], axis=1)
         return 0.0, inward[int(np.argmin(away))].round(9) + 0.0
     yaw = float(np.radians(degrees))
@@ -112,12 +116,11 @@ def _named(names: Iterable[str], shares: NDArray[np.float64]) -> dict[str, float
 
 
 def _surfaces(scene: Scene) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Shares of each object's surface: by colour where all eyes agree (O, 12), by colour as some eye sees it (O, 12),
-    and by material (O, 3). What shows a figure has no colour that is sure.
+    """Return shares of each object's surface: by sure colour (O, 12), by possible colour (O, 12), by material (O, 3).
+
+    A colour is sure where all eyes agree and the surface does not show a figure; it is possible where some eye sees it.
     """
-    mesh, count = scene.mesh, len(scene.labels)
-    corners = mesh.vertices[mesh.faces]
-    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
+    mesh, count, area = scene.mesh, len(scene.labels), scene.mesh.areas
     owner = scene.face_object + 1
     total = np.maximum(np.bincount(owner, area, count + 1), 1e-12)
 
@@ -133,7 +136,7 @@ def _surfaces(scene: Scene) -> tuple[NDArray[np.float64], NDArray[np.float64], N
 
 
 def _supports(scene: Scene, members: list[NDArray[np.int64]]) -> list[int | None]:
-    """What carries each object: what most of its lowest points have directly below them, by ray casting."""
+    """Return the object that carries each: most of its lowest points have it directly below them, by ray casting."""
     import open3d as o3d
 
     up = scene.mesh.vertices

@@ -1,4 +1,4 @@
-"""References as sentences, in the lower case and the plain style of ScanRefer."""
+"""Words references as sentences, in the lower case and the plain style of ScanRefer."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ EXTREMES = {
     "largest": ("largest", "larger"), "smallest": ("smallest", "smaller"), "tallest": ("tallest", "taller"),
     "shortest": ("shortest", "shorter"), "leftmost": ("leftmost", "left"), "rightmost": ("rightmost", "right"),
 }  # fmt: skip
-"""Words of a superlative, among many and of two."""
+"""The words of a superlative, among many and of two."""
 
 
 def describe(referral: Referral, rng: Generator) -> str:
-    """One description; which of several wordings is drawn."""
+    """Word a reference as one description; its wording is drawn."""
     told = (*referral.constraints, *referral.details)
     adjectives = _adjectives(told)
     extreme = next((c for c in told if c.relation in EXTREMES), None)
@@ -67,7 +67,7 @@ def describe(referral: Referral, rng: Generator) -> str:
 
 
 def tokens(text: str) -> list[str]:
-    """Words and punctuation marks, as ScanRefer's ``token`` lists them."""
+    """Split a text into words and punctuation marks, as ScanRefer's ``token`` lists them."""
     return re.findall(r"[\w'-]+|[^\w\s]", text.lower())
 
 
@@ -106,7 +106,7 @@ def _closest_sentence(
 
 
 def _adjectives(constraints: Sequence[Constraint]) -> list[str]:
-    """Colours before materials, as English orders them."""
+    """Return colours before materials, as English orders them."""
     return [c.value for relation in ("color", "material") for c in constraints if c.relation == relation]
 
 

@@ -1,4 +1,4 @@
-"""The release files of a whole dataset, assembled from the facts of its scenes, one scene at a time.
+"""Writes the release files of a whole dataset from the facts of its scenes, one scene at a time.
 
 ```
 annotations/
@@ -13,30 +13,37 @@ Detection and reconstruction follow EmbodiedScan's splits, the rest ScanNet's, a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from gapdata.files.atomic import atomic_file, write_atomically
 from gapdata.files.json_items import JsonList
-from gapdata.synthetic.releases.conversations import detection_items, reconstruction_items
+from gapdata.synthetic.releases.conversations import Item, detection_items, reconstruction_items
 from gapdata.synthetic.releases.embodiedscan import embodiedscan_splits, infos_bytes
 from gapdata.synthetic.releases.facts import SceneFacts
-from gapdata.synthetic.releases.grounding import caption_items, grounding_items
-from gapdata.synthetic.releases.scanrefer import scanrefer_items
+from gapdata.synthetic.releases.grounding import caption_items, grounding_items, scanrefer_items
 
+Lists = tuple[Iterable[Item], ...]
+"""A scene's items of several files."""
+CLIPS = ("scannet_det_{}_4frames.json", "scannet_recons_{}_4frames.json")
+LANGUAGE = (
+    *("ScanRefer_filtered_{}.json", "scan2cap_{}_32frames.json"),
+    *("scanrefer_{}_32frames_stage1.json", "scanrefer_{}_32frames_stage2.json"),
+)
 FOLDER = "annotations"
 
 
 def write_masks(out: Path, scene_id: str, data: bytes) -> None:
-    """``mask/<scene>.mask.npz`` below a dataset's annotations."""
+    """Write ``mask/<scene>.mask.npz`` below a dataset's annotations."""
     folder = out / FOLDER / "mask"
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / f"{scene_id}.mask.npz", data)
 
 
 def write_releases(out: Path, scenes: Sequence[SceneFacts], splits: Mapping[str, list[str]]) -> None:
-    """All files that span scenes. ``splits`` are ScanNet's lists of scene ids."""
+    """Write all files that span scenes; ``splits`` are ScanNet's lists of scene ids."""
     folder = out / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     by_id = {facts.scene_id: facts for facts in scenes}
@@ -45,36 +52,29 @@ def write_releases(out: Path, scenes: Sequence[SceneFacts], splits: Mapping[str,
         write_atomically(folder / f"embodiedscan_infos_{name}.pkl", infos_bytes(by_id[k] for k in members))
     for name in ("train", "val"):
         evaluation = name == "val"
-        _write_clips(folder, name, [by_id[k] for k in resplit[name]], evaluation=evaluation)
-        _write_language(folder, name, [by_id[k] for k in splits[name]], evaluation=evaluation)
+        files = [folder / file.format(name) for file in CLIPS]
+        _write_lists(files, [by_id[k] for k in resplit[name]], partial(_clip_items, evaluation=evaluation))
+        files = [folder / file.format(name) for file in LANGUAGE]
+        _write_lists(files, [by_id[k] for k in splits[name]], partial(_language_items, evaluation=evaluation))
         boxes = {f"scannet/{k}": by_id[k].proposals for k in splits[name]}
         write_atomically(folder / f"scannet_{name}_pred_box.json", json.dumps(boxes).encode())
 
 
-def _write_clips(folder: Path, name: str, scenes: Sequence[SceneFacts], *, evaluation: bool) -> None:
+def _write_lists(paths: Sequence[Path], scenes: Sequence[SceneFacts], make: Callable[[SceneFacts], Lists]) -> None:
     with ExitStack() as stack:
-        detection = JsonList(stack.enter_context(atomic_file(folder / f"scannet_det_{name}_4frames.json")))
-        points = JsonList(stack.enter_context(atomic_file(folder / f"scannet_recons_{name}_4frames.json")))
+        files = [JsonList(stack.enter_context(atomic_file(path))) for path in paths]
         for facts in scenes:
-            detection.extend(detection_items(facts, evaluation=evaluation))
-            points.extend(reconstruction_items(facts, evaluation=evaluation))
-        detection.close()
-        points.close()
-
-
-def _write_language(folder: Path, name: str, scenes: Sequence[SceneFacts], *, evaluation: bool) -> None:
-    names = (
-        f"ScanRefer_filtered_{name}.json", f"scan2cap_{name}_32frames.json",
-        f"scanrefer_{name}_32frames_stage1.json", f"scanrefer_{name}_32frames_stage2.json",
-    )  # fmt: skip
-    with ExitStack() as stack:
-        files = [JsonList(stack.enter_context(atomic_file(folder / file))) for file in names]
-        refer, caption, first, second = files
-        for facts in scenes:
-            refer.extend(scanrefer_items(facts))
-            caption.extend(caption_items(facts, evaluation=evaluation))
-            for one, two in grounding_items(facts, evaluation=evaluation):
-                first.extend([one])
-                second.extend([two])
+            for file, items in zip(files, make(facts), strict=True):
+                file.extend(items)
         for file in files:
             file.close()
+
+
+def _clip_items(facts: SceneFacts, *, evaluation: bool) -> Lists:
+    return detection_items(facts, evaluation=evaluation), reconstruction_items(facts, evaluation=evaluation)
+
+
+def _language_items(facts: SceneFacts, *, evaluation: bool) -> Lists:
+    pairs = list(grounding_items(facts, evaluation=evaluation))
+    captions = caption_items(facts, evaluation=evaluation)
+    return scanrefer_items(facts), captions, [first for first, _ in pairs], [second for _, second in pairs]
