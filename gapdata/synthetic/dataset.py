@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
+from multiprocessing.queues import Queue
 from pathlib import Path
 
 import numpy as np
@@ -153,9 +154,9 @@ def synthesise_dataset(
 def _in_processes(out: Path, options: SynthesisOptions, progress: Progress | None, count: int) -> list[FinishedScene]:
     """Make all scenes in spawned processes: Open3D's threads do not survive a fork."""
     context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager, ProcessPoolExecutor(count, mp_context=context) as pool:
-        frames = manager.Queue()
-        futures = [pool.submit(_make_scene, out, options, k, frames.put) for k in range(len(options.scene_ids))]
+    frames: Queue[int] = context.Queue()
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_share_queue, initargs=(frames,)) as pool:
+        futures = [pool.submit(_make_shared_scene, out, options, k) for k in range(len(options.scene_ids))]
         pending = set(futures)
         while pending:
             done, pending = wait(pending, timeout=0.3, return_when=FIRST_COMPLETED)
@@ -163,11 +164,29 @@ def _in_processes(out: Path, options: SynthesisOptions, progress: Progress | Non
                 if future.exception() is not None:
                     pool.shutdown(cancel_futures=True)
                     future.result()
-            while not frames.empty():
-                finished = frames.get()
-                if progress is not None:
-                    progress(finished)
-        return [future.result() for future in futures]
+            _report(frames, progress)
+    _report(frames, progress)
+    return [future.result() for future in futures]
+
+
+def _report(frames: Queue[int], progress: Progress | None) -> None:
+    while not frames.empty():
+        finished = frames.get()
+        if progress is not None:
+            progress(finished)
+
+
+_frames: Queue[int] | None = None
+"""In a worker, the queue of finished frames."""
+
+
+def _share_queue(queue: Queue[int]) -> None:
+    global _frames
+    _frames = queue
+
+
+def _make_shared_scene(out: Path, options: SynthesisOptions, index: int) -> FinishedScene:
+    return _make_scene(out, options, index, None if _frames is None else _frames.put)
 
 
 def _folder(out: Path, options: SynthesisOptions, index: int) -> Path:

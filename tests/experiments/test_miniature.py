@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 
 from gapdata.errors import GapDataError, UsageError
 from gapmodel.experiments.miniature.arms import StepCost, arms, budget, stage_recipe, starting_recipe
+from gapmodel.experiments.miniature.jobs import Job, run_jobs
 from gapmodel.experiments.miniature.plot import BLUE_PALE, ORANGE_PALE, RIGHT_PANEL, draw
 from gapmodel.experiments.miniature.recipe import SIZES, read_miniature
 from gapmodel.experiments.miniature.summary import as_dict, as_markdown, conclusions, summarise
-from gapmodel.experiments.miniature.tasks import Task, run_tasks
 from gapmodel.experiments.miniature.verdict import Comparison, compare, together
 from gapmodel.experiments.miniature.workspace import Workspace
 from gapmodel.training.starting_point import first_model
@@ -199,16 +199,16 @@ def test_tasks_follow_their_needs_and_an_interrupted_experiment_repeats_none(tmp
     workspace = Workspace(out=tmp_path, recipe=small_recipe())
     workspace.claim()
     needs = {"last": ("second",), "first": (), "second": ("first",)}
-    todo = [Task(name=name, needs=before, work=note, arguments=(name,)) for name, before in needs.items()]
+    todo = [Job(name=name, needs=before, work=note, arguments=(name,)) for name, before in needs.items()]
     (tmp_path / "break-second").touch()
     with pytest.raises(GapDataError, match="second is broken; mend it"):
-        run_tasks(workspace, todo, jobs=1, say=lambda line: None)
+        run_jobs(workspace, todo, at_once=1, say=lambda line: None)
     assert (tmp_path / "done").read_text().split() == ["first"]
     (tmp_path / "break-second").unlink()
     said: list[str] = []
-    run_tasks(workspace, todo, jobs=1, say=said.append)
+    run_jobs(workspace, todo, at_once=1, say=said.append)
     assert (tmp_path / "done").read_text().split() == ["first", "second", "last"]
-    assert said[0] == "finished already: 1 of 3 tasks"
+    assert said[0] == "finished already: 1 of 3 jobs"
     assert workspace.result("last") is not None
 
 
@@ -241,7 +241,7 @@ def test_the_whole_of_it_from_nothing_to_a_table_and_a_plot_and_again(tmp_path: 
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "results").iterdir()}
     again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert again.returncode == 0, again.stderr
-    assert "finished already: 14 of 14 tasks" in again.stdout
+    assert "finished already: 14 of 14 jobs" in again.stdout
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "results").iterdir()}
 
 

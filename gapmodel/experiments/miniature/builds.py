@@ -1,4 +1,4 @@
-"""Scans and shards of the miniature, made by the commands that a user would type."""
+"""Makes the scans and shards of the miniature by the commands that a user would type."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 
 from gapdata.errors import GapDataError
 from gapdata.recipes.recipe_files import manifests_folder
-from gapmodel.experiments.miniature.tasks import end_with
+from gapmodel.experiments.miniature.jobs import end_with
 from gapmodel.experiments.miniature.workspace import Workspace
 
 QUARANTINED = 3
 
 
 def make_scans(workspace: Workspace) -> dict[str, Any]:
-    """Synthetic scans, by the command that a user would type."""
+    """Make the synthetic scans."""
     scans, out = workspace.recipe.scans, workspace.out / "scans"
     width = {name: "x".join(map(str, getattr(scans, name))) for name in ("color_size", "depth_size")}
     _gapdata(
@@ -31,7 +31,7 @@ def make_scans(workspace: Workspace) -> dict[str, Any]:
 
 
 def make_shards(workspace: Workspace) -> dict[str, Any]:
-    """Three builds of the same scans: what is trained on, a scarce part of it, and what nothing has seen."""
+    """Make three builds of the same scans: to train on, a scarce part of that, and scenes that no model has seen."""
     scenes = workspace.scenes
     recipe = manifests_folder() / workspace.recipe.scans.build
     members = {
@@ -52,11 +52,11 @@ def make_shards(workspace: Workspace) -> dict[str, Any]:
 
 
 def _gapdata(*words: object) -> None:
-    """A ``gapdata`` command; views that were quarantined (status 3) are no failure of it, and are in its report."""
+    """Run a ``gapdata`` command; it may set views aside (status 3), which its report names."""
     command = [sys.executable, "-m", "gapdata", *map(str, words)]
     root = str(Path(__file__).resolve().parents[3])
     path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
-    # What a worker started ends with it, else the next run would find it at work in the same directory.
+    # A command ends with its worker, else the next run would find it at work in the same directory.
     ending = partial(end_with, os.getpid(), signal.SIGTERM)
     environment = {**os.environ, "PYTHONPATH": path}
     status = subprocess.run(command, check=False, env=environment, preexec_fn=ending).returncode

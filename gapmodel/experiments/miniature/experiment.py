@@ -1,7 +1,8 @@
-"""What is done, in which order: the tasks of the miniature."""
+"""Performs the miniature: its jobs, and the order in which they are done."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import shutil
@@ -27,8 +28,10 @@ from gapmodel.experiments.miniature.arms import (
 )
 from gapmodel.experiments.miniature.builds import make_scans, make_shards
 from gapmodel.experiments.miniature.features import remember
+from gapmodel.experiments.miniature.jobs import Job, run_jobs
 from gapmodel.experiments.miniature.measure import (
     Missing,
+    Subject,
     answer_losses,
     best_checkpoint,
     detect,
@@ -37,13 +40,11 @@ from gapmodel.experiments.miniature.measure import (
     place_sense,
     without_geometry,
 )
-from gapmodel.experiments.miniature.tasks import Task, run_tasks
 from gapmodel.experiments.miniature.towers import GeometryTower, VisionTower, load_tower, train_tower
 from gapmodel.experiments.miniature.views import label_names
 from gapmodel.experiments.miniature.workspace import Workspace
 from gapmodel.model_directory import MODEL_DIRECTORY, load_model
 from gapmodel.modeling import GapForConditionalGeneration
-from gapmodel.processing import GapProcessor
 from gapmodel.training.checkpointing import checkpoints
 from gapmodel.training.distributed import Ranks, joined
 from gapmodel.training.export import save_model
@@ -61,51 +62,45 @@ MISSING: tuple[Missing, ...] = ("zeroed", "strange")
 
 
 def perform(workspace: Workspace) -> None:
-    """Do all tasks that are not finished.
+    """Do all jobs that are not finished.
 
     Raises:
-        GapDataError: a task ended with an error.
+        GapDataError: a job ended with an error.
     """
-    # What a machine that went down has left is not trusted.
+    # Features that a machine left when it went down are not trusted.
     shutil.rmtree(workspace.features, ignore_errors=True)
     try:
-        run_tasks(workspace, tasks(workspace), jobs=workspace.recipe.jobs)
+        run_jobs(workspace, jobs(workspace), at_once=workspace.recipe.jobs)
     finally:
         shutil.rmtree(workspace.features, ignore_errors=True)
 
 
-def tasks(workspace: Workspace) -> list[Task]:
-    """Everything, seed by seed: what is finished at any time can be compared. A seed's longest runs come first, so that
-    none of them is alone at the end.
+def jobs(workspace: Workspace) -> list[Job]:
+    """List all jobs, seed by seed: what is finished at any time can be compared.
+
+    A seed's longest runs come first, so that none of them is alone at the end.
     """
     recipe = workspace.recipe
     found = [
-        Task(name="scans", needs=(), work=make_scans),
-        Task(name="shards", needs=("scans",), work=make_shards),
-        Task(name="vision", needs=("shards",), work=teach_tower, arguments=("vision",)),
-        Task(name="geometry", needs=("shards",), work=teach_tower, arguments=("geometry",)),
-        Task(name="language", needs=("vision",), work=teach_language, after=forget_language),
-        Task(name="starts", needs=("geometry", "language"), work=make_starts),
-        Task(name="cost", needs=("starts",), work=count_costs),
+        Job(name="scans", needs=(), work=make_scans),
+        Job(name="shards", needs=("scans",), work=make_shards),
+        Job(name="vision", needs=("shards",), work=teach_tower, arguments=("vision",)),
+        Job(name="geometry", needs=("shards",), work=teach_tower, arguments=("geometry",)),
+        Job(name="language", needs=("vision",), work=teach_language, after=forget_language),
+        Job(name="starts", needs=("geometry", "language"), work=make_starts),
+        Job(name="cost", needs=("starts",), work=count_costs),
     ]
     for seed in recipe.seeds:
         stage1 = f"seed-{seed}/stage1"
-        found.append(Task(name=stage1, needs=("starts",), work=run_stage1, arguments=(seed,), after=forget_stage1))
-        found += [
-            Task(
-                name=f"seed-{seed}/{arm.name}",
-                needs=("cost", stage1) if arm.stage1 else ("cost",),
-                work=run_arm,
-                arguments=(seed, arm),
-                after=forget_checkpoints,
-            )
-            for arm in sorted(arms(recipe.scarce).values(), key=lambda arm: not arm.matched)
-        ]
+        found.append(Job(name=stage1, needs=("starts",), work=run_stage1, arguments=(seed,), after=forget_stage1))
+        for arm in sorted(arms(recipe.scarce).values(), key=lambda arm: not arm.matched):
+            name, needs = f"seed-{seed}/{arm.name}", ("cost", stage1) if arm.stage1 else ("cost",)
+            found.append(Job(name=name, needs=needs, work=run_arm, arguments=(seed, arm), after=forget_checkpoints))
     return found
 
 
 def teach_tower(workspace: Workspace, name: str) -> dict[str, Any]:
-    """One of the two towers."""
+    """Teach one of the two towers."""
     recipe, reader = workspace.recipe, workspace.reader("train")
     keep_freed_memory(STEP_BYTES)
     torch.manual_seed(recipe.scan_seed)
@@ -125,7 +120,7 @@ def teach_tower(workspace: Workspace, name: str) -> dict[str, Any]:
 
 
 def teach_language(workspace: Workspace) -> dict[str, Any]:
-    """The language model's first lessons: what is where in the images, geometry shut out. One model for all arms."""
+    """Teach the language model what is where in images, geometry shut out; all arms share it."""
     recipe, reader, out = workspace.recipe, workspace.reader("train"), workspace.language
     seed = recipe.scan_seed
     described = starting_recipe(recipe, seed, blind=True)
@@ -140,14 +135,12 @@ def teach_language(workspace: Workspace) -> dict[str, Any]:
     cpu = _train(workspace, training, "train", out, start)
     losses = {name: best_checkpoint(read_log(out), name)[1] for name in training.mixture}
     with joined() as ranks:
-        model, processor = load_model(out)
-        model.to(ranks.device)
-        found = name_and_point(model, processor, workspace.reader("test"), training, recipe.measure)
+        found = name_and_point(_subject(workspace, out, ranks, keep=False), training, recipe.measure)
     return {"training_cpu_seconds": cpu, "steps": recipe.language.steps, "choosing_losses": losses, **found}
 
 
 def make_starts(workspace: Workspace) -> dict[str, Any]:
-    """What each seed's runs start from: random fusion between the towers and the language model that all share."""
+    """Make the models that each seed's runs start from: random fusion between the towers and the language model."""
     recipe, reader = workspace.recipe, workspace.reader("train")
     parameters = {}
     taught, _ = load_model(workspace.language)
@@ -169,7 +162,7 @@ def make_starts(workspace: Workspace) -> dict[str, Any]:
 
 
 def count_costs(workspace: Workspace) -> dict[str, Any]:
-    """What a step of each stage takes: arithmetic and tokens, counted, so they are the same on any machine."""
+    """Count the arithmetic and the tokens of a step of each stage, which are the same on any machine."""
     recipe, reader = workspace.recipe, workspace.reader("train")
     model, processor = load_model(workspace.start(recipe.seeds[0], naive=False))
     model.model.freeze(("visual", "geometry"))
@@ -187,29 +180,25 @@ def count_costs(workspace: Workspace) -> dict[str, Any]:
 
 
 def step_costs(workspace: Workspace) -> tuple[StepCost, StepCost]:
-    """What :func:`count_costs` found, of stage 1 and stage 2."""
+    """Return what :func:`count_costs` found for stage 1 and stage 2."""
     found = workspace.result("cost") or {}
-    stage1, stage2 = (StepCost(**found[name]) for name in ("stage1", "stage2"))
-    return stage1, stage2
+    return StepCost(**found["stage1"]), StepCost(**found["stage2"])
 
 
 def run_stage1(workspace: Workspace, seed: int) -> dict[str, Any]:
-    """Stage 1 of a seed, and its point error by step; at the end also without geometry."""
+    """Train stage 1 of a seed and measure its point error by step; at the end also without geometry."""
     recipe, out = workspace.recipe, workspace.run(seed, "stage1")
     training = stage_recipe(recipe, recipe.stage1, recipe.stage1.steps, seed)
     cpu = _train(workspace, training, "train", out, workspace.start(seed, naive=False))
-    test, known = workspace.reader("test"), workspace.reader("train")
-    curve = []
+    curve, missing = [], {}
     with joined() as ranks:
         for steps, directory in sorted(_models(out, recipe.stage1.steps).items()):
-            model, processor = _measured(workspace, directory, ranks)
-            asked = (model, processor, test, known, recipe.stage1.data, recipe.measure)
-            curve.append({"steps": steps, **locate(*asked)})
-        missing = {}
+            subject = _subject(workspace, directory, ranks)
+            curve.append({"steps": steps, **locate(subject, recipe.stage1.data, recipe.measure)})
         for how in MISSING:
-            with without_geometry(model, how):
-                missing[how] = locate(*asked)
-        sense = place_sense(model, processor, test, training, recipe.measure.prompts, ranks.device)
+            with without_geometry(subject.model, how):
+                missing[how] = locate(subject, recipe.stage1.data, recipe.measure)
+        sense = place_sense(subject, training, recipe.measure.prompts)
     return {
         "training_cpu_seconds": cpu,
         "steps": recipe.stage1.steps,
@@ -220,33 +209,26 @@ def run_stage1(workspace: Workspace, seed: int) -> dict[str, Any]:
 
 
 def run_arm(workspace: Workspace, seed: int, arm: Arm) -> dict[str, Any]:
-    """Stage 2 of an arm, its best checkpoint, and that one's scores with and without geometry."""
+    """Train stage 2 of an arm and measure its best checkpoint with and without geometry."""
     recipe, out = workspace.recipe, workspace.run(seed, arm.name)
     spent = budget(arm, recipe, *step_costs(workspace))
     training = stage_recipe(recipe, recipe.stage2, spent.stage2_steps, seed)
     start = workspace.run(seed, "stage1") if arm.stage1 else workspace.start(seed, naive=arm.naive)
     cpu = _train(workspace, training, "scarce" if arm.scarce else "train", out, start, keep_features=True)
     best, losses = best_checkpoint(read_log(out), recipe.stage2.data.task)
-    test, known = workspace.reader("test"), workspace.reader("train")
+    missing, remembered, windows = {}, {}, recipe.measure.windows
     with joined() as ranks:
-        model, processor = _measured(workspace, _models(out, spent.stage2_steps)[best], ranks)
-        asked = (model, processor, test, known, recipe.stage2.data, recipe.measure)
-        compared = (model, processor, test, training, recipe.measure.windows, ranks.device)
-        scores = {**detect(*asked), **answer_losses(*compared)}
-        missing = {}
+        subject = _subject(workspace, _models(out, spent.stage2_steps)[best], ranks)
+        scores = detect(subject, recipe.stage2.data, recipe.measure) | answer_losses(subject, training, windows)
         for how in MISSING:
-            with without_geometry(model, how):
-                missing[how] = answer_losses(*compared)
-        remembered = {}
+            with without_geometry(subject.model, how):
+                missing[how] = answer_losses(subject, training, windows)
         if arm.stage1:
             stage1 = stage_recipe(recipe, recipe.stage1, recipe.stage1.steps, seed)
-            remembered = place_sense(model, processor, test, stage1, recipe.measure.prompts, ranks.device)
+            remembered = place_sense(subject, stage1, recipe.measure.prompts)
     return {
         "training_cpu_seconds": cpu,
-        "stage1_steps": spent.stage1_steps,
-        "stage2_steps": spent.stage2_steps,
-        "operations": spent.operations,
-        "tokens": spent.tokens,
+        **dataclasses.asdict(spent),
         "chosen": best,
         "place_sense": remembered,
         "choosing_losses": losses,
@@ -277,7 +259,10 @@ def forget_checkpoints(workspace: Workspace, seed: int, arm: Arm) -> None:
 def _train(
     workspace: Workspace, recipe: TrainingRecipe, build: str, out: Path, start: Path, *, keep_features: bool = False
 ) -> float:
-    """Train, or go on; the CPU seconds of all steps, those before an interruption taken to have cost the same."""
+    """Train, or go on, and return the CPU seconds of all steps.
+
+    Steps before an interruption count as much as those after it.
+    """
     noted, steps = out / "cpu.json", recipe.train.steps
     saved = checkpoints(out)
     at = int(saved[-1].name.removeprefix("step-")) if saved else 0
@@ -290,12 +275,14 @@ def _train(
     return float(json.loads(noted.read_bytes())) if noted.is_file() else math.nan
 
 
-def _measured(workspace: Workspace, directory: Path, ranks: Ranks) -> tuple[GapForConditionalGeneration, GapProcessor]:
-    """A model that is only looked at from now on."""
+def _subject(workspace: Workspace, directory: Path, ranks: Ranks, *, keep: bool = True) -> Subject:
+    """Load a model that is only looked at from now on; ``keep`` lets it keep its features."""
     model, processor = load_model(directory)
-    _remember(workspace, model)
+    if keep:
+        _remember(workspace, model)
     model.to(ranks.device)
-    return model, processor
+    test, known = workspace.reader("test"), workspace.reader("train")
+    return Subject(model=model, processor=processor, reader=test, training=known, device=ranks.device)
 
 
 def _remember(workspace: Workspace, model: GapForConditionalGeneration) -> None:
@@ -304,6 +291,6 @@ def _remember(workspace: Workspace, model: GapForConditionalGeneration) -> None:
 
 
 def _models(out: Path, steps: int) -> dict[int, Path]:
-    """A run's models by the steps that they have made."""
+    """Return a run's models by the number of their steps."""
     found = {int(path.name.removeprefix("step-")): path for path in (out / "models").glob("step-*")}
     return {**found, steps: out / MODEL_DIRECTORY}

@@ -1,8 +1,8 @@
-"""What a run of the miniature came to, measured on held-out scenes: scores, and whether geometry plays a part in them.
+"""Measures a run of the miniature on held-out scenes: scores, and whether geometry plays a part in them.
 
-A model that uses its geometry does worse without it. Two ways of taking it away: *zeroed*, the encoder's features are
-all 0, which no model has seen; *strange*, each window gets another window's features, which look as they always do but
-say nothing about it.
+A model that uses its geometry does worse without it. There are two ways of taking it away: *zeroed*, the encoder's
+features are all 0, which no model has seen; *strange*, each window gets another window's features, which look as they
+always do but say nothing about it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 import torch
@@ -47,16 +47,29 @@ SPLIT = "val"
 
 
 def taken_away(levels: Sequence[Tensor], missing: Missing) -> list[Tensor]:
-    """A geometry encoder's levels, (B, F, h, w, D) each, all 0 or those of the view half a batch away."""
+    """Return a geometry encoder's levels, (B, F, h, w, D) each, all 0 or those of the view half a batch away."""
     if missing == "zeroed":
         return [torch.zeros_like(level) for level in levels]
     # Neighbours in a batch can be marks in the same view, or windows of the same room.
     return [level.roll(len(level) // 2, dims=0) for level in levels]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A model that is measured."""
+
+    model: GapForConditionalGeneration
+    processor: GapProcessor
+    reader: ShardReader
+    """The build of the held-out scenes."""
+    training: ShardReader
+    """The build that it was trained on, from which the constant answer comes."""
+    device: torch.device
+
+
 @contextmanager
 def without_geometry(model: GapForConditionalGeneration, missing: Missing) -> Iterator[None]:
-    """Within the block the model gets no (or another view's) geometry."""
+    """Give the model no geometry, or another view's, within the block."""
     hook = model.model.geometry.register_forward_hook(lambda encoder, images, levels: taken_away(levels, missing))
     try:
         yield
@@ -64,25 +77,18 @@ def without_geometry(model: GapForConditionalGeneration, missing: Missing) -> It
         hook.remove()
 
 
-def detect(
-    model: GapForConditionalGeneration,
-    processor: GapProcessor,
-    reader: ShardReader,
-    training: ShardReader,
-    data: DataRecipe,
-    recipe: MeasureRecipe,
-) -> dict[str, Any]:
-    """Detection scores on held-out windows, beside the constant answer's that ``training``'s records give.
+def detect(subject: Subject, data: DataRecipe, recipe: MeasureRecipe) -> dict[str, Any]:
+    """Return detection scores on held-out windows, beside those of the constant answer.
 
     An answer ends after one box more than there can be: a model that does not stop is not waited for.
     """
     asking = asking_as_trained(data, SPLIT)
-    questions = task_questions(reader, asking, "detection", recipe.windows)
+    questions = task_questions(subject.reader, asking, "detection", recipe.windows)
     if data.max_objects:
         longest = TOKENS_PER_BOX * (data.max_objects + 1)
         questions = replace(questions, asked=tuple(replace(item, tokens=longest) for item in questions.asked))
-    texts = _answers(model, processor, reader, questions, recipe.batch_size)
-    (result,) = score_task(questions, texts, training=known_records(training, questions))
+    texts = _answers(subject, questions, recipe.batch_size)
+    (result,) = score_task(questions, texts, training=known_records(subject.training, questions))
     ours = _detection_figures(cast("DetectionScores", result.ours))
     constant = _detection_figures(cast("DetectionScores", result.baseline))
     corrected = corrected_f1(
@@ -94,81 +100,60 @@ def detect(
     return {**ours, "corrected": corrected, "constant": constant, "intervals": intervals}
 
 
-def locate(
-    model: GapForConditionalGeneration,
-    processor: GapProcessor,
-    reader: ShardReader,
-    training: ShardReader,
-    data: DataRecipe,
-    recipe: MeasureRecipe,
-) -> dict[str, Any]:
-    """Point errors and label accuracy at held-out marks, beside the constant answer's."""
-    questions = task_questions(reader, asking_as_trained(data, SPLIT), "pointmap", recipe.prompts)
-    texts = _answers(model, processor, reader, questions, recipe.batch_size)
-    result = score_task(questions, texts, training=known_records(training, questions))[0]
+def locate(subject: Subject, data: DataRecipe, recipe: MeasureRecipe) -> dict[str, Any]:
+    """Return point errors and label accuracy at held-out marks, beside those of the constant answer."""
+    questions = task_questions(subject.reader, asking_as_trained(data, SPLIT), "pointmap", recipe.prompts)
+    texts = _answers(subject, questions, recipe.batch_size)
+    result = score_task(questions, texts, training=known_records(subject.training, questions))[0]
     ours = _pointmap_figures(cast("PointmapScores", result.ours))
     return {**ours, "constant": _pointmap_figures(cast("PointmapScores", result.baseline))}
 
 
-def answer_losses(
-    model: GapForConditionalGeneration,
-    processor: GapProcessor,
-    reader: ShardReader,
-    recipe: TrainingRecipe,
-    questions: int,
-    device: torch.device,
-) -> dict[str, Any]:
-    """Of the true answers to held-out questions of either stage: the mean cross-entropy of a token (``loss``), and that
-    of each part of a box or marked point (``nats``, :mod:`gapmodel.experiments.miniature.answer_parts`).
+def answer_losses(subject: Subject, recipe: TrainingRecipe, questions: int) -> dict[str, Any]:
+    """Return the cross-entropy of the true answers to held-out questions of either stage.
+
+    ``loss`` is the mean of a token, ``nats`` has that of each part of a box or marked point
+    (:mod:`gapmodel.experiments.miniature.answer_parts`).
     """
     recipe = replace(recipe, run=replace(recipe.run, evaluate_split=SPLIT, evaluate_visits=questions))
-    held_out, learner = HeldOutQuestions(recipe, {"": reader}, processor), Learner(model).eval()
+    held_out, learner = HeldOutQuestions(recipe, {"": subject.reader}, subject.processor), Learner(subject.model).eval()
     answers: list[tuple[list[str], list[float]]] = []
-    for batch, losses in held_out.answers(0, learner, Ranks(device=device)):
+    for batch, losses in held_out.answers(0, learner, Ranks(device=subject.device)):
         known = batch.labels[:, 1:] != IGNORED
         found = torch.split(losses.answer.cpu(), known.sum(dim=1).tolist())
         for row, asked, values in zip(batch.labels[:, 1:], known, found, strict=True):
-            answers.append(([processor.decode([token]) for token in row[asked].tolist()], values.tolist()))
+            answers.append(([subject.processor.decode([token]) for token in row[asked].tolist()], values.tolist()))
     every = [value for _, values in answers for value in values]
     return {"loss": statistics.fmean(every), "nats": nats_by_part(answers)}
 
 
-def place_sense(
-    model: GapForConditionalGeneration,
-    processor: GapProcessor,
-    reader: ShardReader,
-    recipe: TrainingRecipe,
-    questions: int,
-    device: torch.device,
-) -> dict[str, float]:
-    """How well a model places stage 1's held-out marks, whatever it is asked since: the cross-entropy of the true
-    points, and how much more it is with another window's geometry, nats.
+def place_sense(subject: Subject, recipe: TrainingRecipe, questions: int) -> dict[str, float]:
+    """Return how well a model places stage 1's held-out marks, whatever it was asked since.
+
+    ``point`` is the cross-entropy of the true points in nats, ``geometry`` how much more it is with another window's
+    geometry.
     """
-    asked = (model, processor, reader, recipe, questions, device)
-    own = answer_losses(*asked)["nats"]["centre"]
-    with without_geometry(model, "strange"):
-        strange = answer_losses(*asked)["nats"]["centre"]
+    own = answer_losses(subject, recipe, questions)["nats"]["centre"]
+    with without_geometry(subject.model, "strange"):
+        strange = answer_losses(subject, recipe, questions)["nats"]["centre"]
     return {"point": own, "geometry": strange - own}
 
 
-def name_and_point(
-    model: GapForConditionalGeneration,
-    processor: GapProcessor,
-    reader: ShardReader,
-    recipe: TrainingRecipe,
-    measure: MeasureRecipe,
-) -> dict[str, float]:
-    """Held-out marks: the share that is named rightly, the share that has the commonest name, and the median distance
-    between the point that is written and the true one, in shares of the image's width and height.
+def name_and_point(subject: Subject, recipe: TrainingRecipe, measure: MeasureRecipe) -> dict[str, float]:
+    """Return how well a model names held-out marks and points at them.
+
+    The figures are the share that it names rightly, the share that has the commonest name, and the median distance of
+    the written point from the true one, as a share of the image's sides.
     """
+    processor = subject.processor
     asked_about = {"marks": {**recipe.mixture["marks"], "split": SPLIT, "mirror": False}}
-    (stream,), mixture = make_streams(replace(recipe, mixture=asked_about), {"": reader}, processor, raw=False)
+    (stream,), mixture = make_streams(replace(recipe, mixture=asked_about), {"": subject.reader}, processor, raw=False)
     visits = [mixture.visit(number) for number in range(min(measure.prompts, len(mixture)))]
     examples = [example for visit in visits for example in stream.examples(visit)]
     truths = [processor.decode(example.input_ids[example.labels != IGNORED].tolist()) for example in examples]
     asked = [without_answer(example) for example in examples]
     longest = max(int((example.labels != IGNORED).sum()) for example in examples)
-    model.eval()
+    model = subject.model.eval()
     found = [
         text
         for batch in in_batches(asked, measure.batch_size)
@@ -186,14 +171,9 @@ def name_and_point(
     }
 
 
-def _answers(
-    model: GapForConditionalGeneration,
-    processor: GapProcessor,
-    reader: ShardReader,
-    questions: TaskQuestions,
-    batch: int,
-) -> dict[str, str]:
-    answerer = Answerer(model=model.eval(), processor=processor, reader=reader, batch_size=batch, bar=False)
+def _answers(subject: Subject, questions: TaskQuestions, batch: int) -> dict[str, str]:
+    model, processor, reader = subject.model.eval(), subject.processor, subject.reader
+    answerer = Answerer(model=model, processor=processor, reader=reader, batch_size=batch, bar=False)
     answerer.answer(questions)
     return answerer.texts
 
@@ -215,19 +195,13 @@ def _detection_figures(scores: DetectionScores) -> dict[str, float]:
 
 
 def _pointmap_figures(scores: PointmapScores) -> dict[str, float]:
+    names = ("questions", "unparsable", "median_error", "mean_error", "label_accuracy")
     near = {f"within_{limit:.2f}": share for limit, share in zip(pointmap.WITHIN, scores.within.values(), strict=True)}
-    return {
-        "questions": scores.questions,
-        "unparsable": scores.unparsable,
-        "median_error": scores.median_error,
-        "mean_error": scores.mean_error,
-        "label_accuracy": scores.label_accuracy,
-        **near,
-    }
+    return {**{name: getattr(scores, name) for name in names}, **near}
 
 
 def best_checkpoint(log: Sequence[dict[str, Any]], task: str) -> tuple[int, list[tuple[int, float]]]:
-    """The number of steps after which the loss on the choosing scenes was least, and all (steps, loss).
+    """Return the number of steps after which the loss on the choosing scenes was least, and all (steps, loss).
 
     Args:
         log: the lines of a run's log (:func:`gapmodel.training.logbook.read_log`).

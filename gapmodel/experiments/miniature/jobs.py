@@ -1,8 +1,8 @@
-"""The experiment as tasks that need each other, several at a time, each finished for good once its result is written.
+"""Runs jobs that need each other, several at a time; a job is finished for good once its result is written.
 
-A task that was interrupted is begun again; what is long in it (a training run, a tower, a build) goes on from its own
-last checkpoint. Workers are processes that live as long as the experiment, because importing torch and transformers
-takes as long as a small task.
+A job that was interrupted is begun again; its long parts (a training run, a tower, a build) go on from their own last
+checkpoint. Workers are processes that live as long as the experiment, because importing torch and transformers takes as
+long as a small job.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """``work(workspace, *arguments)`` is called in a worker when all of ``needs`` are finished; it returns the result.
+class Job:
+    """A call of ``work(workspace, *arguments)``, in a worker, when all of ``needs`` are finished.
 
-    ``work`` is a function of a module, so that a worker can import it.
+    ``work`` returns the result. It is a function of a module, so that a worker can import it.
     """
 
     name: str
@@ -41,40 +41,40 @@ class Task:
     """Called with the same arguments when the result is written, to remove what only the task itself needed."""
 
 
-class TaskError(GapDataError):
-    """A task's process ended with an error that nobody foresaw, or was killed."""
+class JobError(GapDataError):
+    """A job's process was killed, or ended with an unexpected error."""
 
 
-def run_tasks(workspace: Workspace, tasks: Sequence[Task], *, jobs: int, say: Callable[[str], None] = print) -> None:
-    """Do all tasks that are not finished, in their order as far as their needs allow, ``jobs`` at a time.
+def run_jobs(workspace: Workspace, jobs: Sequence[Job], *, at_once: int, say: Callable[[str], None] = print) -> None:
+    """Do all jobs that are not finished, in their order as far as their needs allow, ``at_once`` at a time.
 
     Raises:
-        GapDataError: a task ended with an error; those that ran beside it have been stopped.
+        GapDataError: a job ended with an error; those that ran beside it have been stopped.
     """
-    finished = {task.name for task in tasks if workspace.result(task.name) is not None}
-    waiting = [task for task in tasks if task.name not in finished]
+    finished = {job.name for job in jobs if workspace.result(job.name) is not None}
+    waiting = [job for job in jobs if job.name not in finished]
     if finished:
-        say(f"finished already: {len(finished)} of {counted(len(tasks), 'task')}")
+        say(f"finished already: {len(finished)} of {counted(len(jobs), 'job')}")
     workers: dict[Connection, Any] = {}
-    busy: dict[Connection, Task] = {}
+    busy: dict[Connection, Job] = {}
     try:
-        for _ in range(min(jobs, len(waiting))):
+        for _ in range(min(at_once, len(waiting))):
             connection, process = _start_worker(workspace)
             workers[connection] = process
         while waiting or busy:
             for connection in [free for free in workers if free not in busy]:
-                ready = next((task for task in waiting if finished.issuperset(task.needs)), None)
+                ready = next((job for job in waiting if finished.issuperset(job.needs)), None)
                 if ready is not None:
                     waiting.remove(ready)
                     busy[connection] = ready
                     connection.send(ready)
             told = wait(list(busy))
             for connection in [each for each in busy if each in told]:
-                task = busy.pop(connection)
-                finished.add(_outcome(task, connection))
-                result = workspace.result(task.name) or {}
+                job = busy.pop(connection)
+                finished.add(_outcome(job, connection))
+                result = workspace.result(job.name) or {}
                 cost = f"{result['seconds']:.0f} s, {result['cpu_seconds']:.0f} s of CPU"
-                say(f"[{len(finished)}/{len(tasks)}] {task.name}: {cost}")
+                say(f"[{len(finished)}/{len(jobs)}] {job.name}: {cost}")
         for connection in workers:
             connection.send(None)
     except BaseException:
@@ -99,21 +99,21 @@ def _start_worker(workspace: Workspace) -> tuple[Connection, Any]:
     return ours, process
 
 
-def _outcome(task: Task, connection: Connection) -> str:
+def _outcome(job: Job, connection: Connection) -> str:
     try:
         error = connection.recv()
     except EOFError:
-        raise TaskError(
-            f"{task.name}: its process ended before its work did",
+        raise JobError(
+            f"{job.name}: its process ended before its work did",
             cure="see what it said above; the same command goes on from here",
         ) from None
     if error is not None:
         raise error
-    return task.name
+    return job.name
 
 
 def _serve(connection: Connection, workspace: Workspace, parent: int, usual: str) -> None:
-    """A worker: does the tasks that it is sent, one after another, until it is sent ``None``."""
+    """Do the jobs that are sent, one after another, until ``None`` is sent: the main function of a worker."""
     end_with(parent, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Else loader processes would be started as this one was, and import everything again.
@@ -124,8 +124,8 @@ def _serve(connection: Connection, workspace: Workspace, parent: int, usual: str
     logging.disable_progress_bar()
     if workspace.recipe.threads:
         torch.set_num_threads(workspace.recipe.threads)
-    while (task := connection.recv()) is not None:
-        connection.send(_done(workspace, task))
+    while (job := connection.recv()) is not None:
+        connection.send(_done(workspace, job))
 
 
 def end_with(parent: int, how: int) -> None:
@@ -136,21 +136,21 @@ def end_with(parent: int, how: int) -> None:
             signal.raise_signal(how)
 
 
-def _done(workspace: Workspace, task: Task) -> GapDataError | None:
-    """The error that a task ended with, ``None`` where its result is written; any other error ends the worker."""
+def _done(workspace: Workspace, job: Job) -> GapDataError | None:
+    """Return the error that a job ended with, None where its result is written; any other error ends the worker."""
     started, used = time.monotonic(), _cpu_seconds()
     try:
-        result = task.work(workspace, *task.arguments)
+        result = job.work(workspace, *job.arguments)
         taken = {"seconds": time.monotonic() - started, "cpu_seconds": _cpu_seconds() - used}
-        workspace.keep(task.name, {**taken, **result})
-        if task.after is not None:
-            task.after(workspace, *task.arguments)
+        workspace.keep(job.name, {**taken, **result})
+        if job.after is not None:
+            job.after(workspace, *job.arguments)
     except GapDataError as error:
         return error
     return None
 
 
 def _cpu_seconds() -> float:
-    """Of this process and of those that it started and waited for."""
+    """Return the CPU seconds of this process and of those that it started and waited for."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
