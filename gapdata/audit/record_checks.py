@@ -74,7 +74,7 @@ def check_record(record: Record, recipe: Recipe, *, boxless_objects: bool) -> It
 def _check_frames(record: Record, recipe: Recipe) -> Iterator[str]:
     ids = record.frame_ids
     if not ids or min(ids) < 0:
-        yield f"frame_ids are {list(ids)}"
+        yield f"frame_ids {list(ids)} are empty or negative"
     elif OWN_CLIP.search(record.key) and any(a >= b for a, b in itertools.pairwise(ids)):
         yield f"frame_ids do not increase: {list(ids)}"
     if record.image_size != recipe.frames.image_size:
@@ -130,7 +130,7 @@ def _check_quality(record: Record, depth: NDArray[np.float32], recipe: Recipe) -
     valid = record.quality.get("valid_depth")
     measured = (depth > 0).mean(axis=(1, 2))
     if not isinstance(valid, list) or np.shape(valid) != measured.shape:
-        yield "quality.valid_depth does not name every frame"
+        yield "quality.valid_depth does not have a value for every frame"
     elif not np.allclose(np.array(valid, dtype=np.float64), measured, rtol=0, atol=SHARE_TOLERANCE):
         yield "quality.valid_depth disagrees with the stored depth"
     for name, limit in limits_by_figure(recipe.quality).items():

@@ -17,7 +17,7 @@ SHOWN = 12
 def build_status(build: Location) -> dict[str, Any]:
     """Return how far a build is.
 
-    A commit record appears whole or not at all, so what is read here is true even while shards are being written.
+    A commit record appears whole or not at all, so the figures are right even while shards are being written.
 
     Returns:
         Planned, committed, failed and missing shards and records, and by split the tars that hold records. ``failed``

@@ -128,7 +128,7 @@ def _run(checks: Sequence[ShardCheck], workers: int, progress: Callable[[int], N
         yield from (check_shard(check, progress) for check in checks)
         return
     pending = list(checks)
-    # A decoder that crashes on hostile bytes takes its pool along: what was not done then is checked one by one.
+    # A decoder that crashes on hostile bytes ends its pool; the shards left over are then checked one by one.
     try:
         with _pool(min(workers, len(checks))) as pool:
             futures = {pool.submit(check_shard, check): check for check in checks}

@@ -1,4 +1,4 @@
-"""What a build will lack although nothing is damaged, said before the hours that it takes."""
+"""Say before a build what it will lack although nothing is damaged."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def advice(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unaligned:
-    """Annotated scenes without the matrix to their aligned world, and how many descriptions need it."""
+    """Annotated scenes that lack the matrix to their aligned world."""
 
     scene_ids: tuple[str, ...]
-    descriptions: int
+    descriptions: int  # those of these scenes
 
 
 def unaligned(scenes: Sequence[ScenePlan], annotations: Mapping[str, SceneAnnotations]) -> Unaligned:

@@ -97,7 +97,7 @@ def _last_within(frames: NDArray[np.intp], start: np.intp) -> np.intp | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Probe:
-    """A scan of which pairs of frames are judged."""
+    """A scan, to judge pairs of its frames."""
 
     scan: Scan
     preparer: FramePreparer
@@ -116,7 +116,7 @@ class _Probe:
         try:
             found = self._compare(first, second)
             if found.overlap < least and following != second:
-                # A fast turn, or frames numbered anew that are many seconds apart: the next one must share something.
+                # A fast turn, or renumbered frames that are many seconds apart: the next frame must share something.
                 found = self._compare(first, following)
         except SourceError:
             return None

@@ -1,4 +1,4 @@
-"""Begin a build: plan what is asked for, compare it with what is there, and clear away what it replaces, once."""
+"""Begin a build: plan it, compare the plan with the build that is there, and remove what the new one replaces."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ NAMED_DIFFERENCES = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beginning:
-    """What a build is going to do before its first shard."""
+    """A build that is planned and not begun."""
 
     plan: Plan
-    retry: Retry | None = None  # what is taken up again, where that was asked for
-    intention: Intention | None = None  # what to clear away; None where that is nothing, or was done before a stop
+    retry: Retry | None = None  # what is built again with --retry-failed
+    intention: Intention | None = None  # what to remove; None: nothing, or it was removed before a stop
 
     @property
     def replaces_shards(self) -> bool:
@@ -54,7 +54,7 @@ def plan_beginning(request: BuildRequest) -> Beginning:
 
 
 def prepare_directory(request: BuildRequest, begun: Beginning, announce: Callable[[str], None]) -> None:
-    """Clear away what the request replaces, once, and write the plan."""
+    """Remove what the request replaces, once, and write the plan."""
     out, plan = request.out, begun.plan
     if begun.intention is None:
         if request.overwrite or begun.retry is not None:
@@ -111,7 +111,7 @@ def refuse_difference(existing: Plan, wanted: Plan, build: Location, *, retriabl
 
 
 def _retry(request: BuildRequest, plan: Plan) -> Retry | None:
-    """Compare the plan with what is there; return what is taken up again where that was asked for."""
+    """Compare the plan with the build that is there; return what ``--retry-failed`` builds again."""
     out = request.out
     if not (out / PLAN_NAME).exists():
         refuse_foreign(out)

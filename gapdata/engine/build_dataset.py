@@ -1,4 +1,4 @@
-"""A build from its data set and recipe to its report, as the command line and Python ask for it."""
+"""Build a data set: from its recipe to the report, for the command line and for Python."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def build_dataset(
         dataset: the scans, from :func:`gapdata.sources.registry.open_dataset`.
         out: where the build goes.
         recipe: what is made of the scans.
-        annotations: other people's files about the scenes.
+        annotations: annotation files about the scenes.
         split: build only scenes of this split.
         scenes: build only these scenes.
-        limit: build only the first so many of them.
+        limit: build at most this many of them, the first ones.
         executor: where shards are built, one of :data:`gapdata.engine.executors.choose.EXECUTORS`.
         workers: shards built at once; by default one for each core.
         deadline: seconds that one attempt at a shard may take; by default it depends on the shard's frames.

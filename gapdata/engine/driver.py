@@ -1,4 +1,4 @@
-"""Run a whole build: begin or go on or refuse, build missing shards through an executor, finish."""
+"""Run a whole build: begin it or go on with it, build the missing shards through an executor, finish."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def run_build(
     stop: StopSignals | None = None,
     announce: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """Build what is missing and return the report. A request that is refused leaves everything as it was.
+    """Build what is missing and return the report; a request that is refused leaves everything as it was.
 
     Args:
         request: what to build.
-        executor: where; entered only if there is something to build.
-        stop: how the user ends the build early; by default nothing does.
-        announce: told what is lacking, and what is taken up again.
+        executor: where shards are built; entered only if there are any to build.
+        stop: the signals by which the user ends the build early.
+        announce: called with each line for the user.
 
     Raises:
         UsageError: see :func:`gapdata.engine.begin_build.plan_beginning`; or another build into the same directory is
@@ -57,7 +57,7 @@ def run_build(
         _announce_unaligned(request, begun.plan, announce)
         with ExitStack() as working:
             if begun.replaces_shards or missing_shards(out, begun.plan):
-                # Before anything is cleared away: that a cluster cannot be reached is a refusal, too.
+                # Before anything is removed: a cluster that cannot be reached refuses the build, too.
                 working.enter_context(executor)
             prepare_directory(request, begun, announce)
             write_scene_annotations(out, begun.plan, request.annotations)
@@ -94,9 +94,9 @@ def _missing_tasks(request: BuildRequest, plan: Plan, stamps: Mapping[str, HostS
 def _build_missing(
     tasks: Sequence[ShardTask], executor: Executor, stop: StopSignals, deadline: float | None
 ) -> list[ShardResult]:
-    """Build shards, the longest first so that none straggles at the end, and return those that were given up.
+    """Build shards, the longest first so that the last ones end together, and return those that were given up.
 
-    The executor has been entered if there are any.
+    The executor has been entered if there are tasks.
     """
     if not tasks:
         return []

@@ -1,4 +1,4 @@
-"""The table of exclusions: what of the sources is not in the shards, by reason, with how much and where."""
+"""The table of exclusions: which parts of the sources are not in the shards, by reason."""
 
 from __future__ import annotations
 

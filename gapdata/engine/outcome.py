@@ -1,4 +1,4 @@
-"""The outcome of one scene for its shard's commit record: counts, what was dropped and why, what was quarantined."""
+"""The outcome of one scene, for its shard's commit record: what was made, dropped or quarantined, and why."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class SceneOutcome:
     prompts: int = 0
     descriptions: int = 0
     descriptions_used: int = 0
-    descriptions_unaligned: int = 0  # those used of which no aligned box is known
+    descriptions_unaligned: int = 0  # those used without a known aligned box
     conversations: int = 0
     conversations_used: int = 0
     dropped_views: dict[str, int] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class SceneOutcome:
 
     @classmethod
     def of(cls, scene: ScenePlan) -> SceneOutcome:
-        """Return the outcome of a planned scene of which nothing has been made yet."""
+        """Return the outcome of a planned scene before anything is made."""
         return cls(
             scene_id=scene.scene_id, split=scene.split, frames=scene.frame_count, lost_tracking=scene.lost_tracking
         )
@@ -133,7 +133,7 @@ class Ledger:
         self.outcome.conversations_used += sum(item["kind"] == "conversation" for item in record.expressions)
 
     def close(self) -> None:
-        """Give the descriptions that still wait, and a scene of which nothing was made or lost, their reasons."""
+        """Count the descriptions that still wait by their reasons; give a scene without views its reason, too."""
         outcome = self.outcome
         outcome.objects_seen = len(self._seen_objects)
         for reason in self._waiting.values():

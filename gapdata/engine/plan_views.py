@@ -87,7 +87,7 @@ def around_view(scene_id: str, usable: NDArray[np.bool_], recipe: Recipe, frame:
 def expected_around(views: Collection[View], recipe: Recipe, annotations: SceneAnnotations) -> int:
     """Return the most views around a frame that there can be.
 
-    A scene view gives one for each described object, and no more than it has frames.
+    A scene view gives one for each described object, at most one for each of its frames.
     """
     if not recipe.around.enabled:
         return 0

@@ -1,4 +1,4 @@
-"""Prepare the frames of a view; where some are nearly without depth, draw the view anew from the others."""
+"""Prepare the frames of a view; where some are nearly without depth, draw the view again from the others."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class ViewFrames:
     Attributes:
         preparer: prepares a frame, and remembers the last ones.
         meter: measures how well prepared frames agree.
-        empty: the frames seen so far that are nearly without depth.
-        examined: the frames of which depth was looked at.
+        examined: the frames seen so far.
+        empty: those of them that are nearly without depth.
     """
 
     def __init__(self, scene: OpenScene) -> None:
@@ -80,7 +80,7 @@ def prepare_view(scene: OpenScene, frames: ViewFrames, view: View, outcome: Scen
         return None
     final: View | None = view
     while final is not None and (found := frames.without_depth(final)):
-        final = _drawn_anew(scene, frames, final, found)
+        final = _drawn_again(scene, frames, final, found)
     if final is None:
         note(outcome.dropped_views, "empty_depth")
         return None
@@ -88,11 +88,11 @@ def prepare_view(scene: OpenScene, frames: ViewFrames, view: View, outcome: Scen
     return PreparedView(view=final, frames=prepared, quality=frames.meter.measure(prepared))
 
 
-def _drawn_anew(scene: OpenScene, frames: ViewFrames, view: View, found: set[int]) -> View | None:
+def _drawn_again(scene: OpenScene, frames: ViewFrames, view: View, found: set[int]) -> View | None:
     """Draw a view without the frames that are nearly without depth.
 
-    A scene view is spread anew over the frames that are left, a view around a frame loses the neighbour. One that names
-    its very frames, or the frame itself, cannot be drawn.
+    A scene view is spread over the frames that are left, a view around a frame loses the neighbour. Neither a view that
+    names exact frames nor one around such a frame can be drawn again.
     """
     remaining = scene.usable.copy()
     remaining[list(frames.empty)] = False

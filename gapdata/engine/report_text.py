@@ -59,8 +59,8 @@ def suspicions(report: dict[str, Any]) -> list[str]:
 
 
 def unaligned_text(scenes: int, described: int) -> str:
-    """Say that annotated scenes have no aligned world, and how many descriptions cannot be asked about for that."""
-    cannot = f"{counted(described, 'description')} cannot be asked about with" if described else "they have no"
+    """Say how many annotated scenes lack an aligned world, and how many descriptions cannot be asked about for that."""
+    cannot = f"{counted(described, 'description')} cannot be asked about with" if described else "there are no"
     cure = 'put <scene>.txt with axisAlignment beside the mesh, or train with data.boxes = "oriented"'
     return f"{counted(scenes, 'annotated scene')} without axisAlignment: {cannot} aligned boxes; {cure}"
 

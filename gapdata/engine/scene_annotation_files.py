@@ -1,6 +1,6 @@
 """Each scene's part of the annotation files, which the driver hands to the workers: ``annotations/<scene>.json``.
 
-With it a worker needs none of the annotation files themselves.
+With it a worker does not need the annotation files themselves.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def write_scene_annotations(build: Location, plan: Plan, annotations: Mapping[st
 
 
 def read_scene_annotations(build: Location, scene: ScenePlan) -> SceneAnnotations:
-    """Read the part of a scene; it is empty where no file speaks of the scene.
+    """Read the part of a scene; it is empty where no file mentions the scene.
 
     Raises:
         SourceChanged: it is not the part that the build was planned with.

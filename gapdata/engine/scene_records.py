@@ -1,8 +1,8 @@
 """Make the records of one scene: open it, plan its views, prepare their frames, judge, assemble, enter.
 
-Each step takes what the one before it hands on, and none goes back. Damage is contained at the smallest thing that it
-spoils: a frame that cannot be decoded takes its views with it; a scan that cannot be opened, or that has a broken
-annotation, takes its scene. Everything else is built.
+Each step takes what the one before hands on, and never goes back to it. Damage costs as little as it can: a frame that
+cannot be decoded costs the views that need it; a scan that cannot be opened, or that has a broken annotation, costs its
+scene. Everything else is built.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _records(
     ledger: Ledger,
     progress: Callable[[int], None],
 ) -> Iterator[Record]:
-    """Make the record of each view and enter it; one that cannot be made is in the outcome with its reason."""
+    """Make the record of each view and enter it; the outcome says why a view does not have one."""
     for asked in views:
         prepared = _judged(scene, frames, asked, ledger.outcome)
         record = None if prepared is None else _assembled(scene, asked, prepared, frames.camera)
@@ -95,7 +95,7 @@ def _records(
 
 
 def _judged(scene: OpenScene, frames: ViewFrames, asked: AskedView, outcome: SceneOutcome) -> PreparedView | None:
-    """Prepare a view and judge it; return ``None`` after saying why there is none."""
+    """Prepare a view and judge it; return ``None`` where that fails, with the reason in the outcome."""
     try:
         prepared = prepare_view(scene, frames, asked.view, outcome)
         if prepared is not None:

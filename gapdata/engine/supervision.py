@@ -219,7 +219,7 @@ class Supervisor:
         self._settle(result)
         self._unreached = self._unreached + 1 if result.store else 0
         if self._unreached == UNREACHED_SHARDS:
-            raise StoreError(f"{problem}; so were {UNREACHED_SHARDS} shards in a row", cure=HOW_TO_RESUME)
+            raise StoreError(f"{problem}; the same happened to {UNREACHED_SHARDS} shards in a row", cure=HOW_TO_RESUME)
 
     def _settle(self, result: ShardResult) -> None:
         self._settled += 1

@@ -32,7 +32,7 @@ class HostStamps:
 
 
 def comparable_stamps(dataset: Dataset, scene_ids: Sequence[str]) -> dict[str, HostStamps]:
-    """Return the stamps of scenes before they are planned, with the machine for which they hold."""
+    """Return the stamps of scenes before they are planned, and the machine that sees them so."""
     host = "" if isinstance(dataset.root, ObjectPath) else socket.gethostname()
     return {scene_id: HostStamps(host=host, stamps=dataset.stamps(scene_id)) for scene_id in scene_ids}
 
@@ -69,7 +69,7 @@ def open_as_planned(dataset: Dataset, scene: ScenePlan, recipe: Recipe) -> Itera
         scan = dataset.open_scan(scene.scene_id)
     except SourceError as error:
         if scene.problem is None:
-            problem = f"could be read when the build was planned: {error.problem}"
+            problem = f"could be read when the build was planned, but now: {error.problem}"
             raise SourceChanged(problem, path=error.path, scene=scene.scene_id, cure=CURE) from error
         raise
     with scan:

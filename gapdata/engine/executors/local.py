@@ -23,7 +23,7 @@ from gapdata.engine.executors.attempts import Advanced, Crashed, Event, Started,
 from gapdata.engine.executors.worker import SINGLE_THREADED, conduct
 from gapdata.runtime.counting import counted
 
-LEAVE_SECONDS = 5.0  # for a process whose work is done
+LEAVE_SECONDS = 5.0  # for a process to end after its work
 
 
 @dataclass(slots=True, kw_only=True)
