@@ -1,7 +1,7 @@
-"""Memory that numpy gives back stays with the process.
+"""Keep memory that numpy frees in the process, instead of returning it to the kernel.
 
-A build allocates and frees the same arrays of a megabyte for every frame. The C library returns each of them to the
-kernel and fetches fresh, zeroed pages for the next one: a tenth of the build's time, most of it in page faults.
+A long run allocates and frees arrays of the same few megabytes again and again. The C library returns each array to the
+kernel and fetches fresh, zeroed pages for the next one, which took a tenth of a build's time, mostly in page faults.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import platform
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Parameters of glibc's ``mallopt(3)``."""
 KEPT_BYTES = 64 * 2**20
-"""What a build holds at a time, and more."""
+"""More than a build holds at a time."""
 
 
 def keep_freed_memory(kept: int = KEPT_BYTES) -> None:
-    """Raise the two thresholds of glibc's allocator: up to ``kept`` bytes that are free stay, and blocks up to half of
-    that come from them. Other C libraries are left as they are.
+    """Let glibc's allocator keep up to ``kept`` free bytes, and serve blocks of up to half of that from them.
+
+    Other C libraries are left as they are.
     """
     if platform.libc_ver()[0] == "glibc":
         library = ctypes.CDLL(None)
@@ -27,8 +28,10 @@ def keep_freed_memory(kept: int = KEPT_BYTES) -> None:
 
 
 def spare_imports_from_collection() -> None:
-    """What was imported lives as long as the process: Python's collector, which would search it again and again, leaves
-    it alone from here on. Once for a process, because what is garbage by then is never freed.
+    """Exclude everything that was imported so far from Python's garbage collection.
+
+    Imported modules live as long as the process, so that to search them again and again is wasted time. This is done
+    once in a process, because garbage that exists by then is never freed.
     """
     if not gc.get_freeze_count():
         gc.freeze()

@@ -1,4 +1,4 @@
-"""Names that a user chooses among: a wrong one is refused with what it may have meant, everywhere in the same words."""
+"""Refuse unknown names with the names that may have been meant, everywhere in the same words."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Any
 from gapdata.errors import UsageError
 
 ALIKE = 0.6
-"""Least share of equal letters, as :mod:`difflib` counts them."""
+"""Smallest share of equal letters, as :mod:`difflib` counts them, of two names that are spelt alike."""
 SHORTEST = 3
-"""Letters from which on a name counts that only goes on, or stops, where another does."""
+"""Fewest letters of a name for it to count as the beginning of another."""
 LONGEST = 100
-"""Letters of a wrong name that are compared: the time grows with their square."""
+"""Letters of a wrong name that are compared, because the time grows with their square."""
 
 
 def near_names(value: object, known: Collection[str], count: int = 3, alike: float = ALIKE) -> list[str]:
-    """Return the names that ``value`` may have meant, the likeliest first: spelt alike, or one the beginning of the
-    other.
+    """Return the names that ``value`` may have meant, the likeliest first.
+
+    These are spelt alike, or one is the beginning of the other.
     """
     text = str(value)[:LONGEST].casefold()
     names: dict[str, str] = {}
@@ -30,13 +31,13 @@ def near_names(value: object, known: Collection[str], count: int = 3, alike: flo
 
 
 def did_you_mean(value: object, known: Collection[str]) -> str:
-    """Return ``"did you mean val? "``, or nothing where no name is near: the beginning of a cure."""
+    """Return the beginning of a cure, such as ``"did you mean val? "``, or an empty text if no name is near."""
     near = near_names(value, known, 1)
     return f"did you mean {near[0]}? " if near else ""
 
 
 def unknown_choice(what: str, value: object, known: Collection[str], *, path: object = None) -> UsageError:
-    """Return the error of a name that is not among ``known``; ``what`` says what it should name."""
+    """Return the error for a name that is not among ``known``; ``what`` says what it should be the name of."""
     cure = f"{did_you_mean(value, known)}choose from {', '.join(known)}"
     return UsageError(f"{what} {str(value)[:LONGEST]!r} is unknown", path=path, cure=cure)
 
@@ -45,7 +46,7 @@ def check_choice(what: str, value: Any, known: Collection[str], *, path: object 
     """Refuse a name that is not among ``known``.
 
     Raises:
-        UsageError: it is not; the message has the near one and all others.
+        UsageError: it is not; the message has the nearest name and all others.
     """
     if value not in known:
         raise unknown_choice(what, value, known, path=path)

@@ -1,4 +1,4 @@
-"""How many cores there are to work with."""
+"""Count the cores that a process may use."""
 
 from __future__ import annotations
 

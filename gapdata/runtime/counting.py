@@ -1,4 +1,4 @@
-"""Counts and lists as messages have them."""
+"""Write counts and lists for messages."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ def counted(count: int, noun: str, nouns: str = "") -> str:
 
 
 def few(names: Sequence[str], most: int) -> str:
-    """Return the first names, and how many there are besides: ``a, b, c and 4 more``."""
+    """Return the first names and the number of the others: ``a, b, c and 4 more``."""
     return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")

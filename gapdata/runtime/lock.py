@@ -1,8 +1,8 @@
-"""One process at a time in a directory, also where the file system has no locks.
+"""Allow only one process at a time in a directory, also on file systems without locks.
 
-``flock`` goes with its process, however that ends. Lustre mounted without ``flock`` and NFS without its lock service
-refuse it; there, a file that only one process can create stands for it. It outlives a killed process, so it says whose
-it is: on the same machine a dead owner is noticed, on another one a person has to say so.
+An ``flock`` ends with its process. Lustre mounted without ``flock`` and NFS without its lock service refuse it; there a
+file that only one process can create takes its place. The file outlives a killed process, so it names its owner: a dead
+owner on the same machine is noticed, for one on another machine a person must delete the file.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def exclusive(directory: Path) -> Iterator[None]:
     """Keep other processes out of a directory while a block runs.
 
     Raises:
-        UsageError: another process is.
+        UsageError: another process is in it.
         OSError: the directory cannot be written to.
     """
     with open(directory / LOCK_NAME, "ab") as lock:
@@ -39,11 +39,11 @@ def exclusive(directory: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno in BUSY:
-                raise UsageError("is being built by another process", path=directory, cure=WAIT) from error
+                raise UsageError("is in use by another process", path=directory, cure=WAIT) from error
             with _held(directory):
                 yield
             return
-        # A machine whose file system client refuses flock may hold the directory in the other way.
+        # Another machine, where flock is refused, may hold the directory by the file.
         if (directory / HELD_NAME).exists():
             with _held(directory):
                 yield
@@ -53,16 +53,16 @@ def exclusive(directory: Path) -> Iterator[None]:
 
 @contextmanager
 def _held(directory: Path) -> Iterator[None]:
-    """The same by a file that is created exclusively and holds its owner."""
+    """Keep other processes out by a file that names its owner and that only one process can create."""
     path = directory / HELD_NAME
     mine = {"host": socket.gethostname(), "pid": os.getpid(), "began": _began(os.getpid()), "key": secrets.token_hex(8)}
     while not _created(path, mine):
         owner = _owner(path)
         if owner is None:
-            continue  # its owner has just left
+            continue  # the owner has just left
         if not _dead(owner):
             raise UsageError(
-                f"is being built by process {owner['pid']} on {owner['host']}",
+                f"is in use by process {owner['pid']} on {owner['host']}",
                 path=directory,
                 cure=f"wait for it or choose another --out; if it is dead, delete {path}",
             )
@@ -75,7 +75,7 @@ def _held(directory: Path) -> Iterator[None]:
 
 
 def _created(path: Path, owner: dict[str, Any]) -> bool:
-    """Whether the file could be made. It is linked whole, so that nobody reads half an owner."""
+    """Create the file, if it does not exist yet; it is linked when it is complete, so that readers see all of it."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     temporary.write_text(json.dumps(owner))
     try:
@@ -94,7 +94,7 @@ def _created(path: Path, owner: dict[str, Any]) -> bool:
 
 
 def _owner(path: Path) -> dict[str, Any] | None:
-    """Who holds the directory; ``None`` where nobody does."""
+    """Return the process that holds the directory, or ``None``."""
     try:
         owner = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -102,11 +102,11 @@ def _owner(path: Path) -> dict[str, Any] | None:
     except ValueError:
         owner = None
     known = isinstance(owner, dict) and isinstance(owner.get("pid"), int) and isinstance(owner.get("host"), str)
-    return owner if known else {"pid": "unknown", "host": "a machine that cannot be told"}
+    return owner if known else {"pid": "unknown", "host": "an unknown machine"}
 
 
 def _dead(owner: dict[str, Any]) -> bool:
-    """Whether the owner was a process of this machine that is there no more; a later one may have its number."""
+    """Return whether the owner was a process of this machine that has ended; a later process may have its number."""
     if owner["host"] != socket.gethostname():
         return False
     try:
@@ -119,7 +119,7 @@ def _dead(owner: dict[str, Any]) -> bool:
 
 
 def _began(process: int) -> str:
-    """When a process began, in ticks of the kernel since it was started; empty where that cannot be told."""
+    """Return when a process began, by boot and in ticks since then; empty if that is not known."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {Path(f'/proc/{process}/stat').read_text().rpartition(')')[2].split()[19]}"
@@ -128,7 +128,7 @@ def _began(process: int) -> str:
 
 
 def _take_away(path: Path, owner: dict[str, Any]) -> None:
-    """Remove a dead owner's file, and only that: somebody else may have done so, and taken its place, just now."""
+    """Remove the file of a dead owner, unless another process has just put its own in its place."""
     aside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
         os.rename(path, aside)

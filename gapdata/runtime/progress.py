@@ -1,4 +1,4 @@
-"""Progress on standard error: a bar for people, a line now and then for log files."""
+"""Report progress on standard error: with a bar on a terminal, with a line now and then in log files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LINE_SECONDS = 30.0
 
 
 class Progress:
-    """Counts units of work; a tqdm bar where standard error is a terminal, else a plain line every half minute."""
+    """Progress in units of work: a tqdm bar if standard error is a terminal, else a line every half minute."""
 
     def __init__(self, total: int, unit: str, title: str) -> None:
         self._total, self._unit, self._title = total, unit, title
@@ -48,7 +48,7 @@ class Progress:
             self._bar.reset(total)
 
     def __call__(self, count: int) -> None:
-        """Report ``count`` more finished units; fewer than none where work was lost."""
+        """Report ``count`` more finished units; a negative number for work that was lost."""
         self._done += count
         if self._bar is not None:
             self._bar.update(count)

@@ -1,8 +1,8 @@
-"""What a Ray cluster looks like from its driver: whether its head answers, which nodes live, how many cores are free.
+"""Watch a Ray cluster from its driver: whether its head answers, which nodes are alive, and how many cores are free.
 
-Ray's own client waits for a lost head for a minute and then ends the whole process, with a line of its own and in the
-middle of whatever it does; any question to the head blocks meanwhile. So the questions are asked in threads beside the
-driver's loop, which only ever reads the last answers.
+Ray's own client waits a minute for a lost head and then ends the whole process with a line of its own; until then any
+request to the head blocks. So the requests are made in threads beside the driver's loop, which reads only the last
+answers.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from gapdata.runtime.counting import counted
 
 PROBE_SECONDS = 2.0
 GIVE_UP_SECONDS = 30.0
-"""Half of what Ray waits (``RAY_gcs_rpc_server_reconnect_timeout_s``): a head that is restarted in between is found
+"""Half of the time that Ray waits (``RAY_gcs_rpc_server_reconnect_timeout_s``), in which a restarted head is found
 again."""
 LOOK_SECONDS = 5.0
-"""Between two looks at the nodes. Ray takes about a minute to declare one dead that has been cut off."""
+"""Time between two requests about the nodes. Ray takes about a minute to declare a disconnected node dead."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterState:
-    """The answers to one look."""
+    """The answers to one request."""
 
     nodes: frozenset[str]  # ids of those alive
     cpus: int
@@ -37,12 +37,12 @@ class ClusterState:
 
 
 class HeadWatch:
-    """Asks the head for a connection now and then, from :meth:`start` to :meth:`stop`.
+    """Connects to the head now and then, from :meth:`start` to :meth:`stop`.
 
     Args:
         address: ``host:port`` of the head's control store.
         lost: called once, in the watch's own thread, when the head has not answered for ``patience`` seconds.
-        patience: seconds.
+        patience: seconds without an answer after which the head is lost.
     """
 
     def __init__(
@@ -51,21 +51,21 @@ class HeadWatch:
         self.address = address
         self.is_lost = False
         self.answers = True
-        """Whether it answered when it was asked last."""
+        """Whether the head answered the last request."""
         self._lost, self._patience = lost, patience
         self._ended = threading.Event()
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start watching."""
         threading.Thread(target=self._watch, name="ray-head-watch", daemon=True).start()
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         self._ended.set()
 
     @property
     def problem(self) -> str:
-        """What to say of a lost head."""
+        """The message about a lost head."""
         return f"the head of the Ray cluster at {self.address} has not answered for {self._patience:.0f} s"
 
     def _watch(self) -> None:
@@ -81,7 +81,7 @@ class HeadWatch:
 
 
 class ClusterWatch:
-    """The state of the cluster that this process is attached to, looked at every :data:`LOOK_SECONDS`."""
+    """The state of the cluster that this process is connected to, updated every :data:`LOOK_SECONDS`."""
 
     def __init__(self) -> None:
         self.state = look()
@@ -89,11 +89,11 @@ class ClusterWatch:
         self._ended = threading.Event()
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start watching."""
         threading.Thread(target=self._watch, name="ray-cluster-watch", daemon=True).start()
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         self._ended.set()
 
     def _watch(self) -> None:
@@ -103,11 +103,11 @@ class ClusterWatch:
             try:
                 self.state = look()
             except (ray.exceptions.RayError, RuntimeError, ConnectionError, TimeoutError):
-                continue  # the head is away for a while, which is the other watch's business, or Ray was shut down
+                continue  # the head does not answer, which HeadWatch reports, or Ray was shut down
 
 
 def look() -> ClusterState:
-    """Ask the head; blocks while it does not answer."""
+    """Ask the head for the state of the cluster; blocks while it does not answer."""
     import ray
 
     total, free = ray.cluster_resources(), ray.available_resources()
@@ -119,7 +119,7 @@ def look() -> ClusterState:
 
 
 def can_connect(address: str, seconds: float = PROBE_SECONDS) -> bool:
-    """Return whether somebody accepts connections at ``host:port``."""
+    """Return whether ``host:port`` accepts connections."""
     host, _, port = address.rpartition(":")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=seconds):

@@ -1,4 +1,4 @@
-"""What is special about the entry point of a Ray job."""
+"""Check the arguments of a program that Ray runs as a job."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gapdata.errors import UsageError
 
 
 def refuse_temporary_places(places: Mapping[str, str]) -> None:
-    """Refuse relative paths inside of a job: Ray runs it in a copy of its working directory and removes the copy.
+    """Refuse relative paths in a job, which Ray runs in a temporary copy of its working directory.
 
     Args:
         places: paths and URIs, by the option that gave them; empty ones are skipped.

@@ -1,8 +1,8 @@
-"""Getting hold of Ray: which one, with which settings, and quietly.
+"""Connect to Ray, or start a local one, with the right settings and quietly.
 
-All that Ray reads from the environment is set here, before it is imported. ``RAY_ADDRESS`` (which ``ray job submit``
-sets for its entry point) names the cluster to attach to; without it a local Ray is started for this process alone.
-A bare ``ray.init()`` would attach to any head that happens to run on the machine, without a word.
+The variables that Ray reads from the environment are set here, before it is imported. ``RAY_ADDRESS`` (which ``ray job
+submit`` sets for its entry point) names the cluster to connect to; without it a local Ray is started for this process
+alone. A bare ``ray.init()`` would silently connect to any head that happens to run on the machine.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ENVIRONMENT = {
 }
 AUTH_MODE, AUTH_TOKEN, AUTH_TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
 OBJECT_STORE_BYTES = 100 * 2**20
-"""Of a local Ray: nothing but small events passes through it (75 MiB is the least that Ray takes)."""
+"""Size of a local Ray's object store, through which only small events pass; Ray needs at least 75 MiB."""
 
 
 class RaySession:
@@ -39,7 +39,7 @@ class RaySession:
 
     Args:
         workers: cores of a local Ray; all by default.
-        gpus: GPUs of a local Ray; ``None`` for all, building shards needs none.
+        gpus: GPUs of a local Ray; ``None`` for all.
 
     Raises:
         UsageError: (on entering) the cluster cannot be reached.
@@ -87,8 +87,10 @@ class RaySession:
             self._owned = False
 
     def abandon(self) -> None:
-        """Forget a cluster whose head is lost. Taking leave of it would block until Ray ends the process with a line of
-        its own, now or when the interpreter shuts down; so the process ends without when its work is over.
+        """Leave a cluster with a lost head without disconnecting.
+
+        To disconnect, now or when the interpreter shuts down, would block until Ray ends the process with a line of its
+        own. So the process ends without doing so when its work is over.
         """
         atexit.register(_leave_at_once)
         self._settings.close()
@@ -112,7 +114,7 @@ class RaySession:
         except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
             reason = str(error).partition("\n")[0]
             raise UsageError(
-                f"RAY_ADDRESS={address} is no Ray cluster that can be reached: {reason}",
+                f"RAY_ADDRESS={address} is not a Ray cluster that can be reached: {reason}",
                 cure="correct it (host:6379), or unset it to start a local Ray",
             ) from error
 
@@ -125,8 +127,9 @@ def _leave_at_once() -> None:
 
 @contextmanager
 def _sigterm_kept() -> Iterator[None]:
-    """``ray.init`` puts a handler of SIGTERM in place, for good and before it starts anything, that exits with status
-    15: take that exit for what it means, and give the signal back to the handler that had it.
+    """Keep the handler of SIGTERM, which ``ray.init`` replaces for good by one that exits with status 15.
+
+    An exit by that handler within the block raises :class:`Terminated`.
     """
     before = signal.getsignal(signal.SIGTERM)
     try:
@@ -140,8 +143,9 @@ def _sigterm_kept() -> Iterator[None]:
 
 @contextmanager
 def _package_importable() -> Iterator[None]:
-    """Let the workers of a local Ray, which inherit the environment, import this very package: it may have been found
-    beside a script instead of being installed.
+    """Let the workers of a local Ray, which inherit the environment, import this package.
+
+    It may have been found beside a script instead of being installed.
     """
     before = os.environ.get("PYTHONPATH")
     folder = str(Path(gapdata.__file__).resolve().parent.parent)
@@ -157,10 +161,10 @@ def _package_importable() -> Iterator[None]:
 
 @contextmanager
 def _token_of_its_own() -> Iterator[None]:
-    """Guard a local Ray by a token that only this process and its workers know.
+    """Protect a local Ray by a token that only this process and its workers know.
 
-    Left to itself ``ray.init`` writes one to ``~/.ray/auth_token``, for good: from then on every ``ray start --head``
-    of the user demands it, and no ``ray job submit`` offers it. A user's own choice of mode or token stands.
+    Otherwise ``ray.init`` would write a token to ``~/.ray/auth_token``: from then on every ``ray start --head`` of the
+    user would demand it, and ``ray job submit`` would not present it. A mode or token of the user is kept.
     """
     before = {name: os.environ.get(name) for name in (AUTH_MODE, AUTH_TOKEN)}
     if not any(os.environ.get(name) for name in (AUTH_MODE, AUTH_TOKEN, AUTH_TOKEN_PATH)):
@@ -178,7 +182,7 @@ def _token_of_its_own() -> Iterator[None]:
 
 
 def _read_token_anew() -> None:
-    """Ray remembers mode and token of its first session; there is no public way to make it look again."""
+    """Make Ray read mode and token again, for which it does not have a public function."""
     import ray._raylet as internals
 
     if hasattr(internals, "AuthenticationTokenLoader"):
@@ -187,8 +191,9 @@ def _read_token_anew() -> None:
 
 
 def _use_token() -> None:
-    """Present the user's token to the cluster where there is one: a head expects it by default, and one that does not
-    takes it as well, but Ray's client would not offer it.
+    """Present the user's token to the cluster, if there is one.
+
+    A head expects it by default and accepts it in any case, but Ray's client does not present it unasked.
     """
     has_token = AUTH_TOKEN in os.environ or AUTH_TOKEN_PATH in os.environ
     if has_token or (Path.home() / ".ray" / "auth_token").is_file():
@@ -196,8 +201,9 @@ def _use_token() -> None:
 
 
 def _silence_worker_logs() -> None:
-    """Ray prints the death of every worker to standard output, where our result goes; there is no public switch. The
-    supervisor says what died.
+    """Keep Ray from printing the death of every worker to standard output, where the result goes.
+
+    Ray does not have a public switch for it. The supervisor reports what died.
     """
     import ray._private.worker as internals
 

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a request to end in order."""
+"""Turn SIGINT and SIGTERM into a request to end in an orderly way."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ HOW_TO_RESUME = "the same command goes on where this one stopped"
 
 
 class StopSignals:
-    """While it is entered, a signal raises :class:`Interrupted` or :class:`Terminated`; but where the program has
-    declared itself ``patient`` the first one only sets ``requested``, so that it can drain. The second always raises.
+    """A context in which a signal raises :class:`Interrupted` or :class:`Terminated`.
+
+    In :meth:`draining`, the first signal only sets ``requested``, so that the program can finish its work. The second
+    always raises.
     """
 
     def __init__(self) -> None:
@@ -39,7 +41,7 @@ class StopSignals:
         self._before.clear()
 
     def install(self) -> None:
-        """Take the signals; again after anything that may have put a handler of its own in place."""
+        """Install the handlers; call it again after code that may have replaced them."""
         if threading.current_thread() is not threading.main_thread():
             return
         for number in SIGNALS:
@@ -48,7 +50,7 @@ class StopSignals:
 
     @contextmanager
     def draining(self) -> Iterator[None]:
-        """A block that looks at ``requested`` by itself; the first signal does not break into it."""
+        """Enter a block that looks at ``requested`` by itself and that the first signal does not interrupt."""
         self.patient = True
         try:
             yield
@@ -56,7 +58,7 @@ class StopSignals:
             self.patient = False
 
     def error(self, problem: str | None = None) -> GapDataError:
-        """What to raise for the signal that came first."""
+        """Return the error to raise for the first signal."""
         name = signal.Signals(self._signal).name
         return SIGNALS[self._signal](problem or f"stopped by {name}", cure=HOW_TO_RESUME)
 

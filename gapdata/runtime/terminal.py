@@ -1,7 +1,7 @@
-"""The one way to a terminal: text of strangers (labels, names of files, descriptions) must not steer it.
+"""Print text for people, without control characters that foreign text may hold.
 
-A label may hold escape sequences that set the title, change colours, or write to the clipboard. Whatever is printed for
-people goes through :func:`say`; ``--json`` is escaped by JSON itself.
+A label, a description or the name of a file may hold escape sequences that set the title of a terminal, change colours,
+or write to the clipboard. All text for people is printed by :func:`say`; JSON escapes such characters by itself.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ STEERING = re.compile(
 
 
 def printable(text: str) -> str:
-    """Return the text with every character that would steer a terminal shown as its escape, such as ``\\x1b``."""
+    r"""Return the text with every character that would control a terminal as an escape, such as ``\x1b``."""
     return STEERING.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 

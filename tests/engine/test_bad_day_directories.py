@@ -85,7 +85,7 @@ def test_where_flock_is_refused_a_file_says_who_builds(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(fcntl, "flock", refused)
     with exclusive(tmp_path):
-        with pytest.raises(UsageError, match=f"is being built by process {os.getpid()} on "), exclusive(tmp_path):
+        with pytest.raises(UsageError, match=f"is in use by process {os.getpid()} on "), exclusive(tmp_path):
             pass
         assert (tmp_path / HELD_NAME).exists()
     assert not (tmp_path / HELD_NAME).exists()

@@ -312,7 +312,7 @@ def test_a_running_build_locks_its_directory(dataset: Path, tmp_path: Path, caps
     with open(tmp_path / "out" / ".lock", "ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert build(dataset, tmp_path / "out") == 2
-    assert "is being built by another process" in capsys.readouterr().err
+    assert "is in use by another process" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
