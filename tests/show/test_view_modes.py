@@ -12,7 +12,7 @@ from gapdata.geometry.consistency import compare_surfaces, sample_surface, surfa
 from gapdata.records.schema import Record
 from gapdata.show.scene.cloud import fuse, with_error
 from gapdata.show.scene.coloring import UNSEEN, error_colors, error_maps, frame_maps, legend, point_colors
-from gapdata.show.scene.modes import MODES
+from gapdata.show.scene.modes import MEANING, MODES
 from gapdata.show.scene.palette import frame_color, object_color
 from gapdata.show.scene.surfaces import EDGE, GRAZED, HOLE, OUTSIDE, SURFACE, camera_normals, pixel_validity
 from tests.support.showing import room_record
@@ -128,9 +128,9 @@ def test_frames_are_coloured_by_their_order_whatever_their_numbers(record: Recor
 
 
 def test_the_error_scale_runs_from_blue_to_red_and_ends_at_its_figure() -> None:
-    scale = legend("error", ()).scale
-    assert scale is not None
-    colors = error_colors(np.array([0.0, scale, 10 * scale, np.nan], dtype=np.float32)).astype(int)
+    end = 0.05
+    colors = error_colors(np.array([0.0, end, 10 * end, np.nan], dtype=np.float32)).astype(int)
+    assert legend("error", ())[-1] == ("5 cm and more", tuple(colors[1]))
     assert colors[0][2] > colors[0][0] + 60
     assert colors[1][0] > colors[1][2] + 60
     assert np.array_equal(colors[1], colors[2])
@@ -143,4 +143,5 @@ def test_every_mode_has_a_map_of_each_frame_and_says_what_its_colours_mean(recor
     maps = frame_maps(record, [0, 2], mode, 0.5, 4.0)
     assert list(maps) == [0, 2]
     assert all(image.dtype == np.uint8 and image.shape[2] == 3 for image in maps.values())
-    assert legend(mode, record.frame_ids).text
+    assert (mode in ("rgb", "instance")) == (legend(mode, record.frame_ids) == ())
+    assert MEANING[mode]

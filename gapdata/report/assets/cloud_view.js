@@ -10,6 +10,7 @@ class CloudView {
     this.canvas = document.getElementById("cloud-canvas");
     this.context = this.canvas.getContext("2d", { willReadFrequently: true }); // drawn by the processor anyway
     this.choice = document.getElementById("cloud-record");
+    packed.forEach((record, place) => this.choice.add(new Option(record.key, String(place))));
     this.mode = document.getElementById("cloud-color");
     this.status = document.getElementById("cloud-status");
     this.layers = [...document.querySelectorAll("[data-layer]")];

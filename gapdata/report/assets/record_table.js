@@ -12,6 +12,9 @@ class RecordTable {
     this.page = 0;
     this.element = document.getElementById("records-table");
     this.filters = ["filter", "split", "view"].map((name) => document.getElementById(`records-${name}`));
+    for (const [filter, { values }] of [[this.filters[1], columns[2]], [this.filters[2], columns[3]]]) {
+      for (const value of [...new Set(values)].sort()) filter.add(new Option(value));
+    }
     this.buildHead();
     for (const filter of this.filters) filter.addEventListener("input", () => this.update());
     document.getElementById("records-previous").addEventListener("click", () => this.turn(-1));

@@ -1,4 +1,4 @@
-"""An exhibit as a binary glTF: the cloud as points, all that is drawn around it as meshes, for any glTF viewer.
+"""An exhibit as a binary glTF: the cloud as points, the pieces around it as meshes, for any glTF viewer.
 
 Vertices are metres in the exhibit's own frame of reference; one node above all of them turns that upright, since glTF
 has y up. Materials are unlit (``KHR_materials_unlit``), so colours are those of the frames whatever a viewer's lamps.
@@ -56,7 +56,7 @@ def save_glb(exhibit: Exhibit, path: str | PathLike[str], mode: str = "rgb") -> 
 
 
 def _facing(room: NDArray[np.float64], forward: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rows right, forward and up in the shown frame: up is the room's, forward the exhibit's, made level."""
+    """Return rows right, forward and up in the shown frame: up is the room's, forward the exhibit's, made level."""
     level = np.array([forward[0], forward[1], 0.0])
     level = level / np.linalg.norm(level) if np.linalg.norm(level) > 1e-3 else np.array([0.0, 1.0, 0.0])
     right = np.array([level[1], -level[0], 0.0])

@@ -66,7 +66,7 @@ def bars(segments: NDArray[np.float64], radius: float, color: Color) -> trimesh.
 
 @cache
 def _unit_ball(answer: bool) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Vertices and triangles of a sphere, or of the octahedron that marks an answer, of radius 1."""
+    """Return vertices and triangles of a sphere, or of the octahedron that marks an answer, of radius 1."""
     import trimesh
 
     if not answer:
@@ -78,7 +78,7 @@ def _unit_ball(answer: bool) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 
 
 def _plate(piece: Label, axes: NDArray[np.float64], scale: float) -> trimesh.Trimesh:
-    """A plate with the text, its lower edge's middle at the label's place, and one behind it to be read from there."""
+    """Return a plate with the text, its lower edge's middle at the label's place, and one to be read from behind."""
     import trimesh
 
     image = text_image(piece.text or "?", LETTERS, ink_on(piece.color), piece.color, 600)
@@ -92,7 +92,7 @@ def _plate(piece: Label, axes: NDArray[np.float64], scale: float) -> trimesh.Tri
 
 
 def _colored_grid(corners: NDArray[np.float64], image: NDArray[np.uint8]) -> trimesh.Trimesh:
-    """An image (h, w, 3) as a grid of vertices over a rectangle (4, 3), its corners clockwise from the top left."""
+    """Return an image (h, w, 3) as vertices over a rectangle (4, 3), its corners clockwise from the top left."""
     height, width = image.shape[:2]
     v, u = (np.arange(side)[:, None] / (side - 1) for side in (height, width))
     top, bottom = (one + u * (other - one) for one, other in ((corners[0], corners[1]), (corners[3], corners[2])))

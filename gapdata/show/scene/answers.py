@@ -54,7 +54,7 @@ class Answers:
 
     @property
     def drawn(self) -> Answers:
-        """The same without the boxes and points that lie too far away to be drawn, which is noted."""
+        """The same without the boxes and points that lie too far away to be drawn, which are counted in a note."""
         boxes = tuple(item for item in self.boxes if _near(item.box.center) and _near(item.box.size))
         points = tuple(item for item in self.points if _near(item.point))
         lost = len(self.boxes) + len(self.points) - len(boxes) - len(points)
@@ -182,7 +182,7 @@ def _described_box(record: Record, reply: Reply, asking: Asking) -> Answers | Un
 
 
 def _compared(box: OrientedBox, label: str, said: str, true_label: str, true: OrientedBox, iou: float) -> Answers:
-    """An answered box beside the true one, with their overlap."""
+    """Show an answered box beside the true one, with their overlap."""
     row = AnswerRow(
         number=None,
         color=PREDICTED,
@@ -195,7 +195,7 @@ def _compared(box: OrientedBox, label: str, said: str, true_label: str, true: Or
 
 
 def _unmatched(box: OrientedBox, label: str, said: str, error: str) -> Answers:
-    """An answered box without a true one."""
+    """Show an answered box without a true one."""
     row = AnswerRow(number=None, color=PREDICTED, truth="-", answer=said, error=error)
     shown = ShownBox(box=box, label=label, color=PREDICTED, predicted=True, note=error.split(",")[0])
     return Answers(boxes=(shown,), rows=(row,))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.records.schema import Record
 from gapdata.show.scene.cloud import PointCloud, fuse_frame, joined, with_error
-from gapdata.show.scene.modes import MEANING
 from gapdata.show.scene.palette import Color, depth_colors, frame_color, frame_colors, instance_colors
 from gapdata.show.scene.surfaces import camera_normals, pixel_validity
 
@@ -23,13 +21,8 @@ TINT = 0.7
 """Share of the mode's colour where the photograph shows through, which keeps surfaces readable."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Legend:
-    """The meaning of a mode's colours: named colours, or a scale in metres from 0 to ``scale``."""
-
-    text: str
-    entries: tuple[tuple[str, Color], ...] = ()
-    scale: float | None = None
+Swatches = tuple[tuple[str, Color], ...]
+"""Names and their colours."""
 
 
 def point_colors(cloud: PointCloud, mode: str, order: Sequence[int]) -> NDArray[np.uint8]:
@@ -119,17 +112,19 @@ def error_maps(record: Record, frames: Sequence[int], stride: int = 2) -> dict[i
     return maps
 
 
-def legend(mode: str, order: Sequence[int]) -> Legend:
+def legend(mode: str, order: Sequence[int]) -> Swatches:
     """Return what the colours of a mode mean; ``order`` as in :func:`point_colors`."""
-    text = MEANING[mode]
     if mode == "error":
-        return Legend(text=text, entries=(("no other frame sees it", UNSEEN),), scale=FULL_ERROR)
+        steps = np.linspace(0.0, FULL_ERROR, 6, dtype=np.float32)
+        names = [f"{step * 100:.0f}" for step in steps[:-1]] + [f"{FULL_ERROR * 100:g} cm and more"]
+        colors = [(red, green, blue) for red, green, blue in error_colors(steps).tolist()]
+        return (("no other frame sees it", UNSEEN), *zip(names, colors, strict=True))
     if mode == "validity":
-        return Legend(text=text, entries=tuple(zip(VALIDITY_TEXT, VALIDITY_COLORS, strict=True))[::-1])
+        return tuple(zip(VALIDITY_TEXT, VALIDITY_COLORS, strict=True))[::-1]
     if mode == "frame" and len(order):
         places = sorted({0, len(order) // 2, len(order) - 1})
-        return Legend(text=text, entries=tuple((f"frame {order[at]}", frame_color(at, len(order))) for at in places))
-    return Legend(text=text)
+        return tuple((f"frame {order[at]}", frame_color(at, len(order))) for at in places)
+    return ()
 
 
 def _tinted(colors: NDArray[np.uint8], photograph: NDArray[np.uint8]) -> NDArray[np.uint8]:

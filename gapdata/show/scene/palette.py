@@ -24,19 +24,21 @@ GOLDEN_RATIO = 0.618033988749895
 
 
 def frame_color(frame: int, frames: int) -> Color:
-    """From blue (first) over green and yellow to orange (last): the order of frames can be read off."""
+    """Return a colour from blue (first) over green and yellow to orange (last), which shows the order of frames."""
     share = frame / max(frames - 1, 1)
     return _rgb(0.58 - 0.5 * share, 0.72, 1.0)
 
 
 def object_color(object_id: int) -> Color:
-    """A colour of its own for each object id; steps of the golden ratio keep neighbouring ids apart."""
+    """Return a colour of its own for each object id; steps of the golden ratio keep neighbouring ids apart."""
     return _rgb((object_id * GOLDEN_RATIO + 0.11) % 1.0, 0.62, 0.98)
 
 
 def prompt_color(index: int) -> Color:
-    """The colour of prompt 1, 2, ...: of the first nine those in which a question with several marks draws them, then
-    steps of the golden ratio.
+    """Return the colour of prompt 1, 2, ...
+
+    The first nine have the colours in which a question with several marks draws them, the others steps of the golden
+    ratio.
     """
     if 1 <= index <= len(COLORS):
         return COLORS[index - 1]
@@ -44,12 +46,12 @@ def prompt_color(index: int) -> Color:
 
 
 def ink_on(color: Color) -> Color:
-    """Black or white, whichever stands out from ``color`` (luma of Rec. 601)."""
+    """Return black or white, whichever stands out from ``color`` (luma of Rec. 601)."""
     return (12, 13, 16) if 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] > 125 else (255, 255, 255)
 
 
 def instance_colors(instances: NDArray[np.uint16]) -> NDArray[np.uint8]:
-    """(...,) object id + 1 (0 = none, grey) to (..., 3) uint8."""
+    """Turn object ids + 1 (...,), 0 for none, into colours (..., 3) uint8; none is grey."""
     table = np.full((int(instances.max(initial=0)) + 1, 3), 110, dtype=np.uint8)
     for value in range(1, len(table)):
         table[value] = object_color(value - 1)
@@ -57,13 +59,13 @@ def instance_colors(instances: NDArray[np.uint16]) -> NDArray[np.uint8]:
 
 
 def frame_colors(frames: NDArray[np.integer], count: int) -> NDArray[np.uint8]:
-    """(...,) frame positions to (..., 3) uint8."""
+    """Turn frame positions (...,) into colours (..., 3) uint8."""
     colors = np.array([frame_color(frame, count) for frame in range(max(count, 1))], dtype=np.uint8)
     return np.asarray(colors[frames])
 
 
 def depth_colors(depth: NDArray[np.floating], nearest: float, farthest: float) -> NDArray[np.uint8]:
-    """Metres (H, W) to Turbo colours (H, W, 3) uint8, near red, far blue; dark grey where there is none."""
+    """Turn metres (H, W) into Turbo colours (H, W, 3) uint8, near red, far blue; dark grey where there is none."""
     import cv2
 
     valid = np.isfinite(depth) & (depth > 0)

@@ -124,7 +124,7 @@ def _camera(group: dict[str, Piece], name: str, item: ShownCamera, depth: float,
 def _axes(
     group: dict[str, Piece], name: str, start: NDArray[np.float64], axes: NDArray[np.float64], scale: float
 ) -> None:
-    """Three arrows from ``start`` along the rows of ``axes`` (3, 3), with their letters at their ends."""
+    """Draw three arrows from ``start`` along the rows of ``axes`` (3, 3), with their letters at their ends."""
     for axis, letter, color in zip(axes, "xyz", AXES, strict=True):
         segment = np.stack([start, start + axis])[None]
         group[f"{name}{letter}"] = Lines(segments=segment, color=color, pixels=4, radius=1.6 * LINE * scale, hidden=0.6)
@@ -159,8 +159,9 @@ def _point(group: dict[str, Piece], place: int, item: ShownPoint, scale: float, 
 
 
 def _room(group: dict[str, Piece], exhibit: Exhibit, to_shown: NDArray[np.float64], scale: float) -> None:
-    """A line at every whole metre of the aligned world, from below the cloud's lowest to its highest x and y, at the
-    height of the floor; and the world's axes, at the grid's corner, since its origin may lie anywhere.
+    """Draw a grid on the floor along the axes of the aligned world, a line at every whole metre, and the axes.
+
+    They stand at the grid's corner, since the world's origin may lie anywhere.
     """
     points = transform(np.linalg.inv(to_shown), exhibit.sample.points.astype(np.float64))
     low, high = np.percentile(points if len(points) else np.zeros((1, 3)), [0.5, 99.5], axis=0)

@@ -50,7 +50,7 @@ def _estimated_axes(record: Record, normals: NDArray[np.float64]) -> tuple[NDArr
     upright = np.abs(normals @ up) < 0.2
     if upright.sum() >= 50:
         angle = np.arctan2(normals[upright] @ side, normals[upright] @ forward)
-        # Walls repeat every 90 degrees: four times the angle is one direction for all of them.
+        # Walls repeat every 90 degrees: four times the angle is one direction for all walls.
         heading = np.angle(np.exp(4j * angle).mean()) / 4
         forward = np.cos(heading) * forward + np.sin(heading) * side
     return up, forward

@@ -143,9 +143,7 @@ def _first_to_shown(record: Record) -> NDArray[np.float64]:
 
 
 def _best_diagonal(cloud: PointCloud) -> NDArray[np.float64]:
-    """Of the four horizontal directions (3,) across the scene the one that meets most surfaces from the front: rooms
-    are best seen from a corner.
-    """
+    """Return the horizontal diagonal (3,) that meets most surfaces from the front: a corner shows a room best."""
     if not len(cloud):
         return np.array([0.0, 1.0, 0.0])
     part = cloud.sample(20_000)

@@ -1,4 +1,4 @@
-"""What a depth image tells of the surfaces in it: their normals, and which pixels one may trust.
+"""The surfaces in a depth image: their normals, and which of its pixels can be trusted.
 
 For display only: a record keeps every pixel that has depth.
 """
@@ -23,7 +23,7 @@ GRAZING = 0.26
 depends on where in the pixel it was measured."""
 
 VALIDITY = ("outside", "hole", "edge", "grazing", "surface")
-"""What a pixel may be: ``outside`` what the registered depth covers (no frame of the view has depth there), a ``hole``
+"""The kinds of pixels: ``outside`` of the registered depth (no frame of the view has depth there), a ``hole``
 (other frames have), at an ``edge`` between two surfaces, on a surface seen at a ``grazing`` angle, or plainly on a
 ``surface``. The first two have no point."""
 OUTSIDE, HOLE, EDGE, GRAZED, SURFACE = range(len(VALIDITY))
@@ -35,7 +35,7 @@ def pixel_validity(
     normals: NDArray[np.float32],
     covered: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.uint8]:
-    """Places in :data:`VALIDITY`, (H, W) uint8, of a depth image (H, W) in metres, 0 where there is none.
+    """Return places in :data:`VALIDITY`, (H, W) uint8, of a depth image (H, W) in metres, 0 where there is none.
 
     Args:
         depth: registered to ``camera``.
@@ -54,7 +54,7 @@ def pixel_validity(
 
 
 def continued_pixels(depth: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Pixels (H, W) whose depth carries on, as a plane would, on at least one side along the row and along the column.
+    """Return where (H, W) depth carries on, as a plane would, on one side along the row and one along the column.
 
     Inverse depth is linear in the pixel coordinates on a plane, so a second difference near 0 tells a surface, however
     slanted, from a pixel that hangs between two of them.
@@ -75,7 +75,7 @@ def _inner(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
 
 
 def camera_normals(depth: NDArray[np.float32], camera: Intrinsics) -> NDArray[np.float32]:
-    """Unit normals (H, W, 3) in the camera's own frame, towards it, of a depth image (H, W) in metres.
+    """Return unit normals (H, W, 3) in the camera's own frame, towards it, of a depth image (H, W) in metres.
 
     The inverse depth is smoothed within surfaces (bilateral filter), unprojected and differentiated over five pixels.
     Where a neighbour is missing, the normal is the direction to the camera.

@@ -87,9 +87,7 @@ class Canvas:
             cv2.circle(self.image, (at[0] - radius * 5, at[1] - radius * 5), radius * 4, light, -1, cv2.LINE_AA, 4)
 
     def picture(self, piece: Picture, hidden: float = 0.25) -> None:
-        """Draw an image; what the cloud hides of it with opacity ``hidden``. One that reaches behind the viewer is left
-        out.
-        """
+        """Draw an image, with opacity ``hidden`` where the cloud hides it; leave it out where it reaches behind the viewer."""
         import cv2
 
         pixels, z = self.view.project(piece.corners)
@@ -163,8 +161,9 @@ class Canvas:
     def _strokes(
         self, start: NDArray[np.float64], end: NDArray[np.float64]
     ) -> list[tuple[tuple[int, int], tuple[int, int], bool]]:
-        """A segment in strokes: both ends in OpenCV's fixed point, and whether the cloud hides it. The part behind the
-        viewer is cut off.
+        """Cut a segment into strokes: both ends in OpenCV's fixed point, and whether the cloud hides it.
+
+        The part behind the viewer is left out.
         """
         _, z = self.view.project(np.stack([start, end]))
         if z.max() <= NEAR:
@@ -189,7 +188,7 @@ class Canvas:
         return np.asarray(inside & (z > nearest + HIDDEN_MARGIN))
 
     def _free_place(self, anchor: tuple[int, int], width: int, height: int) -> Rectangle:
-        """The nearest rectangle around ``anchor`` that covers nothing taken; the least covering one when all do."""
+        """Return the nearest rectangle around ``anchor`` that covers least of what is taken."""
         best, least = (0, 0, width, height), np.inf
         for distance in (14, 26, 42, 64, 92, 126):
             for angle in (-0.9, 0.3, -2.2, 2.8, 0.9, 2.2, -1.57, 1.57):
@@ -214,5 +213,5 @@ def _overlap(a: Rectangle, b: Rectangle) -> int:
 
 
 def _subpixel(pixel: NDArray[np.float64]) -> tuple[int, int]:
-    """Pixel coordinates in OpenCV's fixed point with four fractional bits."""
+    """Return pixel coordinates in OpenCV's fixed point with four fractional bits."""
     return round(float(pixel[0]) * 16), round(float(pixel[1]) * 16)

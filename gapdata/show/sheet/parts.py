@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from gapdata.prompts.marks import draw_mark
 from gapdata.records.schema import Record
 from gapdata.show.scene.answers import AnswerRow
-from gapdata.show.scene.coloring import error_colors, frame_maps, legend
+from gapdata.show.scene.coloring import frame_maps, legend
 from gapdata.show.scene.marks import ShownCamera
+from gapdata.show.scene.modes import MEANING
 from gapdata.show.scene.palette import (
     MUTED,
     PREDICTED,
@@ -35,7 +36,6 @@ SCALE_WIDTH = 84
 COLUMNS = 5
 """Frames side by side."""
 MAX_FRAMES = 2 * COLUMNS
-LEGEND_BAR = 160
 LINE, HEADING = 28, 30
 
 
@@ -162,25 +162,18 @@ def answer_table(rows: tuple[AnswerRow, ...], width: int) -> Image:
 
 def draw_legend(image: Image, mode: str, order: Sequence[int], y: int) -> None:
     """Write what the colours mean on the line with baseline ``y``, to the right."""
-    found, x = legend(mode, order), image.shape[1]
-    if found.scale is not None:
-        for text, at in ((f"{found.scale * 100:g} cm and more", x), ("0", x - 130 - LEGEND_BAR)):
-            put_text(image, text, (at - text_width(text, 15), y), 15, MUTED)
-        bar = np.linspace(0.0, found.scale, LEGEND_BAR, dtype=np.float32)[None].repeat(14, axis=0)
-        left = x - 122 - LEGEND_BAR
-        image[y - 12 : y + 2, left : left + LEGEND_BAR] = error_colors(bar)
-        x = left - 36
-    for text, color in reversed(found.entries):
+    x = image.shape[1]
+    for text, color in reversed(legend(mode, order)):
         x -= text_width(text, 15) + 4
         put_text(image, text, (x, y), 15, MUTED)
         image[y - 11 : y + 1, x - 18 : x - 6] = color
         x -= 34
-    text = f"{mode}: {found.text}"
+    text = f"{mode}: {MEANING[mode]}"
     put_text(image, text, (x - text_width(text, 15, 600), y), 15, TEXT, 600)
 
 
 def _cell(width: int, count: int, aspect: float) -> tuple[tuple[int, int], int]:
-    """The (width, height) of each of ``count`` pictures, and how many stand side by side."""
+    """Return the (width, height) of each of ``count`` pictures, and how many stand side by side."""
     columns = max(min(count, COLUMNS), 3)
     wide = (width - (columns - 1) * GAP) // columns
     return (wide, round(wide * aspect)), columns
@@ -191,7 +184,7 @@ def _caption(text: str, color: Color, detail: str = "") -> list[Words]:
 
 
 def _marked(record: Record, frame: int, cell: tuple[int, int]) -> Image:
-    """A frame with the crosses of its prompts; around each, which is small at training size, a ring and its number."""
+    """Draw a frame with the crosses of its prompts and, since these are small, a ring and a number around each."""
     import cv2
 
     image, prompts = record.image(frame), [item for item in record.prompts if item.frame == frame]
@@ -211,7 +204,7 @@ def _marked(record: Record, frame: int, cell: tuple[int, int]) -> Image:
 
 
 def _depth_range(depths: list[NDArray[np.float32]]) -> tuple[float, float]:
-    """Nearest and farthest depth of a colour scale: the 1st and 99th percentile of valid pixels, metres."""
+    """Return nearest and farthest depth of a colour scale: the 1st and 99th percentile of valid pixels, metres."""
     valid = np.concatenate([depth[::4, ::4][depth[::4, ::4] > 0] for depth in depths])
     low, high = np.percentile(valid, [1, 99]) if len(valid) else (0.0, 1.0)
     return float(low), float(max(high, low + 0.1))
@@ -228,7 +221,7 @@ def _draw_depth_scale(row: Image, left: int, nearest: float, farthest: float) ->
 def _table(
     title: str, rows: Sequence[tuple[int | None, Color, list[Words]]], columns: int, lines: int, width: int
 ) -> Image:
-    """A heading and rows of a number and words, in columns of at most so many lines; it says how many it leaves out."""
+    """Draw a heading and rows of a number and words, in columns of at most ``lines``; say how many are left out."""
     import cv2
 
     shown, cell = rows[: columns * lines], width // columns

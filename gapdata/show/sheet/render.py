@@ -102,7 +102,7 @@ def _draw_discs(
     width: int,
     height: int,
 ) -> NDArray[np.uint64]:
-    """The z-buffer, (width * height,) uint64: inverse depth in the high half, sample index in the low, 0 = empty."""
+    """Return the z-buffer, (width * height,) uint64: inverse depth in the high half, sample index in the low."""
     buffer = np.zeros(width * height, dtype=np.uint64)
     steps = np.clip(np.rint(radius), 1, MAX_RADIUS).astype(np.int32)
     place = np.rint(pixels).astype(np.int32)

@@ -82,7 +82,7 @@ def _header(exhibit: Exhibit, mode: str) -> NDArray[np.uint8]:
 
 
 def _notes(exhibit: Exhibit) -> NDArray[np.uint8]:
-    """What must be said beside the picture: what is missing, and how a model's answers compare."""
+    """Write what is missing, and how a model's answers compare."""
     notes = [(note, MUTED) for note in exhibit.notes]
     if exhibit.answered:
         how = "A model's answers are dashed and pink; their lines lead from where they should be."
@@ -97,7 +97,7 @@ def _notes(exhibit: Exhibit) -> NDArray[np.uint8]:
 
 
 def _panels(exhibit: Exhibit, mode: str) -> list[NDArray[np.uint8]]:
-    """Two rows of two panels."""
+    """Draw two rows of two panels."""
     names = ("behind", "side"), ("above", "first" if exhibit.in_camera else "opposite")
     sizes = {name: (PANEL_WIDTH, height) for row, height in zip(names, HEIGHTS, strict=True) for name in row}
     pieces = exhibit_pieces(exhibit, MAX_BOXES)

@@ -71,7 +71,7 @@ def viewpoints(
 
 
 def _through(camera: Intrinsics, size: tuple[int, int]) -> Viewpoint:
-    """What the first camera sees, with as much beside it as the picture has room for."""
+    """Look through the first camera, with as much beside its image as the picture has room for."""
     width, height = size
     scale = 0.84 * min(width / camera.width, height / camera.height)
     wide = Intrinsics(
@@ -86,7 +86,7 @@ def _through(camera: Intrinsics, size: tuple[int, int]) -> Viewpoint:
 
 
 def _better_side(part: PointCloud, shown_to_room: NDArray[np.float64], heading: float) -> float:
-    """+1 where turning the view counter-clockwise meets more surfaces from the front, else -1."""
+    """Return +1 where turning the view counter-clockwise meets more surfaces from the front, else -1."""
     normals = part.normals @ shown_to_room[:3, :3].T
     seen = [np.clip(-(normals @ _direction(heading + turn * np.pi / 2, -0.35)), 0, None).sum() for turn in (1, -1)]
     return 1.0 if seen[0] >= seen[1] else -1.0
@@ -97,7 +97,7 @@ def _direction(yaw: float, pitch: float) -> NDArray[np.float64]:
 
 
 def _look(yaw: float, pitch: float) -> NDArray[np.float64]:
-    """Room to camera (3, 3) of a level camera that looks along (yaw, pitch)."""
+    """Return room to camera (3, 3) of a level camera that looks along (yaw, pitch)."""
     right, ahead = np.array([np.sin(yaw), -np.cos(yaw), 0.0]), _direction(yaw, pitch)
     return np.stack([right, np.cross(ahead, right), ahead])
 
@@ -110,7 +110,7 @@ def _fitted(
     shown: NDArray[np.floating],
     extras: NDArray[np.float64],
 ) -> Viewpoint:
-    """The nearest camera with this rotation that has all but stray points in its picture.
+    """Return the nearest camera with this rotation that has all but stray points in its picture.
 
     With the camera at (tx, tz) a point is inside when ``|x - tx| <= k (z - tz)``; the extremes of ``x - k z`` and ``-x
     - k z`` over the points bound tx and tz for each image axis.

@@ -1,6 +1,4 @@
-"""The interactive window: Open3D's, driven by keys. It draws what :mod:`gapdata.show.window.navigation` says, and
-decides nothing itself.
-"""
+"""The interactive window: Open3D's, driven by keys. It draws what :mod:`gapdata.show.window.navigation` says."""
 
 from __future__ import annotations
 
@@ -16,8 +14,9 @@ from gapdata.errors import GapDataError, UsageError
 from gapdata.geometry.camera import Intrinsics
 from gapdata.runtime.terminal import say
 from gapdata.show.model_files.solids import solid_of
-from gapdata.show.scene.coloring import error_colors, legend, point_colors
+from gapdata.show.scene.coloring import Swatches, legend, point_colors
 from gapdata.show.scene.exhibit import Exhibit
+from gapdata.show.scene.modes import MEANING
 from gapdata.show.scene.palette import MUTED, TEXT, Color, ink_on
 from gapdata.show.scene.pieces import Ball, Label, Lines, Picture, Piece
 from gapdata.show.sheet.text import text_image
@@ -44,8 +43,6 @@ LETTERS = 15
 MAX_WIDTH = 1400
 """Pixels of a text in the window."""
 DARK: Color = (16, 17, 21)
-Swatches = tuple[tuple[str, Color], ...]
-"""Names and their colours."""
 CURE = "use --save x.png (or x.ply, x.glb) to write a file instead"
 CODES = {RIGHT: 262, LEFT: 263}
 """GLFW's codes of the keys that are not characters."""
@@ -195,7 +192,7 @@ class ExhibitWindow:
         return True
 
     def _callback(self, key: str) -> Callable[[Any], bool]:
-        """A key as Open3D calls it: with the visualizer, and True asks for a new picture."""
+        """Return the function that Open3D calls for a key: True asks for a new picture."""
 
         def called(_: Any) -> bool:
             self.press(key)
@@ -206,16 +203,10 @@ class ExhibitWindow:
 
 def head_lines(exhibit: Exhibit, title: str, mode: str) -> list[tuple[str, Color, Swatches]]:
     """Return what the window says at its top: the title, the facts, what the colours mean, and the notes."""
-    meaning = legend(mode, exhibit.frame_ids)
-    swatches = list(meaning.entries)
-    if meaning.scale is not None:
-        steps = np.array([0.0, 0.4, 1.0], dtype=np.float32) * np.float32(meaning.scale)
-        for step, (red, green, blue) in zip(steps, error_colors(steps).tolist(), strict=True):
-            swatches.append((f"{step * 100:.0f} cm{' and more' if step >= meaning.scale else ''}", (red, green, blue)))
     lines: list[tuple[str, Color, Swatches]] = [
         (title, TEXT, ()),
         ("   ".join((*exhibit.facts, exhibit.reference)), MUTED, ()),
-        (f"{mode}: {meaning.text}", TEXT, tuple(swatches)),
+        (f"{mode}: {MEANING[mode]}", TEXT, legend(mode, exhibit.frame_ids)),
     ]
     return lines + [(note, MUTED, ()) for note in exhibit.notes[:6]]
 
@@ -262,7 +253,7 @@ def piece_geometries(pieces: list[Piece]) -> list[Any]:
 
 
 def _textured(corners: NDArray[np.float64], texture: NDArray[np.float64], image: NDArray[np.uint8]) -> Any:
-    """Rectangles (N, 4, 3) with places (N, 4, 2) in an image, to be seen from both sides."""
+    """Return rectangles (N, 4, 3) with places (N, 4, 2) in an image, to be seen from both sides."""
     import open3d as o3d
 
     faces = np.array([[0, 1, 2], [0, 2, 3], [2, 1, 0], [3, 2, 0]])
