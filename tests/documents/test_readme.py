@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shlex
@@ -31,6 +32,7 @@ ELSEWHERE = ("make ", "pip ", "ray ", "hf ", "python download-scannet.py ")
 """CI itself runs `make`, which installs; test_ray.py submits jobs to a real head; nothing is downloaded in a test."""
 SMALLER = {
     "build-shards": ["frames.image_size=[256,192]", "clips.interval=12", "scene_views.frames=4"],
+    "train": ["train.steps=2"],
     "pretrain.py": ["train.steps=2"],
     "finetune.py": ["train.steps=2"],
 }
@@ -38,8 +40,14 @@ SMALLER = {
 FULL_SIZE = ["processor.image_size=[128,96]", "train.steps=1", "train.batch_size=2", "run.workers=0"]
 FULL_SIZE += ["run.evaluate_every=0", SMALL_VGGT]
 """And what makes the recipes for public weights quick."""
+SMALLER_FIELDS = {
+    name: ast.literal_eval(value) for name, _, value in (f.partition("=") for f in SMALLER["build-shards"])
+}
+BUILT = 'recipe="scannet-pretrain"'
+"""In the code of the first page. With the same fields it finds what the command has built before it."""
 QUICK = {
     "synth": ["--scenes", "1", "--frames", "2", "--color-size", "64x48", "--depth-size", "64x48"],
+    "evaluate": ["--limit", "1"],
     "evaluate.py": ["--limit", "1"],
     "report": ["--views", "2"],
 }
@@ -60,7 +68,7 @@ def quick(line: str) -> list[str]:
     # The build of the first walk runs on Ray, as written; starting one for each further build takes minutes.
     in_place = ["--executor", "inline"] if name == "build-shards" and "shards" not in words else []
     # A model that has learnt nothing talks until it is cut off, so it is asked for what is cut off first.
-    short = ["--task", "captioning"] if name == "evaluate.py" and "runs/full2" in words else []
+    short = ["--task", "captioning"] if name == "evaluate" and "runs/full2" in words else []
     return [*words, *QUICK.get(name, []), *short, *(part for field in fields for part in ("--set", field)), *in_place]
 
 
@@ -97,7 +105,8 @@ def test_every_command_and_all_code_of_the_pages_run(workplace: Path) -> None:
                 assert result.returncode == 0, f"{name}: $ {line}\n{result.stdout}\n{result.stderr}"
         blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
         if blocks:
-            result = run([sys.executable, "-c", "\n\n".join(blocks)], workplace)
+            code = "\n\n".join(blocks).replace(BUILT, f"{BUILT}, set={SMALLER_FIELDS!r}")
+            result = run([sys.executable, "-c", code], workplace)
             assert result.returncode == 0, f"{name}: {result.stderr}"
     assert (workplace / "view.png").stat().st_size > 10_000
     for folder, page in (("shards", "gapdata/README.md"), ("runs/stage1", "gapmodel/README.md")):
