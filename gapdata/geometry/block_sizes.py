@@ -1,4 +1,4 @@
-"""Image sizes made of whole blocks, which is what patches need; near ones for a size that is not."""
+"""Image sizes made of whole blocks, as patches need them, and the nearest such sizes to any other."""
 
 from __future__ import annotations
 
@@ -10,8 +10,16 @@ frame need not have them, since the model's processor cuts and resizes it."""
 
 
 def near_sizes(size: tuple[int, int], block: int, least: int, most: int) -> str:
-    """Return sizes of whole blocks next to ``size`` (width, height) with sides in ``least..most``, nearest first, as
-    messages name them: ``1296x960 or 1296x976``; empty where there is none.
+    """Return sizes of whole blocks next to a size, as messages name them: ``1296x960 or 1296x976``.
+
+    Args:
+        size: width and height.
+        block: pixels that sides are multiples of.
+        least: the smallest side that is allowed.
+        most: the largest side that is allowed.
+
+    Returns:
+        The sizes, nearest first; empty where there are none.
     """
     sides = [sorted({side // block * block, -(-side // block) * block}) for side in size]
     near = [(w, h) for w in sides[0] for h in sides[1] if least <= min(w, h) and max(w, h) <= most]

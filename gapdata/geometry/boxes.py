@@ -32,19 +32,19 @@ class OrientedBox:
     rotation: NDArray[np.float64]  # (3, 3) box axes to the frame
 
     def transformed(self, matrix: NDArray[np.floating]) -> OrientedBox:
-        """The same box in another frame, through a rigid (4, 4) transform."""
+        """Return the same box in another frame, through a rigid (4, 4) transform."""
         return OrientedBox(
             center=transform(matrix, self.center), size=self.size, rotation=matrix[:3, :3] @ self.rotation
         )
 
     @property
     def corners(self) -> NDArray[np.float64]:
-        """(8, 3) in the box's frame of reference."""
+        """The eight corners, (8, 3) metres, in the frame that the box is in."""
         return box_corners(self.center, self.size, self.rotation)
 
 
 def box_corners(center: ArrayLike, size: ArrayLike, rotation: ArrayLike) -> NDArray[np.float64]:
-    """The eight corners (..., 8, 3); the last axis of the box varies fastest."""
+    """Return the eight corners (..., 8, 3) of boxes; the last axis of the box varies fastest."""
     local = _CORNER_SIGNS * np.asarray(size, dtype=np.float64)[..., None, :]
     return np.asarray(
         local @ np.swapaxes(np.asarray(rotation, dtype=np.float64), -1, -2) + np.asarray(center)[..., None, :]
@@ -52,7 +52,7 @@ def box_corners(center: ArrayLike, size: ArrayLike, rotation: ArrayLike) -> NDAr
 
 
 def rotation_from_euler(angles: ArrayLike, convention: EulerConvention) -> NDArray[np.float64]:
-    """Angles (..., 3) = (a, b, c) in radians to rotation matrices (..., 3, 3)."""
+    """Convert angles (..., 3) = (a, b, c) in radians to rotation matrices (..., 3, 3)."""
     values = np.asarray(angles, dtype=np.float64)
     rz, rx, ry = _axis_rotation(values[..., 0], 2), _axis_rotation(values[..., 1], 0), _axis_rotation(values[..., 2], 1)
     _check_convention(convention)
@@ -60,8 +60,9 @@ def rotation_from_euler(angles: ArrayLike, convention: EulerConvention) -> NDArr
 
 
 def euler_from_rotation(rotation: ArrayLike, convention: EulerConvention) -> NDArray[np.float64]:
-    """Rotation matrices (..., 3, 3) to angles (..., 3) = (a, b, c) in radians, b in [-pi/2, pi/2], c = 0 at the
-    poles.
+    """Convert rotation matrices (..., 3, 3) to angles (..., 3) = (a, b, c) in radians.
+
+    b lies in [-pi/2, pi/2], and c is 0 at the poles.
     """
     _check_convention(convention)
     matrix = np.asarray(rotation, dtype=np.float64)
@@ -81,10 +82,10 @@ def euler_from_rotation(rotation: ArrayLike, convention: EulerConvention) -> NDA
 
 
 def axis_aligned_box(points: NDArray[np.floating]) -> OrientedBox:
-    """The box along the axes around points (N, 3).
+    """Return the box along the axes around points (N, 3).
 
     Of an object's vertices *after* axis alignment it is ScanRefer's and Scan2Cap's ground truth; the box of the
-    unaligned vertices, turned afterwards, is another and larger one.
+    unaligned vertices, turned afterwards, is a different and larger one.
     """
     values = np.asarray(points, dtype=np.float64)
     low, high = values.min(axis=0), values.max(axis=0)
@@ -92,7 +93,7 @@ def axis_aligned_box(points: NDArray[np.floating]) -> OrientedBox:
 
 
 def upright_box(points: NDArray[np.floating]) -> OrientedBox:
-    """The smallest box around points (N, 3) that stands upright on the z axis: gravity-aligned, of minimum ground area.
+    """Return the smallest box around points (N, 3) that stands upright on the z axis, by its ground area.
 
     One side of the smallest enclosing rectangle lies on an edge of the convex hull (Freeman and Shapira 1975), so
     every hull edge is tried. Of the equivalent yaw angles the one in (-45, 45] degrees is returned.
@@ -121,7 +122,7 @@ def upright_box(points: NDArray[np.floating]) -> OrientedBox:
 
 
 def aligned_iou(one: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Intersection over union of boxes along common axes, (N, 6) against (M, 6) centre and size: (N, M)."""
+    """Return the intersection over union (N, M) of boxes along common axes, (N, 6) and (M, 6) centre and size."""
     a, b = np.asarray(one, dtype=np.float64)[:, None], np.asarray(other, dtype=np.float64)[None]
     low = np.maximum(a[..., :3] - a[..., 3:] / 2, b[..., :3] - b[..., 3:] / 2)
     high = np.minimum(a[..., :3] + a[..., 3:] / 2, b[..., :3] + b[..., 3:] / 2)
@@ -131,7 +132,7 @@ def aligned_iou(one: NDArray[np.floating], other: NDArray[np.floating]) -> NDArr
 
 
 def _axis_rotation(angle: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    """Right-handed rotations (..., 3, 3) about one coordinate axis."""
+    """Return right-handed rotations (..., 3, 3) about one coordinate axis."""
     matrix = np.zeros((*np.shape(angle), 3, 3))
     first, second = (axis + 1) % 3, (axis + 2) % 3
     matrix[..., axis, axis] = 1.0

@@ -32,7 +32,7 @@ class Intrinsics:
 
     @classmethod
     def from_matrix(cls, matrix: Float, *, width: int, height: int) -> Intrinsics:
-        """From a 3x3 or 4x4 calibration matrix (row-major, last column of a 4x4 ignored)."""
+        """Read a 3x3 or 4x4 calibration matrix, row-major; the last column of a 4x4 is ignored."""
         fx, fy, cx, cy = (float(matrix[i, j]) for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
         return cls(fx=fx, fy=fy, cx=cx, cy=cy, width=width, height=height)
 
@@ -43,7 +43,7 @@ class Intrinsics:
 
     @property
     def plausible(self) -> bool:
-        """Finite, positive focal lengths and a principal point within twice the image."""
+        """Whether all is finite, focal lengths are positive and the principal point is within twice the image."""
         values = (self.fx, self.fy, self.cx, self.cy)
         return (
             bool(np.isfinite(values).all())
@@ -53,7 +53,7 @@ class Intrinsics:
         )
 
     def resized(self, width: int, height: int) -> Intrinsics:
-        """The same camera after its image was resampled to ``width`` x ``height``, each axis by its own factor."""
+        """Return the camera of its image resampled to ``width`` x ``height``, each axis by its own factor."""
         sx, sy = width / self.width, height / self.height
         return Intrinsics(
             fx=self.fx * sx,
@@ -65,22 +65,25 @@ class Intrinsics:
         )
 
     def cropped(self, left: int, top: int, width: int, height: int) -> Intrinsics:
-        """The same camera after cutting the window whose first pixel is (left, top)."""
+        """Return the camera of the window of its image whose first pixel is (left, top)."""
         return Intrinsics(fx=self.fx, fy=self.fy, cx=self.cx - left, cy=self.cy - top, width=width, height=height)
 
     def rays(self) -> NDArray[np.float64]:
-        """Directions of all pixel centres, (height, width, 3) float64, camera frame, scaled to z = 1."""
+        """Return the directions of all pixel centres, (height, width, 3) float64, camera frame, scaled to z = 1."""
         u, v = np.meshgrid(np.arange(self.width), np.arange(self.height))
         return self.unproject(np.stack([u, v], axis=-1), np.ones((self.height, self.width)))
 
     def unproject(self, pixels: Float | NDArray[np.integer], depth: Float | np.floating) -> NDArray[np.float64]:
-        """Pixels (..., 2) and z-depth (...) in metres to points (..., 3) in metres, camera frame."""
+        """Move pixels (..., 2) with z-depth (...) in metres to points (..., 3) in metres, camera frame."""
         x = (pixels[..., 0] - self.cx) / self.fx * depth
         y = (pixels[..., 1] - self.cy) / self.fy * depth
         return np.stack([x, y, np.broadcast_to(depth, x.shape)], axis=-1).astype(np.float64)
 
     def project(self, points: Float) -> NDArray[np.float64]:
-        """Points (..., 3) in metres, camera frame, to pixels (..., 2); NaN for points not in front of the camera."""
+        """Project points (..., 3) in metres, camera frame, to pixels (..., 2).
+
+        The pixel is NaN where the point is not in front of the camera.
+        """
         z = np.where(points[..., 2] > 0, points[..., 2], np.nan)
         return np.stack([points[..., 0] / z * self.fx + self.cx, points[..., 1] / z * self.fy + self.cy], axis=-1)
 
@@ -91,9 +94,9 @@ def transform(matrix: Float, points: Float) -> NDArray[np.float64]:
 
 
 def is_rigid(matrices: Float) -> NDArray[np.bool_]:
-    """Which of (..., 4, 4) are finite, proper rotations with a translation and a (0, 0, 0, 1) row.
+    """Return which of (..., 4, 4) are finite, proper rotations with a translation and a (0, 0, 0, 1) row.
 
-    ScanNet writes frames of lost tracking as matrices full of -inf; they are not marked otherwise.
+    ScanNet writes frames of lost tracking as matrices full of -inf, without marking them otherwise.
     """
     finite = np.asarray(np.isfinite(matrices).all(axis=(-2, -1)))
     safe = np.where(finite[..., None, None], matrices, np.eye(4))
@@ -105,8 +108,9 @@ def is_rigid(matrices: Float) -> NDArray[np.bool_]:
 
 
 def relative_poses(camera_to_world: Float) -> NDArray[np.float64]:
-    """``camera_to_first`` (F, 4, 4) of a view from its ``camera_to_world`` (F, 4, 4); the first is exactly the
-    identity.
+    """Return the ``camera_to_first`` (F, 4, 4) of a view from its ``camera_to_world`` (F, 4, 4).
+
+    The first is exactly the identity.
     """
     poses = np.asarray(camera_to_world, dtype=np.float64)
     camera_to_first = np.linalg.inv(poses[0]) @ poses

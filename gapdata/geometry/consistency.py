@@ -52,7 +52,7 @@ HUBER, ROUNDS = 1.5, 3
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Surface:
-    """What comparing a frame needs of it, in its own camera. ``depth`` is kept, not copied."""
+    """The samples of a frame that comparing needs, in its own camera. ``depth`` is kept, not copied."""
 
     depth: NDArray[np.uint16]  # (H, W) millimetres, 0 invalid
     camera: Intrinsics
@@ -62,7 +62,7 @@ class Surface:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """How two frames agree, both directions together."""
+    """The figures by which two frames agree, both directions together."""
 
     overlap: float  # visible samples as a share of all samples of the two frames
     shared: float | None  # as overlap, of samples that do not fall on missing depth; None where depth is scarce
@@ -73,7 +73,9 @@ class Agreement:
 
 
 def sample_surface(depth: NDArray[np.uint16], camera: Intrinsics) -> Surface:
-    """Samples on a regular grid with normals from their four neighbours; none where depth is missing or steps.
+    """Sample a frame on a regular grid, with normals from the four neighbours.
+
+    There is no sample where depth is missing or steps.
 
     Args:
         depth: (H, W) uint16 millimetres registered to ``camera``, 0 invalid.
@@ -103,7 +105,8 @@ def compare_surfaces(first: Surface, second: Surface, first_to_second: NDArray[n
     """Compare two frames in both directions.
 
     Args:
-        first, second: the frames.
+        first: one frame.
+        second: the other frame.
         first_to_second: (4, 4) rigid, from the camera of the first to that of the second.
 
     Returns:
@@ -145,11 +148,11 @@ def compare_surfaces(first: Surface, second: Surface, first_to_second: NDArray[n
 
 
 def surface_distances(samples: Surface, other: Surface, to_other: NDArray[np.float64]) -> NDArray[np.float32]:
-    """How far each sample of one frame is from the surface that another frame has there, point to plane.
+    """Return how far each sample of one frame is from the surface that another frame has there, point to plane.
 
     Args:
         samples: n samples with normals, of a grid or of every pixel.
-        other: the frame that looks; of it only depth and camera are used.
+        other: the frame that looks; only its depth and camera are used.
         to_other: (4, 4) rigid, from the camera of the samples to the other one.
 
     Returns:
@@ -163,11 +166,13 @@ def surface_distances(samples: Surface, other: Surface, to_other: NDArray[np.flo
 
 
 def stretch_terms(samples: Surface, other: Surface, to_other: NDArray[np.float64]) -> tuple[float, float]:
-    """Return what a pair of frames says about the length of all translations, for one linearised least squares over
-    pairs.
+    """Return what a pair of frames says about the length of all translations.
+
+    The terms of several pairs add up to one linearised least squares.
 
     Args:
-        samples, other: the frames.
+        samples: the frame whose samples are used.
+        other: the frame that looks at them.
         to_other: (4, 4) rigid, from the camera of the samples to the other one; its translation is not zero.
 
     Returns:
@@ -196,7 +201,7 @@ class _Seen:
     in_front: NDArray[np.bool_]  # (n,)
 
     def chosen(self, indices: NDArray[np.intp]) -> _Seen:
-        """Some of the samples."""
+        """Return some of the samples."""
         return _Seen(
             points=self.points.take(indices, axis=1),
             normals=self.normals.take(indices, axis=1),
@@ -207,7 +212,7 @@ class _Seen:
 
 
 def _seen_from(samples: Surface, other: Surface, to_other: NDArray[np.float64]) -> tuple[NDArray[np.intp], int, _Seen]:
-    """Which samples the other frame sees, how many fall where it has no depth, and what it makes of those it sees."""
+    """Return which samples the other frame sees, how many fall where it has no depth, and what it sees of them."""
     camera = other.camera
     rotation, translation = _single(to_other)
     points = rotation @ samples.points + translation
@@ -238,7 +243,7 @@ def _seen_from(samples: Surface, other: Surface, to_other: NDArray[np.float64]) 
 
 
 def _misalignment(samples: _Seen) -> float:
-    """RMS displacement by the motion (w, t) that minimises the weighted squares of ``n . (w x p + t) - residual``."""
+    """Return the RMS displacement by the motion (w, t) with the least weighted ``(n . (w x p + t) - residual)**2``."""
     inverse_noise = _inverse_noise(samples.depths)
     centred = samples.points - samples.points.mean(axis=1, keepdims=True)
     # Six rows of the Jacobian and the residuals below them: one product gives both sides of the normal equations.
@@ -267,7 +272,7 @@ def _inverse_noise(depths: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _columns(planes: NDArray[np.float32], chosen: NDArray[np.intp]) -> NDArray[np.float32]:
-    """(3, h, w) to the (3, n) vectors at some positions of an image."""
+    """Return the (3, n) vectors at some positions of a (3, h, w) image."""
     return planes.reshape(3, -1).take(chosen, axis=1)
 
 
@@ -286,11 +291,11 @@ def _cross(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32
 
 
 def _median(values: NDArray[np.float32]) -> float:
-    """The middle one, the upper of two; numpy's own takes four times as long for a few thousand values."""
+    """Return the middle value, the upper of two; numpy's median takes four times as long for a few thousand."""
     middle = len(values) // 2
     return float(np.partition(values, middle)[middle])
 
 
 def _single(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Rotation (3, 3) and translation (3, 1) in float32."""
+    """Return rotation (3, 3) and translation (3, 1) in float32."""
     return matrix[:3, :3].astype(np.float32), matrix[:3, 3:].astype(np.float32)

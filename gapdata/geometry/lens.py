@@ -1,7 +1,7 @@
 """Lenses: how a real camera's image departs from a pinhole's, and the pinhole camera that takes its place.
 
-Everything that is stored is a pinhole's image (:mod:`gapdata.geometry.camera`), so a lens is undone once, while frames
-are resized: each stored pixel's ray is sent through the lens, and the source image is sampled where it comes out.
+Only images of pinhole cameras are stored (:mod:`gapdata.geometry.camera`), so a lens is undone once, while frames are
+resized: each stored pixel's ray is sent through the lens, and the source image is sampled where it comes out.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NEGLIGIBLE = 1e-3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lens:
-    """What a camera does to a ray before the pinhole's focal lengths and principal point apply.
+    """The change of a ray before the pinhole's focal lengths and principal point apply.
 
     ``perspective`` is OpenCV's radial, tangential and thin-prism model with its coefficients in its order, ``k1 k2 p1
     p2 [k3 [k4 k5 k6 [s1 s2 s3 s4 [tx ty]]]]``; ``fisheye`` its equidistant one, ``k1 k2 k3 k4``, which bends rays even
@@ -40,8 +40,15 @@ class Lens:
     skew: float = 0.0
 
     def distort(self, rays: Float) -> NDArray[np.float64]:
-        """Return where rays through (..., 2) = (x / z, y / z) of a pinhole camera are seen instead, (..., 2) float64,
-        in the same coordinates (OpenCV 4: ``projectPoints`` and ``fisheye::distortPoints``).
+        """Return where rays of a pinhole camera are seen through the lens.
+
+        It computes what OpenCV 4's ``projectPoints`` and ``fisheye::distortPoints`` do.
+
+        Args:
+            rays: (..., 2) = (x / z, y / z).
+
+        Returns:
+            (..., 2) float64 in the same coordinates.
         """
         import cv2
 
@@ -75,14 +82,16 @@ def skew_of(matrix: Float) -> float:
 
 
 def counts_as_skew(skew: float, camera: Intrinsics) -> bool:
-    """Return whether columns lean by anything that can be seen in an image of this camera."""
+    """Return whether columns lean so far that it can be seen in an image of this camera."""
     return abs(skew * camera.fx) * camera.height / camera.fy > NEGLIGIBLE
 
 
 @lru_cache(maxsize=8)
 def pinhole_behind(lens: Lens | None, camera: Intrinsics) -> Intrinsics:
-    """Return the pinhole camera that shows what ``camera`` saw through ``lens``: itself, enlarged by the least factor
-    at which no pixel of the image lies where the lens saw nothing.
+    """Return the pinhole camera that shows what ``camera`` saw through ``lens``.
+
+    It is ``camera`` itself, enlarged by the least factor at which no pixel of the image lies where the lens saw
+    nothing.
 
     Raises:
         ValueError: the coefficients are not those of such an image: within it they fold rays back on each other, or
@@ -123,8 +132,9 @@ def lens_map(lens: Lens | None, source: Intrinsics, target: Intrinsics) -> tuple
 
 
 def behind_lens(lens: Lens | None, source: Intrinsics, target: Intrinsics, pixel: tuple[float, float]) -> list[float]:
-    """[u, v] in a pinhole camera of a pixel of an image that was taken through a lens from the same centre: the inverse
-    of :func:`lens_map`, by Newton's method with a Jacobian of differences.
+    """Return the pixel [u, v] of a pinhole camera that shows a pixel of an image taken through a lens.
+
+    Both have the same centre. It is the inverse of :func:`lens_map`, by Newton's method with a Jacobian of differences.
     """
     u = (pixel[0] - source.cx) / source.fx * target.fx + target.cx
     v = (pixel[1] - source.cy) / source.fy * target.fy + target.cy
@@ -145,7 +155,7 @@ def _seen(lens: Lens | None, source: Intrinsics, target: Intrinsics, pixels: Flo
 
 
 def _sees_all(lens: Lens, camera: Intrinsics, pinhole: Intrinsics) -> bool:
-    """Whether every pixel of ``pinhole`` has a place in the image, and no two of them the same one."""
+    """Return whether every pixel of ``pinhole`` has a place in the image, and no two have the same one."""
     columns, rows = np.linspace(0, pinhole.width - 1, GRID[0]), np.linspace(0, pinhole.height - 1, GRID[1])
     seen = _seen(lens, camera, pinhole, np.stack(np.meshgrid(columns, rows), axis=-1))
     along, down = np.diff(seen, axis=1)[:-1], np.diff(seen, axis=0)[:, :-1]

@@ -9,8 +9,8 @@ column's walls, so by the divergence theorem only the faces of A count::
 where ``dx dy`` is signed by the side that the face shows. Each face is clipped by the four walls (Sutherland and
 Hodgman 1974) and integrated in closed form. No face of one box is ever compared with a face of the other: a face in a
 wall's plane has no extent in x and y, and the clamp is continuous where a face lies in a lid's plane. So boxes that
-touch, share planes or coincide are no special case, and rounding stays rounding (the textbook way, clipping the faces
-of both boxes, counts a shared face twice or never).
+touch, share planes or coincide need no special case, and rounding errors stay small (the textbook way, clipping the
+faces of both boxes, counts a shared face twice or never).
 """
 
 from __future__ import annotations
@@ -29,13 +29,16 @@ MAX_VERTICES = 10
 PAIRS_AT_ONCE = 4096
 """Pairs whose 6 x 10 vertices are held at once: about 50 MB with all that clipping makes of them."""
 FAR = 1e6
-"""Metres beyond which a coordinate or an extent is no box of a room; its square must not overflow."""
+"""Metres from which a coordinate or an extent cannot be of a room; its square must not overflow."""
 
 _SIGNS = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
 
 
 def pairwise_iou(first: list[OrientedBox], second: list[OrientedBox]) -> Array:
-    """Intersection over union of each of ``first`` with each of ``second``, (M, N); 0 for boxes without volume."""
+    """Return the intersection over union of each of ``first`` with each of ``second``, (M, N).
+
+    It is 0 for boxes without volume.
+    """
     if not first or not second:
         return np.zeros((len(first), len(second)))
     rows, columns = np.divmod(np.arange(len(first) * len(second)), len(second))
@@ -44,9 +47,10 @@ def pairwise_iou(first: list[OrientedBox], second: list[OrientedBox]) -> Array:
 
 
 def paired_iou(a: BoxArrays, b: BoxArrays) -> Array:
-    """Intersection over union (P,) of the first box of ``a`` with the first of ``b``, the second with the second, ...
+    """Return the intersection over union (P,) of each box of ``a`` with the box of ``b`` at its place.
 
-    0 where a box has an extent that is not positive, or a number that is not finite or beyond a thousand kilometres.
+    It is 0 where a box has an extent that is not positive, or a number that is not finite or beyond a thousand
+    kilometres.
     """
     iou = np.zeros(len(a[0]))
     valid = _usable(a) & _usable(b)
@@ -59,12 +63,17 @@ def paired_iou(a: BoxArrays, b: BoxArrays) -> Array:
 def intersection_volumes(
     center_a: Array, size_a: Array, rotation_a: Array, center_b: Array, size_b: Array, rotation_b: Array
 ) -> Array:
-    """Volumes (P,) of the intersections of P pairs of boxes.
+    """Return the volumes (P,) of the intersections of P pairs of boxes.
+
+    A pair with an extent that is not positive has volume 0.
 
     Args:
-        center_a: (P, 3) metres; and so ``center_b``.
-        size_a: (P, 3) full extents, metres; and so ``size_b``. A pair with an extent that is not positive has volume 0.
-        rotation_a: (P, 3, 3) box axes to the common frame; and so ``rotation_b``.
+        center_a: (P, 3) metres.
+        size_a: (P, 3) full extents, metres.
+        rotation_a: (P, 3, 3) box axes to the common frame.
+        center_b: (P, 3) metres.
+        size_b: (P, 3) full extents, metres.
+        rotation_b: (P, 3, 3) box axes to the common frame.
     """
     a, b = (center_a, size_a, rotation_a), (center_b, size_b, rotation_b)
     volumes = np.zeros(len(center_a))
@@ -78,7 +87,7 @@ def intersection_volumes(
 
 
 def stack_boxes(boxes: list[OrientedBox]) -> BoxArrays:
-    """Boxes as arrays."""
+    """Return boxes as arrays."""
     return (
         np.array([box.center for box in boxes], dtype=np.float64).reshape(-1, 3),
         np.array([box.size for box in boxes], dtype=np.float64).reshape(-1, 3),
@@ -87,7 +96,7 @@ def stack_boxes(boxes: list[OrientedBox]) -> BoxArrays:
 
 
 def take(boxes: BoxArrays, chosen: NDArray[np.int64] | NDArray[np.bool_]) -> BoxArrays:
-    """Some of the boxes, by position or mask."""
+    """Return some of the boxes, by position or mask."""
     return boxes[0][chosen], boxes[1][chosen], boxes[2][chosen]
 
 
@@ -99,7 +108,7 @@ def _usable(boxes: BoxArrays) -> NDArray[np.bool_]:
 
 
 def _volumes(a: BoxArrays, b: BoxArrays) -> Array:
-    """Volumes (P,) of intersections of boxes whose numbers are usable."""
+    """Return the volumes (P,) of intersections of boxes whose numbers are usable."""
     # In the frame of B, centred on B: coordinates stay small and B's planes are axis-aligned.
     relative = np.swapaxes(b[2], -1, -2)
     center = np.einsum("pij,pj->pi", relative, a[0] - b[0])
@@ -119,7 +128,7 @@ def _volumes(a: BoxArrays, b: BoxArrays) -> Array:
 
 
 def _faces(center: Array, half: Array, rotation: Array) -> Array:
-    """The faces (P * 6, 4, 3) of boxes, corners counter-clockwise seen from outside."""
+    """Return the faces (P * 6, 4, 3) of boxes, corners counter-clockwise seen from outside."""
     faces = np.empty((len(center), 6, 4, 3))
     for axis in range(3):
         u, v = (axis + 1) % 3, (axis + 2) % 3
@@ -151,7 +160,7 @@ def _clip(vertices: Array, count: NDArray[np.int64], distance: Array) -> tuple[A
 
 
 def _integral(vertices: Array, count: NDArray[np.int64], height: Array) -> Array:
-    """Integrals (N,) over x and y, signed by orientation, of heights (N, MAX_VERTICES) that are linear on a polygon."""
+    """Integrate heights (N, MAX_VERTICES), linear on each polygon, over x and y: (N,), signed by orientation."""
     real = np.arange(MAX_VERTICES) < count[:, None]
     spokes = np.where(real[..., None], vertices[..., :2] - vertices[:, :1, :2], 0.0)
     areas = (spokes[:, 1:-1, 0] * spokes[:, 2:, 1] - spokes[:, 1:-1, 1] * spokes[:, 2:, 0]) / 2  # of a fan of triangles

@@ -1,6 +1,4 @@
-"""First-frame metric pointmaps: for every pixel of every frame of a view, its 3D point in the camera of the first
-frame.
-"""
+"""First-frame metric pointmaps: the 3D point of every pixel of every frame, in the camera of the first frame."""
 
 from __future__ import annotations
 
@@ -52,8 +50,9 @@ def _unproject_into(
     rows: NDArray[np.int64],
     columns: NDArray[np.int64],
 ) -> None:
-    """``point = z * (A @ (u, v, 1)) + t`` with ``A = R @ K^-1``: three planes, each one sum of a row and a column
-    term.
+    """Compute ``point = z * (A @ (u, v, 1)) + t`` with ``A = R @ K^-1``.
+
+    Each of the three planes is the sum of a term of its row and a term of its column.
     """
     ray = pose[:3, :3] @ np.linalg.inv(camera.matrix)
     for axis in range(3):

@@ -1,4 +1,4 @@
-"""What the numbers of a pose may mean: its direction, the axes of its camera, its unit; and how it becomes ours.
+"""Conventions of poses: direction, camera axes and unit, and how poses in any of them become ours.
 
 Ours is camera_to_world with OpenCV axes (x right, y down, z forward) in metres, see :mod:`gapdata.geometry.camera`.
 """
@@ -14,8 +14,8 @@ from gapdata.geometry.pose_names import CAMERA_TO_WORLD, WORLD_TO_CAMERA
 
 ROTATION_INVERTED, TRANSLATION_INVERTED = "rotation-inverted", "translation-inverted"
 MIXTURES = (ROTATION_INVERTED, TRANSLATION_INVERTED)
-"""camera_to_world of which one half is of world_to_camera: a rotation that was written by column, a centre that was
-not computed. They are recognised, not offered."""
+"""Poses of which one half is of world_to_camera: the rotation was written by column, or the centre was not computed.
+They are recognised, but cannot be chosen."""
 TO_AXES = {
     "opencv": np.eye(3),
     "opengl": np.diag([1.0, -1.0, -1.0]),
@@ -28,15 +28,16 @@ SINGULAR = 1e-9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoseConvention:
-    """How poses were written."""
+    """The convention in which poses were written."""
 
     direction: str = CAMERA_TO_WORLD
     axes: str = "opencv"
     metres_per_unit: float = 1.0
 
     def camera_to_world(self, written: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Turn poses (..., 4, 4) as they were written to ours; NaN where they are not finite or cannot be
-        inverted.
+        """Convert poses (..., 4, 4) from this convention to ours.
+
+        The result is NaN where a pose is not finite or cannot be inverted.
         """
         if self == PoseConvention():
             return written
@@ -58,7 +59,7 @@ OURS = PoseConvention()
 
 
 def in_opencv_axes(camera_to_world: NDArray[np.float64], to_axes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Turn poses (..., 4, 4) of cameras with other axes to those with OpenCV's.
+    """Convert poses (..., 4, 4) of cameras with other axes to poses of cameras with OpenCV's.
 
     Args:
         camera_to_world: of the cameras with other axes.

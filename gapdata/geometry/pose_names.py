@@ -1,5 +1,7 @@
-"""The names by which conventions of poses are known, to options and messages; :mod:`gapdata.geometry.pose_convention`
-says what they do. Nothing is imported, so that `gapdata --help` answers at once.
+"""Names by which conventions of poses are known to options and messages.
+
+:mod:`gapdata.geometry.pose_convention` says what they mean. Nothing is imported, so that ``gapdata --help`` answers at
+once.
 """
 
 from __future__ import annotations
@@ -13,4 +15,4 @@ AXES = {
     "ros": "ROS's axes (x forward, y left, z up)",
 }
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001}
-"""Metres of a unit."""
+"""Metres per unit."""

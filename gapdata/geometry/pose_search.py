@@ -1,8 +1,8 @@
-"""Which of the usual mistakes explains that the frames of a scan disagree.
+"""Finds which of the usual mistakes explains that the frames of a scan disagree.
 
-Directions and axes are tried one by one. How far translations must be stretched to fit the depth is searched for each
-of them, because poses in millimetres and a wrong depth scale are the same mistake up to the size of the room: which of
-the two it is, the depth of a room decides. Frame shifts and intrinsics are tried where that does not help.
+Directions and axes are tried one by one. For each of them it searches how far translations must be stretched to fit the
+depth, because poses in millimetres and a wrong depth scale are the same mistake up to the size of the room; the depth
+of a room decides which of the two it is. Frame shifts and intrinsics are tried where that does not help.
 """
 
 from __future__ import annotations
@@ -42,8 +42,10 @@ RESOLUTIONS = (0.5, 2 / 3, 0.75, 0.8, 1.25, 4 / 3, 1.5, 2.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What a search came to. ``agrees``: as given. ``cure``: the reading that explains the disagreement. ``still``:
-    the cameras hardly move, so that nothing can be told. None of the three: no reading that was tried helps.
+    """The result of a search.
+
+    ``agrees``: the frames agree as given. ``cure``: the reading that explains the disagreement. ``still``: the cameras
+    hardly move, so that nothing can be told. If none of the three is set, no reading that was tried helps.
     """
 
     given: Score
@@ -54,7 +56,7 @@ class Finding:
 
 
 def explain(trials: Trials, given: Reading) -> Finding:
-    """Say whether frames agree as given, and if not, which other reading makes them agree.
+    """Decide whether frames agree as given, and if not, which other reading makes them agree.
 
     Args:
         trials: the frames.
@@ -83,7 +85,7 @@ def explain(trials: Trials, given: Reading) -> Finding:
 
 
 def _conventions(trials: Trials, given: Reading) -> Iterator[Reading]:
-    """Other directions, axes, units and depth scales."""
+    """Yield readings with other directions, axes, units and depth scales."""
     pairs = [*itertools.product(DIRECTIONS, AXES), *itertools.product(MIXTURES, ("opencv",))]
     scale = max(trials.median_depth, 1e-6) / USUAL_DEPTH
     ranked: list[tuple[float, Reading]] = []
@@ -108,7 +110,10 @@ def _stretched(convention: PoseConvention, metres_per_unit: float, units_per_met
 
 
 def _snapped(trials: Trials, given: Reading, found: Reading) -> Iterator[Reading]:
-    """The likeliest unit of poses and depth scale of the ratio that was found, only one of both changed if possible."""
+    """Yield the likeliest unit of poses and depth scale with the ratio that was found.
+
+    If possible only one of the two changes.
+    """
     product = found.convention.metres_per_unit * found.units_per_metre  # larger rooms: smaller units, longer poses
     options: list[tuple[int, Reading]] = []
     for metres in dict.fromkeys((given.convention.metres_per_unit, *UNITS.values())):
@@ -126,7 +131,7 @@ def _snapped(trials: Trials, given: Reading, found: Reading) -> Iterator[Reading
 
 
 def _shifts(trials: Trials, given: Reading) -> Iterator[Reading]:
-    """Poses of frames before or after: a coarse search, and the neighbours of the best."""
+    """Yield readings with the poses of frames before or after: a coarse search, and the neighbours of the best."""
     most = min(MOST_SHIFT, len(trials.frames.written) // 2)
     needed = min(RANKING_PAIRS, len(trials.frames.pairs)) / 2
     costs: dict[int, float] = {0: APART}
@@ -148,7 +153,7 @@ def _shifts(trials: Trials, given: Reading) -> Iterator[Reading]:
 
 
 def _intrinsics(trials: Trials, given: Reading) -> Iterator[Reading]:
-    """Intrinsics of another resolution, and other focal lengths."""
+    """Yield readings with intrinsics of another resolution, and with other focal lengths."""
     camera = trials.frames.camera
     sizes = {*RESOLUTIONS, camera.width / (2 * camera.cx + 1), camera.height / (2 * camera.cy + 1)}
     yield _best(trials, [replace(given, resolution=size) for size in sorted(sizes)])
@@ -165,8 +170,9 @@ def _best(trials: Trials, readings: Sequence[Reading]) -> Reading:
 
 
 def _section(cost: Callable[[float], float], start: float, ratio: float) -> float:
-    """The factor between ``start / ratio`` and ``start * ratio`` that costs least, by golden section of its
-    logarithm.
+    """Return the factor between ``start / ratio`` and ``start * ratio`` that costs least.
+
+    It is found by golden section of its logarithm.
     """
     golden = (np.sqrt(5) - 1) / 2
     low, high = np.log(start / ratio), np.log(start * ratio)

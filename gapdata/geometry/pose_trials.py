@@ -1,6 +1,6 @@
-"""How well a few frames of a scan agree when its poses, depth and intrinsics are read in another way.
+"""Measures how well a few frames of a scan agree when its poses, depth and intrinsics are read in another way.
 
-The frames are compared in pairs that are near in time and, whichever way poses are read, some degrees apart: the angle
+The frames are compared in pairs that are near in time and some degrees apart, whichever way poses are read: the angle
 between two frames does not depend on direction, axes or unit. See :mod:`gapdata.geometry.consistency` for the measure.
 """
 
@@ -65,7 +65,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """How well the pairs agree."""
+    """The agreement of the pairs under a reading."""
 
     misalignment: float = APART  # metres, median over the pairs
     relative: float = APART  # the same in a room whose median depth is USUAL_DEPTH: small rooms do not agree better
@@ -75,7 +75,7 @@ class Score:
 
     @property
     def worst(self) -> float:
-        """What readings are judged by: neither a small room nor a large one is to look better for its size."""
+        """The figure that readings are judged by, so that no room looks better because of its size."""
         return max(self.misalignment, self.relative)
 
 
@@ -84,7 +84,7 @@ NOTHING_SHARED = Score()
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Trials:
-    """Scores readings of the same frames; what they share is computed once."""
+    """Readings of the same frames and their scores; what the readings share is computed once."""
 
     frames: PosedDepth
     median_depth: float = field(init=False)  # of the valid depth, sensor units; 0 where there is none
@@ -190,7 +190,7 @@ class Trials:
         return [(first, second) for first, second in self.frames.pairs if usable[first] and usable[second]]
 
     def _poses(self, reading: Reading) -> NDArray[np.float64]:
-        """(n, 4, 4) camera_to_world of the depth cameras, NaN where the scan has no pose."""
+        """Return camera_to_world of the depth cameras, (n, 4, 4), NaN where the scan has no pose."""
         places = self.frames.places + reading.pose_shift
         inside = np.asarray((places >= 0) & (places < len(self.frames.written)))
         poses = np.full((len(places), 4, 4), np.nan)
@@ -237,9 +237,9 @@ def near_pairs(
     Args:
         written: (M, 4, 4) poses, NaN where one cannot be used.
         frame_ids: (M,) raw indices, ascending.
-        anchors: frames that partners are looked for.
+        anchors: how many frames get partners.
         reach: raw frames within which a partner lies, if any frame does.
-        degrees: a partner for each: the first frame that is turned so far, or the last in reach.
+        degrees: angles; for each the partner is the first frame that is turned so far, or the last in reach.
 
     Returns:
         Places of the frames among ``written``, ascending, and the pairs as positions among these.

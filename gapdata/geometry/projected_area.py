@@ -1,9 +1,9 @@
-"""How large a box appears: the area that its projection covers within an image.
+"""Computes the area that a box covers in an image.
 
 The projection of a box is the convex hull of its projected corners, as long as all are in front of the camera. A box
-that reaches behind it is cut at a near plane first; then the corners no longer tell the hull. Both cases are one here:
-a ray that meets the cut box leaves it through exactly one face, so the faces that look away from the camera, each cut
-at the near plane and at the image's borders, cover the projection once. This holds inside the box, too.
+that reaches behind it is cut at a near plane first; then the corners no longer give the hull. One method serves both
+cases: a ray that meets the cut box leaves it through exactly one face, so the faces that look away from the camera,
+each cut at the near plane and at the image's borders, cover the projection once. This holds inside the box, too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ _FACES = np.stack([np.insert(_RING, axis, side, axis=1) for axis in range(3) for
 def projected_area(
     box: OrientedBox, camera: Intrinsics, world_to_camera: NDArray[np.floating], near: float = NEAR
 ) -> NDArray[np.float64]:
-    """Pixels that a box covers in each of several frames, (F,) float64: exact, fractions of border pixels included.
+    """Return the pixels that a box covers in each of several frames, (F,) float64.
+
+    The area is exact: fractions of border pixels count.
 
     Args:
         box: in the world.
@@ -77,6 +79,6 @@ def _cut(polygons: NDArray[np.float64], inside: NDArray[np.float64]) -> tuple[ND
 
 
 def _polygon_area(corners: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Area of polygons (N, K, 2), whichever way round."""
+    """Return the area (N,) of polygons (N, K, 2), in either orientation."""
     x, y = np.moveaxis(corners, -1, 0)
     return np.asarray(np.abs((x * np.roll(y, -1, axis=1) - y * np.roll(x, -1, axis=1)).sum(axis=1)) / 2)

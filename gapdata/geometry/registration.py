@@ -38,7 +38,7 @@ def register_depth(
     depth_to_target: NDArray[np.float64] | None = None,
     lens: Lens | None = None,
 ) -> NDArray[np.float32]:
-    """Depth as the target camera would see it.
+    """Return depth as the target camera would see it.
 
     Args:
         depth: (Hd, Wd) float32 z-depth in metres, 0 where invalid.
@@ -46,7 +46,7 @@ def register_depth(
         target_camera: intrinsics and size of the result.
         depth_to_target: (4, 4) rigid transform from the depth camera to the target camera; ``None`` or the identity
             means that both share one optical centre, which needs no occlusion test.
-        lens: that ``depth`` was taken through.
+        lens: the lens that ``depth`` was taken through.
 
     Returns:
         (H, W) float32 z-depth in metres in the target camera, 0 where no reading falls.
@@ -63,8 +63,10 @@ def register_depth(
 
 @lru_cache(maxsize=8)
 def _shared_centre_map(source: Intrinsics, target: Intrinsics, lens: Lens | None) -> tuple[NDArray[np.float32], ...]:
-    """What :func:`_sample` takes: where every target pixel lies in the source image, two (H, W) float32, and the first
-    samples of the cells around these places, two more.
+    """Return where every target pixel lies in the source image, as :func:`_sample` takes it.
+
+    Returns:
+        Columns and rows, two (H, W) float32, and the same rounded down: the first samples of the cells around.
     """
     if lens is None:
         u = (np.arange(target.width) - target.cx) * (source.fx / target.fx) + source.cx
@@ -85,7 +87,7 @@ def _sample(
     cell_u: NDArray[np.float32],
     cell_v: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """Depth at fractional positions: inverse-linear inside a surface, nearest at its edge, 0 outside the image.
+    """Sample depth at fractional positions: inverse-linear inside a surface, nearest at its edge, 0 outside the image.
 
     ``cell_u`` and ``cell_v`` are ``map_u`` and ``map_v`` rounded down.
     """
@@ -101,19 +103,22 @@ def _sample(
 
 
 def _inverse(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """``1 / values``, 0 for what is not a positive number; a fifth of the time of a division under a mask."""
+    """Return ``1 / values``, and 0 where a value is not a positive number.
+
+    It takes a fifth of the time of a division under a mask.
+    """
     import cv2
 
     with np.errstate(divide="ignore"):
         inverse = np.float32(1) / values
-    if not inverse.min() >= 0:  # a negative number somewhere, or what is none: not from any sensor's integers
+    if not inverse.min() >= 0:  # a negative number or NaN somewhere, which integers of a sensor never give
         inverse = np.where(inverse > 0, inverse, np.float32(0))
     cv2.threshold(inverse, float(LARGEST), 0, cv2.THRESH_TOZERO_INV, dst=inverse)
     return np.asarray(inverse)
 
 
 def _within_one_surface(inverse: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """(H, W) uint8, 1 where the 2x2 cell that starts at a sample lies on one surface, so that interpolation is sound.
+    """Return 1 where interpolation is sound, (H, W) uint8: where the 2x2 cell that starts there lies on one surface.
 
     All four samples must be valid, of similar depth, and on a straight course with their neighbours: over a plane
     inverse depth is linear, however steep, while a step bends it by its full height. These are tests against
@@ -135,8 +140,9 @@ def _within_one_surface(inverse: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _bend(counts: NDArray[np.int16]) -> NDArray[np.int16]:
-    """The larger of the two second differences, along the row and along the column, (H, W); 0 along what a border
-    cuts off.
+    """Return the larger of the two second differences, along the row and along the column, (H, W).
+
+    It is 0 where a border cuts off a neighbour.
     """
     import cv2
 
@@ -173,7 +179,7 @@ def _register_across_baseline(
 def _splat(
     depth: NDArray[np.float32], source: Intrinsics, target: Intrinsics, source_to_target: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """Nearest z per target pixel; every reading covers as many pixels as one source pixel spans in the target."""
+    """Return the nearest z per target pixel; every reading covers as many pixels as a source pixel spans there."""
     rows, columns = np.nonzero(np.isfinite(depth) & (depth > 0))
     points = transform(source_to_target, source.unproject(np.stack([columns, rows], axis=-1), depth[rows, columns]))
     pixels = target.project(points)

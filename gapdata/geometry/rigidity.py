@@ -1,4 +1,4 @@
-"""Why a matrix is not a pose, and which matrices are poses but for the decimals that were written.
+"""Says why a matrix is not a pose, and mends poses that were only rounded.
 
 A rotation whose nine numbers were rounded to d decimals deviates: ``R @ R.T`` differs from the identity by up to
 ``2 * sqrt(3) * 0.5 * 10**-d`` (each entry sums three products of an error with a unit row, for both factors), 0.017 for
@@ -47,8 +47,10 @@ def without_rounding(matrices: NDArray[np.float64]) -> tuple[NDArray[np.float64]
 
 
 def pose_fault(matrix: NDArray[np.float64]) -> tuple[str, str, str] | None:
-    """Return why a (4, 4) matrix is not a rigid pose: a name for counting, the fault in words, and what to do; ``None``
-    for one that is.
+    """Return why a (4, 4) matrix is not a rigid pose.
+
+    Returns:
+        A name for counting, the fault in words, and what to do; ``None`` for a rigid pose.
     """
     if bool(is_rigid(matrix)):
         return None
@@ -84,6 +86,6 @@ def pose_fault(matrix: NDArray[np.float64]) -> tuple[str, str, str] | None:
 
 
 def _deviation(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(...) largest entry of ``R @ R.T`` minus the identity."""
+    """Return the largest entry (...) of ``R @ R.T`` minus the identity."""
     product = rotation @ np.swapaxes(rotation, -1, -2)
     return np.asarray(np.abs(product - np.eye(3)).max(axis=(-2, -1), initial=0.0))

@@ -1,19 +1,18 @@
-"""Do the frames of a view agree with each other? Which pairs are compared, and what they say together.
+"""Decides which pairs of a view's frames are compared, and what they say together.
 
 One pair is a poor judge. Where two frames share little surface, or see it at grazing angles, single pairs of a good
 real scan disagree by centimetres; and even good poses drift, so that frames which are far apart in time disagree where
-neighbours do not. So each frame is judged by the *median* of the pairs that it is part of, and the view by its worst
-frame:
+neighbours do not. So each frame is judged by the *median* of its pairs, and the view by its worst frame:
 
 * **neighbours**, at most :data:`REACH` places apart in the order of time, tell bad poses, depth and calibration from
   good ones. A break in the track, after which everything lies elsewhere, hides from that median, because half of a
   frame's neighbours are on its own side; so the pairs across each gap between two frames have a median, too.
 * **distant** pairs are further apart, or share so little (less than ``min_overlap``, but at least :data:`BARELY` of it)
-  that they are as uncertain. They tell how far the poses have drifted, which is to be allowed for, and judge in its
-  place what has no neighbours: a camera that turns fast, or poses so wrong that neighbours hardly meet.
+  that they are as uncertain. They tell how far the poses have drifted, which must be allowed for, and they judge frames
+  without neighbours: those of a camera that turns fast, or of poses so wrong that neighbours hardly meet.
 
 Neighbours that should see the same surface and do not (cameras hundreds of metres apart, because translations were
-written in millimetres) are a finding of their own: see :func:`shares_nothing`.
+written in millimetres) are reported apart: see :func:`shares_nothing`.
 """
 
 from __future__ import annotations
@@ -55,7 +54,10 @@ class Consensus:
 
 
 def guessed_overlap(surfaces: Sequence[Surface], camera_to_world: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(F, F) share of a few samples of either frame that fall into the other's image, occlusion left aside."""
+    """Guess the overlap of all pairs of frames, (F, F), from a few samples of each.
+
+    It is the share of the samples of either frame that fall into the other's image; occlusion is left aside.
+    """
     count = len(surfaces)
     inside = np.zeros((count, count))
     world_to_camera = np.linalg.inv(camera_to_world)
@@ -79,8 +81,9 @@ def choose_pairs(
     ranks: Sequence[int],
     min_overlap: float,
 ) -> list[Pair]:
-    """Return all pairs of a short view; of a long one the neighbours and, evenly spread, some of the others that
-    overlap.
+    """Choose the pairs that are compared: all of a short view, or the neighbours and some others of a long one.
+
+    The others overlap and are evenly spread.
 
     Args:
         surfaces: of the F frames.
@@ -107,12 +110,14 @@ def choose_pairs(
 
 
 def neighbour_consensus(found: Mapping[Pair, Agreement], ranks: Sequence[int]) -> Consensus | None:
-    """Return what the pairs of neighbours say together, of each frame and across each gap; ``None`` where there is
-    none.
+    """Return what the pairs of neighbours say together, of each frame and across each gap.
 
     Args:
         found: the pairs that overlap enough to count.
         ranks: each frame's place in the order of time.
+
+    Returns:
+        The consensus; ``None`` where no neighbours are among the pairs.
     """
     near = {pair: item for pair, item in found.items() if _apart(pair, ranks) <= REACH}
     groups = _by_frame(near)
@@ -127,12 +132,15 @@ def neighbour_consensus(found: Mapping[Pair, Agreement], ranks: Sequence[int]) -
 def distant_consensus(
     found: Mapping[Pair, Agreement], barely: Mapping[Pair, Agreement], ranks: Sequence[int]
 ) -> Consensus | None:
-    """Return what the distant pairs say together, of each frame; ``None`` where there is none.
+    """Return what the distant pairs say together, of each frame.
 
     Args:
         found: the pairs that overlap enough to count; neighbours among them are left aside.
-        barely: the pairs that nearly do, all of which count.
+        barely: the pairs that nearly do; all of these count.
         ranks: each frame's place in the order of time.
+
+    Returns:
+        The consensus; ``None`` where no distant pairs are among them.
     """
     far = {pair: item for pair, item in found.items() if _apart(pair, ranks) > REACH}
     return _worst(_by_frame({**far, **barely}))
@@ -161,7 +169,7 @@ def _worst(groups: Sequence[tuple[int, Sequence[Agreement]]]) -> Consensus | Non
 
 
 def _lower_median(values: Sequence[float]) -> float:
-    """The middle one, the lower of two: a good frame beside a single bad one has one bad pair of two."""
+    """Return the middle value, the lower of two: a good frame beside a single bad one has one bad pair of two."""
     return sorted(values)[(len(values) - 1) // 2]
 
 
