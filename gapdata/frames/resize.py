@@ -1,5 +1,6 @@
-"""One crop and one resize from the native frame to the training size, with intrinsics that follow exactly; a lens is
-undone by the same step, so that frames are sampled once.
+"""One crop and one resize from the native frame to the training size, with intrinsics that follow exactly.
+
+A lens is undone in the same step, so that frames are sampled once.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ REDUCTIONS = (8, 4, 2, 1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResizePlan:
-    """How a native frame becomes a stored one: decode at ``1 / reduction``, cut the centred window, resample."""
+    """The way from a native frame to a stored one: decode at ``1 / reduction``, cut the centred window, resample."""
 
     reduction: int
     left: int
@@ -30,7 +31,7 @@ class ResizePlan:
     lens: Lens | None = None  # of the native frame
 
     def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """A frame decoded at ``reduction``, (h, w, 3) uint8, to the stored frame (H, W, 3) uint8."""
+        """Bring a frame decoded at ``reduction``, (h, w, 3) uint8, to the stored frame, (H, W, 3) uint8."""
         import cv2
 
         if self.lens is not None:
@@ -48,7 +49,7 @@ class ResizePlan:
         return resized
 
     def _without_lens(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The same through the lens. Where the decoder has not shrunk enough, a finer frame is made and averaged."""
+        """Do the same through the lens; where the decoder shrinks too little, a finer frame is averaged."""
         import cv2
 
         size = (self.camera.width, self.camera.height)
@@ -63,8 +64,9 @@ class ResizePlan:
         return frame
 
     def apply_nearest(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Labels of native size, (h, w), to the stored frame (H, W): each pixel takes the label at its centre, through
-        the same window as :meth:`apply`, so labels are never mixed.
+        """Bring labels of native size, (h, w), to the stored frame, (H, W).
+
+        Each pixel takes the label at its centre, through the same window as :meth:`apply`, so labels are never mixed.
         """
         if self.lens is not None:
             import cv2
@@ -81,7 +83,7 @@ class ResizePlan:
 def _reduced_map(
     lens: Lens | None, native: Intrinsics, camera: Intrinsics, reduction: int
 ) -> tuple[NDArray[np.float32], ...]:
-    """:func:`gapdata.geometry.lens.lens_map` in pixels of an image that was decoded at ``1 / reduction``."""
+    """Return :func:`gapdata.geometry.lens.lens_map` in pixels of an image decoded at ``1 / reduction``."""
     places = tuple(
         (place + np.float32(0.5)) / np.float32(reduction) - np.float32(0.5) for place in lens_map(lens, native, camera)
     )
@@ -91,19 +93,20 @@ def _reduced_map(
 
 
 def _nearest(size: int, start: int, length: int, reduction: int, native: int) -> NDArray[np.int64]:
-    """The native index that holds the centre of each of ``size`` pixels, which divide the window of ``length`` from
-    ``start`` on in an image reduced by ``reduction``.
+    """Return the native index that holds the centre of each of ``size`` pixels.
+
+    The pixels divide the window of ``length`` from ``start`` on in an image reduced by ``reduction``.
     """
     edges = (start + (np.arange(size) + 0.5) * (length / size)) * reduction
     return np.minimum(edges.astype(np.int64), native - 1)
 
 
 def plan_resize(native: Intrinsics, size: tuple[int, int], lens: Lens | None = None) -> ResizePlan:
-    """Fill ``size`` = (width, height) with the largest centred window of its aspect ratio: of the native frame, or of
-    the pinhole's frame that takes its place once its lens is undone.
+    """Plan how ``size`` = (width, height) is filled with the largest centred window of its aspect ratio.
 
-    The window is rounded to whole pixels, so the two axes may be scaled by factors that differ by less than a pixel's
-    worth; the returned intrinsics carry both. A frame that has the size already keeps its camera to the last bit.
+    The window is cut from the native frame, or from the pinhole's frame that takes its place once its lens is undone.
+    It is rounded to whole pixels, so the two axes may be scaled by factors that differ by less than a pixel's worth;
+    the returned intrinsics carry both. A frame that has the size already keeps its camera to the last bit.
     """
     target_width, target_height = size
     pinhole = pinhole_behind(lens, native)
@@ -132,8 +135,9 @@ def plan_resize(native: Intrinsics, size: tuple[int, int], lens: Lens | None = N
 
 
 def _reduced(native: Intrinsics, reduction: int) -> Intrinsics:
-    """Exactly ``1 / reduction`` on both axes, also where the side is no multiple of it and the last pixel is a
-    partial one.
+    """Return the camera of an image that is exactly ``1 / reduction`` as large on both axes.
+
+    Where a side is not a multiple of it, the last pixel is a partial one.
     """
     return Intrinsics(
         fx=native.fx / reduction,

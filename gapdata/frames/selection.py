@@ -1,8 +1,8 @@
-"""Which frames make a view: clips at a fixed interval, and scene views spread over the whole scan.
+"""Chooses the frames of views: clips at a fixed interval, and scene views spread over the whole scan.
 
 Only frames with a rigid, finite pose are candidates; whether a frame's depth is empty is known once it is read, so
-the callers pass what they know as ``usable``. Everything here is a pure function of it, so a plan made before the
-work names the same views.
+callers pass what they know as ``usable``. The choice follows from it alone, so a plan made before the work names the
+same views.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipSelection:
-    """``frames`` frames, ``interval`` raw frames apart, a clip starting every ``step`` raw frames.
+    """The clips of a scan: ``frames`` frames, ``interval`` raw frames apart, one clip every ``step`` raw frames.
 
-    Where the wanted frame is not usable its nearest usable neighbour within ``max_shift`` raw frames stands in (ties
-    go to the earlier one); a clip that cannot be filled so is left out. ``unbroken`` also leaves out a clip over which
-    a ``step``-th raw frame is not usable.
+    Where the wanted frame is not usable its nearest usable neighbour within ``max_shift`` raw frames stands in (of two
+    equally near ones the earlier); a clip that cannot be filled so is left out. ``unbroken`` also leaves out a clip
+    over which a ``step``-th raw frame is not usable.
     """
 
     frames: int
@@ -31,10 +31,11 @@ class ClipSelection:
 
 
 def select_clips(usable: NDArray[np.bool_], selection: ClipSelection) -> list[tuple[int, ...]]:
-    """All clips of a scan as tuples of raw frame indices, by their first frame.
+    """Return all clips of a scan as tuples of raw frame indices, by their first frame.
 
     Args:
         usable: (N,) bool.
+        selection: which clips.
     """
     span = selection.interval * (selection.frames - 1)
     clips: dict[int, tuple[int, ...]] = {}
@@ -50,8 +51,9 @@ def select_clips(usable: NDArray[np.bool_], selection: ClipSelection) -> list[tu
 
 
 def select_uniform(usable: NDArray[np.bool_], count: int, *, grid: int = 1, first: int = 0) -> tuple[int, ...]:
-    """``count`` usable frames spread evenly over the usable ones, first and last included; fewer where there are
-    fewer.
+    """Choose ``count`` usable frames spread evenly over the usable ones, first and last included.
+
+    There are fewer where fewer frames are usable.
 
     Args:
         usable: (N,) bool.
@@ -67,7 +69,10 @@ def select_uniform(usable: NDArray[np.bool_], count: int, *, grid: int = 1, firs
 
 
 def select_around(usable: NDArray[np.bool_], frame: int, *, reach: int, interval: int) -> tuple[int, ...]:
-    """``frame``, then its usable neighbours at multiples of ``interval``: after it, then before it, nearest first."""
+    """Return ``frame``, then its usable neighbours at multiples of ``interval``.
+
+    Those after it come first, then those before it, each nearest first.
+    """
     steps = range(interval, reach + 1, interval)
     wanted = [frame, *(frame + step for step in steps), *(frame - step for step in steps)]
     return tuple(other for other in wanted if 0 <= other < len(usable) and usable[other])

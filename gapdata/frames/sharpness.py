@@ -1,4 +1,4 @@
-"""How sharp an image is, comparable between exposures, contrasts and sizes."""
+"""Measures how sharp an image is, comparable between exposures, contrasts and sizes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NOISE_FLOOR = 4.0
 
 
 def sharpness(image: NDArray[np.uint8]) -> float:
-    """Variance of the Laplacian (Pech-Pacheco et al. 2000) over the variance of the grey image itself.
+    """Return the variance of the Laplacian (Pech-Pacheco et al. 2000) over the variance of the grey image.
 
     The ratio does not change with contrast or exposure; a motion blur of a few pixels lowers it several times.
 

@@ -1,5 +1,7 @@
-"""Makes the borders of a mask exact: a pixel that no ray went through, beside one with another value, gets its ray, and
-so on from pixel to pixel, until the value of every pixel with another beside it rests on a ray.
+"""Makes the borders of a mask exact.
+
+A pixel that no ray went through, beside one with another value, gets its ray, and so on from pixel to pixel, until the
+value of every pixel beside a different one comes from a ray.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from gapdata.prompts.cast_image import CastImage, distinct
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SensorCheck:
-    """Whether the sensor's depth agrees with the mesh's.
+    """The test whether the sensor's depth agrees with the mesh's.
 
     Args:
         tolerance: metres by which they may differ.
@@ -25,7 +27,9 @@ class SensorCheck:
     relative_tolerance: np.float32
 
     def agrees(self, nearness: NDArray[np.float32], depth: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """Which pixels agree. Those without depth cannot be checked and do; those where the mesh has nothing do not.
+        """Return which pixels agree.
+
+        Pixels without depth cannot be checked and count as agreeing; pixels where the mesh has nothing do not agree.
 
         Args:
             nearness: inverse z-depth of the mesh, per metre, 0 where there is none.
@@ -43,12 +47,12 @@ class SensorCheck:
 
 
 def checked_mask(image: CastImage, depth: NDArray[np.float32], check: SensorCheck) -> NDArray[np.uint16]:
-    """(H, W) object id + 1 of pixels whose depth agrees with the mesh, 0 elsewhere.
+    """Return the object id + 1 of pixels whose depth agrees with the mesh, (H, W) uint16, 0 elsewhere.
 
     Args:
-        image: of the mesh; it is told of the rays that are cast here.
+        image: of the mesh; the rays that are cast here are added to it.
         depth: (H, W) float32 metres of the sensor, 0 where invalid.
-        check: how they are held against each other.
+        check: the test of the one against the other.
     """
     height, width = depth.shape
     inside = (slice(0, height), slice(0, width))
@@ -68,7 +72,7 @@ def checked_mask(image: CastImage, depth: NDArray[np.float32], check: SensorChec
 
 
 def _beside_others(mask: NDArray[np.uint16]) -> NDArray[np.bool_]:
-    """Which pixels have a neighbour of another value."""
+    """Return which pixels have a neighbour with another value."""
     found = np.zeros(mask.shape, dtype=bool)
     beside, below = mask[:, 1:] != mask[:, :-1], mask[1:] != mask[:-1]
     found[:, 1:] = beside
@@ -79,12 +83,12 @@ def _beside_others(mask: NDArray[np.uint16]) -> NDArray[np.bool_]:
 
 
 def _places(pixels: NDArray[np.intp], image: CastImage, width: int) -> NDArray[np.intp]:
-    """Pixels (row * width + column) in the image's raster."""
+    """Return the places of pixels (row * width + column) in the raster of the image."""
     return pixels + pixels // width * (image.stride - width)
 
 
 def _differing(pixels: NDArray[np.intp], shown: NDArray[np.uint16], width: int) -> NDArray[np.intp]:
-    """The neighbours of pixels that show something else than they do."""
+    """Return the neighbours of pixels that show something else than those."""
     column = pixels % width
     steps = ((-1, column > 0), (1, column < width - 1), (-width, pixels >= width), (width, pixels < len(shown) - width))
     found = []

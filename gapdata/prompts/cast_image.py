@@ -1,4 +1,4 @@
-"""Depth and object of every pixel of a labelled mesh, as far as rays through a twentieth of them tell.
+"""Computes depth and object of every pixel of a labelled mesh from rays through a twentieth of the pixels.
 
 Rays go through every eighth pixel of every eighth row first. Where the four that enclose a cell lie on one plane of one
 object, the pixels between are taken from that plane; other cells are quartered twice, with rays through their centres
@@ -6,12 +6,13 @@ and through the middles of their edges: of all at first, then of those whose end
 nothing. What is smaller than a cell would fall between its rays, therefore every vertex of the mesh is projected, and
 one that lies before its cell's plane, or on it with another object, quarters the cell, too.
 
-What no ray went through is a suggestion, and the image says where: :mod:`gapdata.prompts.borders` casts the pixels at
-the borders of what is shown, which makes these exact. Two other ways to spare rays were tried on synthetic scans and
-left. The sensor's depth can tell which of two surfaces a pixel at their border shows for a fifth of these pixels at
-best (at the others there is none, or both are near it), and is wrong at one in ten of them or more. And that a pixel
-between two opposite neighbours on one surface lies on it, too, is a sound guess where borders are straight; those of
-a labelled mesh are ragged, and objects lost 0.2% of their overlap with what casting every pixel gives.
+A pixel that no ray went through has a guessed value, and the image says where: :mod:`gapdata.prompts.borders` casts
+the pixels at the borders of what is shown, which makes these exact. Two other ways to spare rays were tried on
+synthetic scans and left. The sensor's depth can tell which of two surfaces a pixel at their border shows for a fifth of
+these pixels at best (at the others there is none, or both are near it), and is wrong at one in ten of them or more. And
+that a pixel between two opposite neighbours on one surface lies on it, too, is a sound guess where borders are
+straight; those of a labelled mesh are ragged, and objects lost 0.2% of their overlap with what casting every pixel
+gives.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from gapdata.prompts.ray_casting import MeshCaster
 FLATNESS = np.float32(0.02)
 """Twist of inverse depth over a cell, as a share of it, up to which its four corners count as lying on one plane."""
 STEEPEST_RATIO = np.float32(1.05)
-"""Ratio of the depths at the ends of a cell's edge beyond which it is no single surface."""
+"""Ratio of the depths at the ends of a cell's edge beyond which they lie on different surfaces."""
 BEHIND = np.float32(0.002)
 """Share of inverse depth by which a vertex of another object may lie behind a cell's plane and still count as seen."""
 BEFORE = np.float32(0.02)
@@ -44,8 +45,9 @@ right."""
 
 
 class CastImage:
-    """A frame of the mesh. Pixels are addressed by their place in a raster of whole cells and one more row and column:
-    row * ``stride`` + column.
+    """A frame of the mesh, in a raster of whole cells and one more row and column.
+
+    Pixels are addressed by their place in the raster: row * ``stride`` + column.
 
     Args:
         mesh: to cast rays at.
@@ -79,7 +81,7 @@ class CastImage:
         self.settled[places] = True
 
     def suggest(self, places: NDArray[np.intp], nearness: NDArray[np.float32], values: NDArray[np.uint16]) -> None:
-        """What pixels show as far as their surroundings tell."""
+        """Set what pixels show as far as their surroundings tell."""
         self.nearness[places], self.values[places] = nearness, values
 
 
@@ -94,8 +96,9 @@ class _CellVertices:
     value: NDArray[np.uint16]
 
     def within(self, split: NDArray[np.bool_]) -> _CellVertices:
-        """Those in the cells that are quartered, in the list of these cells' quarters: all upper left ones first, then
-        all upper right, lower left and lower right ones.
+        """Return the vertices in the cells that are quartered, in the list of these cells' quarters.
+
+        All upper left quarters come first, then all upper right, lower left and lower right ones.
         """
         kept = np.flatnonzero(np.take(split, self.cell))
         right, down = np.take(self.right, kept) * 2, np.take(self.down, kept) * 2
@@ -114,7 +117,7 @@ class _CellVertices:
 def cast_image(
     mesh: MeshCaster, vertices: MeshVertices, camera: Intrinsics, camera_to_world: NDArray[np.float64]
 ) -> CastImage:
-    """The mesh as a camera sees it; see this module."""
+    """Return the mesh as a camera sees it; the module says how."""
     image = CastImage(mesh, camera, camera_to_world)
     cells = _cast_coarsely(image)
     members = _in_cells(vertices.project(image.camera, camera_to_world), image)
@@ -129,8 +132,10 @@ def cast_image(
 
 
 def _cast_coarsely(image: CastImage) -> NDArray[np.intp]:
-    """Cast the coarsest grid and fill all its cells as if they were planes; their upper left corners, (n,) row by
-    row.
+    """Cast the coarsest grid and fill all its cells as if they were planes.
+
+    Returns:
+        The cells' upper left corners, (n,) row by row.
     """
     height, stride = image.camera.height, image.stride
     raster = np.arange(height * stride).reshape(height, stride)
@@ -148,7 +153,7 @@ def _cast_coarsely(image: CastImage) -> NDArray[np.intp]:
 
 
 def _in_cells(vertices: ProjectedVertices, image: CastImage) -> _CellVertices:
-    """Vertices by the cell of the coarsest grid that they lie in."""
+    """Return vertices by the cell of the coarsest grid that they lie in."""
     u, v = vertices.column / np.float32(COARSEST), vertices.row / np.float32(COARSEST)
     column, row = u.astype(np.intp), v.astype(np.intp)
     cells_in_row = (image.stride - 1) // COARSEST
@@ -165,7 +170,7 @@ def _refine(image: CastImage, cells: NDArray[np.intp], members: _CellVertices, s
     """Fill the cells that are planes and cast the middles of the others.
 
     Returns:
-        Which these are, (n,).
+        (n,) bool, the others.
     """
     corners = cells + _corners(image.stride, step)
     nearness, values = np.take(image.nearness, corners), np.take(image.values, corners)  # (4, n)
@@ -196,7 +201,7 @@ def _refine(image: CastImage, cells: NDArray[np.intp], members: _CellVertices, s
 def _odd_cells(
     planes: NDArray[np.bool_], nearness: NDArray[np.float32], values: NDArray[np.uint16], members: _CellVertices
 ) -> NDArray[np.bool_]:
-    """Which of the cells that look like planes have a vertex before their plane, or on it with another object."""
+    """Return which cells that look like planes have a vertex before it, or on it with another object."""
     asked = np.flatnonzero(np.take(planes, members.cell))
     cell = np.take(members.cell, asked)
     corner = np.take(nearness[0], cell)
@@ -211,26 +216,27 @@ def _odd_cells(
 def _fill(
     image: CastImage, cells: NDArray[np.intp], nearness: NDArray[np.float32], values: NDArray[np.uint16], step: int
 ) -> None:
-    """Fill cells (n,) from the planes through their corners (4, n) with one value each; their right and lower edges
-    belong to their neighbours.
+    """Fill cells (n,) from the planes through their corners (4, n) with one value each.
+
+    Their right and lower edges belong to their neighbours.
     """
     pixels = (np.arange(step)[:, None] * image.stride + np.arange(step)).ravel()
     image.suggest(cells[:, None] + pixels, nearness.T @ _bilinear(step), values[:, None])
 
 
 def _corners(stride: int, step: int) -> NDArray[np.intp]:
-    """(4, 1) offsets in the raster from a cell to its corners."""
+    """Return the offsets (4, 1) in the raster from a cell to its corners."""
     return np.array([[0], [step], [step * stride], [step * stride + step]])
 
 
 def _middles(stride: int, step: int) -> NDArray[np.intp]:
-    """(4, 1) offsets in the raster from a cell to the middles of its edges."""
+    """Return the offsets (4, 1) in the raster from a cell to the middles of its edges."""
     half = step // 2
     return np.array([[half], [step * stride + half], [half * stride], [half * stride + step]])
 
 
 def distinct(places: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Sorted, each once: rays of neighbouring pixels in turn meet the same parts of the mesh."""
+    """Sort places and keep each once: rays of neighbouring pixels in turn meet the same parts of the mesh."""
     ordered = np.sort(places)
     first = np.ones(len(ordered), dtype=bool)
     np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
@@ -239,7 +245,7 @@ def distinct(places: NDArray[np.intp]) -> NDArray[np.intp]:
 
 @lru_cache(maxsize=4)
 def _bilinear(step: int) -> NDArray[np.float32]:
-    """(4, step * step) weights of a cell's corners at its pixels."""
+    """Return the weights (4, step * step) of a cell's corners at its pixels."""
     share = np.arange(step) / step
     down, right = np.repeat(share, step), np.tile(share, step)
     weights = np.stack([(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right])
@@ -247,6 +253,6 @@ def _bilinear(step: int) -> NDArray[np.float32]:
 
 
 def _padded(camera: Intrinsics) -> Intrinsics:
-    """The camera of whole cells and one more column and row on the right and below."""
+    """Return the camera of whole cells and one more column and row on the right and below."""
     width, height = (-(-side // COARSEST) * COARSEST + 1 for side in (camera.width, camera.height))
     return camera.cropped(0, 0, width, height)

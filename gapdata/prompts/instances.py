@@ -21,7 +21,7 @@ from gapdata.sources.base import Annotation
 
 
 class InstanceMasks(Protocol):
-    """Either route."""
+    """A source of instance masks, by either route."""
 
     @property
     def notes(self) -> Mapping[str, int]:
@@ -31,7 +31,7 @@ class InstanceMasks(Protocol):
     def render(
         self, frame: int, camera: Intrinsics, camera_to_world: NDArray[np.float64], depth: NDArray[np.float32]
     ) -> NDArray[np.uint16]:
-        """(H, W) uint16 object id + 1, 0 where none.
+        """Return the object id + 1 of each pixel, (H, W) uint16, 0 where there is none.
 
         Args:
             frame: raw index.
@@ -46,8 +46,9 @@ class InstanceMasks(Protocol):
 
 
 class InstanceRenderer:
-    """Casts rays onto a scene's labelled mesh (:mod:`gapdata.prompts.cast_image`) and leaves out what the sensor
-    contradicts (:mod:`gapdata.prompts.borders`).
+    """Instance masks from rays cast onto a scene's labelled mesh (:mod:`gapdata.prompts.cast_image`).
+
+    Pixels where the sensor contradicts the mesh are left out (:mod:`gapdata.prompts.borders`).
 
     Args:
         annotation: the labelled mesh.
@@ -63,12 +64,13 @@ class InstanceRenderer:
 
     @property
     def notes(self) -> Mapping[str, int]:
+        """Empty: nothing needs to be handled here."""
         return {}
 
     def render(
         self, frame: int, camera: Intrinsics, camera_to_world: NDArray[np.float64], depth: NDArray[np.float32]
     ) -> NDArray[np.uint16]:
-        """(H, W) uint16 object id + 1, 0 where none.
+        """Return the object id + 1 of each pixel, (H, W) uint16, 0 where there is none.
 
         Args:
             frame: not needed here.
@@ -81,14 +83,15 @@ class InstanceRenderer:
 
 
 def visible_pixels(masks: NDArray[np.uint16]) -> dict[int, tuple[int, ...]]:
-    """Pixels that each object shows in each frame of (F, H, W) masks: object id -> (F,) counts; only objects that are
-    seen.
+    """Return how many pixels each object shows in each frame of (F, H, W) masks: object id -> (F,).
+
+    Objects that no frame shows are not among them.
     """
     return seen_in_view([pixels_by_value(mask) for mask in masks])
 
 
 def pixels_by_value(mask: NDArray[np.uint16]) -> NDArray[np.int64]:
-    """(n,) how many pixels of a frame's mask have each value, up to the largest that occurs."""
+    """Count the pixels of a frame's mask by their value, (n,), up to the largest that occurs."""
     # Masks are few, long runs of equal pixels: counting these takes a seventh of the time of counting pixels.
     pixels = mask.ravel()
     starts = np.append(0, np.flatnonzero(pixels[1:] != pixels[:-1]) + 1)
@@ -96,7 +99,7 @@ def pixels_by_value(mask: NDArray[np.uint16]) -> NDArray[np.int64]:
 
 
 def seen_in_view(counts: Sequence[NDArray[np.int64]]) -> dict[int, tuple[int, ...]]:
-    """:func:`visible_pixels` from each frame's :func:`pixels_by_value`."""
+    """Return :func:`visible_pixels` from each frame's :func:`pixels_by_value`."""
     table = np.zeros((len(counts), max(map(len, counts))), dtype=np.int64)
     for row, count in zip(table, counts, strict=True):
         row[: len(count)] = count

@@ -67,7 +67,7 @@ def draw_mark(
     native_width: float = NATIVE_WIDTH,
     color: tuple[int, int, int] = RED,
 ) -> NDArray[np.uint8]:
-    """A copy of ``image`` (H, W, 3) uint8 RGB with the mark at ``pixel`` (u, v)."""
+    """Return a copy of ``image`` (H, W, 3) uint8 RGB with the mark at ``pixel`` (u, v)."""
     marked = image.copy()
     _draw_cross(marked, pixel, native_width, color)
     return marked
@@ -76,10 +76,10 @@ def draw_mark(
 def draw_marks(
     image: NDArray[np.uint8], pixels: Mapping[int, tuple[int, int]], native_width: float = NATIVE_WIDTH
 ) -> NDArray[np.uint8]:
-    """A copy of ``image`` (H, W, 3) uint8 RGB with the marks of ``pixels`` (number -> (u, v)).
+    """Return a copy of ``image`` (H, W, 3) uint8 RGB with the marks of ``pixels`` (number -> (u, v)).
 
-    Plates come first and crosses on top of them, so no cross is hidden. Each plate takes the quadrant between two arms
-    in which it stays inside the image and off the other marks, as far as there is one.
+    Plates come first and crosses on top, so no cross is hidden. Each plate takes a quadrant between two arms in which
+    it stays inside the image and off the other marks, if there is one.
 
     Raises:
         UsageError: a number has no colour.
@@ -99,8 +99,9 @@ def draw_marks(
 def mark_mask(
     image_size: tuple[int, int], pixels: dict[int, tuple[int, int]], native_width: float = NATIVE_WIDTH
 ) -> NDArray[np.uint8]:
-    """(H, W) uint8: k where the mark of prompt k covers any part of the pixel, 0 elsewhere; a later k wins an
-    overlap.
+    """Return k where the mark of prompt k covers any part of the pixel, (H, W) uint8, 0 elsewhere.
+
+    Where marks overlap, the later one of ``pixels`` wins.
     """
     return _crosses_mask(np.zeros((image_size[1], image_size[0]), dtype=np.uint8), pixels, native_width)
 
@@ -112,7 +113,7 @@ Window = tuple[slice, slice]
 def _cross(
     image_size: tuple[int, int], pixel: tuple[int, int], native_width: float
 ) -> tuple[Window, NDArray[np.float32]]:
-    """The window of a cross, and the share of each of its pixels that the cross covers."""
+    """Return the window of a cross, and the share of each of its pixels that the cross covers."""
     scale = image_size[0] / native_width
     columns, rows = (
         _pixels(size, at - ARM_LENGTH * scale, at + ARM_LENGTH * scale)
@@ -147,7 +148,7 @@ def _crosses_mask(
 def _plates(
     image_size: tuple[int, int], pixels: Mapping[int, tuple[int, int]], native_width: float
 ) -> dict[int, Plate]:
-    """Where the plate of each numbered mark lies."""
+    """Return where the plate of each numbered mark lies."""
     unknown = [number for number in pixels if not 0 <= number <= MAX_MARKS]
     if unknown:
         raise UsageError(f"mark {unknown[0]} has no colour", cure=f"draw at most {MAX_MARKS} marks")
@@ -173,7 +174,7 @@ def _plates(
 
 
 def _quadrants(u: float, v: float, scale: float) -> list[Plate]:
-    """The four places of a plate beside the pixel (u, v): right above, left above, right below, left below."""
+    """Return the four places of a plate beside (u, v): right above, left above, right below, left below."""
     near = PLATE_OFFSET * scale
     far_u, far_v = (near + cells * CELL * scale for cells in PLATE_CELLS)
     return [
@@ -196,7 +197,7 @@ def _meet(first: Plate, second: Plate) -> bool:
 def _plate_coverage(
     image_size: tuple[int, int], plate: Plate, number: int
 ) -> tuple[Window, NDArray[np.float32], NDArray[np.float32]]:
-    """The window of a plate, and the shares of each of its pixels that the plate and the digit on it cover."""
+    """Return the window of a plate, and the shares of its pixels that the plate and its digit cover."""
     width, height = image_size
     columns, rows = PLATE_CELLS
     edges_u, edges_v = np.linspace(plate[0], plate[2], columns + 1), np.linspace(plate[1], plate[3], rows + 1)
@@ -211,24 +212,24 @@ def _plate_coverage(
 
 
 def _ink(number: int) -> int:
-    """Black or white, whichever stands out from the plate (luma of Rec. 601)."""
+    """Return black or white, whichever stands out from the plate (luma of Rec. 601)."""
     red, green, blue = COLORS[number - 1]
     return 0 if 0.299 * red + 0.587 * green + 0.114 * blue > 110 else 255
 
 
 def _pixels(size: int, low: float, high: float) -> range:
-    """Those of ``size`` pixels that [low, high] covers any part of."""
+    """Return which of ``size`` pixels [low, high] covers any part of."""
     first = max(0, math.floor(low - 0.5) + 1)
     return range(first, max(first, min(size, math.ceil(high + 0.5))))
 
 
 def _covered(pixels: range, low: float, high: float) -> NDArray[np.float64]:
-    """Share of the unit interval around each pixel's centre that [low, high] covers."""
+    """Return the share of the unit interval around each pixel's centre that [low, high] covers."""
     left = np.arange(pixels.start, pixels.stop) - 0.5
     return np.asarray(np.maximum(np.minimum(left + 1.0, high) - np.maximum(left, low), 0.0))
 
 
 def _touched(shares: NDArray[np.float64]) -> slice:
-    """From the first to the last element that is not 0; empty where all are."""
+    """Return the slice from the first to the last element that is not 0; empty where all are."""
     found = np.flatnonzero(shares)
     return slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(0, 0)

@@ -45,8 +45,9 @@ class MeshVertices:
         self._values = (annotation.vertex_object_ids()[order] + 1).astype(np.uint16)
 
     def project(self, camera: Intrinsics, camera_to_world: NDArray[np.float64]) -> ProjectedVertices:
-        """Those between the centres of the image's outermost pixels, and before the camera; what hides them is not
-        asked.
+        """Project the vertices between the centres of the image's outermost pixels, before the camera.
+
+        Occlusion does not matter here.
         """
         turn = camera_to_world[:3, :3].T.astype(np.float32)
         origin = camera_to_world[:3, 3].astype(np.float32)
@@ -70,7 +71,7 @@ class MeshVertices:
         )
 
     def _of_bricks(self, bricks: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Places of all vertices in the bricks."""
+        """Return the places of all vertices in the bricks."""
         starts, counts = self._starts[bricks], self._starts[bricks + 1] - self._starts[bricks]
         before = np.cumsum(counts) - counts
         return np.asarray(np.arange(counts.sum()) + np.repeat(starts - before, counts))

@@ -15,13 +15,13 @@ VALUES = 256  # of an 8-bit mask
 
 
 class ProjectedInstances:
-    """Reads a frame's mask from the scan's archive. It is taken as published: ScanNet's filtered projections follow
-    the sensor's depth already.
+    """Instance masks read from the scan's archive.
 
-    The id of a duplicate becomes that of its original; ids that the annotation lacks become none and are noted.
+    They are taken as published: ScanNet's filtered projections follow the sensor's depth already. The id of a duplicate
+    becomes that of its original; ids that the annotation lacks are left out and noted.
 
     Args:
-        scan: whose frames they are.
+        scan: the scan that the frames are of.
         annotation: its objects.
         image_size: (width, height) of stored frames.
 
@@ -51,7 +51,7 @@ class ProjectedInstances:
     def render(
         self, frame: int, camera: Intrinsics, camera_to_world: NDArray[np.float64], depth: NDArray[np.float32]
     ) -> NDArray[np.uint16]:
-        """(H, W) uint16 object id + 1, 0 where none; only ``frame`` matters.
+        """Return the object id + 1 of each pixel, (H, W) uint16, 0 where there is none; only ``frame`` matters.
 
         Raises:
             SourceError: the frame's mask is missing or damaged.

@@ -1,4 +1,4 @@
-"""Rays through a labelled mesh: how near it is along each, and which object is there."""
+"""Casts rays onto a labelled mesh: how near it is along each, and which object is there."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class MeshCaster:
         self._face_values = _face_values(annotation)
 
     def cast(self, rays: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
-        """What rays hit first.
+        """Return what rays hit first.
 
         Args:
             rays: (n, 6) origin and direction, metres, world; directions have length 1 along the camera's z, so that
@@ -43,7 +43,7 @@ class MeshCaster:
 
 
 def _face_values(annotation: Annotation) -> NDArray[np.uint16]:
-    """(T + 1,) object id + 1 of every face, 0 where none, and a last 0 for rays that hit nothing."""
+    """Return the object id + 1 of every face, (T + 1,), 0 where none, and a last 0 for rays that hit nothing."""
     corner = annotation.vertex_object_ids()[annotation.faces]
     ids = np.where(corner[:, 1] == corner[:, 2], corner[:, 1], corner[:, 0])
     return np.append(ids + 1, 0).astype(np.uint16)

@@ -1,8 +1,8 @@
-"""Which pixels are asked about: inside an object, on valid depth, away from borders and from each other, balanced
-over objects.
+"""Chooses the pixels that are asked about, balanced over objects.
 
-Balancing over objects rather than pixels matters because walls and floors fill most of a room's images: sampling pixels
-uniformly would ask about little else.
+They lie inside an object, on valid depth, away from borders and from each other. Balancing over objects rather than
+pixels matters because walls and floors fill most of a room's images: sampling pixels uniformly would ask about little
+else.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ TRIES = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptSampling:
-    """How prompts are chosen in one view.
+    """The rule by which prompts are chosen in one view.
 
-    ``per_view``: at most so many in all; ``per_object``: at most so many on one object; ``border``: pixels between a
-    prompt and the edge of its object's visible part (or of valid depth, or of the image); ``spacing``: pixels between
+    ``per_view``: the most prompts of a view; ``per_object``: the most prompts on one object; ``border``: pixels between
+    a prompt and the edge of its object's visible part (or of valid depth, or of the image); ``spacing``: pixels between
     two prompts of a frame.
     """
 
@@ -43,10 +43,10 @@ class PromptPixel:
 
 
 class InteriorPixels:
-    """Where in one frame prompts may lie: pixels whose whole neighbourhood shows one object on valid depth.
+    """The pixels of a frame where prompts may lie: their whole neighbourhood shows one object on valid depth.
 
     Neighbouring views share frames, so this is made once per frame; the positions of an object are listed when they
-    are first asked for, since most are not.
+    are first asked for, since most never are.
 
     Args:
         mask: (H, W) uint16 object id + 1, 0 where none.
@@ -68,7 +68,7 @@ class InteriorPixels:
         self._places: dict[int, NDArray[np.intp]] = {}
 
     def places(self, object_id: int) -> NDArray[np.intp]:
-        """(n,) positions of an object's interior pixels in raster order."""
+        """Return the positions (n,) of an object's interior pixels in raster order."""
         if object_id not in self._places:
             self._places[object_id] = np.flatnonzero(self._interior == object_id + 1)
         return self._places[object_id]
@@ -112,10 +112,10 @@ def _draw(
     spacing: int,
     rng: np.random.Generator,
 ) -> PromptPixel | None:
-    """One of an object's interior pixels: a random frame of those that show it first, so that a close-up does not take
-    all prompts.
+    """Draw one of an object's interior pixels.
 
-    Trying a few random pixels nearly always succeeds; only then is every candidate held against every other prompt.
+    It is from a random frame of those that show the object, so that a close-up does not take all prompts. Trying a few
+    random pixels nearly always succeeds; only otherwise is every candidate compared with every other prompt.
     """
     for choice in rng.permutation(len(showing)).tolist():
         frame = showing[choice]
@@ -134,12 +134,12 @@ def _draw(
 
 
 def _pixels(places: NDArray[np.intp], width: int) -> NDArray[np.intp]:
-    """Positions (n,) in raster order to (n, 2) rows of (u, v)."""
+    """Convert positions (n,) in raster order to (n, 2) rows of (u, v)."""
     return np.stack([places % width, places // width], axis=1)
 
 
 def _apart(pixels: NDArray[np.intp], taken: NDArray[np.int64], spacing: int) -> NDArray[np.bool_]:
-    """Which of (n, 2) pixels lie at least ``spacing`` from all of (m, 2), in either direction."""
+    """Return which of (n, 2) pixels lie at least ``spacing`` from all of (m, 2), in either direction."""
     near = np.zeros(len(pixels), dtype=bool)
     for other in taken:
         near |= (np.abs(pixels - other) < spacing).all(axis=1)
