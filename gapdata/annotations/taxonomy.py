@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from gapdata.annotations.categories import category_table, embodiedscan_name, scanrefer_class
 from gapdata.errors import FileError
+from gapdata.files.given_file import read_text
 from gapdata.files.storage import Location
-from gapdata.files.text import decode_text
 
 LABEL_MAP_NAME = "scannetv2-labels.combined.tsv"
 COLUMNS = ("raw_category", "id", "category", "nyu40id", "nyu40class")
@@ -65,13 +65,7 @@ def read_label_map(path: Location) -> LabelMap:
     Raises:
         FileError: the file cannot be read or lacks one of ``COLUMNS``.
     """
-    try:
-        text = decode_text(path.read_bytes())
-    except OSError as error:
-        raise FileError(f"cannot be read: {error.strerror}", path=path) from error
-    except ValueError as error:
-        raise FileError(str(error), path=path) from error
-    table = csv.DictReader(text.split("\n"), delimiter="\t", quoting=csv.QUOTE_NONE)
+    table = csv.DictReader(read_text(path).split("\n"), delimiter="\t", quoting=csv.QUOTE_NONE)
     names = [name.strip() for name in table.fieldnames or ()]
     table.fieldnames = names
     lacking = [name for name in COLUMNS if name not in names]

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from gapdata.engine.exclusions import table_of_exclusions
-from gapdata.errors import ShardError, UsageError
+from gapdata.errors import UsageError
 from gapdata.files.atomic import write_atomically
-from gapdata.files.json_shape import misfit
+from gapdata.files.json_shape import read_shaped
 from gapdata.files.storage import Location
 
 REPORT_NAME = "report.json"
@@ -77,19 +77,13 @@ def read_report(build: Location) -> dict[str, Any]:
         ShardError: the file is damaged.
     """
     path = build / REPORT_NAME
+    counts = {name: int if value == 0 else {str: int} for name, value in compile_report([]).items()}
     try:
-        report = json.loads(path.read_bytes())
+        return dict(read_shaped(path, {"fingerprint": str, **counts, **SHAPES}, "run build-shards again"))
     except FileNotFoundError as error:
         raise UsageError(
             "holds no finished build (no report.json)", path=build, cure="run build-shards again"
         ) from error
-    except (ValueError, RecursionError) as error:
-        raise ShardError(f"cannot be read: {error}", path=path, cure="run build-shards again") from error
-    counts = {name: int if value == 0 else {str: int} for name, value in compile_report([]).items()}
-    problem = misfit(report, {"fingerprint": str, **counts, **SHAPES})
-    if problem is not None:
-        raise ShardError(f"is malformed: {problem}", path=path, cure="run build-shards again")
-    return dict(report)
 
 
 def is_whole(report: dict[str, Any]) -> bool:

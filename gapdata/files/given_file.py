@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from gapdata.errors import FileError
+from gapdata.errors import FileError, GapDataError
 from gapdata.files.storage import Location, RangedFile, open_ranged
+from gapdata.files.text import decode_text
 
 BLOCK = 64 << 20  # bytes of one read: systems cap a single one below 2 GiB
 
@@ -31,6 +32,24 @@ def open_given(path: Location) -> Iterator[RangedFile]:
             file.close()
     except OSError as error:
         raise FileError(f"cannot be read: {error.strerror or error}", path=path) from error
+
+
+def read_text(path: Location, error: type[GapDataError] = FileError) -> str:
+    """Read a text file in any encoding that :func:`~gapdata.files.text.decode_text` knows.
+
+    Args:
+        path: the file.
+        error: the class of the error to raise.
+
+    Raises:
+        GapDataError: it cannot be read or is not text.
+    """
+    try:
+        return decode_text(path.read_bytes())
+    except OSError as failure:
+        raise error(f"cannot be read: {failure.strerror or failure}", path=path) from failure
+    except ValueError as failure:
+        raise error(str(failure), path=path) from failure
 
 
 def read_whole(path: Location, limit: int) -> bytes:

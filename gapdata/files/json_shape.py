@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
+
+from gapdata.errors import ShardError
+from gapdata.files.storage import Location
 
 MAX_INTEGER = 2**63 - 1
 MAX_NAME = 40
 """Most characters of a name out of the file in a message."""
+
+
+def read_shaped(path: Location, shape: Any, cure: str) -> Any:
+    """Read a JSON file that this package wrote, with a shape as :func:`misfit` has it.
+
+    Raises:
+        ShardError: it is not JSON, or has another shape.
+        OSError: it cannot be read.
+    """
+    try:
+        value = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ShardError(f"is not JSON: {error}", path=path, cure=cure) from error
+    problem = misfit(value, shape)
+    if problem is not None:
+        raise ShardError(f"is malformed: {problem}", path=path, cure=cure)
+    return value
 
 
 def misfit(value: Any, shape: Any, where: str = "") -> str | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from gapdata.errors import UsageError
-from gapdata.files.text import decode_text
+from gapdata.files.given_file import read_text
 from gapdata.recipes.bounds import Bounds
 from gapdata.runtime.choices import near_names, unknown_choice
 
@@ -47,9 +47,7 @@ def given_values(path: Path | None, overrides: Sequence[str] = (), *, base: Path
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(decode_text(path.read_bytes()))
-    except OSError as error:
-        raise UsageError(f"recipe cannot be read: {error.strerror}", path=path) from error
+        return tomllib.loads(read_text(path, UsageError))
     except (ValueError, RecursionError) as error:
         raise UsageError(f"recipe is not valid TOML: {error}", path=path) from error
 

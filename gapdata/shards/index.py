@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gapdata.errors import ShardError, UsageError
 from gapdata.files.atomic import write_atomically
-from gapdata.files.json_shape import misfit
+from gapdata.files.json_shape import read_shaped
 from gapdata.files.object_store import ObjectPath
 from gapdata.files.storage import Location
 from gapdata.records.schema import FRAME_FIGURES
@@ -67,13 +67,10 @@ def read_commit(path: Location) -> dict[str, Any]:
         ShardError: the file is no commit record.
     """
     cure = "delete it and run build-shards again"
-    try:
-        commit = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ShardError("is no shard commit record", path=path, cure=cure) from error
-    problem = misfit(commit, COMMIT)
-    if problem is None and any(len(place) != 2 for entry in commit["records"] for place in entry["members"].values()):
-        problem = "the place of a member is no offset and size"
+    commit = read_shaped(path, COMMIT, cure)
+    problem = None
+    if any(len(place) != 2 for entry in commit["records"] for place in entry["members"].values()):
+        problem = "a member has a place without offset or size"
     if problem is None and commit["shard"] != path.name.removesuffix(".json"):
         # The tar is opened by this name.
         problem = f"it commits {commit['shard'][:100]!r}"

@@ -14,7 +14,7 @@ from typing import Any
 
 from gapdata.errors import ShardError
 from gapdata.files.atomic import write_atomically
-from gapdata.files.json_shape import misfit
+from gapdata.files.json_shape import read_shaped
 from gapdata.files.storage import Location
 
 SPLITS_NAME = "splits.json"
@@ -47,14 +47,7 @@ def read_splits(build: Location) -> dict[str, list[str]] | None:
         return None
     if path.stat().st_size > MAX_BYTES:
         raise ShardError(f"has more than {MAX_BYTES} bytes", path=path, cure=cure)
-    try:
-        splits = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ShardError(f"cannot be read: {error}", path=path, cure=cure) from error
-    problem = misfit(splits, {str: [str]})
-    if problem is not None:
-        raise ShardError(f"is malformed: {problem}", path=path, cure=cure)
-    return dict(splits)
+    return dict(read_shaped(path, {str: [str]}, cure))
 
 
 def format_tars(names: Sequence[str]) -> str:

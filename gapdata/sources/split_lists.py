@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from gapdata.errors import UsageError
+from gapdata.files.given_file import read_text
 from gapdata.files.storage import Location
-from gapdata.files.text import decode_text
 
 NAMED_SCENE = re.compile(r"(?<![A-Za-z0-9])scene\d{4}_\d{2}(?!\d)")
 ALMOST = re.compile(r"scene_?\d", re.IGNORECASE)
@@ -22,12 +22,7 @@ def read_split_list(path: Location) -> list[str]:
         UsageError: it cannot be read or is not text; or a line, which is given, has almost a scene's name; or no line
             names a scene.
     """
-    try:
-        lines = decode_text(path.read_bytes()).split("\n")
-    except OSError as error:
-        raise UsageError(f"cannot be read: {error.strerror or error}", path=path) from error
-    except ValueError as error:
-        raise UsageError(str(error), path=path) from error
+    lines = read_text(path, UsageError).split("\n")
     scenes: list[str] = []
     for number, line in enumerate(lines, start=1):
         named = NAMED_SCENE.findall(line.partition("#")[0])

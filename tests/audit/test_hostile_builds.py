@@ -198,7 +198,10 @@ def test_a_retry_removes_nothing_outside_the_build(build: Path, tmp_path: Path, 
         (lambda f: f.update(shard="../other"), "it commits '../other'"),
         (lambda f: f["scenes"][0].update(quarantined=7), r"scenes\[0\].quarantined is an integer, expected a list"),
         (lambda f: f["records"][0].pop("key"), r"records\[0\] lacks key"),
-        (lambda f: f["records"][0]["members"].update(json=[1, 2, 3]), "the place of a member is no offset and size"),
+        (
+            lambda f: f["records"][0]["members"].update(json=[1, 2, 3]),
+            "a member has a place without offset or size",
+        ),
         (lambda f: f["records"][0]["members"].update(json=[-1, 2]), r"members\.json\[0\] is out of range"),
     ],
 )

@@ -136,7 +136,7 @@ def test_what_is_no_text_is_named_with_its_place(
     with pytest.raises(SourceError, match=r"is not UTF-8: .* 0xff at offset"):
         read_label_map(path)
     path.write_bytes(b"seed = 1 # caf\xe9\n")
-    with pytest.raises(UsageError, match=r"recipe is not valid TOML: is not UTF-8: .* 0xe9 at offset 14"):
+    with pytest.raises(UsageError, match=r"labels.tsv: is not UTF-8: .* 0xe9 at offset 14"):
         read_recipe(path)
     root = tmp_path / "data"
     root.mkdir()
