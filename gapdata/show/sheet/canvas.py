@@ -87,7 +87,7 @@ class Canvas:
             cv2.circle(self.image, (at[0] - radius * 5, at[1] - radius * 5), radius * 4, light, -1, cv2.LINE_AA, 4)
 
     def picture(self, piece: Picture, hidden: float = 0.25) -> None:
-        """Draw an image, with opacity ``hidden`` where the cloud hides it; leave it out where it reaches behind the viewer."""
+        """Draw an image, with opacity ``hidden`` where the cloud hides it; skip one that reaches behind the viewer."""
         import cv2
 
         pixels, z = self.view.project(piece.corners)
