@@ -112,30 +112,30 @@ class CloudView {
     }
     const camera = this.camera(width, height);
     const shown = new Set(this.layers.filter((layer) => layer.checked).map((layer) => layer.dataset.layer));
-    const thickness = Math.max(1, Math.round(1.2 * scale));
     const dark = matchMedia("(prefers-color-scheme: dark)").matches;
     this.raster.clear(packColor(dark ? [16, 19, 24] : [236, 239, 242]));
     this.raster.drawPoints(this.cloud, this.colors, camera);
     this.raster.shade(Math.max(1, Math.round(scale)));
-    if (shown.has("boxes")) this.drawBoxes(camera, thickness);
-    if (shown.has("cameras")) this.drawCameras(camera, thickness);
     this.context.putImageData(this.raster.image, 0, 0);
+    this.context.lineWidth = 1.2 * scale;
+    if (shown.has("boxes")) this.drawBoxes(camera);
+    if (shown.has("cameras")) this.drawCameras(camera);
     this.taken = [];
     if (shown.has("prompts")) this.drawPrompts(camera, scale);
     if (shown.has("labels")) this.drawLabels(camera, scale);
   }
 
-  drawBoxes(camera, thickness) {
+  drawBoxes(camera) {
     for (const { corners, color } of this.cloud.packed.boxes) {
       const corner = (at) => corners.slice(3 * at, 3 * at + 3);
       for (const [from, to] of CloudView.BOX_EDGES) {
-        this.raster.drawLine(corner(from), corner(to), packColor(color), thickness, camera);
+        this.drawLine(corner(from), corner(to), color, camera);
       }
     }
   }
 
   /** Each camera as a pyramid to its image's corners; the first is drawn longer. */
-  drawCameras(camera, thickness) {
+  drawCameras(camera) {
     const [width, height] = this.cloud.packed.image_size;
     const length = Math.min(0.3, 0.09 * this.cloud.packed.radius);
     this.cloud.packed.frames.forEach(({ pose, intrinsics, color }, place) => {
@@ -147,10 +147,31 @@ class CloudView {
         placed((depth * (u - cx)) / fx, (depth * (v - cy)) / fy, depth)
       );
       corners.forEach((corner, at) => {
-        this.raster.drawLine(apex, corner, packColor(color), thickness, camera);
-        this.raster.drawLine(corner, corners[(at + 1) % 4], packColor(color), thickness, camera);
+        this.drawLine(apex, corner, color, camera);
+        this.drawLine(corner, corners[(at + 1) % 4], color, camera);
       });
     });
+  }
+
+  /** A line between two points; the pieces of it that points hide show faintly. */
+  drawLine(from, to, color, camera) {
+    let [a, b] = [toView(from, camera), toView(to, camera)];
+    if (a[2] < Raster.NEAR && b[2] < Raster.NEAR) return;
+    if (a[2] < Raster.NEAR) a = between(a, b, (Raster.NEAR - a[2]) / (b[2] - a[2]));
+    if (b[2] < Raster.NEAR) b = between(b, a, (Raster.NEAR - b[2]) / (a[2] - b[2]));
+    const [start, end] = [this.raster.toPixel(a, camera), this.raster.toPixel(b, camera)];
+    const pieces = Math.min(Math.ceil(Math.hypot(end[0] - start[0], end[1] - start[1]) / 6), 400) || 1;
+    const context = this.context;
+    context.strokeStyle = `rgb(${color.join(" ")})`;
+    for (let piece = 0; piece < pieces; piece++) {
+      const [first, middle, last] = [0, 0.5, 1].map((part) => between(start, end, (piece + part) / pieces));
+      context.globalAlpha = this.isHidden(middle[0], middle[1], 1 / middle[2]) ? 0.16 : 1;
+      context.beginPath();
+      context.moveTo(first[0], first[1]);
+      context.lineTo(last[0], last[1]);
+      context.stroke();
+    }
+    context.globalAlpha = 1;
   }
 
   drawPrompts(camera, scale) {

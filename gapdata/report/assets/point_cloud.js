@@ -238,39 +238,6 @@ class Raster {
     }
   }
 
-  /** A line between two points; what is hidden behind points shows faintly. */
-  drawLine(from, to, color, thickness, camera) {
-    let [a, b] = [toView(from, camera), toView(to, camera)];
-    if (a[2] < Raster.NEAR && b[2] < Raster.NEAR) return;
-    if (a[2] < Raster.NEAR) a = between(a, b, (Raster.NEAR - a[2]) / (b[2] - a[2]));
-    if (b[2] < Raster.NEAR) b = between(b, a, (Raster.NEAR - b[2]) / (a[2] - b[2]));
-    const [start, end] = [this.toPixel(a, camera), this.toPixel(b, camera)];
-    const part = clipped(start, end, this.width, this.height);
-    if (!part) return;
-    const steps = Math.ceil(Math.max(Math.abs(end[0] - start[0]), Math.abs(end[1] - start[1])) * (part[1] - part[0])) || 1;
-    for (let step = 0; step <= steps; step++) {
-      const share = part[0] + ((part[1] - part[0]) * step) / steps;
-      const [column, row, inverse] = between(start, end, share);
-      this.drawDot(column, row, inverse, color, thickness);
-    }
-  }
-
-  drawDot(column, row, inverse, color, thickness) {
-    const first = Math.round(column - thickness / 2);
-    const top = Math.round(row - thickness / 2);
-    for (let v = Math.max(0, top); v < Math.min(this.height, top + thickness); v++) {
-      for (let u = Math.max(0, first); u < Math.min(this.width, first + thickness); u++) {
-        const place = v * this.width + u;
-        if (inverse >= 0.985 * this.inverse[place]) {
-          this.pixels[place] = color;
-          this.inverse[place] = Math.max(this.inverse[place], inverse);
-        } else {
-          this.pixels[place] = mixed(this.pixels[place], color, 0.16);
-        }
-      }
-    }
-  }
-
   /** Column, row and inverse distance: all three are linear along a line of the image. */
   toPixel([x, y, z], { focal }) {
     return [this.width / 2 + (focal * x) / z, this.height / 2 - (focal * y) / z, 1 / z];
@@ -291,24 +258,4 @@ function toView(point, { eye, right, up, forward }) {
 
 function between(a, b, share) {
   return a.map((value, axis) => value + share * (b[axis] - value));
-}
-
-/** The part [first, last] of a line of the image that lies inside it, or null (Liang and Barsky 1984). */
-function clipped(start, end, width, height) {
-  let [first, last] = [0, 1];
-  const size = [width, height];
-  for (let axis = 0; axis < 2; axis++) {
-    const along = end[axis] - start[axis];
-    for (const [direction, room] of [[-along, start[axis]], [along, size[axis] - start[axis]]]) {
-      if (direction === 0 && room < 0) return null;
-      if (direction < 0) first = Math.max(first, room / direction);
-      if (direction > 0) last = Math.min(last, room / direction);
-    }
-  }
-  return first < last ? [first, last] : null;
-}
-
-function mixed(below, above, share) {
-  const channel = (shift) => Math.round(((below >> shift) & 255) * (1 - share) + ((above >> shift) & 255) * share) << shift;
-  return (255 << 24) | channel(16) | channel(8) | channel(0);
 }
