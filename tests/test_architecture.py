@@ -145,6 +145,12 @@ def test_the_model_never_imports_the_engine() -> None:
         assert not {name for name in imports(path) if name.split(".")[:2] == ["gapdata", "engine"]}, path
 
 
+def test_the_data_engine_knows_no_chat_text() -> None:
+    arrows = graph()
+    engine = {name for name in arrows if room(name) == "gapdata.engine"}
+    assert not {other for name in engine for other in arrows[name] if room(other) == "gapdata.tasks"}
+
+
 def test_heavy_libraries_are_imported_where_they_are_used() -> None:
     for path in modules("gapdata"):
         assert {name.split(".")[0] for name in imports(path, top_level_only=True)} & HEAVY == set(), path
