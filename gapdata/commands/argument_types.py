@@ -1,4 +1,4 @@
-"""What the arguments of a command line may look like, for argparse's ``type=``."""
+"""Types of command line arguments, for argparse's ``type=``."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from gapdata.files.storage import Location, location
 from gapdata.runtime.choices import did_you_mean
 
 VOXELS = (0.001, 10.0)
-"""Metres: depth is whole millimetres, and a cube above ten metres holds a room."""
+"""Metres: depth is whole millimetres, and a cube of ten metres holds a room."""
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that says what a wrong choice may have meant; its subcommands are such parsers, too."""
+    """A parser of arguments that says what a wrong choice may have meant; so do the parsers of its commands."""
 
     def _check_value(self, action: argparse.Action, value: object) -> None:
         if action.choices is not None and value not in action.choices:
@@ -26,7 +26,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def place(text: str) -> Location:
-    """An argument that may be a local path or the URI of an object store."""
+    """Read a local path or the URI of an object store."""
     local(text)
     try:
         return location(text)
@@ -35,16 +35,14 @@ def place(text: str) -> Location:
 
 
 def local(text: str) -> Path:
-    """An argument that is a local path. An empty one, such as of a variable that is not set, would be the folder in
-    which the command runs.
-    """
+    """Read a local path; an empty one, such as of a variable that is not set, is refused."""
     if not text.strip():
         raise argparse.ArgumentTypeError("is empty; write . for this folder")
     return Path(text)
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Names with commas between them, at least one."""
+    """Read one or more names with commas between them."""
     found = tuple(name for part in text.split(",") if (name := part.strip()))
     if not found:
         raise argparse.ArgumentTypeError(f"{text!r} names nothing; leave the option out to take all")
@@ -52,32 +50,32 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def positive(text: str) -> int:
-    """A whole number from 1 on."""
+    """Read a whole number from 1 on."""
     value = int(text)
     if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return value
 
 
 def duration(text: str) -> float:
-    """Seconds, from a number with s, m or h."""
+    """Read seconds from a number with s, m or h."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
     seconds = 0.0 if match is None else float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
     if seconds <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 90s, 20m or 2h")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 20m or 2h")
     return seconds
 
 
 def size(text: str) -> tuple[int, int]:
-    """Width and height in pixels, as 648x484."""
+    """Read width and height in pixels, as 648x484."""
     width, separator, height = text.partition("x")
     if not separator or not width.isdigit() or not height.isdigit() or min(int(width), int(height)) < 16:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 648x484")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 648x484")
     return int(width), int(height)
 
 
 def pixel(text: str) -> tuple[int, int]:
-    """Column and row of a pixel, as 320,240."""
+    """Read column and row of a pixel, as 320,240."""
     match = re.fullmatch(r"(\d{1,6}),(\d{1,6})", text)
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a pixel such as 320,240")

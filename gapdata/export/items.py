@@ -1,14 +1,14 @@
-"""Records to items of GAP-MLLM's and VG-LLM's JSON files: question, answer, images, and what their evaluations read.
+"""Items of GAP-MLLM's and VG-LLM's JSON files: question, answer, images, and the fields that their evaluations read.
 
-An item has ``conversations`` of one turn of each side and ``images``, as their loader wants it, and besides
+An item has ``conversations`` with one turn of each side and ``images``, as their loader wants it, and
 
 * recons: ``pixel_coords``, position of the frame, x, y in pixels of the exported image;
 * det: ``boxes`` with ``bbox_3d`` (nine numbers, unrounded), ``label`` and ``in_reference`` (the first frame shows it);
 * scanrefer1, scanrefer2, scanrefer: ``metadata``, ``target``, ``gt_bbox`` (aligned world) and ``prompt``;
-* scan2cap: ``metadata``, ``input_box``, ``gt_box`` and ``iou``, for evaluation ``annotations``, all references;
+* scan2cap: ``metadata``, ``input_box``, ``gt_box`` and ``iou``; for evaluation ``annotations`` (all references);
 * every task, for evaluation: ``cam2img``, ``cam2global`` and ``axis_align_matrix``.
 
-Texts are those of :mod:`gapdata.tasks`. A record that carries somebody's conversations gives exactly these.
+Texts are those of :mod:`gapdata.tasks`. A record with other people's conversations gives exactly these.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from gapdata.tasks.wordings import Wording, convention_of
 
 Item = dict[str, Any]
 Lost = Counter[str]
-"""What could not be asked, by reason."""
+"""How many questions could not be asked, by reason."""
 
 QUESTION_OF_TASK: Mapping[str, str] = {
     "recons": "pointmap",
@@ -53,12 +53,12 @@ TAXONOMY = "embodiedscan"
 
 
 def image_path(record: Record, frame: int) -> str:
-    """Where a frame of a record lies below the export's folder, named by its raw index."""
+    """Return the path of a frame below the export's folder, named by its raw index."""
     return f"posed_images/{record.scene_id}/{record.frame_ids[frame]:05d}.jpg"
 
 
 def record_items(record: Record, task: str, wording: Wording) -> tuple[list[Item], Lost]:
-    """The items of one record for one of their tasks, and what of it cannot be asked.
+    """Return the items of one record for one of their tasks, and how much of it cannot be asked, by reason.
 
     Raises:
         ShardError: an expression of the record is malformed or contradicts it.
@@ -78,13 +78,13 @@ def record_items(record: Record, task: str, wording: Wording) -> tuple[list[Item
 
 
 def without_file(record: Record) -> Lost:
-    """Conversations of a record that none of their files would hold."""
+    """Count the conversations of a record that do not belong into any of their files."""
     strange = sum(item.task not in TASKS for item in conversations(record))
     return Counter({"a conversation of an unknown task": strange} if strange else {})
 
 
 def question_options(record: Record, task: str, wording: Wording) -> QuestionOptions:
-    """How the questions of an export are asked: for evaluation a caption is asked for by the detector's proposal."""
+    """Return how questions are asked: captions of evaluation splits point at the detector's proposal."""
     evaluation_of_captions = task == "scan2cap" and record.split != "train"
     return QuestionOptions(
         wording=wording, taxonomy=TAXONOMY, caption_point="proposal" if evaluation_of_captions else "truth"
@@ -95,7 +95,7 @@ def _given_items(record: Record, asked: Sequence[Conversation]) -> tuple[list[It
     items, lost = [], Counter[str]()
     for item in asked:
         if item.question.count(IMAGE) != len(record):
-            lost["the question has not one image placeholder for each frame"] += 1
+            lost["the question does not have one image placeholder for each frame"] += 1
             continue
         question = given.render(record, item)
         if IMAGE in question.answer:
@@ -161,8 +161,9 @@ def _item(record: Record, question: Question, fields: Mapping[str, Any]) -> Item
 
 
 def _camera_fields(record: Record) -> Item:
-    """What an evaluation needs to take boxes to the aligned world. A scan without axis alignment has no such world, and
-    no ``axis_align_matrix``: an identity in its place would be a wrong one.
+    """Return the cameras by which an evaluation takes boxes to the aligned world.
+
+    A scan without axis alignment gets no ``axis_align_matrix``: an identity in its place would be wrong.
     """
     fields: Item = {"cam2img": record.camera(0).matrix.tolist(), "cam2global": record.camera_to_world.tolist()}
     if record.axis_alignment is not None:
@@ -192,7 +193,7 @@ def _caption_fields(record: Record, expression: Expression) -> Item:
 
 
 def _proposal(record: Record, target: ViewObject) -> tuple[list[float], float]:
-    """The six numbers of the object's proposal, along the axes of the aligned world, and its overlap with the truth."""
+    """Return centre and size of the object's proposal in the aligned world, and its overlap with the truth."""
     assert target.proposal is not None
     center, size, rotation = (np.array(target.proposal[name]) for name in ("center", "size", "rotation"))
     box = OrientedBox(center=center, size=size, rotation=rotation).transformed(aligned_camera(record, 0))

@@ -105,8 +105,11 @@ class Scan(ABC):
 
     @abstractmethod
     def color(self, frame: int, reduction: int = 1) -> NDArray[np.uint8]:
-        """Return the decoded colour image, (H, W, 3) uint8 RGB; ``reduction`` 1, 2, 4 or 8 divides its sides, rounded
-        up.
+        """Return the colour image, (H, W, 3) uint8 RGB.
+
+        Args:
+            frame: raw index.
+            reduction: 1, 2, 4 or 8, by which the sides are divided and rounded up.
         """
 
     @abstractmethod
@@ -257,9 +260,7 @@ class Dataset(ABC):
         return stamps_of([self.scene_directories[scene_id]], nested=True)
 
     def unreadable_digest(self, scene_id: str) -> str:
-        """Return what stands for :meth:`Scan.digest` where :meth:`open_scan` fails, so that mended files are
-        noticed.
-        """
+        """Return what stands for :meth:`Scan.digest` where :meth:`open_scan` fails, so that a repair is noticed."""
         place = self.scene_directories[scene_id]
         return f"unreadable, {listing_digest(place)}" if isinstance(place, Path) else "unreadable"
 

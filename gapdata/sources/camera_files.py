@@ -229,9 +229,7 @@ def _number(values: dict[str, Any], *names: str) -> float | None:
 
 
 def _named_numbers(data: bytes) -> dict[str, Any] | None:
-    """Return the numbers of a text by the name that stands beside them or follows from their place; ``None`` for a
-    matrix.
-    """
+    """Return the numbers of a text by the names beside them or by their order; ``None`` for a matrix."""
     lines = [line for _, line in number_lines(data)]
     fields = [NAMED_VALUE.fullmatch(line) for line in lines]
     if lines and all(fields):
@@ -289,8 +287,9 @@ def _json_matrix(values: dict[str, Any]) -> NDArray[np.float64]:
 
 
 def _check_size(what: str, camera: Intrinsics) -> None:
-    """Refuse a calibration of another image size: exporters can resize images and write that of the original ones,
-    and the principal point then lies far from the middle.
+    """Refuse a calibration of another image size: the principal point then lies far from the middle.
+
+    Exporters can resize images and write the calibration of the original ones beside them.
     """
     if not (0.25 < camera.cx / camera.width < 0.75 and 0.25 < camera.cy / camera.height < 0.75):
         raise ValueError(f"{what} intrinsics are those of another image size: {_text(camera)}")

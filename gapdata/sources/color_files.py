@@ -1,5 +1,6 @@
-"""Colour files: JPEG and PNG, and for folders of any origin BMP, WebP and TIFF, whose size is known before they are
-decoded. A scan's ``.sens`` and a build hold JPEG and PNG alone (:mod:`gapdata.sources.images`).
+"""Colour files of any origin: JPEG, PNG, BMP, WebP and TIFF, with their size before they are decoded.
+
+A ``.sens`` and a build hold only JPEG and PNG (:mod:`gapdata.sources.images`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def color_size(data: bytes) -> tuple[int, int]:
     """Return (width, height) of a colour file.
 
     Raises:
-        ValueError: the bytes are of another kind, or stop before the image ends.
+        ValueError: the bytes are something else, or stop before the image ends.
     """
     size = encoded_image_size(data)
     if size is None and data[:2] == b"BM":
@@ -40,8 +41,11 @@ def color_size(data: bytes) -> tuple[int, int]:
 
 
 def decode_color_file(data: bytes, reduction: int = 1) -> NDArray[np.uint8] | None:
-    """Decode a file whose size :func:`color_size` gave to (H, W, 3) uint8 RGB, as
-    :func:`gapdata.sources.images.decode_color` does; ``None`` where it cannot be decoded.
+    """Decode a file that :func:`color_size` knows to (H, W, 3) uint8 RGB; ``None`` where it cannot be decoded.
+
+    Args:
+        data: the file.
+        reduction: 1, 2, 4 or 8, as in :func:`gapdata.sources.images.decode_color`.
     """
     if encoded_image_size(data) is not None:
         return decode_color(data, reduction)
@@ -57,7 +61,7 @@ def decode_color_file(data: bytes, reduction: int = 1) -> NDArray[np.uint8] | No
 
 
 def _bmp_size(data: bytes) -> tuple[int, int] | None:
-    """Of a BMP with a header of Windows 3 or later whose pixels are all there."""
+    """Return the size of a complete BMP with a header of Windows 3 or later."""
     if len(data) < BMP_HEADER:
         return None
     start, header, width, height, _, bits, compression = struct.unpack_from("<IIiiHHI", data, 10)
@@ -67,7 +71,7 @@ def _bmp_size(data: bytes) -> tuple[int, int] | None:
 
 
 def _webp_size(data: bytes) -> tuple[int, int] | None:
-    """By the first chunk (RFC 9649, sections 2.5 to 2.7) of a file that is all there."""
+    """Return the size of a complete WebP by its first chunk (RFC 9649, sections 2.5 to 2.7)."""
     if len(data) < 30 or struct.unpack_from("<I", data, 4)[0] + 8 > len(data):
         return None
     kind = data[12:16]

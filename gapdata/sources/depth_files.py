@@ -1,10 +1,9 @@
-"""Depth files: which kinds there are, their size before they are decoded, and their pixels as whole numbers.
+"""Depth files: their kinds, their size before they are decoded, and their pixels as whole numbers.
 
 Whole numbers (16-bit greyscale PNG, PGM and TIFF, ``.npy`` of integers) are in units of the scan's depth scale. Floats
-(``.npy``, TIFF, EXR) are metres, also beside a scale that is stated for whole numbers; where the stated scale alone
-makes the depth of a room of them they are in its units, and where nothing does they are refused
-(:func:`metres_per_unit`). They become millimetres, and what is negative, not finite or beyond the 65.5 m that 16 bits
-hold becomes 0, none.
+(``.npy``, TIFF, EXR) are metres, also beside a scale that is stated for whole numbers, unless only the stated scale
+makes them the depth of a room; other floats are refused (:func:`metres_per_unit`). They become millimetres; a value
+that is negative, not finite or beyond the 65.5 m that 16 bits hold becomes 0, which means unknown.
 """
 
 from __future__ import annotations
@@ -38,10 +37,10 @@ LARGEST = np.iinfo(np.uint16).max
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepthKind:
-    """What a depth file holds, by its first bytes."""
+    """The size and the kind of numbers of a depth file, by its first bytes."""
 
     size: tuple[int, int]  # (width, height)
-    floats: bool  # metres, unless the scan knows better
+    floats: bool  # metres, unless :func:`metres_per_unit` says otherwise
 
 
 def depth_kind(data: bytes) -> DepthKind:
@@ -76,7 +75,7 @@ def decode_depth(data: bytes, size: tuple[int, int], float_unit: float | None = 
         float_unit: metres of a unit of a file of floats; ``None`` for whole numbers.
 
     Raises:
-        ValueError: it is damaged or of another size or kind; the text says which.
+        ValueError: it is damaged or has another size or kind; the text says which.
     """
     kind = depth_kind(data)
     if kind.size != size:
@@ -91,7 +90,7 @@ def decode_depth(data: bytes, size: tuple[int, int], float_unit: float | None = 
 
 
 def _as_sixteen_bits(pixels: NDArray[Any], scale: float) -> NDArray[np.uint16]:
-    """(H, W) numbers, scaled, to uint16; 0 where they are negative, not finite or too large."""
+    """Scale (H, W) numbers to uint16; 0 where they are negative, not finite or too large."""
     values = pixels.astype(np.float64) * scale
     with np.errstate(invalid="ignore"):
         usable = (values > 0) & (values < LARGEST + 0.5)
@@ -99,15 +98,14 @@ def _as_sixteen_bits(pixels: NDArray[Any], scale: float) -> NDArray[np.uint16]:
 
 
 def metres_per_unit(median: float, stated: float | None) -> float:
-    """Return the length of a unit of floats: what a stated scale makes of it where depth is then that of a room, else a
-    metre.
+    """Return the metres of a unit of floats: by the stated scale if that makes the depth of a room, else 1.
 
     Args:
-        median: of a frame's floats, as :func:`median_depth` gives it; 0 where none holds anything.
+        median: of a frame's floats, from :func:`median_depth`; 0 for an empty frame.
         stated: units per metre.
 
     Raises:
-        ValueError: neither makes it the depth of a room.
+        ValueError: neither the stated scale nor metres make it the depth of a room.
     """
     if stated is not None and NEAREST <= median / stated <= FARTHEST:
         return 1 / stated
@@ -117,7 +115,7 @@ def metres_per_unit(median: float, stated: float | None) -> float:
 
 
 def median_depth(data: bytes) -> float:
-    """Return the median of what a depth file of floats holds where it holds anything; 0 where it does not.
+    """Return the median of the positive, finite values of a depth file of floats; 0 for an empty one.
 
     Raises:
         ValueError: it is damaged.
@@ -128,7 +126,7 @@ def median_depth(data: bytes) -> float:
 
 
 def _pixels(data: bytes, size: tuple[int, int]) -> NDArray[Any]:
-    """(H, W) as stored."""
+    """Return the pixels as stored, (H, W)."""
     if data.startswith(NPY_MAGIC):
         _npy_sides(data)
         return read_array(data).reshape(size[1], size[0])
@@ -143,7 +141,7 @@ def _pixels(data: bytes, size: tuple[int, int]) -> NDArray[Any]:
 
 
 def _decoded(data: bytes, size: tuple[int, int]) -> NDArray[Any]:
-    """What OpenCV makes of a PNG, TIFF or EXR."""
+    """Decode a PNG, TIFF or EXR with OpenCV, (H, W)."""
     name = "PNG" if data.startswith(PNG_SIGNATURE) else "EXR" if data.startswith(EXR_MAGIC) else "TIFF"
     if not could_hold(len(data), size):
         raise ValueError(f"{name} has too few bytes to hold {size[0]}x{size[1]} pixels")
@@ -187,7 +185,7 @@ def _pgm_size(data: bytes) -> tuple[int, int]:
 
 
 def _npy_sides(data: bytes) -> tuple[np.dtype[Any], int, int]:
-    """Dtype, height and width; sides of length 1 around the image do not count."""
+    """Return dtype, height and width; sides of length 1 around the image do not count."""
     dtype, shape, _ = read_header(io.BytesIO(data))
     sides = shape
     if len(sides) == 3 and 1 in (sides[0], sides[2]):

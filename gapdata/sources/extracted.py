@@ -224,8 +224,9 @@ class ExtractedScan(Scan):
         return super().mask_archive() if self._beside is None else self._beside.mask_archive()
 
     def digest(self, *, masks: bool = False) -> str:
-        """Return a SHA-256 over the layout, the name and size of every image, the text of poses and cameras, and the
-        files of the annotation, at the price of one ``stat`` an image.
+        """Return a SHA-256 over layout, names and sizes of images, texts of poses and cameras, and the annotation.
+
+        It costs one ``stat`` an image.
 
         Raises:
             SourceError: an image has gone since the scan was opened.
@@ -270,9 +271,7 @@ class ExtractedScan(Scan):
         return Calibration(color=color, depth=depth, depth_to_color=registration)
 
     def _span(self, stated: int | None) -> int:
-        """Return the number of raw indices; ``_info.txt`` states that of the ``.sens``, also where frames were
-        deleted.
-        """
+        """Return the number of raw indices: that of the ``.sens`` where ``_info.txt`` states it."""
         span = self.files.span
         return stated if stated is not None and span <= stated <= MAX_FRAME_ID else span
 
@@ -334,9 +333,7 @@ class ExtractedScan(Scan):
         raise first
 
     def _unit_of_floats(self, frames: list[int], stated: float | None) -> float | None:
-        """Return the metres of a unit of depth files that hold floats, by the first file that holds any depth; ``None``
-        where they hold whole numbers.
-        """
+        """Return the metres of a unit of depth files of floats, by the first file with any depth; else ``None``."""
         unit = None
         for frame in frames[:HEADERS_TRIED]:
             path, data = self._image(self.files.depth, frame)

@@ -1,4 +1,4 @@
-"""The files of a scene of extracted frames, by frame, from one listing of each folder."""
+"""The files of each frame of a scene, from one listing of each folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gapdata.sources.layouts import Layout
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameFiles:
-    """The files of a scene, by frame id, as paths relative to its folder."""
+    """The files of each kind by frame id, as paths relative to the scene's folder."""
 
     color: Mapping[int, str]
     depth: Mapping[int, str]
@@ -25,22 +25,22 @@ class FrameFiles:
 
     @property
     def kinds(self) -> dict[str, Mapping[int, str]]:
-        """The maps by what they hold; poses only where they are files."""
+        """Return the files by kind; poses only where they are files."""
         return {"color": self.color, "depth": self.depth, **({"pose": self.pose} if self.pose is not None else {})}
 
     @property
     def complete(self) -> list[int]:
-        """Ids, ascending, of the frames of which nothing is missing."""
+        """Return the ids of the complete frames, ascending."""
         return sorted(set.intersection(*(set(names) for names in self.kinds.values())))
 
     @property
     def span(self) -> int:
-        """One more than the largest frame id of any kind."""
+        """Return one more than the largest frame id of any kind."""
         return 1 + max((frame for names in self.kinds.values() for frame in names), default=-1)
 
     @property
     def missing(self) -> dict[str, int]:
-        """Incomplete frames as notes, by what they lack, and what else was noticed."""
+        """Return notes: how many frames lack a file, by kind, and what else was noticed."""
         known = set().union(*(set(names) for names in self.kinds.values()))
         counts = {f"frame_without_{kind}": len(known) - len(names) for kind, names in self.kinds.items()}
         return {**{name: count for name, count in counts.items() if count}, **self.noticed}
@@ -98,10 +98,10 @@ def _listed(folder: Path, scene_id: str) -> list[str]:
 
 
 def _raw_indices(names: Mapping[str, Sequence[str]]) -> Numbering:
-    """Names that are raw indices by definition."""
+    """Read names that are raw indices by definition."""
     largest = max(map(int, names["color"]), default=0)
     if largest > MAX_FRAME_ID:
-        raise _Beyond(f"has a frame {largest}, raw indices end at {MAX_FRAME_ID}")
+        raise _Beyond(f"has a frame {largest}, raw indices are at most {MAX_FRAME_ID}")
     usable = {kind: {name: int(name) for name in found} for kind, found in names.items()}
     return Numbering(
         frames={kind: {name: at for name, at in found.items() if at <= MAX_FRAME_ID} for kind, found in usable.items()}

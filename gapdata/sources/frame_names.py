@@ -1,8 +1,8 @@
-"""Which names of colour, depth and pose files mean the same frame, and which number the frame gets.
+"""Frames by the names of their files: which colour, depth and pose files belong together, and as which frame.
 
-Exporters name files ``00350``, ``frame350``, ``cam0_350``, ``color_350`` beside ``depth_350``, or by time stamps of
-which no two are equal. A name is taken apart into texts and numbers; of each kind those that share their texts are
-frames, and the numbers in which they differ say which. Time stamps that differ between kinds are paired by
+Exporters name files ``00350``, ``frame350``, ``cam0_350``, ``color_350`` beside ``depth_350``, or by time stamps that
+are all different. A name is split into texts and numbers. In each kind, the names with the commonest texts are frames,
+and the numbers in which they differ identify them. Time stamps that differ between kinds are paired by
 :mod:`gapdata.sources.time_pairs`.
 """
 
@@ -30,18 +30,18 @@ Identity: TypeAlias = tuple[Decimal, ...]  # the numbers by which a name differs
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Numbering:
-    """What became of the names (without endings) of every kind."""
+    """The frame of each file name (without ending), by kind."""
 
     frames: Mapping[str, Mapping[str, int]]  # kind -> name -> frame id
     pairs: Mapping[str, TimePairs] = field(default_factory=dict)  # kind -> how it was paired by time, where it was
 
     def left_out(self, kind: str, names: Iterable[str]) -> list[str]:
-        """Return those of these names of a kind that belong to no frame, as people count."""
+        """Return the names of a kind that do not belong to a frame, in natural order."""
         return sorted((name for name in names if name not in self.frames[kind]), key=natural_key)
 
 
 def number_frames(kinds: Mapping[str, Sequence[str]]) -> Numbering:
-    """Give the files of all kinds their frames; the first kind (colour) says which frames there are.
+    """Give the files of all kinds their frames; those of the first kind (colour) are all frames.
 
     A frame gets its raw index where one number of at most ``MAX_FRAME_ID`` names it, else its place in the natural
     order of the first kind's names.
@@ -86,21 +86,22 @@ def _taken_apart(name: str) -> Name:
 
 
 def _of_one_number(names: Sequence[Name]) -> list[Name]:
-    """All names, where each holds exactly one number, another one, whatever texts are around it; else none."""
+    """Return all names if each holds exactly one number and no two the same, else an empty list."""
     told = {Decimal(numbers[0]) for _, _, numbers in names if len(numbers) == 1}
     return list(names) if len(told) == len(names) else []
 
 
 def _of_main_shape(names: Sequence[Name]) -> list[Name]:
-    """The names that share their texts, where these are more than half and hold a number; else none."""
+    """Return the names with the commonest texts if they are more than half and hold a number, else an empty list."""
     shapes = Counter(texts for _, texts, _ in names)
     shape, count = shapes.most_common(1)[0] if shapes else ((), 0)
     return [name for name in names if name[1] == shape] if 2 * count > len(names) and len(shape) > 1 else []
 
 
 def _differing(frames: Sequence[Name], others: Sequence[Sequence[Name]]) -> tuple[int, ...]:
-    """The places of the numbers in which names differ, the last where they do not. Kinds with as many numbers are
-    looked at as well: the minutes of a clock may change in one kind alone.
+    """Return the places of the numbers in which names differ, or the last place if they do not differ.
+
+    Kinds with equally many numbers count as well: the minutes of a clock may change in one kind only.
     """
     count = len(frames[0][2])
     differing: set[int] = set()
@@ -124,7 +125,7 @@ def _is_raw_index(number: str) -> bool:
 
 
 def _are_raw_indices(frames: Sequence[Name], places: tuple[int, ...]) -> bool:
-    """Whether one number tells the frames apart and is a raw index in all of them."""
+    """Return whether one number tells the frames apart and is a raw index in all of them."""
     shared = [place for place in range(len(frames[0][2])) if place not in places]
     counters = all(Decimal(frames[0][2][place]) < MAX_COUNTER for place in shared)
     return len(places) == 1 and counters and all(_is_raw_index(numbers[places[0]]) for _, _, numbers in frames)
@@ -133,12 +134,13 @@ def _are_raw_indices(frames: Sequence[Name], places: tuple[int, ...]) -> bool:
 def _fitting(
     names: Sequence[Name], known: AbstractSet[Identity], first: Name, places: tuple[int, ...]
 ) -> tuple[list[Name], tuple[int, ...]]:
-    """The names of another kind that are frames, and the places of the numbers that say which: all names with one
-    number, or those that share their texts and meet most of the known frames; the texts of the first kind before
-    others.
+    """Return the names of another kind that are frames, and the places of the numbers that identify them.
+
+    These are all names if each holds one number, else the set with shared texts that matches most of the known frames;
+    of two such sets, the one with the texts of the first kind.
 
     Raises:
-        ValueError: two sets of names meet as many.
+        ValueError: two sets match equally many frames.
     """
     shapes = Counter(texts for _, texts, numbers in names if numbers).most_common(SHAPES_TRIED)
     candidates = [[name for name in names if name[1] == shape] for shape, _ in shapes]
@@ -154,12 +156,12 @@ def _fitting(
     scored.sort(key=lambda item: item[0], reverse=True)
     score, found, at = scored[0]
     if score[0] and len(scored) > 1 and scored[1][0] == score:
-        raise ValueError(f"{found[0][0]} and {scored[1][1][0][0]} could both be of one frame")
+        raise ValueError(f"{found[0][0]} and {scored[1][1][0][0]} could both belong to one frame")
     return found, at
 
 
 def _by_words(kinds: Mapping[str, Sequence[str]]) -> Numbering:
-    """Frames whose names hold no usable number: counted in order, and equal names belong together."""
+    """Give frames without a usable number in their names their place in order; equal names belong together."""
     first = next(iter(kinds))
     frame_of = {name: place for place, name in enumerate(sorted(kinds[first], key=natural_key))}
     frames = {kind: {name: frame_of[name] for name in names if name in frame_of} for kind, names in kinds.items()}

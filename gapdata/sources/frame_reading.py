@@ -1,6 +1,4 @@
-"""What a user says about a folder of frames that the folder itself does not say: how its poses were written, which
-frames they belong to, and what a unit of depth is.
-"""
+"""Facts that a user adds to a folder of frames: how poses were written, for which frames, and the unit of depth."""
 
 from __future__ import annotations
 
@@ -16,19 +14,19 @@ from gapdata.sources.frame_files import FrameFiles
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameReading:
-    """How frames are to be read; the default is what :mod:`gapdata.sources.rgbd` documents."""
+    """How frames are read; the default is what :mod:`gapdata.sources.rgbd` documents."""
 
     convention: PoseConvention = OURS
     depth_units_per_metre: float | None = None  # overrides what the intrinsics file says
-    pose_shift: int = 0  # a frame's pose is that of the frame so many places later
-    depth_shift: int = 0  # a frame's depth image is that of the frame so many places later
+    pose_shift: int = 0  # a frame's pose is stored with the frame this many places later
+    depth_shift: int = 0  # likewise for its depth image
 
     def digest_input(self) -> bytes:
-        """Return what tells this reading from others; empty for the default."""
+        """Return bytes that differ between readings; empty for the default."""
         return b"" if self == FrameReading() else json.dumps(asdict(self), sort_keys=True).encode()
 
     def depth_moved(self, files: FrameFiles) -> FrameFiles:
-        """Return the files of frames with their depth images moved; those at one end have none then."""
+        """Return the files of frames with their depth images moved; frames at one end then lack depth."""
         if not self.depth_shift:
             return files
         frames = sorted(files.depth)
@@ -37,7 +35,7 @@ class FrameReading:
         return replace(files, depth=depth)
 
     def poses(self, written: NDArray[np.float64], frames: list[int]) -> NDArray[np.float64]:
-        """Return poses of the frames, (N, 4, 4) camera_to_world in metres with OpenCV axes, NaN where there is none.
+        """Return poses of the frames, (N, 4, 4) camera_to_world in metres with OpenCV axes, NaN where one is missing.
 
         Args:
             written: (N, 4, 4), by raw index.

@@ -14,9 +14,9 @@ from gapdata.files.image_tags import PNG_SIGNATURE
 START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 END_OF_IMAGE = b"\xff\xd9"
 MAX_PIXELS = 100_000_000
-"""Of an image that is decoded: a header that claims more is damaged or hostile."""
+"""Pixels of the largest image that is decoded: a header that claims more is damaged or hostile."""
 LEAST_SHARE = 1 / 1100
-"""Of its pixels' bytes, the least that an encoded image can have: Deflate shrinks to 1/1032 (RFC 1951: two bits for 258
+"""The smallest encoded image, as a share of its pixels' bytes: Deflate shrinks to 1/1032 (RFC 1951: two bits for 258
 bytes), a JPEG of subsampled colour with one bit a block to 1/1024."""
 SMALL_IMAGE = 1 << 20
 """Bytes of pixels that are not worth refusing."""
@@ -25,10 +25,9 @@ TRAILER_BYTES = 1024
 
 
 def encoded_image_size(data: bytes) -> tuple[int, int] | None:
-    """(width, height) of a JPEG or PNG file, or ``None`` if the bytes are neither or stop before the image ends.
+    """Return (width, height) of a JPEG or PNG file; ``None`` if it is something else or stops before the image ends.
 
-    Decoders fill what a cut JPEG lacks with grey and report nothing that Python can see, so the end marker is checked
-    here.
+    Decoders fill the missing part of a cut JPEG with grey and do not tell Python, so the end marker is checked here.
     """
     if data.startswith(PNG_SIGNATURE):
         return struct.unpack(">II", data[16:24]) if _ends_as_its_chunks_say(data) else None
@@ -37,19 +36,19 @@ def encoded_image_size(data: bytes) -> tuple[int, int] | None:
 
 
 def could_hold(count: int, size: tuple[int, int]) -> bool:
-    """Whether so few bytes can be a whole image of (width, height): a bomb claims pixels that it does not have."""
+    """Return whether ``count`` bytes can hold an image of (width, height): a bomb claims pixels that it lacks."""
     pixels = size[0] * size[1]
     return pixels <= SMALL_IMAGE or count >= pixels * LEAST_SHARE
 
 
 def is_color_jpeg(data: bytes) -> bool:
-    """Whether the bytes are a complete JPEG file of three channels, by its frame header."""
+    """Return whether the bytes are a complete JPEG file of three channels, by its frame header."""
     frame = _jpeg_frame(data)
     return frame is not None and frame[2] == 3
 
 
 def _jpeg_frame(data: bytes) -> tuple[int, int, int] | None:
-    """Width, height and channels of a JPEG file by its frame header (ITU-T T.81, B.2.2), or ``None``."""
+    """Return width, height and channels of a JPEG file by its frame header (ITU-T T.81, B.2.2), or ``None``."""
     if not data.startswith(b"\xff\xd8") or END_OF_IMAGE not in data[-TRAILER_BYTES:]:
         return None
     position = 2
@@ -66,14 +65,15 @@ def _jpeg_frame(data: bytes) -> tuple[int, int, int] | None:
 
 
 def decode_color(data: bytes, reduction: int = 1) -> NDArray[np.uint8] | None:
-    """A colour file to (H, W, 3) uint8 RGB with its sides divided by ``reduction`` (1, 2, 4, 8) and rounded up.
+    """Decode a JPEG or PNG file to (H, W, 3) uint8 RGB; ``None`` where it cannot be decoded.
 
     JPEG is scaled inside the inverse DCT, which is faster than decoding in full and keeps
     ``u' = (u + 0.5) / reduction - 0.5``. A single-channel file becomes grey RGB; orientation tags are ignored
     (:mod:`gapdata.sources.orientation` says when they count).
 
-    Returns:
-        The image, or ``None`` where the bytes cannot be decoded.
+    Args:
+        data: the file.
+        reduction: 1, 2, 4 or 8, by which the sides are divided and rounded up.
     """
     import cv2
 
@@ -94,8 +94,9 @@ def decode_color(data: bytes, reduction: int = 1) -> NDArray[np.uint8] | None:
 
 
 def _ends_as_its_chunks_say(data: bytes) -> bool:
-    """Whether the chunks of a PNG follow each other up to an end chunk at its very end. A decoder takes memory for as
-    many bytes as a chunk claims, before it looks whether they are there.
+    """Return whether the chunks of a PNG follow each other up to an end chunk at its very end.
+
+    A decoder allocates as many bytes as a chunk claims before it looks whether they are there.
     """
     position = len(PNG_SIGNATURE)
     while position + 12 <= len(data):
@@ -104,7 +105,7 @@ def _ends_as_its_chunks_say(data: bytes) -> bool:
 
 
 def chunks_are_sound(data: bytes) -> bool:
-    """Whether every chunk of a PNG is whole and has the checksum that it states (PNG specification, 5.3)."""
+    """Return whether every chunk of a PNG is whole and has its stated checksum (PNG specification, 5.3)."""
     position = len(PNG_SIGNATURE)
     while position + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, position)
@@ -118,7 +119,7 @@ def chunks_are_sound(data: bytes) -> bool:
 
 
 def reduce_image(image: NDArray[np.uint8], reduction: int) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 averaged over ``reduction`` x ``reduction`` blocks, sides rounded up, last block padded."""
+    """Average (H, W, 3) uint8 over ``reduction`` x ``reduction`` blocks; sides are rounded up, last blocks padded."""
     import cv2
 
     if reduction == 1:

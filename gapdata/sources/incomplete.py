@@ -1,4 +1,4 @@
-"""Says of a folder of frames without a complete one what was looked for, what lies there, and why it does not count."""
+"""The message about a folder without a complete frame: what was looked for, what lies there, why it does not count."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ LOOKED_THROUGH = 300  # names among which a similar one is looked for
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sought:
-    """What one listing holds for one kind of file."""
+    """The files of one kind in the listing of a folder."""
 
     naming: Naming
     files: Mapping[str, list[str]]  # the part of the name that names the frame -> paths relative to the scene
-    misnamed: list[str]  # of the right ending, in a folder of this kind alone, whose names are not those of frames
+    misnamed: list[str]  # with the right ending, in a folder for this kind only, but without a frame in their names
     listed: list[str]
 
     @classmethod
@@ -38,7 +38,7 @@ class Sought:
 
     @property
     def place(self) -> str:
-        """The folder, for people."""
+        """Return the folder, for people."""
         return f"{self.naming.folder}/" if self.naming.folder else "it"
 
 
@@ -52,7 +52,7 @@ def why_incomplete(sought: Mapping[str, Sought], numbering: Numbering) -> tuple[
 
 
 def _nothing_found(kind: str, found: Sought) -> str | None:
-    """Why a kind has no file at all; ``None`` where it has some."""
+    """Return why a kind lacks files; ``None`` where it has some."""
     if found.files:
         return None
     wanted = found.naming.said.rpartition("/")[2]
@@ -70,7 +70,7 @@ def _held(sought: Mapping[str, Sought]) -> str:
 
 
 def _unpaired(sought: Mapping[str, Sought], numbering: Numbering) -> Iterable[str]:
-    """For each kind that has nothing in common with colour, the first files and what comes nearest."""
+    """Yield the first files and their nearest ones for each kind without a frame in common with colour."""
     first, *others = sought
     color = sought[first].files
     for kind in others:
@@ -99,7 +99,7 @@ def _similar(name: str, found: Sought) -> str:
 
 
 def _kinds(names: Iterable[str]) -> str:
-    """Names by ending, with one of each: ``13 .xyz (00000.xyz)``."""
+    """Return the number of names by ending, with one of each: ``13 .xyz (00000.xyz)``."""
     names = sorted(names)
     endings = [_ending(name) for name in names]
     examples = dict(zip(reversed(endings), reversed(names), strict=True))

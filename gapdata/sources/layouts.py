@@ -1,4 +1,4 @@
-"""Folders of extracted frames: which files make a frame, where the cameras stand, and how a folder is recognised.
+"""Layouts of extracted frames: which files make a frame, which hold the cameras, and how a folder is recognised.
 
 ========================  ==========================================================  =================================
 layout                    files of frame 350                                          cameras
@@ -11,7 +11,7 @@ layout                    files of frame 350                                    
 
 They are written by ScanNet's Python exporter, EmbodiedScan's converter, ScanNet's own subset of 25,000 frames, and
 ScanNet's C++ exporter. The number in a file's name is the raw index of the frame, however many zeros lead it; exporters
-with a step leave gaps. Colour may be JPEG or PNG where both are in use, depth 16-bit PNG or PGM.
+with a step leave gaps.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ DEPTH_ENDINGS = ("png", "pgm", "npy", "tif", "tiff", "exr")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Naming:
-    """The files of one kind. ``pattern`` matches a file's name without its ending, and its one group the part that
-    names the frame; case does not count.
+    """How the files of one kind are named.
+
+    ``pattern`` matches a file's name without its ending; its one group is the part that names the frame. Case does not
+    count.
     """
 
     folder: str = ""  # below the scene's folder
@@ -40,7 +42,7 @@ class Naming:
     endings: tuple[str, ...]
 
     def frame_name(self, name: str) -> str | None:
-        """Return the part of a file's name that names its frame; ``None`` for another kind of file."""
+        """Return the part of a file's name that names its frame; ``None`` for a file of another kind."""
         stem, dot, ending = name.rpartition(".")
         match = (
             re.fullmatch(self.pattern, stem, re.IGNORECASE | re.DOTALL)
@@ -51,7 +53,7 @@ class Naming:
 
     @property
     def said(self) -> str:
-        """What is looked for, for people."""
+        """Return what is looked for, for people."""
         shape = self.pattern.replace(r"(\d+)", "NUMBER").replace("(.+)", "NAME").replace("\\", "")
         endings = ", ".join(f".{ending}" for ending in self.endings[:-1])
         ending = f"{endings} or .{self.endings[-1]}" if endings else f".{self.endings[-1]}"
@@ -75,7 +77,7 @@ class Layout:
     extrinsics: tuple[str, str] | None = None  # of colour and depth; absent files are the identity
     info: str | None = None
     raw_indices: bool = True
-    """Whether numbers are raw indices by definition. Elsewhere :mod:`gapdata.sources.frame_names` tells."""
+    """Whether numbers are raw indices by definition; otherwise :mod:`gapdata.sources.frame_names` decides."""
 
     def with_namings(self, change: Callable[[Naming], Naming]) -> Layout:
         """Return the layout with every naming changed."""
@@ -115,8 +117,9 @@ SEVEN_SCENES = Layout(
 
 
 def recognise(names: Iterable[str]) -> Layout | None:
-    """The ScanNet layout of a folder with these entries, or ``None``. A folder whose camera files are missing is still
-    recognised by its images, so that opening it can say what is missing.
+    """Return the ScanNet layout of a folder with these entries, or ``None``.
+
+    A folder without its camera files is still recognised by its images, so that opening it can say what is missing.
     """
     found = by_lower_case(name for name in names if not is_litter(name))
     if "color" in found and "depth" in found:
@@ -133,8 +136,12 @@ def recognise(names: Iterable[str]) -> Layout | None:
 
 
 def find_frames(directories: Iterable[Path]) -> tuple[Path, Layout] | None:
-    """The first of these folders that holds extracted frames in a ScanNet layout, with that layout; a folder that
-    cannot be listed holds none.
+    """Return the first folder with extracted frames in a ScanNet layout, and the layout.
+
+    A folder that cannot be listed is passed over.
+
+    Raises:
+        StoreError: the file system fails.
     """
     for directory in directories:
         try:

@@ -1,8 +1,8 @@
 """The lens that a JSON calibration states, in the names and orders that calibration tools use.
 
-Names such as COLMAP's, nerfstudio's, ROS's, Kalibr's, RealSense's and ORB-SLAM's stand for one of OpenCV's two models;
-coefficients are single fields (``k1``, ``p2``) or a list in OpenCV's order. Whatever speaks of distortion and is not
-understood is refused by its name: a lens that is dropped bends every point of a build.
+The names of COLMAP, nerfstudio, ROS, Kalibr, RealSense and ORB-SLAM stand for one of OpenCV's two models; coefficients
+are single fields (``k1``, ``p2``) or a list in OpenCV's order. A field about distortion that is not understood is
+refused by its name: a lens that is dropped bends every point of a build.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ORDER = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6", "s1", "s2", "s3", "s4",
 """OpenCV's order of the perspective model's coefficients."""
 FISHEYE_ORDER = ("k1", "k2", "k3", "k4")
 LARGEST = 1e9
-"""No coefficient is as large; an integer of a hostile file may be larger than any float."""
+"""All coefficients are smaller; an integer of a hostile file may be larger than any float."""
 LENGTHS = (4, 5, 8, 12, 14)
 PINHOLE = ("simplepinhole", "pinhole", "perspective")
 PERSPECTIVE: Mapping[str, tuple[str, ...]] = {
@@ -29,7 +29,7 @@ PERSPECTIVE: Mapping[str, tuple[str, ...]] = {
     "simpleradial": ("k1",),
     "radial": ("k1", "k2"),
 }
-"""Names of the perspective model, without case and punctuation, and the coefficients that each has."""
+"""Names of the perspective model, without case and punctuation, and the coefficients of each."""
 FISHEYE: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("opencvfisheye", "fisheye", "equidistant", "equi"), FISHEYE_ORDER),
     **dict.fromkeys(("kannalabrandt", "kannalabrandt4", "kannalabrandt8", "kb4"), FISHEYE_ORDER),
@@ -53,14 +53,14 @@ SUSPECT = re.compile(
     r".*(distort|fisheye|tangential|radial|prism|skew|shear|kappa|barrel|pincushion).*"
     r"|dist\d*|disto|[rtk]dist|(lens)?poly(nomial)?(coeffs?)?|[kps]\d+|kc\d*|xi|omega|lambda|division"
 )
-"""Fields that speak of a lens, in whatever other spelling."""
+"""Other fields that may describe a lens."""
 SAYS_DONE = re.compile(r"(is|are|images)?(undistorted|rectified)|distortionremoved")
 CURE = "state camera_model (PINHOLE, OPENCV, FULL_OPENCV or OPENCV_FISHEYE) with k1, k2, p1, p2, k3 ..."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LensModel:
-    """One of OpenCV's models under the name that a tool gives it, with the coefficients that it has there."""
+    """One of OpenCV's models under a tool's name for it, with the coefficients that the tool gives it."""
 
     kind: Literal["perspective", "fisheye"]
     name: str
@@ -72,11 +72,11 @@ def parse_lens(values: Mapping[str, Any], fx: float) -> Lens | None:
 
     Args:
         values: the fields of the JSON object.
-        fx: focal length in pixels, to which a ``skew`` (``K[0, 1]``, pixels) is put in relation.
+        fx: focal length in pixels, by which a ``skew`` (``K[0, 1]``, pixels) is divided.
 
     Raises:
-        ValueError: the model is not known, coefficients are not numbers or not the model's, or a field speaks of a
-            lens and is not understood; it is named.
+        ValueError: the model is unknown, coefficients are not numbers or do not belong to the model, or a field about
+            a lens is not understood; the field is named.
     """
     stated = _Statements()
     for field, value in _flat(values):
@@ -87,17 +87,17 @@ def parse_lens(values: Mapping[str, Any], fx: float) -> Lens | None:
         stated.state(field, _named(field, items, model))
     for field, items in stated.parameters:
         if any(items[4 if model.known is ORDER else 3 :]):
-            raise ValueError(f"{field} is {items!r:.60}, COLMAP's list of which no lens is read; {CURE}")
+            raise ValueError(f"{field} is {items!r:.60}, COLMAP's list, from which a lens is not read; {CURE}")
     if stated.done is not None and stated.done == (bends or model.kind == "fisheye"):
         raise ValueError(f"says {'' if stated.done else 'not '}undistorted, and its coefficients say otherwise; {CURE}")
     return _lens(model, stated.coefficients, stated.skew / fx if fx else 0.0)
 
 
 def refuse_unread_lens(values: Mapping[str, Any]) -> None:
-    """Refuse a calibration in a format that has no place for a lens, where a field states one all the same.
+    """Refuse a calibration that states a lens in a format from which lenses are not read.
 
     Raises:
-        ValueError: a field does; it is named.
+        ValueError: a field states a lens; it is named.
     """
     for field, value in values.items():
         if _speaks_of_a_lens(field, _listed(value)):
@@ -105,7 +105,7 @@ def refuse_unread_lens(values: Mapping[str, Any]) -> None:
 
 
 class _Statements:
-    """What the fields say about the lens, before it is known which model they are of."""
+    """The statements of the fields about the lens, before its model is known."""
 
     def __init__(self) -> None:
         self.coefficients: dict[str, float] = {}
@@ -117,7 +117,7 @@ class _Statements:
         self.done: bool | None = None  # whether the images are said to be undistorted
 
     def take(self, field: str, value: Any) -> None:
-        """Take in one field."""
+        """Take note of one field."""
         plain, value = _plain(field), _listed(value)
         is_list = isinstance(value, list)
         if plain in MODEL_FIELDS:
@@ -143,7 +143,7 @@ class _Statements:
             raise ValueError(f"{field} is {value!r:.60}, which is not understood and may be a lens; {CURE}")
 
     def state(self, field: str, given: Mapping[str, float]) -> None:
-        """Take in coefficients by name."""
+        """Take note of coefficients by name."""
         for name, value in given.items():
             if self.coefficients.setdefault(name, value) != value:
                 other = self.coefficients[name]
@@ -151,8 +151,10 @@ class _Statements:
 
 
 def _model(names: Mapping[str, str], bends: bool) -> LensModel:
-    """The model that is named. A camera model (``pinhole``) and a distortion model (``equidistant``) may stand side by
-    side: the one that says more counts.
+    """Return the named model.
+
+    A camera model (``pinhole``) and a distortion model (``equidistant``) may stand side by side: the one that says more
+    counts.
     """
     found: LensModel | None = None
     unknown = []
@@ -196,7 +198,7 @@ def _lens(model: LensModel, coefficients: Mapping[str, float], skew: float) -> L
 
 
 def _named(field: str, items: list[float], model: LensModel) -> dict[str, float]:
-    """A list's coefficients by name. Trailing zeros of a list that is too long say nothing."""
+    """Return the coefficients of a list by name; trailing zeros of a list that is too long do not matter."""
     if not any(items):
         return {}
     short = model.kind == "fisheye" or len(model.known) <= 2
@@ -212,7 +214,7 @@ def _named(field: str, items: list[float], model: LensModel) -> dict[str, float]
 
 
 def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Fields, and those of an object that speaks of a lens, such as OpenCV's ``{"dist_coeffs": {"data": [...]}}``.
+    """Yield the fields, and those of an object about a lens, such as OpenCV's ``{"dist_coeffs": {"data": [...]}}``.
 
     Raises:
         ValueError: a lens is stated inside something else, such as another camera.
@@ -234,7 +236,7 @@ def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _listed(value: Any) -> Any:
-    """A matrix of one row, and a text of several numbers, as a list."""
+    """Return a matrix of one row, or a text of several numbers, as a list; other values as they are."""
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], list):
         return value[0]
     words = re.split(r"[\s,;]+", value.strip(" \t[]()")) if isinstance(value, str) else []
@@ -276,5 +278,5 @@ def _says_nothing(value: Any) -> bool:
 
 
 def _plain(text: str) -> str:
-    """Without case and punctuation: ``OpenCV_Fisheye`` and ``opencv fisheye`` are one name."""
+    """Return a name without case and punctuation: ``OpenCV_Fisheye`` and ``opencv fisheye`` are one name."""
     return re.sub(r"[^a-z0-9]", "", text.lower())

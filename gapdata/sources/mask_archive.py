@@ -1,8 +1,8 @@
 """ScanNet's 2D projections of instances, read in place: ``<scene>_2d-instance-filt.zip``, one 8-bit PNG a frame.
 
-A member is ``instance-filt/<raw index>.png`` (``instance/<raw index>.png`` in the unfiltered archive), of the colour
-image's size; a pixel is object id + 1, 0 where there is none. Nothing is extracted, and nothing is inflated before its
-size is known to be that of a mask. From an object store, the end of the archive and each frame are ranged requests.
+A member is ``instance-filt/<raw index>.png`` (``instance/<raw index>.png`` in the unfiltered archive) of the colour
+image's size; a pixel is object id + 1, or 0 without an object. Nothing is extracted, and a member is inflated only if
+its size can be that of a mask. From an object store, the end of the archive and each frame are ranged requests.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ENCRYPTED = 0x1  # bit of a member's flags (APPNOTE 4.4.4)
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 READ_AHEAD = 1 << 16
 PNG_OVERHEAD = 1 << 16
-"""Bytes that an 8-bit PNG may have beyond two for each pixel."""
+"""Bytes of an 8-bit PNG besides two for each pixel."""
 CURE = "download it again"
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError, LookupError, struct.error)
 """What zipfile raises on damage; NotImplementedError, of a later version of the format, is a RuntimeError."""
@@ -41,10 +41,10 @@ class MaskArchive:
 
     Args:
         path: the zip.
-        scene_id: whose it is, for messages.
+        scene_id: the scene, for messages.
 
     Raises:
-        SourceError: it is no readable zip, or a member's name is unsafe.
+        SourceError: it is not a readable zip, or a member's name is unsafe.
     """
 
     def __init__(self, path: Location, scene_id: str) -> None:
@@ -64,7 +64,7 @@ class MaskArchive:
             self._members = self._index()
         except (*DAMAGE, zipfile.LargeZipFile) as error:
             self._file.close()
-            raise self._damage(f"is no readable zip: {error}") from error
+            raise self._damage(f"is not a readable zip: {error}") from error
         except BaseException:
             self._file.close()
             raise
@@ -78,20 +78,20 @@ class MaskArchive:
         return frame in self._members
 
     def digest_input(self) -> bytes:
-        """What changes when the archive does: its size and its central directory, which has every member's checksum."""
+        """Return the archive's size and a hash of its central directory, which has every member's checksum."""
         start = self._zip.start_dir
         directory = self._file.read_at(start, self._file.size - start)
         return f"{self._file.size} {hashlib.sha256(directory).hexdigest()}".encode()
 
     def mask(self, frame: int, size: tuple[int, int]) -> NDArray[np.uint8]:
-        """The mask of a frame, (H, W) uint8 object id + 1, 0 where none.
+        """Return the mask of a frame, (H, W) uint8 object id + 1, 0 without an object.
 
         Args:
             frame: raw index.
-            size: (width, height) of the scan's colour images, which the mask must have.
+            size: (width, height) of the scan's colour images, which must be the mask's.
 
         Raises:
-            SourceError: the frame is missing, encrypted, damaged, or not of that size.
+            SourceError: the frame is missing, encrypted, damaged, or has another size.
         """
         info = self._members.get(frame)
         if info is None:
@@ -118,7 +118,7 @@ class MaskArchive:
 
         found = encoded_image_size(data) if data.startswith(PNG_SIGNATURE) else None
         if found is None:
-            raise self._damage(f"{name} is no complete PNG", frame)
+            raise self._damage(f"{name} is not a complete PNG", frame)
         if found != size:
             sizes = f"{found[0]}x{found[1]}, the scan's colour images are {size[0]}x{size[1]}"
             raise self._damage(f"{name} is {sizes}", frame, cure="use the archive of this scan")
@@ -134,8 +134,10 @@ class MaskArchive:
         return image
 
     def _index(self) -> dict[int, zipfile.ZipInfo]:
-        """Members by raw index. Others, such as folders, are none of ours; names that would leave a folder are no
-        slip of anyone's.
+        """Return members by raw index, without others such as folders.
+
+        Raises:
+            SourceError: a name would lead out of the folder, or two members are of one frame.
         """
         members: dict[int, zipfile.ZipInfo] = {}
         for info in self._zip.infolist():
@@ -155,7 +157,7 @@ class MaskArchive:
 
 
 class _RangedStream(io.RawIOBase):
-    """What :mod:`zipfile` needs of a file, over one that is read by ranges."""
+    """A file that is read by ranges, as the stream that :mod:`zipfile` needs."""
 
     def __init__(self, file: RangedFile) -> None:
         self._file = file
@@ -173,7 +175,7 @@ class _RangedStream(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._file.size}[whence]
         if start + offset < 0:
-            raise OSError("a position before the file's beginning")
+            raise OSError("the position is before the beginning of the file")
         self._position = start + offset
         return self._position
 
@@ -185,6 +187,6 @@ class _RangedStream(io.RawIOBase):
 
 
 def find_mask_archive(directory: Location, scene_id: str) -> Location | None:
-    """The scene's archive of instance masks, ``None`` where its folder has none."""
+    """Return the scene's archive of instance masks, or ``None``."""
     paths = (file_in(directory, f"{scene_id}{suffix}") for suffix in ARCHIVE_SUFFIXES)
     return next((path for path in paths if path.is_file()), None)

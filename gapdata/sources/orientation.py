@@ -1,9 +1,8 @@
-"""Frames of a camera that was held another way up: which of two images its calibration is of, and how one becomes the
-other.
+"""Images with an orientation tag: whether a calibration is of the turned image, and how an image is turned.
 
-Pixels are stored as they lie on the sensor, and an orientation tag asks viewers to turn them. Calibrations are mostly
-of the pixels as they lie, so a tag is left out; where one says that it is of the turned image, colour is turned, and
-depth that lies as colour does.
+Pixels are stored as they lie on the sensor, and an orientation tag asks viewers to turn them. Most calibrations are of
+the pixels as they lie, so the tag is left out. Where the calibration is of the turned image, colour is turned, and with
+it depth of the same shape.
 """
 
 from __future__ import annotations
@@ -19,9 +18,7 @@ FIRST_THAT_SWAPS_SIDES = 5
 
 
 def turned(image: NDArray[Pixel], orientation: int) -> NDArray[Pixel]:
-    """Turn an image (H, W, ...) as a viewer does that follows its tag, 1 to 8 (Exif 2.32, tag 274): to (W, H, ...) from
-    5 on.
-    """
+    """Turn an image (H, W, ...) as its tag 1 to 8 asks (Exif 2.32, tag 274); from 5 on the result is (W, H, ...)."""
     if orientation == UPRIGHT:
         return image
     if orientation >= FIRST_THAT_SWAPS_SIDES:
@@ -39,13 +36,14 @@ def turned_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
 def is_of_turned(
     size: tuple[int, int], orientation: int, stated: tuple[int, int] | None, centre: tuple[float, float]
 ) -> bool:
-    """Return whether a calibration is of the turned image: by the size that it states or, where it states none, by its
-    principal point, which lies near the middle of one of the two.
+    """Return whether a calibration is of the turned image.
+
+    Its stated size decides or, without one, its principal point, which lies near the middle of one of the two images.
 
     Args:
         size: (width, height) of the pixels as they lie.
         orientation: the tag.
-        stated: (width, height) of the calibration's images.
+        stated: (width, height) of the calibration's images, if it says so.
         centre: its principal point (cx, cy), pixels.
     """
     upright = turned_size(size, orientation)

@@ -1,7 +1,7 @@
 """Triangle meshes with vertex colours from PLY files.
 
 ScanNet's are binary, little-endian, with a vertex element of numbers and a face element of one list: these are read
-straight into arrays. Any other PLY is left to trimesh, whose import alone takes longer than reading a mesh.
+straight into arrays. trimesh reads any other PLY; importing it takes longer than reading such a mesh.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ UNREADABLE = (
     *(ArithmeticError, AttributeError, EOFError, ImportError, LookupError, MemoryError, NameError, OSError),
     *(RuntimeError, struct.error, SyntaxError, TypeError, ValueError),
 )
-"""What trimesh, which has no error of its own, makes of a damaged file."""
+"""The errors of trimesh for a damaged file; it does not have a class for them."""
 Mesh = tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.uint8]]
 """Vertices (V, 3), faces (T, 3) and colours (V, 3) RGB, in file order."""
 
@@ -33,17 +33,17 @@ HEADER = re.compile(
 
 
 def read_mesh(data: bytes) -> Mesh:
-    """The mesh in the bytes of a PLY file; nothing is merged, sorted or dropped, so that indices into it stay true.
+    """Read the mesh in the bytes of a PLY file; vertices and faces keep their order and number.
 
     Raises:
-        ValueError: this is no such file, or it is cut short.
+        ValueError: the bytes are not a PLY file with vertex colours, or are cut short.
     """
     plain = _plain_mesh(data)
     return _any_mesh(data) if plain is None else plain
 
 
 def _plain_mesh(data: bytes) -> Mesh | None:
-    """``None`` where the file is not laid out as ScanNet's are."""
+    """Read a file that is laid out as ScanNet's are; return ``None`` for another one."""
     header = HEADER.match(data, 0, LONGEST_HEADER)
     elements = None if header is None else _elements(header[1].decode("ascii", errors="replace"))
     if header is None or elements is None:
@@ -66,7 +66,7 @@ def _plain_mesh(data: bytes) -> Mesh | None:
 
 
 def _elements(header: str) -> tuple[int, list[tuple[str, str]], int, str] | None:
-    """Number of vertices, their properties with types, number of faces and the type of an index."""
+    """Return the number of vertices, their properties with types, the number of faces and the type of an index."""
     lines = [
         words for line in header.splitlines() if (words := line.split()) and words[0] not in ("comment", "obj_info")
     ]

@@ -1,6 +1,6 @@
-"""Poses as text: one a file, or all of them in one. camera_to_world, metres, OpenCV axes.
+"""Poses as text, one in each file or all in one: camera_to_world, metres, OpenCV axes.
 
-A pose that is not finite (``-inf``, ``nan``, Microsoft's ``-1.#INF``) is lost tracking and no error.
+A pose that is not finite (``-inf``, ``nan``, Microsoft's ``-1.#INF``) means lost tracking and is not an error.
 """
 
 from __future__ import annotations

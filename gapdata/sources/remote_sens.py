@@ -1,11 +1,9 @@
-"""What makes a ``.sens`` in an object store cheap to read: its headers by several chains of requests at once, and a
-frame's two payloads in one request.
+"""Read a ``.sens`` from an object store with few waits: headers by parallel requests, a frame's payloads in one.
 
-Where a frame begins is known only from the header before it, so a plain reader waits for one round trip per frame:
-minutes for a long scan. Here the file is cut into parts, each part finds a frame header of its own by what every pose
-looks like, and the parts are followed at once. What they collect is a guess, never the index: the reader still follows
-the one chain from the file's beginning and looks each header up by its exact position, so that a false find costs a
-request and cannot change a result.
+Only the header of a frame says where the next one begins, so a plain reader waits for one round trip per frame: minutes
+for a long scan. Here the file is cut into parts, a first frame header is guessed in each part by what every pose looks
+like, and all parts are followed at once. The reader still follows the one chain from the beginning of the file and
+looks each header up by its exact position, so a wrong guess costs a request and cannot change a result.
 """
 
 from __future__ import annotations
@@ -32,7 +30,7 @@ MIN_FRAMES_PER_CHAIN = 16
 SMALL_FRAME = 16 << 10
 BLOCK = 256 << 10
 """Below ``SMALL_FRAME`` bytes a frame, whole blocks cost less than a request per header."""
-PLAUSIBLE = 16  # times the mean: no frame of a scan is that much larger than the others
+PLAUSIBLE = 16  # times the mean: all frames of a scan are smaller than that
 REMEMBERED_FRAMES = 48
 
 
@@ -40,7 +38,7 @@ def fetch_headers(file: ObjectFile, start: int, count: int) -> Callable[[int, in
     """Read ahead the headers of ``count`` frames from byte ``start`` on.
 
     Returns:
-        A function like ``file.read_at`` that answers from what was read ahead, and asks the store for the rest.
+        A function like ``file.read_at`` that answers from what was read ahead and asks the store for anything else.
 
     Raises:
         OSError: the store fails.
@@ -63,7 +61,7 @@ def fetch_headers(file: ObjectFile, start: int, count: int) -> Callable[[int, in
 
 
 def _follow(file: ObjectFile, begin: int, end: int, block: int, mean: float, *, guess: bool) -> dict[int, bytes]:
-    """Headers by position, from the first one after ``begin`` (or, where it is no guess, at it) up to ``end``."""
+    """Return headers by position, from ``begin`` (with ``guess``, from the first one found after it) up to ``end``."""
     headers: dict[int, bytes] = {}
     window_at, window = begin, file.read_at(begin, max(block, int(2 * mean) + HEADER_BYTES)) if guess else b""
     position = begin if not guess else next((begin + at for at in _candidates(window, mean)), end)
@@ -80,7 +78,7 @@ def _follow(file: ObjectFile, begin: int, end: int, block: int, mean: float, *, 
 
 
 def _candidates(window: bytes, mean: float) -> Iterator[int]:
-    """Offsets in a window at which a header seems to stand, and the one after it, too, where that is in the window."""
+    """Yield offsets at which a header seems to stand, followed by another one if that lies in the window."""
     found = {at - LAST_ROW_AT for at in _occurrences(window, LAST_ROW)} | set(_occurrences(window, LOST_POSE))
     for at in sorted(found):
         header = window[max(at, 0) : at + HEADER_BYTES]
@@ -104,7 +102,7 @@ def _looks_like_header(header: bytes, mean: float) -> bool:
 
 
 class FramePayloads:
-    """Reads whole frames and remembers the last few: a frame's depth is asked for first, its colour soon after.
+    """A reader of whole frames that remembers the last few: a frame's depth is read first, its colour soon after.
 
     Args:
         file: the ``.sens``.
@@ -117,7 +115,7 @@ class FramePayloads:
         self._recent: OrderedDict[int, bytes] = OrderedDict()
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """``size`` bytes from ``offset`` on, which must lie within one frame's payloads."""
+        """Return ``size`` bytes from ``offset`` on; they must lie within the payloads of one frame."""
         frame = bisect_right(self._offsets, offset) - 1
         if frame in self._recent:
             self._recent.move_to_end(frame)

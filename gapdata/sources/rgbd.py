@@ -1,8 +1,8 @@
-"""Any folder of RGB-D frames with poses and one intrinsics file, whatever made it (``--rgbd``).
+"""Any folder of RGB-D frames with poses and one intrinsics file, whatever program wrote it (``--rgbd``).
 
-A scene is a folder in one of these forms; the folder that the user names is a scene itself, or holds one a sub-folder:
+A scene is a folder in one of these forms; the folder that the user names is a scene, or each of its sub-folders is one:
 
-- ``color/ depth/ pose/``: one file each a frame, of equal names or numbers but for the ending. Colour (JPEG, PNG, or
+- ``color/ depth/ pose/``: one file of each kind for a frame, with equal names or numbers. Colour (JPEG, PNG, or
   BMP, WebP or TIFF, which are encoded again) may also lie in ``rgb/``, ``image/`` or ``images/``, poses (camera to
   world, metres, OpenCV axes, unless a :class:`gapdata.sources.frame_reading.FrameReading` says otherwise;
   :func:`gapdata.sources.pose_files.parse_pose`) in ``poses/``.
@@ -13,15 +13,14 @@ A scene is a folder in one of these forms; the folder that the user names is a s
   3RScan, where they may lie in ``sequence/``).
 - one of the other ScanNet layouts of :mod:`gapdata.sources.layouts`, with their own camera files.
 
-Names of folders and endings count in any case; hidden files, what systems leave (:mod:`gapdata.files.folders`) and
-folders that may not be read are passed over. A scene is called what its folder is called where the user named it, also
-where that is a link.
+Names of folders and endings count in any case; hidden files, files that systems leave (:mod:`gapdata.files.folders`)
+and folders that may not be read are passed over. A scene has the name of its folder, also where that is a link.
 
-Depth is z-depth of colour's field of view, 0 or far away where there is none: 16-bit PNG, PGM, TIFF or ``.npy`` in
+Depth is z-depth of colour's field of view, 0 or far away where it is unknown: 16-bit PNG, PGM, TIFF or ``.npy`` in
 ``1 / depth_scale`` metres, or floats in metres as TIFF, ``.npy`` or, where OpenCV reads it, EXR
 (:mod:`gapdata.sources.depth_files`). The intrinsics file is one of ``INTRINSICS_NAMES``, in
-the scene's folder or in the one that the user named; :func:`gapdata.sources.camera_files.parse_intrinsics` says what
-may stand in it. Names such as ``00350`` or ``frame350`` give the frame its raw index; other names (time stamps) are
+the scene's folder or in the one that the user named; :func:`gapdata.sources.camera_files.parse_intrinsics` lists its
+forms. Names such as ``00350`` or ``frame350`` give the frame its raw index; other names (time stamps) are
 counted in their natural order, and paired by time where colour and depth have stamps of their own
 (:mod:`gapdata.sources.frame_names`).
 """
@@ -110,7 +109,7 @@ class RgbdFolder(Dataset):
         )
 
     def kind(self, scene_id: str) -> str:
-        """The name of the layout, or ``missing``."""
+        """Return the name of the layout, or ``missing``."""
         layout = recognise_rgbd(self.scene_directories[scene_id])
         return "missing" if layout is None else layout.name
 
@@ -168,15 +167,16 @@ def open_folder(
 
 
 def scene_name(directory: Path) -> str:
-    """Return the folder's name, as the user named it, as a scene id: what would end a key in a shard, or a path,
-    becomes an underscore. ``.`` and ``..`` are called what they lead to.
+    """Return the folder's name as a scene id: characters that would end a key or a path become underscores.
+
+    ``.`` and ``..`` get the name of the folder that they lead to.
     """
     named = directory if directory.name not in ("", "..") else directory.resolve()
     return re.sub(r"[^A-Za-z0-9_-]", "_", unicodedata.normalize("NFC", named.name)) or "root"
 
 
 def _find_scenes(root: Path) -> tuple[dict[str, Path], dict[str, str]]:
-    """The folders of frames by their names (of the root, the empty one), and folders that were passed over.
+    """Return the folders of frames by their names (the root's is empty), and the folders that are passed over.
 
     Raises:
         UsageError: the root cannot be listed.
@@ -212,15 +212,14 @@ def _find_scenes(root: Path) -> tuple[dict[str, Path], dict[str, str]]:
 
 
 def _what_lies_in(root: Path, passed_over: Mapping[str, str]) -> str:
-    """What to do about a folder without scenes."""
+    """Return what to do about a folder without scenes."""
     held = [entry.name + ("/" if is_kind(entry, folder=True) else "") for entry in entries(root)]
     lies = f"; it holds {few(held, SHOWN)}" if held else "; it is empty"
     return EXPECTED + lies + "".join(f"; {name} {reason}" for name, reason in passed_over.items())
 
 
 def recognise_rgbd(directory: Path) -> Layout | None:
-    """The layout of a folder of frames, ``None`` where there are none. Which files are missing is said when it is
-    opened.
+    """Return the layout of a folder of frames; ``None`` for another folder. Opening it says which files are missing.
 
     Raises:
         OSError: the folder cannot be listed.
@@ -255,7 +254,7 @@ def recognise_rgbd(directory: Path) -> Layout | None:
 
 
 def _of_any_names(layout: Layout) -> Layout:
-    """The layout with names that need not be raw indices, as ScanNet's own are."""
+    """Return the layout with names that need not be raw indices, as ScanNet's are."""
     freed = layout.with_namings(lambda naming: Naming(folder=naming.folder, endings=naming.endings))
     return replace(freed, raw_indices=False)
 

@@ -184,9 +184,7 @@ class ScanNetDataset(Dataset):
         return find_frames(place for place in places if isinstance(place, Path))
 
     def _annotation_directory(self, scene_id: str) -> Location:
-        """Return where the scene's ``.txt`` and ``.aggregation.json`` are: its own folder, or that under ``scans/``
-        beside the folder of frames that was named.
-        """
+        """Return the folder with the scene's ``.txt`` and ``.aggregation.json``: its own, or that under ``scans/``."""
         home = self.scene_directories[scene_id]
         if isinstance(home, ObjectPath):
             return home
@@ -270,8 +268,9 @@ class ScanNetScan(Scan):
         return self.files.mask_archive()
 
     def digest(self, *, masks: bool = False) -> str:
-        """Return a SHA-256 over the index of the ``.sens`` (every pose, timestamp and size) and the scene's other
-        files, see :meth:`SceneFiles.digest_input`; payloads are not read.
+        """Return a SHA-256 over the index of the ``.sens`` (every pose, timestamp and size) and the other files.
+
+        Payloads are not read; see :meth:`SceneFiles.digest_input`.
         """
         return hashlib.sha256(self.sens.index_bytes + self.files.digest_input(masks=masks)).hexdigest()
 

@@ -1,4 +1,4 @@
-"""What a ScanNet scene's folder holds besides its frames: metadata, labelled mesh, segments and aggregation."""
+"""The files of a ScanNet scene besides its frames: metadata, labelled mesh, segments and aggregation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ AGAIN = "download it again"
 
 
 class SceneFiles:
-    """What a scene's folder holds besides its frames. Each file is read when it is first asked for."""
+    """The files of a scene besides its frames; each is read when it is first asked for."""
 
     def __init__(self, directory: Location) -> None:
         self.directory = directory
@@ -33,10 +33,11 @@ class SceneFiles:
         self._masks: MaskArchive | None = None
 
     def digest_input(self, *, masks: bool = False) -> bytes:
-        """What changes when these files do: the small text files whole, the mesh and its segments by their size.
+        """Return bytes that change when these files do: the small text files whole, sizes of mesh and segments.
 
-        With ``masks`` the archive of 2D projections counts, too, by its size and directory. One that is missing or
-        cannot be read has a digest as well: what is wrong with it is said when it is read.
+        Args:
+            masks: include the archive of 2D projections, by its size and directory. One that is missing or cannot be
+                read counts by what is wrong with it; the error is raised when it is read.
         """
         parts = []
         with naming_scene(self.scene_id):
@@ -54,10 +55,10 @@ class SceneFiles:
         return b"".join(parts)
 
     def mask_archive(self) -> MaskArchive:
-        """The archive of 2D projections, opened when it is first asked for.
+        """Return the archive of 2D projections, opened when it is first asked for.
 
         Raises:
-            MissingInput: there is none.
+            MissingInput: the scene does not have it.
             SourceError: it is not a readable zip.
         """
         if self._masks is None:
@@ -80,7 +81,7 @@ class SceneFiles:
 
     @cached_property
     def metadata(self) -> dict[str, str]:
-        """The ``key = value`` lines of ``<scene>.txt``; empty where the file is missing."""
+        """Return the ``key = value`` lines of ``<scene>.txt``; empty where the file is missing."""
         path = file_in(self.directory, f"{self.scene_id}.txt")
         with naming_scene(self.scene_id):
             if not path.exists():
@@ -94,10 +95,10 @@ class SceneFiles:
 
     @cached_property
     def axis_alignment(self) -> NDArray[np.float64] | None:
-        """(4, 4) unaligned to axis-aligned world, or ``None`` where ``<scene>.txt`` has none.
+        """Return the matrix from unaligned to axis-aligned world, (4, 4); ``None`` where ``<scene>.txt`` lacks it.
 
         Raises:
-            SourceError: the entry is there but is no rigid 4x4 matrix.
+            SourceError: the entry is not a rigid 4x4 matrix.
         """
         text = self.metadata.get("axisAlignment")
         if text is None:
@@ -108,15 +109,15 @@ class SceneFiles:
             matrix = np.full((4, 4), np.nan)
         if not is_rigid(matrix):
             path = file_in(self.directory, f"{self.scene_id}.txt")
-            raise SourceError("axisAlignment is no rigid 4x4 matrix", path=path, scene=self.scene_id)
+            raise SourceError("axisAlignment is not a rigid 4x4 matrix", path=path, scene=self.scene_id)
         return matrix
 
     def annotation(self) -> Annotation | None:
-        """The labelled mesh; ``None`` for a scene without ``.aggregation.json``.
+        """Return the labelled mesh; ``None`` for a scene without ``.aggregation.json``.
 
         Raises:
             SourceError: one of mesh, segments and aggregation is missing beside the others, damaged, or does not fit
-            the others.
+                them.
         """
         with naming_scene(self.scene_id):
             return self._read_annotation()
@@ -133,7 +134,7 @@ class SceneFiles:
             segment_of_vertex = np.array(segments, dtype=np.int64)
         except (ValueError, TypeError, OverflowError) as error:
             raise SourceError(
-                f"segIndices are no integers: {error}", path=segments_path, scene=self.scene_id
+                f"segIndices are not integers: {error}", path=segments_path, scene=self.scene_id
             ) from error
         if segment_of_vertex.shape != (len(vertices),):
             problem = (
@@ -149,8 +150,9 @@ class SceneFiles:
 
 
 class naming_scene:
-    """Adds the scene's id to source errors that pass through: a reader knows its file, not whose it is. What a disk or
-    a store refuses becomes a source error, too.
+    """A block that adds the scene's id to errors that pass through: a reader knows its file, not the scene.
+
+    An error of the disk or the store becomes a source error, too.
     """
 
     def __init__(self, scene_id: str) -> None:
@@ -170,8 +172,10 @@ class naming_scene:
 def _read_objects(
     groups: list[Any], segment_of_vertex: NDArray[np.int64], scene_id: str, path: Location
 ) -> tuple[tuple[SceneObject, ...], dict[str, int], dict[int, int]]:
-    """Objects, notes, and the ids that were left out as duplicates. One with the label and the segments of an earlier
-    one is a duplicate in any scene: it would take all its vertices away.
+    """Return objects, notes, and the ids that were left out as duplicates.
+
+    An object with the label and the segments of an earlier one is a duplicate in any scene: it would take all its
+    vertices away.
     """
     order = np.argsort(segment_of_vertex, kind="stable")
     sorted_segments = segment_of_vertex[order]
@@ -204,7 +208,7 @@ def _read_objects(
 
 
 def _read_mesh(path: Location, scene_id: str) -> Mesh:
-    """Vertices, faces and colours in file order: segment indices refer to it, so nothing may be merged or sorted."""
+    """Read vertices, faces and colours in file order, which segment indices refer to."""
     if not path.exists():
         raise SourceError("is missing, though the scene has an aggregation", path=path, scene=scene_id)
     data = path.read_bytes()
@@ -215,7 +219,7 @@ def _read_mesh(path: Location, scene_id: str) -> Mesh:
     if not len(vertices) or not len(faces) or not np.isfinite(vertices).all():
         raise SourceError("mesh is empty or has coordinates that are not finite", path=path, scene=scene_id)
     if faces.min() < 0 or faces.max() >= len(vertices):
-        raise SourceError("mesh has a face that names a vertex which does not exist", path=path, scene=scene_id)
+        raise SourceError("mesh has a face with a vertex that does not exist", path=path, scene=scene_id)
     return vertices, faces, colors
 
 
@@ -225,7 +229,7 @@ def _field(path: Location, scene_id: str, name: str, kind: type) -> Any:
     except FileNotFoundError as error:
         raise SourceError("is missing, though the scene has an aggregation", path=path, scene=scene_id) from error
     except (ValueError, RecursionError) as error:
-        problem = f"has no readable {name}: {'is no valid JSON: ' * isinstance(error, json.JSONDecodeError)}{error}"
+        problem = f"has no readable {name}: {'is not valid JSON: ' * isinstance(error, json.JSONDecodeError)}{error}"
         raise SourceError(problem, path=path, scene=scene_id, cure=AGAIN) from error
     except (KeyError, TypeError) as error:
         raise SourceError(f"has no {name}", path=path, scene=scene_id, cure=AGAIN) from error

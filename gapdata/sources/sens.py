@@ -247,9 +247,7 @@ class SensReader:
         self.imu_count = self._read_imu_count(end)
 
     def _walk(self, position: int, headers: bytearray) -> int:
-        """Read the header of each frame into ``headers``, note where its payloads lie, and return where the last
-        ends.
-        """
+        """Read all frames' headers into ``headers``, note where payloads lie, and return where the last one ends."""
         read: Callable[[int, int], bytes] = self._file.read_at
         if isinstance(self._file, ObjectFile):
             read = fetch_headers(self._file, position, len(self._offsets))

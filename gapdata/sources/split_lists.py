@@ -1,4 +1,4 @@
-"""Lists of the scenes of a split, such as ``scannetv2_train.txt``: a scene a line, whatever program wrote it."""
+"""Lists of the scenes of a split, such as ``scannetv2_train.txt``, with one scene on a line."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ ALMOST = re.compile(r"scene_?\d", re.IGNORECASE)
 def read_split_list(path: Location) -> list[str]:
     """Return the scenes that a list names, in its order.
 
-    ``scans/scene0000_00/``, quotes, commas and ``# comments`` are understood; a line that names nothing like a scene is
-    a heading.
+    ``scans/scene0000_00/``, quotes, commas and ``# comments`` are understood; a line without anything like a scene's
+    name is a heading.
 
     Raises:
-        UsageError: it cannot be read or is not text; or a line, which is given, has almost a scene's name; or no line
+        UsageError: it cannot be read or is not text, a line (which is shown) has almost a scene's name, or no line
             names a scene.
     """
     lines = read_text(path, UsageError).split("\n")
@@ -28,8 +28,8 @@ def read_split_list(path: Location) -> list[str]:
         named = NAMED_SCENE.findall(line.partition("#")[0])
         if not named and ALMOST.search(line.partition("#")[0]):
             problem = f"line {number} names no scene: {line.strip()[:100]!r}"
-            raise UsageError(problem, path=path, cure="write names such as scene0000_00, one a line")
+            raise UsageError(problem, path=path, cure="write names such as scene0000_00, one on each line")
         scenes += named
     if not scenes and any(line.strip() for line in lines):
-        raise UsageError("names no scene", path=path, cure="write names such as scene0000_00, one a line")
+        raise UsageError("names no scene", path=path, cure="write names such as scene0000_00, one on each line")
     return scenes

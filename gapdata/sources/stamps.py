@@ -1,7 +1,7 @@
-"""Size and time of the last change of a scene's files: whether any was replaced while it was read.
+"""Size and time of the last change of a scene's files, which tell whether one was replaced during a build.
 
-A scan's digest leaves out what is too large to read twice (pixels, meshes), and it is taken at one moment. These stamps
-fill both gaps within one build; across builds they say nothing, because copying a download changes its times.
+A scan's digest leaves out files that are too large to read twice (pixels, meshes), and it is taken at one moment. These
+stamps fill both gaps within one build; across builds they are useless, because copying a download changes its times.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ Stamps: TypeAlias = Mapping[str, tuple[int, float]]
 def stamps_of(
     folders: Iterable[Location], *, nested: bool = False, wanted: Callable[[str], bool] = lambda name: True
 ) -> Stamps:
-    """Return the stamps of the files in some folders, by one listing of each; what cannot be listed has none.
+    """Return the stamps of the files in some folders, by one listing of each; a folder that cannot be listed has none.
 
     Args:
         folders: where to look.
-        nested: look into the folders in them, too (on disk only).
-        wanted: which names count.
+        nested: look into their sub-folders, too (on disk only).
+        wanted: tells which names count.
 
     Raises:
         StoreError: the store or the file system fails.
@@ -43,9 +43,7 @@ def stamps_of(
 
 
 def listing_digest(directory: Path) -> str:
-    """Return a SHA-256 over the names and sizes of all files of a folder and of the folders in it, as far as they can
-    be listed.
-    """
+    """Return a SHA-256 over the names and sizes of all files that can be listed in a folder and its sub-folders."""
     lines: list[str] = []
     folders = [directory]
     for folder in folders:
@@ -61,9 +59,7 @@ def listing_digest(directory: Path) -> str:
 
 
 def changed_file(before: Stamps, after: Stamps) -> str | None:
-    """Return a file that was replaced, changed or removed; new ones do not matter, because nothing was read from
-    them.
-    """
+    """Return a file that was replaced, changed or removed; new files do not matter, because they were not read."""
     return next((place for place, stamp in before.items() if after.get(place) != stamp), None)
 
 

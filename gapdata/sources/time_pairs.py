@@ -1,8 +1,7 @@
-"""Pairs files that carry time stamps of their own: colour and depth of one sensor are written a few milliseconds apart,
-as in the TUM RGB-D data sets.
+"""Pair files with different time stamps, such as colour and depth of the TUM RGB-D data sets, milliseconds apart.
 
-Every file has at most one partner: the nearest in time, nearer pairs first, and never more than half an interval away,
-as TUM's own ``associate.py`` does it. Nothing is repeated to fill a gap.
+Every file has at most one partner: the nearest in time, nearer pairs first, and at most half an interval away, as in
+TUM's ``associate.py``. No file is repeated to fill a gap.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from decimal import Decimal
 import numpy as np
 
 MOMENT = 0.03
-"""Seconds that two files of one moment lie apart at most, TUM's limit of 20 ms and some: a hand-held camera moves about
+"""Most seconds between two files of one moment, a little more than TUM's limit of 20 ms: a hand-held camera moves about
 a centimetre meanwhile."""
 OF_INTERVAL = 0.1
-"""Where frames are sparser than ``MOMENT`` suggests, the share of their interval that does instead."""
+"""The same as a share of the interval between frames, where that is more."""
 UNITS = ((Decimal(10) ** 17, 9), (Decimal(10) ** 14, 6), (Decimal(10) ** 11, 3), (Decimal(10) ** 8, 0))
-"""Whole numbers from so many on are time since 1970 in 10^-n seconds: none of these means a year before 1973."""
+"""Smallest whole numbers that are time since 1970 in 10^-n seconds: each of them means a year from 1973 on."""
 NEIGHBOURS = 2  # on either side, that are candidates
 
 
@@ -34,7 +33,7 @@ class TimePairs:
     partners: Mapping[str, str]  # name of the other kind -> name of the first
     limit: float
     known_unit: bool
-    nearest: Mapping[str, tuple[str, float]]  # names of the first kind that have none -> the nearest and its distance
+    nearest: Mapping[str, tuple[str, float]]  # names of the first kind without partner -> the nearest, its distance
 
     def said(self, distance: float) -> str:
         """Return a distance in time, for people."""
@@ -47,8 +46,9 @@ def pair_by_time(
     """Pair the names of two kinds by the time stamps in them; ``None`` where they are not time stamps of one clock.
 
     Args:
-        first, other: the numbers of each name, as text.
-        shown: for how many names without partner the nearest is looked up.
+        first: the numbers in each name of the first kind, as text.
+        other: likewise of the other kind.
+        shown: how many names without partner get their nearest name.
     """
     stamps = [_stamps(list(names.values())) for names in (first, other)]
     if not first or not other or stamps[0] is None or stamps[1] is None or stamps[0][1] != stamps[1][1]:
@@ -74,8 +74,9 @@ def pair_by_time(
 
 
 def _stamps(numbers: Sequence[Sequence[str]]) -> tuple[list[Decimal], bool] | None:
-    """Time stamps as numbers, and whether these are seconds; ``None`` where they are not stamps. Two numbers are
-    seconds and their fraction, as ROS writes them.
+    """Return time stamps as numbers, and whether these are seconds; ``None`` where they are not stamps.
+
+    Two numbers are seconds and their fraction, as ROS writes them.
     """
     width = {len(found) for found in numbers}
     if width == {2} and all(_seconds_and_fraction(found, numbers[0]) for found in numbers):
@@ -93,8 +94,9 @@ def _stamps(numbers: Sequence[Sequence[str]]) -> tuple[list[Decimal], bool] | No
 
 
 def _seconds_and_fraction(found: Sequence[str], first: Sequence[str]) -> bool:
-    """Whether two numbers are seconds since 1970 and as many digits after the point as in the first name. Minutes and
-    seconds of a clock are not.
+    """Return whether two numbers are seconds since 1970 and a fraction with as many digits as in the first name.
+
+    Minutes and seconds of a clock are not.
     """
     return "." not in found[0] + found[1] and Decimal(found[0]) >= UNITS[-1][0] and len(found[1]) == len(first[1])
 
@@ -106,7 +108,7 @@ def _limit(one: np.ndarray, two: np.ndarray, known_unit: bool) -> float:
 
 
 def _nearest_first(one: np.ndarray, two: np.ndarray, limit: float) -> dict[int, int]:
-    """Places in ``two`` to places in ``one`` (both ascending): the closest pairs first, each place once."""
+    """Return places in ``two`` to places in ``one`` (both ascending): the closest pairs first, each place once."""
     candidates = []
     for a, time in enumerate(one.tolist()):
         middle = bisect.bisect_left(two, time)

@@ -240,5 +240,5 @@ def test_inline_has_one_worker_and_times_are_read_with_their_unit(
     for wrong in ("0", "soon", "5d"):
         with pytest.raises(SystemExit):
             main([*base, "--deadline", wrong])
-        assert f"{wrong!r} is no time such as 90s, 20m or 2h" in capsys.readouterr().err
+        assert f"{wrong!r} is not a time such as 90s, 20m or 2h" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

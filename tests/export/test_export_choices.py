@@ -131,7 +131,7 @@ def test_conversations_that_a_loader_would_choke_on_are_left_out_with_the_reason
         "conversation": {"a conversation of an unknown task": 1},
         "det": {
             "the answer holds an image placeholder": 1,
-            "the question has not one image placeholder for each frame": 1,
+            "the question does not have one image placeholder for each frame": 1,
         },
     }
 

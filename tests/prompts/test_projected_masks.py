@@ -168,8 +168,8 @@ DAMAGE = {
         "3.png is 7x9, the scan's colour images",
     ),
     "16 bits": ({"instance-filt/3.png": png(np.zeros(SIZE[::-1], np.uint16))}, None, "has 16 bits and colour type 0"),
-    "no image": ({"instance-filt/3.png": b"hello"}, None, "3.png is no complete PNG"),
-    "cut image": ({"instance-filt/3.png": png(mask_of(3))[:-20]}, None, "3.png is no complete PNG"),
+    "no image": ({"instance-filt/3.png": b"hello"}, None, "3.png is not a complete PNG"),
+    "cut image": ({"instance-filt/3.png": png(mask_of(3))[:-20]}, None, "3.png is not a complete PNG"),
     "bomb": (
         {"instance-filt/3.png": bytes(10 << 20)},
         None,
@@ -204,7 +204,7 @@ def test_an_archive_with_an_unsafe_name_is_refused(scene: Path, name: str) -> No
 
 def test_a_truncated_archive_is_refused_when_it_is_opened(scene: Path) -> None:
     truncated(scene / f"{scene.name}_2d-instance-filt.zip")
-    with ScanNetScan(scene) as scan, pytest.raises(SourceError, match="is no readable zip"):
+    with ScanNetScan(scene) as scan, pytest.raises(SourceError, match="is not a readable zip"):
         scan.mask_archive()
 
 
@@ -214,7 +214,7 @@ def test_no_bytes_are_taken_for_an_archive(tmp_path_factory: pytest.TempPathFact
     path.write_bytes(data)
     if zipfile.is_zipfile(io.BytesIO(data)):
         return
-    with pytest.raises(SourceError, match="is no readable zip"):
+    with pytest.raises(SourceError, match="is not a readable zip"):
         MaskArchive(path, "any")
 
 

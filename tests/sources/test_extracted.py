@@ -297,7 +297,7 @@ def test_an_image_of_another_size_is_an_error_of_its_frame(frames: Path) -> None
         ("intrinsic/extrinsic_depth.txt", "2 " * 16, "depth extrinsics are not a rigid transform"),
         ("pose/7.txt", "0 " * 200_000, r"frame 7: is larger than 65536 bytes"),
         ("color/007.jpg", "", r"frame 7: color/007\.jpg and color/7\.jpg name the same frame; remove one of them"),
-        ("color/9999999.jpg", "", "has a frame 9999999, raw indices end at 200000"),
+        ("color/9999999.jpg", "", "has a frame 9999999, raw indices are at most 200000"),
     ],
 )
 def test_a_scene_that_cannot_be_used_says_why(frames: Path, file: str, text: str | None, message: str) -> None:

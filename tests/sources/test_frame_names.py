@@ -233,7 +233,7 @@ def test_two_names_of_one_frame_are_refused_by_name(tmp_path: Path) -> None:
         (folder / "depth" / f"{name}.png").write_bytes(b"")
     for name in ("00001", "2"):
         (folder / "depth" / f"{name}.png").unlink()
-    with pytest.raises(SourceError, match="d_1 and e_1 could both be of one frame; remove one"):
+    with pytest.raises(SourceError, match="d_1 and e_1 could both belong to one frame; remove one"):
         opened(folder)
 
 

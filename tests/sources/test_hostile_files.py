@@ -93,7 +93,7 @@ def test_a_zip_bomb_is_not_inflated(tmp_path: Path) -> None:
 def test_a_zip_of_a_version_from_the_future_is_named(tmp_path: Path) -> None:
     path = archive(tmp_path / "x.zip", "instance-filt/0.png", b"")
     changed(path, path.read_bytes().index(b"PK\x01\x02") + 6, b"\xff")
-    refused(SourceError, "is no readable zip: zip file version", lambda: MaskArchive(path, SCENE))
+    refused(SourceError, "is not a readable zip: zip file version", lambda: MaskArchive(path, SCENE))
 
 
 @pytest.mark.parametrize("text", [DEEP_LIST, DEEP_OBJECT, b"9" * 5000], ids=["lists", "objects", "digits"])

@@ -64,7 +64,7 @@ def test_a_scene_without_alignment_has_none_rather_than_the_identity(tmp_path: P
 @pytest.mark.parametrize("text", ["1 0 0", "a b c", " ".join(["2"] * 16), "nan " * 16])
 def test_a_broken_alignment_is_named(scene: Path, text: str) -> None:
     (scene / "scene0003_01.txt").write_text(f"axisAlignment = {text}\n")
-    with ScanNetScan(scene) as scan, pytest.raises(SourceError, match="axisAlignment is no rigid 4x4 matrix"):
+    with ScanNetScan(scene) as scan, pytest.raises(SourceError, match="axisAlignment is not a rigid 4x4 matrix"):
         _ = scan.axis_alignment
 
 
@@ -105,7 +105,7 @@ def test_objects_without_vertices_and_repeated_ids_are_noted(scene: Path) -> Non
         ("_vh_clean_2.ply", b"ply\nformat ascii 1.0\n", "mesh cannot be read"),
         ("_vh_clean_2.0.010000.segs.json", None, "is missing, though the scene has an aggregation"),
         ("_vh_clean_2.0.010000.segs.json", b'{"segIndices": [1, 2]}', "has 2 segment indices for 24 vertices"),
-        ("_vh_clean_2.0.010000.segs.json", b'{"segIndices": ["x"]}', "segIndices are no integers"),
+        ("_vh_clean_2.0.010000.segs.json", b'{"segIndices": ["x"]}', "segIndices are not integers"),
         (".aggregation.json", b"{}", "has no segGroups; download it again"),
         (".aggregation.json", b'{"segGroups": 3}', "segGroups is int, expected list"),
         (".aggregation.json", b'{"segGroups": [{"objectId": 1}]}', "a segment group is malformed"),
