@@ -1,8 +1,8 @@
-"""Other people's weight files into our modules, with an account of every tensor.
+"""Loads other people's weight files into our modules and accounts for every tensor.
 
 =====================  ============================================================================================
 Qwen3-VL 2B, 4B, 8B    the stock names, which are also ours: everything but the geometry encoder and the fusion
-VGGT-1B                ``aggregator.`` and our names; its camera, point, depth and track heads are left aside, counted
+VGGT-1B                ``aggregator.`` and our names; its camera, point, depth and track heads are ignored and counted
 GAP-MLLM               the authors' names, :data:`gapmodel.gap_mllm.GAP_MLLM_NAMES`. They register the geometry modules
                        twice, so each of their tensors may come under two names
 =====================  ============================================================================================
@@ -32,30 +32,30 @@ from gapdata.runtime.counting import few
 
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 FILES = ("model.safetensors", "model.pt", "pytorch_model.bin")
-"""What a directory is searched for, indexes first."""
+"""A directory is searched for these, indexes first."""
 VGGT_HEADS = r"(?:camera|point|depth|track)_head"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadReport:
-    """What became of every tensor of a file and of the module."""
+    """An account of every tensor of a file and of the module."""
 
     path: str
     loaded: int  # tensors of the module, each counted once
-    repeated: int  # second names of tensors that had come already, with equal values
-    ignored: dict[str, int]  # tensors left aside on purpose, by the module in the file that they belong to
+    repeated: int  # tensors that come again under a second name, with equal values
+    ignored: dict[str, int]  # tensors that are not wanted, by their module in the file
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
-    unfitting: tuple[str, ...]  # of another shape, or unequal under their two names: names and reasons
+    unfitting: tuple[str, ...]  # names and reasons: another shape, or unequal values under two names
 
     @property
     def problems(self) -> str:
-        """All that does not fit, in one line; empty if everything does."""
+        """All that does not fit, in one line; empty if everything fits."""
         parts = {"missing": self.missing, "unexpected": self.unexpected, "unfitting": self.unfitting}
         return "; ".join(f"{len(names)} {what} ({few(names, 8)})" for what, names in parts.items() if names)
 
     def __str__(self) -> str:
-        """One line for a log."""
+        """Return one line for a log."""
         again = [f"{self.repeated} under a second name"] if self.repeated else []
         ignored = [f"{count} of {module} left aside" for module, count in self.ignored.items()]
         done = ", ".join([f"{self.path}: {self.loaded} tensors loaded", *again, *ignored])
@@ -68,7 +68,7 @@ def load_geometry(encoder: nn.Module, path: str | Path, *, strict: bool = True) 
     Args:
         encoder: :class:`gapmodel.geometry.vggt.VGGT`, or another encoder whose weights were saved by us.
         path: ``model.safetensors`` or ``model.pt``, or the directory that holds it.
-        strict: refuse a file that does not fit exactly; otherwise what fits is loaded and the report tells the rest.
+        strict: refuse a file that does not fit exactly; otherwise load what fits and report the rest.
 
     Raises:
         UsageError: the file cannot be read or, if strict, does not fit; nothing has been loaded then.
@@ -77,21 +77,12 @@ def load_geometry(encoder: nn.Module, path: str | Path, *, strict: bool = True) 
     return load_weights(encoder, path, [(r"^(?:aggregator|model\.geometry)\.", "")], ignored=ignored, strict=strict)
 
 
-def load_qwen(model: nn.Module, path: str | Path, *, strict: bool = True) -> LoadReport:
-    """Read a public Qwen3-VL into our model, whose geometry encoder and fusion stay as they are.
-
-    Arguments and errors as in :func:`load_geometry`.
-    """
-    return load_weights(model, path, absent=r"model\.(?:geometry|fusion)", strict=strict)
-
-
 def load_weights(
     module: nn.Module,
     path: str | Path,
     names: Sequence[tuple[str, str]] = (),
     *,
     ignored: str = "",
-    absent: str = "",
     strict: bool = True,
 ) -> LoadReport:
     """Copy the tensors of a file, of shards or of a directory into a module, in its own precision and on its device.
@@ -101,7 +92,6 @@ def load_weights(
         path: a file, an index of shards, or a directory with one of either.
         names: patterns and replacements that turn the file's names into the module's, one after another.
         ignored: pattern of the modules in the file that are left aside.
-        absent: pattern of the module's own parts that the file need not have.
         strict: refuse a file that does not fit exactly.
 
     Raises:
@@ -138,7 +128,7 @@ def load_weights(
         loaded=len(found),
         repeated=repeated,
         ignored=dict(sorted(left_aside.items())),
-        missing=tuple(name for name in missing if not (absent and re.match(rf"(?:{absent})\.", name))),
+        missing=tuple(missing),
         unexpected=tuple(unexpected),
         unfitting=tuple(unfitting),
     )
@@ -152,7 +142,7 @@ def load_weights(
 
 
 def _tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
-    """The tensors of all files that ``path`` stands for, by name; mapped into memory and read when they are copied."""
+    """Yield the tensors of all files of ``path``, by name; they are mapped into memory and read when copied."""
     if path.is_dir():
         inside = [path / name for name in (*INDEXES, *FILES) if (path / name).is_file()]
         if not inside:
@@ -165,7 +155,7 @@ def _tensors(path: Path) -> Iterator[tuple[str, Tensor]]:
 
 
 def _shards(index: Path) -> list[Path]:
-    """The files of an index, each once; they lie beside it, and an index that points elsewhere is refused."""
+    """Return the files of an index, each once; an index that points to another folder is refused."""
     places = read_json(index).get("weight_map")
     if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
         raise UsageError("has no weight_map from tensors to files", path=index, cure="get a sound copy")
@@ -180,14 +170,14 @@ def _state(file: Path) -> dict[str, Tensor]:
         state = load_state_dict(file)
     except (SafetensorError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise UsageError(f"is no whole file of tensors: {reason}", path=file, cure="get a sound copy") from error
+        raise UsageError(f"is not a whole file of tensors: {reason}", path=file, cure="get a sound copy") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UsageError("holds something else than tensors by name", path=file, cure="name a file of weights")
+        raise UsageError("holds something other than tensors by name", path=file, cure="name a file of weights")
     return state
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file.
+    """Read the JSON object in a file.
 
     Raises:
         UsageError: it cannot be read, or holds something else.
@@ -197,5 +187,5 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot be read: {error}", path=path) from error
     if not isinstance(fields, dict):
-        raise UsageError("holds no JSON object", path=path)
+        raise UsageError("does not hold a JSON object", path=path)
     return fields

@@ -1,6 +1,6 @@
 """A frozen geometry encoder that a checkpoint refers to instead of holding it.
 
-VGGT has as many weights as half of Qwen3-VL-2B and training does not change them. ``save_pretrained(directory,
+VGGT has half as many weights as Qwen3-VL-2B, and training does not change them. ``save_pretrained(directory,
 save_frozen=False)`` leaves them out and writes into ``config.json`` where they came from and their fingerprint;
 ``from_pretrained`` reads them from there (or from ``geometry_weights=``, where they lie now) and compares.
 """
@@ -25,7 +25,9 @@ class EncoderByReference:
     def from_pretrained(
         cls, pretrained_model_name_or_path: Any, *args: Any, geometry_weights: str | Path | None = None, **kwargs: Any
     ) -> Any:
-        """The stock method; weights that the checkpoint refers to are read from their origin, or ``geometry_weights``.
+        """Load as the stock method does, and read weights that the checkpoint refers to.
+
+        They are read from ``geometry_weights``, or from their origin.
 
         Raises:
             UsageError: the frozen geometry encoder is not where the checkpoint says, or is another one.
@@ -47,10 +49,10 @@ class EncoderByReference:
         return loaded
 
     def save_pretrained(self, save_directory: str | Path, *, save_frozen: bool = True, **kwargs: Any) -> None:
-        """The stock method; ``save_frozen=False`` refers to the frozen geometry encoder's origin instead of copying it.
+        """Save as the stock method does; without ``save_frozen`` refer to the frozen geometry encoder's origin.
 
         Raises:
-            UsageError: the encoder is trained, or nobody said where its weights came from.
+            UsageError: the encoder is trained, or the origin of its weights is not known.
         """
         save = super().save_pretrained  # type: ignore[misc]
         model: Any = self
@@ -73,7 +75,7 @@ class EncoderByReference:
 
 
 def fingerprint(module: nn.Module) -> str:
-    """SHA-256 of a module's tensors by name, rounded to bfloat16: float32 and bfloat16 copies have the same one."""
+    """Return the SHA-256 of a module's tensors by name, rounded to bfloat16, so that float32 copies have the same."""
     digest = hashlib.sha256()
     for name, value in sorted(module.state_dict().items()):
         digest.update(f"{name} {tuple(value.shape)}\n".encode())

@@ -1,4 +1,4 @@
-"""One window of a stored frame for both encoders, and its pixels as each of them wants them.
+"""One window of a stored frame for both encoders, and its pixels in each encoder's form.
 
 One window (centred, of the grid's aspect) is chosen for the grid that both encoders share, and each encoder's image is
 resampled from that window alone, so patch (i, j) of one sees what patch (i, j) of the other sees. Resampling is
@@ -22,7 +22,7 @@ from gapdata.errors import UsageError
 MEAN = STD = 0.5
 """Qwen3-VL's image normalisation, all channels."""
 MILD = 1.15
-"""Shrinking by less needs no wider filter: 512 pixels for 16-pixel patches to 448 for 14-pixel ones is 1.14."""
+"""Shrinking by less does not need a wider filter: from 512 (16-pixel patches) to 448 (14-pixel ones) is 1.14."""
 PAPER_WIDTH, PAPER_MULTIPLE = 518, 14
 """The authors' frames are resized to this width, and to a height that is a multiple of VGGT's patch."""
 
@@ -38,10 +38,10 @@ class Window:
     grid: tuple[int, int]  # patches, (rows, columns)
 
     def patch_at(self, pixel: tuple[int, int]) -> tuple[int, int]:
-        """Row and column of the patch that sees a pixel (u, v).
+        """Return the row and column of the patch that sees a pixel (u, v).
 
         Raises:
-            UsageError: none does.
+            UsageError: the pixel lies outside the window.
         """
         rows, columns = self.grid
         row = (pixel[1] + 0.5 - self.top) * rows / self.height
@@ -52,7 +52,7 @@ class Window:
 
 
 def centred_window(width: int, height: int, grid: tuple[int, int]) -> Window:
-    """The largest part of a frame of ``width`` x ``height`` pixels that has the aspect of a grid, in its middle."""
+    """Return the largest part of a frame of ``width`` x ``height`` pixels with the aspect of a grid, in its middle."""
     rows, columns = grid
     seen_width, seen_height = min(width, height * columns / rows), min(height, width * rows / columns)
     left, top = (width - seen_width) / 2, (height - seen_height) / 2
@@ -62,10 +62,10 @@ def centred_window(width: int, height: int, grid: tuple[int, int]) -> Window:
 def resample(
     image: NDArray[np.uint8], window: Window, size: tuple[int, int], *, always_pillow: bool = False
 ) -> NDArray[np.uint8]:
-    """``window`` of (H, W, 3) uint8 as an image of ``size`` (width, height).
+    """Return ``window`` of (H, W, 3) uint8 as an image of ``size`` (width, height).
 
-    Shrinking by at most :data:`MILD` from a window of whole pixels is OpenCV's, bilinear, which is how the authors
-    resize for VGGT: a tenth of the time, and within 0.7 grey levels on average of Pillow's even on noise.
+    A window of whole pixels that shrinks by at most :data:`MILD` is resized by OpenCV, bilinearly, as the authors do
+    for VGGT: it takes a tenth of the time and differs by 0.7 grey levels on average even on noise.
     """
     from PIL import Image
 
@@ -86,12 +86,12 @@ def resample(
 
 
 def scaled(images: NDArray[Any]) -> NDArray[np.float32]:
-    """uint8 images (F, H, W, 3) to float32 in [0, 1]."""
+    """Turn uint8 images (F, H, W, 3) into float32 in [0, 1]."""
     return images.astype(np.float32) / 255.0
 
 
 def paper_height(width: int, height: int) -> int:
-    """Return how many pixels high the authors make a frame; of a tall one they then keep the middle square."""
+    """Return the height in pixels that the authors give a frame; of a tall one they then keep the middle square."""
     return round(height * (PAPER_WIDTH / width) / PAPER_MULTIPLE) * PAPER_MULTIPLE
 
 
@@ -104,11 +104,11 @@ def paper_grid(width: int, height: int, patch: int, merge: int) -> tuple[int, in
 def paper_frames(
     images: Sequence[NDArray[np.uint8]], patch: int, merge: int, geometry_patch: int
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The authors' two views of each frame, (F, H, W, 3) float32 in [0, 1] for Qwen and for VGGT.
+    """Make the authors' two images of each frame, (F, H, W, 3) float32 in [0, 1], for Qwen and for VGGT.
 
-    Frames are resized to 518 x a multiple of 14; Qwen's side loses what exceeds whole blocks on the right and at the
-    bottom, while VGGT's side is the whole frame, interpolated (bilinearly, without a wider filter) to as many patches
-    as fit 16 pixels. The two fields of view therefore differ by up to two percent.
+    Frames are resized to 518 x a multiple of 14. Qwen's image is cropped to whole blocks on the right and at the
+    bottom; VGGT's is the whole frame, interpolated (bilinearly, without a wider filter) to as many patches as fit 16
+    pixels. The two fields of view therefore differ by up to two percent.
     """
     height, width = images[0].shape[:2]
     rows = paper_height(width, height)
@@ -124,7 +124,7 @@ def paper_frames(
 
 
 def patchify(pixels: NDArray[Any], patch: int, merge: int, temporal: int) -> NDArray[Any]:
-    """Frames (F, H, W, 3) to Qwen's patches, (F * h * w, 3 * temporal * patch * patch) in merge-block order.
+    """Cut frames (F, H, W, 3) into Qwen's patches, (F * h * w, 3 * temporal * patch * patch) in merge-block order.
 
     Each still frame is repeated ``temporal`` times, as Qwen's image processor does.
     """

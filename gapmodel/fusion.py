@@ -1,17 +1,17 @@
-"""Where geometry meets vision: each level of the geometry encoder is fused with one stream of visual tokens.
+"""Fusion of geometry and vision: each level of the geometry encoder is fused with one stream of visual tokens.
 
     geometry level l: (N, D_g) patches -> RMSNorm -> 2x2 blocks side by side -> MLP -> (T, D) tokens g
     visual stream:    (T, D) tokens v: "final", or "deepstack.0" ... that enter the first decoder blocks
     fused:            strategy(v, g)
 
-``gated`` is GAP-MLLM's: both sides are LayerNorm-ed, a gate in (0, 1) per channel is computed from both, and the
-fused token is ``gate * v + (1 - gate) * g``; it replaces the scale of the visual tokens, so a pre-trained language
+``gated`` is GAP-MLLM's: both sides pass a LayerNorm, a gate in (0, 1) for each channel is computed from both, and the
+fused token is ``gate * v + (1 - gate) * g``. This changes the scale of the visual tokens, so a pre-trained language
 model has to adapt. ``gated_residual`` is ours: ``v + gate * W g`` with W = 0 at the start, so a fresh model answers
 exactly like the one it was made from. N patches, T = N / 4 tokens, D the language model's width, I images.
 
-A strategy is called with v, g and the (rows, columns) of every image's tokens, and returns the fused tokens and its
-gate, (T, D) in (0, 1), or ``None`` where it has none: in ``gated`` and ``weighted`` the share of vision, in
-``gated_residual`` the share of geometry that is let in.
+A strategy is called with v, g and the (rows, columns) of every image's tokens. It returns the fused tokens and its
+gate, (T, D) in (0, 1): the share of vision in ``gated`` and ``weighted``, the share of geometry that is let in in
+``gated_residual``; ``None`` for the strategies without a gate.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Gated(nn.Module):
         self.gate = nn.Linear(2 * hidden_size, hidden_size)
 
     def normalised(self, visual: Tensor, geometry: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Both sides after their norms, and the gate that is computed from them."""
+        """Return both sides after their norms, and the gate that is computed from them."""
         v, g = self.norm_visual(visual), self.norm_geometry(geometry)
         return v, g, torch.sigmoid(self.gate(torch.cat([v, g], dim=-1)))
 
@@ -70,7 +70,7 @@ class ZeroLinear(nn.Linear):
     """A linear layer that starts as zero."""
 
     def init_weights(self) -> None:
-        """Called instead of the initialisation of other linear layers."""
+        """Set weights and bias to zero."""
         init.zeros_(self.weight)
         init.zeros_(self.bias)
 
@@ -121,7 +121,7 @@ class Weighted(nn.Module):
         self.weight = nn.Parameter(torch.zeros(2))
 
     def init_weights(self) -> None:
-        """Half of each."""
+        """Give both sides the same weight."""
         init.zeros_(self.weight)
 
     def forward(self, visual: Tensor, geometry: Tensor, grids: Grids) -> tuple[Tensor, Tensor | None]:
@@ -133,9 +133,8 @@ class Weighted(nn.Module):
 class CrossAttention(nn.Module):
     """The visual tokens of a frame attend to the geometry tokens of the same frame; then an MLP, both residual.
 
-    Frames stay apart, so views and samples do: what a frame should know of the other frames of its view is already in
-    its geometry tokens, which come out of attention over all of them. Fixed sine positions of the token grid are added
-    to queries and keys.
+    Frames do not attend to each other here: geometry tokens already come out of attention over all frames of a view.
+    Fixed sine positions of the token grid are added to queries and keys.
     """
 
     def __init__(self, hidden_size: int, heads: int = 8) -> None:
@@ -160,7 +159,7 @@ class CrossAttention(nn.Module):
 
 
 def grid_positions(rows: int, columns: int, dim: int) -> Tensor:
-    """(rows * columns, ``dim``) sines and cosines of each token's row and column, a quarter of the channels each."""
+    """Return sines and cosines of each token's row and column, (rows * columns, dim), each a quarter of ``dim``."""
     frequency = 10_000.0 ** -(torch.arange(dim // 4) / (dim // 4))
     row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
     angles = torch.cat([axis.reshape(-1, 1) * frequency for axis in (row, column)], dim=-1)  # (rows * columns, dim / 2)
@@ -187,7 +186,7 @@ class FusionLevel(nn.Module):
         self.fuse = STRATEGIES[strategy](hidden_size)
 
     def forward(self, visual: Tensor, patches: Tensor, grids: Grids) -> tuple[Tensor, Tensor | None]:
-        """Visual tokens (T, D) and the geometry patches of the same field of view, (N, D_g) in merge-block order."""
+        """Fuse visual tokens (T, D) with the geometry patches of the same window, (N, D_g) in merge-block order."""
         fused: tuple[Tensor, Tensor | None] = self.fuse(
             visual, self.merger(patches.to(visual.device)).to(visual.dtype), grids
         )
@@ -195,7 +194,7 @@ class FusionLevel(nn.Module):
 
 
 def fusion_streams(fusion: str | Mapping[str, str], levels: int, deepstack: int) -> dict[str, str]:
-    """The strategy of each visual stream that geometry is fused into, in the order of the geometry encoder's levels.
+    """Return the strategy of each visual stream that geometry is fused into, in the order of the encoder's levels.
 
     Args:
         fusion: one strategy for all levels: the last level goes to ``final``, those before it to ``deepstack.0``,

@@ -24,9 +24,9 @@ GAP_MLLM = {
     "geometry_merger_type": ("mlp", None),
     "reference_frame": ("first", None),
 }
-"""What the authors' configuration says of the models that they released; ``None`` where it may leave a field out."""
+"""Fields of the authors' configuration of the models that they released; ``None`` where a field may be missing."""
 GAP_MLLM_MERGER_DIM = 4096
-"""Width inside the authors' geometry mergers, which their configuration leaves to a default."""
+"""Width inside the authors' geometry mergers; their configuration leaves it to a default."""
 GAP_MLLM_NAMES = (
     (r"^(?:model\.)?geometry_encoder\.vggt\.aggregator\.", "model.geometry."),
     (r"^(?:model\.)?geometry_deepstack_merger_list\.(\d+)\.", r"model.fusion.\1.merger."),
@@ -44,7 +44,7 @@ GAP_MLLM_NAMES = (
 def load_gap_mllm(
     directory: str | Path, *, geometry: Mapping[str, Any] | None = None, dtype: torch.dtype = torch.float32
 ) -> tuple[GapForConditionalGeneration, LoadReport]:
-    """The model in a directory of the authors' (``config.json`` and weights), in evaluation mode.
+    """Load the model in a directory of the authors (``config.json`` and weights), in evaluation mode.
 
     Give it a processor with :data:`gapmodel.processing.AUTHORS`, as :func:`gapmodel.model_directory.load_model` does:
     it was trained with the two encoders' different fields of view and with ``prompting = "authors"``.
@@ -60,7 +60,7 @@ def load_gap_mllm(
     fields = read_json(Path(directory) / "config.json")
     if wrong := [f"{name} {fields.get(name)!r}" for name, known in GAP_MLLM.items() if fields.get(name) not in known]:
         raise UsageError(
-            f"is no GAP-MLLM with gated fusion of VGGT relative to the first frame: {', '.join(wrong)}",
+            f"is not a GAP-MLLM with gated fusion of VGGT relative to the first frame: {', '.join(wrong)}",
             path=Path(directory) / "config.json",
             cure="name a checkpoint that the authors released",
         )

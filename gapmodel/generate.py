@@ -1,4 +1,4 @@
-"""Answers in batches: greedy by default, padded on the left, encoders run once per batch."""
+"""Generates answers in batches: greedy by default, padded on the left; encoders run once for each batch."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def generate_answers(
     max_new_tokens: int,
     **options: Any,
 ) -> list[str]:
-    """The model's answer to each of a few examples that were encoded without their answers.
+    """Return the model's answer to each of some examples that were encoded without their answers.
 
     Args:
         model: in evaluation mode.
         processor: the model's.
         examples: of equal or different lengths and numbers of frames.
-        max_new_tokens: an answer that is longer is cut off there.
-        options: passed to transformers' ``generate`` (``num_beams``, ``do_sample``, ...).
+        max_new_tokens: longer answers are cut off.
+        **options: passed to transformers' ``generate`` (``num_beams``, ``do_sample``, ...).
     """
     batch = processor.collate(examples).to(model.device)
     settings = {

@@ -1,4 +1,4 @@
-"""Model directories: what ``from_pretrained`` loads, and the processor beside it."""
+"""Model directories: the files that ``from_pretrained`` loads, and the processor beside them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RECIPE_FILE = "recipe.json"
 
 
 def model_directory(directory: Path) -> Path:
-    """The model directory that ``directory`` is, or the one inside a run's directory.
+    """Return the model directory: ``directory`` itself, or the one inside a run's directory.
 
     Raises:
         UsageError: there is no model.
@@ -31,13 +31,14 @@ def model_directory(directory: Path) -> Path:
             cure="the command that started it goes on where it stopped; the model is written at its end",
         )
     if not (found / "config.json").is_file():
-        raise UsageError("no model here", path=directory, cure="name a directory that pretrain.py or finetune.py wrote")
+        raise UsageError("no model here", path=directory, cure="name a model directory, or the --out of a training run")
     return found
 
 
 def load_model(directory: Path) -> tuple[GapForConditionalGeneration, GapProcessor]:
-    """Read a model and its processor from a model directory, a run's directory, or a checkpoint that the authors
-    released, which is given their preprocessing and their prompts (:data:`gapmodel.processing.AUTHORS`).
+    """Read a model and its processor from a model directory, a run's directory, or a checkpoint of the authors.
+
+    The authors' checkpoints get their preprocessing and their prompts (:data:`gapmodel.processing.AUTHORS`).
     """
     found = model_directory(directory)
     if not (found / FILE).is_file() and read_json(found / "config.json").get("use_geometry_encoder"):

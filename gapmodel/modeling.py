@@ -8,7 +8,7 @@
   :meth:`GapModel.get_image_features` by its name and therefore encodes once, whatever the number of new tokens or
   beams. :class:`GapForConditionalGeneration` only passes geometry on.
 
-What geometry adds to the stock arguments: ``geometry_images`` (the frames, as :mod:`gapmodel.processing` makes them) or
+Arguments beyond the stock ones: ``geometry_images`` (the frames, as :mod:`gapmodel.processing` makes them) or
 ``geometry_features`` (their encoded levels), and on ``get_image_features`` and the outer forward ``output_gates=True``,
 with which the output has ``gates``: one (T, D) tensor for each entry of ``GapModel.streams`` (``None`` where a strategy
 has no gate), T over all images of the batch in order, each image's tokens row by row.
@@ -56,7 +56,7 @@ class GapConfig(Qwen3VLConfig):
     ``merger_dim`` is the width inside the geometry mergers, by default the language model's. ``geometry_weights`` and
     ``geometry_fingerprint`` say where the weights of a frozen encoder are when a checkpoint refers to them instead of
     holding them (:mod:`gapmodel.encoder_by_reference`). ``taught`` lists the tasks of all training stages so far;
-    ``None`` where nobody says.
+    ``None`` where this is not known.
     """
 
     model_type = "gap_qwen3_vl"
@@ -84,7 +84,7 @@ class GapCausalLMOutput(CausalLMOutputWithPast):
 
 
 class GapPreTrainedModel(Qwen3VLPreTrainedModel):
-    """Initialisation of what is no ordinary linear or normalisation layer, and what a device map must not cut."""
+    """Initialisation of our own layers, and the modules that a device map must not cut."""
 
     config_class = GapConfig
     _no_split_modules = (
@@ -101,7 +101,7 @@ class GapPreTrainedModel(Qwen3VLPreTrainedModel):
 
 
 class GapModel(GapPreTrainedModel, Qwen3VLModel):
-    """``Qwen3VLModel`` whose visual features are fused with a geometry encoder's."""
+    """``Qwen3VLModel`` with visual features that are fused with those of a geometry encoder."""
 
     def __init__(self, config: GapConfig) -> None:
         super().__init__(config)
@@ -114,7 +114,7 @@ class GapModel(GapPreTrainedModel, Qwen3VLModel):
         self.post_init()
 
     def freeze(self, parts: Sequence[str]) -> None:
-        """Take ``parts`` (of :data:`PARTS`) out of training, and the others into it.
+        """Exclude ``parts`` (of :data:`PARTS`) from training, and train the others.
 
         Raises:
             UsageError: a part does not exist.
@@ -133,7 +133,7 @@ class GapModel(GapPreTrainedModel, Qwen3VLModel):
         return self
 
     def geometry_patches(self, images: Tensor | Sequence[Tensor]) -> list[Tensor]:
-        """The geometry encoder's levels, (N, D_g) each, patches in the order of the visual tokens.
+        """Return the geometry encoder's levels, (N, D_g) each, patches in the order of the visual tokens.
 
         Args:
             images: (B, F, 3, H, W) in [0, 1], or a list of (F, 3, H, W) where views differ.
@@ -149,7 +149,7 @@ class GapModel(GapPreTrainedModel, Qwen3VLModel):
         output_gates: bool = False,
         **kwargs: Any,
     ) -> FusedFeatures:
-        """Fused visual features: ``pooler_output`` split by image, ``deepstack_features`` a list of such levels.
+        """Return fused visual features: ``pooler_output`` split by image, ``deepstack_features`` a list of levels.
 
         Args:
             pixel_values: (N, C * T * P * P) patches of all images in merge-block order.
@@ -158,9 +158,10 @@ class GapModel(GapPreTrainedModel, Qwen3VLModel):
                 H, W).
             geometry_features: instead of the images, their encoded levels, each (N, D_g) in merge-block order.
             output_gates: add ``gates``, one (T, D) or ``None`` for each of :attr:`streams`.
+            **kwargs: of the stock method.
 
         Raises:
-            UsageError: neither is given, or their patches do not match the visual ones.
+            UsageError: neither geometry is given, or its patches do not match the visual ones.
         """
         stock = super().get_image_features(pixel_values, image_grid_thw, **{**kwargs, "return_dict": True})
         if geometry_features is None:
@@ -199,7 +200,7 @@ class GapModel(GapPreTrainedModel, Qwen3VLModel):
         mm_encoder_outputs: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> Any:
-        """The stock forward on fused visual features; the other arguments are ``Qwen3VLModel``'s.
+        """Run the stock forward on fused visual features; the other arguments are ``Qwen3VLModel``'s.
 
         Geometry's arguments stop here: what reaches ``**kwargs`` of the stock forward reaches every decoder layer.
         ``attention_mask`` may be (B, 1, S, S), True where a token may look (shared prefixes, :mod:`gapmodel.packing`).
@@ -216,7 +217,7 @@ class GapModel(GapPreTrainedModel, Qwen3VLModel):
         )
 
     def _additive(self, mask: Tensor | None) -> Tensor | None:
-        # Eager attention adds a (B, 1, S, S) mask to the scores; a boolean one would be added as 0 and 1.
+        # Eager attention adds a (B, 1, S, S) mask to the scores; a boolean mask would be added as 0 and 1.
         if mask is None or mask.ndim != 4 or mask.dtype != torch.bool or self.config._attn_implementation != "eager":
             return mask
         scores = self.language_model.embed_tokens.weight.dtype
@@ -224,7 +225,7 @@ class GapModel(GapPreTrainedModel, Qwen3VLModel):
 
 
 def _extended(stock: Callable[..., Any], own: Callable[..., Any]) -> inspect.Signature:
-    """The signature of a stock method, with the keywords that our own adds to it."""
+    """Return the signature of a stock method, with the keywords that our own adds to it."""
     theirs, ours = (list(inspect.signature(method).parameters.values()) for method in (stock, own))
     added = [parameter for parameter in ours if parameter.kind is parameter.KEYWORD_ONLY]
     return inspect.Signature([*theirs[:-1], *added, theirs[-1]])
@@ -253,15 +254,16 @@ class GapForConditionalGeneration(EncoderByReference, GapPreTrainedModel, Qwen3V
         geometry_weights: str | Path | None = None,
         **loading: Any,
     ) -> GapForConditionalGeneration:
-        """A stock Qwen3-VL with a geometry encoder fused into it.
+        """Fuse a geometry encoder into a stock Qwen3-VL.
 
         Args:
             qwen: a directory or hub name, a loaded model (its modules are taken over, not copied), or a
                 configuration for random weights.
             geometry: an encoder that :func:`build_geometry_encoder` made, or its configuration.
-            fusion: see :class:`GapConfig`, as ``merger_dim``; the authors' checkpoints have 4096.
+            fusion: see :class:`GapConfig`.
+            merger_dim: see :class:`GapConfig`; the authors' checkpoints have 4096.
             geometry_weights: file or directory of the encoder's weights, read here and remembered as their origin.
-            loading: passed to ``from_pretrained`` of the stock model (``dtype``, ``device_map``, ...).
+            **loading: passed to ``from_pretrained`` of the stock model (``dtype``, ``device_map``, ...).
         """
         if isinstance(qwen, (str, Path)):
             qwen = Qwen3VLForConditionalGeneration.from_pretrained(str(qwen), **loading)
@@ -303,7 +305,7 @@ class GapForConditionalGeneration(EncoderByReference, GapPreTrainedModel, Qwen3V
         output_gates: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """The stock forward on fused visual features; the other arguments are ``Qwen3VLForConditionalGeneration``'s."""
+        """Run the stock forward on fused features; other arguments are ``Qwen3VLForConditionalGeneration``'s."""
         geometry = {"geometry_images": geometry_images, "geometry_features": geometry_features}
         if not output_gates:
             return super().forward(*args, **geometry, **kwargs)

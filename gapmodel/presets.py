@@ -78,7 +78,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def preset(name: str, *, token_ids: Mapping[str, int] = QWEN_TOKENS, **changes: Any) -> GapConfig:
-    """The configuration of a preset.
+    """Return the configuration of a preset.
 
     Args:
         name: one of :data:`PRESETS`.

@@ -1,7 +1,7 @@
 """Tokenizers: a model directory's own, Qwen's from its rank file, or a small one taught the words of the tasks.
 
-All three split text alike: every digit is a token of its own and a minus sign joins the space before it. The small one
-needs no file; its vocabulary is some hundred entries instead of 151,669, which is what a tiny model can learn.
+All three split text alike: every digit is one token, and a minus sign joins the space before it. The small one does not
+need a file; its vocabulary has some hundred entries instead of 151,669, which a tiny model can learn.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ CHAT_TEMPLATE = (
     "{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-"""What Qwen3-VL's template makes of system, user and assistant turns of text and images, without tools."""
+"""Qwen3-VL's template for system, user and assistant turns of text and images, without its part about tools."""
 
 
 def load_tokenizer(directory: str | Path) -> PreTrainedTokenizerBase:
-    """The tokenizer in a model directory (Qwen3-VL's, or one that training wrote), padding on the left.
+    """Load the tokenizer in a model directory (Qwen3-VL's, or one that training wrote), padding on the left.
 
     Raises:
-        UsageError: there is none.
+        UsageError: the directory does not have a tokenizer.
     """
     if not any((Path(directory) / name).is_file() for name in ("tokenizer.json", "vocab.json")):
         raise UsageError(
@@ -55,7 +55,7 @@ def load_tokenizer(directory: str | Path) -> PreTrainedTokenizerBase:
 
 
 def qwen_tokenizer(ranks: str | Path | None = None) -> Qwen2Tokenizer:
-    """Qwen3-VL's tokenizer from the rank file ``qwen.tiktoken``.
+    """Make Qwen3-VL's tokenizer from the rank file ``qwen.tiktoken``.
 
     Args:
         ranks: the file, lines of base64 bytes and rank; by default the copy in the package dashscope, which
@@ -73,7 +73,9 @@ def qwen_tokenizer(ranks: str | Path | None = None) -> Qwen2Tokenizer:
             token, rank = line.split()
             table[base64.b64decode(token, validate=True)] = int(rank)
         except (ValueError, binascii.Error) as error:
-            raise UsageError(f"line {number} is no 'base64 rank' pair", path=path, cure="use qwen.tiktoken") from error
+            raise UsageError(
+                f"line {number} is not a 'base64 rank' pair", path=path, cure="use qwen.tiktoken"
+            ) from error
     if sorted(table.values()) != list(range(len(table))) or not {bytes([byte]) for byte in range(256)} <= set(table):
         raise UsageError("ranks are not 0, 1, ... over all bytes", path=path, cure="use qwen.tiktoken")
     letters = bytes_to_unicode()
@@ -92,9 +94,9 @@ def qwen_tokenizer(ranks: str | Path | None = None) -> Qwen2Tokenizer:
 
 
 def train_tokenizer(texts: Iterable[str]) -> Qwen2Tokenizer:
-    """A tokenizer in which every word of ``texts`` is one token, as far as :data:`MAX_VOCABULARY` goes.
+    """Make a tokenizer in which every word of ``texts`` is one token, up to :data:`MAX_VOCABULARY` tokens.
 
-    The result is a function of the set of texts alone.
+    The result depends only on the set of texts.
     """
     untrained = Qwen2Tokenizer(padding_side="left", chat_template=CHAT_TEMPLATE, clean_up_tokenization_spaces=False)
     tokenizer = untrained.train_new_from_iterator(
@@ -109,10 +111,10 @@ def train_tokenizer(texts: Iterable[str]) -> Qwen2Tokenizer:
 
 
 def text_encoder(tokenizer: PreTrainedTokenizerBase) -> Callable[[str], tuple[int, ...]]:
-    """Return what turns text into ids that are never those of added tokens, whatever the text says.
+    """Return a function from text to ids that are never those of added tokens, whatever the text says.
 
-    It is the tokenizer without its added tokens (``<|im_end|>`` and all others that Qwen appends to its vocabulary), so
-    that none can be written: text that spells one is tokenized letter by letter, like any other.
+    It is the tokenizer without its added tokens (``<|im_end|>`` and all others that Qwen appends to its vocabulary):
+    text that spells one is tokenized letter by letter, like any other.
     """
     described = json.loads(tokenizer.backend_tokenizer.to_str())
     plain = Tokenizer.from_str(json.dumps({**described, "added_tokens": []}))
@@ -120,7 +122,7 @@ def text_encoder(tokenizer: PreTrainedTokenizerBase) -> Callable[[str], tuple[in
 
 
 def special_token_ids(tokenizer: PreTrainedTokenizerBase) -> Mapping[str, int]:
-    """The ids of :data:`SPECIAL` by role."""
+    """Return the ids of :data:`SPECIAL` by role."""
     return {role: int(tokenizer.convert_tokens_to_ids(token)) for role, token in SPECIAL.items()}
 
 

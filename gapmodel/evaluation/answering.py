@@ -1,4 +1,4 @@
-"""Putting the questions to a model: in batches, a worker's share of them, and only those that have no answer yet."""
+"""Puts questions to a model: in batches, a worker's share of them, and only those without an answer."""
 
 from __future__ import annotations
 
@@ -22,14 +22,16 @@ from gapmodel.processing import GapProcessor
 
 
 class Keeper(Protocol):
-    """Where predictions go: a :class:`gapmodel.evaluation.predictions.PredictionFile`, or nowhere."""
+    """A place for predictions: a :class:`gapmodel.evaluation.predictions.PredictionFile`."""
 
-    def append(self, lines: Sequence[dict[str, str]], /) -> None: ...
+    def append(self, lines: Sequence[dict[str, str]], /) -> None:
+        """Keep some predictions."""
+        ...
 
 
 @dataclass(slots=True, kw_only=True)
 class Answerer:
-    """A model and what it has answered.
+    """A model and its answers.
 
     Args:
         model: in evaluation mode, on its device.
@@ -38,8 +40,8 @@ class Answerer:
         batch_size: questions answered at once.
         texts: the answers so far, by question; grows.
         keeper: also gets every new answer.
-        share: (rank, workers): the records of which every ``workers``-th one is this worker's.
-        bar: whether a bar is wanted.
+        share: (rank, workers); this worker takes every ``workers``-th record, from number ``rank`` on.
+        bar: whether to show a bar.
     """
 
     model: GapForConditionalGeneration
@@ -95,9 +97,10 @@ class Answerer:
 
 
 def shared(questions: TaskQuestions, share: tuple[int, int]) -> list[Asked]:
-    """A worker's part of a task's questions: those about every ``workers``-th record, so that no view is decoded twice.
+    """Return a worker's part of a task's questions: those about every ``workers``-th record.
 
-    It depends on nothing but the questions and the share, so workers agree without talking to each other.
+    So no record is decoded twice, and workers agree without talking: the part depends only on the questions and the
+    share.
     """
     rank, workers = share
     turn = {index: place % workers for place, index in enumerate(questions.records)}
@@ -107,8 +110,10 @@ def shared(questions: TaskQuestions, share: tuple[int, int]) -> list[Asked]:
 def second_questions(
     reader: Records, questions: TaskQuestions, asked: Sequence[Asked], texts: dict[str, str]
 ) -> list[Asked]:
-    """The second stage of answered first ones: about the frame that we read, and about the one that the authors read
-    where that is another. Where no frame can be read both are asked about frame 0, the authors' choice.
+    """Return the second-stage questions that follow answered first ones.
+
+    They are about the frame that we read from the answer, and about the one that the authors read where it differs.
+    Where no frame can be read they are about frame 0, as the authors' are.
     """
     around = around_views(reader)
     found: dict[str, Asked] = {}
@@ -121,13 +126,13 @@ def second_questions(
 
 
 def frames_to_ask(text: str, frames: int) -> list[int]:
-    """The frames of which the second stage is asked, by the first stage's answer."""
+    """Return the frames that the second stage is asked about, by the first stage's answer."""
     read = [chosen_frame(text, frames), chosen_frame(text, frames, compat="gap")]
     return sorted({0 if isinstance(frame, Unparsable) else frame for frame in read})
 
 
 def missing(questions: Sequence[TaskQuestions], texts: dict[str, str]) -> int:
-    """How many questions have no answer; a second stage counts as one."""
+    """Count the questions without an answer; the second stage of a question counts as one."""
     count = 0
     for task in questions:
         for item in task.asked:

@@ -1,7 +1,7 @@
-"""The held-out questions: which ones a build holds, in which order, under which names, and what each belongs to.
+"""The held-out questions of a build, in their order, with the records that they are about.
 
-A question's id (``pointmap/<record key>/<prompt>``, ``grounding/<record key>/<description>``, ...) is a function of the
-build and of how it is asked, so predictions can be kept by id and an interrupted evaluation knows what is missing.
+A question's id (:func:`gapdata.tasks.predictions.question_id`) follows from the build and from how it is asked, so
+predictions can be kept by id, and an interrupted evaluation knows what is missing.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from gapdata.tasks.wordings import convention_of
 Item = TypeVar("Item")
 
 TASKS = ("pointmap", "detection", "grounding", "grounding_two_stage", "captioning")
-"""What can be evaluated; the points of ``pointmap`` are also scored together, scene by scene."""
+"""The tasks that can be evaluated; the points of ``pointmap`` are also scored together, scene by scene."""
 LANGUAGE_TASKS = TASKS[2:]
 AROUND = 9
-"""Frames before and after the chosen one that a second stage sees, as in GAP-MLLM's inference."""
+"""A second stage sees this many frames before and after the chosen one, as in GAP-MLLM's inference."""
 TOKENS = {"pointmap": 64, "grounding": 160, "grounding_frame": 48, "grounding_box": 128, "captioning": 256}
-"""Longest answer of each kind of question; a detection answer's grows with the most boxes that a view has."""
+"""Longest answer of each kind of question; for detection it grows with the largest number of boxes in a view."""
 TOKENS_PER_BOX = 75
 
 
@@ -52,7 +52,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskQuestions:
-    """One task's questions, the records that they are about, and what is not asked about, by reason."""
+    """One task's questions, the records that they are about, and counts of what is left out, by reason."""
 
     task: str
     asking: Asking
@@ -63,7 +63,7 @@ class TaskQuestions:
 
 
 def task_questions(reader: Records, asking: Asking, task: str, limit: int | None = None) -> TaskQuestions:
-    """The questions of one task, at most ``limit``, spread evenly; none where the split has nothing to ask.
+    """Return the questions of one task, at most ``limit``, spread evenly; none where the split has nothing to ask.
 
     Raises:
         UsageError: the task is unknown.
@@ -82,7 +82,7 @@ def task_questions(reader: Records, asking: Asking, task: str, limit: int | None
 
 
 def positions(reader: Records, asking: Asking, task: str) -> list[int]:
-    """Indices of the records that a task is asked about."""
+    """Return the positions of the records that a task is asked about."""
     kinds = (asking.language_view, asking.view) if task in LANGUAGE_TASKS else (asking.view,)
     for kind in kinds:
         if found := reader.select(split=asking.split, view=kind):
@@ -91,7 +91,7 @@ def positions(reader: Records, asking: Asking, task: str) -> list[int]:
 
 
 def truth(record: Record, asking: Asking) -> list[TextBox]:
-    """The boxes that a detector should report, unrounded."""
+    """Return the boxes that a detector should report, unrounded."""
     options = asking.options
     found = detection.targets(
         record,
@@ -108,18 +108,17 @@ def truth(record: Record, asking: Asking) -> list[TextBox]:
 
 
 def around_views(reader: Records) -> dict[str, int]:
-    """Indices of the build's views around a frame, by their keys."""
+    """Return the positions of the build's views around a frame, by their keys."""
     return {reader.keys[index]: index for index in reader.select(view="around")}
 
 
 def second_stage(
     reader: Records, around: dict[str, int], first: Asked, record: Record, frame: int, asking: Asking
 ) -> Asked:
-    """The second of two grounding questions, about a view that begins with ``frame`` of the first one's record.
+    """Return the second of two grounding questions, about a view that begins with a frame of the first one's record.
 
-    Where the build has the view around that frame (``<scene>-around-<frame id>``, :func:`around_views`) it is shown,
-    else the frames of the record itself: the chosen one, up to nine that follow and up to nine that precede it, nearest
-    first.
+    If the build has the view around that frame (``<scene>-around-<frame id>``, :func:`around_views`), it is shown; else
+    the frames of the record itself: the chosen one, up to nine that follow it and up to nine before it, nearest first.
     """
     key = around_key(record.scene_id, record.frame_ids[frame])
     expression = descriptions(record)[first.number]
@@ -140,7 +139,7 @@ def second_stage(
 
 
 def second_id(first: Asked, frame: int) -> str:
-    """The id of the second stage's question that follows a first one."""
+    """Return the id of the second stage's question that follows a first one."""
     return question_id("grounding_box", first.key, first.number, frame)
 
 
@@ -150,7 +149,7 @@ def first_frames(record: Record, frames: int) -> Record:
 
 
 def spread(items: Sequence[Item], limit: int | None) -> list[Item]:
-    """At most ``limit`` of ``items``, evenly spaced, so that every scene is represented."""
+    """Choose at most ``limit`` of ``items``, evenly spaced, so that every scene is represented."""
     if limit is None or limit >= len(items):
         return list(items)
     return [items[index * len(items) // limit] for index in range(limit)]
@@ -211,7 +210,7 @@ def _language(task: str, records: dict[int, Record], asking: Asking, limit: int 
             item = (record.scene_id, expression.object_id, expression.object_name)
             if task == "captioning" and item in met:
                 continue
-            # The frame's box is asked for in the second stage: the truth must have one.
+            # The second stage asks for the box in the frame, so there must be a true one.
             reason = obstacle(record, expression, "grounding" if kind == "grounding_frame" else kind, asking.options)
             if reason is None:
                 chosen.append((index, number))

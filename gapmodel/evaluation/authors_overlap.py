@@ -1,7 +1,7 @@
 """Overlap as the authors' scoring has it: pytorch3d's ``box3d_overlap``, whose tolerances change many scores.
 
-It builds the surface of the intersection from triangles: those of each box are cut by the six planes of the other, what
-both share is taken once, and the volume is the sum of the tetrahedra over a point inside. Three tolerances of
+It builds the surface of the intersection from triangles: those of each box are cut by the six planes of the other,
+shared ones are taken once, and the volume is the sum of the tetrahedra over a point inside. Three tolerances of
 ``DOT = 1e-3``, a cosine, make it differ from the exact overlap (:mod:`gapdata.geometry.overlap`):
 
 * a triangle is *coplanar* with a plane, and then not cut by it, where their normals are within 2.6 degrees
@@ -33,16 +33,16 @@ Array = NDArray[np.float32]
 Owners = NDArray[np.int64]
 
 DOT = 1e-3
-"""Cosine below which two unit vectors count as perpendicular, and that far below 1 as parallel."""
+"""Two unit vectors count as perpendicular below this cosine, and as parallel above 1 minus it."""
 SMALLEST_AREA = 1e-4
-"""m2: a box with a smaller triangle is refused, and a smaller triangle makes no other one a duplicate."""
+"""m2: a box with a smaller triangle is refused, and smaller triangles are not compared with others."""
 PLANARITY = 1e-4
 """Metres by which the faces' fourth corners may miss their planes, all six together: float32 does hundreds of metres
 from the origin."""
 TINY = 1e-8
-"""Shortest length that a vector is divided by;"""
+"""A vector is divided by at least this length,"""
 SHORTEST = 1e-12
-"""and where boxes are checked."""
+"""or by this one where boxes are checked."""
 APART = 1.1
 """Boxes whose centres are farther apart than this times the sum of their half diagonals have no triangle in common."""
 PAIRS_AT_ONCE = 128
@@ -98,7 +98,7 @@ def refused(corners: Array) -> NDArray[np.bool_]:
 
 
 def authors_iou(first: Array, second: Array) -> NDArray[np.float64]:
-    """Intersection over union (P,) of the first box of ``first`` with the first of ``second``, and so on.
+    """Return the intersection over union (P,) of each box of ``first`` with the box beside it in ``second``.
 
     0 where pytorch3d refuses one of them, which the authors' scripts count as no overlap. Not bounded by 1: the
     tolerances can make an intersection larger than a box.
@@ -121,7 +121,7 @@ def authors_iou(first: Array, second: Array) -> NDArray[np.float64]:
 
 
 def _turn(angle: Tensor, axis: int) -> Tensor:
-    """Rotations (N, 3, 3) about an axis."""
+    """Return rotations (N, 3, 3) about an axis."""
     first, second = (axis + 1) % 3, (axis + 2) % 3
     matrix = torch.eye(3).repeat(len(angle), 1, 1)
     matrix[:, first, first] = matrix[:, second, second] = torch.cos(angle)
@@ -152,7 +152,7 @@ def _solid(corners: Array) -> _Solid:
 
 
 def _intersection(a: _Solid, b: _Solid) -> Array:
-    """Volumes (P,) of what is left of both surfaces."""
+    """Return the volumes (P,) that the remaining triangles of both surfaces enclose."""
     mine, owners = _cut(a.triangles, b)
     other, their_owners = _cut(b.triangles, a)
     fresh = ~_repeated(mine, owners, other, their_owners)
@@ -164,14 +164,14 @@ def _intersection(a: _Solid, b: _Solid) -> Array:
 
 
 def _sums(values: Array, owners: Owners, pairs: int) -> Array:
-    """Sums (pairs, ...) of each owner's values (M, ...), one after another in float32, as pytorch3d adds."""
+    """Return sums (pairs, ...) of each owner's values (M, ...), one after another in float32, as pytorch3d adds."""
     total = np.zeros((pairs, *values.shape[1:]), dtype=np.float32)
     np.add.at(total, owners, values)
     return total
 
 
 def _cut(triangles: Array, by: _Solid) -> tuple[Array, Owners]:
-    """What the six planes of a box leave of the triangles (P, 12, 3, 3) of the other, and the pair of each."""
+    """Cut the triangles (P, 12, 3, 3) of one box by the six planes of the other; return them and the pair of each."""
     owners = np.repeat(np.arange(len(triangles)), triangles.shape[1])
     left = triangles.reshape(-1, 3, 3)
     for face in range(len(PLANES)):
@@ -201,7 +201,7 @@ def _cut(triangles: Array, by: _Solid) -> tuple[Array, Owners]:
 
 
 def _crossing(start: Array, end: Array, middle: Array, normal: Array) -> Array:
-    """Where edges (M, 3) meet a plane: in their middle where they run along it."""
+    """Return where edges (M, 3) meet a plane; those that run along it are cut in their middle."""
     edge = end - start
     along = np.abs(_dot(_unit(edge), normal)) < DOT
     share = np.divide(-_dot(start - middle, normal), _dot(edge, normal), out=np.zeros(len(edge), "f4"), where=~along)
@@ -209,7 +209,7 @@ def _crossing(start: Array, end: Array, middle: Array, normal: Array) -> Array:
 
 
 def _in_plane(triangles: Array, planes: Array, normals: Array) -> NDArray[np.bool_]:
-    """Which triangles (M, 3, 3) count as coplanar with the faces (M, 4, 3) beside them."""
+    """Return which triangles (M, 3, 3) count as coplanar with the faces (M, 4, 3) beside them."""
     found = np.abs(_dot(_normal(triangles, triangles.mean(axis=1)), normals)) > 1 - DOT
     line = _farthest(triangles[found], planes[found])
     found[found] = np.abs(_dot(line, normals[found])) < DOT
@@ -217,7 +217,7 @@ def _in_plane(triangles: Array, planes: Array, normals: Array) -> NDArray[np.boo
 
 
 def _repeated(mine: Array, owners: Owners, other: Array, their_owners: Owners) -> NDArray[np.bool_]:
-    """Which of the ``other`` triangles are coplanar with one of ``mine`` that belongs to the same pair."""
+    """Return which of the ``other`` triangles are coplanar with one of ``mine`` of the same pair."""
     found = np.zeros(len(other), dtype=bool)
     large = _areas(mine) > SMALLEST_AREA
     mine, owners = mine[large], owners[large]
@@ -237,14 +237,14 @@ def _repeated(mine: Array, owners: Owners, other: Array, their_owners: Owners) -
 
 
 def _farthest(first: Array, second: Array) -> Array:
-    """Unit vectors (M, 3) along the longest line between corners of ``first`` (M, 3, 3) and ``second`` (M, k, 3)."""
+    """Return unit vectors (M, 3) along the longest line between corners of two shapes, (M, 3, 3) and (M, k, 3)."""
     lines = (first[:, :, None] - second[:, None]).reshape(len(first), first.shape[1] * second.shape[1], 3)
     longest = np.argmax(_length(lines), axis=1)
     return _unit(lines[np.arange(len(lines)), longest])
 
 
 def _normal(faces: Array, middles: Array) -> Array:
-    """Unit normals of faces (..., k, 3), from their last two corners seen from their middle."""
+    """Return unit normals of faces (..., k, 3), from their last two corners seen from their middle."""
     return _unit(_cross(faces[..., -2, :] - middles, faces[..., -1, :] - middles))
 
 
@@ -254,7 +254,7 @@ def _areas(triangles: Array) -> Array:
 
 
 def _tetrahedra(triangles: Array, apex: Array) -> Array:
-    """Volumes of the tetrahedra over triangles (..., 3, 3) with their tips at ``apex`` (..., 3)."""
+    """Return volumes of the tetrahedra over triangles (..., 3, 3) with their tips at ``apex`` (..., 3)."""
     a, b, c = (triangles[..., corner, :] - apex for corner in range(3))
     return np.asarray(np.abs(_dot(a, _cross(b, c))) / np.float32(6))
 
@@ -278,8 +278,7 @@ def _unit(vectors: Array, shortest: float = TINY) -> Array:
 
 
 def differences(pairs: int, seed: int) -> dict[str, tuple[float, float, float, float, int]]:
-    """Return how far this overlap is from the exact one, for random boxes and a second box near each, by how near that
-    is.
+    """Compare this overlap with the exact one, for random boxes and a second box at several distances from each.
 
     Returns:
         Of each kind the mean IoU of both, exact and the authors', the median and the largest difference, and how many

@@ -4,8 +4,8 @@ Predictions of a class are ranked over all views by their score. Each one claims
 overlaps most; it is right where that overlap reaches the threshold and no better-ranked prediction has claimed the box.
 AP is the area under the precision-recall curve after precision was made monotonous (Pascal VOC 2010 and later).
 
-A language model writes boxes without a score. Its order stands in: the n-th box of a class in an answer has the score
-1 / n. Predictions of equal score enter the curve together, so the order of the views means nothing.
+A language model writes boxes without a score. Their order stands in for it: the n-th box of a class in an answer has
+the score 1 / n. Predictions of equal score enter the curve together, so the order of the views does not matter.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 SCORE = "1 / n for the n-th box of its class in an answer: the model gives none"
-"""What ranks the predictions, in words, for the report."""
+"""What predictions are ranked by, in words, for the report."""
 
 
 def average_precision(overlaps: Sequence[NDArray[np.float64]], threshold: float) -> float:
-    """AP of one class.
+    """Return the AP of one class.
 
     Args:
-        overlaps: one (P, T) array a view: IoU of its predictions, in the order of the answer, with its true boxes.
+        overlaps: for each view (P, T) IoU of its predictions, in the order of the answer, with its true boxes.
         threshold: IoU from which a prediction can be right.
 
     Returns:
@@ -46,7 +46,13 @@ def average_precision(overlaps: Sequence[NDArray[np.float64]], threshold: float)
 
 
 def area(ranks: NDArray[np.int64], right: NDArray[np.bool_], total: int) -> float:
-    """Area under the precision-recall curve of predictions (N,) with ranks (0 is best) of ``total`` true boxes."""
+    """Return the area under the precision-recall curve.
+
+    Args:
+        ranks: (N,) of the predictions, 0 is best.
+        right: (N,) whether each is right.
+        total: number of true boxes.
+    """
     if not len(ranks):
         return 0.0
     _, place = np.unique(ranks, return_inverse=True)

@@ -1,4 +1,4 @@
-"""Dense captioning scores (Scan2Cap's m@kIoU): a caption counts where the object was found, else an empty one does.
+"""Dense captioning scores (Scan2Cap's m@kIoU): the caption of an object that was not found counts as empty.
 
 An item is an object with all its descriptions. Its caption was asked for at the centre of the proposal that overlaps
 the object best; with an IoU below k, or without a proposal, the caption that is scored is empty. Captions and
@@ -30,13 +30,15 @@ class Caption:
     scene: str
     text: str | None  # None where the model was not asked
     references: tuple[str, ...]
-    iou: float  # of the box whose centre was asked about with the object's box; 1 where that was the object's own
+    iou: float  # of the box that was asked about with the object's box; 1 where it was the object's own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptionScores:
-    """By IoU threshold: ``CIDEr`` (0 to 10; 1 is reported as 100), ``BLEU-1`` to ``BLEU-4``, ``ROUGE-L``, and
-    ``METEOR``, NaN where its program is missing; and how many objects were found at that threshold.
+    """Scores by IoU threshold, and how many objects were found at it.
+
+    They are ``CIDEr`` (0 to 10; 1 is reported as 100), ``BLEU-1`` to ``BLEU-4``, ``ROUGE-L``, and ``METEOR``, which is
+    NaN where its program is missing.
     """
 
     objects: int
@@ -62,13 +64,13 @@ def score(captions: Sequence[Caption], *, compat: Compat = "none") -> CaptionSco
 
 
 def item_scores(captions: Sequence[Caption], limit: float, compat: Compat = "none") -> tuple[list[float], list[float]]:
-    """CIDEr and ROUGE-L of each caption at an IoU threshold; document frequencies are those of all references."""
+    """Return CIDEr and ROUGE-L of each caption at an IoU threshold; document frequencies are of all references."""
     candidates, references = _texts(captions, limit, compat)
     return cider(candidates, references), rouge_l(candidates, references)
 
 
 def unread(item: Caption, compat: Compat = "none") -> str | None:
-    """Why an object has no caption, ``None`` where it has one."""
+    """Return why an object has no caption; ``None`` where it has one."""
     if item.text is None:
         return MISSED
     read = parse(item.text) if compat == "none" else CaptionAnswer(text=item.text)

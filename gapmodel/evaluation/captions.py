@@ -1,10 +1,10 @@
-"""BLEU, ROUGE-L and CIDEr of captions, defined as coco-caption (pycocoevalcap) does, whose figures everybody reports.
+"""BLEU, ROUGE-L and CIDEr of captions as coco-caption (pycocoevalcap) defines them, which everybody reports.
 
-Every function takes one candidate and several references an item, as text whose words are separated by spaces; Scan2Cap
+Every function takes one candidate and several references for each item, as text with spaces between words; Scan2Cap
 brings captions into that form (:func:`gapdata.tasks.captioning.metric_text`) without coco-caption's tokenizer. Three
 habits of coco-caption matter and are kept: ROUGE-L splits at every single space, so that two spaces in a row make an
-empty word; CIDEr is CIDEr-D (clipped counts and a Gaussian penalty of the difference in length, which it counts in
-pairs of words); and its document frequencies come from the references that are being scored.
+empty word; CIDEr is CIDEr-D (clipped counts and a Gaussian penalty of the difference in length, which is counted in
+pairs of words); and its document frequencies come from the references that are scored.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ Words = tuple[str, ...]
 
 
 def bleu(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[float, ...]:
-    """BLEU-1 to BLEU-4 (4,) of a corpus (Papineni et al. 2002), with the closest reference's length, the shorter one
-    of equals; NaN for an empty corpus.
+    """Return BLEU-1 to BLEU-4 (4,) of a corpus (Papineni et al. 2002); NaN for an empty corpus.
+
+    Lengths are compared with the closest reference, with the shorter of two that are equally close.
     """
     if not candidates:
         return (float("nan"),) * NGRAMS
@@ -53,7 +54,7 @@ def bleu(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> tupl
 
 
 def rouge_l(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
-    """ROUGE-L of each item (Lin 2004): best precision and best recall over the references, which may be two of them."""
+    """Return ROUGE-L of each item (Lin 2004): the best precision and the best recall, maybe of different references."""
     scores = []
     for candidate, others in zip(candidates, references, strict=True):
         words = candidate.split(" ")
@@ -66,7 +67,7 @@ def rouge_l(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> l
 
 
 def cider(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
-    """CIDEr-D of each item, 0 to 10; all 0 for a corpus of a single item, whose words tell nothing apart."""
+    """Return CIDEr-D of each item, 0 to 10; 0 for a corpus of a single item, which has no rare words."""
     documents: Counter[Words] = Counter()
     for others in references:
         documents.update({gram for other in others for gram in ngrams(tuple(other.split()))})
@@ -100,12 +101,12 @@ def cider(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> lis
 
 
 def ngrams(words: Words) -> Counter[Words]:
-    """How often each run of one to four words occurs."""
+    """Count each run of one to four words."""
     return Counter(words[at : at + size] for size in range(1, NGRAMS + 1) for at in range(len(words) - size + 1))
 
 
 def longest_common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
-    """The length of the longest sequence of words that both hold in that order."""
+    """Return the length of the longest sequence of words that both hold in that order."""
     row = [0] * (len(second) + 1)
     for word in first:
         diagonal = 0

@@ -1,8 +1,8 @@
-"""What the authors' published scoring does otherwise, in one place: ``compat = "gap"`` reproduces it for every task.
+"""The differences of the authors' published scoring, in one place: ``compat = "gap"`` reproduces it for every task.
 
-GAP-MLLM's inference scripts (and VG-LLM's, which they follow) score as they read: line by line or the whole answer as
-Python, which is evaluated. Here nothing is evaluated; literals alone are read, and what only evaluation could read is
-lost. Where their code stops with an error, the answer counts as wrong.
+GAP-MLLM's inference scripts (and VG-LLM's, which they follow) read an answer line by line, or evaluate all of it as
+Python. Here nothing is evaluated: only literals are read, and what only evaluation could read is lost. Where their code
+stops with an error, the answer counts as wrong.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Compat = Literal["none", "gap"]
 """``none``: this project's scoring; ``gap``: the authors'."""
 
 MAX_BRACKETS = 64
-"""Most opening brackets of a text that is parsed as Python: an answer has three."""
+"""A text with more opening brackets is not parsed as Python; an answer has three."""
 AUTHORS_LISTS = {"detection-8": "detection-8", "detection-20": "detection-20", "detection-31": "detection-31-authors"}
 """Their class list for each of ours; the long one has two slips (:mod:`gapdata.annotations.categories`)."""
 
@@ -43,7 +43,7 @@ WHY = {
 
 
 def python_literal(text: str) -> Any | Unparsable:
-    """The value of a text that is one Python literal (their scripts evaluate it). Never raises."""
+    """Read a text that is one Python literal (their scripts evaluate it). Never raises."""
     if sum(text.count(bracket) for bracket in "([{") > MAX_BRACKETS:
         return Unparsable("no Python literal")
     try:
@@ -55,7 +55,7 @@ def python_literal(text: str) -> Any | Unparsable:
 
 
 def numbers(value: Any, count: int) -> tuple[float, ...] | None:
-    """The first ``count`` numbers of a list as finite floats, or ``None``; more of them do not disturb theirs."""
+    """Return the first ``count`` numbers of a list as finite floats, or ``None``; the authors ignore further ones."""
     if not isinstance(value, list | tuple) or len(value) < count:
         return None
     found = value[:count]

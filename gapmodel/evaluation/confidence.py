@@ -1,7 +1,7 @@
 """Bootstrap confidence intervals over scenes (Efron 1979).
 
-Questions about one scene stand and fall together, so scenes are drawn, with replacement, not questions. The draws
-depend on the seed and the name of the figure alone.
+Questions about one scene are right or wrong together, so scenes are drawn with replacement, not questions. The draws
+depend only on the seed and the name of the figure.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Draws = NDArray[np.int64]  # (B, S): how often each scene was drawn
 
 
 def mean_interval(values: Sequence[float], scenes: Sequence[str], seed: int, name: str) -> Interval | None:
-    """The interval of the mean of ``values`` (N,), each of a scene; ``None`` with fewer than two scenes."""
+    """Return the interval of the mean of ``values`` (N,), each of a scene; ``None`` with fewer than two scenes."""
     names, where = _scenes(scenes)
     if len(names) < 2:
         return None
@@ -31,7 +31,7 @@ def mean_interval(values: Sequence[float], scenes: Sequence[str], seed: int, nam
 
 
 def median_interval(values: Sequence[float], scenes: Sequence[str], seed: int, name: str) -> Interval | None:
-    """The interval of the median of ``values`` (N,); ``None`` with fewer than two scenes."""
+    """Return the interval of the median of ``values`` (N,); ``None`` with fewer than two scenes."""
     names, where = _scenes(scenes)
     if len(names) < 2:
         return None
@@ -52,13 +52,13 @@ def ratio_interval(
     name: str,
     figure: Callable[[NDArray[np.float64]], NDArray[np.float64]],
 ) -> Interval | None:
-    """The interval of a figure of summed counts, such as F1.
+    """Return the interval of a figure of summed counts, such as F1.
 
     Args:
         counts: (N, ...) counts of each view.
         scenes: (N,) the views' scenes.
         seed: of the draws.
-        name: the figure's.
+        name: the name of the figure.
         figure: from sums (B, ...) to figures (B,).
     """
     names, where = _scenes(scenes)

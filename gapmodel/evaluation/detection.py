@@ -1,10 +1,10 @@
 """Detection scores: greedy matching of boxes with the same label, precision, recall, F1 and AP at two overlaps.
 
 As in VG-LLM's evaluation the predictions of a view are matched in the order in which they were written, each with the
-unused true box of its label that it overlaps most, and counts are summed over the views per class. Ours takes a box at
-the threshold, reads angles as their convention says, and averages over the classes that occur in the truth; the means
-over the 8, 20 and 31 classes of the published evaluation take a label of any taxonomy for its class there ("sofa" for
-"couch"). ``compat = "gap"`` scores as the authors do (:mod:`gapmodel.evaluation.compat`).
+unused true box of its label that it overlaps most, and counts are summed over the views for each class. Ours accepts a
+box at the threshold, reads angles as their convention says, and averages over the classes that occur in the truth. The
+means over the 8, 20 and 31 classes of the published evaluation count a label of any taxonomy as its class there ("sofa"
+as "couch"). ``compat = "gap"`` scores as the authors do (:mod:`gapmodel.evaluation.compat`).
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ THRESHOLDS = (0.25, 0.5)
 LISTS = tuple(AUTHORS_LISTS)
 """The published evaluation's class lists."""
 Naming = Callable[[str], str | None]
-"""From a label to what it is scored as; ``None`` leaves it out."""
+"""From a label to the class that it is scored as; ``None`` leaves it out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """Hits, false alarms and misses, and what follows from them (0 where nothing was there to find or was found)."""
+    """Hits, false alarms and misses, and the scores that follow from them (0 where they are not defined)."""
 
     true_positives: int = 0
     false_positives: int = 0
@@ -73,7 +73,7 @@ class DetectionScores:
     views: int
     unparsable: int
     reasons: dict[str, int]  # why answers were unparsable
-    rejected: int  # entries of readable answers that were no boxes
+    rejected: int  # entries of readable answers that are not boxes
     predicted: int
     true: int
     overall: dict[str, Counts]  # "0.25" -> counts
@@ -81,9 +81,9 @@ class DetectionScores:
     macro: dict[str, dict[str, float]]  # "0.25" -> {"precision": ..., "recall": ..., "f1": ...}, true classes
     lists: dict[str, dict[str, dict[str, float]]]  # "detection-20" -> "0.25" -> the same and "ap", "classes"
     ap_by_class: dict[str, dict[str, float]]  # "0.25" -> class -> AP
-    mean_ap: dict[str, float]  # over the true classes; NaN in the authors' scoring, which has none
-    named: float  # share of true boxes in whose view a box of their label was predicted
-    median_center_error: float  # metres from those to the nearest such box, NaN where there is none
+    mean_ap: dict[str, float]  # over the true classes; NaN in the authors' scoring, which does not have AP
+    named: float  # share of true boxes with a prediction of their label in the same view
+    median_center_error: float  # metres from these true boxes to the nearest such prediction, NaN without any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -104,7 +104,7 @@ def score(
 ) -> DetectionScores:
     """Score model texts (or answers that are already parsed) against the true boxes of the same views.
 
-    An answer that cannot be read counts as no prediction and is counted apart.
+    An answer that cannot be read counts as an empty one, and such answers are counted.
     """
     parsed = [read(answer, compat) for answer in answers]
     boxes = [answer.boxes if isinstance(answer, DetectionAnswer) else () for answer in parsed]
@@ -133,7 +133,7 @@ def score(
 
 
 def read(answer: str | DetectionAnswer, compat: Compat = "none") -> DetectionAnswer | Unparsable:
-    """An answer's boxes; the authors' reading has none where no line could be read, and does not call it unparsable."""
+    """Read an answer's boxes; the authors' reading calls no answer unparsable and may find no boxes."""
     if not isinstance(answer, str):
         return answer
     return parse_lines(answer) if compat == "gap" else parse(answer)
@@ -146,10 +146,10 @@ def overlapped(
     *,
     compat: Compat = "none",
 ) -> list[ScoredView]:
-    """All views with the IoU of each prediction with each true box, computed for all views together.
+    """Return all views with the IoU of each prediction with each true box, computed for all views together.
 
-    The authors' overlap (:mod:`gapmodel.evaluation.authors_overlap`) reads the angles as intrinsic zxy, those of the
-    truth too.
+    The authors' overlap (:mod:`gapmodel.evaluation.authors_overlap`) reads all angles as intrinsic zxy, also the true
+    ones.
     """
     shapes = [(len(p), len(t)) for p, t in zip(predicted, true, strict=True)]
     rows, columns, row, column = [], [], 0, 0
@@ -176,7 +176,7 @@ def overlapped(
 def class_counts(
     views: Sequence[ScoredView], threshold: float, name: Naming, compat: Compat = "none"
 ) -> dict[str, Counts]:
-    """Counts of every class that was predicted or is true, sorted by name."""
+    """Count every class that was predicted or is true, sorted by name."""
     counts: dict[str, Counts] = defaultdict(Counts)
     for view in views:
         for label, overlap in by_label(view, name).items():
@@ -185,7 +185,7 @@ def class_counts(
 
 
 def by_label(view: ScoredView, name: Naming) -> dict[str, NDArray[np.float64]]:
-    """A view's overlaps (P, T) of the predictions and true boxes of each class."""
+    """Return a view's overlaps (P, T) of the predictions and true boxes of each class."""
     predicted, true = [name(box.label) for box in view.predicted], [name(box.label) for box in view.true]
     labels = {label for label in (*predicted, *true) if label is not None}
     return {
@@ -195,9 +195,9 @@ def by_label(view: ScoredView, name: Naming) -> dict[str, NDArray[np.float64]]:
 
 
 def match(overlap: NDArray[np.float64], threshold: float, *, strict: bool = False) -> Counts:
-    """Counts of one class in one view from overlaps (predictions, true boxes), greedily in the order of predictions.
+    """Count one class in one view from overlaps (P, T) of predictions and true boxes, greedily in their order.
 
-    ``strict`` wants an overlap above the threshold, as the authors do, instead of one that reaches it.
+    With ``strict`` an overlap must lie above the threshold, as the authors have it; else it may equal it.
     """
     free = np.ones(overlap.shape[1], dtype=bool)
     hits = 0
@@ -211,9 +211,10 @@ def match(overlap: NDArray[np.float64], threshold: float, *, strict: bool = Fals
 
 
 def center_distances(predicted: Sequence[TextBox], true: Sequence[TextBox]) -> list[float]:
-    """For each true box whose label was predicted at all: metres to the nearest predicted centre of that label.
+    """Return metres from each true box to the nearest predicted centre of its label, if that label was predicted.
 
-    It tells how far a model is from its first overlap, which F1 cannot: most answers of a small model overlap nothing.
+    This tells how far a model is from its first overlap; F1 cannot, because most answers of a small model overlap
+    nothing.
     """
     distances = []
     for box in true:
@@ -225,9 +226,9 @@ def center_distances(predicted: Sequence[TextBox], true: Sequence[TextBox]) -> l
 
 
 def constant_baseline(training: Sequence[Sequence[TextBox]]) -> DetectionAnswer:
-    """What one would answer without looking: the mean box of each of the labels that a training view shows most often.
+    """Return an answer without looking: the mean box of each of the most frequent labels of training views.
 
-    As many labels are taken as a training view has boxes on average.
+    It has as many boxes as a training view has on average.
     """
     boxes: dict[str, list[TextBox]] = defaultdict(list)
     for view in training:
@@ -243,17 +244,17 @@ def constant_baseline(training: Sequence[Sequence[TextBox]]) -> DetectionAnswer:
 
 
 def oriented(box: TextBox, convention: EulerConvention) -> OrientedBox:
-    """Nine numbers as a box, in the named convention."""
+    """Turn nine numbers in the named convention into a box."""
     return box_of(box.values, convention)
 
 
 def naming(compat: Compat = "none") -> Naming:
-    """How labels are compared: without regard to case, spaces and underscores; the authors compare them as written."""
+    """Return how labels are compared: ignoring case, spaces and underscores; by the authors as they are written."""
     return (lambda label: label) if compat == "gap" else normalised
 
 
 def list_naming(name: str, compat: Compat = "none") -> Naming:
-    """The class of an evaluation list that a label falls into; the authors know the class's own name alone."""
+    """Return how a label finds its class of an evaluation list; the authors only know the name of the class."""
     if compat == "gap":
         classes = category_list(AUTHORS_LISTS[name])
         return lambda label: label if label in classes else None
@@ -261,9 +262,7 @@ def list_naming(name: str, compat: Compat = "none") -> Naming:
 
 
 def list_classes(views: Sequence[ScoredView], name: str, compat: Compat = "none") -> list[str]:
-    """The classes of a list that its mean is over: those that occur in the truth; the authors' all, as often as they
-    stand there.
-    """
+    """Return the classes that a list's mean is over: those in the truth; for the authors all, as often as listed."""
     if compat == "gap":
         return list(category_list(AUTHORS_LISTS[name]))
     to_class = list_naming(name, compat)

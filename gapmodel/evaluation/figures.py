@@ -25,7 +25,7 @@ class NamedFigure:
     unit: Unit
 
     def text(self) -> str:
-        """The number as people read it; "n/a" where there is none."""
+        """Return the number as people read it; "n/a" where it does not exist."""
         if not math.isfinite(self.value):
             return "n/a"
         if self.unit == "metres":
@@ -36,7 +36,7 @@ class NamedFigure:
 
 
 def figures(scores: Scores) -> list[NamedFigure]:
-    """The figures of one task's scores."""
+    """Return the figures of one task's scores."""
     if isinstance(scores, PointmapScores):
         return _pointmap(scores)
     if isinstance(scores, ReconstructionScores):

@@ -1,10 +1,9 @@
-"""Grounding scores: the overlap of the described object's box with the true one, and whether the frame was well chosen.
+"""Grounding scores: the overlap of the answered box with the true one, and whether the chosen frame is a good one.
 
 In one pass the answer names a frame and the box in that frame's camera. In two stages the first answer names the frame
 and the second, about a view that begins with it, the box in its camera. Either way the box is compared with the
-object's true box in that camera; overlap does not depend on the frame of reference, so this is the overlap in the
-aligned world, too. ``unique`` and ``multiple`` are ScanRefer's: whether the scene has another described object of the
-class.
+object's true box in that camera; overlap does not depend on the frame of reference, so it is the same in the aligned
+world. ``unique`` and ``multiple`` are ScanRefer's: whether the scene has another described object of the class.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ THRESHOLDS = (0.25, 0.5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroundingResult:
-    """What one answer is worth."""
+    """The score of one answer."""
 
     scene: str
     iou: float  # 0 where there is no readable box
@@ -69,11 +68,11 @@ def one_pass(
     boxes: TargetBox = "aligned",
     compat: Compat = "none",
 ) -> GroundingResult:
-    """The worth of an answer that names a frame and a box in it.
+    """Score an answer that names a frame and a box in it.
 
     Raises:
-        ShardError: the record does not list the object or has no such box; or, for the authors' scoring, the scan has
-            no aligned world.
+        ShardError: the record does not list the object or does not have such a box; or, for the authors' scoring, the
+            scan does not have an aligned world.
     """
     read = _authors_answer(text, len(record)) if compat == "gap" else grounding.parse(text, len(record))
     if isinstance(read, Unparsable):
@@ -92,7 +91,7 @@ def two_stage(
     boxes: TargetBox = "aligned",
     compat: Compat = "none",
 ) -> GroundingResult:
-    """The worth of two answers: which frame of ``record``, and the box in the camera of :func:`chosen_frame`'s frame.
+    """Score two answers: which frame of ``record``, and the box in the camera of :func:`chosen_frame`'s frame.
 
     Raises:
         ShardError: as :func:`one_pass`.
@@ -110,8 +109,8 @@ def two_stage(
 def chosen_frame(text: str, frames: int, *, compat: Compat = "none") -> int | Unparsable:
     """Return the frame that a first answer names.
 
-    The authors take frame 0 from an answer that is not JSON and from one that has no ``frame``, and use what they find
-    as Python's index: a negative one counts from the end, ``true`` is 1, and what is not an integer stops their script.
+    The authors take frame 0 from an answer that is not JSON or does not have ``frame``, and use what they find as a
+    Python index: a negative one counts from the end, ``true`` is 1, and what is not an integer stops their script.
     """
     if compat == "none":
         return grounding_frame.parse(text, frames)
@@ -137,7 +136,7 @@ def overlap(
     boxes: TargetBox = "aligned",
     compat: Compat = "none",
 ) -> float:
-    """IoU of nine numbers in the camera of ``frame`` with the described object's true box."""
+    """Return the IoU of nine numbers in the camera of ``frame`` with the described object's true box."""
     item = described(record, expression)
     if compat == "none":
         return float(pairwise_iou([box_of(values, convention)], [camera_box(record, item, frame, boxes)])[0, 0])
@@ -150,7 +149,7 @@ def overlap(
 
 
 def summarise(results: Sequence[GroundingResult]) -> GroundingScores:
-    """Shares over many answers; NaN over none."""
+    """Return the shares over many answers; NaN without answers."""
     ious = np.array([item.iou for item in results])
     return GroundingScores(
         questions=len(results),
@@ -180,7 +179,7 @@ def _result(
 
 
 def _authors_answer(text: str, frames: int) -> grounding.GroundingAnswer | Unparsable:
-    """VG-LLM's reading: the first line that mentions the box, as Python."""
+    """Read as VG-LLM does: the first line that mentions the box, as Python."""
     line = next((line for line in stripped(text).split("\n") if "bbox_3d" in line), "")
     fields: Any = python_literal(line.strip().strip(","))
     box = _authors_values(fields)
@@ -193,7 +192,7 @@ def _authors_answer(text: str, frames: int) -> grounding.GroundingAnswer | Unpar
 
 
 def _authors_box(text: str) -> grounding_box.BoxAnswer | Unparsable:
-    """GAP-MLLM's reading: the whole answer as Python."""
+    """Read as GAP-MLLM does: the whole answer as Python."""
     box = _authors_values(python_literal(stripped(text)))
     return box if isinstance(box, Unparsable) else grounding_box.BoxAnswer(values=box)
 
@@ -202,7 +201,7 @@ def _authors_values(fields: Any) -> tuple[float, ...] | Unparsable:
     if isinstance(fields, Unparsable):
         return fields
     box = fields.get("bbox_3d") if isinstance(fields, dict) else None
-    # They add lists to what they slice from the box, which stops at a tuple.
+    # They add lists to slices of the box, which fails for a tuple.
     values = numbers(box, 9) if isinstance(box, list) else None
     return Unparsable("bbox_3d is not nine finite numbers") if values is None else values
 

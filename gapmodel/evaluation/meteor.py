@@ -1,4 +1,4 @@
-"""METEOR, where Java and pycocoevalcap's program for it are there: it exists as a Java program only."""
+"""METEOR, where Java and pycocoevalcap are installed: it exists only as a Java program."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 
 def meteor(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> float | None:
-    """METEOR 1.5 of a corpus as pycocoevalcap runs it, or ``None`` where Java or the package is missing."""
+    """Return METEOR 1.5 of a corpus as pycocoevalcap runs it; ``None`` where Java or the package is missing."""
     if not candidates or not meteor_is_there():
         return None
     program = importlib.import_module("pycocoevalcap.meteor.meteor").Meteor()
@@ -19,7 +19,7 @@ def meteor(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> fl
 
 
 def meteor_is_there() -> bool:
-    """Whether :func:`meteor` can run here."""
+    """Return whether :func:`meteor` can run here."""
     if shutil.which("java") is None or importlib.util.find_spec("pycocoevalcap") is None:
         return False
     return importlib.util.find_spec("pycocoevalcap.meteor.meteor") is not None

@@ -1,6 +1,6 @@
-"""Stage 1 scores of single answers: how far the point is from the truth, and whether the label is right.
+"""Stage 1 scores of single answers: the distance of the point from the truth, and whether the label is right.
 
-What the points of a scene look like together is :mod:`gapmodel.evaluation.reconstruction`.
+:mod:`gapmodel.evaluation.reconstruction` scores the points of a scene together.
 """
 
 from __future__ import annotations
@@ -20,20 +20,22 @@ from gapdata.tasks.pointmap import PointmapAnswer, parse
 from gapmodel.evaluation.compat import Compat, numbers, python_literal
 
 WITHIN = (0.05, 0.10, 0.25)
-"""Distances in metres whose share of hits is reported."""
+"""Metres: the shares of answers within these distances are reported."""
 FARTHEST = 1.0
-"""Metres: the authors' score of an answer falls from 1 at the truth to 0 here."""
+"""Metres: the authors' score of an answer falls from 1 at the truth to 0 at this distance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PointmapScores:
-    """``median_error`` and ``mean_error`` are over the answers that could be read, in metres (NaN if none); the shares
-    and ``closeness`` count an answer that could not be read as wrong.
+    """Scores of all answers of the task.
+
+    ``median_error`` and ``mean_error`` are over the answers that could be read, in metres (NaN without any); the shares
+    and ``closeness`` count the others as wrong.
     """
 
     questions: int
     unparsable: int
-    reasons: dict[str, int]  # why
+    reasons: dict[str, int]  # why answers were unparsable
     median_error: float
     mean_error: float
     within: dict[str, float]  # "0.05" -> share
@@ -73,14 +75,14 @@ def score(
 
 
 def read(answer: str | PointmapAnswer, compat: Compat = "none") -> PointmapAnswer | Unparsable:
-    """An answer's point and label."""
+    """Read an answer's point and label."""
     if not isinstance(answer, str):
         return answer
     return _first_line(answer) if compat == "gap" else parse(answer)
 
 
 def read_whole(answer: str) -> PointmapAnswer | Unparsable:
-    """The authors' reading for the points of a scene: the whole answer as one Python literal."""
+    """Read as the authors do for the points of a scene: the whole answer as one Python literal."""
     # White space first, and not line breaks alone, as for single answers.
     return _point(python_literal(stripped(answer.strip())))
 
@@ -94,8 +96,9 @@ def as_written(truth: PointmapAnswer) -> PointmapAnswer:
 def point_errors(
     parsed: Sequence[PointmapAnswer | Unparsable], truths: Sequence[PointmapAnswer]
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Distances (N,) in metres, infinite where an answer could not be read; a number is taken for a thousand
-    kilometres at most, so that the mean stays one.
+    """Return the distances (N,) in metres, infinite where an answer could not be read.
+
+    Coordinates are limited to a thousand kilometres, so that the mean stays finite.
     """
     return np.array(
         [
@@ -108,17 +111,16 @@ def point_errors(
 
 
 def label_is_right(answer: PointmapAnswer | Unparsable, truth: PointmapAnswer) -> bool:
-    """Whether an answer names the label that its question has."""
+    """Return whether an answer names the label of its question."""
     if isinstance(answer, Unparsable) or answer.label is None or truth.label is None:
         return False
     return normalised(answer.label) == normalised(truth.label)
 
 
 def constant_baseline(training: Sequence[PointmapAnswer]) -> PointmapAnswer:
-    """What one would answer without looking: the training questions' median point and their most frequent label.
+    """Return an answer without looking: the median point and the most frequent label of training questions.
 
-    The median of each coordinate is the constant that a median error rewards; where nothing is known, the camera
-    itself.
+    The median of each coordinate is the constant with the least error; without training questions it is the camera.
     """
     labels = Counter(answer.label for answer in training if answer.label is not None)
     point = np.median([answer.point for answer in training], axis=0) if training else np.zeros(3)

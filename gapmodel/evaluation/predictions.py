@@ -1,4 +1,4 @@
-"""Writing predictions, whatever interrupts the evaluation (:mod:`gapdata.tasks.predictions` defines the files).
+"""Writes predictions so that an evaluation can be interrupted (:mod:`gapdata.tasks.predictions` defines the files).
 
 Every worker appends to a file of its own, each batch in one write that is on disk before the next one begins. A line
 that a kill cut off is removed by the worker that goes on; a question is asked again only where no file has its line.
@@ -26,8 +26,8 @@ class PredictionFile:
     Args:
         folder: the evaluation's.
         rank: the worker's number.
-        build: fingerprint of the build that is asked about, which every line then carries: a file that was copied away
-            from its evaluation still says what it is about.
+        build: fingerprint of the build, which goes into every line, so that a file that was copied elsewhere still says
+            what it is about.
 
     Raises:
         UsageError: another process is writing this worker's file.
@@ -77,7 +77,7 @@ def read_answers(folder: Path) -> dict[str, str]:
 
 
 def settle(folder: Path, asked: Mapping[str, Any]) -> None:
-    """Say in ``folder`` what its predictions belong to, or check that they belong to the same.
+    """Write into ``folder`` what its predictions belong to, or check that it already says the same.
 
     Raises:
         UsageError: see :func:`refuse_other_evaluation`.
@@ -88,7 +88,7 @@ def settle(folder: Path, asked: Mapping[str, Any]) -> None:
 
 
 def refuse_other_evaluation(folder: Path, asked: Mapping[str, Any]) -> bool:
-    """Return whether ``folder`` says already that its predictions belong to what is ``asked``. Writes nothing.
+    """Return whether ``folder`` already says that its predictions belong to ``asked``. Writes nothing.
 
     Raises:
         UsageError: they belong to something else; the message names the difference.
@@ -117,7 +117,7 @@ def _written(asked: Mapping[str, Any]) -> str:
 
 
 def fingerprint_of_files(directory: Path, patterns: tuple[str, ...]) -> str:
-    """SHA-256 of the names and bytes of a directory's files that match, hexadecimal."""
+    """Return the SHA-256 of the names and bytes of a directory's matching files, in hexadecimal."""
     digest = hashlib.sha256()
     for path in sorted({found for pattern in patterns for found in directory.glob(pattern)}):
         with path.open("rb") as file:

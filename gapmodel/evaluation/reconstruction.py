@@ -1,10 +1,10 @@
-"""Stage 1 scores of whole scenes: what the answered points look like together (GAP-MLLM's Acc, Comp and Overall).
+"""Stage 1 scores of whole scenes: the answered points as one cloud (GAP-MLLM's Acc, Comp and Overall).
 
 All points of a scene are stacked. Accuracy is the mean distance from an answered point to the nearest true one,
 completeness the mean distance from a true point to the nearest answered one, overall their mean; all in metres,
 averaged over scenes. A second set follows after the similarity transform that brings the answers closest to their
-truths (Umeyama 1991): what is left is shape, without scale and pose. Note that the points of different views are each
-in the camera of their own view's first frame; the authors stack them all the same.
+truths (Umeyama 1991) and compares shape without scale and pose. The points of each view are in the camera of its own
+first frame; the authors stack them nevertheless.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Points = NDArray[np.float64]  # (N, 3) metres
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudScores:
-    """Metres."""
+    """Distances between two clouds, metres."""
 
     accuracy: float
     completeness: float
@@ -37,14 +37,14 @@ class SceneScores:
     """One scene: its clouds as they are, and after alignment."""
 
     scene: str
-    points: int  # that were answered
+    points: int  # answered ones
     raw: CloudScores
     aligned: CloudScores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReconstructionScores:
-    """Means over the scenes that have a readable answer; NaN where none has."""
+    """Means over the scenes with a readable answer; NaN without such scenes."""
 
     scenes: tuple[SceneScores, ...]
     unanswered: tuple[str, ...]  # scenes without a readable answer
@@ -61,8 +61,8 @@ def score(
 ) -> ReconstructionScores:
     """Score the answers of each scene together.
 
-    An answer that cannot be read leaves its true point to be explained by the others (completeness). The authors leave
-    both out, and take the truth from the rounded text.
+    The true point of an answer that cannot be read still counts for completeness. The authors leave both out, and take
+    the truth from the rounded text.
     """
     by_scene: dict[str, list[tuple[Points | None, Points]]] = {}
     for scene, answer, truth in zip(scenes, answers, truths, strict=True):
@@ -97,7 +97,7 @@ def score(
 
 
 def cloud_scores(predicted: Points, true: Points) -> CloudScores:
-    """Accuracy, completeness and their mean of two clouds, (N, 3) and (M, 3)."""
+    """Return accuracy, completeness and their mean of two clouds, (N, 3) and (M, 3)."""
     accuracy, completeness = nearest(predicted, true).mean(), nearest(true, predicted).mean()
     return CloudScores(
         accuracy=float(accuracy), completeness=float(completeness), overall=float((accuracy + completeness) / 2)
@@ -105,7 +105,7 @@ def cloud_scores(predicted: Points, true: Points) -> CloudScores:
 
 
 def nearest(points: Points, cloud: Points) -> NDArray[np.float64]:
-    """Distances (N,) from points (N, 3) to the nearest of a cloud (M, 3)."""
+    """Return the distances (N,) from points (N, 3) to the nearest points of a cloud (M, 3)."""
     from open3d import geometry, utility
 
     clouds = [geometry.PointCloud(utility.Vector3dVector(np.ascontiguousarray(item))) for item in (points, cloud)]
@@ -113,10 +113,10 @@ def nearest(points: Points, cloud: Points) -> NDArray[np.float64]:
 
 
 def umeyama(source: Points, target: Points) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-    """Scale, rotation (3, 3) and translation (3,) that bring points (N, 3) closest to their partners (N, 3).
+    """Return the scale, rotation (3, 3) and translation (3,) that bring points (N, 3) closest to their partners (N, 3).
 
-    The least-squares solution of Umeyama (1991), equations 40 to 42. Points that all coincide leave scale and rotation
-    open; then they are moved alone.
+    This is the least-squares solution of Umeyama (1991), equations 40 to 42. Points that all coincide do not determine
+    scale and rotation; then they are only moved.
     """
     center, goal = source.mean(axis=0), target.mean(axis=0)
     spread = np.square(source - center).sum(axis=1).mean()

@@ -30,7 +30,7 @@ TITLES = {
 
 
 NONE = "n/a"
-"""Stands for a figure that does not exist."""
+"""The text for a figure that does not exist."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +48,10 @@ def write_report(results: Evaluation, out: Path, columns: Columns = "both") -> N
 
 
 def as_dict(results: Evaluation) -> dict[str, Any]:
-    """Nested plain types: each task's scores under its name, the authors' under ``<task>_gap``, the constant answer's
-    under ``<task>_baseline``; not-a-number becomes ``None``, so that the JSON is valid everywhere.
+    """Return nested plain types, valid as JSON everywhere: not-a-number becomes ``None``.
+
+    Each task's scores stand under its name, the authors' under ``<task>_gap``, the constant answer's under
+    ``<task>_baseline``.
     """
     found: dict[str, Any] = {"split": results.split}
     for name, task in results.tasks.items():
@@ -66,7 +68,7 @@ def as_dict(results: Evaluation) -> dict[str, Any]:
 
 
 def as_table(results: Evaluation, columns: Columns = "both") -> str:
-    """All tasks in one table, and the classes of detection in another."""
+    """Return the text of a table of all tasks, and of one of the classes of detection."""
     parts = [_text(summary(results, columns))]
     for task in results.tasks.values():
         if isinstance(task.ours, DetectionScores):
@@ -76,7 +78,7 @@ def as_table(results: Evaluation, columns: Columns = "both") -> str:
 
 
 def as_markdown(results: Evaluation, columns: Columns = "both") -> str:
-    """The same as a Markdown document."""
+    """Return the tables as a Markdown document."""
     parts = [f"# Evaluation on split {results.split}", _markdown(summary(results, columns))]
     for task in results.tasks.values():
         if isinstance(task.ours, DetectionScores):
@@ -87,7 +89,7 @@ def as_markdown(results: Evaluation, columns: Columns = "both") -> str:
 
 
 def summary(results: Evaluation, columns: Columns = "both") -> Table:
-    """One row a figure, all tasks below each other."""
+    """Make a table with a row for each figure, all tasks below each other."""
     ours, gap = columns != "gap", columns != "none"
     header = [f"split {results.split}", *(["ours", "95 % interval"] if ours else []), *(["authors'"] if gap else [])]
     rows: list[tuple[str, ...]] = []
@@ -108,7 +110,7 @@ def summary(results: Evaluation, columns: Columns = "both") -> Table:
 
 
 def class_table(task: TaskResult, columns: Columns = "both") -> Table:
-    """Detection by class: precision, recall and F1 at both thresholds, with ours and the authors' F1."""
+    """Make a table of detection by class: precision, recall and F1 at both thresholds, ours and the authors'."""
     scores = task.gap if columns == "gap" else task.ours
     assert isinstance(scores, DetectionScores)
     theirs = task.gap if columns == "both" and isinstance(task.gap, DetectionScores) else None
@@ -132,7 +134,7 @@ def class_table(task: TaskResult, columns: Columns = "both") -> Table:
 
 
 def _without_empty_columns(table: Table) -> Table:
-    """The table without columns that have nothing to say about any row, such as a constant answer's to captioning."""
+    """Return the table without empty columns, such as the constant answer's where there is only captioning."""
     said = [any(row[at] not in ("", NONE) for row in table.rows if len(row) > at) for at in range(len(table.header))]
     kept = [at for at, something in enumerate(said) if something or not at or not table.rows]
     rows = tuple(tuple(row[at] for at in kept if at < len(row)) for row in table.rows)

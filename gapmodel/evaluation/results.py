@@ -1,9 +1,8 @@
-"""What an evaluation comes to: each task's scores in our way and in the authors', beside an answer without looking."""
+"""The results of an evaluation: each task's scores in our way and in the authors', and those of a constant answer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from gapmodel.evaluation.captioning import CaptionScores
 from gapmodel.evaluation.confidence import Interval
@@ -34,33 +33,11 @@ class TaskResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """All tasks' results, and the model's own texts."""
+    """All tasks' results."""
 
     split: str
     tasks: dict[str, TaskResult] = field(default_factory=dict)
-    predictions: tuple[dict[str, str], ...] = ()
     taught: tuple[str, ...] | None = None
-    """The tasks of the model's training, where something says them."""
+    """The tasks of the model's training; ``None`` where they are not known."""
     remarks: tuple[str, ...] = ()
-    """About the choice of tasks: what was not asked, and what was although it was not taught."""
-
-    @property
-    def pointmap(self) -> PointmapScores | None:
-        """Our scores of the pointmap task."""
-        scores: PointmapScores | None = self._scores("pointmap", "ours")
-        return scores
-
-    @property
-    def pointmap_baseline(self) -> PointmapScores | None:
-        """The constant answer's."""
-        scores: PointmapScores | None = self._scores("pointmap", "baseline")
-        return scores
-
-    @property
-    def detection(self) -> DetectionScores | None:
-        """Our scores of the detection task."""
-        scores: DetectionScores | None = self._scores("detection", "ours")
-        return scores
-
-    def _scores(self, task: str, which: str) -> Any:
-        return getattr(self.tasks[task], which) if task in self.tasks else None
+    """About the choice of tasks: which were not asked, and which were asked although they were not taught."""

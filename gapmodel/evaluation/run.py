@@ -1,8 +1,10 @@
-"""Evaluate a model: ask what has no answer yet, then score all answers. In memory, or in a directory that resumes::
+"""Evaluates a model: asks the questions without an answer, then scores all answers.
 
-OUT/asked.json                   what the predictions belong to
-OUT/predictions/part-000.jsonl   a line a question, one file a worker
-OUT/report.json  OUT/report.md   the scores
+In memory, or in a directory that keeps the answers, so that the same command goes on::
+
+    OUT/asked.json                   what the predictions belong to
+    OUT/predictions/part-000.jsonl   a line for each question, a file for each worker
+    OUT/report.json  OUT/report.md   the scores
 """
 
 from __future__ import annotations
@@ -34,14 +36,12 @@ from gapmodel.evaluation.predictions import PredictionFile, fingerprint_of_files
 from gapmodel.evaluation.results import Evaluation, TaskResult
 from gapmodel.evaluation.scoring import score_task
 from gapmodel.model_directory import RECIPE_FILE, load_model
-from gapmodel.modeling import GapForConditionalGeneration
-from gapmodel.processing import GapProcessor
 from gapmodel.questions.options import question_options
 from gapmodel.questions.recipe import DataRecipe
 
 MODEL_FILES = ("config.json", "*.safetensors", "gap_processor.json", "tokenizer.json")
 BASELINE_RECORDS = 2000
-"""Most training records that the constant answers are taken from."""
+"""Constant answers are taken from at most this many training records."""
 TRAINED_AS = {"grounding_two_stage": "grounding_frame"}
 """The training task whose options a task is asked with, where it has another name."""
 
@@ -50,9 +50,9 @@ Askings = Callable[[str], Asking]
 
 
 def model_data_recipe(directory: Path, task: str | None = None) -> DataRecipe:
-    """How the model at ``directory`` was asked during training: frames of a view, detection's convention and limits.
+    """Read how a model was asked during training: the frames of a view, detection's convention and limits.
 
-    Where it was trained on a mixture, the part that asks ``task`` counts, if there is one.
+    Of a mixture the part that asks ``task`` counts, if there is one.
     """
     fields = json.loads((directory / RECIPE_FILE).read_text(encoding="utf-8"))
     data = fields["data"]
@@ -65,7 +65,7 @@ def model_data_recipe(directory: Path, task: str | None = None) -> DataRecipe:
 
 
 def asking_as_trained(recipe: DataRecipe, split: str) -> Asking:
-    """The held-out questions, put as in training: each mark alone, and the frames in their order."""
+    """Return how held-out questions are put: as in training, but each mark alone and the frames in their order."""
     spoken = recipe.task not in ("pointmap", "detection")
     return Asking(
         split=split,
@@ -76,51 +76,20 @@ def asking_as_trained(recipe: DataRecipe, split: str) -> Asking:
     )
 
 
-def evaluate(
-    model: GapForConditionalGeneration,
-    processor: GapProcessor,
-    reader: Records,
-    asked: DataRecipe,
-    *,
-    split: str,
-    tasks: Sequence[str],
-    limit: int | None = None,
-    batch_size: int = 32,
-    seed: int = 0,
-) -> Evaluation:
-    """Score ``model`` on the records of ``split``, in this process and in memory.
-
-    Args:
-        model: put into evaluation mode here.
-        processor: the model's.
-        reader: the build; its ``train`` split serves the baselines.
-        asked: frames, view and options as in training; its split and prompts are not used.
-        split: the held-out split.
-        tasks: among :data:`gapmodel.evaluation.asking.TASKS`, or ``all``.
-        limit: at most so many questions of each task, spread evenly over the records.
-        batch_size: questions answered at once.
-        seed: of the bootstrap.
-
-    Raises:
-        UsageError: the split has nothing to ask for a task.
-    """
-    model.eval()
-    asking = asking_as_trained(asked, split)
-    questions = asked_tasks(reader, lambda task: asking, tasks, limit)
-    answerer = Answerer(model=model, processor=processor, reader=reader, batch_size=batch_size)
-    for task in questions:
-        answerer.answer(task)
-    return score(reader, questions, answerer.texts, seed)
-
-
 def asked_tasks(
     reader: Records, askings: Askings, tasks: Sequence[str], limit: int | None = None, *, optional: bool = False
 ) -> list[TaskQuestions]:
-    """Return the questions of several tasks; with ``all`` among them of every task, and then, or if they are
-    ``optional``, of those that the split has questions for.
+    """Return the questions of several tasks.
+
+    Args:
+        reader: the build.
+        askings: how the questions of each task are put.
+        tasks: names; ``all`` stands for every task, and makes all ``optional``.
+        limit: at most this many questions of each task.
+        optional: leave out tasks without questions in the split, as long as one task has some.
 
     Raises:
-        UsageError: the split has nothing to ask for a task that must be asked, or for any.
+        UsageError: the split has no question of a task that must be asked, or of any task.
     """
     named, optional = (TASKS, True) if "all" in tasks else (tasks, optional)
     found = [task_questions(reader, askings(task), task, limit) for task in named]
@@ -147,8 +116,9 @@ def answer_share(
     batch_size: int = 32,
     device: str = "cpu",
 ) -> None:
-    """Answer a worker's share of the questions that ``out`` has no answer to; no model is loaded where there is none,
-    and nothing is written before it is.
+    """Answer a worker's share of the questions that have no answer in ``out``.
+
+    The model is loaded only if there are such questions, and nothing is written before it is loaded.
 
     Args:
         directory: the model's.
@@ -197,22 +167,17 @@ def score_directory(reader: Records, questions: Sequence[TaskQuestions], out: Pa
 
 
 def score(reader: Records, questions: Sequence[TaskQuestions], texts: Mapping[str, str], seed: int = 0) -> Evaluation:
-    """All tasks' results: a pure function of the records and the texts."""
+    """Score all tasks: a pure function of the records and the texts."""
     results: dict[str, TaskResult] = {}
     for task in questions:
         for result in score_task(task, texts, seed=seed, training=known_records(reader, task)):
             results[result.task] = result
-    predictions = tuple(
-        {"task": task.task, "id": item.id, "key": item.key, "text": texts[item.id]}
-        for task in questions
-        for item in task.asked
-    )
     split = questions[0].asking.split if questions else ""
-    return Evaluation(split=split, tasks=results, predictions=predictions)
+    return Evaluation(split=split, tasks=results)
 
 
 def known_records(reader: Records, task: TaskQuestions) -> list[Record]:
-    """Training records for a constant answer; none for tasks that have no such answer."""
+    """Return training records for a constant answer; none for tasks without one."""
     if task.task in LANGUAGE_TASKS:
         return []
     found = spread(positions(reader, replace(task.asking, split="train"), task.task), BASELINE_RECORDS)
@@ -220,7 +185,7 @@ def known_records(reader: Records, task: TaskQuestions) -> list[Record]:
 
 
 def belongings(directory: Path, reader: Records, askings: Askings) -> dict[str, Any]:
-    """What predictions belong to: the bytes of the model, the records of the build, and the way of asking."""
+    """Return what predictions belong to: the bytes of the model, the records of the build, and the way of asking."""
     records = hashlib.sha256("\n".join(reader.keys).encode()).hexdigest()
     asking = {task: dataclasses.asdict(askings(task)) for task in TASKS}
     model = fingerprint_of_files(directory, MODEL_FILES)

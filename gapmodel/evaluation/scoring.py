@@ -28,13 +28,13 @@ Texts = Mapping[str, str]
 def score_task(
     questions: TaskQuestions, texts: Texts, *, seed: int = 0, training: Sequence[Record] = ()
 ) -> list[TaskResult]:
-    """The results of one task; two for ``pointmap``, whose points are also scored scene by scene.
+    """Score one task; ``pointmap`` gives two results, because its points are also scored scene by scene.
 
     Args:
         questions: what was asked.
         texts: the answer to each of them, by id.
         seed: of the bootstrap.
-        training: records that the constant answer is taken from, as far as the task has one.
+        training: records that the constant answer is taken from, if the task has one.
     """
     if questions.task == "pointmap":
         return _pointmap(questions, texts, seed, training)
@@ -93,7 +93,7 @@ def _pointmap(questions: TaskQuestions, texts: Texts, seed: int, training: Seque
 def _true_point(record: Record, item: Asked) -> PointmapAnswer:
     prompt = record.prompts[item.number]
     asked = pointmap.read(item.question.answer)
-    # The question's answer has the label of the taxonomy that was asked for, and rounded metres.
+    # The answer of the question has the label in the taxonomy that was asked for, but rounded metres.
     return PointmapAnswer(point=prompt.point, label=asked.label if isinstance(asked, PointmapAnswer) else None)
 
 
@@ -136,7 +136,7 @@ def _detection_intervals(views: Sequence[ScoredView], scenes: Sequence[str], see
 def _counts(
     views: Sequence[ScoredView], classes: Sequence[str], limit: float, name: detection.Naming
 ) -> NDArray[np.float64]:
-    """(V, C, 3) hits, false alarms and misses of each view and class."""
+    """Count hits, false alarms and misses of each view and class, (V, C, 3)."""
     place = {label: index for index, label in enumerate(classes)}
     counts = np.zeros((len(views), len(classes), 3))
     for row, view in enumerate(views):
@@ -153,7 +153,7 @@ def _f1(sums: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _mean_f1(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean over the classes that a resample has true boxes of."""
+    """Return the mean over the classes with true boxes in a resample."""
     present = (sums[..., 0] + sums[..., 2]) > 0
     many = present.sum(axis=-1)
     total = np.where(present, _f1(sums), 0.0).sum(axis=-1)

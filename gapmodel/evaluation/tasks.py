@@ -1,4 +1,4 @@
-"""Which tasks an evaluation asks: those that were named, or those that the model was taught, and why not the others."""
+"""The tasks that an evaluation asks: the named ones, or those that the model was taught, and why not the others."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from gapmodel.questions.taught import task_name
 
 ALL = "all"
 ANY = "conversation"
-"""What other people ask may be any task, so a model that was trained on it is asked everything."""
+"""Other people's conversations may be about any task, so a model that was trained on them is asked everything."""
 NEEDS = {"grounding_two_stage": ("grounding_frame", "grounding_box")}
-"""What must have been taught for a task, where that is not the task alone."""
+"""The tasks that must have been taught for a task, where they are not the task itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskChoice:
-    """The tasks to ask; ``optional``: those that the split has no questions for are left out rather than refused."""
+    """The tasks to ask; with ``optional`` those without questions in the split are left out, not refused."""
 
     tasks: tuple[str, ...]
     optional: bool
-    taught: tuple[str, ...] | None = None  # None where nothing says
+    taught: tuple[str, ...] | None = None  # None where it is not known
 
     @property
     def untaught(self) -> tuple[str, ...]:
@@ -32,16 +32,16 @@ class TaskChoice:
         return tuple(task for task in TASKS if self.optional and task not in self.tasks)
 
     def without_questions(self, asked: Sequence[str]) -> tuple[str, ...]:
-        """Return the tasks that would be asked, had the split questions for them."""
+        """Return the tasks that are not asked because the split has no questions for them."""
         return tuple(task for task in self.tasks if task not in asked)
 
 
 def choose_tasks(named: str | None, taught: Sequence[str] | None) -> TaskChoice:
-    """Return the tasks that a command line means.
+    """Return the tasks that a command line names.
 
     Args:
-        named: what it says: tasks with commas between them, ``all``, or ``None``, which takes those that were taught.
-        taught: the tasks of the model's training; ``None`` where nothing says.
+        named: tasks with commas between them, ``all``, or ``None``, which takes the tasks that were taught.
+        taught: the tasks of the model's training; ``None`` where they are not known.
 
     Raises:
         UsageError: a task is unknown or has no score, or the model was taught nothing that can be evaluated.
@@ -73,7 +73,7 @@ def remarks(choice: TaskChoice, asked: Sequence[str], split: str) -> tuple[str, 
 
 
 def not_asked(choice: TaskChoice, asked: Sequence[str], split: str) -> str:
-    """Say in one line which tasks are not asked, and why; empty where all are."""
+    """Return one line about the tasks that are not asked, and why; empty where all are asked."""
     parts = []
     if choice.untaught:
         names = ", ".join(choice.untaught)
@@ -84,7 +84,7 @@ def not_asked(choice: TaskChoice, asked: Sequence[str], split: str) -> str:
 
 
 def untaught_note(choice: TaskChoice, asked: Sequence[str]) -> str:
-    """Say in one line which tasks are asked although the model was not taught them; empty where none is."""
+    """Return one line about the tasks that are asked although the model was not taught them; empty without such."""
     taught = choice.taught
     strange = [] if taught is None else [task for task in asked if not is_taught(task, taught)]
     return f"asked though not taught: {', '.join(strange)} (taught: {', '.join(taught or ())})" if strange else ""

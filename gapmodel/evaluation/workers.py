@@ -1,7 +1,7 @@
 """Several processes that answer one evaluation's questions: Ray workers, or the ranks of torchrun.
 
-Each works through its share (:func:`gapmodel.evaluation.answering.shared`) and keeps what it answered, so a worker that
-dies is simply started again, and a later run may have another number of them.
+Each works through its share (:func:`gapmodel.evaluation.answering.shared`) and keeps its answers, so a worker that dies
+is started again, and a later run may have another number of workers.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ from gapmodel.evaluation.predictions import read_answers
 from gapmodel.evaluation.run import answer_share, asked_tasks
 
 RETRIES = 2
-"""Times that Ray starts a worker again that died."""
+"""Ray starts a worker that died again at most this many times."""
 LOOK_EVERY = 1.0
 """Seconds between two looks at what the other ranks have answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """All that a worker needs to know; small, because it travels to it."""
+    """All that a worker needs to know; it is small, because it is sent to the worker."""
 
     model: Path
     shards: str
     out: Path
     belongs: dict[str, Any]
-    """What the predictions in ``out`` belong to."""
+    """What the predictions in ``out`` belong to (:func:`gapmodel.evaluation.run.belongings`)."""
     askings: dict[str, Asking]
     tasks: tuple[str, ...]
     limit: int | None
     batch_size: int
     optional: bool = False
-    """Tasks without questions are left out rather than refused."""
+    """Leave out tasks without questions instead of refusing them."""
 
     def questions(self, reader: ShardReader) -> list[TaskQuestions]:
-        """All questions, the same in every process."""
+        """Return all questions, the same in every process."""
         return asked_tasks(reader, self.askings.__getitem__, self.tasks, self.limit, optional=self.optional)
 
 
 def answer(job: Job, share: tuple[int, int], local_rank: int | None = None) -> None:
-    """Answer one share in this process, on the GPU of its number among the machine's where there is one."""
+    """Answer one share in this process, on a GPU of the machine where there is one."""
     reader = ShardReader(job.shards)
     device = device_of(share[0] if local_rank is None else local_rank)
     questions = job.questions(reader)
@@ -74,7 +74,7 @@ def answer_on_ray(job: Job, workers: int) -> None:
     The cluster is the one that ``RAY_ADDRESS`` names (a submitted job's own), else one of this machine.
 
     Raises:
-        UsageError: the cluster cannot be reached, or a worker failed for a reason that is the user's to solve.
+        UsageError: the cluster cannot be reached, or a worker raised it.
     """
     from gapdata.runtime.ray_session import RaySession
 
@@ -106,7 +106,7 @@ def _follow(ray: Any, running: list[Any], job: Job) -> None:
 
 
 def torchrun_share() -> tuple[int, int] | None:
-    """(rank, ranks) where torchrun started this process, else ``None``."""
+    """Return (rank, ranks) where torchrun started this process, else ``None``."""
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         return None
     return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
@@ -119,7 +119,7 @@ def wait_for_all(questions: Sequence[TaskQuestions], out: Path) -> None:
 
 
 def device_of(number: int) -> str:
-    """The GPU of a worker by its number, turn by turn; the CPU where there is none."""
+    """Return the device of a worker: the GPUs take turns by its number; the CPU where there is none."""
     import torch
 
     if not torch.cuda.is_available():

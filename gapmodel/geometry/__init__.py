@@ -17,7 +17,7 @@ ENCODERS: dict[str, type[GeometryEncoder]] = {
 
 
 def build_geometry_encoder(config: Mapping[str, Any]) -> GeometryEncoder:
-    """The encoder that ``config["name"]`` names, built from the other fields; it keeps ``config`` under that name.
+    """Build the encoder that ``config["name"]`` names from the other fields; its ``config`` attribute keeps them.
 
     Raises:
         UsageError: no encoder has that name.

@@ -19,12 +19,12 @@ from gapdata.errors import UsageError
 
 
 class GeometryEncoder(nn.Module, ABC):
-    """Encodes the frames of a view together, so that its features know the views' relative geometry.
+    """Encodes the frames of a view together, so that its features know how the frames lie to each other.
 
-    ``levels`` are the depths of the network whose features come out, earliest first; the last one is fused with the
-    final visual tokens, those before it with the DeepStack levels in order. ``reference`` says whether features are
-    relative to the first frame's camera (``"first"``: metric coordinates "in the first camera" can be read from them)
-    or to none.
+    ``levels`` are the depths of the network that give features, earliest first; the last one is fused with the final
+    visual tokens, those before it with the DeepStack levels in order. ``reference`` says whether features are relative
+    to the first frame's camera (``"first"``: metric coordinates "in the first camera" can be read from them) or not
+    (``"none"``).
     """
 
     patch_size: int
@@ -35,10 +35,10 @@ class GeometryEncoder(nn.Module, ABC):
 
     @abstractmethod
     def encode(self, images: Tensor) -> list[Tensor]:
-        """What a subclass writes: :meth:`forward` without its checks, precision and gradient mode."""
+        """Encode images as :meth:`forward` does, which adds checks, precision and gradient mode."""
 
     def init_weights(self) -> None:
-        """Initialise what is no linear, convolution or normalisation layer, through ``transformers.initialization``."""
+        """Initialise all except linear, convolution and normalisation layers, by ``transformers.initialization``."""
 
     @property
     def frozen(self) -> bool:
@@ -46,15 +46,15 @@ class GeometryEncoder(nn.Module, ABC):
         return not any(parameter.requires_grad for parameter in self.parameters())
 
     def train(self, mode: bool = True) -> GeometryEncoder:
-        """Switch mode, unless frozen: then the outer model's ``train()`` changes nothing."""
+        """Switch mode; a frozen encoder stays in evaluation mode whatever the outer model does."""
         return super().train(mode and not self.frozen)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Patch features, one (B, F, h, w, ``dim``) per level, earliest first.
+        """Return patch features, one (B, F, h, w, ``dim``) for each level, earliest first.
 
         On a GPU matrix products run in bfloat16 (autocast), whether the weights are float32 or bfloat16; on a CPU
-        everything runs in the weights' own precision. With every parameter frozen no graph is built, unless the images
-        ask for their gradient.
+        everything runs in the weights' own precision. No graph is built if every parameter is frozen, unless the images
+        require a gradient.
 
         Args:
             images: (B, F, 3, H, W) floating point RGB in [0, 1]; H and W multiples of ``patch_size``.
@@ -80,9 +80,9 @@ class GeometryEncoder(nn.Module, ABC):
 
 
 def merge_block_order(features: Tensor, merge: int) -> Tensor:
-    """(I, h, w, D) patch features of I images to (I * h * w, D) in Qwen's order: merge x merge blocks stay together.
+    """Put patch features (I, h, w, D) of I images in Qwen's order, (I * h * w, D): merge x merge blocks stay together.
 
-    A last row or column that fills no block is left out, as the authors' merger does.
+    A last row or column that does not fill a block is left out, as in the authors' merger.
     """
     images, rows, columns, dim = features.shape
     features = features[:, : rows // merge * merge, : columns // merge * merge]

@@ -38,7 +38,7 @@ class Block(nn.Module):
         self.ls2 = nn.Identity() if init_values is None else LayerScale(dim, init_values)
 
     def forward(self, x: Tensor, rotary: Rotary | None = None) -> Tensor:
-        """(B, T, D) tokens."""
+        """Mix tokens (B, T, D)."""
         x = x + self.ls1(self.attn(self.norm1(x), rotary))
         mixed: Tensor = x + self.ls2(self.mlp(self.norm2(x)))
         return mixed
@@ -56,7 +56,7 @@ class Attention(nn.Module):
         self.proj = nn.Linear(dim, dim)
 
     def queries_keys_values(self, x: Tensor, rotary: Rotary | None) -> tuple[Tensor, Tensor, Tensor]:
-        """What attention works on, each (B, num_heads, T, head_dim)."""
+        """Return queries, keys and values, each (B, num_heads, T, head_dim)."""
         B, T, _ = x.shape
         q, k, v = self.qkv(x).reshape(B, T, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
         q, k = self.q_norm(q), self.k_norm(k)
@@ -65,7 +65,7 @@ class Attention(nn.Module):
         return q.type_as(v), k.type_as(v), v
 
     def forward(self, x: Tensor, rotary: Rotary | None = None) -> Tensor:
-        """(B, T, D) tokens."""
+        """Attend among tokens (B, T, D)."""
         attended = F.scaled_dot_product_attention(*self.queries_keys_values(x, rotary))
         projected: Tensor = self.proj(attended.transpose(1, 2).reshape(x.shape))
         return projected
@@ -80,7 +80,7 @@ class LayerScale(nn.Module):
         self.gamma = nn.Parameter(torch.full((dim,), init_values))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., D) to (..., D)."""
+        """Scale (..., D)."""
         return x * self.gamma
 
 
@@ -92,13 +92,13 @@ class PatchEmbed(nn.Module):
         self.proj = nn.Conv2d(3, dim, patch_size, patch_size)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """See the class."""
+        """Embed the patches of images."""
         patches: Tensor = self.proj(pixels.to(self.proj.weight.dtype)).flatten(2).transpose(1, 2)
         return patches
 
 
 def rotary_positions(rows: int, columns: int, special: int, head_dim: int, base: float, device: torch.device) -> Rotary:
-    """Rotary factors of ``special`` tokens, which stand at position 0, and of a grid of patches after them.
+    """Return rotary factors of ``special`` tokens, which stand at position 0, and of a grid of patches after them.
 
     The patch in row i and column j stands at (1 + i, 1 + j). Half of a head's channels turn by the row, half by the
     column, with frequencies ``base ** (-k / n)`` for k of n = head_dim / 4 (RoFormer, arXiv 2104.09864, per axis). In

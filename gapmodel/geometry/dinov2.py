@@ -15,10 +15,10 @@ INIT_VALUES = 1.0
 
 
 class DinoV2(nn.Module):
-    """A vision transformer of ``depth`` blocks whose learned positions are interpolated to the image's grid.
+    """A vision transformer of ``depth`` blocks; its learned positions are interpolated to the image's grid.
 
     Args:
-        img_size: side in pixels of the square image whose grid ``pos_embed`` has.
+        img_size: side in pixels of a square image with the grid of ``pos_embed``.
         patch_size: side of a patch in pixels.
         embed_dim: width.
         depth: number of blocks.
@@ -44,7 +44,7 @@ class DinoV2(nn.Module):
         self.cls_token = nn.Parameter(torch.empty(1, 1, embed_dim))
         self.pos_embed = nn.Parameter(torch.empty(1, 1 + self.side**2, embed_dim))
         self.register_tokens = nn.Parameter(torch.empty(1, num_register_tokens, embed_dim))
-        # Only masked pre-training used it; it is in the public file.
+        # Used only in masked pre-training, but it is in the public file.
         self.mask_token = nn.Parameter(torch.empty(1, embed_dim), requires_grad=False)
         self.patch_embed = PatchEmbed(patch_size, embed_dim)
         self.blocks = nn.ModuleList(
@@ -53,14 +53,14 @@ class DinoV2(nn.Module):
         self.norm = nn.LayerNorm(embed_dim, eps=NORM_EPS)
 
     def init_weights(self) -> None:
-        """Tokens as DINOv2 starts them."""
+        """Initialise tokens as DINOv2 does."""
         init.trunc_normal_(self.pos_embed, std=0.02)
         init.normal_(self.cls_token, std=1e-6)
         init.normal_(self.register_tokens, std=1e-6)
         init.zeros_(self.mask_token)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """(I, 3, H, W) normalised pixels to (I, h * w, D) normalised patch tokens, row by row."""
+        """Encode normalised pixels (I, 3, H, W) as normalised patch tokens (I, h * w, D), row by row."""
         rows, columns = (side // self.patch_size for side in pixels.shape[-2:])
         patches = self.patch_embed(pixels)
         x = torch.cat([self.cls_token.expand(len(pixels), -1, -1), patches], dim=1)
@@ -73,10 +73,10 @@ class DinoV2(nn.Module):
         return tokens
 
     def positions(self, rows: int, columns: int) -> Tensor:
-        """Position embedding of the class token and of a grid of patches, (1, 1 + h * w, D).
+        """Return the position embedding of the class token and of a grid of patches, (1, 1 + h * w, D).
 
-        The learned square grid as it is where the image has the same; otherwise resized to (rows, columns) in float32
-        by an antialiased bicubic whose scale follows from the two sizes alone, without DINOv2's historic offset of 0.1.
+        If the image has the learned square grid, that is used as it is. Otherwise it is resized to (rows, columns) in
+        float32 by antialiased bicubic interpolation, without the offset of 0.1 that DINOv2 had in earlier versions.
         """
         if rows == columns == self.side:
             return self.pos_embed

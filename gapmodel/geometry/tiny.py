@@ -1,7 +1,7 @@
 """A small encoder of VGGT's shape, to be trained from scratch: for tests and the demo.
 
-Besides its size it differs in its patch embedding (one linear map instead of DINOv2), in having no LayerScale, which
-would start it near the identity, and in special tokens that start apart.
+Besides its size it differs in its patch embedding (one linear map instead of DINOv2), in special tokens that start with
+different values, and it does not have LayerScale, which would start it near the identity.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@
     24 x ( frame attention -> global attention )             rotary positions; special tokens stand at position 0
     features of level l: [frame block l's output, global block l's output], side by side, patches only
 
-The special tokens of the first frame are all that tells it from the others, so the features are relative to its camera
-and otherwise follow the frames' order. What VGGT predicts from these features (cameras, depth, points, tracks) is not
-here: the fusion reads the features themselves.
+Only its special tokens distinguish the first frame from the others, so the features are relative to its camera and do
+not depend on the order of the other frames. VGGT's heads (cameras, depth, points, tracks) are not here: the fusion
+reads the features themselves.
 
 Parameter names are those of the file of facebook/VGGT-1B without its prefix ``aggregator.``: 1210 tensors with 909.1
 million values at the default sizes (:func:`gapmodel.checkpoints.load_geometry` reads the file).
@@ -37,14 +37,14 @@ class VGGT(GeometryEncoder):
     """The aggregator; features of a level are ``2 * embed_dim`` wide.
 
     Args:
-        img_size: side in pixels of the square image whose grid DINOv2's positions have; other sizes are interpolated.
+        img_size: side in pixels of a square image with the grid of DINOv2's positions; other sizes are interpolated.
         patch_size: side of a patch in pixels.
         embed_dim: width of DINOv2 and of the aggregator.
         depth: pairs of a frame and a global attention block.
         num_heads: attention heads of these blocks.
         mlp_ratio: width of the hidden layer of a block's MLP, relative to ``embed_dim``.
         num_register_tokens: registers of a frame.
-        levels: pairs whose features come out, ascending.
+        levels: the pairs that give features, ascending.
         patch_embed: ``dinov2``, or ``conv`` for one linear map of each patch.
         dino_depth: DINOv2's blocks; ``depth`` if left out.
         dino_num_heads: DINOv2's attention heads; ``num_heads`` if left out.
@@ -95,7 +95,7 @@ class VGGT(GeometryEncoder):
                 mlp_ratio=mlp_ratio,
                 num_register_tokens=_first(dino_num_register_tokens, num_register_tokens),
             )
-        # Index 0 belongs to the first frame, index 1 to every other one.
+        # Index 0 is for the first frame, index 1 for all others.
         self.camera_token = nn.Parameter(torch.empty(1, 2, 1, embed_dim))
         self.register_token = nn.Parameter(torch.empty(1, 2, num_register_tokens, embed_dim))
         self.frame_blocks, self.global_blocks = (
@@ -108,7 +108,7 @@ class VGGT(GeometryEncoder):
         self.init_weights()
 
     def init_weights(self) -> None:
-        """Special tokens, positions and layer scales as VGGT starts them."""
+        """Initialise special tokens, positions and layer scales as VGGT does."""
         init.normal_(self.camera_token, std=self.token_std)
         init.normal_(self.register_token, std=self.token_std)
         for module in self.modules():
@@ -138,7 +138,7 @@ class VGGT(GeometryEncoder):
         return features
 
     def _special_tokens(self, B: int, frames: int) -> Tensor:
-        """Camera and register tokens of every frame, (B * F, S, D)."""
+        """Return the camera and register tokens of every frame, (B * F, S, D)."""
         tokens = torch.cat([self.camera_token, self.register_token], dim=2)  # (1, 2, S, D)
         each = torch.cat([tokens[:, :1], tokens[:, 1:].expand(-1, frames - 1, -1, -1)], dim=1)  # (1, F, S, D)
         return each.expand(B, -1, -1, -1).flatten(0, 1)
@@ -156,6 +156,6 @@ def _check(embed_dim: int, num_heads: int, depth: int, levels: Sequence[int]) ->
         )
     if not levels or list(levels) != sorted(set(levels)) or not 0 <= levels[0] <= levels[-1] < depth:
         raise UsageError(
-            f"levels {tuple(levels)} are no ascending choice of the {depth} pairs of blocks",
+            f"levels {tuple(levels)} do not name some of the {depth} pairs of blocks in ascending order",
             cure=f"choose from 0 to {depth - 1}",
         )

@@ -1,1 +1,1 @@
-"""What a model does inside, for one record, as one picture."""
+"""A look inside a model, for one record, as one picture."""

@@ -1,11 +1,11 @@
-"""What a model does inside, for one record: its gates, and what a patch attends to in the geometry encoder.
+"""A look inside a model, for one record: its gates, and what a patch attends to in the geometry encoder.
 
-Gates tell, token by token, how much of vision and of geometry each level takes (the mean over the channels). Attention
-tells what one chosen patch looks at, layer by layer: within its frame, and over all frames. Corresponding points light
+Gates show, token by token, how much of vision and of geometry each level takes (the mean over the channels). Attention
+shows what one chosen patch looks at, layer by layer: within its frame, and over all frames. Corresponding points light
 up in the layers that match frames; where they do not, the paper finds its failures.
 
-Attention is recomputed from the inputs of each attention layer, which hooks capture, so the forward pass is the one
-that is always used.
+Attention is recomputed from the inputs of each attention layer, which hooks capture, so that the forward pass stays as
+it is.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from gapmodel.processing import GapProcessor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenAttention:
-    """What one patch looks at in one pair of blocks: shares of attention, the mean over the heads."""
+    """The attention of one patch in one pair of blocks: shares, the mean over the heads."""
 
     layer: int
     frame: NDArray[np.float32]  # (h, w), the frame block: patches of its own frame
@@ -42,7 +42,7 @@ class TokenAttention:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """All that the picture shows."""
+    """The contents of the picture."""
 
     title: str
     images: NDArray[np.uint8]  # (F, H, W, 3), as the geometry encoder sees them
@@ -53,7 +53,7 @@ class Inspection:
 
 
 def attention_shares(q: Tensor, k: Tensor, token: int) -> Tensor:
-    """Softmax attention of one token, (T,), the mean over the heads; ``q`` and ``k`` are (heads, T, head_dim)."""
+    """Return the softmax attention of one token, (T,), the mean over the heads; q and k are (heads, T, head_dim)."""
     scores = k.float() @ q[:, token, :, None].float() / q.shape[-1] ** 0.5  # (heads, T, 1)
     shares: Tensor = scores[..., 0].softmax(dim=-1).mean(dim=0)
     return shares
@@ -61,7 +61,7 @@ def attention_shares(q: Tensor, k: Tensor, token: int) -> Tensor:
 
 @torch.no_grad()
 def token_attention(encoder: GeometryEncoder, images: Tensor, patch: tuple[int, int, int]) -> list[TokenAttention]:
-    """Attention of one patch in every pair of blocks up to the encoder's last level.
+    """Return the attention of one patch in every pair of blocks up to the encoder's last level.
 
     Args:
         encoder: of VGGT's shape.
@@ -69,7 +69,7 @@ def token_attention(encoder: GeometryEncoder, images: Tensor, patch: tuple[int, 
         patch: frame, row and column.
 
     Raises:
-        UsageError: the encoder is of another shape, or there is no such patch.
+        UsageError: the encoder is not of VGGT's shape, or there is no such patch.
     """
     if not isinstance(encoder, VGGT):
         raise UsageError(f"attention of {type(encoder).__name__} cannot be drawn", cure="choose an encoder like VGGT")
@@ -121,12 +121,11 @@ def inspect_record(
         model: in evaluation mode.
         processor: the model's.
         record: with its members.
-        pixel: (u, v) of the stored image whose patch is looked at; the first prompt's (or the image's centre) if left
-            out.
-        frame: position of that frame in the view; the first prompt's (or 0) if left out.
+        pixel: (u, v) of the stored image, in the patch to look at; by default the first prompt's, or the centre.
+        frame: position of that frame in the view; by default the first prompt's, or 0.
 
     Raises:
-        UsageError: the pixel lies outside of what the model sees.
+        UsageError: the pixel lies outside the window that the model sees.
     """
     images = [record.image(index) for index in range(len(record))]
     question = Question(text=IMAGE * len(images), answer="")

@@ -16,7 +16,7 @@ MAX_FRAMES, MAX_LAYERS = 8, 12
 
 
 def inspection_sheet(found: Inspection) -> NDArray[np.uint8]:
-    """The picture, (H, W, 3) uint8 RGB: the frames, a row of gate maps for each level, of attention for each layer."""
+    """Draw the picture, (H, W, 3) uint8 RGB."""
     frames = _spread(len(found.images), MAX_FRAMES, found.patch[0])
     layers = _spread(len(found.attention), MAX_LAYERS, len(found.attention) - 1)
     size = cell_size(len(frames) + 1, found.images.shape[1] / found.images.shape[2])

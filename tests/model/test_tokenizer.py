@@ -84,7 +84,7 @@ def test_added_tokens_follow_the_ranks_in_qwens_order(ranks: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("aGk= x\n", r"qwen\.tiktoken: line 1 is no 'base64 rank' pair"),
+        ("aGk= x\n", r"qwen\.tiktoken: line 1 is not a 'base64 rank' pair"),
         ("aGk= 0\n", r"qwen\.tiktoken: ranks are not 0, 1, \.\.\. over all bytes"),
     ],
 )

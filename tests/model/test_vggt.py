@@ -297,7 +297,10 @@ def test_bytes_instead_of_numbers_are_refused() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"levels": (1, 3)}, r"levels \(1, 3\) are no ascending choice of the 3 pairs of blocks; choose from 0 to 2"),
+        (
+            {"levels": (1, 3)},
+            r"levels \(1, 3\) do not name some of the 3 pairs of blocks in ascending order; choose from 0 to 2",
+        ),
         ({"levels": (2, 1)}, r"levels \(2, 1\)"),
         ({"levels": ()}, r"levels \(\)"),
         ({"levels": (0,), "num_heads": 3}, "embed_dim 32 does not give 3 heads a multiple of 4 channels each"),

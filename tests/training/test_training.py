@@ -17,7 +17,11 @@ from gapdata.records.expressions import descriptions
 from gapdata.shards.records import RecordList
 from gapdata.tasks.questions import left_out
 from gapmodel.commands.main import main
-from gapmodel.evaluation.run import evaluate, model_data_recipe
+from gapmodel.evaluation.answering import Answerer
+from gapmodel.evaluation.detection import DetectionScores
+from gapmodel.evaluation.pointmap import PointmapScores
+from gapmodel.evaluation.results import TaskResult
+from gapmodel.evaluation.run import asked_tasks, asking_as_trained, model_data_recipe, score
 from gapmodel.model_directory import load_model
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.questions.options import question_options
@@ -223,18 +227,24 @@ def test_what_a_killed_export_left_goes_with_the_next_one(stage_one: Path, tmp_p
     load_model(place)
 
 
+def scores(stage: Path, data: DataRecipe, task: str, limit: int) -> TaskResult:
+    model, processor = load_model(stage)
+    (asked,) = asked_tasks(RECORDS, lambda task: asking_as_trained(data, "val"), [task], limit)
+    answerer = Answerer(model=model.eval(), processor=processor, reader=RECORDS, batch_size=3, bar=False)
+    answerer.answer(asked)
+    return score(RECORDS, [asked], answerer.texts).tasks[task]
+
+
 def test_a_trained_model_can_be_evaluated_on_held_out_scenes(stage_one: Path) -> None:
-    model, processor = load_model(stage_one)
-    results = evaluate(model, processor, RECORDS, RECIPE.data, split="val", tasks=("pointmap",), limit=4, batch_size=3)
-    assert results.pointmap is not None
-    assert results.pointmap.questions == 4
-    assert results.pointmap_baseline is not None
-    assert results.pointmap_baseline.unparsable == 0
-    assert [prediction["task"] for prediction in results.predictions] == ["pointmap"] * 4
-    both = evaluate(model, processor, RECORDS, DataRecipe(max_objects=1), split="val", tasks=("detection",), limit=1)
-    assert both.detection is not None
-    assert both.detection.views == 1
-    assert both.detection.true == 1
+    points = scores(stage_one, RECIPE.data, "pointmap", limit=4)
+    assert isinstance(points.ours, PointmapScores)
+    assert points.ours.questions == 4
+    assert isinstance(points.baseline, PointmapScores)
+    assert points.baseline.unparsable == 0
+    boxes = scores(stage_one, DataRecipe(max_objects=1), "detection", limit=1).ours
+    assert isinstance(boxes, DetectionScores)
+    assert boxes.views == 1
+    assert boxes.true == 1
 
 
 def test_a_loss_that_is_not_finite_names_the_records_that_caused_it(stage_one: Path) -> None:

@@ -79,7 +79,7 @@ def test_a_value_that_makes_no_sense_is_refused(override: str, message: str) -> 
 
 
 def test_a_directory_without_a_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no model here; name a directory that pretrain\.py or finetune\.py wrote"):
+    with pytest.raises(UsageError, match=r"no model here; name a model directory, or the --out of a training run"):
         load_model(tmp_path)
     with pytest.raises(UsageError, match=r"gap_processor\.json: does not exist"):
         GapProcessor.from_pretrained(tmp_path)
