@@ -146,6 +146,6 @@ def test_features_that_cannot_be_kept_say_what_to_do(tmp_path: Path) -> None:
     for folder in tmp_path.iterdir():
         folder.rmdir()
     with pytest.raises(
-        GapDataError, match=r"a view's features cannot be kept: No such file.*--set keep_features=false"
+        GapDataError, match=r"the features of a view cannot be written: No such file.*--set keep_features=false"
     ):
         look(model, shown)

@@ -1,8 +1,8 @@
-"""Which tokens of an answer say what: cross-entropy by what has to be known for it.
+"""Splits the cross-entropy of answers by part: label, centre, size, angles.
 
-F1 of a few hundred boxes is a coarse measure of small models. How surprised a model is by each part of the true answers
-is a fine one, and says what it has learnt: names come from vision, centres and sizes need geometry, angles the camera's
-tilt. The rest of an answer, brackets and keys, is the same for all boxes.
+F1 of a few hundred boxes is a coarse measure of small models. The cross-entropy of each part of the true answers is a
+fine one, and tells what a model has learnt: names come from vision, centres and sizes need geometry, angles the
+camera's tilt. The rest of an answer, brackets and keys, is the same for all boxes.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ _NUMBER = re.compile(r"-?\d[\d.]*")
 
 
 def token_parts(tokens: Sequence[str]) -> tuple[list[str | None], int]:
-    """The part of :data:`PARTS` that each token belongs to, if any, and how many boxes the answer has. A marked point
-    counts as a box that is only a centre.
+    """Return the part of :data:`PARTS` that each token belongs to, if any, and the number of boxes.
 
-    A number's tokens are those of its digits and the ones beside them: whether a space or a minus comes first, and a
-    comma after one decimal or two, is something that has to be known.
+    A marked point counts as a box that has only a centre. A number's tokens are those of its digits and the ones beside
+    them: a model must also know whether a space or a minus comes first, and after how many decimals the comma.
 
     Args:
         tokens: the texts of a true answer's tokens (:mod:`gapdata.tasks.detection`, :mod:`gapdata.tasks.pointmap`), in
@@ -43,7 +42,7 @@ def token_parts(tokens: Sequence[str]) -> tuple[list[str | None], int]:
 
 
 def nats_by_part(answers: Iterable[tuple[Sequence[str], Sequence[float]]]) -> dict[str, float]:
-    """Mean over all boxes of the summed cross-entropy of each part's tokens, nats.
+    """Return the summed cross-entropy of each part's tokens in nats, mean over all boxes.
 
     Args:
         answers: the texts of each true answer's tokens, and the cross-entropy of each.

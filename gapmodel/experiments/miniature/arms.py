@@ -1,4 +1,4 @@
-"""The arms of the experiment, and what each may spend: pure functions of the recipe and of what a step costs.
+"""The arms of the experiment and their budgets: pure functions of the recipe and of the cost of a step.
 
     a    stage 2 only, the geometry's last level added to the final visual tokens (the naive fusion of earlier work)
     b    stage 2 only, gated fusion at several levels
@@ -25,20 +25,20 @@ from gapmodel.training.recipe import RunRecipe, TrainingRecipe, TrainRecipe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """One way of coming to a detector."""
+    """One way of training a detector."""
 
     name: str
     title: str
     naive: bool = False
     stage1: bool = False
     matched: bool = False
-    """Whether stage 2 goes on until it has cost what c costs in both stages."""
+    """Whether stage 2 goes on until it has cost as much as both stages of c."""
     scarce: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepCost:
-    """What a step of a stage is on average, counted over the first steps of its data."""
+    """The mean cost of a step of a stage, counted over the first steps of its data."""
 
     operations: float  # floating point operations (gapmodel.training.throughput.Arithmetic)
     tokens: float  # of the language model, padding left out
@@ -46,7 +46,7 @@ class StepCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What an arm spends."""
+    """The steps and the cost of an arm."""
 
     stage1_steps: int
     stage2_steps: int
@@ -55,7 +55,7 @@ class Budget:
 
 
 def arms(scarce: int) -> dict[str, Arm]:
-    """All arms by name; ``scarce`` is the recipe's."""
+    """Return all arms by name; ``scarce`` is the recipe's."""
     rest = f"1/{scarce} of the scenes"
     found = [
         Arm(name="a", title="stage 2, naive last-level fusion", naive=True),
@@ -69,13 +69,13 @@ def arms(scarce: int) -> dict[str, Arm]:
 
 
 def budget(arm: Arm, recipe: MiniatureRecipe, stage1: StepCost, stage2: StepCost) -> Budget:
-    """The steps of an arm; what ``matched`` adds is rounded up, so that c is never given more than d.
+    """Return the budget of an arm; the steps that ``matched`` adds are rounded up, so that c never gets more than d.
 
     Args:
-        arm: which.
+        arm: the arm.
         recipe: the experiment's.
-        stage1: a step of stage 1.
-        stage2: a step of stage 2 (with gated fusion).
+        stage1: the cost of a step of stage 1.
+        stage2: the cost of a step of stage 2 (with gated fusion).
     """
     before = recipe.stage1.steps if arm.stage1 else 0
     extra = math.ceil(recipe.stage1.steps * stage1.operations / stage2.operations) if arm.matched else 0
@@ -89,13 +89,13 @@ def budget(arm: Arm, recipe: MiniatureRecipe, stage1: StepCost, stage2: StepCost
 
 
 BLIND = {"final": "gated_residual"}
-"""The fusion with which the language model is taught: frozen at its start it lets no geometry through."""
+"""The fusion with which the language model is taught: frozen at its start, it does not let geometry through."""
 
 
 def starting_recipe(recipe: MiniatureRecipe, seed: int, *, naive: bool = False, blind: bool = False) -> TrainingRecipe:
-    """What the model before its first step is made from: all stages' words, and the arm's fusion.
+    """Return the recipe of a model before its first step: the words of all stages, and the arm's fusion.
 
-    ``blind`` is the model in which the language model is taught, before there are arms.
+    ``blind`` asks for the model in which the language model is taught, before there are arms.
     """
     model = recipe.model
     if naive or blind:
@@ -114,7 +114,7 @@ def starting_recipe(recipe: MiniatureRecipe, seed: int, *, naive: bool = False, 
 
 
 def language_mixture(recipe: MiniatureRecipe) -> dict[str, dict[str, Any]]:
-    """Questions about marks and about objects in turn, however often an epoch visits a record for either."""
+    """Return a mixture that asks about marks and objects in turn, however often an epoch visits a record for either."""
     marks, boxes = recipe.language.marks, recipe.language.boxes
     return {
         "marks": _fields(marks),
@@ -123,7 +123,7 @@ def language_mixture(recipe: MiniatureRecipe) -> dict[str, dict[str, Any]]:
 
 
 def language_recipe(recipe: MiniatureRecipe, seed: int) -> TrainingRecipe:
-    """The training run of the language model before there are arms: towers and fusion stay as they are."""
+    """Return the recipe that trains the language model before there are arms: towers and fusion stay as they are."""
     stage = recipe.language
     frozen = ("visual", "geometry", "fusion")
     train = replace(recipe.train, steps=stage.steps, freeze=frozen, asked_weight=stage.asked_weight)
@@ -131,7 +131,7 @@ def language_recipe(recipe: MiniatureRecipe, seed: int) -> TrainingRecipe:
 
 
 def stage_recipe(recipe: MiniatureRecipe, stage: StageRecipe, steps: int, seed: int) -> TrainingRecipe:
-    """The training run of a stage: its checkpoints are equally many however many steps there are."""
+    """Return the recipe that trains a stage; it has the same number of checkpoints, however many steps it takes."""
     train = replace(
         recipe.train,
         steps=steps,

@@ -1,6 +1,6 @@
-"""What a detector's F1 would be had one part of its boxes been right: which part holds it back.
+"""Computes the F1 of a detector with one part of its boxes put right, to find the part that holds it back.
 
-Stage 1 asks for points, so it can teach where things are; how large they are and how they are turned it never asks. An
+Stage 1 asks for points, so it can teach where things are; it never asks how large they are or how they are turned. An
 arm that gains little from right centres is held back by the rest, and a better sense of place cannot show in its F1.
 """
 
@@ -24,10 +24,10 @@ LIMIT = f"{detection.THRESHOLDS[0]:.2f}"
 def corrected_f1(
     answers: Sequence[str], truths: Sequence[Sequence[TextBox]], convention: EulerConvention
 ) -> dict[str, float]:
-    """F1 at the lower threshold after each of :data:`PARTS` was put right in all predictions.
+    """Return F1 at the lower threshold after each of :data:`PARTS` was put right in all predictions.
 
     Args:
-        answers: the model's texts; one that cannot be read has no prediction.
+        answers: the model's texts; one that cannot be read counts as without predictions.
         truths: the true boxes of the same views.
         convention: of the angles.
     """
@@ -43,7 +43,7 @@ def corrected_f1(
 
 
 def _mended(predicted: Sequence[TextBox], true: Sequence[TextBox], part: slice) -> tuple[TextBox, ...]:
-    """Each box with a part of the nearest true box that has its label; boxes whose label is wrong stay as they are."""
+    """Give each box a part of the nearest true box of its label; boxes with a wrong label stay as they are."""
     mended = []
     for box in predicted:
         same = [other for other in true if normalised(other.label) == normalised(box.label)]

@@ -1,9 +1,9 @@
-"""What the frozen towers say of a view, kept on disk: all arms and seeds show them the same views, over and over.
+"""Keeps the features of the frozen towers on disk: all arms and seeds show them the same views, over and over.
 
-On a CPU a tower gives a view the same bits whatever else is in its batch, so nothing that is learnt or measured depends
-on what is kept. A file holds one view (geometry) or one frame (vision) under the digest of its pixels, in a folder of
-the tower's fingerprint; workers share it without knowing of each other. Marked frames are hardly ever met twice:
-training that marks them does not keep them.
+On a CPU a tower gives a view the same bits whatever else is in its batch, so kept features change neither training nor
+results. A file holds one view (geometry) or one frame (vision) under the digest of its pixels, in a folder of the
+tower's fingerprint; workers share it without knowing of each other. Marked frames hardly ever occur twice, so training
+that marks them does not keep them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gapmodel.modeling import GapForConditionalGeneration
 
 
 def remember(model: GapForConditionalGeneration, folder: Path) -> None:
-    """Freeze the towers of a model, and have them keep in ``folder`` what they say and look up what is there."""
+    """Freeze the towers of a model, and let them keep their features in ``folder`` and look up those that are there."""
     vision, geometry = model.model.visual, model.model.geometry
     for tower in (vision, geometry):
         tower.requires_grad_(requires_grad=False)
@@ -34,10 +34,10 @@ def remember(model: GapForConditionalGeneration, folder: Path) -> None:
 
 
 class Features:
-    """What a tower has said, by the pixels that it was shown.
+    """The features of one tower, by the pixels that it was shown.
 
     Args:
-        folder: where the features of this tower, and of none else, are kept.
+        folder: where they are kept; each tower has a folder of its own.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -47,7 +47,7 @@ class Features:
     def of(
         self, shown: Sequence[Tensor], encode: Callable[[list[int]], Iterable[Sequence[Tensor]]]
     ) -> list[Sequence[Tensor]]:
-        """The features of each of ``shown``, on its device; ``encode`` gives those of the ones that are not known.
+        """Return the features of each of ``shown``, on its device; ``encode`` computes those that are not known.
 
         Raises:
             GapDataError: they cannot be written.
@@ -118,7 +118,7 @@ def _write(path: Path, features: Sequence[Tensor]) -> None:
             file.write(save(named))
     except OSError as error:
         raise GapDataError(
-            f"a view's features cannot be kept: {error.strerror}",
+            f"the features of a view cannot be written: {error.strerror}",
             path=path,
             cure="make room for some gigabytes, or go on with --set keep_features=false",
         ) from error

@@ -1,4 +1,4 @@
-"""The experiment in one picture: what stage 1 learns, and what the arms come to.
+"""Draws the experiment as one picture: what stage 1 learns, and the scores of the arms.
 
 Left, the median point error on held-out scenes by stage 1 step, a line for each seed and their mean, beside the answer
 that is the same for every question. Right, F1 and recall of detection for every arm: a bar for the mean over seeds, a
@@ -35,7 +35,7 @@ class Axes:
     y: tuple[float, float]
 
     def at(self, x: float, y: float) -> tuple[int, int]:
-        """The pixel of a value."""
+        """Return the pixel of a value."""
         left, top, width, height = self.place
         across = (x - self.x[0]) / (self.x[1] - self.x[0])
         up = (y - self.y[0]) / (self.y[1] - self.y[0])
@@ -43,7 +43,7 @@ class Axes:
 
 
 def draw(summary: Summary) -> bytes:
-    """The picture of what is finished, as the bytes of a PNG."""
+    """Draw the finished runs, as the bytes of a PNG."""
     import cv2
 
     image = np.full((HEIGHT, WIDTH, 3), 255, dtype=np.uint8)
@@ -189,7 +189,7 @@ def _dot(image: NDArray[np.uint8], at: tuple[int, int], colour: tuple[int, int, 
 
 
 def _round_up(value: float) -> float:
-    """The next of 1, 1.5, 2, 2.5, 3, 4, 5, 7.5, 10 times a power of ten: its fifths are short numbers."""
+    """Round up to 1, 1.5, 2, 2.5, 3, 4, 5, 7.5 or 10 times a power of ten: its fifths are short numbers."""
     power = 10.0 ** math.floor(math.log10(value))
     return next(step * power for step in (1, 1.5, 2, 2.5, 3, 4, 5, 7.5, 10) if step * power >= value)
 

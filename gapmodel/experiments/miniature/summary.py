@@ -1,4 +1,4 @@
-"""Results to a table, and to sentences that follow from it: nothing here is said that a figure does not say."""
+"""Turns results into a table and into sentences that follow from its figures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gapmodel.experiments.miniature.workspace import Workspace
 F1 = "f1@0.25"
 CENTRES, REST = PARTS
 Results = Mapping[str, Mapping[int, Mapping[str, Any]]]
-"""Arm -> seed -> what its run came to."""
+"""Arm -> seed -> the results of the run."""
 
 ROWS: tuple[tuple[str, Callable[[Mapping[str, Any]], float], str], ...] = (
     ("F1 at IoU 0.25", lambda run: run["scores"][F1], "share"),
@@ -26,8 +26,8 @@ ROWS: tuple[tuple[str, Callable[[Mapping[str, Any]], float], str], ...] = (
     ("recall at IoU 0.25", lambda run: run["scores"]["recall@0.25"], "share"),
     ("F1 at IoU 0.25, mean of classes", lambda run: run["scores"]["class_f1@0.25"], "share"),
     ("F1 at IoU 0.5", lambda run: run["scores"]["f1@0.50"], "share"),
-    ("F1 at IoU 0.25, were all centres right", lambda run: run["scores"]["corrected"][CENTRES], "share"),
-    ("F1 at IoU 0.25, were all sizes and angles right", lambda run: run["scores"]["corrected"][REST], "share"),
+    ("F1 at IoU 0.25 with all centres right", lambda run: run["scores"]["corrected"][CENTRES], "share"),
+    ("F1 at IoU 0.25 with all sizes and angles right", lambda run: run["scores"]["corrected"][REST], "share"),
     ("objects named", lambda run: run["scores"]["named"], "share"),
     ("median centre error of these", lambda run: run["scores"]["center_error"], "metres"),
     ("boxes predicted for each true one", lambda run: run["scores"]["predicted"] / run["scores"]["true"], "ratio"),
@@ -53,7 +53,7 @@ ROWS: tuple[tuple[str, Callable[[Mapping[str, Any]], float], str], ...] = (
 
 OTHERS: tuple[tuple[str, Callable[[Mapping[str, Any]], float], float], ...] = (
     ("recall at IoU 0.25, points", lambda run: run["scores"]["recall@0.25"], 100.0),
-    ("F1 were all sizes and angles right, points", lambda run: run["scores"]["corrected"][REST], 100.0),
+    ("F1 with all sizes and angles right, points", lambda run: run["scores"]["corrected"][REST], 100.0),
     ("objects named, points", lambda run: run["scores"]["named"], 100.0),
     ("median centre error, cm less", lambda run: -run["scores"]["center_error"], 100.0),
     ("cross-entropy of a token, hundredths less", lambda run: -run["scores"]["loss"], 100.0),
@@ -76,7 +76,7 @@ class Summary:
 
 
 def summarise(workspace: Workspace) -> Summary:
-    """What the finished tasks say; those that are not finished are named."""
+    """Collect the results of the finished jobs, and the names of the others."""
     recipe = workspace.recipe
     results: dict[str, dict[int, dict[str, Any]]] = {}
     missing: list[str] = []
@@ -102,7 +102,7 @@ def summarise(workspace: Workspace) -> Summary:
 
 
 def claims(results: Results, read: Callable[[Mapping[str, Any]], float]) -> dict[str, tuple[Comparison, ...]]:
-    """The paper's ordering, c against d, and the same with scarce annotation, by one figure."""
+    """Compare by one figure: the paper's ordering, c against d, and the same with scarce annotation."""
     figures = {name: {seed: read(run) for seed, run in runs.items()} for name, runs in results.items()}
     return {
         "ordering": (compare("c", "b", figures), compare("b", "a", figures)),
@@ -112,7 +112,7 @@ def claims(results: Results, read: Callable[[Mapping[str, Any]], float]) -> dict
 
 
 def as_dict(summary: Summary) -> dict[str, Any]:
-    """Plain types; what is no number becomes ``None``, so that the JSON is valid everywhere."""
+    """Return plain types for JSON, with None instead of numbers that are not finite."""
     comparisons = {claim: [_comparison(item) for item in items] for claim, items in summary.comparisons.items()}
     others = {
         title: {claim: [_comparison(item) for item in items] for claim, items in found.items()}
@@ -137,7 +137,7 @@ def _comparison(item: Comparison) -> dict[str, Any]:
 
 
 def as_markdown(summary: Summary, recipe: MiniatureRecipe) -> str:
-    """The table, and what follows from it in words."""
+    """Write the table, and what follows from it in words."""
     known = {name: arm for name, arm in arms(recipe.scarce).items() if summary.results[name]}
     lines = ["# The paper's claim in miniature", "", *conclusions(summary), ""]
     if summary.missing:
@@ -153,7 +153,7 @@ def as_markdown(summary: Summary, recipe: MiniatureRecipe) -> str:
 
 
 def conclusions(summary: Summary) -> list[str]:
-    """The claims, one sentence each; computed."""
+    """Word the claims as their figures have them, one sentence each."""
     ordering, (compute,), (scarce,) = (summary.comparisons[name] for name in ("ordering", "compute", "scarce"))
     said = {
         "holds": "holds",
@@ -185,7 +185,7 @@ def conclusions(summary: Summary) -> list[str]:
         items = [item for found in summary.others[title].values() for item in found]
         lines.append(f"| {title} | {' | '.join(_difference(item, factor) for item in items)} |")
     losses = [_geometry_sentence(name, runs) for name, runs in summary.results.items() if runs]
-    return [*lines, "", "What is lost where the geometry is taken away:", *losses] if losses else lines
+    return [*lines, "", "The loss without geometry:", *losses] if losses else lines
 
 
 def _difference(item: Comparison, factor: float) -> str:
@@ -198,7 +198,7 @@ def _difference(item: Comparison, factor: float) -> str:
 
 
 def _floor(summary: Summary) -> list[str]:
-    """A warning where arms do no better than an answer that is the same for every window."""
+    """Warn of arms that do no better than an answer that is the same for every window."""
     runs = [run for found in summary.results.values() for run in found.values()]
     if not runs:
         return []
@@ -213,13 +213,13 @@ def _floor(summary: Summary) -> list[str]:
         return []
     return [
         "",
-        f"Mind: {', '.join(below)} do no better than one answer for every window (F1 {100 * constant:.1f} %): they "
+        f"Note: {', '.join(below)} do not do better than one answer for every window (F1 {100 * constant:.1f} %): they "
         "have hardly learnt to detect, and differences of F1 between such arms say little.",
     ]
 
 
 def _limits(summary: Summary) -> list[str]:
-    """What F1 could gain from a better sense of place, and what from the rest."""
+    """Word what F1 could gain from a better sense of place, and what from the rest."""
     runs = [run for found in summary.results.values() for run in found.values()]
     if not runs:
         return []
@@ -259,7 +259,7 @@ def _stage1_lines(summary: Summary) -> list[str]:
 
 
 def _memory_lines(summary: Summary) -> list[str]:
-    """What stage 2 leaves of stage 1: the same questions, put to the arms that began with it."""
+    """Word what stage 2 leaves of stage 1, by the same questions to the arms that began with it."""
     models = {"after stage 1": summary.stage1}
     models |= {f"after {name}'s stage 2": runs for name, runs in summary.results.items()}
     lines = []

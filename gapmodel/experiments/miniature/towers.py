@@ -1,4 +1,4 @@
-"""The two towers, taught before the experiment begins and frozen then.
+"""Teaches the two towers before the experiment begins; they are frozen then.
 
 GAP-MLLM's vision tower and VGGT have seen the world before its stage 1; random ones have not. Theirs stand in:
 
@@ -47,7 +47,7 @@ RIDGE = 1e-3
 
 
 class VisionTower(nn.Module):
-    """Qwen3-VL's vision model of a configuration, and for each of its streams a head: categories, and the mark."""
+    """Qwen3-VL's vision model of a configuration, and a head for each of its streams: categories, and the mark."""
 
     name = "vision"
 
@@ -69,7 +69,7 @@ class VisionTower(nn.Module):
         )
 
     def batch(self, numbered: Sequence[tuple[int, DecodedRecord]], seed: int) -> Batch:
-        """Views with a mark on a random pixel, their cells' classes (B, F * T, cells) and the mark's cell (B,)."""
+        """Return views marked at a random pixel, their cells' classes (B, F * T, cells) and the mark's cell (B,)."""
         config, patches, grids, labels, marked = self.processor.config, [], [], [], []
         for number, view in numbered:
             rng, size = generator_for(seed, "mark", str(number)), view.record.image_size
@@ -90,8 +90,9 @@ class VisionTower(nn.Module):
         }
 
     def loss(self, batch: Batch) -> Tensor:
-        """Cross-entropy of the cells' classes and of the cell that is marked, and L1 of the blocks' places, mean over
-        the streams.
+        """Return the loss, mean over the streams.
+
+        It is the cross-entropy of the cells' classes and of the marked cell, and the L1 error of the blocks' places.
         """
         losses = []
         for classes, mark, place in self.answers(batch):
@@ -101,14 +102,15 @@ class VisionTower(nn.Module):
         return torch.stack(losses).mean()
 
     def _places(self, like: Tensor) -> Tensor:
-        """The blocks' centres in a frame whose sides run from -1 to 1, as often as there are frames: (F * T, 2)."""
+        """Return the blocks' centres in a frame with sides from -1 to 1, repeated for each frame: (F * T, 2)."""
         rows, columns = self.cells.blocks
         down, right = ((2 * torch.arange(count).to(like) + 1) / count - 1 for count in (rows, columns))
         return torch.cartesian_prod(down, right).repeat(like.shape[1] // (rows * columns), 1)
 
     def answers(self, batch: Batch) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """For each stream, the final one last: class logits (B, F * T, cells, C), mark logits (B, F * T * cells) and
-        the blocks' places (B, F * T, 2).
+        """Return the answers of each stream, the final one last.
+
+        They are class logits (B, F * T, cells, C), mark logits (B, F * T * cells) and the blocks' places (B, F * T, 2).
         """
         output = self.tower(batch["pixel_values"], grid_thw=batch["grid_thw"])
         streams = [*output.deepstack_features, output.pooler_output]
@@ -120,8 +122,10 @@ class VisionTower(nn.Module):
         return answers
 
     def measure(self, batches: Sequence[Batch], known: Sequence[Batch]) -> dict[str, float]:
-        """Of the final tokens: share of cells classed rightly, of the class that is commonest in ``known`` (training
-        views), and of marks found; mean error of a block's place along a side, as a share of it.
+        """Return the figures of the final tokens.
+
+        They are the shares of cells classed rightly, of the class that is commonest in ``known`` (training views), and
+        of marks found, and the mean error of a block's place along a side, as a share of it.
         """
         counts = sum(torch.bincount(b["labels"].flatten() + 1, minlength=len(self.classes) + 1) for b in known)
         commonest = int(torch.as_tensor(counts)[1:].argmax())
@@ -159,28 +163,29 @@ class GeometryTower(nn.Module):
         )
 
     def batch(self, numbered: Sequence[tuple[int, DecodedRecord]], seed: int) -> Batch:
-        """Views (B, F, 3, H, W) and their cells' points (B, F, patches, cells, 3) metres."""
+        """Return views (B, F, 3, H, W) and their cells' points (B, F, patches, cells, 3) metres."""
         config = self.processor.config
         images = [self.processor.look(list(view.images)).geometry_images for _, view in numbered]
         points = [point_targets(view, self.cells.pixels(config, view.record.image_size)) for _, view in numbered]
         return {"images": torch.from_numpy(np.stack(images)), "points": torch.from_numpy(np.stack(points))}
 
     def loss(self, batch: Batch) -> Tensor:
-        """L1 distance of the points (:func:`gapmodel.training.dense.point_loss`)."""
+        """Return the L1 distance of the points (:func:`gapmodel.training.dense.point_loss`)."""
         return point_loss(self.answers(batch) / POINT_SCALE, batch["points"])
 
     def answers(self, batch: Batch) -> Tensor:
-        """(B, F, patches, cells, 3) metres."""
+        """Return the points that the head reads, (B, F, patches, cells, 3) metres."""
         levels = torch.cat(self.tower(batch["images"]), dim=-1)
         metres: Tensor = self.head(levels).reshape(batch["points"].shape) * POINT_SCALE
         return metres
 
     def measure(self, batches: Sequence[Batch], known: Sequence[Batch]) -> dict[str, Any]:
-        """Median distance in metres, in the first frame and in the others, and of the answer that is the same for
-        every view: the median point of each cell of each frame in ``known`` (training views).
+        """Return median distances in metres, in the first frame and in the others.
 
-        ``by_level`` and ``all_levels`` say how well a linear map, fitted on ``known``, reads a patch's mean point from
-        each level alone, first to last, and from all of them: what fusing several levels can add to the last one.
+        Beside them are those of the answer that is the same for every view: the median point of each cell of each frame
+        in ``known`` (training views). ``by_level`` and ``all_levels`` are those of a linear map, fitted on ``known``,
+        that reads a patch's mean point from each level alone, first to last, and from all of them: what fusing several
+        levels can add to the last one.
         """
         answers = torch.cat([self.answers(batch) for batch in batches])
         points = torch.cat([batch["points"] for batch in batches])
@@ -201,9 +206,7 @@ class GeometryTower(nn.Module):
         return {"by_level": alone, "all_levels": together}
 
     def _patches(self, batches: Sequence[Batch]) -> tuple[list[Tensor], Tensor]:
-        """Each level's features (N, D) of the patches in which a point is known, and the mean of these points (N, 3),
-        metres.
-        """
+        """Return each level's features (N, D) of patches with a known point, and their mean points (N, 3) metres."""
         points = torch.cat([batch["points"] for batch in batches]).nanmean(dim=-2).flatten(0, -2)
         levels = zip(*(self.tower(batch["images"]) for batch in batches), strict=True)
         valid = points.isfinite().all(dim=-1)
@@ -211,8 +214,10 @@ class GeometryTower(nn.Module):
 
 
 def _linear_error(known: Tensor, asked: Tensor, known_points: Tensor, points: Tensor) -> float:
-    """Median distance, metres, of ``points`` (M, 3) to what a linear map (ridge regression) that was fitted to features
-    ``known`` (N, D) with ``known_points`` (N, 3) says of the features ``asked`` (M, D).
+    """Return the median distance in metres of ``points`` (M, 3) from those that a linear map reads.
+
+    The map (ridge regression) is fitted to features ``known`` (N, D) with ``known_points`` (N, 3) and reads the
+    features ``asked`` (M, D).
     """
     mean, spread = known.mean(dim=0), known.std(dim=0) + 1e-6
     design, question = (F.pad((each - mean) / spread, (0, 1), value=1.0).double() for each in (known, asked))

@@ -1,10 +1,10 @@
-"""What can be said from a few seeds: paired differences, their spread, and one of three words.
+"""Judges a claim from a few seeds: paired differences, their spread, and one of three words.
 
 Two arms of one seed start from the same weights and see the same questions in the same order, so their difference is
 taken seed by seed. Student's t test with one side and a level of 5 % asks whether the mean difference could as well be
 0: it *holds* where it is too large for that, is *reversed* where it is too small, and *undecided* in between. With
 three seeds the mean has to exceed 1.7 times the standard deviation of the differences (2.92 / sqrt 3), so only a large
-and steady effect can be told from none; and the spread is over the seeds of these towers and these scenes alone.
+and steady effect can be told from chance; and the spread is over the seeds of these towers and these scenes alone.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ class Comparison:
 
     @property
     def mean(self) -> float:
-        """Mean difference."""
+        """Return the mean difference."""
         return float(np.mean(self.differences)) if self.differences else math.nan
 
     @property
     def spread(self) -> float:
-        """Standard deviation of the differences over seeds; not a number for fewer than two."""
+        """Return the standard deviation of the differences over seeds, NaN for fewer than two."""
         return float(np.std(self.differences, ddof=1)) if len(self.differences) > 1 else math.nan
 
     @property
     def verdict(self) -> Verdict:
-        """Whether ``better`` is better."""
+        """Return whether ``better`` is better."""
         count = len(self.differences)
         if count < 2:
             return "undecided"
@@ -55,7 +55,7 @@ class Comparison:
         return "reversed" if self.mean < -reach else "undecided"
 
     def text(self) -> str:
-        """The comparison in words."""
+        """Return the comparison in words."""
         each = ", ".join(f"{100 * value:+.1f}" for value in self.differences)
         if not self.differences:
             return f"{self.better} > {self.worse}: no seed has finished both"
@@ -81,7 +81,7 @@ def compare(better: str, worse: str, figures: Mapping[str, Mapping[int, float]])
 
 
 def together(comparisons: Sequence[Comparison]) -> Verdict:
-    """Of a claim that needs all of them: it is reversed with any, and holds only with all."""
+    """Judge a claim that needs all comparisons: it is reversed with any of them, and holds only with all."""
     verdicts = {comparison.verdict for comparison in comparisons}
     if "reversed" in verdicts:
         return "reversed"

@@ -1,4 +1,4 @@
-"""What a tower is taught on: views of a build, varied, and what each cell of their frames shows.
+"""The views that a tower is taught on: records of a build, varied, and the content of each cell of their frames.
 
 A frame's window (:class:`gapmodel.processing.Window`) is divided into blocks, which are patches or visual tokens, and
 each block into cells x cells cells, which are asked about at their centres.
@@ -33,11 +33,11 @@ class Cells:
 
     @property
     def per_block(self) -> int:
-        """Cells of a block."""
+        """Return the number of cells of a block."""
         return self.side**2
 
     def pixels(self, config: ProcessorConfig, size: tuple[int, int]) -> NDArray[np.int64]:
-        """The pixel (u, v) at each cell's centre, (blocks, cells of a block, 2), of stored frames of ``size``."""
+        """Return the pixel (u, v) at each cell's centre, (blocks, cells of a block, 2), of frames of ``size``."""
         window = config.window(*size)
         rows, columns = (count * self.side for count in self.blocks)
         u = (window.left + (np.arange(columns) + 0.5) * window.width / columns).astype(np.int64)
@@ -47,7 +47,7 @@ class Cells:
         return split.reshape(-1, self.per_block, 2)
 
     def holding(self, config: ProcessorConfig, size: tuple[int, int], pixel: tuple[int, int]) -> int:
-        """The number of the cell that a pixel lies in, counted block by block."""
+        """Return the number of the cell that a pixel lies in, counted block by block."""
         window = config.window(*size)
         rows, columns = (count * self.side for count in self.blocks)
         column = min(max(int((pixel[0] + 0.5 - window.left) * columns / window.width), 0), columns - 1)
@@ -58,8 +58,9 @@ class Cells:
 
 
 class TrainingViews(Dataset[tuple[int, DecodedRecord]]):
-    """The endless sequence of views, each with its number: the records of the training split in an order of their own
-    for each epoch, at random mirrored and with its frames in another order.
+    """The endless sequence of views, each with its number.
+
+    It has the records of the training split in another order for each epoch, mirrored at random, their frames shuffled.
     """
 
     def __init__(self, reader: ShardReader, data: DataRecipe, seed: int) -> None:
@@ -78,14 +79,14 @@ class TrainingViews(Dataset[tuple[int, DecodedRecord]]):
 
 
 def fixed_views(reader: ShardReader, data: DataRecipe, split: str, count: int) -> list[DecodedRecord]:
-    """``count`` views of a split as they are, evenly spaced."""
+    """Return ``count`` views of a split as they are, evenly spaced."""
     chosen = spread(reader.select(split=split, view=data.view, quality=quality_bounds(data)), count)
     views = [decode(reader[index], geometry=True) for index in chosen]
     return [subset(view, range(data.frames or len(view.record))) for view in views]
 
 
 def point_targets(view: DecodedRecord, pixels: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The points of ``pixels`` (..., 2) in every frame: (F, ..., 3) metres, first camera, NaN where unknown."""
+    """Return the points of ``pixels`` (..., 2) in every frame: (F, ..., 3) metres, first camera, NaN where unknown."""
     flat = pixels.reshape(-1, 2)
     points = np.stack([view.points(frame, flat) for frame in range(len(view.record))])
     return points.reshape(len(view.record), *pixels.shape[:-1], 3).astype(np.float32)
@@ -94,7 +95,7 @@ def point_targets(view: DecodedRecord, pixels: NDArray[np.int64]) -> NDArray[np.
 def label_targets(
     view: DecodedRecord, pixels: NDArray[np.int64], classes: Mapping[str, int], data: DataRecipe
 ) -> NDArray[np.int64]:
-    """The class of ``pixels`` (..., 2) in every frame, (F, ...), -1 where nothing is annotated."""
+    """Return the class of ``pixels`` (..., 2) in every frame, (F, ...), -1 where nothing is annotated."""
     table = np.full(int(view.instances.max()) + 2, -1, dtype=np.int64)
     for item in view.record.objects:
         if item.object_id + 1 < len(table):
@@ -103,7 +104,7 @@ def label_targets(
 
 
 def label_names(records: Iterator[Record], data: DataRecipe) -> list[str]:
-    """All names of the objects of records, as ``data`` calls them; sorted."""
+    """Return all names of the objects of records, as ``data`` calls them, sorted."""
     return sorted({name for record in records for item in record.objects if (name := _name(item, data))})
 
 

@@ -1,15 +1,17 @@
-"""Where the miniature keeps what it makes::
+"""The directory of the miniature.
+
+::
 
 OUT/
   run.json               the recipe; another one is refused
   scans/                 synthetic scans in ScanNet's file formats
   shards/                builds: train, scarce (a part of train's scenes), test (scenes that nothing else sees)
-  towers/                the frozen towers' weights
+  towers/                the weights of the frozen towers
   starts/                the models that a seed's runs start from: gated and naive
   runs/language/         the language model's first lessons, from vision alone
   runs/seed-0/stage1/    a training run (gapmodel/training/loop.py); runs/seed-0/a/ and so on
-  features/              what the towers say of views, while the experiment runs
-  results/               a file for each finished task: it is what makes the task finished
+  features/              features of the frozen towers, while the experiment runs
+  results/               a file for each finished job: a job with a file is finished
   table.md  table.json  plot.png
 """
 
@@ -23,7 +25,7 @@ from typing import Any
 
 from gapdata.files.atomic import write_atomically
 from gapdata.shards.reader import ShardReader
-from gapdata.synthetic.dataset import SynthesisOptions
+from gapdata.synthetic.scene import scene_name
 from gapmodel.experiments.miniature.recipe import MiniatureRecipe
 from gapmodel.training.checkpointing import claim
 
@@ -33,7 +35,7 @@ ADMINISTRATIVE = ("jobs", "threads", "workers", "keep_features")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenes:
-    """Which scenes are for what; all lists are disjoint except that ``scarce`` is a part of ``training``."""
+    """The scenes by their use; all lists are disjoint except that ``scarce`` is a part of ``training``."""
 
     training: tuple[str, ...]
     scarce: tuple[str, ...]
@@ -49,31 +51,19 @@ class Workspace:
     recipe: MiniatureRecipe
 
     def claim(self) -> None:
-        """Make ``out`` this experiment's, or find that it is already.
+        """Make ``out`` the directory of this experiment, unless it is already.
 
         Raises:
-            UsageError: it holds another one; the differences are named.
+            UsageError: it holds another experiment; the differences are named.
         """
         fields = _without_administration(self.recipe.to_dict())
         claim(self.out, json.loads(json.dumps(fields)), traces=("results",))
         (self.out / "results").mkdir(exist_ok=True)
 
     @property
-    def synthesis(self) -> SynthesisOptions:
-        """The scans as the generator is asked for them."""
-        scans = self.recipe.scans
-        return SynthesisOptions(
-            scenes=scans.scenes,
-            frames=scans.frames,
-            seed=self.recipe.scan_seed,
-            color_size=scans.color_size,
-            depth_size=scans.depth_size,
-        )
-
-    @property
     def scenes(self) -> Scenes:
-        """The generator holds the last quarter out; every so-manieth training scene is a scarce one."""
-        names = tuple(self.synthesis.scene_ids)
+        """Divide the scenes: the generator holds the last quarter out; every ``scarce``-th training scene is scarce."""
+        names = tuple(scene_name(index) for index in range(self.recipe.scans.scenes))
         held_out = max(1, len(names) // 4)
         training, rest, choosing = names[:-held_out], names[-held_out:], self.recipe.scans.choosing
         return Scenes(
@@ -84,38 +74,38 @@ class Workspace:
         )
 
     def reader(self, build: str) -> ShardReader:
-        """One of the builds."""
+        """Open one of the builds."""
         return _reader(self.out / "shards" / build)
 
     def start(self, seed: int, *, naive: bool) -> Path:
-        """The model that a seed's runs start from."""
+        """Return the directory of the model that a seed's runs start from."""
         return self.out / "starts" / f"seed-{seed}-{'naive' if naive else 'gated'}"
 
     @property
     def language(self) -> Path:
-        """The run in which the language model is taught."""
+        """Return the directory of the run in which the language model is taught."""
         return self.out / "runs" / "language"
 
     def run(self, seed: int, name: str) -> Path:
-        """A training run's directory."""
+        """Return the directory of a training run."""
         return self.out / "runs" / f"seed-{seed}" / name
 
     @property
     def features(self) -> Path:
-        """Where features of views are kept (:mod:`gapmodel.experiments.miniature.features`)."""
+        """Return the folder of kept features (:mod:`gapmodel.experiments.miniature.features`)."""
         return self.out / "features"
 
-    def result(self, task: str) -> dict[str, Any] | None:
-        """What a task came to, ``None`` before it is finished."""
-        path = self._result(task)
+    def result(self, job: str) -> dict[str, Any] | None:
+        """Return the result of a job, None before it is finished."""
+        path = self._result(job)
         return json.loads(path.read_bytes()) if path.is_file() else None
 
-    def keep(self, task: str, result: dict[str, Any]) -> None:
-        """Write down what a task came to; it is finished then."""
-        write_atomically(self._result(task), (json.dumps(result, indent=1) + "\n").encode())
+    def keep(self, job: str, result: dict[str, Any]) -> None:
+        """Write the result of a job; it is finished then."""
+        write_atomically(self._result(job), (json.dumps(result, indent=1) + "\n").encode())
 
-    def _result(self, task: str) -> Path:
-        return self.out / "results" / f"{task.replace('/', '-')}.json"
+    def _result(self, job: str) -> Path:
+        return self.out / "results" / f"{job.replace('/', '-')}.json"
 
 
 def _without_administration(fields: dict[str, Any]) -> dict[str, Any]:
