@@ -1,4 +1,4 @@
-"""A view of a scan to a record: cameras, objects with boxes, prompts with their points, and the encoded members."""
+"""Makes a record of a view: cameras, objects with boxes, prompts with their points, and the encoded members."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ METRE_DIGITS = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssemblySettings:
-    """The recipe's part that shapes a record beyond its frames."""
+    """The fields of a recipe that shape a record beyond its frames."""
 
     pointmap_stride: int
     min_visible_pixels: int
@@ -61,9 +61,11 @@ def assemble_record(
         camera: intrinsics of the stored frames.
         objects: the scene's objects; ``None`` for a scan without annotation, whose record carries geometry only.
         settings: see :class:`AssemblySettings`.
-        expressions: what may be asked about the view; descriptions stay where the view lists their object.
+        expressions: what may be asked about the view; descriptions of objects that the view does not list are left out.
         quality: the figures of :class:`gapdata.records.quality.QualityMeter`.
-        split, split_origin, source: kept in the record as provenance.
+        split: of the scene.
+        split_origin: which annotation file the split is from; empty for the data set itself.
+        source: name of the data set.
         rng: seeded from the recipe and the view's key.
     """
     camera_to_world = np.array(scan.camera_to_world[list(view.frame_ids)], dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Images, depth, masks and pointmaps to the bytes of a record's members and back.
+"""Encodes images, depth, masks and pointmaps to the bytes of a record's members, and decodes them.
 
 Members of a frame ``f`` are named ``00.jpg``, ``00.depth.png``, ``00.instance.png`` and ``00.prompt.png`` after the
 record's key; ``pointmap.npy`` belongs to the whole view.
@@ -27,34 +27,40 @@ MILLIMETRES_PER_METRE = 1000.0
 POINTMAP = "pointmap.npy"
 PNG_FILTER_UP = 2
 DEFLATE = {"level": 1, "method": zlib_ng.DEFLATED, "wbits": 15, "memLevel": 9}
-"""The window and the symbols of a block that fit in most; the strategy makes the level immaterial."""
+"""The largest window and blocks of the most symbols; with the strategies used here the level does not matter."""
 RLE_SHARE = 0.8
-"""Of a filtered image's bytes, the share of zeros from which runs are what it consists of: instance masks have
-0.99, registered depth 0.6 (of which every second byte is the high one)."""
+"""Share of zeros among a filtered image's bytes above which runs of them are worth encoding: instance masks have 0.99,
+registered depth 0.6 (every second byte is the high one of a pixel)."""
 
 
 class Encoded(Protocol):
-    """What decoding needs of a :class:`gapdata.records.schema.Record`."""
+    """The part of a :class:`gapdata.records.schema.Record` that decoding needs."""
 
     @property
-    def key(self) -> str: ...
+    def key(self) -> str:
+        """Its name in messages."""
+        ...
 
     @property
-    def image_size(self) -> tuple[int, int]: ...
+    def image_size(self) -> tuple[int, int]:
+        """Width and height of every image."""
+        ...
 
     @property
-    def members(self) -> Mapping[str, bytes]: ...
+    def members(self) -> Mapping[str, bytes]:
+        """The encoded files by their name after the key."""
+        ...
 
     def __len__(self) -> int: ...
 
 
 def member_name(frame: int, suffix: str) -> str:
-    """``00.jpg`` for frame 0 and suffix ``jpg``."""
+    """Return the name of a frame's member: ``00.jpg`` for frame 0 and suffix ``jpg``."""
     return f"{frame:02d}.{suffix}"
 
 
 def encode_jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
-    """(H, W, 3) uint8 RGB to JPEG, 4:2:0."""
+    """Encode an image, (H, W, 3) uint8 RGB, as JPEG, 4:2:0."""
     import cv2
 
     _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
@@ -62,7 +68,7 @@ def encode_jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
 
 
 def encode_png(image: NDArray[np.uint16] | NDArray[np.uint8]) -> bytes:
-    """(H, W) uint16 or uint8 to a greyscale PNG (PNG specification, third edition).
+    """Encode (H, W) uint16 or uint8 as a greyscale PNG (PNG specification, third edition).
 
     Every row is stored as its difference to the one above. It is deflated with a strategy that leaves the compressor
     no choice (RFC 1951; ``Z_RLE`` where most differences are 0, as in masks, else ``Z_HUFFMAN_ONLY``): no search for
@@ -90,14 +96,15 @@ def encode_png(image: NDArray[np.uint16] | NDArray[np.uint8]) -> bytes:
 
 @lru_cache(maxsize=8)
 def empty_png(size: tuple[int, int]) -> bytes:
-    """Return an 8-bit greyscale PNG of width and height ``size`` that is 0 everywhere; the bytes of a size are made
-    once.
+    """Return an 8-bit greyscale PNG of width and height ``size`` that is 0 everywhere.
+
+    The bytes for a size are made once.
     """
     return encode_png(np.zeros((size[1], size[0]), dtype=np.uint8))
 
 
 def encode_npy(array: NDArray[np.float32]) -> bytes:
-    """A float32 array as ``.npy``."""
+    """Encode a float32 array as ``.npy``."""
     buffer = io.BytesIO()
     np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
     return buffer.getvalue()
@@ -125,7 +132,7 @@ def decode_instances(record: Encoded, frame: int) -> NDArray[np.uint16]:
 def decode_prompt_mask(record: Encoded, frame: int) -> NDArray[np.uint16]:
     """Decode a frame's prompt mask, (H, W) uint16.
 
-    It is 0 everywhere where the member is missing: builds before engine version 9 have none for frames without prompts.
+    It is 0 everywhere if the member is missing: builds before engine version 9 have none for frames without prompts.
     """
     name = member_name(frame, "prompt.png")
     if name not in record.members:

@@ -1,4 +1,4 @@
-"""Why frames are nearly without depth: no reading at all, or a depth scale that puts every reading out of range."""
+"""Says why frames are nearly without depth: no reading, or a depth scale that puts every reading out of range."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def why_without_depth(scan: Scan, medians: Sequence[float], near: float, far: fl
         scan: the scan.
         medians: :func:`median_reading` of some of those frames.
         near: metres below which depth counts as invalid.
-        far: metres beyond which it does.
+        far: metres beyond which depth counts as invalid.
 
     Returns:
         A clause with what to do, or ``None`` where readings lie in range and are just few.
@@ -47,7 +47,7 @@ def why_without_depth(scan: Scan, medians: Sequence[float], near: float, far: fl
 
 
 def _likely_scale(reading: float, stated: float) -> float | None:
-    """The usual scale that is the inverse of the stated one, or else the first that puts a reading indoors."""
+    """Return the usual scale that is the inverse of the stated one, or the first that puts a reading indoors."""
     inverse = [scale for scale in USUAL_SCALES if abs(scale * stated - 1) < 0.05]
     indoors = [scale for scale in USUAL_SCALES if INDOORS[0] <= reading / scale <= INDOORS[1]]
     return next((scale for scale in (*inverse, *indoors) if scale in indoors), None)

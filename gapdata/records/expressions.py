@@ -1,6 +1,6 @@
-"""The language that rides with a record: descriptions of its objects, and other people's conversations about it.
+"""The language of a record: descriptions of its objects, and other people's conversations about it.
 
-``Record.expressions`` holds plain JSON dictionaries; this is typed access to them. Each says its ``kind``:
+``Record.expressions`` holds plain JSON dictionaries; this gives typed access to them. Each says its ``kind``:
 
 * ``description``: ``object_id, ann_id, object_name, text, unique``, about one object (ScanRefer, Scan2Cap);
 * ``conversation``: ``task, question, answer, mark, source, index``, question and answer exactly as somebody's file has
@@ -27,10 +27,10 @@ class Expression:
     ann_id: str
     object_name: str  # as in the file, e.g. "office_chair"
     text: str
-    unique: bool | None = None  # None where nobody said
+    unique: bool | None = None  # None where it is not known
 
     def to_fields(self) -> dict[str, Any]:
-        """The dictionary that a record stores."""
+        """Return the dictionary that a record stores."""
         return {
             "kind": "description",
             "object_id": self.object_id,
@@ -53,7 +53,7 @@ class Conversation:
     index: int  # position in it
 
     def to_fields(self) -> dict[str, Any]:
-        """The dictionary that a record stores."""
+        """Return the dictionary that a record stores."""
         return {
             "kind": "conversation",
             "task": self.task,
@@ -66,7 +66,7 @@ class Conversation:
 
 
 def descriptions(record: Record) -> tuple[Expression, ...]:
-    """The descriptions of a record, in its order.
+    """Return the descriptions of a record, in its order.
 
     Raises:
         ShardError: an expression is of a kind that this version does not know, or lacks a field.
@@ -75,10 +75,10 @@ def descriptions(record: Record) -> tuple[Expression, ...]:
 
 
 def conversations(record: Record) -> tuple[Conversation, ...]:
-    """The conversations of a record, in its order.
+    """Return the conversations of a record, in its order.
 
     Raises:
-        ShardError: as :func:`descriptions`.
+        ShardError: an expression is of a kind that this version does not know, or lacks a field.
     """
     return tuple(item for item in _read(record) if isinstance(item, Conversation))
 
@@ -116,7 +116,7 @@ def _expression(fields: Mapping[str, Any]) -> Expression | Conversation:
             source=str(fields["source"]),
             index=int(fields["index"]),
         )
-    raise ValueError(f"kind {kind!r} is none of {', '.join(KINDS)}")
+    raise ValueError(f"kind {kind!r} is not one of {', '.join(KINDS)}")
 
 
 def _mark(value: Any) -> tuple[int, float, float] | None:

@@ -34,11 +34,11 @@ def around_key(scene_id: str, frame: int) -> str:
 
 
 def around_prefix(scene_id: str) -> str:
-    """Return what the keys of all views around a frame of the scene begin with."""
+    """Return the beginning that the keys of all views around a frame of the scene share."""
     return f"{scene_id}-around-"
 
 
 def listed_key(scene_id: str, kind: str, frame_ids: Sequence[int]) -> str:
-    """Return the key of the view of these very frames, which conversations are about."""
+    """Return the key of the view of certain frames, which conversations are about."""
     digest = hashlib.sha256(" ".join(map(str, frame_ids)).encode()).hexdigest()[:8]
     return f"{scene_id}-{kind}-{frame_ids[0]:05d}-{digest}"

@@ -1,5 +1,6 @@
-"""The language of a scene joined to its objects: which descriptions can be asked about, and other people's
-conversations with their marks in stored pixels.
+"""Joins the language of a scene to its objects.
+
+It decides which descriptions can be asked about, and moves the marks of other people's conversations to stored pixels.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from gapdata.records.expressions import Conversation, Expression
 from gapdata.records.objects import SceneObjects
 
 OTHERS = "others"
-"""ScanRefer's class of what is none of its 17 others."""
+"""ScanRefer's class of everything outside its 17 others."""
 
 
 def scene_expressions(
     descriptions: Sequence[Description], objects: SceneObjects, duplicates: Mapping[int, int]
 ) -> tuple[tuple[Expression, ...], dict[str, int]]:
-    """The descriptions of a scene's objects, and how many were dropped by reason.
+    """Return the descriptions of a scene's objects, and how many were dropped, by reason.
 
     A described object is ``unique`` when no other described object of the scene has its class among ScanRefer's 18.
 
@@ -58,13 +59,16 @@ def scene_expressions(
 def stored_conversation(
     given: ConversationItem, native: Intrinsics, stored: Intrinsics, lens: Lens | None = None
 ) -> Conversation | None:
-    """Somebody's question with its mark in pixels of the stored image; ``None`` where the crop has cut the mark off.
+    """Return somebody's question with its mark in pixels of the stored image.
 
     Args:
         given: with its mark in pixels of the native image.
         native: the camera of that image.
         stored: the camera of the stored one.
         lens: of the native image.
+
+    Returns:
+        The conversation; ``None`` where the crop has cut the mark off.
     """
     mark = given.mark
     if mark is not None:

@@ -1,5 +1,6 @@
-"""A scene's objects: names in all taxonomies and boxes, from the labelled mesh, and from EmbodiedScan and a detector
-where their files were given.
+"""The objects of a scene: names in all taxonomies, and boxes.
+
+Both come from the labelled mesh, and from EmbodiedScan and a detector where their files were given.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneObjects:
-    """What is known of a scene's objects, by object id."""
+    """Names, boxes and proposals of a scene's objects, by object id."""
 
     names: Mapping[int, str]
     """The label that records show: the source's own, or EmbodiedScan's where its boxes are used."""
@@ -46,7 +47,7 @@ class SceneObjects:
 def scene_objects(
     annotation: Annotation, labels: Mapping[int, Mapping[str, str]], axis_alignment: NDArray[np.float64] | None
 ) -> SceneObjects:
-    """Upright boxes of all objects, from the mesh vertices of each.
+    """Fit upright boxes to all objects, from the mesh vertices of each.
 
     Both worlds of ScanNet have z up, so a box is upright in either; where there is an alignment the box is fitted in
     the aligned world and carried back.
@@ -70,7 +71,7 @@ def scene_objects(
 def with_embodiedscan(
     objects: SceneObjects, boxes: Sequence[AnnotatedBox], alignment: NDArray[np.float64]
 ) -> tuple[SceneObjects, dict[int, int], dict[str, int]]:
-    """Objects as EmbodiedScan has them: its boxes and names for the instances that they belong to, and only those.
+    """Return the objects with EmbodiedScan's boxes and names, and only those that it has.
 
     Args:
         objects: from the mesh, which has the masks.
@@ -118,7 +119,7 @@ def with_embodiedscan(
 
 
 def with_proposals(objects: SceneObjects, proposals: NDArray[np.float64]) -> SceneObjects:
-    """Each object with the proposal, of (N, 6) in the aligned world, that overlaps its aligned box best."""
+    """Return each object with the proposal, of (N, 6) in the aligned world, that overlaps it best."""
     ids = list(objects.aligned)
     if not ids or not len(proposals):
         return objects

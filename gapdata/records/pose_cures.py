@@ -1,4 +1,4 @@
-"""A reading that makes frames agree, in words: how it reads the scan, and what the user does about it."""
+"""Puts a reading that makes frames agree in words: how it reads the scan, and what the user does about it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def describe_cure(
     """Return how the cure reads the scan ("read as world-to-camera"), and what to do.
 
     Args:
-        scan: the scan; only folders of ``--rgbd`` can be read otherwise, of others their files are wrong.
-        told: what the user said of it.
+        scan: the scan; options can change how folders of ``--rgbd`` are read, the files of other scans must be mended.
+        told: what the user said about it.
         given: how it is read now.
         cure: how it should be read.
         moved_depth: a shift of ``cure`` is that of the depth images, not that of the poses.

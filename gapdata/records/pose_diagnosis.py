@@ -1,4 +1,4 @@
-"""Do the frames of a scan agree, and if not, which of the usual mistakes explains it and what cures it?
+"""Finds out whether the frames of a scan agree, and if not, which of the usual mistakes explains it and what cures it.
 
 A few depth images are decoded, spread over the scan in groups that are near in time; see
 :mod:`gapdata.geometry.pose_search` for what is tried on them.
@@ -39,7 +39,7 @@ CHOICES = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """What is to be said of the poses of a scan."""
+    """The verdict on the poses of a scan."""
 
     verdict: str  # "agree", "cure", "unexplained", "still" or "too few"
     text: str  # one sentence
@@ -106,8 +106,9 @@ def _trials(scan: Scan, frames: NDArray[np.intp], written: NDArray[np.float64], 
 
 
 def _telling_depth(scan: Scan, frame: int) -> NDArray[np.uint16] | None:
-    """The depth of a frame; ``None`` where it cannot be read, as a build says when it comes to it, or is nearly
-    empty.
+    """Return the depth of a frame, or ``None`` where it is nearly empty or cannot be read.
+
+    That it cannot be read is reported when a build comes to it.
     """
     try:
         depth = _pinhole_depth(scan, frame)
@@ -117,7 +118,7 @@ def _telling_depth(scan: Scan, frame: int) -> NDArray[np.uint16] | None:
 
 
 def _pinhole_depth(scan: Scan, frame: int) -> NDArray[np.uint16]:
-    """The sensor's depth, (H, W), as a pinhole would have it that stands behind its lens."""
+    """Return the sensor's depth, (H, W), as the pinhole camera behind its lens would have it."""
     raw, lens, camera = scan.depth(frame), scan.depth_lens, scan.depth_intrinsics
     if lens is None:
         return raw

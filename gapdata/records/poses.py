@@ -1,4 +1,4 @@
-"""Which poses of a scan can be used, and why the others cannot."""
+"""Tells which poses of a scan can be used, and why the others cannot."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def usable_poses(scan: Scan) -> NDArray[np.bool_]:
     """Return (N,) which frames have a pose that is finite and rigid.
 
     Raises:
-        SourceError: there is none; what the first of the commonest fault has is said.
+        SourceError: no frame has one; the message names the commonest fault.
     """
     usable = is_rigid(scan.camera_to_world)
     if usable.any():

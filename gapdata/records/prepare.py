@@ -1,4 +1,4 @@
-"""One raw frame to what a record stores of it: the resized image, the registered depth and the instance mask."""
+"""Makes what a record stores of a raw frame: the resized image, the registered depth and the instance mask."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gapdata.sources.base import Scan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameSettings:
-    """How frames are stored: see the ``[frames]`` section of the recipe."""
+    """The way frames are stored: see the ``[frames]`` section of the recipe."""
 
     image_size: tuple[int, int]  # (width, height)
     jpeg_quality: int
@@ -33,7 +33,7 @@ class FrameSettings:
 
 
 class FrameObjects:
-    """What a frame shows of the scene's objects. Each figure is made when the first of its views asks for it.
+    """The pixels of a frame by the objects that they show; each figure is made when it is first asked for.
 
     Args:
         mask: (H, W) uint16 object id + 1, 0 none.
@@ -46,11 +46,11 @@ class FrameObjects:
 
     @cached_property
     def pixels(self) -> NDArray[np.int64]:
-        """See :func:`gapdata.prompts.instances.pixels_by_value`."""
+        """Pixels by value, (n,) (:func:`gapdata.prompts.instances.pixels_by_value`)."""
         return pixels_by_value(self._mask)
 
     def interior(self, border: int) -> InteriorPixels:
-        """See :class:`gapdata.prompts.sampling.InteriorPixels`."""
+        """Return the pixels where prompts may lie."""
         if border not in self._interiors:
             self._interiors[border] = InteriorPixels(self._mask, self._depth > 0, border)
         return self._interiors[border]
@@ -75,13 +75,13 @@ class PreparedFrame:
 
 
 class FramePreparer:
-    """Prepares frames of one scan and remembers the last few, because neighbouring clips share frames.
+    """The frames of one scan at training size; the last few are kept, because neighbouring clips share frames.
 
     Args:
         scan: where frames come from.
         settings: how they are stored.
         masks: gives instance masks; ``None`` for a scan without annotation.
-        capacity: frames remembered; at 512x384 one takes about 1 MB, with objects 2 MB.
+        capacity: how many frames are kept; at 512x384 one takes about 1 MB, with objects 2 MB.
     """
 
     def __init__(self, scan: Scan, settings: FrameSettings, masks: InstanceMasks | None, capacity: int = 48) -> None:
@@ -105,7 +105,7 @@ class FramePreparer:
         return self._resize.camera
 
     def has_depth(self, frame: int) -> bool:
-        """Whether the frame's registered depth reaches the settings' valid share.
+        """Return whether the frame's registered depth reaches the settings' valid share.
 
         Raises:
             SourceError: the frame is damaged.
@@ -122,7 +122,7 @@ class FramePreparer:
         return self._recent[frame].depth if frame in self._recent else self._registered_depth(frame)
 
     def prepare(self, frame: int) -> PreparedFrame:
-        """The frame at training size.
+        """Return the frame at training size.
 
         Raises:
             SourceError: the frame's colour or depth is damaged.
@@ -146,7 +146,7 @@ class FramePreparer:
         return prepared
 
     def _jpeg(self, frame: int, image: NDArray[np.uint8]) -> bytes:
-        """The source's own JPEG where it has the stored size already: encoding it again would only lose."""
+        """Return the source's own JPEG if it has the stored size already: encoding again would only lose."""
         own = self._scan.color_jpeg(frame) if self._native_size else None
         return encode_jpeg(image, self._settings.jpeg_quality) if own is None else own
 
@@ -178,7 +178,7 @@ class FramePreparer:
 
 
 def lenses_undone(scan: Scan) -> dict[str, int]:
-    """Return the lenses that its frames are stored without, by name, with how many frames those are."""
+    """Return the lenses without which the scan's frames are stored, by name, with how many frames those are."""
     lenses = {"color": scan.color_lens, "depth": scan.depth_lens}
     count = int(scan.present.sum())
     return {f"{what}_undistorted_from_{lens.name}": count for what, lens in lenses.items() if lens is not None}

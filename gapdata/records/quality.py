@@ -1,4 +1,4 @@
-"""The quality of a view: valid depth, sharpness, and how well its frames agree where they see the same surface."""
+"""Measures the quality of a view: valid depth, sharpness, and how well its frames agree on the same surface."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SECOND = 30
 
 
 class QualityMeter:
-    """Measures the views of one scan. Neighbouring clips share frames and pairs of frames, so both are remembered.
+    """The figures of the views of one scan. Neighbouring clips share frames and pairs, so both are remembered.
 
     Args:
         camera: intrinsics of the stored frames.
@@ -48,7 +48,7 @@ class QualityMeter:
         self._agreements: dict[tuple[int, int], Agreement] = {}
 
     def measure(self, frames: Sequence[PreparedFrame]) -> dict[str, Any]:
-        """The figures of one view, as the record stores them.
+        """Return the figures of one view, as the record stores them.
 
         Per frame: ``valid_depth`` and ``sharpness``. ``pairs``: how many pairs of frames overlap enough to be judged.
 
@@ -107,7 +107,7 @@ class QualityMeter:
         return surface
 
     def compare(self, first: int, second: int, one: Surface, other: Surface) -> Agreement:
-        """Return how two frames agree under the scan's poses; ``one`` and ``other`` are what they show."""
+        """Return how two frames agree under the scan's poses; ``one`` and ``other`` are their samples."""
         if (first, second) not in self._agreements:
             poses = self._camera_to_world
             first_to_second = np.linalg.inv(poses[second]) @ poses[first]

@@ -126,7 +126,7 @@ def _integer(value: Any) -> int:
 
 
 def _is_pose(matrices: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which of (..., 4, 4) can be a pose at all: finite, of a determinant about 1. Verify looks more closely."""
+    """Return which of (..., 4, 4) can be a pose: finite, with a determinant near 1. Verify looks more closely."""
     finite = np.asarray((np.abs(matrices) < MAX_NUMBER).all(axis=(-2, -1)))
     return np.asarray(finite & (np.abs(np.linalg.det(np.where(finite[..., None, None], matrices, 0.0)) - 1) < 0.5))
 

@@ -34,7 +34,7 @@ FRAME_FIGURES = ("valid_depth", "sharpness")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewObject:
-    """An annotated object that is visible in a view; its box is oriented, in the camera of the first frame, metres."""
+    """An annotated object that is visible in a view; its box is oriented, metres, in the camera of the first frame."""
 
     object_id: int
     label: str
@@ -101,7 +101,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Record:
-    """One view. Array fields are float64; ``members`` holds the encoded files by their name after ``<key>.``."""
+    """One view with all that is known about it; array fields are float64, and ``members`` holds the encoded files."""
 
     key: str
     scene_id: str
@@ -119,12 +119,12 @@ class Record:
     expressions: tuple[Mapping[str, Any], ...] = ()
     quality: Mapping[str, Any] = field(default_factory=dict)
     split_origin: str = ""
-    """Who says so: empty for the data set itself, else the annotation file that the split is from."""
+    """The annotation file that the split is from; empty for the data set itself."""
     schema: int = SCHEMA
-    members: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    members: Mapping[str, bytes] = field(default_factory=dict, repr=False)  # by their name after ``<key>.``
 
     def __len__(self) -> int:
-        """The number of frames."""
+        """Return the number of frames."""
         return len(self.frame_ids)
 
     @property
@@ -248,7 +248,7 @@ class Record:
         return frame % len(self)
 
     def to_json(self) -> bytes:
-        """The JSON member: compact, keys in schema order, so that equal records give equal bytes."""
+        """Return the JSON member: compact, keys in schema order, so that equal records give equal bytes."""
         fields = {
             "schema": self.schema,
             "key": self.key,

@@ -1,7 +1,7 @@
-"""Which of colour, depth and poses is shifted against the other two? Colour tells.
+"""Finds out from colour which of colour, depth and poses is shifted against the other two.
 
 Depth fits poses of n frames later. Either the poses are moved, and colour belongs to the depth of its frame; or the
-depth is, and colour belongs to the pose of its frame. A surface that two frames see has one colour: brightness is
+depth is moved, and colour belongs to the pose of its frame. A surface that two frames see has one colour: brightness is
 looked up where each of the two would have it, and whichever correlates better between the frames is right.
 """
 
@@ -21,7 +21,7 @@ REDUCED_WIDTH = 320
 
 
 def depth_is_shifted(scan: Scan, trials: Trials, reading: Reading, shift: int) -> bool:
-    """Return whether it is the depth that is moved, not the poses.
+    """Return whether the depth is moved, and not the poses.
 
     Args:
         scan: where colour is read.
@@ -47,7 +47,7 @@ def depth_is_shifted(scan: Scan, trials: Trials, reading: Reading, shift: int) -
 
 
 def _brightness(scan: Scan, frame: int) -> NDArray[np.float32]:
-    """(h, w) of the colour image, made smaller."""
+    """Return the brightness of the colour image, made smaller, (h, w)."""
     reduction = next((r for r in (8, 4, 2) if scan.color_intrinsics.width >= r * REDUCED_WIDTH), 1)
     return np.asarray(scan.color(frame, reduction).mean(axis=-1, dtype=np.float32))
 
@@ -55,7 +55,7 @@ def _brightness(scan: Scan, frame: int) -> NDArray[np.float32]:
 def _correlation(
     scan: Scan, sights: tuple[NDArray[np.float64], NDArray[np.float64]], images: list[NDArray[np.float32]]
 ) -> float:
-    """Of the brightness of points (n, 3) that two depth cameras see, each in its own metres."""
+    """Correlate the brightness of points (n, 3) that two depth cameras see, each in its own metres."""
     values, inside = [], np.ones(len(sights[0]), dtype=bool)
     for points, image in zip(sights, images, strict=True):
         camera = scan.color_intrinsics.resized(image.shape[1], image.shape[0])

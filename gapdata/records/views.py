@@ -1,5 +1,6 @@
-"""The views of a scan: their keys and raw frames, a pure function of the recipe's selection and of which frames are
-usable.
+"""The views of a scan: their keys and raw frames.
+
+They follow from the recipe's selection and from which frames are usable, and from nothing else.
 """
 
 from __future__ import annotations
@@ -15,24 +16,24 @@ from gapdata.frames.selection import ClipSelection, select_clips
 from gapdata.records.keys import clip_key, listed_key
 
 KIND_OF_TASK = {"scanrefer1": "scene", "scanrefer": "scene", "scan2cap": "scene", "scanrefer2": "around"}
-"""Kind of the views that conversations name; those of the other tasks are clips."""
+"""The kind of the views that conversations of a task are about; those of the other tasks are clips."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """Which frames of a scan one record holds."""
+    """The frames of a scan that one record shows."""
 
     key: str
     kind: str  # one of gapdata.records.schema.VIEW_KINDS
     frame_ids: tuple[int, ...]
     exact: bool = False
-    """The key or the questions name these very frames: if one of them cannot be used, the view is dropped."""
+    """Whether the key or the questions name exactly these frames: if one cannot be used, the view is dropped."""
     about: tuple[int, str] | None = None
     """Object id and ``ann_id`` of the one description that the view was drawn for."""
 
 
 def clip_views(scene_id: str, usable: NDArray[np.bool_], selection: ClipSelection) -> list[View]:
-    """All clips of a scan, keyed by their first frame."""
+    """Return all clips of a scan, keyed by their first frame."""
     return [
         View(key=clip_key(scene_id, frames[0]), kind="clip", frame_ids=frames, exact=True)
         for frames in select_clips(usable, selection)
@@ -40,9 +41,9 @@ def clip_views(scene_id: str, usable: NDArray[np.bool_], selection: ClipSelectio
 
 
 def conversation_views(scene_id: str, conversations: Iterable[ConversationItem]) -> dict[View, list[ConversationItem]]:
-    """One view for each list of frames that conversations are about, with what is asked about it.
+    """Return one view for each list of frames that conversations are about, with what is asked about it.
 
-    Several lists may begin with one frame, so the key ends in a digest of all of them.
+    Several lists may begin with one frame, so the key ends in a digest of all frames.
     """
     views: dict[View, list[ConversationItem]] = {}
     for item in conversations:

@@ -48,8 +48,8 @@ def test_expressions_survive_the_trip_through_a_records_json(items: list[Express
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"kind": "song"}, "ValueError kind 'song' is none of description, conversation"),
-        ({"text": "a chair"}, "ValueError kind None is none of"),
+        ({"kind": "song"}, "ValueError kind 'song' is not one of description, conversation"),
+        ({"text": "a chair"}, "ValueError kind None is not one of"),
         ({"kind": "description", "object_id": 1}, "KeyError 'ann_id'"),
         (
             {
