@@ -1,7 +1,7 @@
-"""``build.sha256``: digests of a finished build's small files, so that any flipped bit in them is found.
+"""Writes and compares ``build.sha256``: digests of a finished build's small files, so that any flipped bit is found.
 
-A tar's digest stands in its commit record; this file holds those of everything else (``sha256sum --check build.sha256``
-reads it), and in its last line, a comment, its own.
+The digest of a tar is in its commit record; this file holds those of everything else (``sha256sum --check
+build.sha256`` reads it), and its own in the last line, a comment.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_./-]+)")
 
 
 def write_checksums(build: Location) -> None:
-    """Write the digests of all small files as they lie there."""
+    """Write the digests of all small files as they are now."""
     lines = [f"{digest}  {name}\n" for name, digest in sorted(_digests(build))]
     text = "".join(lines)
     write_atomically(build / CHECKSUMS_NAME, f"{text}# {hashlib.sha256(text.encode()).hexdigest()}\n".encode())
 
 
 def checksum_problems(build: Location) -> Iterator[tuple[str, str]]:
-    """Yield (file, what is wrong with it) for each file that is not what was written; nothing for a build without
-    digests, of an earlier version or unfinished.
+    """Yield (file, what is wrong with it) for each file that is not what was written.
+
+    A build without digests, of an earlier version or unfinished, yields nothing.
     """
     path = build / CHECKSUMS_NAME
     if not path.is_file():

@@ -1,5 +1,6 @@
-"""``index.parquet``: one row per record with the place of each of its members, compiled from the committed shards
-only.
+"""Writes and reads ``index.parquet``: one row per record with the place of each of its members.
+
+It is compiled from the committed shards only.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ BATCH_ROWS = 1 << 12
 READ_BUFFER = 1 << 20  # bytes
 ROOM = 1 << 20
 ROW_BYTES = 1 << 16
-"""What an index may take unpacked, besides :data:`ROOM`: a row of ours with 32 frames has some thousand bytes, and at
-least one byte of the file, because no two keys are equal."""
+"""Bytes that a row may take unpacked, besides :data:`ROOM` for the index: a row of ours with 32 frames has some
+thousand, and each takes at least one byte of the file, because no two keys are equal."""
 
 COMMIT: dict[str, Any] = {
     "shard": str,
@@ -41,7 +42,7 @@ COMMIT: dict[str, Any] = {
         }
     ],
 }
-"""The shape of a commit record, as far as shards go; what a scene's outcome holds is the engine's."""
+"""The shape of a commit record as far as shards are concerned; the engine knows the rest of a scene's outcome."""
 
 INDEX_NAME = "index.parquet"
 COUNTS = ("prompts", "objects")
@@ -61,19 +62,29 @@ BLOCK_SIZE = 1 << 20
 
 
 def read_commit(path: Location) -> dict[str, Any]:
-    """The commit record of a shard (``shard-000012.json``).
+    """Read the commit record of a shard (``shard-000012.json``).
 
     Raises:
-        ShardError: the file is no commit record.
+        ShardError: the file is not a commit record, or damaged.
     """
     cure = "delete it and run build-shards again"
+<<<<<<< HEAD
     commit = read_shaped(path, COMMIT, cure)
     problem = None
     if any(len(place) != 2 for entry in commit["records"] for place in entry["members"].values()):
         problem = "a member has a place without offset or size"
+=======
+    try:
+        commit = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ShardError("is not the commit record of a shard", path=path, cure=cure) from error
+    problem = misfit(commit, COMMIT)
+    if problem is None and any(len(place) != 2 for entry in commit["records"] for place in entry["members"].values()):
+        problem = "the place of a member is not an offset and a size"
+>>>>>>> 843befe (Say in the docstrings and messages of shards what is returned and what is wrong, verb first; hold five rooms to ruff's D rules)
     if problem is None and commit["shard"] != path.name.removesuffix(".json"):
         # The tar is opened by this name.
-        problem = f"it commits {commit['shard'][:100]!r}"
+        problem = f"it is the commit record of {commit['shard'][:100]!r}"
     if problem is not None:
         raise ShardError(f"is malformed: {problem}", path=path, cure=cure)
     return dict(commit)
@@ -89,7 +100,7 @@ def write_index(build: Location, commits: Sequence[dict[str, Any]]) -> None:
 
 
 def index_rows(commits: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What the index of these commit records holds, one plain row per record.
+    """Return the index of these commit records as one plain row per record.
 
     Raises:
         KeyError, TypeError, ValueError: a commit record is malformed.
@@ -113,7 +124,7 @@ def _table(commits: Sequence[dict[str, Any]]) -> Any:
 
 
 def read_index(build: Location) -> Any:
-    """The index as a ``pyarrow.Table``.
+    """Read the index as a ``pyarrow.Table``.
 
     Raises:
         UsageError: the directory holds no finished build.
@@ -130,7 +141,9 @@ def read_index(build: Location) -> Any:
 
 
 def index_batches(build: Location, columns: Sequence[str], coded: Sequence[str]) -> Iterator[Any]:
-    """Some columns of the index in pieces, as ``pyarrow`` record batches: a long index never lies in memory as a whole.
+    """Yield some columns of the index in pieces, as ``pyarrow`` record batches.
+
+    So a long index never lies in memory as a whole.
 
     Args:
         build: where the index is.
@@ -165,7 +178,7 @@ def figure_values(build: Location, name: str) -> NDArray[np.float32]:
 
 @contextmanager
 def _parquet(build: Location, coded: list[str] | None) -> Iterator[Any]:
-    """The index as an open ``pyarrow.parquet.ParquetFile`` whose columns have the right types."""
+    """Open the index as a ``pyarrow.parquet.ParquetFile`` with columns of the right types."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -187,7 +200,10 @@ def _parquet(build: Location, coded: list[str] | None) -> Iterator[Any]:
 
 
 def _check_size(metadata: Any, path: Location) -> None:
-    """Columns are unpacked as a whole, so what they claim is compared before: some kilobytes can hold gigabytes."""
+    """Compare what the index claims with its size: some kilobytes can hold gigabytes.
+
+    Columns are unpacked as a whole, so this comes before.
+    """
     size = path.stat().st_size
     groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
     claimed = sum(group.column(place).total_uncompressed_size for group in groups for place in range(group.num_columns))

@@ -1,4 +1,4 @@
-"""In which order records are served: a pure function of seed and epoch, the same for any number of ranks and workers.
+"""The order in which records are served: a pure function of seed and epoch, for any number of ranks and workers.
 
 Shards are shuffled, and records are shuffled within groups of a few shards, so that reading stays local to the
 group's files while neighbours in a batch come from many scenes. Every rank takes its slice of each global batch. All
@@ -20,11 +20,13 @@ from gapdata.seeding import generator_for
 
 
 class Order(Protocol):
-    """What :func:`rank_batches` slices: an endless sequence of positions, with the length of its epoch."""
+    """An endless sequence of positions with the length of its epoch, for :func:`rank_batches` to slice."""
 
     def __len__(self) -> int: ...
 
-    def positions(self, start: int, count: int) -> NDArray[np.int64]: ...
+    def positions(self, start: int, count: int) -> NDArray[np.int64]:
+        """Return ``count`` positions from the ``start``-th on."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,19 +42,23 @@ class RecordOrder:
     shards_per_group: int = 8
 
     def __hash__(self) -> int:
-        """Of the size only: the hash of a million positions would be computed anew for every batch."""
+        """Hash the size only: the hash of a million positions would be computed anew for every batch."""
         return hash((len(self.shards), self.seed, self.shards_per_group))
 
     def __len__(self) -> int:
-        """Records of an epoch."""
+        """Return the number of records in an epoch."""
         return sum(len(shard) for shard in self.shards)
 
     def epoch(self, number: int) -> NDArray[np.int64]:
-        """All positions in the order of that epoch, each once; (n,) int64, read-only."""
+        """Return all positions in the order of that epoch, each once; (n,) int64, read-only."""
         return _epoch(self, number)
 
     def positions(self, start: int, count: int) -> NDArray[np.int64]:
-        """``count`` positions from the ``start``-th record of the whole sequence on, across the ends of epochs."""
+        """Return ``count`` positions from the ``start``-th record of the whole sequence on, across the ends of epochs.
+
+        Raises:
+            UsageError: the order has no record.
+        """
         size = len(self)
         if size == 0:
             raise UsageError("no record takes part in this order", cure="choose another split or view")
@@ -76,16 +82,17 @@ def rank_batches(
     workers: int = 1,
     epochs: int | None = None,
 ) -> Iterator[NDArray[np.int64]]:
-    """A rank's slice of each global batch, as record positions.
+    """Yield a rank's slice of each global batch, as record positions.
 
     Args:
         order: the global order.
         batch_size: records of a *global* batch; ranks get slices that differ by at most one record.
         consumed: records that the job has consumed: the saved state.
-        rank, world_size: this process among the job's.
-        worker, workers: this loader worker among the rank's. Worker i serves every ``workers``-th batch from the i-th
-            on, which is the order in which torch's ``DataLoader`` asks its workers, so that the batches come out in
-            order.
+        rank: this process among the job's.
+        world_size: how many processes the job has.
+        worker: this loader worker among the rank's. Worker i serves every ``workers``-th batch from the i-th on, which
+            is the order in which torch's ``DataLoader`` asks its workers, so that the batches come out in order.
+        workers: how many loader workers the rank has.
         epochs: stop after so many epochs (the last batch may then be short, and a rank's slice of it empty); ``None``
             never stops.
 
@@ -114,8 +121,13 @@ def order_of(
     seed: int,
     shards_per_group: int = 8,
 ) -> RecordOrder:
-    """The order of some records, given the shard of each record of the build, by name or by a number that sorts like
-    the names.
+    """Return the order of some records.
+
+    Args:
+        positions: of the records that take part, (n,).
+        shard_names: the shard of each record of the build, (N,), by name or by a number that sorts like the names.
+        seed: of the order.
+        shards_per_group: how many shards' records are mixed.
     """
     chosen = np.asarray(positions, dtype=np.int64)
     ranks = np.unique(np.asarray(shard_names)[chosen], return_inverse=True)[1]

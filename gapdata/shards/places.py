@@ -1,4 +1,4 @@
-"""Where every record of a build lies, as flat arrays: a million records have too many members for Python objects.
+"""Keeps where every record of a build lies, as flat arrays: a million records have too many members for objects.
 
 The index is read in pieces of a few thousand rows, and each piece is reduced at once: names become small numbers,
 offsets count from their record's beginning. The pieces are never joined, which would take both at once. A million
@@ -36,7 +36,7 @@ CODED = ("shard", "split", "view", "members.list.element.name")
 
 
 class Names:
-    """Few different texts in the order in which they turned up, each known by its number."""
+    """A few different texts in the order in which they turned up, each known by its number."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -45,7 +45,7 @@ class Names:
         self._last_codes = np.empty(0, dtype=np.uint8)
 
     def codes(self, column: Any) -> NDArray[Any]:
-        """The numbers of the texts of a dictionary array without nulls, (n,) of the smallest unsigned dtype.
+        """Return the numbers of the texts of a dictionary array without nulls, (n,) of the smallest unsigned dtype.
 
         Raises:
             ValueError: the array is damaged.
@@ -66,7 +66,7 @@ class Names:
         return np.array([self._codes[text] for text in texts], dtype=np.min_scalar_type(len(self.texts)))
 
     def code(self, text: str) -> int:
-        """The number of a text, -1 where it did not turn up."""
+        """Return the number of a text, -1 where it did not turn up."""
         return self._codes.get(text, -1)
 
 
@@ -123,23 +123,23 @@ class RecordPlaces:
         self._filters = {name: (columns[name], codes[name]) for name in ("split", "view")}
         wrong = next((name for name in self.shard_names if not SHARD_NAME.fullmatch(name)), None)
         if wrong is not None:
-            raise self._wrong(f"names a shard {wrong[:100]!r}")
+            raise self._wrong(f"has a shard of the impossible name {wrong[:100]!r}")
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
     def keys(self) -> Iterator[str]:
-        """The keys of all records."""
+        """Yield the keys of all records."""
         for piece in self._pieces:
             yield from piece.keys.to_pylist()
 
     def key(self, index: int) -> str:
-        """The key of a record."""
+        """Return the key of a record."""
         piece, row = self._at(index)
         return str(piece.keys[row].as_py())
 
     def position(self, key: str) -> int | None:
-        """The record with this key, ``None`` where there is none."""
+        """Return the position of the record with this key, ``None`` where there is none."""
         import pyarrow.compute as pc
 
         for piece, end in zip(self._pieces, self._ends, strict=True):
@@ -149,8 +149,7 @@ class RecordPlaces:
         return None
 
     def selected(self, *, split: str | None, view: str | None) -> NDArray[np.int64]:
-        """Return positions of the records of a split and a kind of view, ascending; none where the build has none of
-        them.
+        """Return positions of the records of a split and a kind of view, ascending.
 
         Raises:
             UsageError: no build has such a split or view.
@@ -164,7 +163,7 @@ class RecordPlaces:
         return np.flatnonzero(wanted)
 
     def members(self, index: int) -> list[tuple[str, int, int]]:
-        """(name, offset, size) of a record's members."""
+        """Return (name, offset, size) of a record's members."""
         piece, row = self._at(index)
         part = slice(piece.first.item(row), piece.first.item(row + 1))
         start, names = piece.start.item(row), self._members.texts
@@ -172,7 +171,7 @@ class RecordPlaces:
         return [(names[name], start + offset, size) for name, offset, size in found]
 
     def span(self, index: int) -> tuple[int, int]:
-        """Offset and size of the bytes from the first member's header to the last member's end."""
+        """Return offset and size of the bytes from the first member's header to the last member's end."""
         piece, row = self._at(index)
         part = slice(piece.first.item(row), piece.first.item(row + 1))
         ends = zip(piece.offset[part].tolist(), piece.size[part].tolist(), strict=True)

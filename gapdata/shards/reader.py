@@ -34,7 +34,7 @@ CHUNK = 1 << 22
 
 
 class ShardReader:
-    """Random access to the records of a finished build.
+    """The records of a finished build, open for reading.
 
     ``build`` is a directory or an ``s3://`` or ``gs://`` URI. Where a record lies comes from the build's index, so a
     truncated tar cannot pass for a short one. Pickling (for loader workers) carries the place only; each process opens
@@ -46,7 +46,7 @@ class ShardReader:
             was finished with: a pass over the tar, after which no flipped bit is read in silence.
 
     Raises:
-        UsageError: there is no finished build, or with ``verify`` it has no digests (an earlier version's has none).
+        UsageError: there is no finished build, or with ``verify`` it has no digests, as those of earlier versions.
         ShardError: the index is damaged.
     """
 
@@ -77,7 +77,7 @@ class ShardReader:
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
-        """The keys of all records; made when first asked for, because reading needs none of it."""
+        """The keys of all records; made when they are first asked for, because reading does not need them."""
         return tuple(self._places.keys())
 
     @property
@@ -89,13 +89,17 @@ class ShardReader:
         return (self[index] for index in range(len(self)))
 
     def select(self, *, split: str | None = None, view: str | None = None, quality: Bounds = UNBOUND) -> list[int]:
-        """Return positions of the records of a split (``train``, ``val``, ...), of a kind of view (``clip``, ``scene``,
-        ...), and with quality figures between a lowest and a highest value: ``{"neighbour_misalignment": (0, 0.02)}``.
-        A record whose figure was not measured is left out.
+        """Return positions of the records of a split, of a kind of view, and within bounds of quality.
+
+        A record is left out if a figure that ``quality`` bounds was not measured for it.
+
+        Args:
+            split: ``train``, ``val``, ...; ``None`` for all.
+            view: ``clip``, ``scene`` or ``around``; ``None`` for all.
+            quality: lowest and highest value by figure, as in ``{"neighbour_misalignment": (0, 0.02)}``.
 
         Raises:
-            UsageError: no build has such a split or view, or no index such a figure
-                (:data:`gapdata.shards.index.FIGURES`).
+            UsageError: no build has such a split, view or figure (:data:`gapdata.shards.index.FIGURES`).
         """
         chosen: list[int] = self._chosen(split, view, quality).tolist()
         return chosen
@@ -108,7 +112,7 @@ class ShardReader:
         return chosen
 
     def figure(self, name: str) -> NDArray[np.float32]:
-        """Return a quality figure of each record, (records,), as the index tells; NaN where it was not measured.
+        """Return a quality figure of each record, (records,), from the index; NaN where it was not measured.
 
         Raises:
             UsageError: the index has no such figure.
@@ -118,7 +122,7 @@ class ShardReader:
         return self._figures[name]
 
     def counts(self, name: str) -> NDArray[np.int32]:
-        """How many ``prompts`` or ``objects`` each record has, (records,), as the index tells."""
+        """Return how many ``prompts`` or ``objects`` each record has, (records,), from the index."""
         return self._places.counts[name]
 
     def order(
@@ -130,8 +134,14 @@ class ShardReader:
         quality: Bounds = UNBOUND,
         shards_per_group: int = 8,
     ) -> RecordOrder:
-        """Return the order in which training visits the records that :meth:`select` gives: see
-        :mod:`gapdata.shards.order`.
+        """Return the order in which training visits the records that :meth:`select` gives.
+
+        Args:
+            seed: of the order.
+            split: as in :meth:`select`.
+            view: as in :meth:`select`.
+            quality: as in :meth:`select`.
+            shards_per_group: how many shards' records are mixed (:mod:`gapdata.shards.order`).
         """
         places = self._places
         by_name = np.argsort(np.argsort(np.array(places.shard_names, dtype=object)))
@@ -159,11 +169,15 @@ class ShardReader:
         for each batch that is used: see :mod:`gapdata.shards.torch_dataset`.
 
         Args:
-            split, view, quality: which records take part, as in :meth:`select`.
-            seed, shards_per_group: of the order (:mod:`gapdata.shards.order`).
+            split: as in :meth:`select`.
+            view: as in :meth:`select`.
+            quality: as in :meth:`select`.
+            seed: of the order (:mod:`gapdata.shards.order`).
+            shards_per_group: how many shards' records are mixed.
             fields: what a sample holds, among :data:`gapdata.shards.samples.READERS`.
             batch_size: that of the ``DataLoader``.
-            rank, world_size: this process among the job's; by default those of ``torch.distributed``, or of torchrun.
+            rank: this process among the job's; by default that of ``torch.distributed``, or of torchrun.
+            world_size: how many processes the job has; by default likewise.
             endless: go on with the next epoch instead of ending, so that all ranks get equally many records.
 
         Raises:
@@ -191,7 +205,8 @@ class ShardReader:
         ``.shuffle(1000)``.
 
         Args:
-            split, view: which records, as in :meth:`select`.
+            split: as in :meth:`select`.
+            view: as in :meth:`select`.
             fields: what a sample holds, among :data:`gapdata.shards.samples.READERS`.
 
         Raises:
@@ -231,8 +246,11 @@ class ShardReader:
         return record_from_json(bytes(self.members(index, ("json",))["json"]))
 
     def members(self, index: int, names: Collection[str] | None = None) -> dict[str, memoryview]:
-        """The raw members of a record by their name after the key, views of one read; or of ``names`` those that the
-        record has, a read each.
+        """Return the raw members of a record by their name after the key.
+
+        Args:
+            index: the record's position.
+            names: read only those of these that the record has, one read each; ``None`` reads all at once.
 
         Raises:
             ShardError: the tar is missing, shorter than its index says, or holds something else at that place.
@@ -258,7 +276,7 @@ class ShardReader:
         return members
 
     def span(self, index: int) -> tuple[int, int]:
-        """Offset and size of the part of the tar that holds a record, its headers included."""
+        """Return offset and size of the part of the tar that holds a record, its headers included."""
         return self._places.span(index % len(self))
 
     def _position(self, key: str) -> int:
@@ -268,9 +286,9 @@ class ShardReader:
         return position
 
     def _named(self, index: int) -> tuple[str, str]:
-        """Key and shard of a record."""
+        """Return key and shard of a record."""
         if not -len(self) <= index < len(self):
-            raise IndexError(f"record {index} of {len(self)}")
+            raise IndexError(f"there is no record {index}: the build has {len(self)}")
         places, position = self._places, index % len(self)
         return places.key(position), places.shard_names[places.shard.item(position)]
 
@@ -291,7 +309,7 @@ class ShardReader:
         return data
 
     def _check(self, shard: str, file: RangedFile) -> None:
-        """Compare a tar with the digest in its commit record, once in this process, where that was asked for."""
+        """Compare a tar with the digest in its commit record, once in this process, if that was asked for."""
         if not self.verify or shard in self._checked:
             return
         digest = hashlib.sha256()

@@ -1,4 +1,6 @@
-"""``splits.json``: which tars hold which split, for tools that read tars and know nothing of this package::
+"""Writes and reads ``splits.json``: which tars hold which split, for tools that know nothing of this package.
+
+It looks like this::
 
     {"train": ["shard-000000.tar", "shard-000001.tar"], "val": ["shard-000002.tar"]}
 
@@ -37,7 +39,9 @@ def write_splits(build: Location, commits: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read_splits(build: Location) -> dict[str, list[str]] | None:
-    """Return what ``splits.json`` says; ``None`` where there is none, as in builds before engine version 9.
+    """Return the names of the tars of each split; ``None`` where the file is missing.
+
+    Builds before engine version 9 do not have it.
 
     Raises:
         ShardError: the file is damaged.

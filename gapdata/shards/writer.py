@@ -81,7 +81,7 @@ def _header(name: str, size: int) -> bytes:
 
 
 def index_fields(record: Record) -> dict[str, Any]:
-    """What a commit record says of a record, apart from where its members lie."""
+    """Return the fields of a commit record about a record, except where its members lie."""
     return {
         "key": record.key,
         "scene_id": record.scene_id,
