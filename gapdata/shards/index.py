@@ -68,20 +68,10 @@ def read_commit(path: Location) -> dict[str, Any]:
         ShardError: the file is not a commit record, or damaged.
     """
     cure = "delete it and run build-shards again"
-<<<<<<< HEAD
     commit = read_shaped(path, COMMIT, cure)
     problem = None
     if any(len(place) != 2 for entry in commit["records"] for place in entry["members"].values()):
         problem = "a member has a place without offset or size"
-=======
-    try:
-        commit = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ShardError("is not the commit record of a shard", path=path, cure=cure) from error
-    problem = misfit(commit, COMMIT)
-    if problem is None and any(len(place) != 2 for entry in commit["records"] for place in entry["members"].values()):
-        problem = "the place of a member is not an offset and a size"
->>>>>>> 843befe (Say in the docstrings and messages of shards what is returned and what is wrong, verb first; hold five rooms to ruff's D rules)
     if problem is None and commit["shard"] != path.name.removesuffix(".json"):
         # The tar is opened by this name.
         problem = f"it is the commit record of {commit['shard'][:100]!r}"

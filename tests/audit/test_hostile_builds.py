@@ -200,11 +200,7 @@ def test_a_retry_removes_nothing_outside_the_build(build: Path, tmp_path: Path, 
         (lambda f: f["records"][0].pop("key"), r"records\[0\] lacks key"),
         (
             lambda f: f["records"][0]["members"].update(json=[1, 2, 3]),
-<<<<<<< HEAD
             "a member has a place without offset or size",
-=======
-            "the place of a member is not an offset and a size",
->>>>>>> 843befe (Say in the docstrings and messages of shards what is returned and what is wrong, verb first; hold five rooms to ruff's D rules)
         ),
         (lambda f: f["records"][0]["members"].update(json=[-1, 2]), r"members\.json\[0\] is out of range"),
     ],

@@ -244,15 +244,7 @@ def test_small_files_that_tell_another_story_are_named(clean: Path, tmp_path: Pa
             "shard-000001.json: is missing: the shard is not committed",
         ),
         ("tar", lambda b: (b / TAR).unlink(), f"{TAR}: cannot be read: No such file or directory"),
-<<<<<<< HEAD
         ("junk", lambda b: (b / "shard-000000.json").write_text("{"), "shard-000000.json: is not JSON"),
-=======
-        (
-            "junk",
-            lambda b: (b / "shard-000000.json").write_text("{"),
-            "shard-000000.json: is not the commit record of a shard",
-        ),
->>>>>>> 843befe (Say in the docstrings and messages of shards what is returned and what is wrong, verb first; hold five rooms to ruff's D rules)
         ("stray", lambda b: (b / "shard-000077.tar").write_bytes(b""), "shard-000077.tar: does not belong to the plan"),
         ("index", lambda b: (b / "index.parquet").write_bytes(b"PAR1"), "index.parquet: cannot be read"),
         (
