@@ -1,4 +1,4 @@
-"""What the entry points share: they find the packages, and take a command's options under their own name."""
+"""The entry points' common part: finding the packages, and running a command under the script's own name."""
 
 from __future__ import annotations
 
@@ -22,12 +22,6 @@ def find_packages() -> None:
         sys.exit("gapdata is not importable: run `pip install -e .` or pass `--working-dir .` to ray job submit")
 
 
-def examples(script: str, options: str) -> str:
-    """Return how an entry point is run here and on a cluster; ``{0}`` in ``options`` stands before each path."""
-    here, there = (f"python pipelines/{script} {options.format(folder)}" for folder in ("", "/data/"))
-    return f"examples:\n  {here}\n  ray job submit --working-dir . -- {there}"
-
-
 def run_script(
     description: str,
     add_arguments: Callable[[argparse.ArgumentParser], None],
@@ -36,14 +30,12 @@ def run_script(
 ) -> int:
     """Run a command under the script's name and return its exit status.
 
-    Where there are no arguments at all, the whole help is printed, whose example teaches more than the name of the
-    first option that is missing.
-
     Args:
         description: of the script, for its help.
         add_arguments: adds the command's options to a parser.
         run: the command; returns its exit status.
-        example: options as in :func:`examples`; with one the script needs arguments.
+        example: options for the examples in the help; ``{0}`` stands before each path. A script with an example prints
+            its whole help if there are no arguments, because that teaches more than the name of a missing option.
     """
     from gapdata.commands.argument_types import Parser
     from gapdata.commands.program import run_command
@@ -52,7 +44,7 @@ def run_script(
     parser = Parser(
         prog=script,
         description=description,
-        epilog=None if example is None else examples(script, example),
+        epilog=None if example is None else _examples(script, example),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -63,3 +55,8 @@ def run_script(
         parser.print_help(sys.stderr)
         return 2
     return run_command(script, parser.parse_args())
+
+
+def _examples(script: str, options: str) -> str:
+    here, there = (f"python pipelines/{script} {options.format(folder)}" for folder in ("", "/data/"))
+    return f"examples:\n  {here}\n  ray job submit --working-dir . -- {there}"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gapdata.commands.argument_types import annotation_file, duration, local, names, place, positive
 from gapdata.commands.source_options import add_frame_options, add_source_options
+from gapdata.runtime.ray_job import refuse_temporary_places
 from gapdata.runtime.terminal import say, say_result
 from gapdata.sources.registry import open_dataset, source_options
 
@@ -85,6 +86,8 @@ def run(options: argparse.Namespace) -> int:
     from gapdata.engine.report import is_whole
     from gapdata.engine.report_text import format_report
 
+    if not options.dry_run:
+        refuse_temporary_places({"--out": str(options.out)})
     report = build_dataset(
         dataset=open_dataset(**source_options(vars(options))),
         out=options.out,

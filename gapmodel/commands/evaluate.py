@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gapdata.commands.argument_types import positive
+from gapdata.runtime.ray_job import refuse_temporary_places
 from gapdata.runtime.terminal import say, say_result
 from gapmodel.commands.training_extra import require_training_extra
 
@@ -79,6 +80,7 @@ def run(options: argparse.Namespace) -> int:
     from gapmodel.evaluation.tasks import remarks
     from gapmodel.evaluation.workers import wait_for_all
 
+    refuse_temporary_places({"--out": str(options.out or "")})
     reader = ShardReader(options.shards)
     reader.select(split=options.split)  # a split that no build has is refused before anything is asked
     choice, job = _job(options, reader)
