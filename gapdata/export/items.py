@@ -33,7 +33,7 @@ from gapdata.tasks.chat import IMAGE, Question
 from gapdata.tasks.questions import left_out, obstacle, questions
 from gapdata.tasks.targets import aligned_camera, described
 from gapdata.tasks.task import QuestionOptions
-from gapdata.tasks.wordings import Wording, convention_of
+from gapdata.tasks.wordings import Wording
 
 Item = dict[str, Any]
 Lost = Counter[str]
@@ -115,11 +115,10 @@ def _recons_items(record: Record, wording: Wording) -> tuple[list[Item], Lost]:
 
 def _det_item(record: Record, wording: Wording) -> Item:
     options = question_options(record, "det", wording)
-    enough, taxonomy = options.min_visible_pixels, options.taxonomy
     boxes = []
-    for target in detection.targets(record, min_visible_pixels=enough, taxonomy=taxonomy):
-        box = detection.text_box(target, convention_of(wording), taxonomy=taxonomy)
-        shown = target.visible_pixels[0] >= enough
+    for target in detection.targets(record, options):
+        box = detection.text_box(target, options)
+        shown = target.visible_pixels[0] >= options.min_visible_pixels
         boxes.append({"bbox_3d": list(box.values), "label": box.label, "in_reference": shown})
     (question,) = _questions(record, "det", wording)
     return _item(record, question, {"boxes": boxes})

@@ -22,7 +22,7 @@ from gapdata.tasks.box_text import rounded
 from gapdata.tasks.chat import MAX_CHARACTERS, Question, Unparsable, image_placeholders
 from gapdata.tasks.grounding import sentence
 from gapdata.tasks.targets import CaptionPoint, TargetBox, camera_box, described
-from gapdata.tasks.task import QuestionOptions, described_task, no_box
+from gapdata.tasks.task import DEFAULT, QuestionOptions, described_task, no_box
 
 PROMPT = "Carefully watch the video and describe the object located at {point} in detail."
 _FENCE = re.compile(r"\A```[A-Za-z]{0,16}\s|```\Z")
@@ -35,22 +35,19 @@ class CaptionAnswer:
     text: str
 
 
-def render(
-    record: Record, expression: Expression, *, point: CaptionPoint = "truth", boxes: TargetBox = "aligned"
-) -> Question:
+def render(record: Record, expression: Expression, options: QuestionOptions = DEFAULT) -> Question:
     """Return the question for one description of an object.
 
     Args:
         record: the view.
         expression: the description that is the answer.
-        point: the centre of the true box (training) or of the best proposal (evaluation).
-        boxes: the kind of the true box, for ``point="truth"``.
+        options: whose centre is given, the true box's (training) or the best proposal's (evaluation).
 
     Raises:
         ShardError: the record does not list the object, or has no such box of it.
-        UsageError: ``point`` is unknown.
+        UsageError: the caption point is unknown.
     """
-    given = asked_point(record, described(record, expression), point, boxes)
+    given = asked_point(record, described(record, expression), options.caption_point, options.boxes)
     return Question(text=question_text(len(record), given.tolist()), answer=sentence(expression))
 
 
@@ -64,7 +61,7 @@ def asked_point(record: Record, item: ViewObject, point: CaptionPoint, boxes: Ta
 
     Raises:
         ShardError: the record has no such box of the object.
-        UsageError: ``point`` is unknown.
+        UsageError: the caption point is unknown.
     """
     check_choice("caption point", point, get_args(CaptionPoint))
     if point == "truth":
@@ -109,9 +106,4 @@ def _no_point(record: Record, target: ViewObject, options: QuestionOptions) -> s
     return no_box(record, target, options)
 
 
-TASK = described_task(
-    "captioning",
-    lambda record, item, options: render(record, item, point=options.caption_point, boxes=options.boxes),
-    parse,
-    _no_point,
-)
+TASK = described_task("captioning", render, parse, _no_point)

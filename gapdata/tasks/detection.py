@@ -18,8 +18,8 @@ from gapdata.geometry.boxes import EulerConvention, rotation_from_euler
 from gapdata.records.schema import Record, ViewObject
 from gapdata.tasks.box_text import BOX_KEYS, nine_numbers, read_box, rounded
 from gapdata.tasks.chat import IMAGE, Question, Unparsable, entries, fenced_list, image_placeholders, read_json
-from gapdata.tasks.labels import MissingLabel, is_background, object_label
-from gapdata.tasks.task import QuestionOptions, Task
+from gapdata.tasks.labels import is_background, object_label
+from gapdata.tasks.task import DEFAULT, QuestionOptions, Task
 from gapdata.tasks.wordings import Wording, box_format, convention_of
 
 INSTRUCTION = (
@@ -49,28 +49,21 @@ class DetectionAnswer:
     rejected: int = 0
 
 
-def targets(
-    record: Record,
-    *,
-    min_visible_pixels: int = 1,
-    max_objects: int | None = None,
-    taxonomy: str | None = None,
-    missing_label: MissingLabel = "label",
-) -> tuple[ViewObject, ...]:
+def targets(record: Record, options: QuestionOptions = DEFAULT) -> tuple[ViewObject, ...]:
     """Return the objects that a detector should report, in the order in which they come into sight.
 
     An object counts when at least one frame shows ``min_visible_pixels`` of it (and at least one pixel) and its label
     is not background (:func:`gapdata.tasks.labels.is_background`). ``max_objects`` keeps those that cover the most
     pixels over the view. ``taxonomy`` and ``missing_label`` choose the label.
     """
-    enough = max(min_visible_pixels, 1)
+    enough = max(options.min_visible_pixels, 1)
     kept = []
     for item in record.objects:
-        label = object_label(item, taxonomy, missing_label)
+        label = object_label(item, options.taxonomy, options.missing_label)
         if label is not None and not is_background(label) and max(item.visible_pixels, default=0) >= enough:
             kept.append(item)
-    if max_objects is not None:
-        largest = sorted(kept, key=lambda item: (-sum(item.visible_pixels), item.object_id))[:max_objects]
+    if options.max_objects is not None:
+        largest = sorted(kept, key=lambda item: (-sum(item.visible_pixels), item.object_id))[: options.max_objects]
         kept = [item for item in kept if item in largest]
     return tuple(sorted(kept, key=lambda item: _first_sight(item, enough)))
 
@@ -79,43 +72,20 @@ def _first_sight(item: ViewObject, min_visible_pixels: int) -> int:
     return next(frame for frame, count in enumerate(item.visible_pixels) if count >= min_visible_pixels)
 
 
-def text_box(
-    item: ViewObject,
-    convention: EulerConvention = "extrinsic_zxy",
-    *,
-    taxonomy: str | None = None,
-    missing_label: MissingLabel = "label",
-) -> TextBox:
-    """Return an object's box as nine numbers, unrounded, under the label of ``taxonomy``."""
-    label = object_label(item, taxonomy, missing_label)
-    return TextBox(label=item.label if label is None else label, values=nine_numbers(item.box, convention))
+def text_box(item: ViewObject, options: QuestionOptions = DEFAULT) -> TextBox:
+    """Return an object's box as nine numbers, unrounded, under the label that the options choose."""
+    label = object_label(item, options.taxonomy, options.missing_label)
+    return TextBox(label=item.label if label is None else label, values=nine_numbers(item.box, options.angles))
 
 
-def render(
-    record: Record,
-    *,
-    wording: Wording = "consistent",
-    convention: EulerConvention | None = None,
-    min_visible_pixels: int = 1,
-    max_objects: int | None = None,
-    taxonomy: str | None = None,
-    missing_label: MissingLabel = "label",
-) -> Question:
+def render(record: Record, options: QuestionOptions = DEFAULT) -> Question:
     """Return the detection question about a whole view.
 
-    A view without targets is answered with an empty list. Without ``convention``, the wording's own is taken.
+    A view without targets is answered with an empty list.
     """
-    found = targets(
-        record,
-        min_visible_pixels=min_visible_pixels,
-        max_objects=max_objects,
-        taxonomy=taxonomy,
-        missing_label=missing_label,
-    )
-    angles = convention_of(wording, convention)
     return Question(
-        text=question_text(len(record), wording),
-        answer=answer_text(text_box(item, angles, taxonomy=taxonomy, missing_label=missing_label) for item in found),
+        text=question_text(len(record), options.wording),
+        answer=answer_text(text_box(item, options) for item in targets(record, options)),
     )
 
 
@@ -158,17 +128,11 @@ def _entry(entry: dict[str, Any]) -> TextBox | None:
     return TextBox(label=label, values=values) if isinstance(label, str) and values is not None else None
 
 
-def _one(record: Record, options: QuestionOptions, _: np.random.Generator) -> list[Question]:
-    question = render(
-        record,
-        wording=options.wording,
-        convention=options.convention,
-        min_visible_pixels=options.min_visible_pixels,
-        max_objects=options.max_objects,
-        taxonomy=options.taxonomy,
-        missing_label=options.missing_label,
-    )
-    return [question]
-
-
-TASK = Task(name="detection", about="objects", render=_one, parse=parse, varied=True, count=lambda objects, options: 1)
+TASK = Task(
+    name="detection",
+    about="objects",
+    render=lambda record, options, rng: [render(record, options)],
+    parse=parse,
+    varied=True,
+    count=lambda objects, options: 1,
+)

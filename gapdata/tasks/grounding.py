@@ -10,14 +10,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gapdata.geometry.boxes import EulerConvention
 from gapdata.records.expressions import Expression
 from gapdata.records.schema import Record
 from gapdata.tasks.box_text import BOX_KEYS, nine_numbers, read_box, rounded
 from gapdata.tasks.chat import IMAGE, Question, Unparsable, entries, read_json, whole_number
-from gapdata.tasks.targets import TargetBox, camera_box, described
-from gapdata.tasks.task import described_task, no_box
-from gapdata.tasks.wordings import Wording, box_format, convention_of
+from gapdata.tasks.targets import camera_box, described
+from gapdata.tasks.task import DEFAULT, QuestionOptions, described_task, no_box
+from gapdata.tasks.wordings import Wording, box_format
 
 THEIRS = (
     "Localize the first clear frame in the video showing the object described in the text.\n"
@@ -55,23 +54,16 @@ def sentence(expression: Expression) -> str:
     return expression.text.capitalize().replace(IMAGE, "")
 
 
-def render(
-    record: Record,
-    expression: Expression,
-    *,
-    wording: Wording = "consistent",
-    convention: EulerConvention | None = None,
-    boxes: TargetBox = "aligned",
-) -> Question:
+def render(record: Record, expression: Expression, options: QuestionOptions = DEFAULT) -> Question:
     """Return the question for a described object's best frame and its box in that frame's camera.
 
     Raises:
         ShardError: the record does not list the object, no frame shows it, or it lacks a box of that kind.
     """
-    item, angles = described(record, expression), convention_of(wording, convention)
+    item, angles = described(record, expression), options.angles
     frame = item.best_frame()
-    values = nine_numbers(camera_box(record, item, frame, boxes), angles)
-    return Question(text=question_text(len(record), expression, wording), answer=answer_text(frame, values))
+    values = nine_numbers(camera_box(record, item, frame, options.boxes), angles)
+    return Question(text=question_text(len(record), expression, options.wording), answer=answer_text(frame, values))
 
 
 def question_text(frames: int, expression: Expression, wording: Wording = "consistent") -> str:
@@ -102,11 +94,4 @@ def parse(text: str, frames: int | None = None) -> GroundingAnswer | Unparsable:
     return Unparsable("bbox_3d is not nine finite numbers")
 
 
-TASK = described_task(
-    "grounding",
-    lambda record, item, options: render(
-        record, item, wording=options.wording, convention=options.convention, boxes=options.boxes
-    ),
-    parse,
-    no_box,
-)
+TASK = described_task("grounding", render, parse, no_box)

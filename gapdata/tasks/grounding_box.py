@@ -9,15 +9,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gapdata.geometry.boxes import EulerConvention
 from gapdata.records.expressions import Expression
 from gapdata.records.schema import Record
 from gapdata.tasks.box_text import BOX_KEYS, nine_numbers, read_box, rounded
 from gapdata.tasks.chat import Question, Unparsable, entries, image_placeholders, read_json
 from gapdata.tasks.grounding import sentence
-from gapdata.tasks.targets import TargetBox, camera_box, described
-from gapdata.tasks.task import described_task, no_box
-from gapdata.tasks.wordings import Wording, box_format, convention_of
+from gapdata.tasks.targets import camera_box, described
+from gapdata.tasks.task import DEFAULT, QuestionOptions, described_task, no_box
+from gapdata.tasks.wordings import Wording, box_format
 
 INSTRUCTION = (
     "Localize the object described in the text.\n"
@@ -34,14 +33,7 @@ class BoxAnswer:
     values: tuple[float, ...]
 
 
-def render(
-    record: Record,
-    expression: Expression,
-    *,
-    wording: Wording = "consistent",
-    convention: EulerConvention | None = None,
-    boxes: TargetBox = "aligned",
-) -> Question:
+def render(record: Record, expression: Expression, options: QuestionOptions = DEFAULT) -> Question:
     """Return the question for a described object's box in the camera of the view's first frame.
 
     Theirs ends with a line break, ours does not. VG-LLM does not ask this; its wordings give GAP-MLLM's text with their
@@ -50,10 +42,9 @@ def render(
     Raises:
         ShardError: the record does not list the object, or it lacks a box of that kind.
     """
-    angles = convention_of(wording, convention)
-    box = camera_box(record, described(record, expression), 0, boxes)
-    answer = answer_text(nine_numbers(box, angles))
-    return Question(text=question_text(len(record), expression, wording), answer=answer)
+    box = camera_box(record, described(record, expression), 0, options.boxes)
+    answer = answer_text(nine_numbers(box, options.angles))
+    return Question(text=question_text(len(record), expression, options.wording), answer=answer)
 
 
 def question_text(frames: int, expression: Expression, wording: Wording = "consistent") -> str:
@@ -76,12 +67,4 @@ def parse(text: str) -> BoxAnswer | Unparsable:
     return Unparsable("bbox_3d is not nine finite numbers") if values is None else BoxAnswer(values=values)
 
 
-TASK = described_task(
-    "grounding_box",
-    lambda record, item, options: render(
-        record, item, wording=options.wording, convention=options.convention, boxes=options.boxes
-    ),
-    parse,
-    no_box,
-    in_first_frame=True,
-)
+TASK = described_task("grounding_box", render, parse, no_box, in_first_frame=True)

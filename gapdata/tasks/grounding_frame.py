@@ -9,7 +9,7 @@ from gapdata.records.schema import Record
 from gapdata.tasks.chat import Question, Unparsable, entries, read_json, whole_number
 from gapdata.tasks.grounding import numbered_images, sentence
 from gapdata.tasks.targets import described
-from gapdata.tasks.task import described_task
+from gapdata.tasks.task import DEFAULT, QuestionOptions, described_task
 from gapdata.tasks.wordings import Wording, convention_of
 
 THEIRS = (
@@ -24,7 +24,7 @@ OURS = (
 )
 
 
-def render(record: Record, expression: Expression, *, wording: Wording = "consistent") -> Question:
+def render(record: Record, expression: Expression, options: QuestionOptions = DEFAULT) -> Question:
     """Return the question for the frame that shows the most pixels of a described object.
 
     VG-LLM does not ask this; both of its wordings give GAP-MLLM's text.
@@ -32,9 +32,9 @@ def render(record: Record, expression: Expression, *, wording: Wording = "consis
     Raises:
         ShardError: the record does not list the object, or no frame shows it.
     """
-    convention_of(wording)
+    convention_of(options.wording)
     answer = answer_text(described(record, expression).best_frame())
-    return Question(text=question_text(len(record), expression, wording), answer=answer)
+    return Question(text=question_text(len(record), expression, options.wording), answer=answer)
 
 
 def question_text(frames: int, expression: Expression, wording: Wording = "consistent") -> str:
@@ -60,6 +60,4 @@ def parse(text: str, frames: int | None = None) -> int | Unparsable:
     return Unparsable("frame is not a position in the view") if frame is None else frame
 
 
-TASK = described_task(
-    "grounding_frame", lambda record, item, options: render(record, item, wording=options.wording), parse
-)
+TASK = described_task("grounding_frame", render, parse)

@@ -28,7 +28,8 @@ from gapdata.tasks.chat import (
     image_placeholders,
     read_json,
 )
-from gapdata.tasks.labels import MissingLabel, object_label
+from gapdata.tasks.labels import object_label
+from gapdata.tasks.task import DEFAULT, QuestionOptions
 
 SCALE = 1000
 """Qwen3-VL's image coordinates run from 0 to so much along each side."""
@@ -57,15 +58,13 @@ class ImageBox:
     box: tuple[float, ...]  # (4,) left, top, right, bottom in thousandths of width and height
 
 
-def render_point(
-    record: Record, prompt: Prompt, *, taxonomy: str | None = None, missing_label: MissingLabel = "label"
-) -> Question:
+def render_point(record: Record, prompt: Prompt, options: QuestionOptions = DEFAULT) -> Question:
     """Ask what ``prompt.pixel`` of ``prompt.frame`` shows, and where in that image it lies.
 
     Raises:
         ShardError: the prompt names a frame that the record does not have, or does not have a label.
     """
-    label = pointmap.answer_of(record, prompt, taxonomy, missing_label).label
+    label = pointmap.answer_of(record, prompt, options).label
     if label is None:
         raise ShardError(f"record {record.key}: prompt {prompt.index} has no label to ask for")
     return Question(
@@ -79,9 +78,7 @@ def render_boxes(
     record: Record,
     objects: Sequence[ViewObject],
     instances: NDArray[np.uint16],
-    *,
-    taxonomy: str | None = None,
-    missing_label: MissingLabel = "label",
+    options: QuestionOptions = DEFAULT,
 ) -> Question:
     """Ask where objects of a view are, each in the frame that shows most of it.
 
@@ -89,12 +86,11 @@ def render_boxes(
         record: the view.
         objects: those to list, in order (:func:`gapdata.tasks.detection.targets`); one that no mask shows is left out.
         instances: (F, H, W) object id + 1, 0 where none.
-        taxonomy: the one that names them; ``None`` takes the record's own names.
-        missing_label: what happens to objects without a name there.
+        options: the taxonomy that names them, and what happens to objects without a name there.
     """
     listed = []
     for item in objects:
-        label, frame = object_label(item, taxonomy, missing_label), int(np.argmax(item.visible_pixels))
+        label, frame = object_label(item, options.taxonomy, options.missing_label), int(np.argmax(item.visible_pixels))
         rows, columns = np.nonzero(instances[frame] == item.object_id + 1)
         if label is not None and len(rows):
             corners = (columns.min(), rows.min()), (columns.max(), rows.max())

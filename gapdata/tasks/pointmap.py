@@ -32,8 +32,8 @@ from gapdata.tasks.chat import (
     read_json,
     whole_number,
 )
-from gapdata.tasks.labels import MissingLabel, label_of
-from gapdata.tasks.task import QuestionOptions, Task
+from gapdata.tasks.labels import label_of
+from gapdata.tasks.task import DEFAULT, QuestionOptions, Task
 
 WITH_LABEL = (
     'What is at the red cross ("label"), and where is it in the first camera, [x, y, z] in metres ("pointmap")?\n'
@@ -69,9 +69,7 @@ class MarkedPoints:
     rejected: int = 0
 
 
-def render(
-    record: Record, prompt: Prompt, *, taxonomy: str | None = None, missing_label: MissingLabel = "label"
-) -> Question:
+def render(record: Record, prompt: Prompt, options: QuestionOptions = DEFAULT) -> Question:
     """Return the question that marks ``prompt.pixel`` of ``prompt.frame``.
 
     A prompt without label asks for the point alone.
@@ -81,7 +79,7 @@ def render(
     Raises:
         ShardError: the prompt names a frame that the record does not have.
     """
-    answer = answer_of(record, prompt, taxonomy, missing_label)
+    answer = answer_of(record, prompt, options)
     return Question(
         text=image_placeholders(len(record)) + (WITHOUT_LABEL if answer.label is None else WITH_LABEL),
         answer=answer_text(answer),
@@ -89,13 +87,7 @@ def render(
     )
 
 
-def render_several(
-    record: Record,
-    prompts: Sequence[Prompt],
-    *,
-    taxonomy: str | None = None,
-    missing_label: MissingLabel = "label",
-) -> Question:
+def render_several(record: Record, prompts: Sequence[Prompt], options: QuestionOptions = DEFAULT) -> Question:
     """Return one question about all of ``prompts``, numbered from 1 in their order.
 
     A single prompt is asked about by :func:`render`.
@@ -110,8 +102,8 @@ def render_several(
             f"a question has {counted(len(prompts), 'mark')}, it can have 1 to {MAX_MARKS}", cure="lower data.marks"
         )
     if len(prompts) == 1:
-        return render(record, prompts[0], taxonomy=taxonomy, missing_label=missing_label)
-    answers = [answer_of(record, prompt, taxonomy, missing_label) for prompt in prompts]
+        return render(record, prompts[0], options)
+    answers = [answer_of(record, prompt, options) for prompt in prompts]
     if any(answer.label is None for answer in answers):
         answers = [PointmapAnswer(point=answer.point, label=None) for answer in answers]
     text = SEVERAL_WITHOUT_LABEL if answers[0].label is None else SEVERAL_WITH_LABEL
@@ -125,7 +117,7 @@ def render_several(
     )
 
 
-def answer_of(record: Record, prompt: Prompt, taxonomy: str | None, missing_label: MissingLabel) -> PointmapAnswer:
+def answer_of(record: Record, prompt: Prompt, options: QuestionOptions) -> PointmapAnswer:
     """Return the answer to the question about a prompt; arguments as in :func:`render`.
 
     Raises:
@@ -134,8 +126,8 @@ def answer_of(record: Record, prompt: Prompt, taxonomy: str | None, missing_labe
     if not 0 <= prompt.frame < len(record):
         raise ShardError(f"record {record.key}: prompt {prompt.index} names frame {prompt.frame} of {len(record)}")
     label = prompt.label
-    if taxonomy is not None and prompt.object_id is not None:
-        label = label_of(record, prompt.object_id, taxonomy, missing_label)
+    if options.taxonomy is not None and prompt.object_id is not None:
+        label = label_of(record, prompt.object_id, options.taxonomy, options.missing_label)
     return PointmapAnswer(point=prompt.point, label=label)
 
 
@@ -191,15 +183,7 @@ def _all(record: Record, options: QuestionOptions, rng: np.random.Generator) -> 
     count = len(record.prompts)
     order = list(range(count)) if options.marks == 1 else rng.permutation(count).tolist()
     groups = [order[start : start + options.marks] for start in range(0, len(order), options.marks)]
-    return [
-        render_several(
-            record,
-            [record.prompts[index] for index in group],
-            taxonomy=options.taxonomy,
-            missing_label=options.missing_label,
-        )
-        for group in groups
-    ]
+    return [render_several(record, [record.prompts[index] for index in group], options) for group in groups]
 
 
 TASK = Task(

@@ -15,7 +15,7 @@ from gapdata.records.schema import Record, ViewObject
 from gapdata.tasks.chat import Question
 from gapdata.tasks.labels import MissingLabel
 from gapdata.tasks.targets import CaptionPoint, TargetBox, find_described, has_box
-from gapdata.tasks.wordings import Wording
+from gapdata.tasks.wordings import Wording, convention_of
 
 About = Literal["prompts", "objects", "descriptions", "conversations"]
 
@@ -39,6 +39,18 @@ class QuestionOptions:
     boxes: TargetBox = "aligned"
     """Whose box grounding answers with and captioning points at."""
     caption_point: CaptionPoint = "truth"
+
+    @property
+    def angles(self) -> EulerConvention:
+        """The convention in which the nine numbers of a box are written.
+
+        Raises:
+            UsageError: the wording is unknown.
+        """
+        return convention_of(self.wording, self.convention)
+
+
+DEFAULT = QuestionOptions()
 
 
 Render = Callable[[Record, QuestionOptions, np.random.Generator], list[Question]]

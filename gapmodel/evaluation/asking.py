@@ -22,7 +22,6 @@ from gapdata.tasks.detection import TextBox
 from gapdata.tasks.predictions import Asking, question_id
 from gapdata.tasks.questions import obstacle
 from gapdata.tasks.task import QuestionOptions
-from gapdata.tasks.wordings import convention_of
 
 Item = TypeVar("Item")
 
@@ -93,18 +92,8 @@ def positions(reader: Records, asking: Asking, task: str) -> list[int]:
 def truth(record: Record, asking: Asking) -> list[TextBox]:
     """Return the boxes that a detector should report, unrounded."""
     options = asking.options
-    found = detection.targets(
-        record,
-        min_visible_pixels=options.min_visible_pixels,
-        max_objects=options.max_objects,
-        taxonomy=options.taxonomy,
-        missing_label=options.missing_label,
-    )
-    convention = convention_of(options.wording, options.convention)
-    return [
-        detection.text_box(item, convention, taxonomy=options.taxonomy, missing_label=options.missing_label)
-        for item in found
-    ]
+    found = detection.targets(record, options)
+    return [detection.text_box(item, options) for item in found]
 
 
 def around_views(reader: Records) -> dict[str, int]:
@@ -177,7 +166,7 @@ def _pointmap(index: int, record: Record, asking: Asking) -> list[Asked]:
             index=index,
             key=record.key,
             number=number,
-            question=pointmap.render(record, prompt, taxonomy=options.taxonomy, missing_label=options.missing_label),
+            question=pointmap.render(record, prompt, options),
             tokens=TOKENS["pointmap"],
             order=tuple(range(len(record))),
         )
@@ -245,6 +234,6 @@ def _language(task: str, records: dict[int, Record], asking: Asking, limit: int 
 
 def _question(kind: str, record: Record, expression: Expression, options: QuestionOptions) -> Question:
     if kind == "captioning":
-        return captioning.render(record, expression, point=options.caption_point, boxes=options.boxes)
+        return captioning.render(record, expression, options)
     render = grounding_frame.question_text if kind == "grounding_frame" else grounding.question_text
     return Question(text=render(len(record), expression, options.wording), answer="")

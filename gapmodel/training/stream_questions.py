@@ -170,7 +170,7 @@ class StreamQuestions:
         if prompt is None:
             raise UsageError(f"record {decoded.record.key}: no pixel to ask about", cure="use data.prompts = 'stored'")
         render = image_space.render_point if self.in_image else pointmap.render
-        return render(decoded.record, prompt, taxonomy=options.taxonomy, missing_label=options.missing_label)
+        return render(decoded.record, prompt, options)
 
     def _varied(self, decoded: DecodedRecord, rng: np.random.Generator) -> DecodedRecord:
         data = self.stream.data
@@ -190,14 +190,5 @@ class StreamQuestions:
 
 def _boxes_in_images(decoded: DecodedRecord, options: QuestionOptions) -> Question:
     """Return the question that asks where in the images the objects of a detection question are."""
-    taxonomy, missing_label = options.taxonomy, options.missing_label
-    found = detection.targets(
-        decoded.record,
-        min_visible_pixels=options.min_visible_pixels,
-        max_objects=options.max_objects,
-        taxonomy=taxonomy,
-        missing_label=missing_label,
-    )
-    return image_space.render_boxes(
-        decoded.record, found, decoded.instances, taxonomy=taxonomy, missing_label=missing_label
-    )
+    found = detection.targets(decoded.record, options)
+    return image_space.render_boxes(decoded.record, found, decoded.instances, options)

@@ -11,6 +11,7 @@ import torch
 from gapdata.errors import UsageError
 from gapdata.tasks import detection, pointmap
 from gapdata.tasks.chat import IMAGE, Question
+from gapdata.tasks.task import QuestionOptions
 from gapmodel.generate import generate_answers
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.packing import Batch, Example
@@ -21,6 +22,7 @@ from gapmodel.training.learner import Learner
 from tests.support.models import CLASSES, make_record
 
 CONFIG = ProcessorConfig(image_size=(96, 64), temporal_patch_size=1, keep_aspect=True, geometry_patch_size=14)
+GAP = QuestionOptions(wording="gap", convention="extrinsic_zxy")
 PROCESSOR = GapProcessor(
     train_tokenizer([pointmap.WITH_LABEL, detection.PROMPT, "<1.0 seconds>", "user\n", *CLASSES]), CONFIG
 )
@@ -57,7 +59,10 @@ def mixed_examples() -> list[Example]:
     return [
         PROCESSOR.encode("a", images, pointmap.render(first, first.prompts[0]), with_answer=True),
         PROCESSOR.encode(
-            "b", images, detection.render(first, wording="gap", convention="extrinsic_zxy"), with_answer=True
+            "b",
+            images,
+            detection.render(first, QuestionOptions(wording="gap", convention="extrinsic_zxy")),
+            with_answer=True,
         ),
         PROCESSOR.encode("c", [second.image(0)], Question(text=IMAGE + "What?", answer="bed"), with_answer=True),
         PROCESSOR.encode("d", portrait(0, 3), Question(text=IMAGE * 3 + "?", answer="a chair"), with_answer=True),

@@ -139,7 +139,7 @@ def test_dense_targets_know_all_marks_and_no_single_asked_point_among_several() 
 
 def test_a_line_break_after_a_placeholder_does_not_reach_the_model() -> None:
     processor = make_processor()
-    with_breaks = detection.render(make_record(0), wording="vgllm_v2").text
+    with_breaks = detection.render(make_record(0), QuestionOptions(wording="vgllm_v2")).text
     assert with_breaks.startswith("<image>\n<image>\nDetect")
     without = with_breaks.replace("\n", "", 2)
     first, second = (processor.token_sequence(Question(text=text, answer=""), 2) for text in (with_breaks, without))

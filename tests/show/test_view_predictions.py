@@ -29,6 +29,7 @@ from gapdata.tasks import detection, grounding, grounding_box
 from gapdata.tasks.box_text import nine_numbers
 from gapdata.tasks.predictions import read_predictions
 from gapdata.tasks.targets import camera_box, described
+from gapdata.tasks.task import QuestionOptions
 from gapmodel.evaluation.predictions import PredictionFile, read_answers
 from tests.support.builds import write_build
 from tests.support.evaluations import scene_view
@@ -53,7 +54,7 @@ def point_line(
 def boxes_line(
     record: Record, shift: tuple[float, ...] = (0.0, 0.0, 0.0), convention: EulerConvention = "extrinsic_zxy"
 ) -> dict[str, str]:
-    boxes = [detection.text_box(item, convention) for item in detection.targets(record)]
+    boxes = [detection.text_box(item, QuestionOptions(convention=convention)) for item in detection.targets(record)]
     moved = [
         dataclasses.replace(box, values=(*np.add(box.values[:3], shift).tolist(), *box.values[3:])) for box in boxes
     ]

@@ -14,12 +14,15 @@ from gapdata.records.expressions import descriptions
 from gapdata.tasks import captioning
 from gapdata.tasks.captioning import CaptionAnswer
 from gapdata.tasks.chat import Unparsable
+from gapdata.tasks.task import QuestionOptions
 from tests.support.task_records import RECORDS, describe, make_object, make_record, random_record
 
 
 def test_the_published_question_and_answer_are_reproduced() -> None:
     record = make_record((make_object(3, "chair", (5, 40), center=(-1.266, 0.004, 2.5)),))
-    question = captioning.render(record, describe(3, "the Chair is RED. it swivels."), boxes="oriented")
+    question = captioning.render(
+        record, describe(3, "the Chair is RED. it swivels."), QuestionOptions(boxes="oriented")
+    )
     assert question.text == (
         "<image><image>\nCarefully watch the video and describe the object located at [-1.27, 0.0, 2.5] in detail."
     )
@@ -32,9 +35,9 @@ def test_the_point_is_the_centre_of_the_true_box_or_of_the_proposal() -> None:
         record = random_record(rng)
         for item, expression in zip(record.objects, descriptions(record), strict=True):
             truth, oriented, proposal = (
-                captioning.render(record, expression, point="truth", boxes="aligned").text,
-                captioning.render(record, expression, point="truth", boxes="oriented").text,
-                captioning.render(record, expression, point="proposal", boxes="aligned").text,
+                captioning.render(record, expression, QuestionOptions(caption_point="truth", boxes="aligned")).text,
+                captioning.render(record, expression, QuestionOptions(caption_point="truth", boxes="oriented")).text,
+                captioning.render(record, expression, QuestionOptions(caption_point="proposal", boxes="aligned")).text,
             )
             assert item.proposal is not None
             assert item.aligned_box is not None
@@ -82,8 +85,8 @@ def test_the_metric_compares_lower_case_with_stops_and_commas_apart() -> None:
 def test_what_cannot_be_asked_says_why() -> None:
     record = replace(make_record((make_object(3, "chair", (5, 40)),)), axis_alignment=np.eye(4))
     with pytest.raises(ShardError, match="object 3 has no proposal"):
-        captioning.render(record, describe(3), point="proposal")
+        captioning.render(record, describe(3), QuestionOptions(caption_point="proposal"))
     with pytest.raises(ShardError, match="object 3 has no aligned box"):
         captioning.render(record, describe(3))
     with pytest.raises(UsageError, match="caption point 'middle' is unknown; choose from truth, proposal"):
-        captioning.render(record, describe(3), point="middle")  # type: ignore[arg-type]
+        captioning.render(record, describe(3), QuestionOptions(caption_point="middle"))  # type: ignore[arg-type]

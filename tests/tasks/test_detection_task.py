@@ -17,6 +17,7 @@ from gapdata.tasks import detection, detection_compat
 from gapdata.tasks.box_text import box_of
 from gapdata.tasks.detection import DetectionAnswer, TextBox
 from gapdata.tasks.labels import BACKGROUND
+from gapdata.tasks.task import QuestionOptions
 from gapdata.tasks.wordings import WORDINGS, Wording, convention_of
 from tests.support.task_records import RECORDS, golden_sample, make_object, make_record, random_record
 
@@ -69,12 +70,12 @@ def test_the_golden_boxes_read_as_extrinsic_angles_stand_upright(samples: Path) 
 
 @pytest.mark.parametrize("wording", WORDINGS)
 def test_each_wording_gives_its_published_question(wording: Wording) -> None:
-    assert detection.render(make_record(), wording=wording).text == TEXTS[wording]
+    assert detection.render(make_record(), QuestionOptions(wording=wording)).text == TEXTS[wording]
 
 
 def test_an_unknown_wording_is_refused() -> None:
     with pytest.raises(UsageError, match=r"wording 'vgllm' is unknown; did you mean vgllm_v2\? choose from consistent"):
-        detection.render(make_record(), wording="vgllm")  # type: ignore[arg-type]
+        detection.render(make_record(), QuestionOptions(wording="vgllm"))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("wording", ["gap", "vgllm_v2"])
@@ -83,12 +84,12 @@ def test_an_answer_gives_back_the_boxes_of_a_thousand_records_to_its_rounding(wo
     convention = convention_of(wording)
     for _ in range(RECORDS):
         record = random_record(rng)
-        answer = detection.parse(detection.render(record, wording=wording).answer)
+        answer = detection.parse(detection.render(record, QuestionOptions(wording=wording)).answer)
         assert isinstance(answer, DetectionAnswer)
         found = detection.targets(record)
         assert answer.rejected == 0
         for box, item in zip(answer.boxes, found, strict=True):
-            truth = detection.text_box(item, convention)
+            truth = detection.text_box(item, QuestionOptions(convention=convention))
             assert box.label == item.label
             assert list(box.values) == [round(value, 2) for value in truth.values]
             read = box_of(box.values, convention)
@@ -103,10 +104,10 @@ def test_a_thousand_records_list_no_background_and_nothing_out_of_sight() -> Non
     for _ in range(RECORDS):
         record = random_record(rng)
         for taxonomy in (None, "nyu40"):
-            answer = detection.parse(detection.render(record, taxonomy=taxonomy).answer)
+            answer = detection.parse(detection.render(record, QuestionOptions(taxonomy=taxonomy)).answer)
             assert isinstance(answer, DetectionAnswer)
             assert not {box.label.lower() for box in answer.boxes} & BACKGROUND
-            kept = detection.targets(record, taxonomy=taxonomy)
+            kept = detection.targets(record, QuestionOptions(taxonomy=taxonomy))
             assert len(kept) == len(answer.boxes)
             assert all(sum(item.visible_pixels) > 0 for item in kept)
 
@@ -141,10 +142,17 @@ def test_detection_lists_visible_objects_in_the_order_in_which_they_come_into_si
         make_object(5, "objects", (50, 50)),
     )
     record = make_record(objects)
-    assert [item.label for item in detection.targets(record, min_visible_pixels=10)] == ["bed", "chair"]
+    assert [item.label for item in detection.targets(record, QuestionOptions(min_visible_pixels=10))] == [
+        "bed",
+        "chair",
+    ]
     assert [item.label for item in detection.targets(record)] == ["bed", "lamp", "chair"]
-    assert [item.label for item in detection.targets(record, min_visible_pixels=0)] == ["bed", "lamp", "chair"]
-    assert [item.label for item in detection.targets(record, max_objects=1)] == ["chair"]
+    assert [item.label for item in detection.targets(record, QuestionOptions(min_visible_pixels=0))] == [
+        "bed",
+        "lamp",
+        "chair",
+    ]
+    assert [item.label for item in detection.targets(record, QuestionOptions(max_objects=1))] == ["chair"]
 
 
 def test_the_taxonomy_decides_names_and_background_and_what_it_lacks_follows_the_rule() -> None:
@@ -157,7 +165,7 @@ def test_the_taxonomy_decides_names_and_background_and_what_it_lacks_follows_the
     )
 
     def listed(**options: Any) -> list[str]:
-        answer = detection.parse(detection.render(record, **options).answer)
+        answer = detection.parse(detection.render(record, QuestionOptions(**options)).answer)
         assert isinstance(answer, DetectionAnswer)
         return [box.label for box in answer.boxes]
 

@@ -21,6 +21,7 @@ from gapdata.tasks.box_text import box_of, nine_numbers
 from gapdata.tasks.grounding import GroundingAnswer
 from gapdata.tasks.grounding_box import BoxAnswer
 from gapdata.tasks.targets import TargetBox, aligned_camera, camera_box
+from gapdata.tasks.task import QuestionOptions
 from gapdata.tasks.wordings import Wording, convention_of
 from tests.support.task_records import RECORDS, describe, make_object, make_record, random_record
 
@@ -55,11 +56,11 @@ def seen_record(**changes: Any) -> Record:
 @pytest.mark.parametrize("wording", ["gap", "vgllm_v1", "vgllm_v2"])
 def test_the_published_wordings_are_reproduced(wording: Wording) -> None:
     record = seen_record()
-    assert grounding_frame.render(record, SEEN, wording=wording).text == NUMBERED + FRAME
-    assert grounding.render(record, SEEN, wording=wording).text == NUMBERED + BOTH
+    assert grounding_frame.render(record, SEEN, QuestionOptions(wording=wording)).text == NUMBERED + FRAME
+    assert grounding.render(record, SEEN, QuestionOptions(wording=wording)).text == NUMBERED + BOTH
     angles = "yaw, roll, pitch" if wording == "vgllm_v2" else "yaw, pitch, roll"
     expected = "<image><image>" + BOX.format(angles=angles, end="\n")
-    assert grounding_box.render(record, SEEN, wording=wording).text == expected
+    assert grounding_box.render(record, SEEN, QuestionOptions(wording=wording)).text == expected
 
 
 def test_our_wording_says_what_the_answer_holds() -> None:
@@ -120,11 +121,11 @@ def test_answers_give_back_frame_and_box_of_a_thousand_records_to_their_rounding
                 continue
             frame = item.best_frame()
             truth = [round(value, 2) for value in nine_numbers(camera_box(record, item, frame, boxes), convention)]
-            question = grounding.render(record, expression, wording=wording, boxes=boxes)
+            question = grounding.render(record, expression, QuestionOptions(wording=wording, boxes=boxes))
             assert grounding.parse(question.answer, len(record)) == GroundingAnswer(frame=frame, values=tuple(truth))
             assert grounding_frame.parse(grounding_frame.render(record, expression).answer) == frame
             first = [round(value, 2) for value in nine_numbers(camera_box(record, item, 0, boxes), convention)]
-            second = grounding_box.render(record, expression, wording=wording, boxes=boxes)
+            second = grounding_box.render(record, expression, QuestionOptions(wording=wording, boxes=boxes))
             assert grounding_box.parse(second.answer) == BoxAnswer(values=tuple(first))
 
 

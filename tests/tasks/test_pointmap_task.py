@@ -13,6 +13,7 @@ from gapdata.errors import ShardError, UsageError
 from gapdata.tasks import pointmap
 from gapdata.tasks.chat import Mark
 from gapdata.tasks.pointmap import MarkedPoints, PointmapAnswer
+from gapdata.tasks.task import QuestionOptions
 from tests.support.task_records import RECORDS, make_object, make_prompt, make_record, random_record
 
 labels = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -65,9 +66,12 @@ def test_labels_are_asked_for_only_where_every_mark_has_one() -> None:
 def test_the_taxonomy_renames_what_the_mark_shows() -> None:
     record = make_record((make_object(4, "office chair", (1, 1), labels={"nyu40": "chair"}),))
     prompt = make_prompt("office chair")
-    assert '"chair"' in pointmap.render(record, prompt, taxonomy="nyu40").answer
-    assert '"office chair"' in pointmap.render(record, prompt, taxonomy="scannet20").answer
-    assert '"label"' not in pointmap.render(record, prompt, taxonomy="scannet20", missing_label="drop").text
+    assert '"chair"' in pointmap.render(record, prompt, QuestionOptions(taxonomy="nyu40")).answer
+    assert '"office chair"' in pointmap.render(record, prompt, QuestionOptions(taxonomy="scannet20")).answer
+    assert (
+        '"label"'
+        not in pointmap.render(record, prompt, QuestionOptions(taxonomy="scannet20", missing_label="drop")).text
+    )
 
 
 def test_more_marks_than_can_be_told_apart_and_frames_that_are_not_there_are_refused() -> None:

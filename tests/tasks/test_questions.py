@@ -73,7 +73,7 @@ def test_options_reach_detection() -> None:
     record = make_record((make_object(1, "chair", (3, 0)), make_object(2, "bed", (0, 9))))
     options = QuestionOptions(wording="vgllm_v2", min_visible_pixels=5)
     assert questions(record, "detection", options, rng()) == [
-        detection.render(record, wording="vgllm_v2", min_visible_pixels=5)
+        detection.render(record, QuestionOptions(wording="vgllm_v2", min_visible_pixels=5))
     ]
 
 

@@ -22,7 +22,6 @@ from gapdata.tasks.chat import Unparsable
 from gapdata.tasks.labels import object_label
 from gapdata.tasks.predictions import Asking, Predictions, Reply
 from gapdata.tasks.targets import camera_box, find_described, has_box
-from gapdata.tasks.wordings import convention_of
 
 FARTHEST = 30.0
 """Metres from the first camera beyond which an answer is listed but not drawn: it would shrink the room to a dot."""
@@ -129,16 +128,10 @@ def _boxes(record: Record, reply: Reply, asking: Asking) -> Answers | Unparsable
         return answer
     options, count = asking.options, asking.frames or len(record)
     asked = tuple(replace(item, visible_pixels=item.visible_pixels[:count]) for item in record.objects)
-    targets = detection.targets(
-        replace(record, objects=asked),
-        min_visible_pixels=options.min_visible_pixels,
-        max_objects=options.max_objects,
-        taxonomy=options.taxonomy,
-        missing_label=options.missing_label,
-    )
+    targets = detection.targets(replace(record, objects=asked), options)
     names = [normalised(object_label(item, options.taxonomy, options.missing_label) or "") for item in targets]
     true = [item.box for item in targets]
-    boxes = [box_of(item.values, convention_of(options.wording, options.convention)) for item in answer.boxes]
+    boxes = [box_of(item.values, options.angles) for item in answer.boxes]
     overlap = pairwise_iou(boxes, true)
     shown, found = Answers(), set()
     for place, (item, box) in enumerate(zip(answer.boxes, boxes, strict=True)):
@@ -171,7 +164,7 @@ def _described_box(record: Record, reply: Reply, asking: Asking) -> Answers | Un
     frame = parsed.frame if isinstance(parsed, grounding.GroundingAnswer) else reply.numbers[1]
     if frame >= len(record):
         return Unparsable(f"the record has no frame {frame}")
-    box = box_of(parsed.values, convention_of(options.wording, options.convention))
+    box = box_of(parsed.values, options.angles)
     box = box.transformed(record.camera_to_first[frame])
     said = f"{printable(expression.text, 60)!r}: frame {record.frame_ids[frame]}, {_metres(box.center)}"
     item = find_described(record, expression)
