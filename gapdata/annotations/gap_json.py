@@ -76,7 +76,7 @@ def read_conversations(
     tally, evidence = Tally(), EulerEvidence()
     found: dict[str, list[ConversationItem]] = {}
     questions: dict[str, str] = {}
-    boxes = 0
+    boxes = 0  # in the items that are kept
     for index, item in enumerate(json_items(path)):
         try:
             conversation = _conversation(item, path.name, index, tally)
@@ -92,19 +92,22 @@ def read_conversations(
         found.setdefault(conversation.scene_id, []).append(dataclasses.replace(conversation, question=question))
         boxes += len(conversation.boxes)
         tally.take(conversation.scene_id)
-    shown = evidence.decision()
-    if evidence.boxes or evidence.pairs:
-        tally.notes["euler"] = f"{shown or 'undecided'}; {evidence.text()}"
-    if euler is not None:
-        tally.notes["euler asked for"] = euler + ("" if shown in (None, euler) else f", though the file shows {shown}")
-    elif boxes and shown is None:
-        tally.notes["boxes"] = (
-            "the file does not show their Euler convention; say which it is before they are used as boxes"
-        )
-    decided = euler or shown
+    tally.notes.update(_euler_notes(evidence, euler, has_boxes=boxes > 0))
+    decided = euler or evidence.decision()
     scenes = {scene: tuple(_with_euler(item, decided) for item in items) for scene, items in sorted(found.items())}
     report = tally.report(path=path, kind=KIND, split=named_split(path))
     return Conversations(scenes=scenes, euler=decided, report=report)
+
+
+def _euler_notes(evidence: EulerEvidence, euler: EulerConvention | None, *, has_boxes: bool) -> dict[str, str]:
+    notes, shown = {}, evidence.decision()
+    if evidence.boxes or evidence.pairs:
+        notes["euler"] = f"{shown or 'undecided'}; {evidence.text()}"
+    if euler is not None:
+        notes["euler asked for"] = euler + ("" if shown in (None, euler) else f", though the file shows {shown}")
+    elif has_boxes and shown is None:
+        notes["boxes"] = "the file does not show their Euler convention; say which it is before they are used as boxes"
+    return notes
 
 
 def _with_euler(conversation: ConversationItem, euler: EulerConvention | None) -> ConversationItem:
