@@ -55,15 +55,7 @@ def scene_records(
     scene = open_scene(dataset, scan, plan, recipe, annotations, outcome)
     frames = ViewFrames(scene)
     views = ask_views(scene, frames.camera, outcome)
-    refuse_bad_scan(
-        scan,
-        frames.preparer,
-        frames.meter,
-        scene.usable,
-        scene.usable_frames([asked.view for asked in views]),
-        recipe.quality,
-        recipe.frames.far,
-    )
+    _judge_scan(scene, frames, views)
     ledger = Ledger(outcome, scene.reasons_if_lost())
     best: dict[int, list[Expression]] = {}
     for record in _records(scene, frames, views, ledger, progress):
@@ -77,6 +69,17 @@ def scene_records(
     outcome.notes.update({} if scene.masks is None else scene.masks.notes)
 
 
+def _judge_scan(scene: OpenScene, frames: ViewFrames, views: Iterable[AskedView]) -> None:
+    """Refuse a scan that is badly posed, before any view is made.
+
+    Raises:
+        SourceError: it is.
+    """
+    needed = scene.usable_frames(asked.view for asked in views)
+    quality, far = scene.recipe.quality, scene.recipe.frames.far
+    refuse_bad_scan(scene.scan, frames.preparer, frames.meter, scene.usable, needed, quality, far)
+
+
 def _records(
     scene: OpenScene,
     frames: ViewFrames,
@@ -86,7 +89,7 @@ def _records(
 ) -> Iterator[Record]:
     """Make the record of each view and enter it; the outcome says why a view does not have one."""
     for asked in views:
-        prepared = _judged(scene, frames, asked, ledger.outcome)
+        prepared = _prepared(scene, frames, asked, ledger.outcome)
         record = None if prepared is None else _assembled(scene, asked, prepared, frames.camera)
         progress(len(asked.view.frame_ids))
         if record is not None:
@@ -94,7 +97,7 @@ def _records(
             yield record
 
 
-def _judged(scene: OpenScene, frames: ViewFrames, asked: AskedView, outcome: SceneOutcome) -> PreparedView | None:
+def _prepared(scene: OpenScene, frames: ViewFrames, asked: AskedView, outcome: SceneOutcome) -> PreparedView | None:
     """Prepare a view and judge it; return ``None`` where that fails, with the reason in the outcome."""
     try:
         prepared = prepare_view(scene, frames, asked.view, outcome)
