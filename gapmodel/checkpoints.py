@@ -97,13 +97,28 @@ def load_weights(
     Raises:
         UsageError: the file cannot be read or, if strict, does not fit; nothing has been copied then.
     """
+    report, found = _compared(module, Path(path), names, ignored)
+    if strict and report.problems:
+        cure = "configure the model as the file was made, or load what fits with strict=False"
+        raise UsageError(f"does not fit {type(module).__name__}: {report.problems}", path=path, cure=cure)
+    state = module.state_dict(keep_vars=True)
+    with torch.no_grad():
+        for name, tensor in found.items():
+            state[name].copy_(tensor)
+    return report
+
+
+def _compared(
+    module: nn.Module, path: Path, names: Sequence[tuple[str, str]], ignored: str
+) -> tuple[LoadReport, dict[str, Tensor]]:
+    """Compare the tensors of ``path`` with a module's; return the account, and those that fit by the module's names."""
     state = module.state_dict(keep_vars=True)
     first = {id(tensor): name for name, tensor in reversed(state.items())}
     found: dict[str, tuple[str, Tensor]] = {}
     missing = {first[id(tensor)]: None for tensor in state.values()}
     left_aside: Counter[str] = Counter()
     repeated, unexpected, unfitting = 0, [], []
-    for name, tensor in _tensors(Path(path)):
+    for name, tensor in _tensors(path):
         if ignored and (head := re.match(rf"({ignored})\.", name)):
             left_aside[head[1]] += 1
             continue
@@ -132,13 +147,7 @@ def load_weights(
         unexpected=tuple(unexpected),
         unfitting=tuple(unfitting),
     )
-    if strict and report.problems:
-        cure = "configure the model as the file was made, or load what fits with strict=False"
-        raise UsageError(f"does not fit {type(module).__name__}: {report.problems}", path=path, cure=cure)
-    with torch.no_grad():
-        for name, (_, tensor) in found.items():
-            state[name].copy_(tensor)
-    return report
+    return report, {name: tensor for name, (_, tensor) in found.items()}
 
 
 def _tensors(path: Path) -> Iterator[tuple[str, Tensor]]:

@@ -136,28 +136,42 @@ def inspect_record(
         inputs["pixel_values"], inputs["image_grid_thw"], geometry[None], output_gates=True
     )
     _, rows, columns = inputs["image_grid_thw"][0].tolist()
-    merge = model.config.vision_config.spatial_merge_size
-    gates = {}
-    for (stream, strategy), gate in zip(model.model.streams.items(), features.gates or (), strict=True):
-        if gate is not None:
-            values = gate.float().mean(dim=-1).reshape(len(images), rows // merge, columns // merge)
-            side = "geometry" if strategy == "gated_residual" else "vision"
-            gates[stream, f"gate: share of {side}"] = values.cpu().numpy()
+    chosen, pixel = _chosen_pixel(record, frame, pixel)
+    patch = (chosen, *centred_window(*record.image_size, (rows, columns)).patch_at(pixel))
+    name = type(model.model.geometry).__name__
+    return Inspection(
+        title=f"{record.key}    {name}    patch at pixel {pixel} of frame {record.frame_ids[chosen]}",
+        images=(geometry.permute(0, 2, 3, 1) * 255).round().byte().cpu().numpy(),
+        frame_ids=record.frame_ids,
+        patch=patch,
+        gates=_gate_maps(model, features.gates or (), (len(images), rows, columns)),
+        attention=token_attention(model.model.geometry, geometry, patch),
+    )
+
+
+def _chosen_pixel(record: Record, frame: int | None, pixel: tuple[int, int] | None) -> tuple[int, tuple[int, int]]:
+    """Return the frame and the pixel to look at; what is not given is the first prompt's, or the image's centre."""
     asked = next((prompt for prompt in record.prompts if frame in (None, prompt.frame)), None)
     if pixel is None:
         pixel = asked.pixel if asked else (record.image_size[0] // 2, record.image_size[1] // 2)
         frame = asked.frame if asked else frame
-    patch = (frame or 0, *centred_window(*record.image_size, (rows, columns)).patch_at(pixel))
-    if not 0 <= patch[0] < len(record):
+    frame = frame or 0
+    if not 0 <= frame < len(record):
         raise UsageError(
-            f"record {record.key} has no frame {patch[0]}", cure=f"choose --frame from 0 to {len(record) - 1}"
+            f"record {record.key} has no frame {frame}", cure=f"choose --frame from 0 to {len(record) - 1}"
         )
-    name = type(model.model.geometry).__name__
-    return Inspection(
-        title=f"{record.key}    {name}    patch at pixel {pixel} of frame {record.frame_ids[patch[0]]}",
-        images=(geometry.permute(0, 2, 3, 1) * 255).round().byte().cpu().numpy(),
-        frame_ids=record.frame_ids,
-        patch=patch,
-        gates=gates,
-        attention=token_attention(model.model.geometry, geometry, patch),
-    )
+    return frame, pixel
+
+
+def _gate_maps(
+    model: GapForConditionalGeneration, gates: Sequence[Tensor | None], patches: tuple[int, int, int]
+) -> dict[tuple[str, str], NDArray[np.float32]]:
+    """Return the mean gate of each token, (F, rows, columns), by stream and meaning; ``patches`` are (F, h, w)."""
+    merge, (frames, rows, columns) = model.config.vision_config.spatial_merge_size, patches
+    maps = {}
+    for (stream, strategy), gate in zip(model.model.streams.items(), gates, strict=True):
+        if gate is not None:
+            values = gate.float().mean(dim=-1).reshape(frames, rows // merge, columns // merge)
+            side = "geometry" if strategy == "gated_residual" else "vision"
+            maps[stream, f"gate: share of {side}"] = values.cpu().numpy()
+    return maps

@@ -162,27 +162,27 @@ def dense_targets(
     for item in decoded.record.objects:
         if item.object_id + 1 < len(table):
             table[item.object_id + 1] = classes.get(item.label, -1)
-    points, labels, marks = [], [], []
-    for frame in range(len(decoded.record)):
-        points.append(decoded.points(frame, pixels))
-        labels.append(table[decoded.instances[frame][pixels[:, 1], pixels[:, 0]]])
-        mark = np.zeros((rows, columns), dtype=np.float32)
-        for drawn in (drawn for drawn in question.marks if drawn.frame == frame):
-            column = int((drawn.pixel[0] + 0.5 - window.left) * columns / window.width)
-            row = int((drawn.pixel[1] + 0.5 - window.top) * rows / window.height)
-            if 0 <= row < rows and 0 <= column < columns:
-                mark[row, column] = 1.0
-        marks.append(mark.reshape(-1))
-    asked = np.full((1, 3), np.nan)
-    if question.mark is not None:
-        pixel = np.array([question.mark.pixel])
-        asked = decoded.points(question.mark.frame, pixel)
-        if in_image:
-            place = POINT_SCALE * (2 * (pixel + 0.5) / decoded.record.image_size - 1)
-            asked = np.concatenate([place, np.zeros((1, 1))], axis=1)
+    frames = range(len(decoded.record))
+    marks = np.zeros((len(frames), rows, columns), dtype=np.float32)
+    for drawn in question.marks:
+        column = int((drawn.pixel[0] + 0.5 - window.left) * columns / window.width)
+        row = int((drawn.pixel[1] + 0.5 - window.top) * rows / window.height)
+        if 0 <= row < rows and 0 <= column < columns:
+            marks[drawn.frame, row, column] = 1.0
     return {
-        "asked": asked.astype(np.float32),
-        "point": np.concatenate(points).astype(np.float32),
-        "label": np.concatenate(labels),
-        "mark": np.concatenate(marks),
+        "asked": _asked_point(decoded, question, in_image=in_image).astype(np.float32),
+        "point": np.concatenate([decoded.points(frame, pixels) for frame in frames]).astype(np.float32),
+        "label": table[decoded.instances[:, pixels[:, 1], pixels[:, 0]]].reshape(-1),
+        "mark": marks.reshape(-1),
     }
+
+
+def _asked_point(decoded: DecodedRecord, question: Question, *, in_image: bool) -> NDArray[np.float64]:
+    """Return the point of the only marked pixel, or its place in the image, (1, 3); NaN where there is not one."""
+    if question.mark is None:
+        return np.full((1, 3), np.nan)
+    pixel = np.array([question.mark.pixel])
+    if in_image:
+        place = POINT_SCALE * (2 * (pixel + 0.5) / decoded.record.image_size - 1)
+        return np.concatenate([place, np.zeros((1, 1))], axis=1)
+    return decoded.points(question.mark.frame, pixel)
