@@ -71,9 +71,9 @@ def build(
     out: Place,
     recipe: Place | None = None,
     set: Mapping[str, Any] | None = None,
-    annotations: Sequence[Place] = (),
+    annotations: Place | Sequence[Place] = (),
     split: str | None = None,
-    scenes: Sequence[str] = (),
+    scenes: str | Sequence[str] = (),
     limit: int | None = None,
     executor: str = "ray",
     workers: int | None = None,
@@ -113,9 +113,13 @@ def build(
     from gapdata.annotations.annotation_file import stated_file
     from gapdata.engine.build_dataset import build_dataset
     from gapdata.engine.recipe import read_recipe
+    from gapdata.errors import UsageError
     from gapdata.files.storage import location
     from gapdata.runtime.terminal import say
 
+    for name, number in {"limit": limit, "workers": workers}.items():
+        if number is not None and number < 1:
+            raise UsageError(f"{name} is {number}, expected at least 1")
     return build_dataset(
         dataset=open_dataset(**scans),
         out=location(out),
@@ -123,9 +127,9 @@ def build(
             None if recipe is None else Path(recipe),
             [f"{name}={json.dumps(value, default=str)}" for name, value in (set or {}).items()],
         ),
-        annotations=[stated_file(str(path)) for path in annotations],
+        annotations=[stated_file(str(path)) for path in _several(annotations)],
         split=split,
-        scenes=scenes,
+        scenes=_several(scenes),
         limit=limit,
         executor=executor,
         workers=workers,
@@ -150,6 +154,13 @@ def open_dataset(**scans: Any) -> Dataset:
     from gapdata.sources.registry import open_dataset
 
     return open_dataset(**scans)
+
+
+def _several(given: Any) -> list[Any]:
+    """Return a list of one or several names: a text is one name, not a sequence of letters."""
+    import os
+
+    return [given] if isinstance(given, str | os.PathLike) else list(given)
 
 
 def __getattr__(name: str) -> Any:

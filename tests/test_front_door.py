@@ -126,6 +126,10 @@ def test_a_request_that_cannot_be_met_is_one_clear_error(small_dataset: Path, tm
         gapdata.build(scannet=small_dataset, out=out, recipe="scannet-pretrian")
     with pytest.raises(gapdata.GapDataError, match="split 'valid' is unknown; did you mean val"):
         gapdata.build(scannet=small_dataset, out=out, annotations=["valid=infos.pkl"])
+    with pytest.raises(gapdata.GapDataError, match="has no scene scene0009_09"):
+        gapdata.build(scannet=small_dataset, out=out, scenes="scene0009_09")
+    with pytest.raises(gapdata.GapDataError, match="limit is 0, expected at least 1"):
+        gapdata.build(scannet=small_dataset, out=out, limit=0)
     with pytest.raises(gapdata.GapDataError, match="no source is named"):
         gapdata.build(out=out)
     with pytest.raises(gapdata.GapDataError, match="option 'scanet' is unknown; did you mean scannet"):

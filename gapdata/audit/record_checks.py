@@ -87,8 +87,7 @@ def _check_members(record: Record, size: tuple[int, int]) -> Iterator[str]:
     Decoders accept truncated files.
     """
     count = len(record)
-    annotated = any(name.endswith("instance.png") for name in record.members)
-    kinds = ["jpg", "depth.png", "prompt.png", *(["instance.png"] if annotated else [])]
+    kinds = ["jpg", "depth.png", "prompt.png", *(["instance.png"] if record.has_instances else [])]
     expected = {member_name(frame, kind) for frame in range(count) for kind in kinds} | {"pointmap.npy"}
     yield from (f"member {name} is missing" for name in sorted(expected - record.members.keys()))
     yield from (f"member {name} does not belong to it" for name in sorted(record.members.keys() - expected))

@@ -21,7 +21,6 @@ import numpy as np
 
 from gapdata.annotations.conversation import TASKS
 from gapdata.geometry.boxes import OrientedBox
-from gapdata.records.codec import member_name
 from gapdata.records.expressions import Conversation, Expression, conversations, descriptions
 from gapdata.records.schema import Record, ViewObject
 from gapdata.records.views import KIND_OF_TASK
@@ -68,7 +67,7 @@ def record_items(record: Record, task: str, wording: Wording) -> tuple[list[Item
         return _given_items(record, [item for item in told if item.task == task])
     if record.view != KIND_OF_TASK.get(task, "clip"):
         return [], Counter()
-    if task in ("recons", "det") and member_name(0, "instance.png") not in record.members:
+    if task in ("recons", "det") and not record.has_instances:
         return [], Counter({"the scan has no annotation": 1})
     if task == "recons":
         return _recons_items(record, wording)

@@ -126,8 +126,7 @@ def fuse_frame(record: Record, frame: int, stride: int = 1, *, drop_flying: bool
     sampled[stride // 2 :: stride, stride // 2 :: stride] = True
     keep &= sampled
     count = int(keep.sum())
-    has_instances = record.has_instances
-    instances = record.instances(frame)[keep] if has_instances else np.zeros(count, dtype=np.uint16)
+    instances = record.instances(frame)[keep] if record.has_instances else np.zeros(count, dtype=np.uint16)
     kept = points[keep]
     normals = (local_normals[keep] @ pose[:3, :3].T).astype(np.float32)
     rays = kept - pose[:3, 3].astype(np.float32)
