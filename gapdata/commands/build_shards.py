@@ -45,7 +45,7 @@ def _add_build_options(parser: argparse.ArgumentParser) -> None:
         metavar="[SPLIT=]FILE",
         help="other people's files about the scenes, recognised by their content: embodiedscan_infos_*.pkl, ScanRefer's"
         " and Scan2Cap's JSON, Mask3D's pred_box.json or a folder of mask.npz, GAP-MLLM's and VG-LLM's JSON; val=FILE"
-        " says the split of a file that neither its scenes nor its name tell",
+        " states the split of a file where neither its scenes nor its name tell it",
     )
 
 
@@ -68,7 +68,7 @@ def _add_execution_options(parser: argparse.ArgumentParser) -> None:
         "--deadline",
         type=duration,
         metavar="TIME",
-        help="an attempt at a shard that takes longer is killed and made once more: 90s, 20m, 2h (default: by its"
+        help="end an attempt at a shard that takes longer than 90s, 20m, 2h, and try once more (default: by the shard's"
         " frames; without effect for inline)",
     )
     parser.add_argument("--dry-run", action="store_true", help="print the plan and write nothing")

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("build", type=place, metavar="BUILD")
     forms = "; ".join(f"{name}: {row.help}" for name, row in EXITS.items())
     parser.add_argument("--format", choices=tuple(EXITS), required=True, help=forms)
-    parser.add_argument("--out", type=local, required=True, metavar="DIR", help="a new folder, or the same export's")
+    parser.add_argument("--out", type=local, required=True, metavar="DIR", help="a new folder, or one to go on with")
     parser.add_argument("--split", choices=("train", "val", "test"), help="only records of this split (default: all)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     _add_gap_options(parser)
@@ -45,7 +45,7 @@ def _add_gap_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--wording",
         choices=("gap", "vgllm_v1", "vgllm_v2"),
-        help="whose questions, and whose Euler convention (default: gap)",
+        help="words of the questions, with their Euler convention (default: gap)",
     )
 
 

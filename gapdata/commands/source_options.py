@@ -6,7 +6,7 @@ import argparse
 
 from gapdata.commands.argument_types import place
 from gapdata.geometry.pose_names import AXES, DIRECTIONS, UNITS
-from gapdata.sources.registry import SOURCES, as_option
+from gapdata.sources.registry import FRAME_OPTIONS, SOURCES, as_option
 
 
 def add_source_options(parser: argparse.ArgumentParser) -> None:
@@ -22,9 +22,10 @@ def add_frame_options(parser: argparse.ArgumentParser) -> None:
     An option that is not given is not among the parsed ones. ``gapdata inspect DIR --poses`` names the option that
     mends a scan.
     """
+    takers = [as_option(name) for name, source in SOURCES.items() if set(FRAME_OPTIONS) & set(source.options)]
     group = parser.add_argument_group(
-        "frames of --rgbd",
-        "what the folder does not say itself; `gapdata inspect DIR --poses` says what it takes",
+        f"frames of {', '.join(takers)}",
+        "what the folder itself does not say; `gapdata inspect DIR --poses` finds the option that a scan needs",
         argument_default=argparse.SUPPRESS,
     )
     group.add_argument(
@@ -37,14 +38,14 @@ def add_frame_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--axes",
         choices=tuple(AXES),
-        help="of the camera: opencv x right, y down, z forward (default); opengl y up, z back (ARKit, Blender); unity y"
-        " up, left-handed (ICL-NUIM); ros x forward, y left, z up",
+        help="axes of the camera: opencv x right, y down, z forward (default); opengl y up, z back (ARKit, Blender);"
+        " unity y up, left-handed (ICL-NUIM); ros x forward, y left, z up",
     )
-    group.add_argument("--pose-units", type=metres, metavar="m|cm|mm", help="of translations, or metres (default: m)")
-    group.add_argument("--pose-shift", type=int, metavar="N", help="a frame's pose is that of the N-th frame after it")
     group.add_argument(
-        "--depth-shift", type=int, metavar="N", help="a frame's depth is that of the N-th frame after it"
+        "--pose-units", type=metres, metavar="m|cm|mm", help="unit of positions, or its metres (default: m)"
     )
+    group.add_argument("--pose-shift", type=int, metavar="N", help="take a frame's pose from the N-th frame after it")
+    group.add_argument("--depth-shift", type=int, metavar="N", help="take a frame's depth from the N-th frame after it")
 
 
 def metres(text: str) -> float:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -38,18 +37,6 @@ IMU_RECORD = struct.Struct("<15dQ")
 MAX_NAME_BYTES = 4096
 MAX_IMAGE_SIDE = 16384
 MAX_IMU_RECORDS = 1 << 24
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImuSample:
-    """One inertial reading as ScanNet's tail stores it; each vector has three components."""
-
-    rotation_rate: tuple[float, float, float]
-    acceleration: tuple[float, float, float]
-    magnetic_field: tuple[float, float, float]
-    attitude: tuple[float, float, float]  # roll, pitch, yaw
-    gravity: tuple[float, float, float]
-    timestamp: int  # microseconds
 
 
 class SensReader:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -13,7 +14,19 @@ from numpy.typing import NDArray
 
 from gapdata.files.atomic import atomic_file
 from gapdata.geometry.camera import Intrinsics
-from gapdata.sources.sens import COLOR_COMPRESSIONS, DEPTH_COMPRESSIONS, FRAME_HEADER, IMU_RECORD, VERSION, ImuSample
+from gapdata.sources.sens import COLOR_COMPRESSIONS, DEPTH_COMPRESSIONS, FRAME_HEADER, IMU_RECORD, VERSION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImuSample:
+    """One inertial reading as ScanNet's tail stores it; each vector has three components."""
+
+    rotation_rate: tuple[float, float, float]
+    acceleration: tuple[float, float, float]
+    magnetic_field: tuple[float, float, float]
+    attitude: tuple[float, float, float]  # roll, pitch, yaw
+    gravity: tuple[float, float, float]
+    timestamp: int  # microseconds
 
 
 class SensWriter:

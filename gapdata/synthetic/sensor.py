@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from gapdata.sources.sens import ImuSample
+from gapdata.synthetic.sens_writer import ImuSample
 
 BASELINE_FOCAL = 0.075 * 571.0  # m px: baseline and focal length of a Structure Sensor at 640 px
 DISPARITY_STEP = 1 / 16  # px

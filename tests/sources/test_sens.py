@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from gapdata.errors import SourceError
 from gapdata.geometry.camera import Intrinsics
 from gapdata.sources.images import decode_color
-from gapdata.sources.sens import ImuSample, SensReader
-from gapdata.synthetic.sens_writer import SensWriter
+from gapdata.sources.sens import SensReader
+from gapdata.synthetic.sens_writer import ImuSample, SensWriter
 from tests.conftest import look_from
 
 COLOR = Intrinsics(fx=58.5, fy=58.0, cx=32.4, cy=23.9, width=66, height=49)
