@@ -19,6 +19,8 @@ from gapdata.synthetic.dataset import SynthesisOptions, synthesise_dataset
 from gapdata.synthetic.scene import build_scene
 from tests.support.synthetic_truth import Truth, render_truth, scene_index
 
+pytestmark = pytest.mark.slow
+
 FRAMES = 50
 OVERRIDES = ["clips.frames=3", "clips.interval=12", "clips.step=12", "scene_views.frames=4"]
 

@@ -17,6 +17,8 @@ from tests.conftest import look_from
 from tests.support.pose_judgement import BEGIN, PAGE, Capture, clips, kitchen, scene_views
 from tests.support.pose_mistakes import FINE, GOOD, GROSS, MISTAKES, Mistake, Poses, off_by
 
+pytestmark = pytest.mark.slow
+
 CAMERA = Intrinsics(fx=140.0, fy=140.0, cx=79.5, cy=59.5, width=160, height=120)
 ROOM = np.array([[-2.5, -2.5, 0.0], [2.5, 2.5, 2.6]])
 BOXES = ((1.2, 0.4, 0.0, 1.7, 1.0, 1.1), (1.0, -1.0, 0.0, 1.6, -0.5, 0.8), (-1.5, 1.4, 0.0, -0.7, 2.0, 1.5))

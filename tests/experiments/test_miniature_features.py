@@ -30,6 +30,8 @@ from gapmodel.training.run import TrainingConfig
 from gapmodel.training.starting_point import first_model
 from tests.support.training_runs import RECIPE, RECORDS
 
+pytestmark = pytest.mark.slow
+
 FULL = read_miniature("full")
 FRAMES = 2
 

@@ -25,6 +25,8 @@ from gapmodel.training.starting_point import first_model
 from tests.support.executors import request_for
 from tests.support.training_runs import RECORDS, TEXT
 
+pytestmark = pytest.mark.slow
+
 
 def test_cells_divide_a_frame_block_by_block() -> None:
     config = ProcessorConfig(image_size=(128, 96))

@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import REPOSITORY
 
 
+@pytest.mark.slow
 def test_thousands_of_damaged_files_are_read_or_refused(small_dataset: Path, tmp_path: Path) -> None:
     """The campaign in short: no crash, no hang, no memory beyond a small multiple of a file, no foreign exception."""
     code = (
