@@ -1,1 +1,1 @@
-"""Records to questions, the same for training and evaluation."""
+"""Which records are asked what, the same for training and evaluation."""

@@ -40,11 +40,11 @@ class DenseCounts:
     Each micro-batch adds its part of these means, so that a step has the same gradient in one batch and in several.
     """
 
-    points: float = 0.0  # visual tokens whose point is known
+    points: float = 0.0  # visual tokens with a known point
     marked: float = 0.0  # visual tokens that a mark lies on
     tokens: float = 0.0  # all visual tokens
-    labels: float = 0.0  # visual tokens whose class is known
-    asked: float = 0.0  # answer positions of a question whose point is known
+    labels: float = 0.0  # visual tokens with a known class
+    asked: float = 0.0  # answer positions of questions with a known point
 
     def values(self) -> list[float]:
         """Return the counts in the order of the fields."""

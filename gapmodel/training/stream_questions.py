@@ -35,7 +35,7 @@ def build_of(stream: Stream, builds: Mapping[str, Records]) -> Records:
     """Return the build that a stream draws on.
 
     Raises:
-        UsageError: none of its name was given.
+        UsageError: a build of its name was not given.
     """
     if stream.build not in builds:
         given = ", ".join(repr(name) for name in builds) or "none"
