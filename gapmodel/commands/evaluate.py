@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gapdata.shards.reader import ShardReader
     from gapmodel.evaluation.asking import TaskQuestions
     from gapmodel.evaluation.tasks import TaskChoice
-    from gapmodel.evaluation.workers import Job
+    from gapmodel.evaluation.workers import EvaluationJob
 
 HELP = "Score a model on held-out scenes."
 
@@ -97,12 +97,12 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _job(options: argparse.Namespace, reader: ShardReader) -> tuple[TaskChoice, Job]:
+def _job(options: argparse.Namespace, reader: ShardReader) -> tuple[TaskChoice, EvaluationJob]:
     """Return which tasks are asked and why, and what each worker needs to know."""
     from gapmodel.evaluation.asking import TASKS
     from gapmodel.evaluation.run import asking_as_trained, belongings, model_data_recipe
     from gapmodel.evaluation.tasks import choose_tasks
-    from gapmodel.evaluation.workers import Job
+    from gapmodel.evaluation.workers import EvaluationJob
     from gapmodel.model_directory import model_directory
     from gapmodel.questions.taught import taught_tasks
 
@@ -111,7 +111,7 @@ def _job(options: argparse.Namespace, reader: ShardReader) -> tuple[TaskChoice, 
     askings = {task: asking_as_trained(model_data_recipe(directory, task), options.split) for task in TASKS}
     belongs = belongings(directory, reader, askings.__getitem__)
     name = hashlib.sha256(json.dumps(belongs, sort_keys=True).encode()).hexdigest()[:8]
-    return choice, Job(
+    return choice, EvaluationJob(
         model=directory,
         shards=str(options.shards) if "://" in options.shards else os.path.abspath(options.shards),
         out=(options.out or directory.parent / "evaluation" / f"{options.split}-{name}").resolve(),
@@ -124,7 +124,7 @@ def _job(options: argparse.Namespace, reader: ShardReader) -> tuple[TaskChoice, 
     )
 
 
-def _answer(job: Job, questions: list[TaskQuestions], workers: int) -> bool:
+def _answer(job: EvaluationJob, questions: list[TaskQuestions], workers: int) -> bool:
     """Answer what this process has to; return whether it is the one that scores, which one rank of torchrun's does."""
     from gapmodel.evaluation.answering import missing
     from gapmodel.evaluation.predictions import read_answers

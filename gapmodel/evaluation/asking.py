@@ -189,26 +189,8 @@ def _detection(index: int, record: Record, asking: Asking, tokens: int) -> Asked
 
 
 def _language(task: str, records: dict[int, Record], asking: Asking, limit: int | None) -> TaskQuestions:
-    left_out: Counter[str] = Counter()
     kind = {"grounding_two_stage": "grounding_frame"}.get(task, task)
-    chosen: list[tuple[int, int]] = []
-    missed: list[tuple[int, int]] = []
-    met: set[tuple[str, int, str]] = set()
-    for index, record in records.items():
-        for number, expression in enumerate(descriptions(record)):
-            item = (record.scene_id, expression.object_id, expression.object_name)
-            if task == "captioning" and item in met:
-                continue
-            # The second stage asks for the box in the frame, so there must be a true one.
-            reason = obstacle(record, expression, "grounding" if kind == "grounding_frame" else kind, asking.options)
-            if reason is None:
-                chosen.append((index, number))
-            elif reason == "the object has no proposal":
-                missed.append((index, number))
-            else:
-                left_out[reason] += 1
-                continue
-            met.add(item)
+    chosen, missed, left_out = _described(task, records, asking.options)
     asked = [
         Asked(
             id=question_id(kind, records[index].key, number),
@@ -230,6 +212,36 @@ def _language(task: str, records: dict[int, Record], asking: Asking, limit: int 
         left_out=dict(sorted(left_out.items())),
         missed=tuple(missed) if limit is None else (),
     )
+
+
+def _described(
+    task: str, records: dict[int, Record], options: QuestionOptions
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]], Counter[str]]:
+    """Return the descriptions, as (record, number), that are asked about and those that lack a proposal; count others.
+
+    Captioning asks about an object once, however many descriptions and views of its scene it has.
+    """
+    # The second stage asks for the box in the frame, so there must be a true one.
+    asked_as = {"grounding_two_stage": "grounding"}.get(task, task)
+    chosen: list[tuple[int, int]] = []
+    missed: list[tuple[int, int]] = []
+    left_out: Counter[str] = Counter()
+    met: set[tuple[str, int, str]] = set()
+    for index, record in records.items():
+        for number, expression in enumerate(descriptions(record)):
+            item = (record.scene_id, expression.object_id, expression.object_name)
+            if task == "captioning" and item in met:
+                continue
+            reason = obstacle(record, expression, asked_as, options)
+            if reason is None:
+                chosen.append((index, number))
+            elif reason == "the object has no proposal":
+                missed.append((index, number))
+            else:
+                left_out[reason] += 1
+                continue
+            met.add(item)
+    return chosen, missed, left_out
 
 
 def _question(kind: str, record: Record, expression: Expression, options: QuestionOptions) -> Question:

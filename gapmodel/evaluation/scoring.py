@@ -51,43 +51,54 @@ def _pointmap(questions: TaskQuestions, texts: Texts, seed: int, training: Seque
     scenes = [questions.records[item.index].scene_id for item in questions.asked]
     known = [PointmapAnswer(point=prompt.point, label=prompt.label) for record in training for prompt in record.prompts]
     constant = [pointmap.constant_baseline(known)] * len(truths)
-    parsed = [pointmap.read(answer) for answer in answers]
-    errors = pointmap.point_errors(parsed, truths)
-    near = np.isfinite(errors)
-    where = [scene for scene, readable in zip(scenes, near, strict=True) if readable]
-    named = [(pointmap.label_is_right(p, t), s) for p, t, s in zip(parsed, truths, scenes, strict=True) if t.label]
-    intervals = {
-        "median point error": median_interval(errors[near].tolist(), where, seed, "median point error"),
-        "mean point error": mean_interval(errors[near].tolist(), where, seed, "mean point error"),
-        **{
-            f"within {limit:.2f} m": mean_interval((errors < limit).tolist(), scenes, seed, f"within {limit:.2f} m")
-            for limit in pointmap.WITHIN
-        },
-        "label accuracy": mean_interval([a for a, _ in named], [s for _, s in named], seed, "label accuracy"),
-    }
     points = TaskResult(
         task="pointmap",
         ours=pointmap.score(answers, truths),
         gap=pointmap.score(answers, truths, compat="gap"),
         baseline=pointmap.score(constant, truths),
-        intervals=_known(intervals),
+        intervals=_point_intervals(answers, truths, scenes, seed),
         left_out=questions.left_out,
     )
     ours = reconstruction.score(scenes, answers, truths)
-    by_scene = [item.scene for item in ours.scenes]
     clouds = TaskResult(
         task="reconstruction",
         ours=ours,
         gap=reconstruction.score(scenes, answers, truths, compat="gap"),
         baseline=reconstruction.score(scenes, constant, truths),
-        intervals=_known(
-            {
-                name: mean_interval([getattr(item, kind).overall for item in ours.scenes], by_scene, seed, name)
-                for kind, name in (("raw", "overall"), ("aligned", "overall, aligned"))
-            }
-        ),
+        intervals=_cloud_intervals(ours, seed),
     )
     return [points, clouds]
+
+
+def _point_intervals(
+    answers: Sequence[str], truths: Sequence[PointmapAnswer], scenes: Sequence[str], seed: int
+) -> dict[str, Interval]:
+    parsed = [pointmap.read(answer) for answer in answers]
+    errors = pointmap.point_errors(parsed, truths)
+    near = np.isfinite(errors)
+    where = [scene for scene, readable in zip(scenes, near, strict=True) if readable]
+    named = [(pointmap.label_is_right(p, t), s) for p, t, s in zip(parsed, truths, scenes, strict=True) if t.label]
+    return _known(
+        {
+            "median point error": median_interval(errors[near].tolist(), where, seed, "median point error"),
+            "mean point error": mean_interval(errors[near].tolist(), where, seed, "mean point error"),
+            **{
+                f"within {limit:.2f} m": mean_interval((errors < limit).tolist(), scenes, seed, f"within {limit:.2f} m")
+                for limit in pointmap.WITHIN
+            },
+            "label accuracy": mean_interval([a for a, _ in named], [s for _, s in named], seed, "label accuracy"),
+        }
+    )
+
+
+def _cloud_intervals(scores: reconstruction.ReconstructionScores, seed: int) -> dict[str, Interval]:
+    scenes = [item.scene for item in scores.scenes]
+    return _known(
+        {
+            name: mean_interval([getattr(item, kind).overall for item in scores.scenes], scenes, seed, name)
+            for kind, name in (("raw", "overall"), ("aligned", "overall, aligned"))
+        }
+    )
 
 
 def _true_point(record: Record, item: Asked) -> PointmapAnswer:

@@ -31,7 +31,7 @@ LOOK_EVERY = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class EvaluationJob:
     """All that a worker needs to know; it is small, because it is sent to the worker."""
 
     model: Path
@@ -51,7 +51,7 @@ class Job:
         return asked_tasks(reader, self.askings.__getitem__, self.tasks, self.limit, optional=self.optional)
 
 
-def answer(job: Job, share: tuple[int, int], local_rank: int | None = None) -> None:
+def answer(job: EvaluationJob, share: tuple[int, int], local_rank: int | None = None) -> None:
     """Answer one share in this process, on a GPU of the machine where there is one."""
     reader = ShardReader(job.shards)
     device = device_of(share[0] if local_rank is None else local_rank)
@@ -68,7 +68,7 @@ def answer(job: Job, share: tuple[int, int], local_rank: int | None = None) -> N
     )
 
 
-def answer_on_ray(job: Job, workers: int) -> None:
+def answer_on_ray(job: EvaluationJob, workers: int) -> None:
     """Answer all shares in Ray workers, on a GPU each where the cluster has any.
 
     The cluster is the one that ``RAY_ADDRESS`` names (a submitted job's own), else one of this machine.
@@ -87,7 +87,7 @@ def answer_on_ray(job: Job, workers: int) -> None:
         _follow(ray, running, job)
 
 
-def _follow(ray: Any, running: list[Any], job: Job) -> None:
+def _follow(ray: Any, running: list[Any], job: EvaluationJob) -> None:
     reader = ShardReader(job.shards)
     questions = job.questions(reader)
     total = sum(len(task.asked) for task in questions)
