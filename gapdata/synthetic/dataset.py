@@ -48,14 +48,14 @@ class SynthesisOptions:
 
     Args:
         scenes: annotated scenes; the last quarter, at least one of two or more, is the validation split.
-        test_scenes: scenes besides without annotation, under ``scans_test/``.
+        test_scenes: further scenes without annotation, under ``scans_test/``.
         frames: frames of each scene, at 30 Hz.
         seed: equal seeds give equal bytes.
         color_size, depth_size: (width, height) in pixels.
         noise: strength of sensor noise and holes; 0 gives exact depth, rounded to millimetres.
         shared_camera: colour and depth share one camera, of ``depth_size``.
         lost_tracking: share of frames without a pose; at least one of 50 or more, never the first.
-        annotations: write what others publish besides: boxes, descriptions, proposals, conversations.
+        annotations: also write the files that others publish: boxes, descriptions, proposals, conversations.
         overwrite: replace scenes that exist.
     """
 

@@ -1,4 +1,4 @@
-"""How each kind of room is furnished: what belongs into it, and where."""
+"""Furnishes each kind of room: puts in the pieces that belong there."""
 
 from __future__ import annotations
 

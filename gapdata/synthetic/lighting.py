@@ -1,7 +1,7 @@
 """Bakes light into the vertices of a scene: windows, lamps, and what walls and furniture throw back.
 
 Irradiance is computed once per scene with shadow rays to points on the light sources and one set of gather rays per
-vertex, whose hits are kept: every further bounce is then a matrix-free look-up (radiosity by repeated gathering). A
+vertex. The hits are kept: every further bounce is then a matrix-free look-up (radiosity by repeated gathering). A
 frame only interpolates. Units are relative: a white wall in unit irradiance has radiance 1.
 """
 
@@ -17,6 +17,7 @@ from gapdata.synthetic.materials import GAMMA, Material, TextureAtlas, rgb
 from gapdata.synthetic.shapes import Mesh
 
 LIFT = 0.004  # m off the surface where rays start
+RAYS = 16  # gather rays of a vertex
 BOUNCES = 3
 BURIED = 0.6  # share of gather rays that end on backs
 SMOOTHING = 12  # rounds over neighbours: about 15 cm
@@ -83,24 +84,39 @@ def light_points(
 
 
 def bake(
-    mesh: Mesh,
-    materials: list[Material],
-    albedo: NDArray[np.float32],
-    raycaster: object,
-    rng: Generator,
-    *,
-    rays: int = 16,
+    mesh: Mesh, materials: list[Material], albedo: NDArray[np.float32], raycaster: object, rng: Generator
 ) -> NDArray[np.float32]:
     """Return the irradiance at every vertex, (V, 3) float32 linear RGB.
 
     ``raycaster`` is Open3D's over the same triangles.
     """
-    import open3d as o3d
-
     origins = (mesh.vertices + LIFT * mesh.normals).astype(np.float32)
     normals = mesh.normals.astype(np.float32)
+    direct = _direct_light(origins, normals, light_points(mesh, materials, albedo, rng), raycaster)
+    hit = _gather_hits(origins, normals, mesh, raycaster, rng)
+    emission = np.array([m.emission for m in materials], dtype=np.float32)[mesh.material]
+    # Sources above 1 were sampled directly; faint ones (screens) and what rays miss reach others only here.
+    glow = np.where((emission < 1) & (emission > 0), emission, 0.0)[:, None] * albedo[mesh.faces].mean(axis=1)
+    reflectance = np.where(emission[:, None] > 0, 0, albedo[mesh.faces].mean(axis=1))
+    irradiance = direct
+    for _ in range(BOUNCES):
+        radiance = np.zeros((len(mesh.faces) + 1, 3), dtype=np.float32)
+        radiance[:-1] = reflectance * irradiance[mesh.faces].mean(axis=1) + glow
+        gathered = sum(radiance[hit[k]] for k in range(RAYS)) / RAYS
+        irradiance = direct + np.asarray(gathered, dtype=np.float32)
+    # Vertices buried in another part see mostly backs; their darkness must not bleed into triangles that show.
+    visible = ((hit == len(mesh.faces)).mean(axis=0) < BURIED).astype(np.float32)
+    return _smoothed(direct, visible, mesh, 1) + _smoothed(irradiance - direct, visible, mesh, SMOOTHING)
+
+
+def _direct_light(
+    origins: NDArray[np.float32], normals: NDArray[np.float32], points: list[LightPoint], raycaster: object
+) -> NDArray[np.float32]:
+    """Return the irradiance at vertices from points on the light sources, (V, 3)."""
+    import open3d as o3d
+
     direct = np.full((len(origins), 3), 0.012, dtype=np.float32)
-    for point in light_points(mesh, materials, albedo, rng):
+    for point in points:
         towards = point.position.astype(np.float32) - origins
         squared = np.einsum("vc,vc->v", towards, towards)
         distance = np.sqrt(squared)
@@ -112,26 +128,13 @@ def bake(
         seen = lit[~hidden]
         form = at_vertex[seen] * at_light[seen] / np.maximum(squared[seen], 0.03)
         direct[seen] += form[:, None] * point.power.astype(np.float32)
-    hit = _gather_hits(origins, normals, mesh, raycaster, rng, rays)
-    emission = np.array([m.emission for m in materials], dtype=np.float32)[mesh.material]
-    # Sources above 1 were sampled directly; faint ones (screens) and what rays miss reach others only here.
-    glow = np.where((emission < 1) & (emission > 0), emission, 0.0)[:, None] * albedo[mesh.faces].mean(axis=1)
-    reflectance = np.where(emission[:, None] > 0, 0, albedo[mesh.faces].mean(axis=1))
-    irradiance = direct
-    for _ in range(BOUNCES):
-        radiance = np.zeros((len(mesh.faces) + 1, 3), dtype=np.float32)
-        radiance[:-1] = reflectance * irradiance[mesh.faces].mean(axis=1) + glow
-        gathered = sum(radiance[hit[k]] for k in range(rays)) / rays
-        irradiance = direct + np.asarray(gathered, dtype=np.float32)
-    # Vertices buried in another part see mostly backs; their darkness must not bleed into triangles that show.
-    visible = ((hit == len(mesh.faces)).mean(axis=0) < BURIED).astype(np.float32)
-    return _smoothed(direct, visible, mesh, 1) + _smoothed(irradiance - direct, visible, mesh, SMOOTHING)
+    return direct
 
 
 def _gather_hits(
-    origins: NDArray[np.float32], normals: NDArray[np.float32], mesh: Mesh, raycaster: object, rng: Generator, rays: int
+    origins: NDArray[np.float32], normals: NDArray[np.float32], mesh: Mesh, raycaster: object, rng: Generator
 ) -> NDArray[np.int64]:
-    """Return the triangles that ``rays`` cosine-distributed rays per vertex hit, (R, V).
+    """Return the triangles that ``RAYS`` cosine-distributed rays per vertex hit, (R, V).
 
     The number of triangles stands for black: a ray that hits a surface from behind started inside an object or left
     the room.
@@ -145,11 +148,11 @@ def _gather_hits(
     up = np.cross(normals, side)
     turn = rng.random(count, dtype=np.float32) * 2 * np.pi
     golden = np.pi * (3 - np.sqrt(5))
-    hits = np.empty((rays, count), dtype=np.int64)
+    hits = np.empty((RAYS, count), dtype=np.int64)
     bundle = np.empty((count, 6), dtype=np.float32)
     bundle[:, :3] = origins
-    for k in range(rays):
-        radius = np.float32(np.sqrt((k + 0.5) / rays))
+    for k in range(RAYS):
+        radius = np.float32(np.sqrt((k + 0.5) / RAYS))
         angle = turn + np.float32(k * golden)
         x, y = radius * np.cos(angle), radius * np.sin(angle)
         bundle[:, 3:] = x[:, None] * side + y[:, None] * up + np.sqrt(1 - radius**2) * normals

@@ -77,7 +77,7 @@ class FloorPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShellOptions:
-    """What distinguishes the shells of kinds of room."""
+    """The differences between the shells of kinds of room."""
 
     size: tuple[tuple[float, float], tuple[float, float]]
     floors: tuple[str, ...]

@@ -78,7 +78,7 @@ def gather_facts(
     """Return a scene's facts, and the bytes of its ``.mask.npz``.
 
     Args:
-        scene: whose facts they are.
+        scene: the scene.
         sightings: of its annotated frames.
         segments: of the mesh (``annotation_files``).
         aggregation: the released annotation of these segments.

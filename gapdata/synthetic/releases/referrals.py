@@ -41,7 +41,7 @@ WEIGHTS = {
     "between": 3.0, "closest": 1.5, "farthest": 0.9, "corner": 2.0, "largest": 1.5, "smallest": 1.5, "tallest": 1.2,
     "shortest": 1.0,
 }  # fmt: skip
-"""How readily people use a relation: the chance that it is chosen grows with it."""
+"""The readiness of people to use a relation: the chance that it is chosen grows with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ class Referral:
 def refer(room: Room, target: int, anchors: Mapping[int, Anchor], rng: Generator) -> list[Referral]:
     """Return up to five different references to an object.
 
-    There are none where nothing singles it out or nobody would refer to it. ``anchors`` are those of ``name_anchors``.
+    There are none where nothing singles it out or people would not refer to it. ``anchors`` come from ``name_anchors``.
     """
     thing = room.things[target]
     nouns = NOUNS.get(thing.label, ())

@@ -1,6 +1,6 @@
 """Relations between objects, with a margin: 1 or more clearly holds, -1 or less clearly does not.
 
-Between the two nobody should be asked.
+Between the two a question would be unfair.
 
 Viewpoints: a relation to the left or right of something is seen by a viewer who faces it, so that "right" is the
 viewer's right hand; ``enter_*`` is seen by one who comes in through the door and looks straight ahead.

@@ -33,7 +33,7 @@ class Thing:
     yaw: float  # radians, of that box about z
     front: NDArray[np.float64]  # (2,) where it faces: away from its back
     support: int | None  # the object that carries it
-    colors: Mapping[str, float]  # shares of its surface about whose colour every eye agrees
+    colors: Mapping[str, float]  # shares of its surface on which all eyes agree
     perhaps: Mapping[str, float]  # shares of its surface that some eye may call so
     materials: Mapping[str, float]  # shares of its surface, by adjective
 

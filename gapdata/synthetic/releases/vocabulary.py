@@ -1,4 +1,4 @@
-"""What objects are called: nouns, what else a noun may be taken for, and EmbodiedScan's names (``vocabulary.tsv``)."""
+"""The names of objects (``vocabulary.tsv``): nouns, categories that a noun may also mean, EmbodiedScan's names."""
 
 from __future__ import annotations
 

@@ -44,9 +44,9 @@ def describe(referral: Referral, rng: Generator) -> str:
     places = [_place(c, rng) for c in told if c.relation in PLACES]
     if extreme is not None:
         return _extreme_sentence(referral, extreme, adjectives, places, rng)
-    telling = [c for c in referral.constraints if c.relation in PLACES]
-    if telling and telling[0].relation in SUPERLATIVES:
-        return _closest_sentence(referral, telling[0], adjectives, places, rng)
+    telling = [c.relation for c in referral.constraints if c.relation in PLACES]
+    if telling and telling[0] in SUPERLATIVES:
+        return _closest_sentence(referral, adjectives, places, rng)
     noun = " ".join([*adjectives, referral.noun.word])
     pronoun = str(rng.choice(["it", "it", "this one"]))
     style = int(rng.integers(4))
@@ -90,9 +90,7 @@ def _extreme_sentence(
     return f"{sentence} it is {_joined(said)}." if said else sentence
 
 
-def _closest_sentence(
-    referral: Referral, telling: Constraint, adjectives: Sequence[str], places: Sequence[str], rng: Generator
-) -> str:
+def _closest_sentence(referral: Referral, adjectives: Sequence[str], places: Sequence[str], rng: Generator) -> str:
     first, rest, word = places[0], places[1:], referral.noun.word
     if referral.count > 1:
         head = f"of the {NUMBERS[referral.count]} {referral.noun.plural}, it is the one {first}."

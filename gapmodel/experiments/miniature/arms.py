@@ -32,7 +32,7 @@ class Arm:
     naive: bool = False
     stage1: bool = False
     matched: bool = False
-    """Whether stage 2 goes on until it has cost as much as both stages of c."""
+    """Stage 2 goes on until it has cost as much as both stages of c."""
     scarce: bool = False
 
 

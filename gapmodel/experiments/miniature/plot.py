@@ -11,14 +11,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.show.sheet.text import put_text, text_width
 from gapmodel.experiments.miniature.summary import F1, Summary
 
+Image = NDArray[np.uint8]  # (H, W, 3) RGB
+Place = tuple[int, int, int, int]  # x, y, width, height in pixels
+Color = tuple[int, int, int]  # RGB
+
 WIDTH, HEIGHT = 1500, 640
-LEFT_PANEL, RIGHT_PANEL = (90, 90, 540, 450), (740, 90, 710, 450)  # x, y, width, height of the axes
+LEFT_PANEL, RIGHT_PANEL = (90, 90, 540, 450), (740, 90, 710, 450)  # of the axes
 INK, GREY, PALE = (40, 40, 40), (140, 140, 140), (228, 228, 228)  # RGB
 BLUE, ORANGE = (42, 106, 176), (222, 132, 40)
 BLUE_PALE, ORANGE_PALE = (168, 198, 230), (246, 206, 160)
@@ -30,7 +35,7 @@ TICKS = 5
 class Axes:
     """A rectangle of the image and the values at its edges."""
 
-    place: tuple[int, int, int, int]
+    place: Place
     x: tuple[float, float]
     y: tuple[float, float]
 
@@ -44,8 +49,6 @@ class Axes:
 
 def draw(summary: Summary) -> bytes:
     """Draw the finished runs, as the bytes of a PNG."""
-    import cv2
-
     image = np.full((HEIGHT, WIDTH, 3), 255, dtype=np.uint8)
     _stage1_panel(image, summary)
     _arms_panel(image, summary)
@@ -53,7 +56,7 @@ def draw(summary: Summary) -> bytes:
     return bytes(data)
 
 
-def _stage1_panel(image: NDArray[np.uint8], summary: Summary) -> None:
+def _stage1_panel(image: Image, summary: Summary) -> None:
     _title(image, LEFT_PANEL, "Stage 1: median point error, held-out scenes", "metres")
     runs = list(summary.stage1.values())
     if not runs:
@@ -73,10 +76,7 @@ def _stage1_panel(image: NDArray[np.uint8], summary: Summary) -> None:
     put_text(image, f"one answer for all: {constant:.2f} m", (x + 10, y - 8), SMALL, GREY)
     for curve in curves:
         _line(image, [axes.at(*point) for point in curve if math.isfinite(point[1])], BLUE_PALE, 2)
-    shared = [
-        (curves[0][i][0], float(np.mean([curve[i][1] for curve in curves])))
-        for i in range(min(len(curve) for curve in curves))
-    ]
+    shared = [(each[0][0], float(np.mean([error for _, error in each]))) for each in zip(*curves, strict=False)]
     known = [point for point in shared if math.isfinite(point[1])]
     _line(image, [axes.at(*point) for point in known], BLUE, 3)
     for point in known:
@@ -89,7 +89,7 @@ def _stage1_panel(image: NDArray[np.uint8], summary: Summary) -> None:
     put_text(image, label, (x + width - text_width(label, SMALL) - 8, y + 20), SMALL, BLUE)
 
 
-def _arms_panel(image: NDArray[np.uint8], summary: Summary) -> None:
+def _arms_panel(image: Image, summary: Summary) -> None:
     _title(image, RIGHT_PANEL, "Stage 2: detection at IoU 0.25, held-out scenes", "%")
     arms = {name: runs for name, runs in summary.results.items() if runs}
     if not arms:
@@ -116,18 +116,12 @@ def _arms_panel(image: NDArray[np.uint8], summary: Summary) -> None:
     put_text(image, legend, (x, HEIGHT - 20), SMALL, GREY)
 
 
-def _bar(
-    image: NDArray[np.uint8],
-    axes: Axes,
-    x: float,
-    values: Sequence[float],
-    colours: tuple[tuple[int, int, int], tuple[int, int, int]],
-) -> None:
+def _bar(image: Image, axes: Axes, x: float, values: Sequence[float], colours: tuple[Color, Color]) -> None:
     mean = float(np.mean(values))
+    spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
     (left, top), (right, bottom) = axes.at(x - 0.17, mean), axes.at(x + 0.17, 0)
     image[top:bottom, left:right] = colours[1]
     if len(values) > 1:
-        spread = float(np.std(values, ddof=1))
         middle = (left + right) // 2
         ends = [axes.at(x, mean + sign * spread)[1] for sign in (1, -1)]
         ends = [min(max(end, axes.place[1]), bottom) for end in ends]
@@ -136,22 +130,21 @@ def _bar(
             _line(image, [(middle - 7, end), (middle + 7, end)], colours[0], 2)
     for value in values:
         _dot(image, axes.at(x - 0.08, value), colours[0], 4)
-    text = f"{mean:.1f}"
-    highest = max([*values, mean + (float(np.std(values, ddof=1)) if len(values) > 1 else 0.0)])
+    text, highest = f"{mean:.1f}", max([*values, mean + spread])
     centre = (left + right - text_width(text, SMALL)) // 2
     put_text(image, text, (centre, max(axes.at(x, highest)[1] - 8, axes.place[1] - 4)), SMALL, colours[0], 700)
 
 
-def _title(image: NDArray[np.uint8], place: tuple[int, int, int, int], title: str, unit: str) -> None:
+def _title(image: Image, place: Place, title: str, unit: str) -> None:
     put_text(image, title, (place[0], 38), LARGE, INK, 700)
     put_text(image, unit, (place[0] - 52, place[1] - 16), SMALL, GREY)
 
 
-def _note(image: NDArray[np.uint8], place: tuple[int, int, int, int], text: str) -> None:
+def _note(image: Image, place: Place, text: str) -> None:
     put_text(image, text, (place[0] + 20, place[1] + 60), NORMAL, GREY)
 
 
-def _frame(image: NDArray[np.uint8], axes: Axes, *, digits: int) -> None:
+def _frame(image: Image, axes: Axes, *, digits: int) -> None:
     left, _, width, _ = axes.place
     for value in np.linspace(*axes.y, TICKS + 1):
         _, y = axes.at(axes.x[0], float(value))
@@ -161,30 +154,24 @@ def _frame(image: NDArray[np.uint8], axes: Axes, *, digits: int) -> None:
 
 
 def _below(
-    image: NDArray[np.uint8],
+    image: Image,
     axes: Axes,
     x: float,
     text: str,
     *,
     drop: int = 24,
     weight: int = 400,
-    colour: tuple[int, int, int] = INK,
+    colour: Color = INK,
 ) -> None:
     across, bottom = axes.at(x, axes.y[0])
     put_text(image, text, (across - text_width(text, SMALL, weight) // 2, bottom + drop), SMALL, colour, weight)
 
 
-def _line(
-    image: NDArray[np.uint8], points: Sequence[tuple[int, int]], colour: tuple[int, int, int], width: int
-) -> None:
-    import cv2
-
+def _line(image: Image, points: Sequence[tuple[int, int]], colour: Color, width: int) -> None:
     cv2.polylines(image, [np.array(points, dtype=np.int32)], False, colour, width, cv2.LINE_AA)
 
 
-def _dot(image: NDArray[np.uint8], at: tuple[int, int], colour: tuple[int, int, int], radius: int) -> None:
-    import cv2
-
+def _dot(image: Image, at: tuple[int, int], colour: Color, radius: int) -> None:
     cv2.circle(image, at, radius, colour, -1, cv2.LINE_AA)
 
 

@@ -176,8 +176,8 @@ def conclusions(summary: Summary) -> list[str]:
         *_floor(summary),
         *_limits(summary),
         "",
-        "The same comparisons by other figures (mean ± standard deviation of the paired differences); of so many tests "
-        "one in twenty holds by chance:",
+        "The same comparisons by other figures (mean ± standard deviation of the paired differences); one in "
+        "twenty such tests holds by chance:",
         "",
     ]
     lines += ["| | c > b | b > a | c > d | c-scarce > d-scarce |", "|---|---|---|---|---|"]
@@ -185,7 +185,7 @@ def conclusions(summary: Summary) -> list[str]:
         items = [item for found in summary.others[title].values() for item in found]
         lines.append(f"| {title} | {' | '.join(_difference(item, factor) for item in items)} |")
     losses = [_geometry_sentence(name, runs) for name, runs in summary.results.items() if runs]
-    return [*lines, "", "The loss without geometry:", *losses] if losses else lines
+    return [*lines, "", "The cross-entropy of true answers without their geometry:", *losses] if losses else lines
 
 
 def _difference(item: Comparison, factor: float) -> str:

@@ -258,12 +258,8 @@ def train_tower(
     optimizer = torch.optim.AdamW(
         tower.parameters(), lr=recipe.learning_rate, betas=(0.9, schedule.beta2), weight_decay=schedule.weight_decay
     )
-    saved, losses = out / f"{tower.name}.ckpt", list[float]()
-    if saved.is_file():
-        state = torch.load(saved, map_location=device, weights_only=True)
-        tower.load_state_dict(state["tower"])
-        optimizer.load_state_dict(state["optimizer"])
-        losses = state["losses"]
+    saved = out / f"{tower.name}.ckpt"
+    losses = _resume(tower, optimizer, saved, device)
     steps, size = range(len(losses), recipe.steps), recipe.batch_size
     batches = DataLoader(
         TrainingViews(reader, data, seed),
@@ -286,17 +282,40 @@ def train_tower(
             state = {"tower": tower.state_dict(), "optimizer": optimizer.state_dict(), "losses": losses}
             with atomic_file(saved) as file:
                 torch.save(state, file)
+    figures = _measure(tower, reader, data, recipe, seed, device)
+    weights = {name: value.detach().cpu().contiguous() for name, value in tower.tower.state_dict().items()}
+    write_atomically(out / f"{tower.name}.safetensors", save(weights))
+    parts = np.array_split(losses, min(100, len(losses)))
+    return {"losses": [float(part.mean()) for part in parts], **figures}
+
+
+def _resume(tower: nn.Module, optimizer: torch.optim.Optimizer, saved: Path, device: torch.device) -> list[float]:
+    """Put a checkpoint into a tower and its optimizer, if there is one; return the losses of the steps so far."""
+    if not saved.is_file():
+        return []
+    state = torch.load(saved, map_location=device, weights_only=True)
+    tower.load_state_dict(state["tower"])
+    optimizer.load_state_dict(state["optimizer"])
+    losses: list[float] = state["losses"]
+    return losses
+
+
+def _measure(
+    tower: VisionTower | GeometryTower,
+    reader: ShardReader,
+    data: DataRecipe,
+    recipe: TowerRecipe,
+    seed: int,
+    device: torch.device,
+) -> dict[str, Any]:
+    """Return a tower's figures on held-out views."""
     tower.eval()
     measured = []
     for split in ("val", "train"):
         chosen = list(enumerate(fixed_views(reader, data, split, recipe.measured)))
         measured.append([_moved(tower.batch(part, seed), device) for part in in_batches(chosen, recipe.batch_size)])
     with torch.no_grad():
-        figures = tower.measure(*measured)
-    weights = {name: value.detach().cpu().contiguous() for name, value in tower.tower.state_dict().items()}
-    write_atomically(out / f"{tower.name}.safetensors", save(weights))
-    parts = np.array_split(losses, min(100, len(losses)))
-    return {"losses": [float(part.mean()) for part in parts], **figures}
+        return tower.measure(*measured)
 
 
 def load_tower(module: nn.Module, path: Path) -> None:
