@@ -34,7 +34,7 @@ reproduce: setup
 test: setup
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
-# All but what is marked slow: whole commands, training, Ray, browsers. A few minutes.
+# All but what is marked slow, such as Ray, browsers and whole commands. A few minutes.
 test-fast: setup
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m "not slow"
 
