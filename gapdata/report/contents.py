@@ -42,7 +42,7 @@ class BuildContents:
         return int(self.rows.num_rows)
 
     def text(self, column: str, first: int | None = None) -> list[Any]:
-        """Return a text column, of the first so many records."""
+        """Return a text column, of all or of the ``first`` records."""
         return list(self.rows.column(column).slice(0, first).to_pylist())
 
 
@@ -50,7 +50,7 @@ def read_contents(build: Location) -> BuildContents:
     """Read plan, report and index.
 
     Raises:
-        UsageError: the place holds no finished build, or one of another engine version.
+        UsageError: the place does not hold a finished build of this engine version.
         ShardError: one of the files is damaged.
     """
     if not build.exists():

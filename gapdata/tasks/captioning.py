@@ -41,10 +41,10 @@ def render(record: Record, expression: Expression, options: QuestionOptions = DE
     Args:
         record: the view.
         expression: the description that is the answer.
-        options: whose centre is given, the true box's (training) or the best proposal's (evaluation).
+        options: the point is the centre of the true box (training) or of the best proposal (evaluation).
 
     Raises:
-        ShardError: the record does not list the object, or has no such box of it.
+        ShardError: the record does not list the object, or lacks its box or proposal.
         UsageError: the caption point is unknown.
     """
     given = asked_point(record, described(record, expression), options.caption_point, options.boxes)
@@ -60,7 +60,7 @@ def asked_point(record: Record, item: ViewObject, point: CaptionPoint, boxes: Ta
     """Return the point (3,) in metres, first camera, by which an object is named.
 
     Raises:
-        ShardError: the record has no such box of the object.
+        ShardError: the record lacks the object's box or proposal.
         UsageError: the caption point is unknown.
     """
     check_choice("caption point", point, get_args(CaptionPoint))

@@ -78,7 +78,7 @@ def answer_text(frame: int, values: Sequence[float]) -> str:
 
 
 def parse(text: str, frames: int | None = None) -> GroundingAnswer | Unparsable:
-    """Read a model's answer; with ``frames``, an index beyond so many is refused.
+    """Read a model's answer; with ``frames``, an index from there on is refused.
 
     The first entry with a frame and a box counts. Never raises.
     """

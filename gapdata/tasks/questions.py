@@ -34,7 +34,7 @@ def task_named(name: str) -> Task:
     """Return a task by its name.
 
     Raises:
-        UsageError: there is no such task.
+        UsageError: the task is unknown.
     """
     check_choice("task", name, TASKS)
     return TASKS[name]

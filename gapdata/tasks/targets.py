@@ -44,7 +44,7 @@ def aligned_camera(record: Record, frame: int) -> NDArray[np.float64]:
     """Return the (4, 4) transform from the camera of ``frame`` to the aligned world.
 
     Raises:
-        ShardError: the record has no such frame, or its scan no axis alignment.
+        ShardError: the record does not have the frame, or its scan does not have an axis alignment.
     """
     if not 0 <= frame < len(record):
         raise ShardError(f"record {record.key}: there is no frame {frame}, the view has {len(record)}")
@@ -66,7 +66,7 @@ def camera_box(record: Record, item: ViewObject, frame: int, boxes: TargetBox = 
     """Return an object's box in the camera of ``frame``.
 
     Raises:
-        ShardError: the record has no such frame, or no aligned box of the object.
+        ShardError: the record does not have the frame, or an aligned box of the object.
         UsageError: ``boxes`` is unknown.
     """
     check_choice("boxes", boxes, get_args(TargetBox))

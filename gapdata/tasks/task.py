@@ -33,7 +33,7 @@ class QuestionOptions:
     min_visible_pixels: int = 1
     """An object is asked about if one frame shows this much of it (the first frame, for ``grounding_box``)."""
     max_objects: int | None = None
-    """Detection asks for at most so many objects."""
+    """The largest number of objects that detection asks for."""
     marks: int = 1
     """Pixels that one pointmap question marks."""
     boxes: TargetBox = "aligned"
@@ -71,7 +71,7 @@ class Task:
     varied: bool = False
     """Whether the questions follow a change of frames or a mirror; what people wrote about left and right does not."""
     count: Callable[[int, QuestionOptions], int] | None = None
-    """How many questions a record holds that has so many prompts or objects; ``None``: only rendering tells."""
+    """The number of questions for a number of prompts or objects; ``None`` where only rendering tells."""
     left_out: Callable[[Record, QuestionOptions], Mapping[str, int]] | None = None
     """How many of the things that a record holds are not asked about, by reason; ``None``: nothing is left out."""
     obstacle: Obstacle | None = None
@@ -118,5 +118,5 @@ def described_task(
 
 
 def no_box(record: Record, target: ViewObject, options: QuestionOptions) -> str | None:
-    """Return why an object has no box to ask for, or ``None`` where it has one."""
+    """Return why an object's box cannot be asked for, or ``None`` where it can."""
     return None if has_box(record, target, options.boxes) else "the object has no aligned box"

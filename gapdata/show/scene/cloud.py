@@ -146,7 +146,7 @@ def fuse_frame(record: Record, frame: int, stride: int = 1, *, drop_flying: bool
 def with_error(record: Record, cloud: PointCloud) -> PointCloud:
     """Measure the mean distance of each point of a cloud from the surfaces that the view's other frames have.
 
-    It is the point-to-plane distance of :mod:`gapdata.geometry.consistency`, whose medians over pairs of frames are the
+    It is the point-to-plane distance of :mod:`gapdata.geometry.consistency`; its medians over pairs of frames are the
     record's ``reprojection_error``: sensor noise gives millimetres to a centimetre, a wrong pose more.
 
     Args:

@@ -92,7 +92,7 @@ def record_exhibit(
     Args:
         record: with its members.
         mode: the colour mode; for ``error`` the disagreement is measured.
-        max_points: the cloud is subsampled on the pixel grids to at most so many points.
+        max_points: the largest cloud; frames are subsampled on their pixel grids to stay below.
         drop_flying: leave out points that hang between two surfaces (not in the mode ``validity``, which shows them).
         predictions: a model's answers to draw beside the truth.
 

@@ -65,7 +65,7 @@ def frame_colors(frames: NDArray[np.integer], count: int) -> NDArray[np.uint8]:
 
 
 def depth_colors(depth: NDArray[np.floating], nearest: float, farthest: float) -> NDArray[np.uint8]:
-    """Turn metres (H, W) into Turbo colours (H, W, 3) uint8, near red, far blue; dark grey where there is none."""
+    """Turn metres (H, W) into Turbo colours (H, W, 3) uint8, near red, far blue; dark grey where it is missing."""
     import cv2
 
     valid = np.isfinite(depth) & (depth > 0)

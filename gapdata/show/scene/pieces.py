@@ -17,7 +17,7 @@ from gapdata.show.scene.palette import AXES, PREDICTED, ROOM, Color
 
 GROUPS = ("cameras", "boxes", "prompts", "answers", "room")
 STRUCTURE = frozenset({"wall", "floor", "ceiling"})
-"""Objects whose box is the room itself: drawn, it would hide what is in the room."""
+"""Objects with the room itself as their box: drawn, it would hide what is in the room."""
 MAX_BOXES = 60
 MAX_LABELLED = 60
 """Prompts that carry their number; a whole scene's may be thousands."""

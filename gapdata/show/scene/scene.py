@@ -31,7 +31,7 @@ VOXEL = 0.01
 MAX_POINTS = 1_200_000
 FRAMES_AT_ONCE = 8
 POINTS_AT_ONCE = 2_000_000
-"""Of so many frames: more are subsampled on their pixel grids."""
+"""Of these frames; more are subsampled on their pixel grids."""
 MAX_CAMERAS = 40
 MAX_ROWS = 60
 MAX_NOTES = 6
@@ -79,7 +79,7 @@ def scene_exhibit(
         reader: the build.
         positions: of the scene's records, at least one.
         mode: the colour mode; for ``error`` the disagreement is measured.
-        max_points: the voxels grow until there are at most so many points.
+        max_points: the voxels grow until the cloud is no larger.
         drop_flying: leave out points that hang between two surfaces (not in the mode ``validity``).
         predictions: a model's answers to draw beside the truth.
 

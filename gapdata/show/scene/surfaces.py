@@ -35,7 +35,7 @@ def pixel_validity(
     normals: NDArray[np.float32],
     covered: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.uint8]:
-    """Return places in :data:`VALIDITY`, (H, W) uint8, of a depth image (H, W) in metres, 0 where there is none.
+    """Return places in :data:`VALIDITY`, (H, W) uint8, of a depth image (H, W) in metres, 0 where it is missing.
 
     Args:
         depth: registered to ``camera``.
