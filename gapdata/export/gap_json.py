@@ -68,7 +68,7 @@ def export(
         records: those to export.
         out: the folder.
         tasks: of :data:`gapdata.export.registry.GAP_TASKS`.
-        wording: whose questions, and whose Euler convention.
+        wording: words of the questions, with their Euler convention.
 
     Raises:
         UsageError: a task is unknown.

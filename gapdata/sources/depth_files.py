@@ -136,7 +136,7 @@ def _pixels(data: bytes, size: tuple[int, int]) -> NDArray[Any]:
         pixels = np.frombuffer(data, dtype=">u2", count=size[0] * size[1], offset=header.end())
         return pixels.reshape(size[1], size[0])
     if data.startswith(PNG_SIGNATURE) and not chunks_are_sound(data):
-        raise ValueError("PNG has a chunk whose checksum is wrong")
+        raise ValueError("PNG has a chunk with a wrong checksum")
     return _decoded(data, size)
 
 

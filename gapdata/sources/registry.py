@@ -58,7 +58,7 @@ class Source:
         return cast(SourceModule, importlib.import_module(self.module))
 
 
-SOURCES: dict[str, Source] = {  # a folder is opened by the first that recognises it, so the most general is last
+SOURCES: dict[str, Source] = {
     "scannet": Source(
         module="gapdata.sources.scannet",
         in_stores=True,
@@ -75,6 +75,8 @@ SOURCES: dict[str, Source] = {  # a folder is opened by the first that recognise
         "with intrinsics.json {fx, fy, cx, cy[, width, height, depth_scale]} or intrinsics.txt (fx fy cx cy, 3x3, 4x4)",
     ),
 }
+"""By keyword; the option is this with dashes. The first source that recognises a folder opens it, so the most general
+one stands last."""
 
 
 def open_dataset(**named: Any) -> Dataset:
@@ -85,7 +87,8 @@ def open_dataset(**named: Any) -> Dataset:
             not given. The place becomes absolute, because workers may run in another directory.
 
     Raises:
-        UsageError: no source or several are named, an option is not theirs, or the place does not hold such scans.
+        UsageError: no source or several are named, an option belongs to another source, or the place does not hold
+            such scans.
     """
     given = {name: value for name, value in named.items() if value is not None}
     places = [name for name in given if name in SOURCES]
@@ -106,8 +109,8 @@ def open_found(place: Location) -> Dataset | Scan:
     """Open what lies at a place, of whatever kind: a data set, or a scan where it is one scan's own file or folder.
 
     Raises:
-        UsageError: no source recognises it; what each of them missed is said.
-        SourceError: it is a scan that is damaged.
+        UsageError: no source recognises it; the message says what each of them missed.
+        SourceError: it is a damaged scan.
     """
     from gapdata.sources.base import Dataset
 
@@ -128,7 +131,7 @@ def _candidates(place: Location) -> list[Source]:
     """Return the sources that read a place of this sort: a folder in a store, on disk, or a file.
 
     Raises:
-        UsageError: none reads a file with this ending.
+        UsageError: no source reads a file with this ending.
     """
     sources = [source for source in SOURCES.values() if source.in_stores or not isinstance(place, ObjectPath)]
     if not place.is_file():
@@ -150,11 +153,11 @@ def _refuse_options_of_others(source: Source, options: list[str]) -> None:
     """Refuse options that the source would not look at.
 
     Raises:
-        UsageError: there are some; the message says with which source they can be given.
+        UsageError: there are some; the message names the sources that take them.
     """
     foreign = [option for option in options if option not in source.options]
     if foreign:
-        owners = [name for name, other in SOURCES.items() if set(foreign) <= set(other.options)]
+        owners = [name for name, other in SOURCES.items() if set(foreign) & set(other.options)]
         raise UsageError(
             f"{', '.join(map(as_option, foreign))} can be given with {' or '.join(map(as_option, owners))} only",
             cure="leave it out: the other sources say themselves how they are read",

@@ -147,8 +147,8 @@ def open_folder(
         poses: what the pose matrices map, one of :data:`gapdata.geometry.pose_names.DIRECTIONS`.
         axes: of the camera, one of :data:`gapdata.geometry.pose_names.AXES`.
         pose_units: metres of a unit of the poses' translations.
-        pose_shift: a frame's pose is that of the frame so many places later.
-        depth_shift: a frame's depth image is that of the frame so many places later.
+        pose_shift: how many places later the pose of a frame is stored.
+        depth_shift: how many places later the depth image of a frame is stored.
 
     Raises:
         UsageError: the folder holds no such frames, or an option has a value that it cannot have.

@@ -245,7 +245,7 @@ def test_poses_that_are_not_finite_are_lost_tracking_in_any_spelling(frames: Pat
     [
         ("color/12.jpg", lambda data: data[:-600], "is neither a complete JPEG or PNG"),
         ("depth/12.png", lambda data: data[:-600], "is cut off before the end of the PNG"),
-        ("depth/12.png", lambda data: data[:300] + b"\0" * 40 + data[340:], "PNG has a chunk whose checksum is wrong"),
+        ("depth/12.png", lambda data: data[:300] + b"\0" * 40 + data[340:], "PNG has a chunk with a wrong checksum"),
         ("depth/12.png", lambda data: b"", "is neither a PNG nor a binary PGM"),
         ("color/12.jpg", lambda data: b"", "is neither a complete JPEG or PNG"),
     ],
