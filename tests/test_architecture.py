@@ -234,14 +234,14 @@ def test_the_page_draws_the_floors_that_are_enforced() -> None:
 def test_every_name_of_the_page_exists() -> None:
     names = re.findall(r"`((?:gapdata|gapmodel)(?:\.\w+)+)`", PAGE)
     assert len(names) > 30
-    assert [name for name in names if not refers(name.split("."))] == []
+    assert [name for name in names if not refers(name.split("."), r"(?:def|class) {}\b")] == []
 
 
-def refers(parts: list[str]) -> bool:
-    """Whether a dotted name is a module, or one whose names occur in the module that it begins with."""
+def refers(parts: list[str], form: str = r"\b{}\b") -> bool:
+    """Whether a dotted name is a module, or begins with one in which its further names occur in that ``form``."""
     for count in range(len(parts), 0, -1):
         module = REPOSITORY.joinpath(*parts[:count])
         for path in (module.with_suffix(".py"), module / "__init__.py"):
             if path.is_file():
-                return all(re.search(rf"\b{name}\b", path.read_text()) for name in parts[count:])
+                return all(re.search(form.format(name), path.read_text()) for name in parts[count:])
     return False
