@@ -185,7 +185,7 @@ def _record(folder: Path) -> None:
         "text": "a chair",
         "unique": True,
     }
-    talk = {"kind": "conversation", "task": "det", "question": "q", "answer": "a", "mark": [0, 1.0, 2.0]}
+    talk = {"kind": "conversation", "task": "det", "question": "<image><image>q", "answer": "a", "mark": [0, 1.0, 2.0]}
     record = make_record(
         objects=(item,),
         prompts=(prompt,),
