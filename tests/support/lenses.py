@@ -29,6 +29,8 @@ def straight(places: np.ndarray) -> np.ndarray:
 def perspective(coefficients: list[float]) -> Undistort:
     criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-12)
     given = np.array(coefficients)
+    if hasattr(cv2, "undistortPointsIter"):  # OpenCV 4's name for the form with a criterion
+        return lambda places: cv2.undistortPointsIter(places[:, None], np.eye(3), given, None, None, criteria)[:, 0]
     return lambda places: cv2.undistortPoints(places[:, None], np.eye(3), given, criteria=criteria)[:, 0]
 
 
