@@ -9,7 +9,7 @@ from gapdata.errors import FileError, GapDataError
 from gapdata.files.storage import Location, RangedFile, open_ranged
 from gapdata.files.text import decode_text
 
-BLOCK = 64 << 20  # bytes of one read: systems cap a single one below 2 GiB
+BLOCK = 64 << 20  # bytes of one read: systems allow less than 2 GiB at once
 
 
 @contextmanager
@@ -60,9 +60,12 @@ def read_whole(path: Location, limit: int) -> bytes:
     """
     with open_given(path) as file:
         if file.size > limit:
-            raise FileError(f"has {file.size} bytes, at most {limit} are read", path=path)
+            raise FileError(
+                f"is too large: it has {file.size} bytes, at most {limit} are read", path=path, cure="check the name"
+            )
         blocks = [file.read_at(offset, min(BLOCK, file.size - offset)) for offset in range(0, file.size, BLOCK)]
     data = blocks[0] if len(blocks) == 1 else b"".join(blocks)
     if len(data) != file.size:
-        raise FileError(f"has {file.size} bytes, but only {len(data)} could be read", path=path)
+        problem = f"has {file.size} bytes, but only {len(data)} could be read"
+        raise FileError(problem, path=path, cure="check the disk or the store, and run the command again")
     return data

@@ -37,7 +37,8 @@ def json_items(path: Location) -> Iterator[Any]:
     """
     with open_given(path) as file:
         if file.size > MAX_JSON_BYTES:
-            raise FileError(f"has {file.size} bytes, at most {MAX_JSON_BYTES} are read", path=path)
+            problem = f"is too large: it has {file.size} bytes, at most {MAX_JSON_BYTES} are read"
+            raise FileError(problem, path=path, cure="check the name")
         text = _Text(file, path)
         if text.next_character() == "[":
             yield from _list_items(text)
@@ -55,7 +56,7 @@ def _list_items(text: _Text) -> Iterator[Any]:
             yield text.value()
     text.expect("]")
     if text.next_character():
-        raise text.damaged("continues after the end of its list")
+        raise text.damaged("is text after the end of the list")
 
 
 class _Text:
@@ -74,7 +75,7 @@ class _Text:
             return False
         data = self.file.read_at(self.offset, max(BLOCK, len(self.text) - self.position))
         if not data:
-            raise self.damaged(f"ends after {self.offset} of {self.file.size} bytes")
+            raise self.damaged(f"is cut off: only {self.offset} of the file's {self.file.size} bytes could be read")
         self.offset += len(data)
         try:
             added = self._decoder.decode(data, final=self.offset >= self.file.size)
@@ -111,13 +112,13 @@ class _Text:
                 value, end = _DECODER.raw_decode(self.text, self.position)
             except json.JSONDecodeError as error:
                 if len(self.text) - self.position > MAX_ITEM:
-                    raise self.damaged(f"is longer than {MAX_ITEM} characters, or {error.msg}") from error
+                    raise self.damaged(f"is longer than {MAX_ITEM} characters, or is not JSON: {error.msg}") from error
                 if not self.more():
                     raise self.damaged(f"is not JSON: {error.msg}") from error
             except RecursionError as error:
                 raise self.damaged("is nested too deeply") from error
             except ValueError as error:
-                raise self.damaged("holds a number of thousands of digits") from error
+                raise self.damaged("holds a number with thousands of digits") from error
             else:
                 # The text in memory may end inside a number: 0 of "0.", 1 of "1e+".
                 if end + NUMBER_TAIL < len(self.text) or not self.more():

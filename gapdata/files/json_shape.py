@@ -50,7 +50,7 @@ def misfit(value: Any, shape: Any, where: str = "") -> str | None:
     if shape is object or (shape is None and value is None):
         return None
     if shape is int and type(value) is int:
-        return None if 0 <= value <= MAX_INTEGER else f"{where or 'it'} is out of range"
+        return None if 0 <= value <= MAX_INTEGER else f"{where or 'it'} is out of range (0 to {MAX_INTEGER})"
     if shape is float and type(value) in (int, float):
         return None if abs(value) <= MAX_INTEGER else f"{where or 'it'} is out of range"
     return None if type(value) is shape else _departure(where, value, _NAMES.get(shape, "null"))

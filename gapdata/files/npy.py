@@ -29,7 +29,7 @@ def read_header(file: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], int]:
         Dtype, shape (at most four sides), and size of the header in bytes.
 
     Raises:
-        ValueError: it is not the header of an array of numbers; the text says why.
+        ValueError: it is not the header of an array of numbers; the message says why.
     """
     dtype, shape, start, _ = _read_header(file)
     return dtype, shape, start
@@ -44,7 +44,9 @@ def read_array(data: bytes) -> NDArray[Any]:
     dtype, shape, start, fortran = _read_header(io.BytesIO(data))
     count = math.prod(shape)
     if len(data) - start != count * dtype.itemsize:
-        raise ValueError(f"has {len(data) - start} bytes for {count} values of {dtype}")
+        raise ValueError(
+            f"has {len(data) - start} bytes for {count} values of {dtype}, expected {count * dtype.itemsize}"
+        )
     return np.frombuffer(data, dtype=dtype, offset=start).reshape(shape, order="F" if fortran else "C")
 
 
@@ -55,10 +57,10 @@ def _read_header(file: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], int, 
     width = 2 if magic[6] == 1 else 4
     length = int.from_bytes(file.read(width), "little")
     if length > MAX_HEADER:
-        raise ValueError(f"its header has {length} bytes")
+        raise ValueError(f"its header has {length} bytes, at most {MAX_HEADER} are read")
     match = _HEADER.fullmatch(file.read(length).decode("latin-1"))
     if match is None:
-        raise ValueError("its header is not that of an array of numbers")
+        raise ValueError("its header does not describe an array of numbers")
     shape = tuple(int(side) for side in re.findall(r"\d+", match["shape"]))
     try:
         dtype = np.dtype(match["dtype"])

@@ -29,6 +29,8 @@ _DAMAGE = (
     struct.error,
 )
 """Errors that zipfile raises for damaged files; RuntimeError is an encrypted entry."""
+KINDS = {"b": "booleans", "i": "integers", "u": "unsigned integers", "f": "floats", "S": "text"}
+"""Kinds of dtypes, for messages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,7 @@ class Member:
 
 
 class Npz:
-    """An ``.npz`` that is in memory.
+    """An ``.npz`` in memory.
 
     Args:
         data: the file.
@@ -81,7 +83,7 @@ class Npz:
             raise self._damaged(f"member {name} is damaged: {error}") from error
         member = Member(name=name, dtype=dtype, shape=shape, start=start)
         if start + member.count * dtype.itemsize != entry.file_size:
-            problem = f"member {name} claims {member.count} values of {dtype} in {entry.file_size} bytes"
+            problem = f"member {name} states {member.count} values of {dtype}, but has {entry.file_size} bytes"
             raise self._damaged(problem)
         return member
 
@@ -93,8 +95,11 @@ class Npz:
         """
         count = member.count if first is None else min(first, member.count)
         if count > limit or member.dtype.kind not in kinds or len(member.shape) > 1:
-            problem = f"member {member.name} holds {count} values of {member.dtype} in shape {member.shape}"
-            raise self._damaged(f"{problem}, expected at most {limit} in one dimension")
+            wanted = " or ".join(KINDS[kind] for kind in kinds)
+            raise self._damaged(
+                f"member {member.name} holds {count} values of {member.dtype} in shape {member.shape}, expected at most"
+                f" {limit} {wanted} in one dimension"
+            )
         size = count * member.dtype.itemsize
         content = bytearray()
         try:

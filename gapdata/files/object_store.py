@@ -6,7 +6,7 @@ the URI as its ``filename``; a request that fails is repeated, and in the end a 
 (:mod:`gapdata.files.store_failures`). Three things differ from a disk, and callers may rely on them:
 
 - An object appears whole or not at all, so an upload needs no temporary name (:func:`upload`).
-- Folders exist as far as objects lie in them; making one only checks that the bucket is there.
+- A folder exists while it holds an object; making one only checks that the bucket exists.
 - There is no lock. Two builds into one place write equal bytes under equal names, so the last one wins harmlessly.
 
 Stores are reached through ``pyarrow.fs``. Credentials come from where the clouds' own tools find them;
@@ -84,9 +84,9 @@ class ObjectPath:
         if "@" in parts[0]:
             bucket = parts[0].rpartition("@")[2]
             cure = "set them in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
-            raise UsageError("carries credentials", path=f"{scheme}://...@{bucket}", cure=cure)
+            raise UsageError("contains credentials", path=f"{scheme}://...@{bucket}", cure=cure)
         if ".." in parts:
-            raise UsageError("must not contain '..'", path=uri, cure="write the place itself")
+            raise UsageError("must not contain '..'", path=uri, cure="write the path without '..'")
         return cls(scheme, "/".join(parts))
 
     def __str__(self) -> str:
@@ -108,23 +108,23 @@ class ObjectPath:
 
     @property
     def parent(self) -> ObjectPath:
-        """The folder; a bucket is its own, as the root of a disk is."""
+        """The folder; a bucket is its own parent, as the root of a disk is."""
         return ObjectPath(self.scheme, self.key.rpartition("/")[0] or self.key)
 
     def with_name(self, name: str) -> ObjectPath:
-        """Another name in the same folder."""
+        """Return the place with another name in the same folder."""
         return self.parent / name
 
     def exists(self) -> bool:
-        """Whether this is an object, or a folder that holds one."""
+        """Return whether this is an object, or a folder that holds one."""
         return self._kind() != "NotFound"
 
     def is_file(self) -> bool:
-        """Whether this is an object."""
+        """Return whether this is an object."""
         return self._kind() == "File"
 
     def is_dir(self) -> bool:
-        """Whether objects lie below this place, or this is a bucket."""
+        """Return whether objects exist below this place, or this is a bucket."""
         return self._kind() == "Directory"
 
     def stat(self) -> ObjectStat:
@@ -304,7 +304,9 @@ def _connect(scheme: str, bucket: str, settings: tuple[str | None, ...], process
         from pyarrow.fs import GcsFileSystem, S3FileSystem, resolve_s3_region
     except ImportError as error:
         cure = "install the wheel from PyPI: pip install pyarrow"
-        raise UsageError(f"this pyarrow cannot reach it: {error}", path=f"{scheme}://{bucket}", cure=cure) from error
+        raise UsageError(
+            f"the installed pyarrow cannot reach this store: {error}", path=f"{scheme}://{bucket}", cure=cure
+        ) from error
     if scheme == "gs":
         emulator = values["STORAGE_EMULATOR_HOST"]
         if not emulator:

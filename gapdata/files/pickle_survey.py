@@ -89,7 +89,7 @@ def survey(data: bytes) -> Survey:
             position += 1
             containers += 1
             if containers > MAX_CONTAINERS:
-                raise Refused(f"holds more than {MAX_CONTAINERS} containers")
+                raise Refused(f"holds more than {MAX_CONTAINERS} lists, dictionaries, tuples and arrays")
         elif argument == _READ1:
             reread.update(data[position + 1 : position + 2])
             position += 2
@@ -116,5 +116,5 @@ def _past_argument(data: bytes, position: int, code: int, argument: int) -> int:
     count = int.from_bytes(data[position + 1 : position + 1 + width], "little")
     end = position + 1 + width + count
     if end > len(data):
-        raise Refused(f"claims {count} bytes at byte {position} and ends after {len(data) - position}")
+        raise Refused(f"states {count} bytes at byte {position}, but only {len(data) - position} follow")
     return end

@@ -76,10 +76,10 @@ def from_buffer(*arguments: Any) -> np.ndarray[Any, np.dtype[Any]]:
     flat = np.frombuffer(content, dtype=dtype.dtype)
     if axes is not None:
         if order != "K" or not isinstance(axes, tuple) or not all(type(axis) is int for axis in axes):
-            raise Refused("holds an array in an unknown order of memory")
+            raise Refused("holds an array with an unknown memory order")
         return flat.reshape(shape).transpose(axes)
     if type(order) is not str or order not in ("C", "F"):
-        raise Refused("holds an array in an unknown order of memory")
+        raise Refused("holds an array with an unknown memory order")
     return flat.reshape(shape, order="C" if order == "C" else "F")
 
 
@@ -87,13 +87,13 @@ def _check_size(shape: Any, dtype: PickledDtype, content: Any) -> None:
     if not isinstance(content, (bytes, bytearray)):
         raise Refused("holds an array with content that is not bytes")
     if not isinstance(shape, tuple) or len(shape) > MAX_DIMENSIONS:
-        raise Refused("holds an array without a shape")
+        raise Refused("holds an array with a shape that is not a tuple, or with too many dimensions")
     if not all(type(side) is int and 0 <= side <= 2**40 for side in shape):
         raise Refused("holds an array with a shape that is not a tuple of sizes")
     # A side of zero makes an array of any size empty; the other sides must still be addressable.
     expected = math.prod(shape) * dtype.dtype.itemsize
     if expected != len(content) or math.prod(side for side in shape if side) > 2**40:
-        raise Refused(f"holds an array that claims {expected} bytes and has {len(content)}")
+        raise Refused(f"holds an array of {len(content)} bytes, but its shape needs {expected}")
 
 
 def scalar(*arguments: Any) -> Any:

@@ -213,7 +213,9 @@ class _Machine:
         for key in keys:
             # To hash another key is to walk through it, which can take any time for a nested tuple.
             if type(key) is not str and not (type(key) is int and -MAX_KEY < key < MAX_KEY):
-                raise Refused(f"has a dictionary key of type {type(key).__name__}")
+                raise Refused(
+                    f"has a dictionary key of type {type(key).__name__}: only texts and small integers are read"
+                )
         target.update(zip(keys, items[1::2], strict=True))
         if self.finished is not None:
             self.stack[-1] = self.finished(target)
@@ -221,7 +223,7 @@ class _Machine:
     def _top(self, kind: type[Any]) -> Any:
         target = self.stack[-1]
         if type(target) is not kind:
-            raise Refused(f"adds items to a {type(target).__name__}")
+            raise Refused(f"adds items to a {type(target).__name__} as if it were a {kind.__name__}")
         return target
 
     # Memo
@@ -266,14 +268,14 @@ class _Machine:
         found = ALLOWED.get((module, name)) if type(module) is str and type(name) is str else None
         if found is None:
             wanted = f"{module}.{name}" if type(module) is str and type(name) is str else "something without a name"
-            raise Refused(f"asks for {wanted!a:.100}, which plain data and numpy arrays do not need")
+            raise Refused(f"uses {wanted!a:.100}, which plain data and numpy arrays do not need")
         self.stack.append(found)
 
     def _reduce(self) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
         # Compared by identity, because looking it up in a set would hash an unknown object.
         if type(arguments) is not tuple or not any(function is allowed for allowed in FUNCTIONS):
-            raise Refused("calls something that is not a function")
+            raise Refused("calls something other than an allowed function")
         self.stack.append(function(*arguments))
 
     def _build(self) -> None:
@@ -283,4 +285,4 @@ class _Machine:
         elif type(target) is PickledDtype:
             target.complete(state)
         else:
-            raise Refused(f"sets the state of a {type(target).__name__}")
+            raise Refused(f"sets the state of a {type(target).__name__}, which only arrays and dtypes may have")

@@ -36,7 +36,9 @@ def location(place: str | os.PathLike[str] | ObjectPath) -> Location:
     if scheme == "file":
         return Path(rest)
     if scheme not in SCHEMES:
-        raise UsageError(f"has the scheme {scheme!r}", path=text, cure="give a local path, s3://... or gs://...")
+        raise UsageError(
+            f"has the unknown scheme {scheme!r}", path=text, cure="give a local path, s3://... or gs://..."
+        )
     return ObjectPath.parse(text)
 
 

@@ -38,7 +38,7 @@ def read_page(data: bytes) -> TiffPage:
         ValueError: it is not a TIFF, is cut off, or has pixels of an unusual kind.
     """
     if data[:4] in BIG_TIFF:
-        raise ValueError("is a BigTIFF, which is not read")
+        raise ValueError("is a BigTIFF, which is not read; save it as a classic TIFF")
     order = MAGIC.get(data[:4])
     if order is None:
         raise ValueError("is not a TIFF")
@@ -51,11 +51,13 @@ def read_page(data: bytes) -> TiffPage:
             raise ValueError("is a TIFF that is cut off: it does not hold all its pixels")
     bits, sample_format = set(tags.get(BITS, [1])), set(tags.get(FORMAT, [1]))
     if len(bits) != 1 or len(sample_format) != 1 or not sample_format <= FORMATS.keys() or not bits <= {8, 16, 32, 64}:
-        raise ValueError(f"is a TIFF of {sorted(bits)} bits and sample format {sorted(sample_format)}")
+        raise ValueError(
+            f"is a TIFF of {sorted(bits)} bits and sample format {sorted(sample_format)}, which is not read"
+        )
     tile = (tags.get(TILE_WIDTH, [0])[0], tags.get(TILE_HEIGHT, [0])[0])
     width, height = tags[WIDTH][0], tags[HEIGHT][0]
     if max(tile) > 2 * max(width, height, 512):
-        raise ValueError(f"is a TIFF of {width}x{height} in tiles of {tile[0]}x{tile[1]}")
+        raise ValueError(f"is a TIFF of {width}x{height} in tiles of {tile[0]}x{tile[1]}, which are too large")
     return TiffPage(
         width=width,
         height=height,

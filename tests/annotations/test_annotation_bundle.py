@@ -122,7 +122,7 @@ def test_an_empty_list_says_nothing_and_is_reported(tmp_path: Path) -> None:
         (b"", "is empty"),
         (b"[{}]", "is not an annotation file of a known kind; known are EmbodiedScan's .pkl"),
         (b'[{"scan_id": "scannet/scene0000_00", "text": "x"}]', "is not an annotation file of a known kind"),
-        (b"\x80\x05cos\nsystem\n.", "asks for 'os.system'"),
+        (b"\x80\x05cos\nsystem\n.", "uses 'os.system'"),
         (b"PK\x03\x04", "does not name a scene"),
         (b"\xff\xfe[\x00", "item 0 is not JSON"),
         (b"ply\nformat", "item 0 is not JSON"),

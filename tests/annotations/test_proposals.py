@@ -92,16 +92,16 @@ def test_masks_of_another_mesh_are_refused(tmp_path: Path) -> None:
 
 
 def claimed(shape: str, dtype: str = "<i4") -> bytes:
-    """A header that claims, and eight bytes."""
+    """A header that states too much, and eight bytes."""
     header = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + b"\0" * 8
 
 
 SOUND = sparse_members(np.eye(3, dtype=bool), "csr")
 DAMAGE: dict[str, dict[str, bytes]] = {
-    "claims 1152921504606846976 values": {"indices": claimed(f"({2**60},)")},
-    "claims 1000000 values of int32": {"indices": claimed("(1000, 1000)")},
-    "its header is not that": {"indices": claimed("(2,)", "|O")},
+    "states 1152921504606846976 values": {"indices": claimed(f"({2**60},)")},
+    "states 1000000 values of int32": {"indices": claimed("(1000, 1000)")},
+    "its header does not describe": {"indices": claimed("(2,)", "|O")},
     "it is not a .npy": {"data": b"\x80\x04N."},
     "is a sparse matrix in format 'dia'": {"format": npy(np.array(b"dia"))},
     "its shape is [-1, 3]": {"shape": npy(np.array([-1, 3]))},

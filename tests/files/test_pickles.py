@@ -149,7 +149,7 @@ def test_the_error_names_the_file_and_what_it_asked_for(tmp_path: Path) -> None:
     with pytest.raises(FileError) as caught:
         read_pickle(path)
     assert str(caught.value) == (
-        f"{path}: asks for '{os.system.__module__}.system', which plain data and numpy arrays do not need; "
+        f"{path}: uses '{os.system.__module__}.system', which plain data and numpy arrays do not need; "
         "download the file again, from its own project"
     )
 
@@ -233,5 +233,5 @@ def test_dictionaries_are_handed_out_as_soon_as_they_are_filled() -> None:
 def test_a_file_over_the_limit_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "large.pkl"
     path.write_bytes(pickle.dumps(b"x" * 100))
-    with pytest.raises(FileError, match=r"large\.pkl: has \d+ bytes, at most 50 are read"):
+    with pytest.raises(FileError, match=r"large\.pkl: is too large: it has \d+ bytes, at most 50 are read"):
         read_pickle(path, limit=50)

@@ -74,11 +74,11 @@ def test_a_text_without_scheme_is_a_local_path(parts: list[str]) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("https://host/x", "https://host/x: has the scheme 'https'; give a local path, s3://... or gs://..."),
+        ("https://host/x", "https://host/x: has the unknown scheme 'https'; give a local path, s3://... or gs://..."),
         ("s3://", "does not name a bucket; write s3://bucket/folder"),
         ("s3:///key", "does not name a bucket"),
         ("s3://bucket/a/../b", "must not contain '..'"),
-        ("s3://id:secret@bucket/x", "s3://...@bucket: carries credentials; set them in the environment"),
+        ("s3://id:secret@bucket/x", "s3://...@bucket: contains credentials; set them in the environment"),
     ],
 )
 def test_a_uri_that_names_no_place_is_a_usage_error(

@@ -131,7 +131,7 @@ def test_a_frame_of_another_kind_than_the_first_is_damaged(tmp_path: Path) -> No
         (npy(METRES)[:-8], r"has \d+ bytes for 1200 values of float64"),
         (npy(np.zeros((30, 40, 3), np.uint16)), r"is an array \(30, 40, 3\) of uint16, expected \(height, width\)"),
         (npy(np.zeros((30, 40), np.uint8)), "of uint8, expected"),
-        (npy(np.zeros((30, 40), object)), "header is not that of an array of numbers"),
+        (npy(np.zeros((30, 40), object)), "header does not describe an array of numbers"),
         (tiff(METRES.astype(np.float32))[:-200], "is a TIFF that is cut off"),
         (tiff(np.zeros((30, 40, 3), np.uint16)), "is a TIFF of 3 channels of kind u2"),
         (tiff(np.zeros((30, 40), np.uint8)), "is a TIFF of 1 channels of kind u1"),
