@@ -42,7 +42,7 @@ SNIFFED_ITEMS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatherReport:
-    """The reports of all files, and what two files said about the same thing."""
+    """The reports of all files, and how often two files have the same thing."""
 
     files: tuple[FileReport, ...]
     claims: tuple[SplitClaim, ...]
@@ -58,7 +58,10 @@ class GatherReport:
 
     def lines(self) -> list[str]:
         """Return lines for people."""
-        repeats = [f"{count} left out: {reason.replace('_', ' ')}" for reason, count in self.conflicts.items()]
+        repeats = [
+            f"{count} left out, because an earlier file has the same: {reason.replace('_', ' ')}"
+            for reason, count in self.conflicts.items()
+        ]
         return [line for file in self.files for line in file.lines()] + repeats
 
 
@@ -85,7 +88,7 @@ def gather(
     Args:
         paths: annotation files, and folders of ``<scene>.mask.npz``.
         scene_ids: the scenes of the data set; other scenes are only counted in the report. All scenes by default.
-        euler: the Euler convention of the boxes in conversation files; by default each file's boxes show it.
+        euler: the Euler convention of the boxes in conversation files; by default it is found from each file's boxes.
         scene_splits: the data set's split of each scene, with which the split of a file is checked. Without it a file
             has the split that its name states, if any.
 
@@ -246,12 +249,13 @@ class _Gathering:
         *,
         teaches: bool = True,
     ) -> None:
-        """Enter a file that was read.
+        """Add the report of a file and the split of its scenes.
 
         Args:
             file: the file.
             report: its report, to which the decision about its split is added.
-            resplit: for each of its scenes, how files of this kind split the data set anew (``None``: they do not).
+            resplit: for each of its scenes, the splits that files of this kind give in place of the data set's, by
+                that of the data set; ``None`` where they keep the data set's.
             teaches: whether a model learns from the file, so that its split must be known.
         """
         name, known = file.path.name, self.scene_splits
@@ -273,7 +277,7 @@ class _Gathering:
             self.provenance.setdefault(scene_id, []).append(source)
         if decision.splits:
             notes = {**report.notes, **decision.notes}
-            report = replace(report, split=decision.split, told_by=decision.told_by, notes=notes)
+            report = replace(report, split=decision.split, split_from=decision.split_from, notes=notes)
         self.reports.append(report)
         self.claims.append(SplitClaim(source=name, splits=decision.splits))
 

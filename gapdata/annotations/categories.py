@@ -1,4 +1,4 @@
-"""Category lists out of ``manifests/categories/``, and the classes of the detection evaluation.
+"""Read category lists from ``manifests/categories/``, and find the classes of the detection evaluation.
 
 A list is a text file with one name per line, or with tab-separated columns. A line that begins with ``#`` is a comment;
 it names the source of the list.

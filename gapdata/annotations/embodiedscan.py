@@ -113,7 +113,8 @@ def _categories(metainfo: Any, path: Location) -> dict[str, int]:
     for name, value in table.items():
         number = integer(value)
         if text(name, NAME_CHARACTERS) is None or number is None or number in categories.values():
-            raise FileError(f"category {name!a:.60} does not have a number of its own", path=path)
+            problem = f"category {name!a:.60} has an invalid name, no valid number, or the number of another category"
+            raise FileError(problem, path=path, cure="download the file again")
         categories[name] = number
     return categories
 

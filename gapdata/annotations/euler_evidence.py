@@ -1,4 +1,4 @@
-"""Find out which Euler convention the boxes of a file follow: indoor boxes stand upright only in the right one.
+"""Find the Euler convention of the boxes of a file: indoor boxes stand upright only in the right one.
 
 Where the cameras are known, the z axis of each box is taken into the aligned world, where it must be vertical. Where
 they are not, all boxes of one item must at least have parallel z axes. A box that stands upright in both conventions
@@ -47,20 +47,20 @@ class EulerEvidence:
         axes = {name: rotation_from_euler(angles, name)[:, :, 2] for name in CONVENTIONS}
         if camera_to_aligned is not None:
             vertical = {name: np.abs(axis @ camera_to_aligned[2, :3]) > UPRIGHT for name, axis in axes.items()}
-            telling = self._telling(vertical)
-            self.boxes += int(telling.sum())
+            differing = self._differing(vertical)
+            self.boxes += int(differing.sum())
             for name in CONVENTIONS:
-                self.upright[name] += int(vertical[name][telling].sum())
+                self.upright[name] += int(vertical[name][differing].sum())
         elif len(angles) > 1:
             parallel = {name: np.abs((axis[1:] * axis[0]).sum(axis=1)) > UPRIGHT for name, axis in axes.items()}
-            telling = self._telling(parallel)
-            self.pairs += int(telling.sum())
+            differing = self._differing(parallel)
+            self.pairs += int(differing.sum())
             for name in CONVENTIONS:
-                self.parallel[name] += int(parallel[name][telling].sum())
+                self.parallel[name] += int(parallel[name][differing].sum())
 
     @staticmethod
-    def _telling(holds: dict[EulerConvention, NDArray[np.bool_]]) -> NDArray[np.bool_]:
-        """Return which boxes tell the conventions apart: all but those that stand upright in both."""
+    def _differing(holds: dict[EulerConvention, NDArray[np.bool_]]) -> NDArray[np.bool_]:
+        """Return which boxes differ between the conventions: all but those that stand upright in both."""
         first, second = holds.values()
         return ~(first & second)
 
@@ -80,7 +80,8 @@ class EulerEvidence:
     def text(self) -> str:
         """Return the evidence in a sentence."""
         if self.boxes >= ENOUGH_BOXES or not self.pairs:
-            counts, total, what = self.upright, self.boxes, "telling boxes stand upright in the aligned world"
+            counts, total, what, how = self.upright, self.boxes, "boxes", "upright in the aligned world"
         else:
-            counts, total, what = self.parallel, self.pairs, "telling pairs of boxes of one clip have parallel z axes"
-        return f"of {total} {what}: " + ", ".join(f"{counts[name]} as {name}" for name in CONVENTIONS)
+            counts, total, what, how = self.parallel, self.pairs, "pairs of boxes of one clip", "with parallel z axes"
+        found = ", ".join(f"{counts[name]} as {name}" for name in CONVENTIONS)
+        return f"of {total} {what} that differ between the conventions, {how}: {found}"

@@ -104,9 +104,13 @@ def _euler_notes(evidence: EulerEvidence, euler: EulerConvention | None, *, has_
     if evidence.boxes or evidence.pairs:
         notes["euler"] = f"{shown or 'undecided'}; {evidence.text()}"
     if euler is not None:
-        notes["euler asked for"] = euler + ("" if shown in (None, euler) else f", though the file shows {shown}")
+        notes["euler asked for"] = euler + (
+            "" if shown in (None, euler) else f", though the file's boxes follow {shown}"
+        )
     elif has_boxes and shown is None:
-        notes["boxes"] = "the file does not show their Euler convention; say which it is before they are used as boxes"
+        notes["boxes"] = (
+            "their Euler convention is not clear from the file; say which it is (euler=) before using them as boxes"
+        )
     return notes
 
 

@@ -65,7 +65,7 @@ class ProposalMasks:
         """
         if len(aligned_vertices) != self.vertex_count:
             raise FileError(
-                f"masks are for {self.vertex_count} vertices, the mesh has {len(aligned_vertices)}",
+                f"masks are for {self.vertex_count} vertices, but the mesh has {len(aligned_vertices)}",
                 scene=self.scene_id,
                 cure="use the masks of this scene's _vh_clean_2 mesh",
             )
@@ -87,7 +87,7 @@ def read_proposals(path: Location, scene_ids: Collection[str] | None = None) -> 
     scenes: dict[str, NDArray[np.float64]] = {}
     for table in json_items(path):
         if not isinstance(table, dict):
-            raise FileError("is not an object with scenes", path=path, cure='expected {"scannet/<scene>": [[...]]}')
+            raise FileError("is not a JSON object with scenes", path=path, cure='expected {"scannet/<scene>": [[...]]}')
         for name, rows in table.items():
             scene_id = scene_of_name(name)
             if scene_id is None:
@@ -132,12 +132,13 @@ def read_masks(path: Location, rows: int = USED_MASKS) -> ProposalMasks:
     """
     scene_id = mask_scene(path)
     if scene_id is None:
-        raise FileError("does not name a scene", path=path, cure=f"masks are in files named <scene>{MASK_SUFFIX}")
+        raise FileError("does not name a scene", path=path, cure=f"name files of masks <scene>{MASK_SUFFIX}")
     archive = Npz(read_whole(path, MAX_MASK_BYTES), path)
     form = _array(archive, "format", "S", 1)
     shape = _array(archive, "shape", "iu", 2)
     if len(form) != 1 or len(shape) != 2 or not 0 <= shape[0] <= MAX_MASKS or not 0 < shape[1] <= MAX_VERTICES:
-        raise FileError(f"is not a sparse matrix of masks: its shape is {shape.tolist()}", path=path)
+        problem = f"is not a sparse matrix of masks by vertices: its shape is {shape.tolist()}"
+        raise FileError(problem, path=path, cure="download it again")
     counts = int(shape[0]), int(shape[1])
     kept = min(rows, counts[0])
     kind = bytes(form[0]).decode("ascii", "replace")
@@ -150,7 +151,7 @@ def read_masks(path: Location, rows: int = USED_MASKS) -> ProposalMasks:
     else:
         row, column, value = (_array(archive, name, "iufb", MAX_MASKED) for name in ("row", "col", "data"))
     if not len(row) == len(column) == len(value):
-        raise FileError("its rows, columns and values differ in number", path=path, cure="download it again")
+        raise FileError("has different numbers of rows, columns and values", path=path, cure="download it again")
     if len(row) and (row.min() < 0 or column.min() < 0 or row.max() >= counts[0] or column.max() >= counts[1]):
         raise FileError(f"names an entry outside its shape {counts}", path=path, cure="download it again")
     used = (row < kept) & (value != 0)

@@ -29,9 +29,9 @@ class FileReport:
     """Count of parts that are missing or wrong in items that were taken, by reason."""
     examples: Mapping[str, tuple[str, ...]]
     """The first few items of each reason, with the value that is wrong."""
-    scenes: int  # number of scenes of which an item was taken
-    told_by: str = "its name"
-    """Where the split is known from: ``its name``, ``its scenes`` or ``the command line``."""
+    scenes: int  # number of scenes with an item that was taken
+    split_from: str = "its name"
+    """The source of the split: ``its name``, ``its scenes`` or ``the command line``."""
     notes: Mapping[str, str] = field(default_factory=dict)
     """Decisions about the whole file, such as its Euler convention."""
 
@@ -52,7 +52,7 @@ class FileReport:
 
     def lines(self) -> list[str]:
         """Return lines for people: the file, then each reason with its count and examples."""
-        split = f", {self.split} split by {self.told_by}" if self.split else ""
+        split = f", split {self.split} (from {self.split_from})" if self.split else ""
         head = (
             f"{self.path}: {self.kind}{split}: {self.taken} of {counted(self.items, 'item')} taken, for "
             f"{counted(self.scenes, 'scene')}"

@@ -37,7 +37,7 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SceneAnnotations:
-    """One scene. What no file has is ``None`` or empty."""
+    """The annotations of one scene; fields are ``None`` or empty where no file has them."""
 
     scene_id: str
     provenance: tuple[Provenance, ...] = ()
@@ -56,7 +56,7 @@ class SceneAnnotations:
         """Return the scene as JSON, from which :meth:`from_json` gives back every field exactly.
 
         Raises:
-            FileError: it is larger than a scene may be.
+            FileError: it has more than :data:`MAX_BYTES` bytes.
         """
         return _encode(self)
 
@@ -88,7 +88,7 @@ def _encode(scene: SceneAnnotations) -> bytes:
     except (ValueError, TypeError, RecursionError) as error:
         raise FileError(f"annotations cannot be written as JSON: {error}", scene=scene.scene_id) from error
     if len(data) > MAX_BYTES:
-        raise FileError(f"annotations have {len(data)} bytes, at most {MAX_BYTES} fit", scene=scene.scene_id)
+        raise FileError(f"annotations have {len(data)} bytes, at most {MAX_BYTES} are allowed", scene=scene.scene_id)
     return data
 
 
@@ -183,11 +183,11 @@ def _conversation_fields(item: ConversationItem) -> dict[str, Any]:
 def _conversation(scene_id: str, item: Mapping[str, Any]) -> ConversationItem:
     mark = _optional(item["mark"], lambda value: tuple(_integer(part) for part in value))
     if item["task"] not in TASKS or item["euler"] not in CONVENTIONS or (mark is not None and len(mark) != 3):
-        raise ValueError("task, convention or mark")
+        raise ValueError("unknown task or Euler convention, or malformed mark")
     frame_ids = tuple(_integer(frame) for frame in item["frame_ids"])
     labels = tuple(_name(label) for label in item["labels"])
     if not isinstance(item["metadata"], dict):
-        raise ValueError("metadata")
+        raise ValueError("metadata is not an object")
     return ConversationItem(
         scene_id=scene_id,
         frame_ids=frame_ids,
@@ -226,7 +226,7 @@ def _array(value: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
     array = np.array(value, dtype=np.float64)
     array = array.reshape(shape) if array.size == 0 else array
     if array.ndim != len(shape) or any(side not in (-1, is_) for side, is_ in zip(shape, array.shape, strict=True)):
-        raise ValueError(f"shape {array.shape}")
+        raise ValueError(f"an array has shape {array.shape}, expected {shape}")
     if not np.isfinite(array).all():
         raise ValueError("a number is not finite")
     return array

@@ -26,7 +26,7 @@ EMBODIEDSCAN: Mapping[str, frozenset[str]] = {
 }
 """By ScanNet's split of a scene, its possible splits in EmbodiedScan (README of OpenRobotLab/EmbodiedScan)."""
 MADE_FROM_IT: Mapping[str, frozenset[str]] = {**EMBODIEDSCAN, "val": EVALUATION}
-"""The same for detection and pre-training in the formats of VG-LLM and GAP-MLLM. Our exports of those also have scenes
+"""The same for detection and pre-training in the formats of VG-LLM and GAP-MLLM. Our own exports also have scenes
 of ScanNet's ``val`` as ``val``."""
 
 
@@ -37,15 +37,15 @@ class Evidence:
     path: Location
     stated: str | None  # the user states this split
     named: str | None  # the file's name states this split
-    possible: Mapping[str, frozenset[str]]  # by scene, the splits that its content allows
+    possible: Mapping[str, frozenset[str]]  # by scene, the splits that it may have
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The split of each scene (``None``: not known), where it is known from, and whether the scenes contradict it."""
+    """The split of each scene (``None``: not known), the source of it, and whether the scenes contradict it."""
 
     splits: Mapping[str, str | None]
-    told_by: str = "its name"
+    split_from: str = "its name"
     contradiction: UsageError | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
 
@@ -81,11 +81,11 @@ def decide(evidence: Evidence, *, must_know: bool) -> Decision:
     said = evidence.stated or evidence.named
     if said is not None and said != "unknown":
         odd = sorted(scene for scene, possible in evidence.possible.items() if not _agrees(evidence, said, possible))
-        told_by = "its name" if evidence.stated is None else "the command line"
-        notes = {"of another split by the data set": f"{counted(len(odd), 'scene')}, {odd[0]} for one"} if odd else {}
+        split_from = "its name" if evidence.stated is None else "the command line"
+        notes = {"in another split of the data set": f"{counted(len(odd), 'scene')}, such as {odd[0]}"} if odd else {}
         problem = _contradiction(evidence, said, odd) if odd else None
         splits = dict.fromkeys(evidence.possible, said)
-        return Decision(splits=splits, told_by=told_by, contradiction=problem, notes=notes)
+        return Decision(splits=splits, split_from=split_from, contradiction=problem, notes=notes)
     if said == "unknown":
         return Decision(splits=dict.fromkeys(evidence.possible))
     open_scenes = sorted(scene for scene, possible in evidence.possible.items() if len(possible) > 1)
@@ -98,7 +98,7 @@ def decide(evidence: Evidence, *, must_know: bool) -> Decision:
         if len(mixed) > 1
         else {}
     )
-    return Decision(splits=told, told_by="its scenes", notes=notes)
+    return Decision(splits=told, split_from="its scenes", notes=notes)
 
 
 def _agrees(evidence: Evidence, said: str, possible: Collection[str]) -> bool:
@@ -109,27 +109,28 @@ def _agrees(evidence: Evidence, said: str, possible: Collection[str]) -> bool:
 def _contradiction(evidence: Evidence, said: str, odd: list[str]) -> UsageError:
     possible = evidence.possible[odd[0]]
     true = " or ".join(sorted(possible))
-    who = "by its name" if evidence.stated is None else "as the command line says"
+    said_by = "its name says" if evidence.stated is None else "the command line says"
     return UsageError(
-        f"is of split {said} {who}, but {len(odd)} of its {counted(len(evidence.possible), 'scene')}, "
-        f"{odd[0]} for one, {'is' if len(odd) == 1 else 'are'} of "
-        f"{true} by the data set's split files",
+        f"{said_by} split {said}, but by the data set's split files {len(odd)} of its "
+        f"{counted(len(evidence.possible), 'scene')} (such as {odd[0]}) "
+        f"{'belongs' if len(odd) == 1 else 'belong'} to {true}",
         path=evidence.path,
-        cure=f"state its split: {_ways(evidence.path, possible)}; or set annotations.allow_overlap = true to use it so",
+        cure=f"state its split: {_options(evidence.path, possible)}; or set annotations.allow_overlap = true",
     )
 
 
 def _undecided(evidence: Evidence, open_scenes: list[str]) -> UsageError:
     possible = evidence.possible[open_scenes[0]]
     return UsageError(
-        f"has scenes of an unknown split: {len(open_scenes)} of them, {open_scenes[0]} for one, may be of "
-        f"{' or '.join(sorted(possible))}, and its name does not say which",
+        f"has scenes of an unknown split: {len(open_scenes)} (such as {open_scenes[0]}) may belong to "
+        f"{' or '.join(sorted(possible))}, and the file's name does not say which",
         path=evidence.path,
-        cure=f"name it: {_ways(evidence.path, possible)}",
+        cure=f"state it: {_options(evidence.path, possible)}",
     )
 
 
-def _ways(path: Location, possible: Collection[str]) -> str:
+def _options(path: Location, possible: Collection[str]) -> str:
+    """Return the options that state a split, for a cure: ``--annotations val=FILE (or train=)``."""
     first, *others = sorted(possible, reverse=True)
     instead = f" (or {', '.join(f'{name}=' for name in others)})" if others else ""
     return f"--annotations {first}={path}{instead}"

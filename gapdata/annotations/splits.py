@@ -74,7 +74,7 @@ def refuse_overlap(found: tuple[Overlap, ...], *, allow_overlap: bool) -> None:
         f"{counted(len(found), 'scene')} {'is' if len(found) == 1 else 'are'} both trained and evaluated "
         f"on: {first.scene_id} is trained on by "
         f"{', '.join(first.trained_by)} and evaluated on by {', '.join(first.evaluated_by)}",
-        cure="leave one of them out, or set allow_overlap = true",
+        cure="leave one of these out, or set annotations.allow_overlap = true",
     )
 
 

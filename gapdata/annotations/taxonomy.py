@@ -19,7 +19,7 @@ from gapdata.files.storage import Location
 
 LABEL_MAP_NAME = "scannetv2-labels.combined.tsv"
 COLUMNS = ("raw_category", "id", "category", "nyu40id", "nyu40class")
-"""Columns by which ScanNet's label map is known."""
+"""Columns by which ScanNet's label map is recognised."""
 SPELLINGS = {"refridgerator": "refrigerator"}
 """NYU40 classes that copies of the label map spell in two ways, and the spelling that is used."""
 
@@ -33,8 +33,8 @@ class LabelMap:
     def labels(self, raw_category: str) -> dict[str, str]:
         """Return the names of an object by taxonomy.
 
-        ``raw`` is always there; ``nyu40`` and with it ``scanrefer18``, ``scannet20`` and ``scannet200`` where the map
-        has the category and the taxonomy a name for it; ``embodiedscan`` where its vocabulary has one
+        ``raw`` is always there. ``nyu40``, ``scanrefer18``, ``scannet20`` and ``scannet200`` need a row of the map with
+        a name in that taxonomy; ``embodiedscan`` needs a name in its vocabulary
         (:func:`gapdata.annotations.categories.embodiedscan_name`).
         """
         names = {"raw": raw_category}
@@ -80,4 +80,5 @@ def read_label_map(path: Location) -> LabelMap:
     try:
         return LabelMap(rows={row["raw_category"]: {k: v or "" for k, v in row.items() if k} for row in table})
     except csv.Error as error:
-        raise FileError(f"line {table.line_num + 1} is not a row of a table: {error}", path=path) from error
+        problem = f"line {table.line_num + 1} is not a row of a tab-separated table: {error}"
+        raise FileError(problem, path=path, cure="download it again") from error

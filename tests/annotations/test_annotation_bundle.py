@@ -86,7 +86,7 @@ def test_everything_about_a_scene_comes_together(files: dict[str, Path]) -> None
     assert (reports["proposal masks"].taken, reports["proposal masks"].ignored) == (1, {"scene_not_in_data_set": 1})
     assert all(report.items == report.taken + sum(report.ignored.values()) for report in reports.values())
     json.dumps(found.report.to_dict(), allow_nan=False)
-    assert any("one_val.bin: EmbodiedScan, val split by its name: 1 of 2 items taken" in line
+    assert any("one_val.bin: EmbodiedScan, split val (from its name): 1 of 2 items taken" in line
                for line in found.report.lines())  # fmt: skip
 
 
@@ -105,7 +105,7 @@ def test_the_first_file_counts_where_two_say_the_same(tmp_path: Path) -> None:
     assert [box.object_id for box in boxes] == [1, 2]
     assert [item.ann_id for item in found.scenes["scene0000_00"].descriptions] == ["0", "1"]
     assert found.report.conflicts == {"description_of_two_files": 1, "scene_of_two_EmbodiedScan_files": 1}
-    assert "1 left out: description of two files" in found.report.lines()
+    assert "1 left out, because an earlier file has the same: description of two files" in found.report.lines()
 
 
 def test_an_empty_list_says_nothing_and_is_reported(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_an_empty_list_says_nothing_and_is_reported(tmp_path: Path) -> None:
     path.write_text("[]")
     gathered = gather([path])
     assert not gathered.scenes
-    assert gathered.report.lines() == [f"{path}: nothing, val split by its name: 0 of 0 items taken, for 0 scenes"]
+    assert gathered.report.lines() == [f"{path}: nothing, split val (from its name): 0 of 0 items taken, for 0 scenes"]
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,7 @@ def test_an_overlap_is_refused_unless_it_is_allowed() -> None:
         refuse_overlap(found, allow_overlap=False)
     assert str(caught.value) == (
         "2 scenes are both trained and evaluated on: a is trained on by the data set (train) and evaluated on by "
-        "infos_val.pkl (val); leave one of them out, or set allow_overlap = true"
+        "infos_val.pkl (val); leave one of these out, or set annotations.allow_overlap = true"
     )
 
 

@@ -137,9 +137,9 @@ def test_a_damaged_sample_is_left_out_with_its_reason(path: Path, change: dict[s
         ({"data_list": []}, "metainfo lacks categories"),
         (
             {"metainfo": {"categories": {"a": 1, "b": 1}}, "data_list": []},
-            "category 'b' does not have a number of its own",
+            "category 'b' has an invalid name, no valid number, or the number of another category",
         ),
-        ({"metainfo": {"categories": {}}, "data_list": [os.system]}, "asks for"),
+        ({"metainfo": {"categories": {}}, "data_list": [os.system]}, "uses '"),
     ],
 )
 def test_a_damaged_file_is_an_error_that_names_it(path: Path, content: Any, problem: str) -> None:

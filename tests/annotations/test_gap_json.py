@@ -155,7 +155,7 @@ def test_an_undecided_file_must_be_told(tmp_path: Path) -> None:
     items = [detection(tilted, FRAMES, **CAMERAS)]
     found = read(tmp_path, items)
     assert found.euler is None
-    assert found.report.notes["euler"].startswith("undecided; of 8 telling boxes")
+    assert found.report.notes["euler"].startswith("undecided; of 8 boxes that differ between the conventions, ")
     assert "say which it is" in found.report.notes["boxes"]
     assert found.scenes["scene0000_00"][0].euler is None
     told = read(tmp_path, items, euler="intrinsic_zxy")
@@ -167,7 +167,7 @@ def test_an_undecided_file_must_be_told(tmp_path: Path) -> None:
 def test_being_told_against_the_evidence_is_reported(tmp_path: Path) -> None:
     found = read(tmp_path, [detection(upright(8, "extrinsic_zxy"), FRAMES, **CAMERAS)], euler="intrinsic_zxy")
     assert found.euler == "intrinsic_zxy"
-    assert found.report.notes["euler asked for"] == "intrinsic_zxy, though the file shows extrinsic_zxy"
+    assert found.report.notes["euler asked for"] == "intrinsic_zxy, though the file's boxes follow extrinsic_zxy"
 
 
 def test_metadata_and_cameras_are_kept(tmp_path: Path) -> None:

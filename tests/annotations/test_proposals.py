@@ -47,7 +47,7 @@ def test_unsound_boxes_and_scenes_are_left_out_and_counted(tmp_path: Path) -> No
 
 
 def test_a_list_is_no_table_of_proposals(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match="is not an object with scenes; expected"):
+    with pytest.raises(FileError, match="is not a JSON object with scenes; expected"):
         read_proposals(write_json(tmp_path / "boxes.json", [[1]]))
 
 
@@ -87,7 +87,7 @@ def test_entries_of_value_zero_cover_nothing(tmp_path: Path) -> None:
 
 def test_masks_of_another_mesh_are_refused(tmp_path: Path) -> None:
     masks = read_masks(write_npz(tmp_path / "s.mask.npz", sparse_members(np.eye(3, dtype=bool), "csr")))
-    with pytest.raises(FileError, match="scene s: masks are for 3 vertices, the mesh has 4"):
+    with pytest.raises(FileError, match="scene s: masks are for 3 vertices, but the mesh has 4"):
         masks.boxes(np.zeros((4, 3)))
 
 
@@ -129,7 +129,7 @@ def test_damaged_masks_are_refused_before_memory_is_taken(tmp_path: Path, proble
 
 
 def test_a_mask_file_without_a_scene_in_its_name_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match=r"does not name a scene; masks are in files named <scene>\.mask\.npz"):
+    with pytest.raises(FileError, match=r"does not name a scene; name files of masks <scene>\.mask\.npz"):
         read_masks(write_npz(tmp_path / "masks.npz", SOUND))
 
 

@@ -68,8 +68,8 @@ def test_a_validation_file_under_another_name_is_not_guessed_to_be_for_training(
     with pytest.raises(UsageError) as caught:
         read(path)
     assert str(caught.value) == (
-        f"{path}: has scenes of an unknown split: 1 of them, {TRAIN} for one, may be of train or val, and its name "
-        f"does not say which; name it: --annotations val={path} (or train=)"
+        f"{path}: has scenes of an unknown split: 1 (such as {TRAIN}) may belong to train or val, and the file's "
+        f"name does not say which; state it: --annotations val={path} (or train=)"
     )
     for split in ("train", "val"):
         assert splits_of(read(AnnotationFile(path=path, split=split))) == {TRAIN: split}
@@ -92,8 +92,8 @@ def test_where_the_scenes_tell_the_split_no_name_is_needed(tmp_path: Path, kind:
     found = read(write(tmp_path / "file.bin", kind, scene))
     assert splits_of(found) == {scene: split}
     (report,) = found.report.files
-    assert (report.split, report.told_by) == (split, "its scenes")
-    assert f"{split} split by its scenes" in found.report.lines()[0]
+    assert (report.split, report.split_from) == (split, "its scenes")
+    assert f"split {split} (from its scenes)" in found.report.lines()[0]
 
 
 def test_a_file_of_several_splits_gives_each_scene_its_own(tmp_path: Path) -> None:
@@ -109,28 +109,29 @@ def test_a_name_that_the_scenes_contradict_is_refused_with_both(tmp_path: Path, 
     with pytest.raises(UsageError) as caught:
         read(path)
     said = str(caught.value)
-    assert "is of split train by its name, but 1 of its " in said
-    assert f", {VAL} for one, is of " in said
-    assert "by the data set's split files; state its split: --annotations " in said
+    assert "its name says split train, but by the data set's split files 1 of its " in said
+    assert f"(such as {VAL}) belongs to " in said
+    assert "; state its split: --annotations " in said
 
 
 def test_what_the_user_says_counts_unless_it_would_train_on_an_evaluation_split(tmp_path: Path) -> None:
     path = write(tmp_path / "file.pkl", "embodiedscan", VAL)
     assert splits_of(read(AnnotationFile(path=path, split="val"))) == {VAL: "val"}
     with pytest.raises(
-        UsageError, match=r"train as the command line says, but .* or set annotations\.allow_overlap = true"
+        UsageError,
+        match=r"the command line says split train, but .* or set annotations\.allow_overlap = true",
     ):
         read(AnnotationFile(path=path, split="train"))
     found = read(AnnotationFile(path=path, split="train"), allowed=True)
     assert splits_of(found) == {VAL: "train"}
-    assert found.report.files[0].notes == {"of another split by the data set": f"1 scene, {VAL} for one"}
+    assert found.report.files[0].notes == {"in another split of the data set": f"1 scene, such as {VAL}"}
     assert splits_of(read(AnnotationFile(path=path, split="unknown"))) == {VAL: None}
 
 
 @pytest.mark.parametrize("kind", ["embodiedscan", "scanrefer", "caption", "detection"])
 def test_where_the_data_set_has_no_splits_either_somebody_must_say(tmp_path: Path, kind: str) -> None:
     path = write(tmp_path / "file.bin", kind, NOBODY)
-    with pytest.raises(UsageError, match="may be of test or train or val, and its name does not say which"):
+    with pytest.raises(UsageError, match="may belong to test or train or val, and the file's name does not say which"):
         read(path)
     assert splits_of(read(AnnotationFile(path=path, split="val"))) == {NOBODY: "val"}
     assert read(write(tmp_path / "other.bin", kind, "scene0707_00")).scenes == {}, "nothing of it is used"
@@ -211,6 +212,7 @@ def test_a_name_that_contradicts_the_scenes_stops_the_build_and_names_both(
     assert build(root, tmp_path / "out", *words) == 2
     said = capsys.readouterr().err
     if by_files:
-        assert f"{path}: is of split train by its name, but 1 of its 1 scene, {VAL} for one, is of test by" in said
+        assert f"{path}: its name says split train, but by the data set's split files 1 of its 1 scene" in said
+        assert f"(such as {VAL}) belongs to test" in said
     else:
         assert f"{VAL} is trained on by boxes_train.pkl (train) and evaluated on by the data set (val)" in said

@@ -186,7 +186,7 @@ def test_training_on_what_is_evaluated_is_refused_unless_it_is_allowed(
     assert build(dataset, tmp_path / "out", GROUNDING, [claimed]) == 2
     message = (
         f"1 scene is both trained and evaluated on: {SCENE} is trained on by the data set (train) and evaluated on"
-        " by ScanRefer_filtered_val.json (val); leave one of them out, or set allow_overlap = true"
+        " by ScanRefer_filtered_val.json (val); leave one of these out, or set annotations.allow_overlap = true"
     )
     assert message in capsys.readouterr().err
     allowed = [*GROUNDING, "annotations.allow_overlap=true"]
