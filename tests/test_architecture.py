@@ -115,6 +115,15 @@ def test_no_files_import_each_other_in_a_circle() -> None:
     assert circles(graph()) == set()
 
 
+def test_no_two_classes_have_one_name() -> None:
+    places: dict[str, list[str]] = {}
+    for path in (path for package in ("gapdata", "gapmodel", "pipelines") for path in modules(package)):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(str(path.relative_to(REPOSITORY)))
+    assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}
+
+
 def test_no_rooms_import_each_other_in_a_circle() -> None:
     assert circles(between_rooms(graph())) == set()
 
