@@ -1,4 +1,4 @@
-"""The two nouns that every source offers: a :class:`Dataset` of scenes, each of which opens as a :class:`Scan`."""
+"""The two classes that every source defines: a :class:`Dataset` of scenes, each of which opens as a :class:`Scan`."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class Annotation:
     colors: NDArray[np.uint8]  # (V, 3) RGB
     objects: tuple[SceneObject, ...]
     notes: dict[str, int] = field(default_factory=dict)
-    """Known defects that were handled while reading, by name, with how often."""
+    """Count of the known defects that were handled while reading, by name."""
     duplicates: dict[int, int] = field(default_factory=dict)
-    """Object ids that were left out because another object is the same, to the id of that object."""
+    """For each object id that was left out as a duplicate, the id of the same object that was kept."""
 
     def vertex_object_ids(self) -> NDArray[np.int32]:
         """Return the object id of every vertex, (V,) int32, -1 for a vertex without an object."""
@@ -136,7 +136,7 @@ class Scan(ABC):
 
     @property
     def notes(self) -> Mapping[str, int]:
-        """Return what was met and handled while indexing, by name, with how often."""
+        """Return how often each defect was met and handled while indexing, by name."""
         return {}
 
     @property
@@ -220,9 +220,9 @@ class Dataset(ABC):
     root: Location
     """The folder that the user named, for messages."""
     scene_directories: Mapping[str, Location]
-    """Where each scene lies, by its id, in natural order."""
+    """The folder of each scene, by its id, in natural order."""
     passed_over: Mapping[str, str] = field(default_factory=dict)
-    """Folders that look like scenes and are not taken as such, by name, with the reason."""
+    """The reason why a folder that looks like a scene is left out, by the folder's name."""
     in_two_splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The splits of each scene that more than one split file names; the last one counts, which is held out."""
 
@@ -260,12 +260,12 @@ class Dataset(ABC):
         return stamps_of([self.scene_directories[scene_id]], nested=True)
 
     def unreadable_digest(self, scene_id: str) -> str:
-        """Return what stands for :meth:`Scan.digest` where :meth:`open_scan` fails, so that a repair is noticed."""
+        """Return a digest instead of :meth:`Scan.digest` if :meth:`open_scan` fails, so that a repair is noticed."""
         place = self.scene_directories[scene_id]
         return f"unreadable, {listing_digest(place)}" if isinstance(place, Path) else "unreadable"
 
     def lacks(self, scene_ids: Sequence[str], *, splits_given: bool) -> tuple[str, ...]:
-        """Return a line for each thing that the data set lacks and that records of these scenes would have with it.
+        """Return a line for each missing file without which records of these scenes are poorer.
 
         Args:
             scene_ids: the scenes of a build.

@@ -1,6 +1,6 @@
-"""Cameras as text: intrinsics and extrinsics in the spellings that exporters use.
+"""Read cameras from text: intrinsics and extrinsics in the spellings that exporters use.
 
-A reader gets the bytes of a file and says what is wrong with them; its caller knows where the file lies.
+A function gets the bytes of a file and says what is wrong with them; its caller knows which file it is.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ IDENTITY = np.eye(4)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cameras:
-    """The cameras of extracted images, and the lenses that these were taken through; ``None`` for a pinhole."""
+    """The cameras of extracted images, and their lenses; ``None`` for a pinhole camera."""
 
     color: Intrinsics
     depth: Intrinsics
@@ -64,7 +64,7 @@ class Calibration:
         """
         for what, stated, found in (("colour", self.color_size, color_size), ("depth", self.depth_size, depth_size)):
             if stated is not None and stated != found:
-                raise ValueError(f"is for {what} images of {_size(stated)}, they have {_size(found)}")
+                raise ValueError(f"is for {what} images of {_size(stated)}, but the images are {_size(found)}")
         color, color_lens = camera_and_lens("colour", self.color, color_size, self.lens)
         depth_lens = color_lens
         if self.depth is not None:
@@ -73,7 +73,8 @@ class Calibration:
             depth = color.resized(*depth_size)
         else:
             raise ValueError(
-                f"cannot serve colour of {_size(color_size)} and depth of {_size(depth_size)}: their shapes differ"
+                f"cannot serve colour of {_size(color_size)} and depth of {_size(depth_size)}:"
+                " their aspect ratios differ"
             )
         for what, camera in (("colour", color), ("depth", depth)):
             _check_size(what, camera)
@@ -92,7 +93,7 @@ def camera_and_lens(
         lens: what is known of the lens; the skew of the matrix is added. ``None`` is returned where nothing bends rays.
 
     Raises:
-        ValueError: it is not a calibration matrix, or such a camera or lens is impossible.
+        ValueError: it is not a calibration matrix, or the camera or the lens is impossible.
     """
     camera = Intrinsics.from_matrix(matrix, width=size[0], height=size[1])
     if not camera.plausible:
@@ -184,7 +185,7 @@ def parse_intrinsics(data: bytes) -> Calibration:
     depth belongs to both.
 
     Raises:
-        ValueError: it is none of these, or a field is missing or not a number; the field is named.
+        ValueError: it is in another format, or a field is missing or not a number; the field is named.
     """
     values = _intrinsics_fields(data)
     if values is None:
@@ -246,7 +247,7 @@ def _named_numbers(data: bytes) -> dict[str, Any] | None:
     read = [dict(zip(order, numbers, strict=True)) for order in orders]
     fitting = [values for values in read if _in_the_middle(values)]
     if len(fitting) != 1:
-        raise ValueError("has 6 numbers, which are not fx fy cx cy width height: cx and cy lie far from the middle")
+        raise ValueError("has 6 numbers, which are not fx fy cx cy width height: cx and cy are far from the middle")
     return fitting[0]
 
 
@@ -292,11 +293,13 @@ def _check_size(what: str, camera: Intrinsics) -> None:
     Exporters can resize images and write the calibration of the original ones beside them.
     """
     if not (0.25 < camera.cx / camera.width < 0.75 and 0.25 < camera.cy / camera.height < 0.75):
-        raise ValueError(f"{what} intrinsics are those of another image size: {_text(camera)}")
+        raise ValueError(
+            f"{what} intrinsics are those of another image size: {_text(camera)} (cx, cy far from the middle)"
+        )
 
 
 def _upside_down(camera: Intrinsics) -> str:
-    """Return what a focal length below 0 means, or nothing where the other numbers are impossible, too."""
+    """Return what to do about a focal length below 0; empty where the other numbers are impossible, too."""
     if not replace(camera, fx=abs(camera.fx), fy=abs(camera.fy)).plausible:
         return ""
     if camera.fx > 0:

@@ -1,4 +1,4 @@
-"""Colour files of any origin: JPEG, PNG, BMP, WebP and TIFF, with their size before they are decoded.
+"""Read colour files of any origin (JPEG, PNG, BMP, WebP and TIFF), and their size before they are decoded.
 
 A ``.sens`` and a build hold only JPEG and PNG (:mod:`gapdata.sources.images`).
 """
@@ -33,7 +33,10 @@ def color_size(data: bytes) -> tuple[int, int]:
     elif size is None and data[:4] in MAGIC:
         page = read_page(data)
         if page.kind not in KINDS or page.samples not in CHANNELS or not page.upright:
-            raise ValueError(f"is a TIFF of {page.samples} channels of kind {page.kind}, or turned by its tag")
+            raise ValueError(
+                f"is a TIFF of {page.samples} channels of dtype {page.kind}, or with an orientation tag; expected"
+                " 1, 3 or 4 channels of 8 or 16 bits, stored upright"
+            )
         size = page.width, page.height
     if size is None:
         raise ValueError("is neither a complete JPEG or PNG nor a BMP, WebP or TIFF")

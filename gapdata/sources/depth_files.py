@@ -1,4 +1,4 @@
-"""Depth files: their kinds, their size before they are decoded, and their pixels as whole numbers.
+"""Read depth files: their kind and size before they are decoded, and their pixels as whole numbers.
 
 Whole numbers (16-bit greyscale PNG, PGM and TIFF, ``.npy`` of integers) are in units of the scan's depth scale. Floats
 (``.npy``, TIFF, EXR) are metres, also beside a scale that is stated for whole numbers, unless only the stated scale
@@ -47,7 +47,7 @@ def depth_kind(data: bytes) -> DepthKind:
     """Return the size and kind of a depth file's pixels.
 
     Raises:
-        ValueError: the bytes are not a depth image, or stop before the image ends; the text says what they are.
+        ValueError: the bytes are not a depth image, or stop before the image ends; the message says what they are.
     """
     if data.startswith(PNG_SIGNATURE):
         return DepthKind(size=_png_size(data), floats=False)
@@ -56,8 +56,10 @@ def depth_kind(data: bytes) -> DepthKind:
         return DepthKind(size=(width, height), floats=dtype.kind == "f")
     if data[:4] in MAGIC or data[:4] in BIG_TIFF:
         page = read_page(data)
-        if page.samples != 1 or page.kind[0] + page.kind[1:] not in ("u2", "i2", "u4", "i4", "f4", "f8"):
-            raise ValueError(f"is a TIFF of {page.samples} channels of kind {page.kind}, expected one of u2 or f4")
+        if page.samples != 1 or page.kind not in ("u2", "i2", "u4", "i4", "f4", "f8"):
+            raise ValueError(
+                f"is a TIFF of {page.samples} channels of dtype {page.kind}, expected one channel of u2 or f4"
+            )
         if not page.upright:
             raise ValueError("is a TIFF that is turned by its orientation tag; store it upright")
         return DepthKind(size=(page.width, page.height), floats=page.kind[0] == "f")
@@ -75,7 +77,7 @@ def decode_depth(data: bytes, size: tuple[int, int], float_unit: float | None = 
         float_unit: metres of a unit of a file of floats; ``None`` for whole numbers.
 
     Raises:
-        ValueError: it is damaged or has another size or kind; the text says which.
+        ValueError: it is damaged or has another size or kind; the message says which.
     """
     kind = depth_kind(data)
     if kind.size != size:
@@ -111,7 +113,7 @@ def metres_per_unit(median: float, stated: float | None) -> float:
         return 1 / stated
     if median <= FARTHEST:
         return 1.0
-    raise ValueError(f"holds floats of {median:.6g} in the median, which cannot be metres in a room")
+    raise ValueError(f"holds floats with a median of {median:.6g}, which cannot be metres in a room")
 
 
 def median_depth(data: bytes) -> float:
@@ -180,7 +182,7 @@ def _pgm_size(data: bytes) -> tuple[int, int]:
     if not 255 < levels < 65536:
         raise ValueError(f"is a PGM of {levels} levels, expected 65535")
     if len(data) - header.end() < width * height * 2:
-        raise ValueError(f"is cut off: {len(data) - header.end()} of {width * height * 2} bytes of the PGM are there")
+        raise ValueError(f"is cut off: the PGM has {len(data) - header.end()} of {width * height * 2} bytes")
     return width, height
 
 

@@ -1,4 +1,4 @@
-"""A scan with its frames in files: colour, depth and pose of each frame, and the cameras beside them.
+"""Read a scan with its frames in files: colour, depth and pose of each frame, and the cameras beside them.
 
 Opening lists each folder once and reads the pose files and two image headers; an image is read when its frame is asked
 for. A frame without all of its files is absent. The scan spans 0 to the largest index all the same, so that clips of
@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from gapdata.annotations.frame_names import MAX_FRAME_ID
 from gapdata.errors import SourceError, kind_of_failure
 from gapdata.files.folders import in_any_case
 from gapdata.files.image_tags import jpeg_without_metadata, orientation_tag
@@ -36,7 +37,6 @@ from gapdata.sources.camera_files import (
 from gapdata.sources.color_files import color_size, decode_color_file
 from gapdata.sources.depth_files import MILLIMETRES, decode_depth, depth_kind, median_depth, metres_per_unit
 from gapdata.sources.frame_files import list_frames
-from gapdata.sources.frame_names import MAX_FRAME_ID
 from gapdata.sources.frame_reading import FrameReading
 from gapdata.sources.images import MAX_PIXELS, is_color_jpeg, reduce_image
 from gapdata.sources.layouts import Layout
@@ -49,11 +49,11 @@ Parsed = TypeVar("Parsed")
 MAX_IMAGE_BYTES = 1 << 28
 DEFAULT_DEPTH_UNITS = 1000.0
 HEADERS_TRIED = 16
-"""Frames whose header may be damaged before the image size counts as unknown."""
+"""Frames that are tried before the image size counts as unknown, because headers may be damaged."""
 
 
 class AnnotationFiles(Protocol):
-    """The files that may lie beside frames: alignment, labelled mesh, and 2D projections of its instances.
+    """The files that may accompany frames: alignment, labelled mesh, and 2D projections of its instances.
 
     :class:`gapdata.sources.scene_files.SceneFiles` says what each method returns.
     """
@@ -116,7 +116,8 @@ class ExtractedScan(Scan):
         frames = self.files.complete
         if not frames:
             moved = counted(told.depth_shift, "frame")
-            raise self._damage(f"has no complete frame where depth is moved by {moved}", directory)
+            problem = f"has no complete frame left when depth is moved by {moved}"
+            raise self._damage(problem, directory, cure="move it by fewer frames: --depth-shift")
         named = layout.info or (layout.matrices or ("",))[0]
         calibration_path = shared_intrinsics or in_any_case(directory, named)
         calibration = self._read_calibration(calibration_path)
@@ -150,7 +151,7 @@ class ExtractedScan(Scan):
         self.depth_to_color = calibration.depth_to_color
 
     def _set_depth_units(self, frames: list[int], told: float | None, calibration: Calibration, path: Path) -> None:
-        """Set what a unit of depth is: what the user or the calibration says, or millimetres of a file of floats."""
+        """Set the depth scale: what the user or the calibration says, or millimetres for files of floats."""
         stated = (told, calibration.depth_units_per_metre, DEFAULT_DEPTH_UNITS)
         units = next(value for value in stated if value is not None)
         if not (np.isfinite(units) and units > 0):
@@ -195,7 +196,7 @@ class ExtractedScan(Scan):
         found = turned_size(stored, orientation)
         if found != expected:
             size = f"{expected[0]}x{expected[1]}"
-            raise self._damage(f"is {found[0]}x{found[1]}, the first frame is {size}", path, frame)
+            raise self._damage(f"is {found[0]}x{found[1]}, but the first frame is {size}", path, frame)
         image = decode_color_file(data, reduction if orientation == UPRIGHT else 1)
         if image is None:
             raise self._damage("cannot be decoded", path, frame)
@@ -327,7 +328,7 @@ class ExtractedScan(Scan):
                 first = first or self._damage(str(error), path, frame)
                 continue
             if not all(0 < side <= MAX_IMAGE_SIDE for side in size) or size[0] * size[1] > MAX_PIXELS:
-                raise self._damage(f"claims to be {size[0]}x{size[1]}", path, frame)
+                raise self._damage(f"has an impossible image size: {size[0]}x{size[1]}", path, frame)
             return size
         assert first is not None
         raise first
@@ -362,7 +363,7 @@ class ExtractedScan(Scan):
 
     def _image(self, names: Mapping[int, str], frame: int) -> tuple[Path, bytes]:
         if frame not in names:
-            raise self._damage("has no such frame", self.path, frame)
+            raise self._damage("is not among the frames of the scan", self.path, frame)
         path = self.path / names[frame]
         return path, self._read(path, MAX_IMAGE_BYTES, frame)
 

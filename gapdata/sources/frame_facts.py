@@ -1,4 +1,4 @@
-"""Facts about cameras and poses as plain values, for ``gapdata inspect``."""
+"""Describe cameras and poses as plain values, for ``gapdata inspect``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gapdata.geometry.lens import Lens
 
 
 def path_length(camera_to_world: NDArray[np.float64]) -> float:
-    """Return the metres that the camera moves over poses (n, 4, 4), all of them finite."""
+    """Return the metres that the camera moves over finite poses (n, 4, 4)."""
     steps = np.diff(camera_to_world[:, :3, 3], axis=0)
     return round(float(np.linalg.norm(steps, axis=1).sum()), 3)
 

@@ -1,4 +1,4 @@
-"""The files of each frame of a scene, from one listing of each folder."""
+"""Find the files of each frame of a scene, from one listing of each folder."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gapdata.annotations.frame_names import MAX_FRAME_ID
 from gapdata.errors import SourceError, kind_of_failure
 from gapdata.files.folders import file_names
-from gapdata.sources.frame_names import MAX_FRAME_ID, Numbering, number_frames
+from gapdata.sources.frame_names import Numbering, number_frames
 from gapdata.sources.incomplete import Sought, why_incomplete
 from gapdata.sources.layouts import Layout
 
@@ -21,7 +22,7 @@ class FrameFiles:
     depth: Mapping[int, str]
     pose: Mapping[int, str] | None  # None where one trajectory has all poses
     noticed: Mapping[str, int] = field(default_factory=dict)
-    """Files of no frame and files that were paired by time, as notes."""
+    """Notes about files that do not belong to a frame, and files that were paired by time."""
 
     @property
     def kinds(self) -> dict[str, Mapping[int, str]]:
@@ -63,8 +64,8 @@ def list_frames(directory: Path, layout: Layout, scene_id: str) -> FrameFiles:
         numbering = _raw_indices(names) if layout.raw_indices else number_frames(names)
     except ValueError as error:
         raise SourceError(str(error), path=directory, scene=scene_id, cure="remove one of them") from error
-    except _Beyond as error:
-        cure = "frames must be named by their raw index"
+    except _NotARawIndex as error:
+        cure = "name frames by their raw index"
         raise SourceError(str(error), path=directory / layout.color.folder, scene=scene_id, cure=cure) from error
     by_frame = {
         kind: _by_frame(numbering.frames[kind], found.files, directory, scene_id) for kind, found in sought.items()
@@ -81,7 +82,7 @@ def list_frames(directory: Path, layout: Layout, scene_id: str) -> FrameFiles:
     return files
 
 
-class _Beyond(Exception):
+class _NotARawIndex(Exception):
     """A number is not a raw index."""
 
 
@@ -101,7 +102,7 @@ def _raw_indices(names: Mapping[str, Sequence[str]]) -> Numbering:
     """Read names that are raw indices by definition."""
     largest = max(map(int, names["color"]), default=0)
     if largest > MAX_FRAME_ID:
-        raise _Beyond(f"has a frame {largest}, raw indices are at most {MAX_FRAME_ID}")
+        raise _NotARawIndex(f"has a frame {largest}, but raw indices are at most {MAX_FRAME_ID}")
     usable = {kind: {name: int(name) for name in found} for kind, found in names.items()}
     return Numbering(
         frames={kind: {name: at for name, at in found.items() if at <= MAX_FRAME_ID} for kind, found in usable.items()}

@@ -1,4 +1,4 @@
-"""Frames by the names of their files: which colour, depth and pose files belong together, and as which frame.
+"""Find by file names which colour, depth and pose files belong together, and as which frame.
 
 Exporters name files ``00350``, ``frame350``, ``cam0_350``, ``color_350`` beside ``depth_350``, or by time stamps that
 are all different. A name is split into texts and numbers. In each kind, the names with the commonest texts are frames,
@@ -15,11 +15,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TypeAlias
 
+from gapdata.annotations.frame_names import MAX_FRAME_ID
 from gapdata.files.natural_order import natural_key, split_name
 from gapdata.sources.time_pairs import TimePairs, pair_by_time
 
-MAX_FRAME_ID = 200_000
-"""Almost two hours at 30 Hz; a larger number in a file's name is not a raw index."""
 MAX_COUNTER = 10_000
 """A number that all names share may be a camera or a sequence below this; a larger one is a date or a time."""
 SHAPES_TRIED = 8
@@ -41,7 +40,7 @@ class Numbering:
 
 
 def number_frames(kinds: Mapping[str, Sequence[str]]) -> Numbering:
-    """Give the files of all kinds their frames; those of the first kind (colour) are all frames.
+    """Assign the files of all kinds to frames; each file of the first kind (colour) is a frame.
 
     A frame gets its raw index where one number of at most ``MAX_FRAME_ID`` names it, else its place in the natural
     order of the first kind's names.

@@ -18,8 +18,8 @@ class FrameReading:
 
     convention: PoseConvention = OURS
     depth_units_per_metre: float | None = None  # overrides what the intrinsics file says
-    pose_shift: int = 0  # a frame's pose is stored with the frame this many places later
-    depth_shift: int = 0  # likewise for its depth image
+    pose_shift: int = 0  # frames after a frame with which its pose is stored
+    depth_shift: int = 0  # the same for its depth image
 
     def digest_input(self) -> bytes:
         """Return bytes that differ between readings; empty for the default."""

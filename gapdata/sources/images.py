@@ -1,4 +1,4 @@
-"""JPEG and PNG: their size without decoding, and colour at a reduced size."""
+"""Read JPEG and PNG: their size without decoding, and colour at a reduced size."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from gapdata.files.image_tags import PNG_SIGNATURE
 START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 END_OF_IMAGE = b"\xff\xd9"
 MAX_PIXELS = 100_000_000
-"""Pixels of the largest image that is decoded: a header that claims more is damaged or hostile."""
+"""Pixels of the largest image that is decoded: a header that states more is damaged or hostile."""
 LEAST_SHARE = 1 / 1100
 """The smallest encoded image, as a share of its pixels' bytes: Deflate shrinks to 1/1032 (RFC 1951: two bits for 258
 bytes), a JPEG of subsampled colour with one bit a block to 1/1024."""
 SMALL_IMAGE = 1 << 20
 """Bytes of pixels that are not worth refusing."""
 TRAILER_BYTES = 1024
-"""Some encoders pad after the end-of-image marker; it must stand within this many bytes of the end."""
+"""Some encoders pad after the end-of-image marker; the marker must be within this many bytes of the end."""
 
 
 def encoded_image_size(data: bytes) -> tuple[int, int] | None:
@@ -30,13 +30,13 @@ def encoded_image_size(data: bytes) -> tuple[int, int] | None:
     Decoders fill the missing part of a cut JPEG with grey and do not tell Python, so the end marker is checked here.
     """
     if data.startswith(PNG_SIGNATURE):
-        return struct.unpack(">II", data[16:24]) if _ends_as_its_chunks_say(data) else None
+        return struct.unpack(">II", data[16:24]) if _chunks_end_with_file(data) else None
     frame = _jpeg_frame(data)
     return None if frame is None else frame[:2]
 
 
 def could_hold(count: int, size: tuple[int, int]) -> bool:
-    """Return whether ``count`` bytes can hold an image of (width, height): a bomb claims pixels that it lacks."""
+    """Return whether ``count`` bytes can hold an image of (width, height); those of a bomb cannot."""
     pixels = size[0] * size[1]
     return pixels <= SMALL_IMAGE or count >= pixels * LEAST_SHARE
 
@@ -93,10 +93,10 @@ def decode_color(data: bytes, reduction: int = 1) -> NDArray[np.uint8] | None:
     return rgb if scaled_by_decoder else reduce_image(rgb, reduction)
 
 
-def _ends_as_its_chunks_say(data: bytes) -> bool:
+def _chunks_end_with_file(data: bytes) -> bool:
     """Return whether the chunks of a PNG follow each other up to an end chunk at its very end.
 
-    A decoder allocates as many bytes as a chunk claims before it looks whether they are there.
+    A decoder allocates the stated bytes of a chunk before it looks whether they are there.
     """
     position = len(PNG_SIGNATURE)
     while position + 12 <= len(data):

@@ -1,4 +1,4 @@
-"""The message about a folder without a complete frame: what was looked for, what lies there, why it does not count."""
+"""Say why a folder does not have a complete frame: what was looked for, what was found, and why it does not count."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gapdata.sources.frame_names import Numbering
 from gapdata.sources.layouts import Naming
 
 SHOWN = 3
-LOOKED_THROUGH = 300  # names among which a similar one is looked for
+COMPARED = 300  # names among which a similar one is sought
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ def why_incomplete(sought: Mapping[str, Sought], numbering: Numbering) -> tuple[
     if not reasons:
         reasons = [_held(sought), *_unpaired(sought, numbering)]
     wanted = ", ".join(found.naming.said for found in sought.values())
-    return "; ".join(reasons), f"looked for {wanted}, of the same name or number"
+    return "; ".join(reasons), f"looked for {wanted}, with the same name or number"
 
 
 def _nothing_found(kind: str, found: Sought) -> str | None:
@@ -61,12 +61,12 @@ def _nothing_found(kind: str, found: Sought) -> str | None:
     if found.misnamed:
         return f"{found.place} holds {_kinds(found.misnamed)}, but nothing named {wanted}"
     lossy = " (JPEG keeps no depth)" if kind == "depth" and all(_is_jpeg(name) for name in found.listed) else ""
-    return f"{found.place} holds {_kinds(found.listed)}{lossy}, but no {kind} as {wanted}"
+    return f"{found.place} holds {_kinds(found.listed)}{lossy}, but no {kind} such as {wanted}"
 
 
 def _held(sought: Mapping[str, Sought]) -> str:
     counts = (f"{sum(map(len, found.files.values()))} {kind}" for kind, found in sought.items())
-    return f"of {', '.join(counts)} files none belong together"
+    return f"none of its files ({', '.join(counts)}) belong to the same frame"
 
 
 def _unpaired(sought: Mapping[str, Sought], numbering: Numbering) -> Iterable[str]:
@@ -80,10 +80,10 @@ def _unpaired(sought: Mapping[str, Sought], numbering: Numbering) -> Iterable[st
         pairs = numbering.pairs.get(kind)
         if pairs is not None and pairs.nearest:
             told = [
-                f"{color[name][0]} has {sought[kind].files[near][0]} nearest, {pairs.said(away)} away"
+                f"the {kind} nearest to {color[name][0]} is {sought[kind].files[near][0]}, {pairs.said(away)} away"
                 for name, (near, away) in pairs.nearest.items()
             ]
-            yield f"{', '.join(told[:SHOWN])}, and {pairs.said(pairs.limit)} is the most for one moment"
+            yield f"{', '.join(told[:SHOWN])}; files of one frame are at most {pairs.said(pairs.limit)} apart"
             continue
         told = [
             f"{color[name][0]} has no {kind}{_similar(name, sought[kind])}"
@@ -93,7 +93,7 @@ def _unpaired(sought: Mapping[str, Sought], numbering: Numbering) -> Iterable[st
 
 
 def _similar(name: str, found: Sought) -> str:
-    candidates = list(found.files)[:LOOKED_THROUGH]
+    candidates = list(found.files)[:COMPARED]
     near = near_names(name, candidates, 1, alike=0.0)
     return f" (the most similar name is {found.files[near[0]][0]})" if near else ""
 

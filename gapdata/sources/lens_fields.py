@@ -1,4 +1,4 @@
-"""The lens that a JSON calibration states, in the names and orders that calibration tools use.
+"""Read the lens that a JSON calibration states, in the names and orders that calibration tools use.
 
 The names of COLMAP, nerfstudio, ROS, Kalibr, RealSense and ORB-SLAM stand for one of OpenCV's two models; coefficients
 are single fields (``k1``, ``p2``) or a list in OpenCV's order. A field about distortion that is not understood is
@@ -37,7 +37,7 @@ FISHEYE: Mapping[str, tuple[str, ...]] = {
     "simpleradialfisheye": ("k1",),
     "simplefisheye": (),
 }
-"""Likewise of the equidistant model. ORB-SLAM's KannalaBrandt8 counts the focal lengths and the centre among its 8."""
+"""The same for the equidistant model. ORB-SLAM's KannalaBrandt8 counts the focal lengths and the centre among its 8."""
 RATIONAL = ("fullopencv", "rationalpolynomial", "rational", "thinprism")
 UNDISTORTED = ("", "none", "ideal", "undistorted", "rectified", "nodistortion")
 MODEL_FIELDS = ("cameramodel", "distortionmodel", "cameratype", "projection", "projectionmodel", "model", "lensmodel")
@@ -54,13 +54,13 @@ SUSPECT = re.compile(
     r"|dist\d*|disto|[rtk]dist|(lens)?poly(nomial)?(coeffs?)?|[kps]\d+|kc\d*|xi|omega|lambda|division"
 )
 """Other fields that may describe a lens."""
-SAYS_DONE = re.compile(r"(is|are|images)?(undistorted|rectified)|distortionremoved")
+UNDISTORTED_FIELDS = re.compile(r"(is|are|images)?(undistorted|rectified)|distortionremoved")
 CURE = "state camera_model (PINHOLE, OPENCV, FULL_OPENCV or OPENCV_FISHEYE) with k1, k2, p1, p2, k3 ..."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LensModel:
-    """One of OpenCV's models under a tool's name for it, with the coefficients that the tool gives it."""
+    """One of OpenCV's models, with the name and the coefficients that a tool gives it."""
 
     kind: Literal["perspective", "fisheye"]
     name: str
@@ -87,9 +87,10 @@ def parse_lens(values: Mapping[str, Any], fx: float) -> Lens | None:
         stated.state(field, _named(field, items, model))
     for field, items in stated.parameters:
         if any(items[4 if model.known is ORDER else 3 :]):
-            raise ValueError(f"{field} is {items!r:.60}, COLMAP's list, from which a lens is not read; {CURE}")
+            raise ValueError(f"{field} is COLMAP's list of parameters, {items!r:.60}, which is not read; {CURE}")
     if stated.done is not None and stated.done == (bends or model.kind == "fisheye"):
-        raise ValueError(f"says {'' if stated.done else 'not '}undistorted, and its coefficients say otherwise; {CURE}")
+        told = "undistorted" if stated.done else "not undistorted"
+        raise ValueError(f"says that the images are {told}, but its model or coefficients contradict that; {CURE}")
     return _lens(model, stated.coefficients, stated.skew / fx if fx else 0.0)
 
 
@@ -100,7 +101,7 @@ def refuse_unread_lens(values: Mapping[str, Any]) -> None:
         ValueError: a field states a lens; it is named.
     """
     for field, value in values.items():
-        if _speaks_of_a_lens(field, _listed(value)):
+        if _may_describe_a_lens(field, _listed(value)):
             raise ValueError(f"{field} is {value!r:.60}, which is not read here; undistort the images, or {CURE}")
 
 
@@ -114,10 +115,10 @@ class _Statements:
         """COLMAP's, with focal lengths and principal point before the coefficients."""
         self.models: dict[str, str] = {}
         self.skew = 0.0  # pixels
-        self.done: bool | None = None  # whether the images are said to be undistorted
+        self.done: bool | None = None  # whether a field says that the images are undistorted
 
     def take(self, field: str, value: Any) -> None:
-        """Take note of one field."""
+        """Note what one field says."""
         plain, value = _plain(field), _listed(value)
         is_list = isinstance(value, list)
         if plain in MODEL_FIELDS:
@@ -137,24 +138,26 @@ class _Statements:
             self.state(field, dict(zip(order, [_number(field, item) for item in value[: len(order)]], strict=False)))
             if not _says_nothing(value[len(order) :]):
                 raise ValueError(f"{field} has {counted(len(value), 'coefficient')}, expected {len(order)}; {CURE}")
-        elif SAYS_DONE.fullmatch(plain):
+        elif UNDISTORTED_FIELDS.fullmatch(plain):
             self.done = bool(value)
         elif SUSPECT.fullmatch(plain) and not _says_nothing(value):
-            raise ValueError(f"{field} is {value!r:.60}, which is not understood and may be a lens; {CURE}")
+            raise ValueError(f"{field} is {value!r:.60}, which may describe a lens and is not understood; {CURE}")
 
     def state(self, field: str, given: Mapping[str, float]) -> None:
-        """Take note of coefficients by name."""
+        """Note coefficients by name."""
         for name, value in given.items():
             if self.coefficients.setdefault(name, value) != value:
                 other = self.coefficients[name]
-                raise ValueError(f"{name} is {other:g}, and {value:g} by {field}; keep one of them")
+                raise ValueError(
+                    f"{name} is stated twice, as {other:g} and as {value:g} (in {field}); keep one of them"
+                )
 
 
 def _model(names: Mapping[str, str], bends: bool) -> LensModel:
     """Return the named model.
 
-    A camera model (``pinhole``) and a distortion model (``equidistant``) may stand side by side: the one that says more
-    counts.
+    A calibration may have both a camera model (``pinhole``) and a distortion model (``equidistant``): the one that
+    says more counts.
     """
     found: LensModel | None = None
     unknown = []
@@ -173,7 +176,7 @@ def _model(names: Mapping[str, str], bends: bool) -> LensModel:
         # RealSense calls its cameras Inverse Brown Conrady, and gives most of them five zeros.
         harmless = not bends and (device or plain.endswith("brownconrady"))
         if not (harmless or (device and found is not None)):
-            raise ValueError(f"{field} is {name!r:.60}, which cannot be undone; undistort the images, or {CURE}")
+            raise ValueError(f"{field} is {name!r:.60}, a lens that cannot be undone; undistort the images, or {CURE}")
     return found or LensModel(kind="perspective", name="OPENCV", known=ORDER)
 
 
@@ -182,13 +185,13 @@ def _lens(model: LensModel, coefficients: Mapping[str, float], skew: float) -> L
     foreign = next((key for key in given if key not in model.known), None)
     if foreign is not None:
         has = ", ".join(model.known) or "no coefficients"
-        raise ValueError(f"{foreign} is {given[foreign]:g}, but camera model {model.name} has {has}; {CURE}")
+        raise ValueError(f"{foreign} is {given[foreign]:g}, but camera model {model.name} has only {has}; {CURE}")
     if model.kind == "fisheye":
         stored = tuple(given.get(key, 0.0) for key in FISHEYE_ORDER)
         return Lens(name=model.name, model="fisheye", coefficients=stored, skew=skew)
     if "k4" in given and not {"k5", "k6"} & coefficients.keys() and _plain(model.name) not in RATIONAL:
         raise ValueError(
-            f"k4 is {given['k4']:g} without k5 and k6: a fisheye's, a rational model's, or nerfstudio's; {CURE}"
+            f"k4 is {given['k4']:g} without k5 and k6, so that the lens may be a fisheye or a rational model; {CURE}"
         )
     if not given:
         return Lens(name="SKEW", skew=skew) if skew else None
@@ -209,7 +212,7 @@ def _named(field: str, items: list[float], model: LensModel) -> dict[str, float]
             f"{field} has {counted(len(items), 'coefficient')}, expected {lengths} in OpenCV's order; {CURE}"
         )
     if any(items[len(order) :]):
-        raise ValueError(f"{field} has {counted(len(items), 'coefficient')}, {model.name} has {len(order)}; {CURE}")
+        raise ValueError(f"{field} has {counted(len(items), 'coefficient')}, but {model.name} has {len(order)}; {CURE}")
     return dict(zip(order, items, strict=False))
 
 
@@ -231,8 +234,8 @@ def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
                     yield ("distortion_model" if plain in ("type", "name") else inner), item
         else:
             for inner, item in _inside(value):
-                if _speaks_of_a_lens(inner, item):
-                    raise ValueError(f"{field}.{inner} is {item!r:.60}, which is not read there; {CURE}")
+                if _may_describe_a_lens(inner, item):
+                    raise ValueError(f"{field}.{inner} is {item!r:.60}, but a lens is not read inside {field}; {CURE}")
 
 
 def _listed(value: Any) -> Any:
@@ -253,7 +256,7 @@ def _inside(value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from _inside(item)
 
 
-def _speaks_of_a_lens(field: str, value: Any) -> bool:
+def _may_describe_a_lens(field: str, value: Any) -> bool:
     plain = _plain(field)
     listed = isinstance(value, list) and LIST_FIELDS.fullmatch(plain) is not None
     return (listed or SUSPECT.fullmatch(plain) is not None) and not _says_nothing(value)

@@ -1,4 +1,4 @@
-"""ScanNet's 2D projections of instances, read in place: ``<scene>_2d-instance-filt.zip``, one 8-bit PNG a frame.
+"""Read ScanNet's 2D projections of instances from ``<scene>_2d-instance-filt.zip``, which has an 8-bit PNG a frame.
 
 A member is ``instance-filt/<raw index>.png`` (``instance/<raw index>.png`` in the unfiltered archive) of the colour
 image's size; a pixel is object id + 1, or 0 without an object. Nothing is extracted, and a member is inflated only if
@@ -33,7 +33,7 @@ PNG_OVERHEAD = 1 << 16
 """Bytes of an 8-bit PNG besides two for each pixel."""
 CURE = "download it again"
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError, LookupError, struct.error)
-"""What zipfile raises on damage; NotImplementedError, of a later version of the format, is a RuntimeError."""
+"""Errors that zipfile raises for damaged files; its NotImplementedError (a later format) is a RuntimeError."""
 
 
 class MaskArchive:
@@ -99,11 +99,13 @@ class MaskArchive:
         if info.flag_bits & ENCRYPTED:
             raise self._damage(f"{info.filename} is encrypted", frame, cure="use the archive that ScanNet publishes")
         if info.compress_type not in METHODS:
-            raise self._damage(f"{info.filename} is compressed by method {info.compress_type}", frame)
+            raise self._damage(
+                f"{info.filename} is compressed by method {info.compress_type}, which is not read", frame
+            )
         limit = 2 * size[0] * size[1] + PNG_OVERHEAD
         if info.file_size > limit:
-            claim = f"{info.filename} claims {info.file_size} bytes, a mask of {size[0]}x{size[1]} has at most {limit}"
-            raise self._damage(claim, frame)
+            most = f"a mask of {size[0]}x{size[1]} has at most {limit}"
+            raise self._damage(f"{info.filename} has {info.file_size} bytes unpacked, but {most}", frame)
         try:
             with self._zip.open(info) as member:
                 data = member.read(limit)
@@ -120,7 +122,7 @@ class MaskArchive:
         if found is None:
             raise self._damage(f"{name} is not a complete PNG", frame)
         if found != size:
-            sizes = f"{found[0]}x{found[1]}, the scan's colour images are {size[0]}x{size[1]}"
+            sizes = f"{found[0]}x{found[1]}, but the scan's colour images are {size[0]}x{size[1]}"
             raise self._damage(f"{name} is {sizes}", frame, cure="use the archive of this scan")
         bits, color_type = data[24], data[25]
         if (bits, color_type) != (8, 0):

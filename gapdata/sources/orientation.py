@@ -1,7 +1,7 @@
-"""Images with an orientation tag: whether a calibration is of the turned image, and how an image is turned.
+"""Turn images with an orientation tag, where the calibration is of the turned image.
 
-Pixels are stored as they lie on the sensor, and an orientation tag asks viewers to turn them. Most calibrations are of
-the pixels as they lie, so the tag is left out. Where the calibration is of the turned image, colour is turned, and with
+Pixels are stored as they are on the sensor, and an orientation tag asks viewers to turn them. Most calibrations are of
+the pixels as stored, so the tag is ignored. Where the calibration is of the turned image, colour is turned, and with
 it depth of the same shape.
 """
 
@@ -38,10 +38,10 @@ def is_of_turned(
 ) -> bool:
     """Return whether a calibration is of the turned image.
 
-    Its stated size decides or, without one, its principal point, which lies near the middle of one of the two images.
+    Its stated size decides or, without one, its principal point, which is near the middle of one of the two images.
 
     Args:
-        size: (width, height) of the pixels as they lie.
+        size: (width, height) of the pixels as stored.
         orientation: the tag.
         stated: (width, height) of the calibration's images, if it says so.
         centre: its principal point (cx, cy), pixels.

@@ -1,4 +1,4 @@
-"""Triangle meshes with vertex colours from PLY files.
+"""Read triangle meshes with vertex colours from PLY files.
 
 ScanNet's are binary, little-endian, with a vertex element of numbers and a face element of one list: these are read
 straight into arrays. trimesh reads any other PLY; importing it takes longer than reading such a mesh.
@@ -17,7 +17,7 @@ UNREADABLE = (
     *(ArithmeticError, AttributeError, EOFError, ImportError, LookupError, MemoryError, NameError, OSError),
     *(RuntimeError, struct.error, SyntaxError, TypeError, ValueError),
 )
-"""The errors of trimesh for a damaged file; it does not have a class for them."""
+"""The errors of trimesh for a damaged file; they do not have a common class."""
 Mesh = tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.uint8]]
 """Vertices (V, 3), faces (T, 3) and colours (V, 3) RGB, in file order."""
 

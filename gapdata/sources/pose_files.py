@@ -1,4 +1,4 @@
-"""Poses as text, one in each file or all in one: camera_to_world, metres, OpenCV axes.
+"""Read poses from text, one in each file or all in one: camera_to_world, metres, OpenCV axes.
 
 A pose that is not finite (``-inf``, ``nan``, Microsoft's ``-1.#INF``) means lost tracking and is not an error.
 """
@@ -61,12 +61,12 @@ def parse_trajectory(data: bytes) -> NDArray[np.float64]:
 
 
 def _square(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Twelve or sixteen numbers, row by row, to (4, 4)."""
+    """Return the (4, 4) matrix of twelve or sixteen numbers, row by row."""
     return np.concatenate([values, (0.0, 0.0, 0.0, 1.0)])[:16].reshape(4, 4)
 
 
 def _from_quaternion(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``tx ty tz qx qy qz qw`` to (4, 4); Hamilton's convention (Kuipers, Quaternions and Rotation Sequences, 5.14)."""
+    """Return the (4, 4) pose of ``tx ty tz qx qy qz qw``, in Hamilton's convention (Kuipers 1999, section 5.14)."""
     translation, (x, y, z, w) = values[:3], values[3:]
     pose = np.eye(4)
     pose[:3, 3] = translation
@@ -75,7 +75,7 @@ def _from_quaternion(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.full((4, 4), np.nan)
     if abs(length - 1) > UNIT_LENGTH:
         raise ValueError(
-            f"has seven numbers, of which the last four are not a unit quaternion (their length is {length:.3g})"
+            f"has seven numbers, but the last four are not a unit quaternion (their length is {length:.3g})"
         )
     x, y, z, w = values[3:] / length
     pose[:3, :3] = [

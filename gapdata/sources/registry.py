@@ -160,7 +160,7 @@ def _refuse_options_of_others(source: Source, options: list[str]) -> None:
         owners = [name for name, other in SOURCES.items() if set(foreign) & set(other.options)]
         raise UsageError(
             f"{', '.join(map(as_option, foreign))} can be given with {' or '.join(map(as_option, owners))} only",
-            cure="leave it out: the other sources say themselves how they are read",
+            cure="leave it out: other sources store this themselves",
         )
 
 

@@ -1,8 +1,8 @@
 """Read a ``.sens`` from an object store with few waits: headers by parallel requests, a frame's payloads in one.
 
 Only the header of a frame says where the next one begins, so a plain reader waits for one round trip per frame: minutes
-for a long scan. Here the file is cut into parts, a first frame header is guessed in each part by what every pose looks
-like, and all parts are followed at once. The reader still follows the one chain from the beginning of the file and
+for a long scan. Here the file is cut into parts, a first frame header is guessed in each part by the constant bytes
+of a pose, and all parts are followed at once. The reader still follows the one chain from the beginning of the file and
 looks each header up by its exact position, so a wrong guess costs a request and cannot change a result.
 """
 

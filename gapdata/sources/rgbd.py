@@ -1,4 +1,4 @@
-"""Any folder of RGB-D frames with poses and one intrinsics file, whatever program wrote it (``--rgbd``).
+"""Read any folder of RGB-D frames with poses and one intrinsics file, whatever program wrote it (``--rgbd``).
 
 A scene is a folder in one of these forms; the folder that the user names is a scene, or each of its sub-folders is one:
 
@@ -139,7 +139,7 @@ def open_folder(
     pose_shift: int = 0,
     depth_shift: int = 0,
 ) -> RgbdFolder:
-    """Open a folder of RGB-D frames, with what the folder does not say itself.
+    """Open a folder of RGB-D frames, with the facts that the folder does not state.
 
     Args:
         root: the folder of frames, or of such folders.
@@ -151,12 +151,14 @@ def open_folder(
         depth_shift: how many places later the depth image of a frame is stored.
 
     Raises:
-        UsageError: the folder holds no such frames, or an option has a value that it cannot have.
+        UsageError: the folder holds no such frames, or an option has an impossible value.
     """
     check_choice("poses", poses, DIRECTIONS)
     check_choice("axes", axes, tuple(AXES))
     if depth_scale is not None and not 0 < depth_scale < float("inf"):
-        raise UsageError("--depth-scale is a positive number of units per metre, such as 1000")
+        raise UsageError(
+            f"--depth-scale is {depth_scale:g}, expected a positive number of units per metre such as 1000"
+        )
     reading = FrameReading(
         convention=PoseConvention(direction=poses, axes=axes, metres_per_unit=pose_units),
         depth_units_per_metre=depth_scale,

@@ -1,4 +1,4 @@
-"""ScanNet v2: the folder of a download, and one of its scenes.
+"""Read ScanNet v2: the folder of a download, and one of its scenes.
 
 A scene's folder holds ``<scene>.sens``, ``<scene>.txt``, the mesh ``<scene>_vh_clean_2.ply``, its over-segmentation
 ``<scene>_vh_clean_2.0.010000.segs.json`` and ``<scene>.aggregation.json``. The test scans lack the last two files, and
@@ -40,7 +40,7 @@ SCAN_FOLDERS = ("scans", "scans_test")
 FRAME_FOLDERS = ("posed_images", "scannet_frames_25k")
 """Folders of extracted frames, the denser first."""
 NAMED = 5
-"""Scenes that a line of advice names."""
+"""Scenes that a note names."""
 SPLIT_FILES = {"train": "scannetv2_train.txt", "val": "scannetv2_val.txt", "test": "scannetv2_test.txt"}
 
 
@@ -164,8 +164,8 @@ class ScanNetDataset(Dataset):
         if twice:
             named = [f"{scene_id} ({', '.join(self.in_two_splits[scene_id])})" for scene_id in twice]
             lines.append(
-                f"warning: {counted(len(twice), 'scene')} in more than one of the split files in or above"
-                f" {self.root}: {few(named, NAMED)}; the last one counts, so that nothing held out is trained on"
+                f"warning: {counted(len(twice), 'scene')} in more than one split file in or above {self.root}:"
+                f" {few(named, NAMED)}; the last split counts, so that no held-out scene is trained on"
             )
         if not self.label_map.rows and any(map(self.annotated, scene_ids)):
             lines.append(

@@ -1,4 +1,4 @@
-"""The files of a ScanNet scene besides its frames: metadata, labelled mesh, segments and aggregation."""
+"""Read the files of a ScanNet scene besides its frames: metadata, labelled mesh, segments and aggregation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gapdata.sources.mask_archive import ARCHIVE_SUFFIXES, MaskArchive, find_mas
 from gapdata.sources.ply import Mesh, read_mesh
 
 DUPLICATED_SCENE, FIRST_DUPLICATE = "scene0217_00", 31
-"""In this scene every object stands twice, the second time from objectId 31 on (ScanNet issue 51)."""
+"""This scene lists every object twice, the second time from objectId 31 on (ScanNet issue 51)."""
 
 AGAIN = "download it again"
 
@@ -36,8 +36,8 @@ class SceneFiles:
         """Return bytes that change when these files do: the small text files whole, sizes of mesh and segments.
 
         Args:
-            masks: include the archive of 2D projections, by its size and directory. One that is missing or cannot be
-                read counts by what is wrong with it; the error is raised when it is read.
+            masks: include the archive of 2D projections, by its size and directory. If it is missing or cannot be read,
+                the text of the error is included instead, and the error is raised when a mask is read.
         """
         parts = []
         with naming_scene(self.scene_id):
@@ -134,7 +134,7 @@ class SceneFiles:
             segment_of_vertex = np.array(segments, dtype=np.int64)
         except (ValueError, TypeError, OverflowError) as error:
             raise SourceError(
-                f"segIndices are not integers: {error}", path=segments_path, scene=self.scene_id
+                f"segIndices are not integers: {error}", path=segments_path, scene=self.scene_id, cure=AGAIN
             ) from error
         if segment_of_vertex.shape != (len(vertices),):
             problem = (
@@ -188,7 +188,9 @@ def _read_objects(
             object_id, label = int(group["objectId"]), str(group["label"]).strip()
             segments = np.unique(np.array(group["segments"], dtype=np.int64))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise SourceError(f"a segment group is malformed: {error!r}", path=path, scene=scene_id) from error
+            raise SourceError(
+                f"a segment group is malformed: {error!r}", path=path, scene=scene_id, cure=AGAIN
+            ) from error
         original = seen.setdefault((label, segments.tobytes()), object_id)
         if original != object_id:
             duplicates[object_id] = original
@@ -210,16 +212,16 @@ def _read_objects(
 def _read_mesh(path: Location, scene_id: str) -> Mesh:
     """Read vertices, faces and colours in file order, which segment indices refer to."""
     if not path.exists():
-        raise SourceError("is missing, though the scene has an aggregation", path=path, scene=scene_id)
+        raise SourceError("is missing, though the scene has an aggregation", path=path, scene=scene_id, cure=AGAIN)
     data = path.read_bytes()
     try:
         vertices, faces, colors = read_mesh(data)
     except ValueError as error:
         raise SourceError(f"mesh cannot be read: {error}", path=path, scene=scene_id, cure=AGAIN) from error
     if not len(vertices) or not len(faces) or not np.isfinite(vertices).all():
-        raise SourceError("mesh is empty or has coordinates that are not finite", path=path, scene=scene_id)
+        raise SourceError("mesh is empty or has coordinates that are not finite", path=path, scene=scene_id, cure=AGAIN)
     if faces.min() < 0 or faces.max() >= len(vertices):
-        raise SourceError("mesh has a face with a vertex that does not exist", path=path, scene=scene_id)
+        raise SourceError("mesh has a face with a vertex that does not exist", path=path, scene=scene_id, cure=AGAIN)
     return vertices, faces, colors
 
 
@@ -227,7 +229,8 @@ def _field(path: Location, scene_id: str, name: str, kind: type) -> Any:
     try:
         value = json.loads(decode_text(path.read_bytes()))[name]
     except FileNotFoundError as error:
-        raise SourceError("is missing, though the scene has an aggregation", path=path, scene=scene_id) from error
+        problem = "is missing, though the scene has an aggregation"
+        raise SourceError(problem, path=path, scene=scene_id, cure=AGAIN) from error
     except (ValueError, RecursionError) as error:
         problem = f"has no readable {name}: {'is not valid JSON: ' * isinstance(error, json.JSONDecodeError)}{error}"
         raise SourceError(problem, path=path, scene=scene_id, cure=AGAIN) from error

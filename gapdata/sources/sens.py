@@ -1,4 +1,4 @@
-"""ScanNet's ``.sens`` file, version 4: a random-access reader.
+"""Read ScanNet's ``.sens`` file, version 4, at any frame.
 
 The format is the one of ScanNet's ``SensReader/c++/src/sensorData.h``: little-endian, unpadded; a header, then per
 frame 96 bytes (pose, two timestamps, two sizes) and the two payloads, then an optional IMU tail. Indexing reads those
@@ -154,7 +154,7 @@ class SensReader:
                     # The checksum is only compared once the stream's end has been consumed.
                     data += inflater.decompress(inflater.unconsumed_tail, 1)
             except IsalError as error:  # type: ignore[misc] # the stub takes the class for an instance
-                raise self._damage(f"depth cannot be inflated: {error}", frame) from error
+                raise self._damage(f"depth cannot be decompressed: {error}", frame) from error
             if not inflater.eof and len(data) <= expected:
                 raise self._damage(f"depth stream ends after {len(data)} of {expected} bytes", frame)
         if len(data) != expected:
@@ -172,7 +172,7 @@ class SensReader:
                 cure="convert it with ScanNet's SensReader first",
             )
         if name_length > MAX_NAME_BYTES or 304 + name_length > self._size:
-            raise self._damage(f"claims a sensor name of {name_length} bytes")
+            raise self._damage(f"states a sensor name of {name_length} bytes, at most {MAX_NAME_BYTES} are read")
         data = self._file.read_at(12, int(name_length) + 292)
         self._header_bytes = head + data
         self.sensor_name = data[:name_length].decode("latin-1")
@@ -206,7 +206,7 @@ class SensReader:
             raise self._damage(f"has depth compression type {depth_type}, known are {_listing(DEPTH_COMPRESSIONS)}")
         pixels = max(sides[0] * sides[1], sides[2] * sides[3])
         if not all(0 < side <= MAX_IMAGE_SIDE for side in sides) or pixels > MAX_PIXELS:
-            raise self._damage(f"has image sizes {sides[0]}x{sides[1]} and {sides[2]}x{sides[3]}")
+            raise self._damage(f"has impossible image sizes {sides[0]}x{sides[1]} and {sides[2]}x{sides[3]}")
         if not (np.isfinite(self.depth_units_per_metre) and self.depth_units_per_metre > 0):
             raise self._damage(f"has depth shift {self.depth_units_per_metre:g}, expected units per metre such as 1000")
 
@@ -215,7 +215,7 @@ class SensReader:
         if count > (self._size - position) // FRAME_HEADER.size:
             last = self._last_whole_frame(position)
             raise self._damage(
-                f"is truncated: frames announced: {count}, the file of {self._size} bytes ends inside this one",
+                f"is truncated: its header states {count} frames, but the file of {self._size} bytes ends in this one",
                 frame=last + 1,
                 cure="download it again",
             )
@@ -277,7 +277,7 @@ class SensReader:
         complete = (remaining - 8) // IMU_RECORD.size
         if count > MAX_IMU_RECORDS or remaining > 8 + count * IMU_RECORD.size:
             raise self._damage(
-                f"has {remaining} bytes after the last frame that are not an IMU tail: a frame's size does not fit",
+                f"has {remaining} bytes after the last frame that are not an IMU tail: a frame states a wrong size",
                 cure="download it again",
             )
         return int(min(count, complete))

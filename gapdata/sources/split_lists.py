@@ -1,4 +1,4 @@
-"""Lists of the scenes of a split, such as ``scannetv2_train.txt``, with one scene on a line."""
+"""Read the list of the scenes of a split, such as ``scannetv2_train.txt``, with one scene on a line."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def read_split_list(path: Location) -> list[str]:
     name is a heading.
 
     Raises:
-        UsageError: it cannot be read or is not text, a line (which is shown) has almost a scene's name, or no line
-            names a scene.
+        UsageError: it cannot be read or is not text, a line (which is shown) has a misspelt scene name, or no
+            line names a scene.
     """
     lines = read_text(path, UsageError).split("\n")
     scenes: list[str] = []
     for number, line in enumerate(lines, start=1):
         named = NAMED_SCENE.findall(line.partition("#")[0])
         if not named and ALMOST.search(line.partition("#")[0]):
-            problem = f"line {number} names no scene: {line.strip()[:100]!r}"
+            problem = f"line {number} does not name a scene: {line.strip()[:100]!r}"
             raise UsageError(problem, path=path, cure="write names such as scene0000_00, one on each line")
         scenes += named
     if not scenes and any(line.strip() for line in lines):
-        raise UsageError("names no scene", path=path, cure="write names such as scene0000_00, one on each line")
+        raise UsageError("does not name a scene", path=path, cure="write names such as scene0000_00, one on each line")
     return scenes

@@ -1,4 +1,4 @@
-"""Size and time of the last change of a scene's files, which tell whether one was replaced during a build.
+"""Note size and time of the last change of a scene's files, which tell whether one was replaced during a build.
 
 A scan's digest leaves out files that are too large to read twice (pixels, meshes), and it is taken at one moment. These
 stamps fill both gaps within one build; across builds they are useless, because copying a download changes its times.

@@ -210,7 +210,7 @@ def test_a_scene_in_two_split_files_is_held_out_and_said(
     (copy / "scannetv2_train.txt").write_text("\n".join(SCENES))
     (copy / "scannetv2_val.txt").write_text(f"{SCENES[1]}\nscene0009_00\n")
     assert build(copy, tmp_path / "out") == 0
-    assert f"warning: 1 scene in more than one of the split files in or above {copy}: {SCENES[1]} (train, val)" in (
+    assert f"warning: 1 scene in more than one split file in or above {copy}: {SCENES[1]} (train, val)" in (
         capsys.readouterr().err
     )
     report = report_of(tmp_path / "out")

@@ -148,7 +148,10 @@ def test_what_is_no_text_is_named_with_its_place(
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("scene0000_00\nscene0001\n", "line 2 names no scene: 'scene0001'"), ("chess\noffice\n", "names no scene")],
+    [
+        ("scene0000_00\nscene0001\n", "line 2 does not name a scene: 'scene0001'"),
+        ("chess\noffice\n", "does not name a scene"),
+    ],
 )
 def test_a_split_file_of_other_names_is_refused(scans: Path, tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "scans").symlink_to(scans / "scans")

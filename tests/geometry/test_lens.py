@@ -154,7 +154,7 @@ def test_a_pinhole_keeps_its_frames_byte_for_byte(calibration: dict[str, Any], t
     [
         (
             {"camera_model": "OPENCV_FISHEYE", **TUM},
-            "p1 is -0.0054, but camera model OPENCV_FISHEYE has k1, k2, k3, k4",
+            "p1 is -0.0054, but camera model OPENCV_FISHEYE has only k1, k2, k3, k4",
         ),
         ({"camera_model": "THIN_PRISM_FISHEYE", "k1": 0.1}, "camera_model is 'THIN_PRISM_FISHEYE'"),
         ({"camera_model": "EQUIRECTANGULAR"}, "camera_model is 'EQUIRECTANGULAR'"),
@@ -163,7 +163,7 @@ def test_a_pinhole_keeps_its_frames_byte_for_byte(calibration: dict[str, Any], t
         ({"camera_model": "SIMPLE_RADIAL", "k1": 0.1, "k2": 0.2}, "k2 is 0.2"),
         ({"k1": 0.1, "k2": 0.0, "k3": 0.0, "k4": 0.2}, "k4 is 0.2 without k5 and k6"),
         ({"distortion": [0.1, 0.2, 0.3]}, "distortion has 3 coefficients, expected 4, 5, 8, 12, 14"),
-        ({"distortion": [0.1] * 4, "k1": 0.2}, "k1 is 0.2, and 0.1 by distortion"),
+        ({"distortion": [0.1] * 4, "k1": 0.2}, "k1 is stated twice, as 0.2 and as 0.1 (in distortion)"),
         ({"camera_model": "equidistant", "D": [0.1, 0, 0, 0, 0.2]}, "D has 5 coefficients"),
         ({"distortion": "yes"}, "distortion is 'yes'"),
         ({"is_fisheye": True}, "is_fisheye is True"),

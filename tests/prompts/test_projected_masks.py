@@ -165,7 +165,7 @@ DAMAGE = {
     "wrong size": (
         {"instance-filt/3.png": png(np.zeros((9, 7), np.uint8))},
         None,
-        "3.png is 7x9, the scan's colour images",
+        "3.png is 7x9, but the scan's colour images",
     ),
     "16 bits": ({"instance-filt/3.png": png(np.zeros(SIZE[::-1], np.uint16))}, None, "has 16 bits and colour type 0"),
     "no image": ({"instance-filt/3.png": b"hello"}, None, "3.png is not a complete PNG"),
@@ -173,9 +173,9 @@ DAMAGE = {
     "bomb": (
         {"instance-filt/3.png": bytes(10 << 20)},
         None,
-        "claims 10485760 bytes, a mask of 128x96 has at most 90112",
+        "has 10485760 bytes unpacked, but a mask of 128x96 has at most 90112",
     ),
-    "lying bomb": ({}, lying, "claims 4294967280 bytes"),
+    "lying bomb": ({}, lying, "has 4294967280 bytes unpacked"),
     "encrypted": ({}, encrypted, "3.png is encrypted"),
     "damaged": ({}, damaged, "3.png cannot be read"),
 }

@@ -98,7 +98,7 @@ def test_a_stated_scale_is_that_of_floats_where_it_alone_makes_them_a_room() -> 
     assert metres_per_unit(60, 1000) == 1  # a street
     assert metres_per_unit(4.2, 2) == 1 / 2
     for stated in (None, 1, 4):
-        with pytest.raises(ValueError, match="holds floats of 2100 in the median, which cannot be metres in a room"):
+        with pytest.raises(ValueError, match="holds floats with a median of 2100, which cannot be metres in a room"):
             metres_per_unit(2100, stated)
 
 
@@ -133,8 +133,8 @@ def test_a_frame_of_another_kind_than_the_first_is_damaged(tmp_path: Path) -> No
         (npy(np.zeros((30, 40), np.uint8)), "of uint8, expected"),
         (npy(np.zeros((30, 40), object)), "header does not describe an array of numbers"),
         (tiff(METRES.astype(np.float32))[:-200], "is a TIFF that is cut off"),
-        (tiff(np.zeros((30, 40, 3), np.uint16)), "is a TIFF of 3 channels of kind u2"),
-        (tiff(np.zeros((30, 40), np.uint8)), "is a TIFF of 1 channels of kind u1"),
+        (tiff(np.zeros((30, 40, 3), np.uint16)), "is a TIFF of 3 channels of dtype u2"),
+        (tiff(np.zeros((30, 40), np.uint8)), "is a TIFF of 1 channels of dtype u1"),
         (b"II+\0" + bytes(40), "is a BigTIFF, which is not read"),
         (png(np.zeros((30, 40, 3), np.uint8)), "is a PNG of 8 bits and colour type 2, expected 16-bit greyscale"),
         (b"P2\n40 30\n65535\n" + b"0 " * 1200, "is neither a PNG nor a binary PGM"),

@@ -162,7 +162,7 @@ def test_absent_raw_indices_hold_no_frame_and_no_pose(source: Path, tmp_path: Pa
         assert scan.frame_count == 31
         assert np.flatnonzero(scan.present).tolist() == [0, 10, 20, 30]
         assert np.isfinite(scan.camera_to_world).all(axis=(1, 2)).tolist() == scan.present.tolist()
-        with pytest.raises(SourceError, match=f"scene {SCENE}, frame 7: has no such frame"):
+        with pytest.raises(SourceError, match=f"scene {SCENE}, frame 7: is not among the frames of the scan"):
             scan.color(7)
 
 
@@ -274,7 +274,7 @@ def test_an_image_of_another_size_is_an_error_of_its_frame(frames: Path) -> None
         start = image.index(b"\xff\xc0") + 5
         image[start : start + 4] = b"\xff\xff\xff\xff"  # a bomb: 65535 x 65535 in a small file
         (frames / "color" / "8.jpg").write_bytes(image)
-        with pytest.raises(SourceError, match="frame 8: is 65535x65535, the first frame is 128x96"):
+        with pytest.raises(SourceError, match="frame 8: is 65535x65535, but the first frame is 128x96"):
             scan.color(8)
 
 
@@ -297,7 +297,7 @@ def test_an_image_of_another_size_is_an_error_of_its_frame(frames: Path) -> None
         ("intrinsic/extrinsic_depth.txt", "2 " * 16, "depth extrinsics are not a rigid transform"),
         ("pose/7.txt", "0 " * 200_000, r"frame 7: is larger than 65536 bytes"),
         ("color/007.jpg", "", r"frame 7: color/007\.jpg and color/7\.jpg name the same frame; remove one of them"),
-        ("color/9999999.jpg", "", "has a frame 9999999, raw indices are at most 200000"),
+        ("color/9999999.jpg", "", "has a frame 9999999, but raw indices are at most 200000"),
     ],
 )
 def test_a_scene_that_cannot_be_used_says_why(frames: Path, file: str, text: str | None, message: str) -> None:
@@ -315,7 +315,7 @@ def test_an_info_file_without_an_entry_names_it(source: Path, tmp_path: Path) ->
     for old, new, message in (
         ("m_depthShift = 1000", "m_depthShift = 0", "has depth scale 0, expected units per metre"),
         ("m_depthShift", "m_depth", "has no m_depthShift"),
-        ("m_colorWidth = 128", "m_colorWidth = 1296", "is for colour images of 1296x96, they have 128x96"),
+        ("m_colorWidth = 128", "m_colorWidth = 1296", "is for colour images of 1296x96, but the images are 128x96"),
         ("Intrinsic = 115", "Intrinsic = 1 115", "m_calibrationColorIntrinsic has 17 numbers, expected the 16"),
     ):
         (frames / "_info.txt").write_text(text.replace(old, new))

@@ -247,19 +247,19 @@ def test_no_complete_frame_says_what_lies_there_and_why_it_does_not_count(tmp_pa
 
     color = ("00000.jpg", "00010.jpg")
     assert problem("a", color=color, depth=("00000.xyz", "00010.xyz")).startswith(
-        "has no complete frame: depth/ holds 2 .xyz (00000.xyz), but no depth as NAME.png"
+        "has no complete frame: depth/ holds 2 .xyz (00000.xyz), but no depth such as NAME.png"
     )
     assert "depth/ holds 2 .jpg (00000.jpg) (JPEG keeps no depth)" in problem("b", color=color, depth=color)
     assert problem("c", color=color, depth=("00005.png", "00015.png")) == (
-        "has no complete frame: of 2 color, 2 depth, 2 pose files none belong together; color/00000.jpg has no depth "
-        "(the most similar name is depth/00005.png), color/00010.jpg has no depth (the most similar name is "
-        "depth/00015.png)"
+        "has no complete frame: none of its files (2 color, 2 depth, 2 pose) belong to the same frame; color/00000.jpg "
+        "has no depth (the most similar name is depth/00005.png), color/00010.jpg has no depth (the most similar name "
+        "is depth/00015.png)"
     )
     stamps = ("9.0000.jpg", "9.1000.jpg")
     assert problem("d", color=stamps, depth=("9.0400.png", "9.1400.png")) == (
-        "has no complete frame: of 2 color, 2 depth, 2 pose files none belong together; color/9.0000.jpg has "
-        "depth/9.0400.png nearest, 0.04 s away, color/9.1000.jpg has depth/9.1400.png nearest, 0.04 s away, and 0.03 s "
-        "is the most for one moment"
+        "has no complete frame: none of its files (2 color, 2 depth, 2 pose) belong to the same frame; the depth "
+        "nearest to color/9.0000.jpg is depth/9.0400.png, 0.04 s away, the depth nearest to color/9.1000.jpg is "
+        "depth/9.1400.png, 0.04 s away; files of one frame are at most 0.03 s apart"
     )
     folder = scene(tmp_path / "e", color)
     shutil.rmtree(folder / "pose")

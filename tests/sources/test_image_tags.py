@@ -113,7 +113,7 @@ def test_sides_that_do_not_divide_are_turned_before_they_are_reduced(tmp_path: P
 def test_intrinsics_of_neither_image_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     room = write_room(tmp_path / "room", {"width": 640, "height": 480}, change=lambda data: tagged(data, 6))
     assert build(room, tmp_path / "out") == 3
-    assert "is for colour images of 640x480, they have 256x192" in capsys.readouterr().out
+    assert "is for colour images of 640x480, but the images are 256x192" in capsys.readouterr().out
 
 
 def test_a_jpeg_without_tags_keeps_every_byte_and_with_them_every_pixel() -> None:

@@ -20,7 +20,7 @@ from gapdata.sources.registry import SOURCES, open_dataset
         ({"scannet": "a", "depth_scale": 1000}, "--depth-scale can be given with --rgbd only"),
         ({"rgbd": "s3://bucket/frames"}, "is not a local folder; --rgbd reads scans from disk"),
         ({"rgbd": ".", "poses": "world-to-camra"}, "poses 'world-to-camra' is unknown; did you mean world-to-camera?"),
-        ({"rgbd": ".", "depth_scale": 0}, "--depth-scale is a positive number"),
+        ({"rgbd": ".", "depth_scale": 0}, "--depth-scale is 0, expected a positive number"),
     ],
 )
 def test_a_request_that_cannot_be_met_is_refused(named: dict[str, Any], message: str) -> None:

@@ -227,7 +227,10 @@ def test_inspect_names_the_layout(plain: Path, tmp_path: Path, capsys: pytest.Ca
         ('{"fx": 1e999, "fy": 115, "cx": 63.5, "cy": 47}', "fx is inf, expected a number"),
         ("115 0 63.5\n0 115", "has 5 numbers, expected a 3x3 or 4x4 matrix"),
         ("a b c", "could not convert string to float"),
-        (json.dumps({**SHARED, "width": 256, "height": 192}), "is for colour images of 256x192, they have 128x96"),
+        (
+            json.dumps({**SHARED, "width": 256, "height": 192}),
+            "is for colour images of 256x192, but the images are 128x96",
+        ),
         (json.dumps({**SHARED, "cx": 120.0}), "colour intrinsics are those of another image size"),
         (json.dumps({**SHARED, "depth_scale": 0}), "has depth scale 0, expected units per metre"),
     ],
@@ -244,7 +247,9 @@ def test_intrinsics_that_cannot_serve_are_refused(copy: Path, text: str | None, 
 def test_depth_of_another_shape_needs_its_own_camera(copy: Path) -> None:
     for frame in range(FRAMES):
         (copy / "depth" / f"{frame:04d}.png").write_bytes(png(np.ones((48, 48), np.uint16)))
-    with pytest.raises(SourceError, match="cannot serve colour of 128x96 and depth of 48x48: their shapes differ"):
+    with pytest.raises(
+        SourceError, match="cannot serve colour of 128x96 and depth of 48x48: their aspect ratios differ"
+    ):
         RgbdFolder.open(copy).open_scan("lab_v2")
 
 
@@ -334,7 +339,7 @@ def test_depth_files_are_exact_and_what_is_none_is_refused() -> None:
     for data, message in (
         (png(depth.astype(np.uint8)), "is a PNG of 8 bits and colour type 0, expected 16-bit greyscale"),
         (pgm(depth).replace(b"65535", b"255"), "is a PGM of 255 levels"),
-        (pgm(depth)[:-1], "is cut off: 69 of 70 bytes"),
+        (pgm(depth)[:-1], "is cut off: the PGM has 69 of 70 bytes"),
         (png(depth[:4]), "is 7x4, expected 7x5"),
         (pgm(depth).replace(b"7 5", b"999999 999999"), "is cut off: 70 of 1999996000002 bytes"),
         (b"\xff\xd8\xff", "is neither a PNG nor a binary PGM"),

@@ -173,7 +173,7 @@ def test_a_truncated_file_names_the_frame(tmp_path: Path) -> None:
     ("offset", "value", "message"),
     [
         (0, struct.pack("<I", 3), "has .sens version 3, only 4 can be read"),
-        (4, struct.pack("<Q", 1 << 40), "claims a sensor name of 1099511627776 bytes"),
+        (4, struct.pack("<Q", 1 << 40), "states a sensor name of 1099511627776 bytes"),
         (
             268 + len(NAME),
             struct.pack("<i", 7),
@@ -181,11 +181,11 @@ def test_a_truncated_file_names_the_frame(tmp_path: Path) -> None:
         ),
         (272 + len(NAME), struct.pack("<i", 2), 'uses "occi" depth compression, which needs a closed library'),
         (272 + len(NAME), struct.pack("<i", -1), "depth compression type -1"),
-        (276 + len(NAME), struct.pack("<I", 0), "has image sizes 0x49"),
-        (276 + len(NAME), struct.pack("<I", 1 << 31), "has image sizes 2147483648x49"),
+        (276 + len(NAME), struct.pack("<I", 0), "has impossible image sizes 0x49"),
+        (276 + len(NAME), struct.pack("<I", 1 << 31), "has impossible image sizes 2147483648x49"),
         (292 + len(NAME), struct.pack("<f", 0.0), "has depth shift 0"),
-        (296 + len(NAME), struct.pack("<Q", 1 << 60), "is truncated: frames announced: 1152921504606846976,"),
-        (296 + len(NAME), struct.pack("<Q", 5), "that are not an IMU tail: a frame's size does not fit"),
+        (296 + len(NAME), struct.pack("<Q", 1 << 60), "is truncated: its header states 1152921504606846976 frames,"),
+        (296 + len(NAME), struct.pack("<Q", 5), "that are not an IMU tail: a frame states a wrong size"),
         (12 + len(NAME), struct.pack("<f", float("nan")), "colour intrinsics are impossible: fx nan"),
         (304 + len(NAME) + 80, struct.pack("<Q", 1 << 50), "frame 0: is truncated or damaged"),
     ],
@@ -230,7 +230,7 @@ def test_a_depth_stream_of_the_wrong_length_is_refused_without_inflating_it_all(
         (zlib.compress(bytes(100_000_000)), "depth has 1537 bytes, expected 1536"),
         (zlib.compress(bytes(1000)), "depth has 1000 bytes, expected 1536"),
         (zlib.compress(depth(0).tobytes())[:-3], "depth stream ends after 1536 of 1536 bytes"),
-        (b"no zlib", "depth cannot be inflated"),
+        (b"no zlib", "depth cannot be decompressed"),
     ):
         head[start - 8 : start] = struct.pack("<Q", len(payload))
         path.write_bytes(head + jpeg(0) + payload + bytes(8))
