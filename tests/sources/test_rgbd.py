@@ -341,7 +341,7 @@ def test_depth_files_are_exact_and_what_is_none_is_refused() -> None:
         (pgm(depth).replace(b"65535", b"255"), "is a PGM of 255 levels"),
         (pgm(depth)[:-1], "is cut off: the PGM has 69 of 70 bytes"),
         (png(depth[:4]), "is 7x4, expected 7x5"),
-        (pgm(depth).replace(b"7 5", b"999999 999999"), "is cut off: 70 of 1999996000002 bytes"),
+        (pgm(depth).replace(b"7 5", b"999999 999999"), "is cut off: the PGM has 70 of 1999996000002 bytes"),
         (b"\xff\xd8\xff", "is neither a PNG nor a binary PGM"),
     ):
         with pytest.raises(ValueError, match=message):
