@@ -15,7 +15,7 @@ from gapdata.sources.base import Dataset
 def advice(
     dataset: Dataset, recipe: Recipe, scene_ids: Sequence[str], annotations: BuildAnnotations
 ) -> tuple[str, ...]:
-    """Return a line for each thing that the data set or the files lack and that records would have with it.
+    """Return a line for each thing that records will lack because the data set or the files lack it.
 
     Args:
         dataset: the scans.
@@ -43,7 +43,7 @@ class Unaligned:
 
 
 def unaligned(scenes: Sequence[ScenePlan], annotations: Mapping[str, SceneAnnotations]) -> Unaligned:
-    """Return which annotated scenes of a plan lack an ``axisAlignment``: mostly their ``.txt`` was not downloaded."""
+    """Return which annotated scenes lack ``axisAlignment``, mostly because their ``.txt`` was not downloaded."""
     found = tuple(scene.scene_id for scene in scenes if scene.unaligned)
     given = [annotations[scene_id] for scene_id in found if scene_id in annotations]
     return Unaligned(scene_ids=found, descriptions=sum(len(item.descriptions) for item in given))

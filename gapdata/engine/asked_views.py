@@ -88,7 +88,7 @@ def _conversations(scene: OpenScene, camera: Intrinsics, outcome: SceneOutcome) 
     given, dropped = scene.annotations.conversations, outcome.dropped_conversations
     if not scene.recipe.annotations.conversations:
         if given:
-            note(dropped, "the recipe takes no conversations", len(given))
+            note(dropped, "the recipe does not use conversations", len(given))
         return {}
     scan, asked = scene.scan, {}
     for view, items in conversation_views(scene.plan.scene_id, given).items():

@@ -11,7 +11,10 @@ from gapdata.records.views import View
 from gapdata.sources.base import Scan
 
 BADLY_POSED = "badly posed"
-CURE = "compare poses, depth scale and intrinsics with the capture's own; or leave it out, or raise the threshold"
+CURE = (
+    "compare poses, depth scale and intrinsics with those of the capture; to use it as it is, raise the threshold in"
+    " the recipe"
+)
 FOUND = {
     "unshared": "{value:.0%} of its frames share no surface with the next one, within a second; quality.max_unshared is"
     " {limit:.0%}",

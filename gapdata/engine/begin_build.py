@@ -11,7 +11,7 @@ from gapdata.engine.build_directory import (
     Kind,
     clear,
     read_intention,
-    refuse_foreign,
+    refuse_without_plan,
     write_intention,
 )
 from gapdata.engine.estimate import expected_bytes
@@ -106,7 +106,7 @@ def refuse_difference(existing: Plan, wanted: Plan, build: Location, *, retriabl
     raise UsageError(
         f"holds a build of another recipe or other sources: {named}{more}",
         path=build,
-        cure=f"take up what was quarantined with --retry-failed, {ways}" if retriable else ways,
+        cure=f"build again what was quarantined with --retry-failed, {ways}" if retriable else ways,
     )
 
 
@@ -114,7 +114,7 @@ def _retry(request: BuildRequest, plan: Plan) -> Retry | None:
     """Compare the plan with the build that is there; return what ``--retry-failed`` builds again."""
     out = request.out
     if not (out / PLAN_NAME).exists():
-        refuse_foreign(out)
+        refuse_without_plan(out)
         return None
     existing = read_plan(out)
     repaired, retry = plan_retry(existing, plan, out)

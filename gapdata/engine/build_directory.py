@@ -67,7 +67,7 @@ def forget_intention(build: Location) -> None:
     (build / INTENTION_NAME).unlink(missing_ok=True)
 
 
-def refuse_foreign(build: Location) -> None:
+def refuse_without_plan(build: Location) -> None:
     """Refuse a directory without a plan, unless it holds only what a build leaves before it has one.
 
     Raises:
@@ -82,7 +82,7 @@ def refuse_foreign(build: Location) -> None:
     raise UsageError("is not empty and holds no build", path=build, cure="choose another --out directory")
 
 
-def refuse_strangers(build: Location, *, overwrite: bool) -> None:
+def refuse_other_content(build: Location, *, overwrite: bool) -> None:
     """Refuse a folder of other things, such as the scans themselves, before anything is written into it.
 
     Raises:
@@ -91,7 +91,7 @@ def refuse_strangers(build: Location, *, overwrite: bool) -> None:
     if not build.exists() or (build / PLAN_NAME).exists():
         return
     if not overwrite:
-        refuse_foreign(build)
+        refuse_without_plan(build)
     elif any(not any(fnmatch(entry.name, own) for own in BUILD_FILES) for entry in build.iterdir()):
         raise UsageError("is not empty and holds no build", path=build, cure="choose another --out directory")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gapdata.engine.plan import Plan, ShardPlan, shard_fingerprint
-from gapdata.engine.report import counts_up
+from gapdata.engine.report import can_be_compiled
 from gapdata.errors import ShardError
 from gapdata.files.storage import Location
 from gapdata.shards.index import read_commit
@@ -20,7 +20,7 @@ def is_committed(out: Location, plan: Plan, shard: ShardPlan) -> bool:
         commit = read_commit(path)
     except ShardError:
         return False
-    if not _is_of(commit, plan, shard) or not counts_up([commit]):
+    if not _is_of(commit, plan, shard) or not can_be_compiled([commit]):
         return False
     tar = out / f"{shard.name}.tar"
     return not commit["records"] or (tar.is_file() and tar.stat().st_size == commit["tar_bytes"])

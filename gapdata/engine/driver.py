@@ -8,7 +8,7 @@ from typing import Any
 
 from gapdata.engine.advice import unaligned
 from gapdata.engine.begin_build import plan_beginning, prepare_directory
-from gapdata.engine.build_directory import forget_intention, locked, refuse_strangers, swept, taken_back_if_refused
+from gapdata.engine.build_directory import forget_intention, locked, refuse_other_content, swept, taken_back_if_refused
 from gapdata.engine.build_shard import ShardTask
 from gapdata.engine.commits import missing_shards
 from gapdata.engine.executors.attempts import Executor
@@ -50,7 +50,7 @@ def run_build(
         OSError: the output cannot be written.
     """
     out = request.out
-    refuse_strangers(out, overwrite=request.overwrite)
+    refuse_other_content(out, overwrite=request.overwrite)
     with taken_back_if_refused(out), locked(out), swept(out):
         stamps = comparable_stamps(request.dataset, request.scene_ids)
         begun = plan_beginning(request)
@@ -112,7 +112,7 @@ def _build_missing(
 
 
 def _refuse_unreached(out: Location, given_up: Sequence[ShardResult]) -> None:
-    """Refuse to call a build finished while a store keeps back parts of it.
+    """Refuse to finish a build while a store does not give the sources of some shards.
 
     Raises:
         StoreError: shards were given up because a store failed.

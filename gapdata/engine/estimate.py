@@ -115,7 +115,7 @@ def format_plan(facts: Mapping[str, Any]) -> str:
             if facts[name]
         ),
         *([unaligned_text(unaligned, facts["descriptions_without_alignment"])] if unaligned else []),
-        *(f"cannot be read: {scene_id}: {problem}" for scene_id, problem in facts["unreadable"].items()),
+        *(f"{scene_id} cannot be read: {problem}" for scene_id, problem in facts["unreadable"].items()),
     ]
     return "\n".join(lines)
 

@@ -101,4 +101,7 @@ def _warnings(found: Sequence[Overlap]) -> list[str]:
     if not found:
         return []
     named = few([item.scene_id for item in found], NAMED_OVERLAPS)
-    return [f"allowed to overlap: {counted(len(found), 'scene')} both trained and evaluated on: {named}"]
+    return [
+        f"note: {counted(len(found), 'scene')} both trained and evaluated on, as annotations.allow_overlap allows: "
+        f"{named}"
+    ]

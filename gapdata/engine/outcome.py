@@ -84,7 +84,7 @@ class SceneOutcome:
         )
 
     def settle(self) -> None:
-        """Count what found no record because its view or the whole scene could not be built."""
+        """Count descriptions and conversations without a record because their view or scene could not be built."""
         for read, used, dropped in (
             (self.descriptions, self.descriptions_used, self.dropped_descriptions),
             (self.conversations, self.conversations_used, self.dropped_conversations),
@@ -133,7 +133,7 @@ class Ledger:
         self.outcome.conversations_used += sum(item["kind"] == "conversation" for item in record.expressions)
 
     def close(self) -> None:
-        """Count the descriptions that still wait by their reasons; give a scene without views its reason, too."""
+        """Count by reason the descriptions that still wait; give a scene without views its reason, too."""
         outcome = self.outcome
         outcome.objects_seen = len(self._seen_objects)
         for reason in self._waiting.values():

@@ -21,7 +21,7 @@ ENGINE_VERSION = 9
 lens is undone, JPEG files keep no tags, and records have more quality figures, by which other views are refused."""
 SHARD_NAME = re.compile(r"shard-\d{6,9}")
 SCENE_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
-"""Names that a plan may hold: by them files are opened and commit records removed."""
+"""Names that a plan may hold. They are checked because files are opened and removed by them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class ScenePlan:
     lost_tracking: int
     keys: tuple[str, ...]
     view_frames: int  # frames of all views, shared ones counted each time
-    around: int = 0  # the most views around a frame there can be besides; the scene views will name them
+    around: int = 0  # the most views around a frame that can be added; the scene views decide which
     annotations: str = ""  # SHA-256 of the scene's annotations/<scene>.json, empty without one
     split_origin: str = ""  # the annotation file that the split is from, empty for the data set's own
     problem: str | None = None  # why the scan cannot be read at all
@@ -94,7 +94,7 @@ class Plan:
 def shard_fingerprint(source: str, recipe: Recipe, shard: ShardPlan) -> str:
     """Return the SHA-256 over what decides a shard's bytes: engine version, recipe, its scenes and their sources.
 
-    A commit record carries it. One that an orphaned worker of an earlier build writes late is known by it.
+    A commit record carries it, so that one which an orphaned worker of an earlier build writes late is recognised.
     """
     scenes = [[scene.scene_id, scene.split, scene.digest, scene.annotations] for scene in shard.scenes]
     text = json.dumps([ENGINE_VERSION, source, recipe.to_dict(), shard.name, scenes], sort_keys=True)
@@ -144,7 +144,7 @@ def _check_names(shards: Sequence[ShardPlan]) -> None:
         if wrong is not None:
             raise ValueError(f"{wrong[:100]!r} is not a name of a {kind}")
         if len(set(found)) != len(found):
-            raise ValueError(f"it names a {kind} twice")
+            raise ValueError(f"a {kind} is named twice")
     if any(min(scene.frame_count, scene.view_frames, scene.around) < 0 for shard in shards for scene in shard.scenes):
         raise ValueError("a scene has a negative number of frames")
 

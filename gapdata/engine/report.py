@@ -55,7 +55,7 @@ def compile_report(commits: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def counts_up(commits: Sequence[dict[str, Any]]) -> bool:
+def can_be_compiled(commits: Sequence[dict[str, Any]]) -> bool:
     """Return whether a report can be compiled from commit records; a damaged one may hold anything."""
     try:
         compile_report(commits)
@@ -97,6 +97,6 @@ def _added(counts: Any) -> dict[str, int]:
     for item in counts:
         for name, count in item.items():
             if type(name) is not str or type(count) is not int:
-                raise TypeError(f"a count by name is {count!r:.100}")
+                raise TypeError(f"the count of {name!r:.100} is {count!r:.100}, which is not a whole number")
             total[name] += count
     return dict(sorted(total.items()))

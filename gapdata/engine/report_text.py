@@ -43,7 +43,9 @@ def format_report(report: dict[str, Any]) -> str:
     lines += [f"  {line}" for line in format_exclusions(report["losses"])]
     lines += [f"  {line}" for line in (*_quarantined(report["quarantined"]), *suspicions(report))]
     if not report["records"]:
-        lines.append(f"  0 records: the build holds nothing of its {counted(report['scenes'], 'scene')}")
+        lines.append(
+            f"  0 records: nothing was built from {counted(report['scenes'], 'scene')}; the lines above say why"
+        )
     return "\n".join(lines)
 
 

@@ -96,8 +96,8 @@ def _refuse_left_out(
     unmentioned = [scene for scene in scenes if scene not in known_splits]
     if unmentioned:
         raise UsageError(
-            f"--scenes names {', '.join(unmentioned)}, which no annotation file mentions, and annotations.splits leaves"
-            " such scenes out",
+            f"--scenes names {', '.join(unmentioned)}, but no annotation file mentions it, and with annotations.splits"
+            " such a scene is left out",
             path=dataset.root,
             cure="leave it out of --scenes, name the file that mentions it with --annotations, or set"
             " annotations.splits=false",

@@ -1,7 +1,7 @@
-"""``--retry-failed``: take up again the shards that quarantined something, also where their sources were repaired.
+"""``--retry-failed``: build the shards again that quarantined something, also where their sources were repaired.
 
-A repaired source is a changed source, and a build refuses those. It is safe to take one up where nothing stays that was
-built from the old source: in scenes of a shard that is rebuilt whole because they were quarantined, and in shards
+A repaired source is a changed source, and a build refuses those. It is safe to build from one where nothing is kept
+that was built from the old source: in quarantined scenes, because their shard is rebuilt as a whole, and in shards
 without a commit.
 """
 
@@ -17,7 +17,7 @@ from gapdata.shards.index import read_commit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """What is taken up again."""
+    """What is built again."""
 
     shards: tuple[str, ...]  # to build again
     scenes: tuple[str, ...]  # those in which something was quarantined
@@ -28,15 +28,15 @@ class Retry:
         if not self.shards:
             return "nothing was quarantined: nothing to retry"
         scenes = ", ".join(f"{name} (changed since)" if name in self.changed else name for name in self.scenes)
-        return f"taking up again {', '.join(self.shards)} for {scenes}"
+        return f"building {', '.join(self.shards)} again for {scenes}"
 
 
 def plan_retry(existing: Plan, wanted: Plan, build: Location) -> tuple[Plan, Retry]:
-    """Find what can be taken up of an existing build.
+    """Find what can be built again in an existing build.
 
     Returns:
         The existing plan, in which every scene that can change safely has the entry of the wanted plan; and what is
-        taken up. Everything else of the plan is unchanged, so that a comparison with the wanted one still names all
+        built again. Everything else of the plan is unchanged, so that a comparison with the wanted one still names all
         other differences.
     """
     new = {scene.scene_id: scene for scene in wanted.scenes}

@@ -9,7 +9,7 @@ changed source      two more attempts, because a node's view of it may be old
 failing store       two more attempts, then the shard is left undone; after the third such shard in a row, with none
                     built between, the build stops, because nothing can be read
 missed deadline     killed and attempted once more: a hung disk may not hold up the build
-full disk and such  the build stops, because every other shard would meet it
+full disk, no right the build stops, because every other shard would meet it
 
 A shard that is given up does not get a commit record: the rest is built, the report names its scenes, and the same
 command tries it again. Attempts may overlap, where a node that was lost comes back: a commit is idempotent, equal bytes
@@ -70,7 +70,7 @@ class ShardResult:
 
 @dataclass(slots=True, kw_only=True)
 class _Unit:
-    """A shard that is not settled: what it has spent of its budgets, and the attempt under way."""
+    """A shard that is neither committed nor given up: its failures so far, and the attempt under way."""
 
     task: ShardTask
     deadline: float  # seconds from the start of an attempt
@@ -226,7 +226,7 @@ class Supervisor:
         self._results.append(result)
 
     def _drain(self) -> None:
-        """Once a stop is requested: start nothing, give what runs some seconds, then raise."""
+        """Start nothing more once a stop is requested, give running shards some seconds, then raise."""
         if not self._stop.requested:
             return
         if self._drain_until is None:

@@ -1,4 +1,4 @@
-"""See that a shard is built from the scans that were planned: a worker looks before and after.
+"""Make sure that a shard is built from the scans that were planned: a worker compares them before and after.
 
 Between plan and commit a scan may be replaced (a download that finishes, a repair), or a worker may see another scan
 than the driver did (a mount that is missing on its node). Records of such a scan under the plan's digest would be
@@ -20,7 +20,7 @@ from gapdata.files.object_store import ObjectPath
 from gapdata.sources.base import Dataset, Scan
 from gapdata.sources.stamps import Stamps, changed_file
 
-CURE = "run the same command again, with --retry-failed to take the scene up as it is now"
+CURE = "run the same command again, with --retry-failed to build the scene as it is now"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ def comparable_stamps(dataset: Dataset, scene_ids: Sequence[str]) -> dict[str, H
 
 @contextmanager
 def unchanged(dataset: Dataset, scene: ScenePlan, planned: HostStamps | None = None) -> Iterator[None]:
-    """See that a scene stays as it was planned while a block reads it.
+    """Make sure that a scene stays as it was planned while a block reads it.
 
     Args:
         dataset: where the scene is.
@@ -59,7 +59,7 @@ def unchanged(dataset: Dataset, scene: ScenePlan, planned: HostStamps | None = N
 
 @contextmanager
 def open_as_planned(dataset: Dataset, scene: ScenePlan, recipe: Recipe) -> Iterator[Scan]:
-    """Open a scan and see that it is the planned one.
+    """Open a scan and make sure that it is the planned one.
 
     Raises:
         SourceError: it is damaged, as it was when it was planned.

@@ -1,4 +1,4 @@
-"""Makes a scene's files besides the frames in ScanNet's formats: mesh, segments, aggregation, meta, 2D masks."""
+"""Make a scene's files besides the frames in ScanNet's formats: mesh, segments, aggregation, meta, 2D masks."""
 
 from __future__ import annotations
 

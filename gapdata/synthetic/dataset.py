@@ -1,4 +1,4 @@
-"""Writes a dataset of synthetic scans in ScanNet's file formats.
+"""Write a dataset of synthetic scans in ScanNet's file formats.
 
 A scene is a pure function of (seed, scene index), so scenes are rendered by as many processes as there are cores and
 the same options always give the same bytes. Rendering uses one thread per process: less than half of a frame's time is

@@ -1,4 +1,4 @@
-"""Furnishes each kind of room: puts in the pieces that belong there."""
+"""Furnish each kind of room: put in the pieces that belong there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bakes light into the vertices of a scene: windows, lamps, and what walls and furniture throw back.
+"""Bake light into the vertices of a scene: windows, lamps, and what walls and furniture throw back.
 
 Irradiance is computed once per scene with shadow rays to points on the light sources and one set of gather rays per
 vertex. The hits are kept: every further bounce is then a matrix-free look-up (radiosity by repeated gathering). A

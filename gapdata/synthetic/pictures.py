@@ -1,4 +1,4 @@
-"""Draws the images that hang, stand or glow in a room: paintings, screens, book spines, rugs, the view outdoors.
+"""Draw the images that hang, stand or glow in a room: paintings, screens, book spines, rugs, the view outdoors.
 
 Each is (S, S, 3) float32 sRGB in 0..1, stretched over its surface once.
 """

@@ -1,4 +1,4 @@
-"""Puts furniture into a room so that no piece enters another.
+"""Put furniture into a room so that no piece enters another.
 
 Every placed thing claims an oriented rectangle on the floor plan and a range of heights; two claims may not overlap.
 """

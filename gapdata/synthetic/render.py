@@ -1,4 +1,4 @@
-"""Renders what the cameras of a scene receive: hits by Open3D's ray casting, shaded with the baked light."""
+"""Render what the cameras of a scene receive: hits by Open3D's ray casting, shaded with the baked light."""
 
 from __future__ import annotations
 

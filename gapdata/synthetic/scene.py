@@ -1,4 +1,4 @@
-"""Builds a synthetic scene: its triangles, materials, objects and baked light, all functions of (seed, index)."""
+"""Build a synthetic scene: its triangles, materials, objects and baked light, all functions of (seed, index)."""
 
 from __future__ import annotations
 

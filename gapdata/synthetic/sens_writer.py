@@ -1,4 +1,4 @@
-"""Writes ScanNet's ``.sens`` files, version 4; :mod:`gapdata.sources.sens` describes the format and reads them."""
+"""Write ScanNet's ``.sens`` files, version 4; :mod:`gapdata.sources.sens` describes the format and reads them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draws procedural textures of building materials and fabrics from a random stream; all tile without a seam.
+"""Draw procedural textures of building materials and fabrics from a random stream; all tile without a seam.
 
 A texture is (S, S, 3) float32 sRGB in 0..1. Colours are given as sRGB triples in 0..1.
 """

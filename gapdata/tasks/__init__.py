@@ -1,1 +1,1 @@
-"""Tasks: a record becomes a question and its answer as chat text, and the text of a model becomes a parsed answer."""
+"""Tasks: a record as a question and its answer in chat text, and the text of a model as a parsed answer."""

@@ -69,7 +69,7 @@ def asked_point(record: Record, item: ViewObject, point: CaptionPoint, boxes: Ta
     if item.proposal is None:
         raise ShardError(
             f"record {record.key}: object {item.object_id} has no proposal",
-            cure="build the shards with the detector's proposals, or ask about true boxes",
+            cure="build the shards with Mask3D's proposals among --annotations, or use caption_point = 'truth'",
         )
     return np.array(item.proposal["center"], dtype=np.float64)
 

@@ -229,7 +229,7 @@ def _string(text: str, position: int) -> tuple[str, int, bool]:
 
 
 def _joined(parts: list[str]) -> str:
-    """Text from characters and escapes: surrogate pairs become one character, lone ones the replacement character."""
+    """Return the text of characters and escapes: surrogate pairs become one character, lone ones the replacement."""
     return "".join(parts).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 

@@ -36,7 +36,7 @@ def render(record: Record, conversation: Conversation) -> Question:
     if found != len(record):
         raise ShardError(
             f"{where} has {counted(found, 'image placeholder')} for {counted(len(record), 'frame')}",
-            cure="build it again",
+            cure="build the shards again",
         )
     marks = () if conversation.mark is None else (_mark(conversation.mark, record, where),)
     return Question(text=conversation.question, answer=conversation.answer, marks=marks)
@@ -55,7 +55,7 @@ def parse(task: str, text: str) -> Any:
     Never raises. Tasks that are not in :data:`PARSERS` do not have typed answers.
     """
     reader = PARSERS.get(task)
-    return Unparsable(f"no typed answer for the task {task}") if reader is None else reader(text)
+    return Unparsable(f"answers to the task {task} are not parsed") if reader is None else reader(text)
 
 
 TASK = Task(

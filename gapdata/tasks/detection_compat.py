@@ -1,4 +1,4 @@
-"""The line-wise reading of detection answers in VG-LLM's and GAP-MLLM's evaluation, to reproduce published numbers.
+"""Read detection answers line by line, as VG-LLM's and GAP-MLLM's evaluation does, to reproduce published numbers.
 
 Their code strips the fence, splits the answer into lines, keeps those that mention ``bbox_3d`` or ``label``, strips
 commas and evaluates each line as Python. An entry that is spread over several lines is therefore lost, and so is one

@@ -32,7 +32,7 @@ from gapdata.tasks.labels import object_label
 from gapdata.tasks.task import DEFAULT, QuestionOptions
 
 SCALE = 1000
-"""Qwen3-VL's image coordinates run from 0 to so much along each side."""
+"""Qwen3-VL's image coordinates run from 0 to this number along each side."""
 POINT = 'What is at the red cross ("label"), and where in the image ("point_2d")?\nOutput a JSON dictionary.'
 BOXES = (
     "Detect the 2D bounding boxes.\n"
@@ -132,4 +132,4 @@ TEXTS = (
     point_text(ImagePoint(label="object", point=(123.0, 456.0))),
     boxes_text([ImageBox(label="object", frame=frame, box=(7.0, 89.0, 123.0, 456.0)) for frame in (0, 1)]),
 )
-"""All words of both questions and their answers but labels, for a tokenizer that is taught them."""
+"""Both questions with sample answers: all their words except labels, for the training of a tokenizer."""

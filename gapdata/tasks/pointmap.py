@@ -124,7 +124,10 @@ def answer_of(record: Record, prompt: Prompt, options: QuestionOptions) -> Point
         ShardError: the prompt names a frame that the record does not have.
     """
     if not 0 <= prompt.frame < len(record):
-        raise ShardError(f"record {record.key}: prompt {prompt.index} names frame {prompt.frame} of {len(record)}")
+        frames = counted(len(record), "frame")
+        raise ShardError(
+            f"record {record.key}: prompt {prompt.index} is in frame {prompt.frame}, the view has {frames}"
+        )
     label = prompt.label
     if options.taxonomy is not None and prompt.object_id is not None:
         label = label_of(record, prompt.object_id, options.taxonomy, options.missing_label)

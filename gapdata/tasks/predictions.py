@@ -86,7 +86,7 @@ class Predictions:
     notes: tuple[str, ...] = ()
 
     def asking(self, task: str) -> Asking:
-        """How a task's questions were put; the defaults where nobody says."""
+        """Return how a task's questions were asked; the defaults if ``asked.json`` does not say."""
         return self.askings.get(task, Asking())
 
     def check(self, keys: Collection[str], what: str) -> None:
@@ -144,7 +144,7 @@ def read_predictions(path: Path) -> Predictions:
             replies.setdefault(key, []).append(Reply(kind=kind, numbers=numbers, text=text))
     notes = list(texts.notes)
     if unknown:
-        notes.append(f"{counted(len(unknown), 'answer')} with unknown ids, the first {unknown[0][:60]!r}")
+        notes.append(f"{counted(len(unknown), 'answer')} with unknown ids left out, such as {unknown[0][:60]!r}")
     askings, build, said = _read_asked(path)
     return Predictions(
         path=path,
@@ -232,7 +232,7 @@ def _asking(item: Mapping[str, Any]) -> Asking:
     convention_of(options.wording, options.convention)
     counts = (options.min_visible_pixels, 0 if options.max_objects is None else options.max_objects)
     if not all(type(count) is int for count in counts) or not isinstance(options.taxonomy, str | None):
-        raise ValueError("a limit is not a number")
+        raise ValueError("an option has a value of the wrong type")
     for value, choices in (
         (options.convention, (None, *get_args(EulerConvention))),
         (options.missing_label, get_args(MissingLabel)),

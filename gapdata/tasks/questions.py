@@ -1,6 +1,6 @@
-"""The registry of all tasks, and the door to them: what a record can be asked, and what not, with the reason.
+"""The registry of all tasks: what a record can be asked, and what it cannot be asked, with the reason.
 
-A task is one file with a :class:`gapdata.tasks.task.Task` and one line in :data:`TASKS`.
+A task is one file with a :class:`gapdata.tasks.task.Task` and one row of :data:`TASKS`.
 """
 
 from __future__ import annotations

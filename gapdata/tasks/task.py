@@ -1,4 +1,4 @@
-"""What a task is: one row of the registry (:mod:`gapdata.tasks.questions`) with all in which it differs from others."""
+"""The definition of a task: a row of the registry (:mod:`gapdata.tasks.questions`) with all that is special to it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class QuestionOptions:
     convention: EulerConvention | None = None
     """Meaning of the three angles; ``None`` takes the wording's own."""
     taxonomy: str | None = None
-    """Whose names pointmap and detection use; ``None`` takes the record's own labels."""
+    """Taxonomy of the names in pointmap and detection; ``None`` takes the record's own labels."""
     missing_label: MissingLabel = "label"
     min_visible_pixels: int = 1
     """An object is asked about if one frame shows this much of it (the first frame, for ``grounding_box``)."""
@@ -37,7 +37,7 @@ class QuestionOptions:
     marks: int = 1
     """Pixels that one pointmap question marks."""
     boxes: TargetBox = "aligned"
-    """Whose box grounding answers with and captioning points at."""
+    """Kind of box that grounding answers with and captioning points at."""
     caption_point: CaptionPoint = "truth"
 
     @property
@@ -69,7 +69,7 @@ class Task:
     parse: Callable[[str], Any]
     """A model's text as a typed answer, or :class:`gapdata.tasks.chat.Unparsable`; never raises."""
     varied: bool = False
-    """Whether the questions follow a change of frames or a mirror; what people wrote about left and right does not."""
+    """Whether the questions stay true when frames are changed or mirrored; text that people wrote does not."""
     count: Callable[[int, QuestionOptions], int] | None = None
     """The number of questions for a number of prompts or objects; ``None`` where only rendering tells."""
     left_out: Callable[[Record, QuestionOptions], Mapping[str, int]] | None = None

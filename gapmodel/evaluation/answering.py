@@ -1,4 +1,4 @@
-"""Puts questions to a model: in batches, a worker's share of them, and only those without an answer."""
+"""Put questions to a model: in batches, a worker's share of them, and only those without an answer."""
 
 from __future__ import annotations
 

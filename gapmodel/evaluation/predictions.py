@@ -1,4 +1,4 @@
-"""Writes predictions so that an evaluation can be interrupted (:mod:`gapdata.tasks.predictions` defines the files).
+"""Write predictions so that an evaluation can be interrupted (:mod:`gapdata.tasks.predictions` defines the files).
 
 Every worker appends to a file of its own, each batch in one write that is on disk before the next one begins. A line
 that a kill cut off is removed by the worker that goes on; a question is asked again only where no file has its line.

@@ -1,4 +1,4 @@
-"""Writes a run's model directory: what ``from_pretrained`` loads, with the recipe that made it."""
+"""Write a run's model directory: what ``from_pretrained`` loads, with the recipe that made it."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ def edit(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     ("change", "problem"),
     [
         (lambda f: f["shards"][0].update(name="../outside"), r"'\.\./outside' is not a name of a shard"),
-        (lambda f: f["shards"][1].update(name="shard-000000"), "it names a shard twice"),
+        (lambda f: f["shards"][1].update(name="shard-000000"), "a shard is named twice"),
         (lambda f: f["shards"][0]["scenes"][0].update(scene_id="../x"), r"'\.\./x' is not a name of a scene"),
         (lambda f: f["recipe"]["frames"].update(image_size=[0, -16]), "frames.image_size must be two multiples"),
         (

@@ -80,7 +80,7 @@ def test_a_repaired_source_is_taken_up_again_and_nothing_else_is_touched(
     capsys.readouterr()
     assert build(copy, out, "--retry-failed") == 0
     message = capsys.readouterr().err
-    assert "taking up again shard-000001 for scene0001_00" in message
+    assert "building shard-000001 again for scene0001_00" in message
     assert (out / "shard-000000.tar").stat().st_mtime_ns == untouched
     assert not list((out / "failed").glob("*"))
     assert build(dataset, tmp_path / "fresh") == 0
@@ -104,7 +104,7 @@ def test_a_missing_sens_that_was_downloaded_since_is_taken_up(
     capsys.readouterr()
     assert build(copy, out) == 2
     message = capsys.readouterr().err
-    assert "scene0001_00 has changed; take up what was quarantined with --retry-failed" in message
+    assert "scene0001_00 has changed; build again what was quarantined with --retry-failed" in message
     assert build(copy, out, "--retry-failed") == 0
     assert "scene0001_00 (changed since)" in capsys.readouterr().err
     assert build(dataset, tmp_path / "fresh") == 0

@@ -63,7 +63,7 @@ def test_a_scan_that_gives_nothing_is_named_with_its_likely_cause(
     room = write_room(tmp_path / "lab", {"depth_scale": stated}, depth_factor=factor)
     assert build_rgbd(room, tmp_path / "out") == 3
     printed = capsys.readouterr().out
-    assert printed.splitlines()[-1] == "  0 records: the build holds nothing of its 1 scene"
+    assert printed.splitlines()[-1] == "  0 records: nothing was built from 1 scene; the lines above say why"
     assert f"  lab gave no record: {why}" in printed or why in printed.splitlines()[-2]
     (suspect,) = report_of(tmp_path / "out")["suspects"]
     assert suspect["scene_id"] == "lab"
@@ -195,7 +195,7 @@ def test_a_scene_that_is_named_and_would_be_left_out_is_refused(
     both = ("--scenes", ",".join(SCENES))
     by_files = ("--annotations", str(given), "--set", "annotations.splits=true")
     assert build(copy, tmp_path / "out", *both, *by_files) == 2
-    assert f"--scenes names {SCENES[1]}, which no annotation file mentions" in capsys.readouterr().err
+    assert f"--scenes names {SCENES[1]}, but no annotation file mentions it" in capsys.readouterr().err
     (copy / "scannetv2_train.txt").write_text(SCENES[0])
     (copy / "scannetv2_val.txt").write_text(SCENES[1])
     assert build(copy, tmp_path / "out", *both, "--split", "train") == 2

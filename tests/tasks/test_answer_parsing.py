@@ -117,7 +117,7 @@ def test_text_without_an_answer_says_why() -> None:
     assert grounding.parse('{"frame": 3.5}') == Unparsable("frame is not a position in the view")
     assert grounding_box.parse("none") == Unparsable("no JSON object with the key bbox_3d")
     assert captioning.parse("```\n```") == Unparsable("empty caption")
-    assert conversation.parse("riddle", "42") == Unparsable("no typed answer for the task riddle")
+    assert conversation.parse("riddle", "42") == Unparsable("answers to the task riddle are not parsed")
 
 
 @settings(max_examples=300)

@@ -62,7 +62,9 @@ def test_nothing_of_a_question_in_image_space_is_geometry() -> None:
     assert image_space.render_point(record, near) == image_space.render_point(far, away)
 
 
-@pytest.mark.parametrize(("prompt", "why"), [(make_prompt(None), "has no label"), (make_prompt("a", frame=2), "of 2")])
+@pytest.mark.parametrize(
+    ("prompt", "why"), [(make_prompt(None), "has no label"), (make_prompt("a", frame=2), "in frame 2, the view has 2")]
+)
 def test_a_prompt_that_cannot_be_asked_about_is_named(prompt: object, why: str) -> None:
     with pytest.raises(ShardError, match=f"record room-clip-00000: prompt 1 .*{why}"):
         image_space.render_point(make_record(), prompt)  # type: ignore[arg-type]

@@ -78,7 +78,7 @@ def test_more_marks_than_can_be_told_apart_and_frames_that_are_not_there_are_ref
     record = make_record()
     with pytest.raises(UsageError, match=r"a question has 10 marks, it can have 1 to 9; lower data\.marks"):
         pointmap.render_several(record, [make_prompt("chair", index) for index in range(1, 11)])
-    with pytest.raises(ShardError, match="record room-clip-00000: prompt 1 names frame 2 of 2"):
+    with pytest.raises(ShardError, match="record room-clip-00000: prompt 1 is in frame 2, the view has 2 frames"):
         pointmap.render(record, make_prompt("chair", frame=2))
 
 

@@ -14,7 +14,7 @@ from gapdata.engine.build_shard import ShardTask
 from gapdata.errors import UsageError
 
 Work: TypeAlias = Callable[[ShardTask, Callable[[int], None]], dict[str, Any]]
-"""Builds a task, reports view frames as they are done, returns the commit record; in earnest
+"""Builds a task, reports view frames as they are done, returns the commit record. Except in tests it is
 :func:`gapdata.engine.build_shard.build_shard`."""
 
 
@@ -98,7 +98,7 @@ class Executor(Protocol):
 
     @property
     def shortage(self) -> str:
-        """What attempts that do not begin may be waiting for, as text for the user."""
+        """The likely reason why attempts do not begin, as text for the user."""
         ...
 
     def start(self, attempt: int, task: ShardTask) -> None:

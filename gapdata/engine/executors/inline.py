@@ -16,7 +16,7 @@ class InlineExecutor:
 
     capacity = 1
     description = "in this process"
-    shortage = "this process is busy"
+    shortage = "this process builds another shard"
 
     def __init__(self, work: Work = build_shard) -> None:
         self._work = work

@@ -1,7 +1,7 @@
 """Build shards in processes on this machine, one new process for each.
 
-A shared pool dies as a whole when one of its processes is killed. Here a process that dies, by whatever cause, is seen
-as the end of its own pipe and concerns its own shard only. Starting one costs about a second; a scan takes much longer.
+A shared pool dies as a whole when one of its processes is killed. Here a process that dies, for whatever reason, only
+ends its own pipe and costs only its own shard. Starting one costs about a second; a scan takes much longer.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _serve(events: Connection, attempt: int, work: Work, task: ShardTask) -> Non
 
 
 def _end_with_parent() -> None:
-    """End at once when the driver is gone, however it went: then nobody wants the commit."""
+    """End at once when the driver is gone, for whatever reason: then nobody waits for the commit."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait_for_any([parent.sentinel])

@@ -1,4 +1,4 @@
-"""Finds true and unambiguous references: constraints that single an object out.
+"""Find true and unambiguous references: constraints that single an object out.
 
 A reference holds when its target clearly satisfies every constraint and every other object that its noun may mean
 clearly violates at least one.

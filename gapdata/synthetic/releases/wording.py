@@ -1,4 +1,4 @@
-"""Words references as sentences, in the lower case and the plain style of ScanRefer."""
+"""Word references as sentences, in the lower case and the plain style of ScanRefer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes the release files of a whole dataset from the facts of its scenes, one scene at a time.
+"""Write the release files of a whole dataset from the facts of its scenes, one scene at a time.
 
 ```
 annotations/

@@ -1,4 +1,4 @@
-"""Makes the scans and shards of the miniature by the commands that a user would type."""
+"""Make the scans and shards of the miniature by the commands that a user would type."""
 
 from __future__ import annotations
 

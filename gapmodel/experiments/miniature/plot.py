@@ -1,4 +1,4 @@
-"""Draws the experiment as one picture: what stage 1 learns, and the scores of the arms.
+"""Draw the experiment as one picture: what stage 1 learns, and the scores of the arms.
 
 Left, the median point error on held-out scenes by stage 1 step, a line for each seed and their mean, beside the answer
 that is the same for every question. Right, F1 and recall of detection for every arm: a bar for the mean over seeds, a
