@@ -118,16 +118,20 @@ def build(
     from gapdata.runtime.terminal import say
 
     for name, number in {"limit": limit, "workers": workers}.items():
-        if number is not None and number < 1:
-            raise UsageError(f"{name} is {number}, expected at least 1")
+        if number is not None and not (hasattr(number, "__index__") and number >= 1):
+            raise UsageError(f"{name} is {number!r}, expected at least 1, as a whole number")
+    if deadline is not None and not (isinstance(deadline, int | float) and deadline > 0):
+        raise UsageError(f"deadline is {deadline!r}, expected a number of seconds above 0")
+    if not isinstance(set, Mapping | None):
+        raise UsageError(f"set is {set!r}", cure='give fields by name, as in {"clips.step": 10}')
     return build_dataset(
         dataset=open_dataset(**scans),
         out=location(out),
         recipe=read_recipe(
             None if recipe is None else Path(recipe),
-            [f"{name}={json.dumps(value, default=str)}" for name, value in (set or {}).items()],
+            [f"{name}={json.dumps(value, default=_plain)}" for name, value in (set or {}).items()],
         ),
-        annotations=[stated_file(str(path)) for path in _several(annotations)],
+        annotations=[stated_file(path) for path in _several(annotations)],
         split=split,
         scenes=_several(scenes),
         limit=limit,
@@ -156,11 +160,17 @@ def open_dataset(**scans: Any) -> Dataset:
     return open_dataset(**scans)
 
 
-def _several(given: Any) -> list[Any]:
-    """Return a list of one or several names: a text is one name, not a sequence of letters."""
+def _several(given: Any) -> list[str]:
+    """Return a list of one or several names, or of none: a text is one name, not a sequence of letters."""
     import os
 
-    return [given] if isinstance(given, str | os.PathLike) else list(given)
+    several = [given] if isinstance(given, str | os.PathLike) else given
+    return [] if several is None else [str(name) for name in several]
+
+
+def _plain(value: Any) -> Any:
+    """Return the list or the number for an array or a number of NumPy, and the text for a path."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def __getattr__(name: str) -> Any:

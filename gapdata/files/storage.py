@@ -22,17 +22,20 @@ Location: TypeAlias = Path | ObjectPath
 
 
 def location(place: str | os.PathLike[str] | ObjectPath) -> Location:
-    """Return the location that a path or a ``file://``, ``s3://`` or ``gs://`` URI names.
+    """Return the location that a path or a ``file://``, ``s3://`` or ``gs://`` URI names; ``~`` is the home folder.
 
     Raises:
         UsageError: the URI has another scheme, or does not name a place.
     """
-    if isinstance(place, (Path, ObjectPath)):
+    if isinstance(place, ObjectPath):
         return place
     text = os.fspath(place)
     scheme, separator, rest = text.partition("://")
     if not separator or "/" in scheme:
-        return Path(text)
+        if text.startswith(tuple(f"{store}:/" for store in SCHEMES)):  # what Path("s3://bucket") makes of it
+            raise UsageError("has lost a slash", path=text, cure="give a URI as a text, not as a pathlib.Path")
+        # A shell expands it as well, but neither Python nor a shell in --out=~/shards: a folder "~" would be made.
+        return Path(text).expanduser() if text.partition("/")[0] == "~" else Path(text)
     if scheme == "file":
         return Path(rest)
     if scheme not in SCHEMES:

@@ -135,7 +135,7 @@ def decode_prompt_mask(record: Encoded, frame: int) -> NDArray[np.uint16]:
     It is 0 everywhere if the member is missing: builds before engine version 9 have none for frames without prompts.
     """
     name = member_name(frame, "prompt.png")
-    if name not in record.members:
+    if record.members and name not in record.members:
         largest = max(map(len, record.members.values()), default=0)
         if not could_hold(largest, record.image_size):
             width, height = record.image_size
@@ -182,6 +182,8 @@ def members_of_frames(record: Encoded, frames: Sequence[int], old_to_new: NDArra
 
 
 def _member(record: Encoded, name: str) -> bytes:
+    if not record.members:
+        raise ShardError(f"record {record.key}: was read without its images", cure="take it from the build by its key")
     if name not in record.members:
         raise ShardError(f"record {record.key}: member {name} is missing", cure="run `gapdata verify` on the build")
     return record.members[name]

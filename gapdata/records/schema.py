@@ -8,6 +8,7 @@ these keep their names.
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -99,7 +100,7 @@ class Prompt:
         return replace(self, point=_triple(transform(matrix, np.array(self.point))))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Record:
     """One view with all that is known about it; array fields are float64, and ``members`` holds the encoded files."""
 
@@ -123,6 +124,13 @@ class Record:
     schema: int = SCHEMA
     members: Mapping[str, bytes] = field(default_factory=dict, repr=False)  # by their name after ``<key>.``
 
+    def __repr__(self) -> str:
+        width, height = self.image_size
+        holds = ", ".join(
+            counted(len(getattr(self, name)), name[:-1]) for name in ("objects", "prompts", "expressions")
+        )
+        return f"<Record {self.key}: {counted(len(self), 'frame')} of {width}x{height}, {holds}>"
+
     def __len__(self) -> int:
         """Return the number of frames."""
         return len(self.frame_ids)
@@ -144,7 +152,7 @@ class Record:
 
     def camera(self, frame: int) -> Intrinsics:
         """Return the intrinsics of one stored frame."""
-        fx, fy, cx, cy = (float(value) for value in self.intrinsics[frame])
+        fx, fy, cx, cy = (float(value) for value in self.intrinsics[self._position(frame)])
         return Intrinsics(fx=fx, fy=fy, cx=cx, cy=cy, width=self.image_size[0], height=self.image_size[1])
 
     def image(self, frame: int) -> NDArray[np.uint8]:
@@ -166,7 +174,7 @@ class Record:
         Raises:
             ShardError: the record has no masks, because its scan has no annotation.
         """
-        if not self.has_instances and not self.objects:
+        if self.members and not self.has_instances and not self.objects:
             raise ShardError(
                 f"record {self.key}: has no instance masks, because its scan has no annotation",
                 cure="take records of annotated scans",
@@ -213,7 +221,7 @@ class Record:
         """
         chosen = [self._position(frame) for frame in frames]
         if not chosen or len(set(chosen)) < len(chosen):
-            raise ValueError(f"{list(frames)} does not name one or more different frames")
+            raise ValueError(f"{chosen} does not name one or more different frames")
         if chosen == list(range(len(self))):
             return self
         position = {frame: index for index, frame in enumerate(chosen)}
@@ -243,9 +251,12 @@ class Record:
 
     def _position(self, frame: int) -> int:
         """Return the position of a frame, which may count from the end."""
-        if not -len(self) <= frame < len(self):
-            raise IndexError(f"record {self.key} has {counted(len(self), 'frame')}: there is no frame {frame}")
-        return frame % len(self)
+        if isinstance(frame, bool):  # of a mask, which NumPy would take; NumPy's own bool is not an index
+            raise TypeError("a frame is named by its position, not by True or False")
+        index = operator.index(frame)
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"record {self.key} has {counted(len(self), 'frame')}: there is no frame {index}")
+        return index % len(self)
 
     def to_json(self) -> bytes:
         """Return the JSON member: compact, keys in schema order, so that equal records give equal bytes."""

@@ -120,6 +120,8 @@ class RecordPlaces:
         codes = {name: np.concatenate(found) if found else np.empty(0, np.uint8) for name, found in parts.items()}
         self.shard_names, self.shard = columns["shard"].texts, codes["shard"]
         self.counts = {name: np.concatenate(found) for name, found in numbers.items()}
+        for counts in self.counts.values():
+            counts.flags.writeable = False
         self._filters = {name: (columns[name], codes[name]) for name in ("split", "view")}
         wrong = next((name for name in self.shard_names if not SHARD_NAME.fullmatch(name)), None)
         if wrong is not None:

@@ -6,22 +6,25 @@ import hashlib
 import os
 from collections.abc import Collection, Iterator
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.errors import ShardError
 from gapdata.files.object_store import ObjectPath
-from gapdata.files.storage import Location, RangedFile, location, open_ranged
+from gapdata.files.storage import Location, RangedFile, absolute, location, open_ranged
 from gapdata.records.reading import record_from_json
 from gapdata.records.schema import Record
+from gapdata.runtime.choices import check_choice
+from gapdata.runtime.counting import counted
 from gapdata.shards.checksums import refuse_damage
 from gapdata.shards.fingerprint import planned_fingerprint
-from gapdata.shards.index import figure_values, read_commit
+from gapdata.shards.index import COUNTS, figure_values, read_commit
 from gapdata.shards.order import RecordOrder, order_of
 from gapdata.shards.places import BLOCK, RecordPlaces
-from gapdata.shards.records import UNBOUND, Bounds, unknown_key
+from gapdata.shards.records import UNBOUND, Bounds, checked_position, unknown_key
 from gapdata.shards.samples import FIELDS
 
 if TYPE_CHECKING:
@@ -37,8 +40,8 @@ class ShardReader:
     """The records of a finished build, open for reading.
 
     ``build`` is a directory or an ``s3://`` or ``gs://`` URI. Where a record lies comes from the build's index, so a
-    truncated tar cannot pass for a short one. Pickling (for loader workers) carries the place only; each process opens
-    the tars that it reads.
+    truncated tar cannot pass for a short one. Pickling (for loader workers) carries the place only, which is absolute;
+    each process opens the tars that it reads. A ``with`` block closes them at its end.
 
     Args:
         build: where the build is.
@@ -51,7 +54,7 @@ class ShardReader:
     """
 
     def __init__(self, build: str | os.PathLike[str] | ObjectPath, *, verify: bool = False) -> None:
-        self.build = location(build)
+        self.build = absolute(location(build))
         self.verify = verify
         self._checked: set[str] = set()
         if verify:
@@ -62,6 +65,17 @@ class ShardReader:
 
     def __reduce__(self) -> tuple[Any, tuple[Location]]:
         return partial(ShardReader, verify=self.verify), (self.build,)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.build}: {counted(len(self), 'record')}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def __del__(self) -> None:
         self.close()
@@ -84,6 +98,10 @@ class ShardReader:
     def fingerprint(self) -> str | None:
         """Which build this is, by its plan; ``None`` where it has no plan that can be read."""
         return planned_fingerprint(self.build)
+
+    def __contains__(self, key: object) -> bool:
+        """Return whether the build has a record with this key."""
+        return isinstance(key, str) and self._places.position(key) is not None
 
     def __iter__(self) -> Iterator[Record]:
         return (self[index] for index in range(len(self)))
@@ -119,10 +137,12 @@ class ShardReader:
         """
         if name not in self._figures:
             self._figures[name] = figure_values(self.build, name)
+            self._figures[name].flags.writeable = False
         return self._figures[name]
 
     def counts(self, name: str) -> NDArray[np.int32]:
         """Return how many ``prompts`` or ``objects`` each record has, (records,), from the index."""
+        check_choice("count", name, COUNTS)
         return self._places.counts[name]
 
     def order(
@@ -227,9 +247,9 @@ class ShardReader:
             UsageError: there is no such key.
             ShardError: the tar is missing, shorter than its index says, or holds something else at that place.
         """
-        index = self._position(which) if isinstance(which, str) else which
-        members = {name: bytes(data) for name, data in self.members(index).items()}
-        key, shard = self._named(index)
+        position = self._position(which) if isinstance(which, str) else checked_position(which, len(self))
+        members = {name: bytes(data) for name, data in self.members(position).items()}
+        key, shard = self._named(position)
         if "json" not in members:
             raise self._disagreement(shard, f"has no member {key}.json")
         record = record_from_json(members.pop("json"), members)
@@ -255,19 +275,20 @@ class ShardReader:
         Raises:
             ShardError: the tar is missing, shorter than its index says, or holds something else at that place.
         """
-        key, shard = self._named(index)
+        position = checked_position(index, len(self))
+        key, shard = self._named(position)
         members: dict[str, memoryview] = {}
         if names is None:
-            start, size = self.span(index)
+            start, size = self.span(position)
             data = self._read(shard, start, size)
             view = memoryview(data)
-            for name, offset, length in self._places.members(index % len(self)):
+            for name, offset, length in self._places.members(position):
                 at = offset - start
                 if not data.startswith(f"{key}.{name}\0".encode(), at - BLOCK):
                     raise self._disagreement(shard, f"has no member {key}.{name} at byte {offset}")
                 members[name] = view[at : at + length]
             return members
-        for name, offset, length in self._places.members(index % len(self)):
+        for name, offset, length in self._places.members(position):
             if name in names:
                 data = self._read(shard, offset - BLOCK, BLOCK + length)
                 if not data.startswith(f"{key}.{name}\0".encode()):
@@ -277,7 +298,7 @@ class ShardReader:
 
     def span(self, index: int) -> tuple[int, int]:
         """Return offset and size of the part of the tar that holds a record, its headers included."""
-        return self._places.span(index % len(self))
+        return self._places.span(checked_position(index, len(self)))
 
     def _position(self, key: str) -> int:
         position = self._places.position(key)
@@ -285,11 +306,9 @@ class ShardReader:
             raise unknown_key(key, self.keys, self.build)
         return position
 
-    def _named(self, index: int) -> tuple[str, str]:
+    def _named(self, position: int) -> tuple[str, str]:
         """Return key and shard of a record."""
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"there is no record {index}: the build has {len(self)}")
-        places, position = self._places, index % len(self)
+        places = self._places
         return places.key(position), places.shard_names[places.shard.item(position)]
 
     def _read(self, shard: str, offset: int, size: int) -> bytes:

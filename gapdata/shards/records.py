@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from gapdata.annotations.splits import SPLITS
 from gapdata.errors import UsageError
 from gapdata.records.schema import VIEW_KINDS, Record
 from gapdata.runtime.choices import check_choice
+from gapdata.runtime.counting import counted
 from gapdata.shards.index import COUNTS, FIGURES, figure_of
 from gapdata.shards.order import RecordOrder
 
@@ -38,6 +40,10 @@ class Records(Protocol):
     def __len__(self) -> int: ...
 
     def __iter__(self) -> Iterator[Record]: ...
+
+    def __contains__(self, key: object, /) -> bool:
+        """Return whether there is a record with this key."""
+        ...
 
     def __getitem__(self, which: int | str, /) -> Record:
         """Return the record at a position, or the record with a key.
@@ -94,19 +100,26 @@ class RecordList:
     def __len__(self) -> int:
         return len(self._records)
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {counted(len(self), 'record')}>"
+
     def __iter__(self) -> Iterator[Record]:
         return iter(self._records)
 
+    def __contains__(self, key: object) -> bool:
+        """Return whether there is a record with this key."""
+        return key in self.keys
+
     def __getitem__(self, which: int | str, /) -> Record:
-        if isinstance(which, int):
-            return self._records[which]
+        if not isinstance(which, str):
+            return self._records[checked_position(which, len(self))]
         if which not in self.keys:
             raise unknown_key(which, self.keys)
         return self._records[self.keys.index(which)]
 
     def without_images(self, index: int) -> Record:
         """Return a record without its members."""
-        return dataclasses.replace(self._records[index], members={})
+        return dataclasses.replace(self._records[checked_position(index, len(self))], members={})
 
     def select(self, *, split: str | None = None, view: str | None = None, quality: Bounds = UNBOUND) -> list[int]:
         """Return the positions of the records of a split, of a kind of view, and within bounds of quality."""
@@ -133,6 +146,23 @@ class RecordList:
         """Return the order in which training visits the records that :meth:`select` gives: all of them mixed."""
         chosen = self.select(split=split, view=view, quality=quality)
         return RecordOrder(shards=tuple((index,) for index in chosen), seed=seed, shards_per_group=max(1, len(chosen)))
+
+
+def checked_position(which: SupportsIndex, count: int) -> int:
+    """Return a record's position from the beginning; ``which`` may count from the end, and be an integer of NumPy.
+
+    Raises:
+        IndexError: there is no such position.
+        TypeError: it is a slice or something else that is not one position.
+    """
+    try:
+        index = operator.index(which)
+    except TypeError:
+        problem = f"a record is taken by its position or its key, not by a {type(which).__name__}"
+        raise TypeError(f"{problem}; [build[i] for i in positions] takes several") from None
+    if not -count <= index < count:
+        raise IndexError(f"there is no record {index} among {counted(count, 'record')}")
+    return index % count
 
 
 def unknown_key(key: str, known: Sequence[str], path: object = None) -> UsageError:

@@ -54,11 +54,14 @@ def _opened(build: Location, sources: Iterable[dict[str, Any]]) -> Iterator[dict
     """Open the tars; webdataset's own way would take one that was cut off for a whole one."""
     for source in sources:
         path = build / f"{source['url']}.tar"
-        expected = read_commit(build / f"{source['url']}.json")["tar_bytes"]
-        file = open_ranged(path)
+        cure = "delete the shard's .json and run build-shards again"
+        try:
+            expected = read_commit(build / f"{source['url']}.json")["tar_bytes"]
+            file = open_ranged(path)
+        except OSError as error:
+            raise ShardError(f"cannot be opened: {error.strerror}", path=error.filename or path, cure=cure) from error
         try:
             if file.size != expected:
-                cure = "delete the shard's .json and run build-shards again"
                 raise ShardError(f"has {file.size} bytes instead of {expected}", path=path, cure=cure)
             yield {"url": str(path), "stream": io.BufferedReader(_Forward(file), BUFFER)}
         finally:

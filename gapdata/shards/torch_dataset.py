@@ -24,6 +24,8 @@ from gapdata.shards.order import RecordOrder
 from gapdata.shards.records import Records
 from gapdata.shards.samples import check_fields, decoded
 
+NO_ITERATION = -1
+
 
 class RecordStream:
     """The work of the dataset; :func:`torch_dataset` makes it a ``torch.utils.data.IterableDataset``.
@@ -54,6 +56,9 @@ class RecordStream:
         # The same for workers that persist: what they got at their start has become old.
         self._shared = torch.zeros((), dtype=torch.int64)
         self._shared.share_memory_()  # type: ignore[no-untyped-call]
+        # Written by workers: an iteration, by its loader's seed, in which this rank got nothing, and its epoch's end.
+        self._without_records = torch.tensor([NO_ITERATION, 0])
+        self._without_records.share_memory_()  # type: ignore[no-untyped-call]
         # Without workers and marks: how many records the job has used if all that was handed out is used.
         self._handed_out: int | None = None
         self._marking = False
@@ -67,7 +72,7 @@ class RecordStream:
     @property
     def used(self) -> int:
         """How many records the whole job has used, over all epochs."""
-        return self._marked if self._handed_out is None else self._handed_out
+        return max(self._marked, int(self._without_records[1])) if self._handed_out is None else self._handed_out
 
     def __len__(self) -> int:
         """Return how many records this rank still gets in this epoch.
@@ -86,11 +91,24 @@ class RecordStream:
         if info is None:
             self._mark(self.used)
             return self._samples(0, 1, self._marked, 0)
-        # Where the iteration begins is known before any worker's sample can be marked: torch copies the dataset to all
-        # workers first, and workers that persist tell that they have begun again.
-        start, served = self._restored or (self._marked if self._served is None else int(self._shared), 0)
+        start, served = self._restored or (self._start_in_worker(info.seed - info.id), 0)
         self._restored, self._served = None, (start, served)
         return self._samples(info.id, info.num_workers, start, served)
+
+    def _start_in_worker(self, iteration: int) -> int:
+        """Return how many records the job had used when this iteration began; its workers have one loader's seed."""
+        # That is known before any worker's sample can be marked: torch copies the dataset to all workers first, and
+        # workers that persist tell that they have begun again.
+        again = self._served is not None
+        start = int(self._shared) if again else self._marked
+        # A rank that gets nothing of what is left of an epoch has no batch to mark: its workers say that it is over.
+        earlier, end = self._without_records.tolist()
+        if again or earlier not in (NO_ITERATION, iteration):
+            start = max(start, end)
+        if not self.endless and start + self.rank >= self._epoch_end(start):
+            self._without_records[0] = iteration
+            self._without_records[1] = self._epoch_end(start)
+        return start
 
     def _samples(self, worker: int, workers: int, start: int, served: int) -> Iterator[dict[str, Any]]:
         alone = self._served is None
@@ -169,6 +187,7 @@ class RecordStream:
             return
         if state["served"]:
             raise UsageError("the state is of one loader worker", cure="load it with the loader that saved it")
+        self._without_records[0], self._without_records[1] = NO_ITERATION, 0
         self._mark(int(state["used"]))
 
     def _mark(self, used: int) -> None:

@@ -13,10 +13,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.errors import MissingInput
+from gapdata.errors import MissingInput, UsageError
 from gapdata.files.storage import Location
 from gapdata.geometry.camera import Intrinsics, is_rigid
 from gapdata.geometry.lens import Lens
+from gapdata.runtime.choices import near_names
+from gapdata.runtime.counting import counted
 from gapdata.sources.frame_facts import camera_facts, path_length
 from gapdata.sources.frame_reading import FrameReading
 from gapdata.sources.mask_archive import MaskArchive
@@ -219,7 +221,7 @@ class Dataset(ABC):
 
     root: Location
     """The folder that the user named, for messages."""
-    scene_directories: Mapping[str, Location]
+    scene_directories: Mapping[str, Location] = field(repr=False)
     """The folder of each scene, by its id, in natural order."""
     passed_over: Mapping[str, str] = field(default_factory=dict)
     """The reason why a folder that looks like a scene is left out, by the folder's name."""
@@ -231,8 +233,21 @@ class Dataset(ABC):
         """Open one scene.
 
         Raises:
+            UsageError: there is no such scene (:meth:`directory`).
             SourceError: its frames are missing or damaged.
         """
+
+    def directory(self, scene_id: str) -> Location:
+        """Return where a scene lies.
+
+        Raises:
+            UsageError: there is no such scene; the message has some that there are.
+        """
+        if scene_id not in self.scene_directories:
+            shown = near_names(scene_id, self.scene_ids) or self.scene_ids[:3]
+            cure = f"among its {counted(len(self.scene_ids), 'scene')}: {', '.join(shown)}"
+            raise UsageError(f"has no scene {scene_id}", path=self.root, cure=cure)
+        return self.scene_directories[scene_id]
 
     @property
     def scene_ids(self) -> tuple[str, ...]:

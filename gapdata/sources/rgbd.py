@@ -31,7 +31,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -73,7 +73,7 @@ class RgbdFolder(Dataset):
     name: ClassVar[str] = "rgbd"
 
     root: Path
-    scene_directories: Mapping[str, Path]
+    scene_directories: Mapping[str, Path] = field(repr=False)
     reading: FrameReading = AS_DOCUMENTED
     """What the user says about the frames of all scenes."""
 
@@ -117,9 +117,10 @@ class RgbdFolder(Dataset):
         """Open one scene.
 
         Raises:
+            UsageError: there is no such scene.
             SourceError: its frames or its intrinsics are missing or damaged.
         """
-        directory = self.scene_directories[scene_id]
+        directory = self.directory(scene_id)
         layout = recognise_rgbd(directory)
         if layout is None:
             raise SourceError("holds no RGB-D frames", path=directory, scene=scene_id, cure=EXPECTED)

@@ -54,9 +54,9 @@ class ScanNetDataset(Dataset):
 
     name: ClassVar[str] = "scannet"
 
-    splits: Mapping[str, str] = field(default_factory=dict)
-    label_map: LabelMap = EMPTY_LABEL_MAP
-    frame_directories: Mapping[str, tuple[Location, ...]] = field(default_factory=dict)
+    splits: Mapping[str, str] = field(default_factory=dict, repr=False)
+    label_map: LabelMap = field(default=EMPTY_LABEL_MAP, repr=False)
+    frame_directories: Mapping[str, tuple[Location, ...]] = field(default_factory=dict, repr=False)
     """Further folders with frames of a scene, the preferred one first."""
 
     @classmethod
@@ -131,11 +131,13 @@ class ScanNetDataset(Dataset):
         """Open one scene: its ``.sens``, or else its extracted frames.
 
         Raises:
+            UsageError: there is no such scene.
             SourceError: neither is there, or what is there is damaged.
         """
+        directory = self.directory(scene_id)
         frames = None if self._has_sens(scene_id) else self._frames(scene_id)
         if frames is None:
-            return ScanNetScan(self.scene_directories[scene_id])
+            return ScanNetScan(directory)
         return ExtractedScan(scene_id, *frames, beside=SceneFiles(self._annotation_directory(scene_id)))
 
     def stamps(self, scene_id: str) -> Stamps:

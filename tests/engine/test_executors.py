@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import json
 import os
@@ -20,6 +21,8 @@ from gapdata.engine.driver import run_build
 from gapdata.engine.executors.inline import InlineExecutor
 from gapdata.engine.executors.local import LocalExecutor
 from gapdata.shards.reader import ShardReader
+from tests.conftest import REPOSITORY
+from tests.support.builds import SETTINGS
 from tests.support.executors import (
     SCENES,
     VICTIM,
@@ -38,6 +41,8 @@ from tests.support.executors import (
     runs_out_of_memory_once,
     wait_until,
 )
+
+SET = {name: ast.literal_eval(value) for name, value in (setting.split("=", 1) for setting in SETTINGS)}
 
 pytestmark = pytest.mark.slow
 KILLS = int(os.environ.get("GAPDATA_KILLS", "6"))
@@ -65,6 +70,27 @@ def test_a_worker_that_is_killed_is_replaced(
     assert contents(out) == contents(inline_build)
     message = f"{VICTIM}: its process was killed by SIGKILL (out of memory?); trying again (1 of 2)"
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("from_file", [True, False])
+def test_a_script_without_a_guard_builds_once_in_processes_of_its_own(
+    small_dataset: Path, inline_build: Path, tmp_path: Path, from_file: bool
+) -> None:
+    """A process that is spawned runs the user's script again, unless it is kept from that."""
+    out = lacking_victim(inline_build, tmp_path / "out")
+    request = f"scannet={str(small_dataset)!r}, out={str(out)!r}, set={SET!r}, executor='local'"
+    program = f"import gapdata\nprint('once')\nprint(gapdata.build({request})['quarantined'])\n"
+    (tmp_path / "script.py").write_text(program)
+    given = [str(tmp_path / "script.py")] if from_file else ["-"]
+    result = subprocess.run(
+        [sys.executable, *given],
+        input="" if from_file else program,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )
+    assert (result.returncode, result.stdout) == (0, "once\n[]\n"), result.stderr
+    assert contents(out) == contents(inline_build)
 
 
 def test_a_shard_that_always_kills_its_worker_is_given_up_and_the_rest_is_built(

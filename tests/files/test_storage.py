@@ -64,6 +64,21 @@ def test_joining_and_taking_apart_are_inverse(scheme: str, parts: list[str], nam
     assert location(f"{place}//{name}/") == joined == pickle.loads(pickle.dumps(joined))  # noqa: S301 - our own bytes
 
 
+def test_the_home_folder_is_found_from_python_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for place in ("~/shards", Path("~/shards")):
+        assert location(place) == tmp_path / "shards"
+    assert location("~") == tmp_path
+    for name in ("~old/shards", "a/~/b"):
+        assert location(name) == Path(name)
+
+
+def test_a_uri_that_pathlib_spoilt_is_a_usage_error() -> None:
+    for uri in ("s3://bucket/shards", "gs://bucket/shards"):
+        with pytest.raises(UsageError, match="has lost a slash; give a URI as a text"):
+            location(Path(uri))
+
+
 @given(st.lists(NAMES, min_size=1, max_size=4))
 def test_a_text_without_scheme_is_a_local_path(parts: list[str]) -> None:
     text = "/".join(parts)

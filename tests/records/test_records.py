@@ -171,4 +171,7 @@ def test_a_damaged_member_is_named() -> None:
         with pytest.raises(ShardError, match=message):
             read(damaged)
     with pytest.raises(ShardError, match=r"member 00\.jpg is missing; run `gapdata verify`"):
-        dataclasses.replace(record, members={}).image(0)
+        dataclasses.replace(record, members={"pointmap.npy": record.members["pointmap.npy"]}).image(0)
+    for read in (Record.image, Record.instances, Record.prompt_mask):
+        with pytest.raises(ShardError, match="was read without its images; take it from the build by its key"):
+            read(dataclasses.replace(record, members={}), 0)

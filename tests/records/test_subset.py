@@ -134,10 +134,25 @@ def test_frames_that_the_record_does_not_have_are_refused() -> None:
         RECORD.image(4)
     with pytest.raises(IndexError, match=r"there is no frame -5"):
         RECORD.subset([0, -5])
+    with pytest.raises(IndexError, match=r"there is no frame 4"):
+        RECORD.camera(4)
+    for mask in ([True, False], np.array([True, False, False, True])):
+        with pytest.raises(TypeError, match=r"not by True or False|cannot be interpreted as an integer"):
+            RECORD.subset(mask)  # type: ignore[arg-type]
     for frames in ([], [1, 1], [3, -1]):
         with pytest.raises(ValueError, match="does not name one or more different frames"):
             RECORD.subset(frames)
     np.testing.assert_array_equal(RECORD.depth(-1), RECORD.depth(3))
+
+
+def test_frames_are_named_by_any_integers_and_the_record_prints_as_one_line() -> None:
+    for frames in (np.array([2, 0]), (2, -4), iter([2, 0]), range(2, -1, -2)):
+        part = RECORD.subset(frames)  # type: ignore[arg-type]
+        assert part.to_json() == RECORD.subset([2, 0]).to_json()
+    assert repr(part) == (
+        f"<Record {part.key}: 2 frames of 128x96, {len(part.objects)} objects, {len(part.prompts)} prompts,"
+        f" {len(part.expressions)} expressions>"
+    )
 
 
 def test_a_point_cloud_holds_the_pixels_with_depth_in_their_colours() -> None:

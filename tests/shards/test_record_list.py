@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from gapdata.errors import UsageError
@@ -62,6 +63,17 @@ def test_a_list_mixes_all_of_its_records(both: tuple[Records, Records]) -> None:
 
 
 @pytest.mark.parametrize("place", [0, 1])
+def test_positions_are_any_integers_and_keys_are_members(both: tuple[Records, Records], place: int) -> None:
+    known = both[place]
+    for which in (np.int64(1), np.uint8(1), np.int8(-4), np.array(1)):
+        assert known[which].key == known.keys[1]  # type: ignore[index]
+    assert known.keys[2] in known
+    assert "scene" not in known
+    assert 2 not in known
+    assert repr(known).endswith("5 records>")
+
+
+@pytest.mark.parametrize("place", [0, 1])
 def test_what_no_build_has_is_refused(both: tuple[Records, Records], place: int) -> None:
     known = both[place]
     with pytest.raises(UsageError, match="split 'vall' is unknown; did you mean val"):
@@ -72,5 +84,15 @@ def test_what_no_build_has_is_refused(both: tuple[Records, Records], place: int)
         known.select(quality={"blur": (0.0, 1.0)})
     with pytest.raises(UsageError, match="has no record 'scene0001_00'; keys look like scene0001_00-clip-00000"):
         known["scene0001_00"]
-    with pytest.raises(IndexError):
-        known[5]
+    for which in (5, -6, np.int64(5)):
+        with pytest.raises(IndexError, match=f"there is no record {which} among 5 records"):
+            known[which]
+        with pytest.raises(IndexError):
+            known.without_images(which)
+    for several in (slice(0, 2), [0, 1], None, 1.0):
+        with pytest.raises(
+            TypeError, match=r"by its position or its key, not by a \w+; \[build\[i\] for i in positions\]"
+        ):
+            known[several]  # type: ignore[index]
+    with pytest.raises(UsageError, match="count 'frames' is unknown; choose from prompts, objects"):
+        known.counts("frames")

@@ -160,6 +160,29 @@ def test_a_reader_travels_to_another_process_as_a_path(tmp_path: Path) -> None:
     assert len(pickle.loads(data)) == 5  # noqa: S301 - our own bytes
 
 
+def test_a_reader_by_a_relative_place_outlives_a_change_of_the_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_build(tmp_path / "shards")
+    monkeypatch.chdir(tmp_path)
+    reader = ShardReader("shards")
+    monkeypatch.chdir("/")
+    assert len(pickle.loads(pickle.dumps(reader))) == 5  # noqa: S301 - our own bytes
+    assert reader[4].key == reader.keys[4]
+    assert len(reader.figure("overlap")) == 5
+
+
+def test_what_a_reader_answers_cannot_be_changed_and_its_block_closes_its_tars(tmp_path: Path) -> None:
+    write_build(tmp_path)
+    with ShardReader(tmp_path) as reader:
+        for values in (reader.counts("objects"), reader.figure("overlap")):
+            with pytest.raises(ValueError, match="read-only"):
+                values[0] = 9
+        assert reader[0].key in reader
+        assert reader._files
+    assert not reader._files
+
+
 def test_keys_that_webdataset_would_split_are_refused(tmp_path: Path) -> None:
     with (
         pytest.raises(ShardError, match="must contain neither dot nor slash"),

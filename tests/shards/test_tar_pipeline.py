@@ -57,6 +57,15 @@ def test_a_tar_that_was_cut_off_is_an_error(build: ShardReader, tmp_path: Path) 
         list(ShardReader(tmp_path).webdataset(fields=("key",)))
 
 
+@pytest.mark.parametrize("missing", ["shard-000001.tar", "shard-000001.json"])
+def test_a_missing_file_is_an_error(build: ShardReader, tmp_path: Path, missing: str) -> None:
+    for path in Path(str(build.build)).iterdir():
+        if path.name != missing:
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(ShardError, match=rf"{missing}: cannot be opened: No such file or directory; delete"):
+        list(ShardReader(tmp_path).webdataset(fields=("key",)))
+
+
 def test_what_no_build_has_is_refused(build: ShardReader) -> None:
     with pytest.raises(UsageError, match="split 'vall' is unknown"):
         build.webdataset(split="vall")

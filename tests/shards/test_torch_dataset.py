@@ -87,6 +87,28 @@ def test_a_stopped_job_goes_on_with_other_numbers_of_ranks_and_workers(
     assert found == expected(build)
 
 
+@pytest.mark.parametrize(("workers", "persist"), [(0, False), (1, False), (2, False), (2, True)])
+def test_a_rank_that_gets_nothing_of_what_is_left_of_an_epoch_goes_on_with_the_next(
+    build: ShardReader, workers: int, persist: bool
+) -> None:
+    """Two of three ranks get nothing of an epoch's last record: their workers give them nothing to mark."""
+    found: list[dict[int, str]] = [{}, {}, {}]
+    for rank in range(3):
+        data = dataset(build, rank, 3)
+        data.load_state_dict({**data.state_dict(), "used": RECORDS - 1})
+        loader = DataLoader(data, batch_size=2, num_workers=workers, persistent_workers=persist)
+        for iteration in found:
+            for batch in loader:
+                iteration |= dict(zip(batch["number"].tolist(), batch["key"], strict=True))
+                data.mark_used(batch["number"])
+        assert data.state_dict()["used"] == 3 * RECORDS
+        data.load_state_dict({**data.state_dict(), "used": 0})
+        assert data.used == 0
+    keys = expected(build, epochs=3)
+    for iteration, start, end in zip(found, (RECORDS - 1, RECORDS, 2 * RECORDS), (1, 2, 3), strict=True):
+        assert iteration == {number: keys[number] for number in range(start, end * RECORDS)}
+
+
 def test_ranks_of_an_endless_stream_get_equally_many_and_cross_epochs(build: ShardReader) -> None:
     found, state = run(build, None, (2, 1, 7), endless=True)
     more, state = run(build, state, (2, 0, 6), endless=True)

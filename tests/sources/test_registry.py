@@ -36,5 +36,16 @@ def test_a_data_set_opens_by_the_name_of_its_source(tmp_path: Path, monkeypatch:
     assert (dataset.name, dataset.root, dataset.scene_ids) == ("scannet", tmp_path, ("scene0000_00",))
 
 
+@pytest.mark.parametrize("source", ["scannet", "rgbd"])
+def test_a_scene_that_a_data_set_lacks_is_refused_by_name(tmp_path: Path, source: str) -> None:
+    for kind in ("color", "depth", "pose"):
+        (tmp_path / "scene0000_00" / kind).mkdir(parents=True)
+        (tmp_path / "scene0000_00" / kind / "0.png").touch()
+    dataset = open_dataset(**{source: tmp_path})
+    with pytest.raises(UsageError, match="has no scene scene0001_00; among its 1 scene: scene0000_00"):
+        dataset.open_scan("scene0001_00")
+    assert "scene0000_00" not in repr(dataset)
+
+
 def test_every_source_can_be_loaded() -> None:
     assert all(callable(source.load().open_folder) for source in SOURCES.values())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for_any
 from multiprocessing.context import SpawnProcess
+from types import ModuleType
 
 from gapdata.engine.build_shard import ShardTask, build_shard
 from gapdata.engine.executors.attempts import Advanced, Crashed, Event, Started, Work
@@ -62,7 +64,7 @@ class LocalExecutor:
         process = self._context.Process(
             target=_serve, args=(sender, attempt, self._work, task), name=task.shard.name, daemon=True
         )
-        with _signals_blocked(), _environment(SINGLE_THREADED):
+        with _signals_blocked(), _environment(SINGLE_THREADED), _main_module_hidden():
             process.start()
         sender.close()
         self._running[attempt] = _Worker(process=process, events=receiver)
@@ -138,6 +140,21 @@ def _signals_blocked() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _main_module_hidden() -> Iterator[None]:
+    """Keep a process that is started meanwhile from running the user's script again.
+
+    The work needs nothing of it, and a script without ``if __name__ == "__main__"``, or one that Python was given on
+    standard input, would start the build anew or fail.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 @contextmanager
