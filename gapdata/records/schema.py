@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -205,7 +205,7 @@ class Record:
         cloud.colors = open3d.utility.Vector3dVector(colors / 255.0)
         return cloud
 
-    def subset(self, frames: Sequence[int]) -> Record:
+    def subset(self, frames: Iterable[SupportsIndex]) -> Record:
         """Return the record of some of the frames, in that order; the first of them becomes the reference.
 
         Cameras, boxes, points, visible pixels and members follow. What does not show in the chosen frames is left out:
@@ -249,7 +249,7 @@ class Record:
             members=codec.members_of_frames(self, chosen, old_to_new),
         )
 
-    def _position(self, frame: int) -> int:
+    def _position(self, frame: SupportsIndex) -> int:
         """Return the position of a frame, which may count from the end."""
         if isinstance(frame, bool):  # of a mask, which NumPy would take; NumPy's own bool is not an index
             raise TypeError("a frame is named by its position, not by True or False")

@@ -7,7 +7,7 @@ import os
 from collections.abc import Collection, Iterator
 from functools import cached_property, partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 import numpy as np
 from numpy.typing import NDArray
@@ -239,7 +239,7 @@ class ShardReader:
         shards = [places.shard_names[number] for number in numbers]
         return tar_pipeline(self.build, shards, view=view, fields=fields)
 
-    def __getitem__(self, which: int | str, /) -> Record:
+    def __getitem__(self, which: SupportsIndex | str, /) -> Record:
         """Return the record at a position of the index, or the record with a key.
 
         Raises:

@@ -45,7 +45,7 @@ class Records(Protocol):
         """Return whether there is a record with this key."""
         ...
 
-    def __getitem__(self, which: int | str, /) -> Record:
+    def __getitem__(self, which: SupportsIndex | str, /) -> Record:
         """Return the record at a position, or the record with a key.
 
         Raises:
@@ -110,7 +110,7 @@ class RecordList:
         """Return whether there is a record with this key."""
         return key in self.keys
 
-    def __getitem__(self, which: int | str, /) -> Record:
+    def __getitem__(self, which: SupportsIndex | str, /) -> Record:
         if not isinstance(which, str):
             return self._records[checked_position(which, len(self))]
         if which not in self.keys:

@@ -120,7 +120,8 @@ class RgbdFolder(Dataset):
             UsageError: there is no such scene.
             SourceError: its frames or its intrinsics are missing or damaged.
         """
-        directory = self.directory(scene_id)
+        self.directory(scene_id)
+        directory = self.scene_directories[scene_id]
         layout = recognise_rgbd(directory)
         if layout is None:
             raise SourceError("holds no RGB-D frames", path=directory, scene=scene_id, cure=EXPECTED)

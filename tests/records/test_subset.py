@@ -138,7 +138,7 @@ def test_frames_that_the_record_does_not_have_are_refused() -> None:
         RECORD.camera(4)
     for mask in ([True, False], np.array([True, False, False, True])):
         with pytest.raises(TypeError, match=r"not by True or False|cannot be interpreted as an integer"):
-            RECORD.subset(mask)  # type: ignore[arg-type]
+            RECORD.subset(mask)
     for frames in ([], [1, 1], [3, -1]):
         with pytest.raises(ValueError, match="does not name one or more different frames"):
             RECORD.subset(frames)
@@ -147,7 +147,7 @@ def test_frames_that_the_record_does_not_have_are_refused() -> None:
 
 def test_frames_are_named_by_any_integers_and_the_record_prints_as_one_line() -> None:
     for frames in (np.array([2, 0]), (2, -4), iter([2, 0]), range(2, -1, -2)):
-        part = RECORD.subset(frames)  # type: ignore[arg-type]
+        part = RECORD.subset(frames)
         assert part.to_json() == RECORD.subset([2, 0]).to_json()
     assert repr(part) == (
         f"<Record {part.key}: 2 frames of 128x96, {len(part.objects)} objects, {len(part.prompts)} prompts,"
