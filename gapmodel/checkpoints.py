@@ -1,4 +1,4 @@
-"""Loads other people's weight files into our modules and accounts for every tensor.
+"""Load other people's weight files into our modules and account for every tensor.
 
 =====================  ============================================================================================
 Qwen3-VL 2B, 4B, 8B    the stock names, which are also ours: everything but the geometry encoder and the fusion
@@ -57,7 +57,7 @@ class LoadReport:
     def __str__(self) -> str:
         """Return one line for a log."""
         again = [f"{self.repeated} under a second name"] if self.repeated else []
-        ignored = [f"{count} of {module} left aside" for module, count in self.ignored.items()]
+        ignored = [f"{count} of {module} ignored" for module, count in self.ignored.items()]
         done = ", ".join([f"{self.path}: {self.loaded} tensors loaded", *again, *ignored])
         return f"{done}; {self.problems}" if self.problems else done
 
@@ -91,7 +91,7 @@ def load_weights(
         module: what they belong to; a tensor that it has under several names (a tied head) counts once.
         path: a file, an index of shards, or a directory with one of either.
         names: patterns and replacements that turn the file's names into the module's, one after another.
-        ignored: pattern of the modules in the file that are left aside.
+        ignored: pattern of the modules in the file that are ignored.
         strict: refuse a file that does not fit exactly.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Generates answers in batches: greedy by default, padded on the left; encoders run once for each batch."""
+"""Generate answers in batches: greedy by default, padded on the left; encoders run once for each batch."""
 
 from __future__ import annotations
 

@@ -81,9 +81,9 @@ def _walk(commit: Mapping[str, Any]) -> None:
         _ = [entry[name] for name in ENTRY_FIELDS]
         for offset, size in entry["members"].values():
             if type(offset) is not int or type(size) is not int:
-                raise TypeError(f"the offset and size of a member are {[offset, size]}")
+                raise TypeError(f"a member's offset and size are {[offset, size]}, not whole numbers")
     if type(commit["tar_bytes"]) is not int:
-        raise TypeError(f"tar_bytes is {commit['tar_bytes']!r}")
+        raise TypeError(f"tar_bytes is {commit['tar_bytes']!r}, not a whole number")
 
 
 def _scene_problems(outcome: Mapping[str, Any], planned: set[str], built: set[str], build: Location) -> list[str]:

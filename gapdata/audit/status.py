@@ -63,8 +63,7 @@ def format_status(build: Location, status: dict[str, Any]) -> str:
     shards, records = status["shards"], status["records"]
     lines = [
         f"{build}: {shards['committed']} of {counted(shards['planned'], 'shard')} committed, "
-        f"{shards['failed']} of them failed in"
-        f" part, {shards['missing']} missing",
+        f"{shards['failed']} of them failed in part, {shards['missing']} missing",
         f"  {records['committed']} of {counted(records['planned'], 'planned record')}, {status['bytes'] / 1e6:.1f} MB",
         *(
             f"  {split}: {format_tars(found['tars'])} of {found['planned']} planned"

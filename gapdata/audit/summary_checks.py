@@ -1,4 +1,4 @@
-"""Check what sums a build up: its plan, and the index, splits and report that follow from the commit records."""
+"""Check the files that summarise a build: its plan, and index, splits and report, which follow from commit records."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""``gapdata verify``: is a build whole and sound? Small files first, then every shard, in parallel processes.
+"""``gapdata verify``: check that a build is whole and sound, first its small files, then every shard in parallel.
 
-The small files must tell one story: the plan names what was wanted (:mod:`gapdata.audit.summary_checks`), the commit
+The small files must agree: the plan names what was wanted (:mod:`gapdata.audit.summary_checks`), the commit
 records say what became of it (:mod:`gapdata.audit.commit_checks`), index and report are compiled from them. Then each
 tar must be what its commit record says (:mod:`gapdata.audit.shard_checks`), and each record must agree with itself
 (:mod:`gapdata.audit.record_checks`).
@@ -38,7 +38,7 @@ class Verdict:
     sampled: bool
     defects: tuple[Defect, ...]
     notes: tuple[str, ...] = ()
-    """What a sound build lacks all the same."""
+    """What the build lacks although it is sound."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -113,7 +113,7 @@ def _sampled(keys: Sequence[str], sample: int | None) -> frozenset[str] | None:
 
 
 def _notes(commits: Sequence[dict[str, Any]]) -> list[str]:
-    """Return what a sound build lacks all the same."""
+    """Return what a build lacks although it is sound."""
     report = compile_report(commits)
     notes = suspicions(report)
     if report["scenes_unaligned"]:

@@ -45,7 +45,7 @@ def names(text: str) -> tuple[str, ...]:
     """Read one or more names with commas between them."""
     found = tuple(name for part in text.split(",") if (name := part.strip()))
     if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} names nothing; leave the option out to take all")
+        raise argparse.ArgumentTypeError(f"{text!r} has no name in it; leave the option out to take all")
     return found
 
 

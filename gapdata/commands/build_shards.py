@@ -68,13 +68,15 @@ def _add_execution_options(parser: argparse.ArgumentParser) -> None:
         "--deadline",
         type=duration,
         metavar="TIME",
-        help="end an attempt at a shard that takes longer than 90s, 20m, 2h, and try once more (default: by the shard's"
-        " frames; without effect for inline)",
+        help="stop an attempt at a shard after this time, such as 90s, 20m or 2h, and try once more (default: by the"
+        " shard's number of frames; no effect with inline)",
     )
-    parser.add_argument("--dry-run", action="store_true", help="print the plan and write nothing")
+    parser.add_argument("--dry-run", action="store_true", help="print what a build will hold and take; write nothing")
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--overwrite", action="store_true", help="remove the build in --out first")
-    again.add_argument("--retry-failed", action="store_true", help="build shards again that quarantined something")
+    again.add_argument(
+        "--retry-failed", action="store_true", help="build the shards again in which something was set aside"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 

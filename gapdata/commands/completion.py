@@ -23,7 +23,7 @@ PATH_TYPES: tuple[Any, ...] = (Path, local, place, annotation_file)
 def add_completion(commands: argparse._SubParsersAction[Any], program: argparse.ArgumentParser) -> None:
     """Add the command ``completion`` to a program's commands."""
     text = "Print a script for bash or zsh that completes this program's commands, options and files."
-    usage = f'For good: put eval "$({program.prog} completion bash)" into ~/.bashrc (or zsh, ~/.zshrc).'
+    usage = f'To keep it: put eval "$({program.prog} completion bash)" into ~/.bashrc (or zsh, ~/.zshrc).'
     parser = commands.add_parser("completion", help=text, description=f"{text} {usage}", allow_abbrev=False)
     parser.add_argument("shell", choices=SHELLS)
     parser.set_defaults(run=lambda options: print(completion_script(program, options.shell)) or 0, debug=False)

@@ -12,7 +12,7 @@ from gapdata.runtime.terminal import say_result
 
 HELP = "Write a build in a form that other people's programs read."
 NOTES = (
-    "Of gap-json: use DIR as their data_path. Labels are EmbodiedScan's names, as in their files; captions of "
+    "With gap-json: use DIR as their data_path. Labels are EmbodiedScan's names, as in their files; captions of "
     "evaluation splits point at the detector's proposals. Questions about marked pixels are this project's: theirs are "
     "not published. Images keep the size that the build stores; their loader draws its cross of 21 pixels on them as "
     "they are, so on images narrower than ScanNet's 1296 pixels it covers more than the mark that this project draws. "
@@ -34,12 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_gap_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("of gap-json", argument_default=argparse.SUPPRESS)
+    group = parser.add_argument_group("options of gap-json", argument_default=argparse.SUPPRESS)
     group.add_argument(
         "--tasks",
         type=_tasks,
         metavar="A,B",
-        help=f"of {', '.join(GAP_TASKS)} (default: all): pre-training, detection, grounding's two stages and its "
+        help=f"some of {', '.join(GAP_TASKS)} (default: all): pre-training, detection, grounding's two stages and its "
         "one-pass form, captioning",
     )
     group.add_argument(

@@ -26,20 +26,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--poses",
         action="store_true",
-        help="compare frames of each scan: do its poses, depth and intrinsics agree, and if not, what is the mistake",
+        help="compare frames of each scan: do its poses, depth and intrinsics agree, and if not, what is wrong?",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print what lies at the place and return the exit status.
+    """Print what the place holds and return the exit status.
 
     Raises:
-        UsageError: the place does not exist, or nothing that can be inspected lies there.
-        SourceError: the one scan that lies there cannot be read.
+        UsageError: the place does not exist, or does not hold anything that can be inspected.
+        SourceError: the only scan there cannot be read.
     """
     if options.poses and options.key is not None:
-        raise UsageError("--poses is about scans, --key about a record of a build", cure="give one of them")
+        raise UsageError("--poses is for scans, --key for a record of a build", cure="leave out one of the two options")
     if not options.path.exists():
         raise UsageError("does not exist", path=options.path)
     facts, text = inspect_poses(options.path) if options.poses else inspect_path(options.path, options.key)

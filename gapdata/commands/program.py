@@ -69,7 +69,7 @@ def run_command(program: str, options: argparse.Namespace) -> int:
 
 
 def _line(error: GapDataError | OSError | ImportError | MemoryError) -> str | None:
-    """Return an error in one line; ``None`` for an import error that the user cannot mend."""
+    """Return an error in one line; ``None`` for an import error that the user cannot do anything about."""
     if isinstance(error, GapDataError):
         return str(error)
     return describe_refusal(error) if isinstance(error, OSError) else describe_shortage(error)

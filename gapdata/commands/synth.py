@@ -20,7 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--test-scenes", type=int, default=0, metavar="N", help="further scenes without annotation (default: 0)"
     )
     parser.add_argument("--frames", type=positive, default=120, metavar="F", help="frames of each scene (default: 120)")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="equal seeds give equal bytes (default: 0)")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="S", help="the same seed gives the same bytes (default: 0)"
+    )
     _add_sensor_options(parser)
     parser.add_argument(
         "--annotations",

@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
     if options.save is not None:
         check_target(options.save)
     if options.voxel is not None and (options.save is None or options.save.suffix.lower() not in CLOUDS):
-        raise UsageError("--voxel thins a cloud that is written", cure="add --save x.ply or --save x.glb")
+        raise UsageError("--voxel is only for a cloud that is saved", cure="add --save x.ply or --save x.glb")
     from gapdata.show.viewing import Viewing
 
     viewing = Viewing(options.build, key=options.key, scene=options.scene, predictions=options.predictions)

@@ -53,7 +53,11 @@ def export_build(
     reader = ShardReader(build)
     chosen = reader.select(split=split)
     if not chosen:
-        raise UsageError(f"holds no record{'' if split is None else f' of split {split}'}", path=build)
+        raise UsageError(
+            f"holds no record{'' if split is None else f' of split {split}'}",
+            path=build,
+            cure="`gapdata inspect BUILD` lists what it holds",
+        )
     digest = hashlib.sha256((build / INDEX_NAME).read_bytes()).hexdigest()
     _claim(out, {"format": form, "build": digest, "split": split, **options})
     announce(len(chosen))

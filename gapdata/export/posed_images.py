@@ -98,7 +98,7 @@ class PosedImages:
         if any(values is not None and not np.isfinite(values).all() for values in numbers):
             raise ShardError(f"record {record.key}: a camera is not finite", scene=record.scene_id, cure=CURE)
         if (record.intrinsics != record.intrinsics[0]).any():
-            return "its frames have several cameras"
+            return "its frames have different intrinsics, and the layout has one camera for a scene"
         if record.scene_id == self._scene and _scene_text(record) != self._scene_text:
             return "its scene has another camera or axis alignment in an earlier record"
         return None
@@ -117,7 +117,7 @@ class PosedImages:
             pose = matrix_text(record.camera_to_world[frame]).encode()
             digest = hashlib.sha256(image + depth + pose).digest()
             if self._seen.get(frame_id, digest) != digest:
-                raise _damaged(record, frame, "another record holds other bytes of this frame")
+                raise _damaged(record, frame, "another record has other bytes for this frame")
             if frame_id in self._seen:
                 continue
             _check_images(record, frame, image, depth)
@@ -153,7 +153,7 @@ def _place(path: Path, data: bytes) -> None:
     if not path.exists():
         write_atomically(path, data)
     elif path.stat().st_size != len(data) or path.read_bytes() != data:
-        raise ShardError("holds something else than this build", path=path, cure="export to an empty folder")
+        raise ShardError("differs from what this build holds", path=path, cure="export to an empty folder")
 
 
 def matrix_text(matrix: NDArray[np.float64]) -> str:

@@ -1,7 +1,7 @@
-"""The forms in which a build leaves for other people's programs, by their name: ``gapdata export --format NAME``.
+"""The forms in which a build is exported for other people's programs, by name: ``gapdata export --format NAME``.
 
-An exit is one file and one row of :data:`EXITS`. Importing this imports no exit and nothing heavy: the help of the
-command line reads it.
+An exit is a form of export: one file and one row of :data:`EXITS`. Importing this module does not import any exit or
+heavy library, because the help of the command line reads it.
 """
 
 from __future__ import annotations

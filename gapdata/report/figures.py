@@ -49,7 +49,7 @@ FIGURES = (
     Figure(
         name="reprojection_error",
         title="Reprojection error",
-        meaning="distance between what two frames see of the same surface, worst pair of the view",
+        meaning="distance between the surfaces that two frames see, worst pair of the view",
         unit="mm",
         scale=1000.0,
         digits=1,
@@ -86,8 +86,8 @@ FIGURES = (
     Figure(
         name="neighbour_residual",
         title="Residual of neighbours",
-        meaning="distance between what most neighbours see of a surface, as a multiple of what noise explains, worst "
-        "frame of the view",
+        meaning="distance of a frame's surfaces from those of most neighbours, as a multiple of what noise explains, "
+        "worst frame of the view",
         unit="",
         scale=1.0,
         digits=2,
@@ -97,7 +97,7 @@ FIGURES = (
     Figure(
         name="overlap",
         title="Overlap",
-        meaning="share of what adjacent frames see that both see, median of the view",
+        meaning="share of the surfaces of two adjacent frames that both see, median of the view",
         unit="%",
         scale=100.0,
         digits=1,

@@ -25,7 +25,7 @@ def gallery(views: Iterable[Markup]) -> Markup:
         tag("label", tag("input", type="checkbox", id=f"show-{name}", checked=on), text)
         for name, text, on in (("marks", "marks", True), ("masks", "instance masks", True), ("depth", "depth", False))
     ]
-    controls = tag("fieldset", tag("legend", "Lay over the frames"), *switches, class_="switches")
+    controls = tag("fieldset", tag("legend", "Show over the frames"), *switches, class_="switches")
     return tag("div", controls, tag("div", *views, class_="gallery"), class_="gallery-part")
 
 

@@ -16,7 +16,7 @@ SHOWN_QUARANTINED = 200
 
 
 def tiles(contents: BuildContents) -> Markup:
-    """Show the figures that everybody asks for first."""
+    """Show the main figures of the build."""
     report = contents.report
     shown = (
         ("records", f"{len(contents):,}", _listing(report["records_by_view"])),
@@ -96,10 +96,10 @@ def losses(contents: BuildContents, damaged: Mapping[str, str]) -> Markup:
         text = unaligned_text(report["scenes_unaligned"], report["descriptions_unaligned"])
         parts.append(tag("p", f"{text[0].upper()}{text[1:]}.", class_="notice"))
     parts += [tag("p", f"{line}.", class_="notice bad") for line in suspicions(report)]
-    annotations = report.get("annotations")  # of any shape, in a report that is not ours
+    annotations = report.get("annotations")  # may have any shape if somebody else wrote the report
     twice = annotations.get("in_two_splits") if isinstance(annotations, dict) else None
     if isinstance(twice, dict) and twice:
-        text = f"In more than one split file, of which the last counts: {_listed_splits(twice)}."
+        text = f"In more than one split file; the split named last is used: {_listed_splits(twice)}."
         parts.append(tag("p", text, class_="notice"))
     if report["notes"]:
         notes = [(count, name.replace("_", " ")) for name, count in report["notes"].items()]

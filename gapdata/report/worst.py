@@ -1,4 +1,4 @@
-"""The fifth part of the page: for each quality figure the views that look worst by it, with the frames that say why."""
+"""The fifth part of the page: the views that look worst by each quality figure, with the frames that show why."""
 
 from __future__ import annotations
 

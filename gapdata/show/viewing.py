@@ -21,7 +21,7 @@ from gapdata.show.sheet.sheet import INNER, exhibit_sheet
 from gapdata.show.sheet.sheet import MAX_POINTS as SHEET_POINTS
 from gapdata.tasks.predictions import Predictions, read_predictions
 
-NOBODY_SAYS = "nothing says which build the predictions are about: they are shown where keys are equal"
+UNKNOWN_BUILD = "the predictions do not say which build they are about: they are shown for records with the same keys"
 
 
 class Viewing:
@@ -133,7 +133,7 @@ def _checked(path: Path, build: Location) -> Predictions:
     predictions = read_predictions(path)
     here = planned_fingerprint(build)
     if not predictions.builds or here is None:
-        return replace(predictions, notes=(NOBODY_SAYS, *predictions.notes))
+        return replace(predictions, notes=(UNKNOWN_BUILD, *predictions.notes))
     others = sorted(predictions.builds - {here})
     if others:
         raise UsageError(

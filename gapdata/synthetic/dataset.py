@@ -73,7 +73,7 @@ class SynthesisOptions:
 
     def __post_init__(self) -> None:
         if self.scenes < 0 or self.test_scenes < 0 or self.scenes + self.test_scenes < 1:
-            what = f"{self.scenes} scenes and {self.test_scenes} test scenes are not a dataset"
+            what = f"{self.scenes} scenes and {self.test_scenes} test scenes do not make a data set"
             raise UsageError(what, cure="ask for at least one scene")
         if self.frames < 1 or self.noise < 0 or not 0 <= self.lost_tracking < 1 or self.seed < 0:
             rule = "frames must be at least 1, noise and seed at least 0, lost_tracking at least 0 and below 1"
@@ -130,8 +130,8 @@ def synthesise_dataset(
     for index, scene_id in enumerate(ids):
         folder = _folder(out, options, index)
         if not options.overwrite and folder.exists() and any(folder.iterdir()):
-            cure = "choose another one or overwrite it"
-            raise UsageError("the folder has content", path=folder, scene=scene_id, cure=cure)
+            cure = "choose another folder, or replace its scenes with --overwrite"
+            raise UsageError("is not empty", path=folder, scene=scene_id, cure=cure)
     out.mkdir(parents=True, exist_ok=True)
     count = min(workers or available_cores(), len(ids))
     if count <= 1:

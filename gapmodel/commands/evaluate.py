@@ -44,8 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--task",
         metavar="NAMES",
-        help="pointmap, detection, grounding, grounding_two_stage, captioning, several with commas, or all that the "
-        "split has questions for (default: of these, what the model was taught)",
+        help="tasks to ask, with commas between them: pointmap, detection, grounding, grounding_two_stage, captioning; "
+        "or all (default: those that the model was taught). Tasks without questions in the split are left out",
     )
     parser.add_argument(
         "--limit", type=positive, metavar="N", help="at most N questions of each task, spread over the scenes"
@@ -58,15 +58,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive,
         default=1,
         metavar="N",
-        help="processes that answer, on Ray (default: 1, this one)",
+        help="processes that answer, started by Ray (default: 1, this process)",
     )
     parser.add_argument(
         "--compat",
         choices=("both", "none", "gap"),
         default="both",
-        help="show our scoring beside the authors' (default), ours alone (none), or theirs alone (gap)",
+        help="scores to show: this project's and the authors' (both, the default), this project's (none), or the "
+        "authors' (gap)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap intervals (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap intervals (default: 0)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 

@@ -22,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--token", type=pixel, metavar="U,V", help="a pixel (default: the first prompt's, or the centre)"
     )
-    parser.add_argument("--frame", type=int, metavar="I", help="that pixel's frame, counted in the view from 0")
-    parser.add_argument("--save", type=Path, required=True, metavar="X.png", help="where the picture goes")
+    parser.add_argument("--frame", type=int, metavar="I", help="position of that pixel's frame in the view, from 0")
+    parser.add_argument("--save", type=Path, required=True, metavar="X.png", help="file of the picture")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
 
     reader = ShardReader(location(options.build))
     if not len(reader):
-        raise UsageError("holds no record", path=options.build)
+        raise UsageError("holds no record", path=options.build, cure="its report.json says why")
     record = reader[next(iter(reader.select(view="clip")), 0) if options.key is None else options.key]
     model, processor = load_model(options.checkpoint)
     model.eval().to("cuda" if torch.cuda.is_available() else "cpu")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Train = Callable[[argparse.Namespace, TrainingRecipe, dict[str, str], str | None], TrainingOutcome]
 
-HELP = "Train a model: first --stage pretrain, then --stage finetune from what that has made."
+HELP = "Train a model: first with --stage pretrain, then with --stage finetune from the result."
 STAGES = {
     "pretrain": "Stage 1: what is at the marked pixel, and where.",
     "finetune": "Stage 2: all objects that the frames show, as oriented boxes.",
@@ -32,7 +32,9 @@ STAGES = {
 def add_arguments(parser: argparse.ArgumentParser, stage: str | None = None) -> None:
     """Add the options of the command, or of an entry point that is for one ``stage``."""
     if stage is None:
-        parser.add_argument("--stage", choices=tuple(STAGES), required=True, help="pretrain is 1, finetune is 2")
+        parser.add_argument(
+            "--stage", choices=tuple(STAGES), required=True, help="pretrain (stage 1) or finetune (stage 2)"
+        )
     else:
         parser.set_defaults(stage=stage)
     parser.add_argument(
@@ -40,7 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser, stage: str | None = None) -> 
         action="append",
         required=True,
         metavar="[NAME=]BUILD",
-        help="a build of `gapdata build-shards`; again with a name for each further one that the recipe mixes in",
+        help="a build of `gapdata build-shards`; give the option again, with a name, for each further build that the "
+        "recipe uses",
     )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="the run's directory; DIR/model is the model"
@@ -76,7 +79,9 @@ def run(options: argparse.Namespace) -> int:
     """Train as the options say, print where the model is, and return the exit status."""
     require_training_extra()
     if options.stage == "finetune" and options.init is None:
-        raise UsageError("stage finetune starts from a model", cure="give --init DIR, the --out of stage pretrain")
+        raise UsageError(
+            "--stage finetune needs a model to start from", cure="give --init DIR, the --out of --stage pretrain"
+        )
     builds = named_builds(options.shards)
     places = {f"--shards {name}".strip(): place for name, place in builds.items()}
     refuse_temporary_places({"--out": str(options.out), "--init": str(options.init or ""), **places})

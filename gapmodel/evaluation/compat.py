@@ -43,7 +43,7 @@ WHY = {
 
 
 def python_literal(text: str) -> Any | Unparsable:
-    """Read a text that is one Python literal (their scripts evaluate it). Never raises."""
+    """Read a text that is a single Python literal, where their scripts evaluate it. Never raises."""
     if sum(text.count(bracket) for bracket in "([{") > MAX_BRACKETS:
         return Unparsable("no Python literal")
     try:

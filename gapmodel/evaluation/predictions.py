@@ -99,15 +99,16 @@ def refuse_other_evaluation(folder: Path, asked: Mapping[str, Any]) -> bool:
     try:
         before = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"cannot be read: {error}", path=path, cure="use another --out, or delete this") from error
+        cure = "use another --out, or delete this file"
+        raise UsageError(f"cannot be read: {error}", path=path, cure=cure) from error
     if not isinstance(before, dict):
-        raise UsageError("says nothing about an evaluation", path=path, cure="use another --out, or delete this")
+        raise UsageError("does not hold a JSON object", path=path, cure="use another --out, or delete this file")
     now = json.loads(_written(asked))
     differences = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
     if differences:
         changes = ", ".join(f"{name} was {before.get(name)} and is {now.get(name)}" for name in differences)
         raise UsageError(
-            f"holds predictions of another evaluation: {changes}", path=path, cure="use another --out, or delete this"
+            f"belongs to another evaluation: {changes}", path=path, cure="use another --out, or delete its folder"
         )
     return True
 

@@ -95,11 +95,9 @@ def asked_tasks(
     found = [task_questions(reader, askings(task), task, limit) for task in named]
     empty = [task for task in found if not task.asked]
     if empty and (not optional or len(empty) == len(found)):
-        reasons = (
-            ", ".join(sorted({reason for task in empty for reason in task.left_out})) or "no such record or prompt"
-        )
+        reasons = ", ".join(sorted({reason for task in empty for reason in task.left_out})) or "no record of it has any"
         raise UsageError(
-            f"split {empty[0].asking.split} has nothing to ask for {', '.join(task.task for task in empty)}: {reasons}",
+            f"split {empty[0].asking.split} has no questions for {', '.join(task.task for task in empty)}: {reasons}",
             cure="evaluate on scenes with annotation, or name other tasks",
         )
     return [task for task in found if task.asked]

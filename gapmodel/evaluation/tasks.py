@@ -56,8 +56,8 @@ def choose_tasks(named: str | None, taught: Sequence[str] | None) -> TaskChoice:
     tasks = TASKS if known is None else tuple(task for task in TASKS if is_taught(task, known))
     if not tasks:
         raise UsageError(
-            f"the model was taught {', '.join(taught or ()) or 'nothing'}, and none of it can be evaluated",
-            cure=f"name what to ask anyway with --task: {', '.join(TASKS)}",
+            f"none of the tasks that the model was taught can be evaluated: {', '.join(taught or ()) or 'it has none'}",
+            cure=f"name a task that is asked anyway with --task: {', '.join(TASKS)}",
         )
     return TaskChoice(tasks=tasks, optional=True, taught=known)
 

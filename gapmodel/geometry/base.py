@@ -1,4 +1,4 @@
-"""What a geometry encoder is: several frames in, patch features of several depths of the network out.
+"""The interface of a geometry encoder: several frames in, patch features from several depths of the network out.
 
 Shape letters used in this package: B views, F frames of a view, H x W pixels, h x w patches, D channels, S special
 tokens of a frame, T tokens, L levels, N patches of all frames of a batch one after another.
@@ -19,7 +19,7 @@ from gapdata.errors import UsageError
 
 
 class GeometryEncoder(nn.Module, ABC):
-    """Encodes the frames of a view together, so that its features know how the frames lie to each other.
+    """An encoder of all frames of a view together, so that its features hold how the frames are placed.
 
     ``levels`` are the depths of the network that give features, earliest first; the last one is fused with the final
     visual tokens, those before it with the DeepStack levels in order. ``reference`` says whether features are relative

@@ -1,8 +1,8 @@
 """A look inside a model, for one record: its gates, and what a patch attends to in the geometry encoder.
 
 Gates show, token by token, how much of vision and of geometry each level takes (the mean over the channels). Attention
-shows what one chosen patch looks at, layer by layer: within its frame, and over all frames. Corresponding points light
-up in the layers that match frames; where they do not, the paper finds its failures.
+shows what one chosen patch looks at, layer by layer: within its frame, and over all frames. Layers that match frames
+attend to corresponding points; the paper finds that answers are wrong where they do not.
 
 Attention is recomputed from the inputs of each attention layer, which hooks capture, so that the forward pass stays as
 it is.

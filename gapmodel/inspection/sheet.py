@@ -48,6 +48,6 @@ def inspection_sheet(found: Inspection) -> NDArray[np.uint8]:
 
 
 def _spread(count: int, most: int, kept: int) -> list[int]:
-    """At most ``most`` of ``count`` positions, evenly spread, ``kept`` among them."""
+    """Return at most ``most`` of ``count`` positions, evenly spread, with ``kept`` among them."""
     chosen = dict.fromkeys([kept, *np.linspace(0, count - 1, min(count, most)).round().astype(int).tolist()])
     return sorted(list(chosen)[:most])

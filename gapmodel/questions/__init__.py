@@ -1,1 +1,1 @@
-"""Which records are asked what, the same for training and evaluation."""
+"""The choice of records and of the questions about them, the same for training and evaluation."""

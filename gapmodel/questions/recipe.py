@@ -91,22 +91,22 @@ def check_data_recipe(data: DataRecipe, where: str, path: Path | None) -> None:
         path: the file; ``None`` for the defaults.
 
     Raises:
-        UsageError: two do not; the message has their names and values.
+        UsageError: two contradict each other; the message has their names and values.
     """
     varied = [name for name, task in TASKS.items() if task.varied]
     require(
         data.space == "metric" or data.task == "detection" or samples_prompts(data),
-        f"{where}.space is image, which only detection, and pointmap with sampled prompts, can be asked in",
+        f"{where}.space = image is possible only for detection, and for pointmap with {where}.prompts = sampled",
         path,
     )
     require(
         data.marks == 1 or data.prompts == "stored",
-        f"{where}.marks is {data.marks}, and more than 1 need {where}.prompts = stored",
+        f"{where}.marks is {data.marks}; more than 1 needs {where}.prompts = stored",
         path,
     )
     require(
         data.task in varied or not (data.frames or data.reframe or data.mirror),
         f"{where}.frames, .reframe and .mirror are for {' and '.join(varied)} only, because texts that people wrote"
-        " do not follow",
+        " about a view are not true of other or mirrored frames",
         path,
     )

@@ -22,7 +22,7 @@ def taught_after(asked: Iterable[DataRecipe], before: Sequence[str] | None) -> l
 
 
 def task_name(task: str, space: str = "metric") -> str:
-    """Return the name of a task as it is taught: places in the image are another task than places in metres."""
+    """Return the name under which a task is listed as taught: places in the image are a task of their own."""
     return task if space == "metric" else f"{task} in the image"
 
 

@@ -1,6 +1,6 @@
-"""Counts, before the first step, what each stream of a run asks about and what it leaves out, and why.
+"""Count, before the first step, what each stream of a run asks about and what it leaves out, and why.
 
-Nothing is left out silently, and a stream that asks nothing at all is refused.
+Nothing is left out silently, and a stream without any question is refused.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ CURES = {
 }
 """What to do where all descriptions are left out, by the reason."""
 NEEDS = {
-    "masks": ("have no instance masks (own scans have no annotation): no marked pixel has a name", ANNOTATED),
-    "prompts": ("carry no prompt", 'build with prompts.per_view above 0, or set prompts = "sampled"'),
-    "objects": ("list no object (own scans have no annotation): there is none to detect", ANNOTATED),
+    "masks": ("have no instance masks (scans of your own have none), so marked pixels have no names", ANNOTATED),
+    "prompts": ("have no prompts", 'build with prompts.per_view above 0, or set prompts = "sampled"'),
+    "objects": ("have no objects to detect (scans of your own are not annotated)", ANNOTATED),
     "conversations": (
-        "carry no conversation",
+        "have no conversations",
         "build with annotations.conversations = true and GAP-MLLM's or VG-LLM's JSON among --annotations",
     ),
-    "descriptions": ("carry no description", "build with ScanRefer's JSON among --annotations"),
+    "descriptions": ("have no descriptions", "build with ScanRefer's JSON among --annotations"),
 }
-"""What records lack where a stream asks nothing, and what to do about it."""
+"""What records lack where a stream has no question, and what to do about it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ class StreamCensus:
         if self.outside:
             parts.append(f"{self.outside:,} more left out by the recipe's bounds on quality")
         if self.empty:
-            parts.append(f"{self.empty:,} of them with nothing to ask about")
+            parts.append(f"{self.empty:,} without anything to ask about")
         if self.left_out:
             of = f" of {counted(self.descriptions, 'description')}" if self.descriptions else ""
             parts.append(f"{sum(self.left_out.values()):,}{of} left out: {self.why}")
@@ -72,10 +72,10 @@ class StreamCensus:
 
 
 def census(streams: Sequence[Stream], builds: Mapping[str, Records], ranks: Ranks = ALONE) -> dict[str, StreamCensus]:
-    """Count what each stream draws on; all ranks take part and get the same.
+    """Count what each stream asks about; all ranks take part and get the same.
 
-    Where a stream asks about descriptions or conversations the JSON of all its records is read. Each rank reads its
-    share, so that none waits for another longer than a collective may take.
+    Where a stream asks about descriptions or conversations, the JSON of all its records is read. Each rank reads its
+    share, so that no rank waits for another for longer than a collective operation may take.
 
     Raises:
         UsageError: a build was not given, or has none of a stream's records.
@@ -84,7 +84,7 @@ def census(streams: Sequence[Stream], builds: Mapping[str, Records], ranks: Rank
 
 
 def refuse_unasked(streams: Sequence[Stream], builds: Mapping[str, Records], found: Mapping[str, StreamCensus]) -> None:
-    """Stop before a run in which a stream would ask nothing.
+    """Stop before a run in which a stream would have no question.
 
     Raises:
         UsageError: a stream has no question; the message says what is missing, or which rule left out how many.
@@ -147,15 +147,15 @@ def _refuse_nothing(stream: Stream, found: StreamCensus, reader: Records) -> Non
             need = "masks"
         lack, cure = NEEDS[need]
         if found.left_out and not found.descriptions:
-            lack, cure = f"hold nothing that can be asked about: {found.why}", "take other views, or another build"
+            lack, cure = f"have nothing that can be asked about: {found.why}", "take other views, or another build"
         raise UsageError(
-            f"stream {stream.name!r} asks nothing: its {counted(found.records, 'record')} {lack}", cure=cure
+            f"stream {stream.name!r} has no question: its {counted(found.records, 'record')} {lack}", cure=cure
         )
     if found.descriptions and found.descriptions == sum(found.left_out.values()):
         most = max(found.left_out, key=lambda reason: found.left_out[reason])
         raise UsageError(
-            f"stream {stream.name!r} asks nothing: of {counted(found.descriptions, 'description')} in"
-            f" {counted(found.records, 'record')} all are left out: {found.why}",
+            f"stream {stream.name!r} has no question: all of its {counted(found.descriptions, 'description')} in"
+            f" {counted(found.records, 'record')} are left out: {found.why}",
             cure=CURES.get(most, "take other views, or another build"),
         )
 
@@ -163,8 +163,8 @@ def _refuse_nothing(stream: Stream, found: StreamCensus, reader: Records) -> Non
 def shared_views(found: Mapping[str, StreamCensus]) -> list[str]:
     """Return a note for each stream with descriptions that share a view's frames; the authors drew frames for each."""
     return [
-        f"{name}: {item.descriptions / item.records:.1f} descriptions share the frames of a view; the authors drew some"
-        " for each, as gapdata's recipe paper-grounding does"
+        f"{name}: {item.descriptions / item.records:.1f} descriptions share the frames of a view; the authors drew"
+        " frames for each description, as gapdata's recipe paper-grounding does"
         for name, item in found.items()
         if item.descriptions > item.records
     ]

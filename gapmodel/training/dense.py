@@ -1,4 +1,4 @@
-"""Losses beside the text that teach random weights what pre-trained ones know.
+"""Further losses that teach random weights what pre-trained ones know.
 
 GAP-MLLM starts from a vision tower and a language model that have seen the world, and from VGGT, which has learned
 geometry from millions of scans. The tiny preset starts from noise, and three numbers of text for each question are too

@@ -213,7 +213,7 @@ def refuse_unmatched_builds(recipe: TrainingRecipe, builds: Mapping[str, Any]) -
     """Check that every stream has a build and every build a stream.
 
     Raises:
-        UsageError: a build is missing, or no stream draws on it.
+        UsageError: a build is missing, or no stream uses it.
     """
     for stream in recipe.streams:
         build_of(stream, builds)
@@ -222,7 +222,7 @@ def refuse_unmatched_builds(recipe: TrainingRecipe, builds: Mapping[str, Any]) -
         if name not in wanted:
             named = ", ".join(repr(build) for build in wanted)
             raise UsageError(
-                f"--shards gives a build named {name!r}, and no stream of the recipe draws on it; they draw on {named}",
+                f"--shards gives a build named {name!r}, which no stream of the recipe uses; they use {named}",
                 cure="write --shards DIR for the build without a name, or give a stream build = NAME in the recipe",
             )
 

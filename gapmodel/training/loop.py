@@ -51,7 +51,7 @@ def train(config: TrainingConfig, ranks: Ranks = ALONE) -> TrainingOutcome:
     found = look(config, ranks)
     if found.finished:
         return read_outcome(out)
-    # Before anything is written, because a run that would learn from nothing leaves nothing.
+    # Before anything is written: a run without questions must leave no files behind.
     told = None if found.checkpoint else _asked_census(config, ranks)
     run = prepare(config, ranks, found.checkpoint)
     if ranks.first:
@@ -84,7 +84,7 @@ def train(config: TrainingConfig, ranks: Ranks = ALONE) -> TrainingOutcome:
 
 
 def _asked_census(config: TrainingConfig, ranks: Ranks) -> dict[str, StreamCensus]:
-    """Count what the streams ask about, and stop where one asks nothing."""
+    """Count what the streams ask about, and stop where one has no question."""
     streams = config.recipe.streams
     told = census(streams, config.builds, ranks)
     refuse_unasked(streams, config.builds, told)
@@ -139,6 +139,6 @@ def _refuse_nothing_asked(run: Run) -> None:
     if not total:
         visited = counted(run.steps, "visited batch", "visited batches")
         raise TrainingError(
-            f"none of the {visited} held a question, so there is no model",
+            f"none of the {visited} held a question, so no model is written",
             cure="raise train.steps or train.batch_size, lower data.visits, or take other records",
         )

@@ -1,4 +1,4 @@
-"""Estimates the memory of a step before the first one, and refuses a step that does not fit.
+"""Estimate the memory of a step before the first one, and refuse a step that does not fit.
 
 What training keeps for the backward pass is measured: one question goes forward once, and every tensor that autograd
 saves is counted. It grows with a micro-batch's tokens, since each row brings its own frames. The rest is arithmetic.
@@ -150,7 +150,8 @@ def _misfit(found: Estimate, footprint: Footprint, recipe: TrainingRecipe) -> Us
     else:
         cure = "use fewer or smaller frames (data.frames, processor.image_size), or run.checkpoint_activations = true"
     return UsageError(
-        f"{found}, {_gigabytes(found.wanted)} more than now, and {_gigabytes(found.free)} are free", cure=cure
+        f"{found}: {_gigabytes(found.wanted)} more than it holds now, but only {_gigabytes(found.free)} are free",
+        cure=cure,
     )
 
 

@@ -83,7 +83,7 @@ class Mixture:
     def __init__(self, streams: Sequence[StreamOrder]) -> None:
         empty = [stream.name for stream in streams if not len(stream.records)]
         if not streams or empty:
-            raise UsageError(f"the streams {', '.join(empty)} have no records", cure="choose another split or view")
+            raise UsageError(f"streams without records: {', '.join(empty)}", cure="choose another split or view")
         self.streams = tuple(streams)
         self._total = sum(stream.rate for stream in streams)
         self._known: tuple[int, list[int]] = (0, [0] * len(streams))
@@ -109,8 +109,8 @@ class Mixture:
         visits = sum(consumed.values())
         if self.consumed(visits) != dict(consumed):
             raise UsageError(
-                f"the data position {dict(consumed)} does not belong to this mixture, which is at"
-                f" {self.consumed(visits)} after {counted(visits, 'visit')}",
+                f"the checkpoint's visits of each stream, {dict(consumed)}, do not fit this mixture, which makes"
+                f" {self.consumed(visits)} of {counted(visits, 'visit')}",
                 cure="go on with the recipe and the builds that the run was started with",
             )
         return visits

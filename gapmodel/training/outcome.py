@@ -33,7 +33,7 @@ class TrainingOutcome:
 
 
 def outcome_of(out: Path, steps: int, seconds: float) -> TrainingOutcome:
-    """Return the outcome of a run that its log tells."""
+    """Return the outcome of a run, from its log."""
     lines = [line for line in read_log(out) if "answer" in line]
     losses = [line["loss"] for line in lines]
     tenth = max(1, len(losses) // 10)

@@ -1,4 +1,4 @@
-"""Checks that a Ray cluster has room for a run's ranks; without room Ray Train would wait for ever and say nothing."""
+"""Check that a Ray cluster has room for a run's ranks; without room Ray Train would wait for ever in silence."""
 
 from __future__ import annotations
 

@@ -197,14 +197,15 @@ def check_training_recipe(recipe: TrainingRecipe, path: Path | None = None) -> N
     """Refuse values that do not go together.
 
     Raises:
-        UsageError: two do not; the message has their names and values.
+        UsageError: two contradict each other; the message has their names and values.
     """
     for stream in recipe.streams:
         check_data_recipe(stream.data, f"mixture.{stream.name}" if recipe.mixture else "data", path)
     train = recipe.train
     require(
         not train.token_budget or not (train.visual_weight or train.asked_weight),
-        f"train.token_budget is {train.token_budget}, which packs rows, and losses on visual tokens"
-        f" (train.visual_weight {train.visual_weight}, train.asked_weight {train.asked_weight}) need a row each",
+        f"train.token_budget = {train.token_budget} packs several questions into a row, but losses on visual tokens"
+        f" (train.visual_weight {train.visual_weight}, train.asked_weight {train.asked_weight}) need one row for each"
+        " question",
         path,
     )

@@ -31,7 +31,7 @@ def unwritten(what: str, error: BaseException, folder: Path) -> GapDataError:
     return GapDataError(
         f"the {what} cannot be written: {reason}",
         path=folder,
-        cure="mend that (free some space, or lower run.keep); the same command goes on from the last checkpoint",
+        cure="remove the cause (free some space, or lower run.keep); the same command goes on from the last checkpoint",
     )
 
 

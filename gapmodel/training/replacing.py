@@ -32,7 +32,7 @@ def run_to_replace(out: Path, init: Path | None, builds: Mapping[str, str]) -> s
         builds: where its builds lie, by name.
 
     Raises:
-        UsageError: ``out`` holds something else than a run, or what the new run needs.
+        UsageError: ``out`` does not hold a run, or holds something that the new run needs.
     """
     stamp = stamp_of(out)
     if stamp is None:

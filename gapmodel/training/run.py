@@ -119,7 +119,7 @@ def set_up_process(recipe: TrainingRecipe, ranks: Ranks) -> None:
 
 
 def look(config: TrainingConfig, ranks: Ranks) -> Found:
-    """Look what the run's directory holds. Writes nothing.
+    """Return what the run's directory holds. Writes nothing.
 
     Raises:
         UsageError: it holds another run, or something else.

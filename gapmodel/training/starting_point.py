@@ -102,7 +102,7 @@ def _refuse_other(has: Mapping[str, Any], given: Mapping[str, Any], where: str, 
             _refuse_other(kept, value, f"{where}.{name}", init)
         elif _plain(value) != _plain(kept):
             raise UsageError(
-                f"{where}.{name} = {_plain(value)!r} cannot be had with --init: the model there has {_plain(kept)!r}",
+                f"{where}.{name} = {_plain(value)!r} contradicts --init: the model there has {_plain(kept)!r}",
                 path=init,
                 cure=f"leave {where}.{name} out, or train from the beginning, without --init",
             )
@@ -151,7 +151,7 @@ def _config(recipe: TrainingRecipe, token_ids: Mapping[str, int], text: Mapping[
 
 
 def spoken_texts(reader: Records, data: DataRecipe) -> list[str]:
-    """Return what is said in questions beyond the texts of pointmap and detection, which every tokenizer is taught."""
+    """Return the texts of questions beyond those of pointmap and detection, which every tokenizer is taught."""
     if data.task in (pointmap.TASK.name, detection.TASK.name):
         return []
     options, rng = question_options(data), np.random.default_rng(0)

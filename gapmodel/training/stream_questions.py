@@ -1,4 +1,4 @@
-"""What a stream asks at each visit of a record, the same on every worker and after every restart.
+"""The questions of a stream at each visit of a record, the same on every worker and after every restart.
 
 A visit's questions and their variations are drawn only from the seed, the record's key, the epoch and the visit's share
 (:mod:`gapmodel.training.mixture` says which record is visited when).
@@ -32,7 +32,7 @@ from gapmodel.training.record_cache import RecordCache
 
 
 def build_of(stream: Stream, builds: Mapping[str, Records]) -> Records:
-    """Return the build that a stream draws on.
+    """Return the build that a stream uses.
 
     Raises:
         UsageError: a build of its name was not given.
@@ -40,7 +40,7 @@ def build_of(stream: Stream, builds: Mapping[str, Records]) -> Records:
     if stream.build not in builds:
         given = ", ".join(repr(name) for name in builds) or "none"
         raise UsageError(
-            f"stream {stream.name!r} draws on the build {stream.build!r}; given: {given}",
+            f"stream {stream.name!r} uses the build {stream.build!r}, which --shards does not give; given: {given}",
             cure=f"add --shards {stream.build or ''}{'=' if stream.build else ''}DIR",
         )
     return builds[stream.build]

@@ -131,7 +131,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda out: config(out, builds={"more": RECORDS}), "draws on the build ''; given: 'more'"),
+        (
+            lambda out: config(out, builds={"more": RECORDS}),
+            "uses the build '', which --shards does not give; given: 'more'",
+        ),
         (lambda out: config(out, replace(RECIPE, data=replace(RECIPE.data, split="test"))), "no clip records of split"),
         (lambda out: config(out, init=out / "nowhere"), "no model here"),
     ],
@@ -146,7 +149,7 @@ def test_a_refused_training_run_makes_no_folder(
 
 def test_a_build_that_no_stream_draws_on_is_refused() -> None:
     refuse_unmatched_builds(RECIPE, {"": RECORDS})
-    with pytest.raises(UsageError, match=r"build named .more., and no stream of the recipe draws"):
+    with pytest.raises(UsageError, match=r"build named .more., which no stream of the recipe uses"):
         refuse_unmatched_builds(RECIPE, {"": RECORDS, "more": RECORDS})
 
 
@@ -206,7 +209,7 @@ def test_what_a_run_starts_from_is_not_removed_for_it(
 
 def test_stage_two_asks_for_the_model_that_it_starts_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert gapmodel(["train", "--stage", "finetune", "--shards", str(tmp_path), "--out", str(tmp_path / "two")]) == 2
-    assert "gapmodel: stage finetune starts from a model; give --init DIR" in capsys.readouterr().err
+    assert "gapmodel: --stage finetune needs a model to start from; give --init DIR" in capsys.readouterr().err
 
 
 def test_a_run_from_a_model_has_its_processor_and_refuses_another(trained: Path, tmp_path: Path) -> None:
@@ -217,12 +220,12 @@ def test_a_run_from_a_model_has_its_processor_and_refuses_another(trained: Path,
         {"model": {"fusion": "add"}},
         {"model": {"text": {"a": 1}}},
     ):
-        with pytest.raises(UsageError, match=r"cannot be had with --init: the model there has .*; leave (proc|model)"):
+        with pytest.raises(UsageError, match=r"contradicts --init: the model there has .*; leave (proc|model)"):
             as_started(plain, trained, given)
     same = {"processor": {"image_size": [64, 32]}, "model": {"text": {"hidden_size": 64}}, "train": {"steps": 3}}
     assert as_started(plain, trained, same).model == RECIPE.model
     other = replace(RECIPE, processor=replace(RECIPE.processor, image_size=(128, 64)))
-    with pytest.raises(UsageError, match=r"processor\.image_size = \[128, 64\] cannot be had"):
+    with pytest.raises(UsageError, match=r"processor\.image_size = \[128, 64\] contradicts --init"):
         train(config(tmp_path / "out", other, init=trained))
     assert tree(tmp_path) == {}
 

@@ -184,7 +184,7 @@ def test_a_second_stage_begins_with_the_chosen_frame() -> None:
 
 
 def test_a_split_without_questions_is_refused_and_names_the_tasks() -> None:
-    with pytest.raises(UsageError, match="split test has nothing to ask for pointmap"):
+    with pytest.raises(UsageError, match="split test has no questions for pointmap"):
         asked_tasks(RECORDS, lambda task: replace(ASKING, split="test"), ["pointmap"])
     with pytest.raises(UsageError, match="task 'pointmaps' is unknown"):
         asked_tasks(RECORDS, lambda task: ASKING, ["pointmaps"])

@@ -80,7 +80,7 @@ def test_a_frame_that_holds_something_else_is_not_replaced(shards: Path, exporte
     shutil.copytree(exported, out)
     path = next(out.glob("posed_images/*/*.txt"))
     path.write_text("1 0 0 0")
-    with pytest.raises(ShardError, match="holds something else than this build; export to an empty folder"):
+    with pytest.raises(ShardError, match="differs from what this build holds; export to an empty folder"):
         export_build("gap-json", shards, out)
     assert path.read_text() == "1 0 0 0"
 

@@ -90,8 +90,8 @@ def test_vggt_loads_by_the_public_names_and_leaves_its_heads_aside(
         assert torch.equal(tensor, tensors[f"aggregator.{own}"]), own
     assert report.loaded == len(encoder.state_dict())
     assert report.ignored == {"camera_head": 1, "depth_head": 1, "track_head": 1, "point_head": 2}
-    assert str(report).endswith(f"{report.loaded} tensors loaded, 1 of camera_head left aside, 1 of depth_head left "
-                                "aside, 2 of point_head left aside, 1 of track_head left aside")  # fmt: skip
+    assert str(report).endswith(f"{report.loaded} tensors loaded, 1 of camera_head ignored, 1 of depth_head ignored, "
+                                "2 of point_head ignored, 1 of track_head ignored")  # fmt: skip
 
 
 def test_a_missing_an_extra_and_a_misshapen_tensor_are_all_named_and_nothing_is_loaded(tmp_path: Path) -> None:

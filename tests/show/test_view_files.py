@@ -219,4 +219,4 @@ def test_a_voxel_of_no_sensible_size_is_refused(value: str, capsys: pytest.Captu
 @pytest.mark.parametrize("where", [[], ["--save", "x.png"]])
 def test_a_voxel_is_for_clouds_that_are_written(where: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["view", "build", *where, "--voxel", "0.02"]) == 2
-    assert "--voxel thins a cloud that is written; add --save x.ply or --save x.glb" in capsys.readouterr().err
+    assert "--voxel is only for a cloud that is saved; add --save x.ply or --save x.glb" in capsys.readouterr().err

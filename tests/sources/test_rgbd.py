@@ -284,7 +284,7 @@ def test_an_argument_that_is_empty_does_not_mean_this_folder_or_everything(
     monkeypatch.chdir(copy)
     with pytest.raises(SystemExit, match="2"):
         main(["build-shards", *arguments])
-    assert "is empty; write . for this folder" in (said := capsys.readouterr().err) or "names nothing" in said
+    assert "is empty; write . for this folder" in (said := capsys.readouterr().err) or "has no name in it" in said
     assert not (copy / "shards").exists()
 
 

@@ -338,5 +338,7 @@ def test_test_scenes_have_no_annotation(dataset: Path) -> None:
 
 
 def test_an_existing_scene_is_not_overwritten_unasked(dataset: Path) -> None:
-    with pytest.raises(UsageError, match="scene0000_00: the folder has content; choose another one or overwrite it"):
+    with pytest.raises(
+        UsageError, match="scene0000_00: is not empty; choose another folder, or replace its scenes with --overwrite"
+    ):
         synthesise_dataset(dataset, OPTIONS)

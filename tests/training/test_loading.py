@@ -122,7 +122,7 @@ def test_any_number_of_ranks_and_workers_goes_on_with_the_next_visit(
 
 def test_a_position_of_another_mixture_is_refused() -> None:
     orders = [StreamOrder(name, RecordOrder(shards=((0, 1),), seed=0), 1) for name in "ab"]
-    message = r"the data position \{'a': 9, 'b': 1\} does not belong to this mixture, which is at .* after 10 visits"
+    message = r"visits of each stream, \{'a': 9, 'b': 1\}, do not fit this mixture, which makes .* of 10 visits"
     with pytest.raises(UsageError, match=message):
         Mixture(orders).visits_of({"a": 9, "b": 1})
 
@@ -208,7 +208,9 @@ def test_streams_draw_on_the_builds_of_their_names() -> None:
     streams, mixture = make_streams(recipe, builds, PROCESSOR)
     step = next(iter(Steps(streams, mixture, replace(recipe.train, batch_size=6))))
     assert {key.rpartition("/")[0] for key in step.keys} == {"room0000-clip-00000/near", "room0008-clip-00000/far"}
-    with pytest.raises(UsageError, match=r"stream 'far' draws on the build 'other'; given: ''; add --shards other=DIR"):
+    with pytest.raises(
+        UsageError, match=r"stream 'far' uses the build 'other', which .*; given: ''; add --shards other=DIR"
+    ):
         make_streams(recipe, {"": RECORDS}, PROCESSOR)
 
 

@@ -88,7 +88,7 @@ def test_every_task_is_measured_and_what_is_left_out_is_counted(
     assert reasons == left_out(records[1], "captioning", question_options(recipe.streams[-1].data))
     assert sum(reasons.values()) == 2
     said = capsys.readouterr().err
-    assert "marked: 2 records; 1 of them with nothing to ask about\n" in said
+    assert "marked: 2 records; 1 without anything to ask about\n" in said
     assert re.search(r"captions: frames of \d+x\d+ are seen as 64x32 in 2 tokens each\n", said)
     told_of = f"captions: 1 record; 2 of {len(expressions)} descriptions left out: 2 because the object has no proposal"
     assert f"{told_of}\n" in said
@@ -116,12 +116,12 @@ UNANNOTATED = [
 @pytest.mark.parametrize(
     ("data", "records", "message"),
     [
-        ({}, UNANNOTATED, "its 3 records have no instance masks (own scans have no annotation)"),
+        ({}, UNANNOTATED, "its 3 records have no instance masks (scans of your own have none)"),
         ({"prompts": "sampled"}, UNANNOTATED, "its 3 records have no instance masks"),
-        ({"task": "detection"}, UNANNOTATED, "its 3 records list no object"),
-        ({"task": "conversation"}, UNANNOTATED, "its 3 records carry no conversation"),
-        ({"task": "grounding"}, UNANNOTATED, "its 3 records carry no description; build with ScanRefer's JSON"),
-        ({}, [replace(record, prompts=()) for record in RECORDS], "its 3 records carry no prompt; build with prompts"),
+        ({"task": "detection"}, UNANNOTATED, "its 3 records have no objects to detect"),
+        ({"task": "conversation"}, UNANNOTATED, "its 3 records have no conversations"),
+        ({"task": "grounding"}, UNANNOTATED, "its 3 records have no descriptions; build with ScanRefer's JSON"),
+        ({}, [replace(record, prompts=()) for record in RECORDS], "its 3 records have no prompts; build with prompts"),
         (
             {"task": "grounding", "view": "scene"},
             [replace(record, axis_alignment=None) for record in make_records()],
@@ -145,7 +145,7 @@ def test_a_stream_that_asks_nothing_is_refused_before_anything_is_written(
     )
     with pytest.raises(UsageError) as caught:
         train(config)
-    assert str(caught.value).startswith("stream 'idle' asks nothing: ")
+    assert str(caught.value).startswith("stream 'idle' has no question: ")
     assert message in str(caught.value)
     assert not (tmp_path / "out").exists()
 
@@ -157,7 +157,7 @@ def test_records_without_masks_beside_others_are_passed_over_and_counted(
     records = [RECORDS[0], replace(UNANNOTATED[1], key="own-clip-0")]
     outcome = train(TrainingConfig(recipe=recipe, builds={"": RecordList(records)}, out=tmp_path / "out", bar=False))
     assert outcome.questions > 0
-    assert "2 records; 1 of them with nothing to ask about" in capsys.readouterr().err
+    assert "2 records; 1 without anything to ask about" in capsys.readouterr().err
 
 
 def test_a_run_whose_visits_held_no_question_leaves_no_model(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_run_whose_visits_held_no_question_leaves_no_model(tmp_path: Path) -> 
     ]
     recipe = replace(MIXED, data=DataRecipe(frames=1), mixture={}, run=RunRecipe(threads=1))
     config = TrainingConfig(recipe=recipe, builds={"": RecordList(records)}, out=tmp_path / "out", bar=False)
-    with pytest.raises(TrainingError, match=r"none of the 2 visited batches held a question, so there is no model"):
+    with pytest.raises(TrainingError, match=r"none of the 2 visited batches held a question, so no model is written"):
         train(config)
     assert not (tmp_path / "out" / "model").exists()
     assert not (tmp_path / "out" / "checkpoints").exists()
@@ -182,7 +182,7 @@ def test_a_run_that_would_ask_nothing_does_not_remove_the_one_before_it(
     build = write_build(tmp_path / "build", UNANNOTATED)
     words = ["train", "--stage", "pretrain", "--shards", str(build), "--out", str(out), "--local", "--overwrite"]
     assert main(words) == 2
-    assert "asks nothing: its 3 records have no instance masks" in capsys.readouterr().err
+    assert "has no question: its 3 records have no instance masks" in capsys.readouterr().err
     assert (out / "model").is_dir()
 
 

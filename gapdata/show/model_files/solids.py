@@ -78,7 +78,7 @@ def _unit_ball(answer: bool) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 
 
 def _plate(piece: Label, axes: NDArray[np.float64], scale: float) -> trimesh.Trimesh:
-    """Return a plate with the text, its lower edge's middle at the label's place, and one to be read from behind."""
+    """Return two plates with the text, one for each side; the middle of their lower edges is at the label's place."""
     import trimesh
 
     image = text_image(piece.text or "?", LETTERS, ink_on(piece.color), piece.color, 600)

@@ -1,1 +1,1 @@
-"""What is shown, as data: points, boxes, marks and answers in one room."""
+"""The content of a picture, as data: points, boxes, marks and answers in one room."""

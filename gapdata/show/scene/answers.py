@@ -53,7 +53,7 @@ class Answers:
 
     @property
     def drawn(self) -> Answers:
-        """The same without the boxes and points that lie too far away to be drawn, which are counted in a note."""
+        """The answers without the boxes and points that are too far away to be drawn, which are counted in a note."""
         boxes = tuple(item for item in self.boxes if _near(item.box.center) and _near(item.box.size))
         points = tuple(item for item in self.points if _near(item.point))
         lost = len(self.boxes) + len(self.points) - len(boxes) - len(points)
@@ -142,7 +142,7 @@ def _boxes(record: Record, reply: Reply, asking: Asking) -> Answers | Unparsable
             found |= {best} if overlap[place, best] >= FOUND_IOU else set()
             shown += _compared(box, label, said, targets[best].label, true[best], float(overlap[place, best]))
         else:
-            shown += _unmatched(box, label, said, "unmatched, no such object in sight")
+            shown += _unmatched(box, label, said, "unmatched, no object of this name in view")
     notes = [
         f"boxes: {counted(len(boxes), 'answer')} for {counted(len(true), 'object')}, {len(found)} "
         f"found (IoU {FOUND_IOU:g} and more)"

@@ -65,7 +65,7 @@ class Exhibit:
 
     @property
     def frustum_depth(self) -> float:
-        """How deep frustums are drawn, metres: an eighth of the extent, less where there are many."""
+        """Depth to which frustums are drawn, metres: an eighth of the extent, less where there are many."""
         share = 8 if len(self.cameras) <= FEW_CAMERAS else 18
         return float(np.clip(self.extent / share, 0.08, 0.8))
 

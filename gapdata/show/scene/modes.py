@@ -1,4 +1,4 @@
-"""The colour modes by name; apart, so that the command line knows them without importing what draws them."""
+"""The names of the colour modes, in a file of their own that the command line imports without the drawing code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ MEANING = {
     "rgb": "colour of the frames",
     "error": "disagreement with the other frames of the view",
     "instance": "annotated objects",
-    "validity": "what each pixel's depth is worth",
+    "validity": "whether each pixel's depth can be trusted",
     "frame": "which frame saw it",
 }
 MODES = tuple(MEANING)

@@ -1,4 +1,4 @@
-"""The window's keys: what is shown is a pure function of what was pressed; the window draws it."""
+"""The window's keys: the state of the window is a pure function of the keys that were pressed; the window draws it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words in the window: plates of constant size on the screen that face the viewer, all in one picture.
+"""Texts in the window: plates of constant size on the screen that face the viewer, all in one picture.
 
 Open3D's key-driven window cannot draw text. So every text is a textured rectangle just behind the near plane, placed
 anew whenever the view changes; which rectangle goes where is computed here.

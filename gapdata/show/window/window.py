@@ -1,4 +1,4 @@
-"""The interactive window: Open3D's, driven by keys. It draws what :mod:`gapdata.show.window.navigation` says."""
+"""The interactive window: Open3D's, driven by keys. It draws the state in :mod:`gapdata.show.window.navigation`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Splits the cross-entropy of answers by part: label, centre, size, angles.
+"""Split the cross-entropy of answers by part: label, centre, size, angles.
 
 F1 of a few hundred boxes is a coarse measure of small models. The cross-entropy of each part of the true answers is a
 fine one, and tells what a model has learnt: names come from vision, centres and sizes need geometry, angles the

@@ -1,4 +1,4 @@
-"""Computes the F1 of a detector with one part of its boxes put right, to find the part that holds it back.
+"""Compute the F1 of a detector with one part of its boxes corrected, to find the part that holds it back.
 
 Stage 1 asks for points, so it can teach where things are; it never asks how large they are or how they are turned. An
 arm that gains little from right centres is held back by the rest, and a better sense of place cannot show in its F1.

@@ -1,4 +1,4 @@
-"""Performs the miniature: its jobs, and the order in which they are done."""
+"""Perform the miniature: its jobs, and the order in which they are done."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeps the features of the frozen towers on disk: all arms and seeds show them the same views, over and over.
+"""Keep the features of the frozen towers on disk: all arms and seeds show them the same views, over and over.
 
 On a CPU a tower gives a view the same bits whatever else is in its batch, so kept features change neither training nor
 results. A file holds one view (geometry) or one frame (vision) under the digest of its pixels, in a folder of the

@@ -1,4 +1,4 @@
-"""Runs jobs that need each other, several at a time; a job is finished for good once its result is written.
+"""Run jobs that need each other, several at a time; a job is finished for good once its result is written.
 
 A job that was interrupted is begun again; its long parts (a training run, a tower, a build) go on from their own last
 checkpoint. Workers are processes that live as long as the experiment, because importing torch and transformers takes as
@@ -129,7 +129,7 @@ def _serve(connection: Connection, workspace: Workspace, parent: int, usual: str
 
 
 def end_with(parent: int, how: int) -> None:
-    """Have Linux end this process by the signal ``how`` when the one that started it ends; at once if it has ended."""
+    """Let Linux end this process by the signal ``how`` when its parent process ends; at once if that has ended."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, how)
         if os.getppid() != parent:

@@ -1,4 +1,4 @@
-"""Measures a run of the miniature on held-out scenes: scores, and whether geometry plays a part in them.
+"""Measure a run of the miniature on held-out scenes: scores, and whether geometry plays a part in them.
 
 A model that uses its geometry does worse without it. There are two ways of taking it away: *zeroed*, the encoder's
 features are all 0, which no model has seen; *strange*, each window gets another window's features, which look as they

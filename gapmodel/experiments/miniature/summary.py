@@ -1,4 +1,4 @@
-"""Turns results into a table and into sentences that follow from its figures."""
+"""Turn results into a table and into sentences that follow from its figures."""
 
 from __future__ import annotations
 

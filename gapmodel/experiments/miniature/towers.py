@@ -1,6 +1,6 @@
-"""Teaches the two towers before the experiment begins; they are frozen then.
+"""Train the two towers before the experiment begins; after that they are frozen.
 
-GAP-MLLM's vision tower and VGGT have seen the world before its stage 1; random ones have not. Theirs stand in:
+GAP-MLLM's vision tower and VGGT are pre-trained before its stage 1. Two small towers that are trained here stand in:
 
 * the vision tower learns what each part of a frame shows (its category), which part of it that is, and where a mark
   lies: flat pictures;

@@ -1,4 +1,4 @@
-"""Judges a claim from a few seeds: paired differences, their spread, and one of three words.
+"""Judge a claim from a few seeds: paired differences, their spread, and one of three words.
 
 Two arms of one seed start from the same weights and see the same questions in the same order, so their difference is
 taken seed by seed. Student's t test with one side and a level of 5 % asks whether the mean difference could as well be
