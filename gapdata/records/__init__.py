@@ -1,1 +1,1 @@
-"""The record: everything that one view of one scene needs, and its bytes."""
+"""Make, encode and read records: one view of one scene each, with everything that is known about it."""

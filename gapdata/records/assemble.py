@@ -1,4 +1,4 @@
-"""Makes a record of a view: cameras, objects with boxes, prompts with their points, and the encoded members."""
+"""Make the record of a view: cameras, objects with boxes, prompts with their points, and the encoded members."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def assemble_record(
         camera: intrinsics of the stored frames.
         objects: the scene's objects; ``None`` for a scan without annotation, whose record carries geometry only.
         settings: see :class:`AssemblySettings`.
-        expressions: what may be asked about the view; descriptions of objects that the view does not list are left out.
+        expressions: what may be asked about the view; descriptions of other objects than the view's are left out.
         quality: the figures of :class:`gapdata.records.quality.QualityMeter`.
         split: of the scene.
-        split_origin: which annotation file the split is from; empty for the data set itself.
+        split_origin: name of the annotation file that gives the split; empty for the data set itself.
         source: name of the data set.
         rng: seeded from the recipe and the view's key.
     """
@@ -83,7 +83,7 @@ def assemble_record(
         listed = {item.object_id: item.label for item in view_objects}
         interiors = [item.interior(settings.prompts.border) for item in shown]
         pixels = sample_prompts(interiors, listed, settings.prompts, rng)
-        prompts = _answered(pixels, depth, camera, camera_to_first, listed)
+        prompts = _with_points(pixels, depth, camera, camera_to_first, listed)
     size = (camera.width, camera.height)
     pointmap = first_frame_pointmap(
         depth, cameras, camera_to_first, settings.pointmap_stride, units_per_metre=MILLIMETRES_PER_METRE
@@ -156,7 +156,7 @@ def _proposal(proposal: Proposal, aligned_to_first: NDArray[np.float64]) -> dict
     }
 
 
-def _answered(
+def _with_points(
     pixels: Sequence[PromptPixel],
     depth: NDArray[np.uint16],
     camera: Intrinsics,
@@ -195,8 +195,7 @@ def _members(
         if frame.instance_png is not None:
             members[member_name(position, "instance.png")] = frame.instance_png
         marks = {prompt.index: prompt.pixel for prompt in prompts if prompt.frame == position}
-        # Also where there is no mark: which members a record has then follows from its frames alone, as loaders expect
-        # that take the columns of the first records for those of all.
+        # Also for a frame without marks: some loaders take the members of the first records for those of all records.
         mask = encode_png(mark_mask(size, marks, mark_native_width)) if marks else empty_png(size)
         members[member_name(position, "prompt.png")] = mask
     members["pointmap.npy"] = encode_npy(pointmap)

@@ -1,4 +1,4 @@
-"""Encodes images, depth, masks and pointmaps to the bytes of a record's members, and decodes them.
+"""Encode images, depth, masks and pointmaps to the bytes of a record's members, and decode them.
 
 Members of a frame ``f`` are named ``00.jpg``, ``00.depth.png``, ``00.instance.png`` and ``00.prompt.png`` after the
 record's key; ``pointmap.npy`` belongs to the whole view.
@@ -25,6 +25,7 @@ from gapdata.sources.images import could_hold, encoded_image_size
 
 MILLIMETRES_PER_METRE = 1000.0
 POINTMAP = "pointmap.npy"
+VERIFY = "run `gapdata verify` on the build"
 PNG_FILTER_UP = 2
 DEFLATE = {"level": 1, "method": zlib_ng.DEFLATED, "wbits": 15, "memLevel": 9}
 """The largest window and blocks of the most symbols; with the strategies used here the level does not matter."""
@@ -73,8 +74,8 @@ def encode_png(image: NDArray[np.uint16] | NDArray[np.uint8]) -> bytes:
     Every row is stored as its difference to the one above. It is deflated with a strategy that leaves the compressor
     no choice (RFC 1951; ``Z_RLE`` where most differences are 0, as in masks, else ``Z_HUFFMAN_ONLY``): no search for
     matches, whose outcome would depend on a library's version, on the processor's instructions or, as ISA-L's does, on
-    where memory lies. So the bytes are those of every zlib, zlib-ng's wherever they are made. Depth gets smaller than
-    by a quick search, because noise has no matches.
+    where memory lies. So every version of zlib and zlib-ng writes the same bytes on any machine. Depth gets
+    smaller than by a quick search, because noise has no matches.
     """
     height, width = image.shape
     pixel = np.dtype(image.dtype).newbyteorder(">")
@@ -132,14 +133,17 @@ def decode_instances(record: Encoded, frame: int) -> NDArray[np.uint16]:
 def decode_prompt_mask(record: Encoded, frame: int) -> NDArray[np.uint16]:
     """Decode a frame's prompt mask, (H, W) uint16.
 
-    It is 0 everywhere if the member is missing: builds before engine version 9 have none for frames without prompts.
+    It is 0 everywhere if the member is missing: builds before engine version 9 leave it out for frames without
+    prompts.
     """
     name = member_name(frame, "prompt.png")
     if record.members and name not in record.members:
         largest = max(map(len, record.members.values()), default=0)
         if not could_hold(largest, record.image_size):
             width, height = record.image_size
-            raise ShardError(f"record {record.key}: its members are too small for images of {width}x{height}")
+            raise ShardError(
+                f"record {record.key}: its members are too small for images of {width}x{height}", cure=VERIFY
+            )
         return np.zeros((record.image_size[1], record.image_size[0]), dtype=np.uint16)
     return _decode_mask(record, name).astype(np.uint16)
 
@@ -151,13 +155,14 @@ def decode_pointmap(record: Encoded) -> NDArray[np.float32]:
     try:
         dtype, shape, start = read_header(io.BytesIO(data))
     except ValueError as error:
-        raise ShardError(f"record {record.key}: pointmap.npy cannot be read: {error}") from error
+        raise ShardError(f"record {record.key}: pointmap.npy cannot be read: {error}", cure=VERIFY) from error
     fits = len(shape) == 4 and shape[0] == len(record) and 0 < shape[1] <= height and 0 < shape[2] <= width
     if not fits or shape[3] != 3:
-        raise ShardError(f"record {record.key}: pointmap.npy has shape {shape}")
+        expected = f"({len(record)}, up to {height}, up to {width}, 3)"
+        raise ShardError(f"record {record.key}: pointmap.npy has shape {shape}, expected {expected}", cure=VERIFY)
     if dtype != np.float32 or len(data) - start != 4 * math.prod(shape):
-        problem = f"claims {shape} values of {dtype} in {len(data) - start} bytes"
-        raise ShardError(f"record {record.key}: pointmap.npy {problem}")
+        problem = f"has shape {shape} and dtype {dtype}, expected float32, in {len(data) - start} bytes of values"
+        raise ShardError(f"record {record.key}: pointmap.npy {problem}", cure=VERIFY)
     return np.frombuffer(data, dtype=dtype, offset=start).reshape(shape).astype(np.float32)
 
 
@@ -185,7 +190,7 @@ def _member(record: Encoded, name: str) -> bytes:
     if not record.members:
         raise ShardError(f"record {record.key}: was read without its images", cure="take it from the build by its key")
     if name not in record.members:
-        raise ShardError(f"record {record.key}: member {name} is missing", cure="run `gapdata verify` on the build")
+        raise ShardError(f"record {record.key}: member {name} is missing", cure=VERIFY)
     return record.members[name]
 
 
@@ -194,7 +199,7 @@ def _decode_mask(record: Encoded, name: str) -> NDArray[np.uint16]:
 
     image = _decode(record, name, cv2.IMREAD_UNCHANGED)
     if image.ndim != 2:
-        raise ShardError(f"record {record.key}: member {name} has {image.shape[2]} channels, expected 1")
+        raise ShardError(f"record {record.key}: member {name} has {image.shape[2]} channels, expected 1", cure=VERIFY)
     return image
 
 
@@ -202,11 +207,11 @@ def _decode(record: Encoded, name: str, flags: int) -> NDArray[Any]:
     import cv2
 
     data = _member(record, name)
-    # What an image claims is compared before anything is decoded, and only what can be compared is decoded.
+    # The stated size is compared before anything is decoded, because decoding allocates memory for it.
     size = encoded_image_size(data)
     if size is not None and size != record.image_size:
         wanted = "{}x{}".format(*record.image_size)
-        raise ShardError(f"record {record.key}: member {name} is {size[0]}x{size[1]}, expected {wanted}")
+        raise ShardError(f"record {record.key}: member {name} is {size[0]}x{size[1]}, expected {wanted}", cure=VERIFY)
     image: NDArray[Any] | None = None
     if size is not None and could_hold(len(data), size):
         try:
@@ -214,7 +219,5 @@ def _decode(record: Encoded, name: str, flags: int) -> NDArray[Any]:
         except cv2.error:
             image = None
     if image is None or image.shape[1::-1] != size:
-        raise ShardError(
-            f"record {record.key}: member {name} is not an image", cure="run `gapdata verify` on the build"
-        )
+        raise ShardError(f"record {record.key}: member {name} is not an image", cure=VERIFY)
     return image

@@ -1,4 +1,4 @@
-"""Says why frames are nearly without depth: no reading, or a depth scale that puts every reading out of range."""
+"""Say why frames have next to no depth: no reading, or a depth scale that puts every reading out of range."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gapdata.sources.base import Scan
 
 
 def median_reading(scan: Scan, frame: int) -> float:
-    """Return the median of a frame's readings in metres, 0 where there is none.
+    """Return the median of a frame's readings in metres, 0 for a frame without readings.
 
     Raises:
         SourceError: the frame's depth is damaged.
@@ -22,7 +22,7 @@ def median_reading(scan: Scan, frame: int) -> float:
 
 
 def why_without_depth(scan: Scan, medians: Sequence[float], near: float, far: float) -> str | None:
-    """Return what is likely wrong with a scan whose frames are nearly without usable depth.
+    """Return what is likely wrong with a scan that has next to no usable depth.
 
     Args:
         scan: the scan.
@@ -31,7 +31,7 @@ def why_without_depth(scan: Scan, medians: Sequence[float], near: float, far: fl
         far: metres beyond which depth counts as invalid.
 
     Returns:
-        A clause with what to do, or ``None`` where readings lie in range and are just few.
+        A clause with what to do, or ``None`` where readings are in range and only few.
     """
     found = [median for median in medians if median > 0]
     if not found:

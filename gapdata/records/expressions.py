@@ -1,10 +1,10 @@
-"""The language of a record: descriptions of its objects, and other people's conversations about it.
+"""Read the language of a record: descriptions of its objects, and conversations out of annotation files.
 
-``Record.expressions`` holds plain JSON dictionaries; this gives typed access to them. Each says its ``kind``:
+``Record.expressions`` holds plain JSON dictionaries; these functions return them typed. Each has a ``kind``:
 
 * ``description``: ``object_id, ann_id, object_name, text, unique``, about one object (ScanRefer, Scan2Cap);
-* ``conversation``: ``task, question, answer, mark, source, index``, question and answer exactly as somebody's file has
-  them, and the marked pixel ``[frame position, u, v]`` of the stored image or null.
+* ``conversation``: ``task, question, answer, mark, source, index``, question and answer exactly as in the annotation
+  file, and the marked pixel ``[frame position, u, v]`` of the stored image or null.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ KINDS = ("description", "conversation")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expression:
-    """A description of one object. ``unique`` tells whether the scene has one described object of its class."""
+    """A description of one object. ``unique``: no other described object of the scene has the same class."""
 
     object_id: int
     ann_id: str
@@ -43,7 +43,7 @@ class Expression:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
-    """A question and its answer from somebody's file, verbatim."""
+    """A question and its answer from an annotation file, verbatim."""
 
     task: str
     question: str

@@ -1,4 +1,4 @@
-"""The keys of records: ``<scene id>-<kind of view>-<rest>``.
+"""Make the keys of records: ``<scene id>-<kind of view>-<rest>``.
 
 clip     ``<scene id>-clip-<first frame id>``
 scene    ``<scene id>-scene-<number>``
@@ -15,7 +15,7 @@ import re
 from collections.abc import Sequence
 
 OWN_CLIP = re.compile(r"-clip-\d{5}$")
-"""How the key of a clip ends whose first frame alone determines it."""
+"""The end of the key of a clip that follows from its first frame alone."""
 
 
 def clip_key(scene_id: str, frame: int) -> str:
@@ -39,6 +39,6 @@ def around_prefix(scene_id: str) -> str:
 
 
 def listed_key(scene_id: str, kind: str, frame_ids: Sequence[int]) -> str:
-    """Return the key of the view of certain frames, which conversations are about."""
+    """Return the key of the view of the frames that a conversation lists."""
     digest = hashlib.sha256(" ".join(map(str, frame_ids)).encode()).hexdigest()[:8]
     return f"{scene_id}-{kind}-{frame_ids[0]:05d}-{digest}"

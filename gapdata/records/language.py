@@ -1,6 +1,6 @@
-"""Joins the language of a scene to its objects.
+"""Join the language of a scene to its objects.
 
-It decides which descriptions can be asked about, and moves the marks of other people's conversations to stored pixels.
+Descriptions without a usable object are dropped; the marks of conversations are moved to pixels of the stored images.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gapdata.records.expressions import Conversation, Expression
 from gapdata.records.objects import SceneObjects
 
 OTHERS = "others"
-"""ScanRefer's class of everything outside its 17 others."""
+"""ScanRefer's class of everything outside its 17 named classes."""
 
 
 def scene_expressions(
@@ -59,10 +59,10 @@ def scene_expressions(
 def stored_conversation(
     given: ConversationItem, native: Intrinsics, stored: Intrinsics, lens: Lens | None = None
 ) -> Conversation | None:
-    """Return somebody's question with its mark in pixels of the stored image.
+    """Return a conversation with its mark in pixels of the stored image.
 
     Args:
-        given: with its mark in pixels of the native image.
+        given: the conversation of an annotation file, with its mark in pixels of the native image.
         native: the camera of that image.
         stored: the camera of the stored one.
         lens: of the native image.

@@ -1,4 +1,4 @@
-"""The objects of a scene: names in all taxonomies, and boxes.
+"""Find the objects of a scene: names in all taxonomies, and boxes.
 
 Both come from the labelled mesh, and from EmbodiedScan and a detector where their files were given.
 """
@@ -71,7 +71,7 @@ def scene_objects(
 def with_embodiedscan(
     objects: SceneObjects, boxes: Sequence[AnnotatedBox], alignment: NDArray[np.float64]
 ) -> tuple[SceneObjects, dict[int, int], dict[str, int]]:
-    """Return the objects with EmbodiedScan's boxes and names, and only those that it has.
+    """Return the objects that EmbodiedScan has, with its boxes and names.
 
     Args:
         objects: from the mesh, which has the masks.
@@ -79,14 +79,14 @@ def with_embodiedscan(
         alignment: (4, 4) its unaligned to aligned world.
 
     Returns:
-        The objects; the instance that each of its box ids belongs to; and how many boxes and instances found no
+        The objects; the instance that each of its box ids belongs to; and how many boxes and instances are without a
         partner.
     """
     ids = [object_id for object_id in objects.boxes if object_id in objects.aligned]
     if not ids or not boxes:
         unmatched = {"embodiedscan_box_without_instance": len(boxes), "instance_without_embodiedscan_box": len(ids)}
         return _only(objects, {}), {}, {name: count for name, count in unmatched.items() if count}
-    theirs = np.array([np.concatenate([box.center, box.size]) for box in map(_surrounding, boxes)])
+    theirs = np.array([np.concatenate([box.center, box.size]) for box in map(_axis_aligned, boxes)])
     iou = aligned_iou(np.array([objects.aligned[object_id] for object_id in ids]), theirs)
     partner: dict[int, AnnotatedBox] = {}
     used: set[int] = set()
@@ -137,5 +137,5 @@ def _only(objects: SceneObjects, kept: Mapping[int, AnnotatedBox]) -> SceneObjec
     return replace(objects, boxes={object_id: box for object_id, box in objects.boxes.items() if object_id in kept})
 
 
-def _surrounding(box: AnnotatedBox) -> OrientedBox:
+def _axis_aligned(box: AnnotatedBox) -> OrientedBox:
     return axis_aligned_box(box.box.corners)

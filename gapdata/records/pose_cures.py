@@ -1,4 +1,4 @@
-"""Puts a reading that makes frames agree in words: how it reads the scan, and what the user does about it."""
+"""Word a reading that makes frames agree: how it reads the scan, and what the user can do."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def describe_cure(
         told: what the user said about it.
         given: how it is read now.
         cure: how it should be read.
-        moved_depth: a shift of ``cure`` is that of the depth images, not that of the poses.
+        moved_depth: whether a shift of ``cure`` is one of the depth images instead of the poses.
     """
     reads: list[str] = []
     options: list[str] = []
@@ -55,11 +55,11 @@ def describe_cure(
     if shift and moved_depth:
         reads.append(f"with depth images of {_later(-shift)}")
         options.append(f"--depth-shift {told.depth_shift - shift}")
-        wrongs.append(f"depth is that of {_later(shift)}: move it by {-shift}")
+        wrongs.append(f"each frame has the depth image of {_later(-shift)}: move the depth images")
     elif shift:
         reads.append(f"with poses of {_later(shift)}")
         options.append(f"--pose-shift {cure.pose_shift}")
-        wrongs.append(f"each frame's pose stands {_later(shift)}: move the poses")
+        wrongs.append(f"the pose of each frame is stored {_later(shift)}: move the poses")
     if (cure.focal, cure.resolution) != (given.focal, given.resolution):
         camera = changed_camera(scan.depth_intrinsics, cure)
         reads.append(_intrinsics(cure))
@@ -73,7 +73,7 @@ def describe_cure(
 
 def _intrinsics(cure: Reading) -> str:
     if cure.resolution != 1:
-        return f"with intrinsics scaled by {cure.resolution:.3g}, as of images of another size"
+        return f"with intrinsics scaled by {cure.resolution:.3g}, as for images of another size"
     return f"with focal lengths times {cure.focal:g}"
 
 

@@ -1,4 +1,4 @@
-"""Finds out whether the frames of a scan agree, and if not, which of the usual mistakes explains it and what cures it.
+"""Find out whether the frames of a scan agree, and if not, which of the usual mistakes explains it and what to do.
 
 A few depth images are decoded, spread over the scan in groups that are near in time; see
 :mod:`gapdata.geometry.pose_search` for what is tried on them.
@@ -34,7 +34,7 @@ FEWEST_PAIRS = 2
 LEAST_DEPTH = 0.1
 """Share of a frame's pixels that must have depth for it to be compared."""
 CHOICES = 4
-"""How often frames are chosen again in place of those that show nothing."""
+"""Rounds in which frames without depth are replaced by others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +69,8 @@ def diagnose_poses(scan: Scan) -> Diagnosis:
     for reach in REACHES:
         trials = _trials(scan, frames, written, reach)
         if len(trials.frames.pairs) < FEWEST_PAIRS:
-            return _said(
-                "too few", "has too few frames with poses and depth to compare any", None, Finding(given=Score())
+            return _verdict(
+                "too few", "has too few frames with poses and depth to compare", None, Finding(given=Score())
             )
         finding = explain(trials, given)
         if not finding.still:
@@ -79,12 +79,12 @@ def diagnose_poses(scan: Scan) -> Diagnosis:
 
 
 def _trials(scan: Scan, frames: NDArray[np.intp], written: NDArray[np.float64], reach: int) -> Trials:
-    seen = written.copy()  # NaN also where depth shows nothing
-    images: dict[int, NDArray[np.uint16]] = {}  # by place; frames that show something
+    seen = written.copy()  # NaN also for frames without depth
+    images: dict[int, NDArray[np.uint16]] = {}  # by place; frames with depth
     for _ in range(CHOICES):
         places, pairs = near_pairs(seen, frames, anchors=ANCHORS, reach=reach, degrees=DEGREES)
         for place in map(int, places):
-            if place not in images and (depth := _telling_depth(scan, int(frames[place]))) is not None:
+            if place not in images and (depth := _usable_depth(scan, int(frames[place]))) is not None:
                 images[place] = depth
         blind = [place for place in map(int, places) if place not in images]
         if not blind:
@@ -105,10 +105,10 @@ def _trials(scan: Scan, frames: NDArray[np.intp], written: NDArray[np.float64], 
     )
 
 
-def _telling_depth(scan: Scan, frame: int) -> NDArray[np.uint16] | None:
+def _usable_depth(scan: Scan, frame: int) -> NDArray[np.uint16] | None:
     """Return the depth of a frame, or ``None`` where it is nearly empty or cannot be read.
 
-    That it cannot be read is reported when a build comes to it.
+    A build reports frames that cannot be read when it reads them.
     """
     try:
         depth = _pinhole_depth(scan, frame)
@@ -131,10 +131,10 @@ def _diagnosis(scan: Scan, told: FrameReading, given: Reading, trials: Trials, f
     count = len(trials.frames.pairs)
     if finding.agrees:
         text = f"as given they agree within {_length(finding.given.misalignment)}"
-        return _said("agree", text, None, finding)
+        return _verdict("agree", text, None, finding)
     if finding.still:
         text = "the cameras hardly move between frames, so frames agree whatever the poses say"
-        return _said("still", text, None, finding)
+        return _verdict("still", text, None, finding)
     state = "share no surface" if _apart(finding) else f"disagree by {_length(finding.given.misalignment)}"
     if finding.cure is None:
         text = (
@@ -142,17 +142,17 @@ def _diagnosis(scan: Scan, told: FrameReading, given: Reading, trials: Trials, f
             "mistakes explains it:"
             " direction, axes, units, depth scale, shifted frames, intrinsics"
         )
-        return _said("unexplained", text, None, finding)
+        return _verdict("unexplained", text, None, finding)
     cure = finding.cure
     moved_depth = cure.pose_shift != given.pose_shift and depth_is_shifted(
         scan, trials, replace(given, pose_shift=cure.pose_shift), cure.pose_shift - given.pose_shift
     )
     read, action = describe_cure(scan, told, given, cure, moved_depth=moved_depth)
     agree = f"{read} they agree within {_length(finding.cured.misalignment)}"
-    return _said("cure", f"as given, frames near in time {state}; {agree}: {action}", action, finding)
+    return _verdict("cure", f"as given, frames near in time {state}; {agree}: {action}", action, finding)
 
 
-def _said(verdict: str, text: str, cure: str | None, finding: Finding) -> Diagnosis:
+def _verdict(verdict: str, text: str, cure: str | None, finding: Finding) -> Diagnosis:
     return Diagnosis(
         verdict=verdict,
         text=text,

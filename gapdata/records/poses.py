@@ -1,4 +1,4 @@
-"""Tells which poses of a scan can be used, and why the others cannot."""
+"""Find which poses of a scan can be used, and why the others cannot."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from gapdata.sources.frame_reading import FrameReading
 
 
 def usable_poses(scan: Scan) -> NDArray[np.bool_]:
-    """Return (N,) which frames have a pose that is finite and rigid.
+    """Return which frames have a finite, rigid pose, (N,).
 
     Raises:
-        SourceError: no frame has one; the message names the commonest fault.
+        SourceError: no frame has such a pose; the message names the commonest fault.
     """
     usable = is_rigid(scan.camera_to_world)
     if usable.any():
         return usable
     faults = _faults(scan)
     problem = f"none of its {counted(int(scan.present.sum()), 'frame')} has a valid pose"
-    cure, frame = "leave it out", None
+    cure, frame = "leave the scene out", None
     if faults:
         name = Counter(fault[0] for fault in faults.values()).most_common(1)[0][0]
         frame = next(frame for frame, fault in faults.items() if fault[0] == name)

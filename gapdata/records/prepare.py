@@ -1,4 +1,4 @@
-"""Makes what a record stores of a raw frame: the resized image, the registered depth and the instance mask."""
+"""Make the parts of a frame that a record stores: the resized image, the registered depth and the instance mask."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class FrameSettings:
 
 
 class FrameObjects:
-    """The pixels of a frame by the objects that they show; each figure is made when it is first asked for.
+    """The pixels of a frame by the objects that they show; both results are made when they are first asked for.
 
     Args:
         mask: (H, W) uint16 object id + 1, 0 none.
@@ -178,7 +178,7 @@ class FramePreparer:
 
 
 def lenses_undone(scan: Scan) -> dict[str, int]:
-    """Return the lenses without which the scan's frames are stored, by name, with how many frames those are."""
+    """Return the number of frames from which a lens is removed, by camera and name of the lens."""
     lenses = {"color": scan.color_lens, "depth": scan.depth_lens}
     count = int(scan.present.sum())
     return {f"{what}_undistorted_from_{lens.name}": count for what, lens in lenses.items() if lens is not None}

@@ -1,4 +1,4 @@
-"""Measures the quality of a view: valid depth, sharpness, and how well its frames agree on the same surface."""
+"""Measure the quality of a view: valid depth, sharpness, and how well its frames agree on the same surface."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ class QualityMeter:
         Per frame: ``valid_depth`` and ``sharpness``. ``pairs``: how many pairs of frames overlap enough to be judged.
 
         Of the worst of these pairs: ``reprojection_error`` (metres), ``free_space``, ``misalignment`` (metres), and
-        ``misaligned``, which pair that is (positions in the view).
+        ``misaligned``, the positions of that pair in the view.
 
         Of the frame that disagrees most with most of its neighbours in time: ``neighbour_misalignment`` (metres),
-        ``neighbour_residual``, ``neighbour_free_space``, and ``outlier``, which frame that is. Of the frame that
+        ``neighbour_residual``, ``neighbour_free_space``, and ``outlier``, the position of that frame. Of the frame that
         disagrees most with most of the others, further away in time or barely overlapping: ``distant_misalignment``
         (metres) and ``distant_residual``. See
         :mod:`gapdata.geometry.consistency` and :mod:`gapdata.geometry.view_agreement`.
@@ -64,7 +64,7 @@ class QualityMeter:
         ``overlap``: the median over adjacent frames, in the order of time, of the share of what they see that both see.
         ``unshared``: of two or more adjacent frames within a second, the share that has no surface in common.
 
-        ``None`` stands where there was nothing to measure.
+        A figure is ``None`` where there was nothing to measure.
         """
         ids = [frame.frame_id for frame in frames]
         surfaces = [self.surface(frame.frame_id, frame.depth) for frame in frames]

@@ -1,4 +1,4 @@
-"""Reads the JSON member of a record, which may be damaged or written to do harm."""
+"""Read the JSON member of a record, which may be damaged or written to do harm."""
 
 from __future__ import annotations
 
@@ -134,14 +134,14 @@ def _is_pose(matrices: NDArray[np.float64]) -> NDArray[np.bool_]:
 def _check_shapes(record: Record) -> None:
     count, (width, height) = len(record.frame_ids), record.image_size
     if not count or min(width, height) < 1 or width * height > MAX_PIXELS:
-        raise ShardError(f"record {record.key}: {counted(count, 'frame')} of {width}x{height} cannot be a view")
+        raise ShardError(f"record {record.key}: {counted(count, 'frame')} of {width}x{height} pixels cannot be a view")
     expected = {"intrinsics": (count, 4), "camera_to_world": (count, 4, 4), "camera_to_first": (count, 4, 4)}
     for name, shape in expected.items():
         actual = getattr(record, name).shape
         if actual != shape:
             raise ShardError(f"record {record.key}: {name} has shape {actual}, expected {shape}")
     if not ((np.abs(record.intrinsics) < MAX_NUMBER).all() and (record.intrinsics[:, :2] > 0).all()):
-        raise ShardError(f"record {record.key}: intrinsics are implausible")
+        raise ShardError(f"record {record.key}: intrinsics are not finite, or a focal length is not positive")
     for name in ("camera_to_world", "camera_to_first"):
         for frame in np.flatnonzero(~_is_pose(getattr(record, name))):
             raise ShardError(f"record {record.key}: {name} of frame {frame} is not rigid")

@@ -1,4 +1,4 @@
-"""Facts about a record as plain values, for ``gapdata inspect``."""
+"""Describe a record as plain values, for ``gapdata inspect``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gapdata.records.schema import Record
 
 
 def describe_record(record: Record) -> dict[str, Any]:
-    """Return the JSON fields of a record without its matrices, and what its masks and depth hold."""
+    """Return the JSON fields of a record without its matrices, and figures of its masks and depth."""
     depth = np.stack([record.depth(frame) for frame in range(len(record))])
     annotated = any(name.endswith("instance.png") for name in record.members)
     seen = {

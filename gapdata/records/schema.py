@@ -1,4 +1,4 @@
-"""The record: one view of one scene with its prompts, objects and expressions.
+"""Define the record: one view of one scene with its prompts, objects and expressions.
 
 A record is what a shard stores: the JSON member described here, and one member each for a frame's image, depth,
 instance mask and prompt mask (:mod:`gapdata.records.codec` turns those into arrays). Fields may be added to schema 1;
@@ -57,7 +57,7 @@ class ViewObject:
         return OrientedBox(center=np.array(self.center), size=np.array(self.size), rotation=np.array(self.rotation))
 
     def transformed(self, matrix: NDArray[np.float64]) -> ViewObject:
-        """Return the object with its boxes moved by a rigid (4, 4) transform; the aligned box is of the world."""
+        """Return the object with its boxes moved by a rigid (4, 4) transform; the aligned box stays in the world."""
         box, proposal = self.box.transformed(matrix), self.proposal
         if proposal is not None:
             center, rotation = transform(matrix, np.array(proposal["center"])), matrix[:3, :3] @ proposal["rotation"]
@@ -86,7 +86,7 @@ class ViewObject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """A marked pixel and its answer: what is there, and where in metres in the first frame's camera."""
+    """A marked pixel and its answer: the object there, and the point in metres in the first frame's camera."""
 
     index: int  # 1-based; its value in the prompt mask
     frame: int  # position within the view
@@ -102,7 +102,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Record:
-    """One view with all that is known about it; array fields are float64, and ``members`` holds the encoded files."""
+    """One view and everything that is known about it. Array fields are float64; ``members`` holds the encoded files."""
 
     key: str
     scene_id: str
@@ -120,7 +120,7 @@ class Record:
     expressions: tuple[Mapping[str, Any], ...] = ()
     quality: Mapping[str, Any] = field(default_factory=dict)
     split_origin: str = ""
-    """The annotation file that the split is from; empty for the data set itself."""
+    """Name of the annotation file that gives the split; empty for the data set itself."""
     schema: int = SCHEMA
     members: Mapping[str, bytes] = field(default_factory=dict, repr=False)  # by their name after ``<key>.``
 
@@ -159,7 +159,7 @@ class Record:
         """Return a stored frame without marks, (H, W, 3) uint8 RGB.
 
         Raises:
-            IndexError: the record has no such frame; this and what follows holds for every member of a frame.
+            IndexError: the record does not have this frame. (All methods with a frame raise both errors.)
             ShardError: the member is missing or damaged.
         """
         return codec.decode_image(self, self._position(frame))
@@ -186,12 +186,12 @@ class Record:
         return codec.decode_prompt_mask(self, self._position(frame))
 
     def pointmap(self) -> NDArray[np.float32]:
-        """Return where every pixel is, (F, H, W, 3) float32, metres, first camera, NaN where depth is unknown."""
+        """Return the 3D point of every pixel, (F, H, W, 3) float32, metres, first camera, NaN where unknown."""
         depth = np.stack([self.depth(frame) for frame in range(len(self))])
         return first_frame_pointmap(depth, self.cameras, self.camera_to_first)
 
     def stored_pointmap(self) -> NDArray[np.float32]:
-        """Return the thinned pointmap as stored, (F, H // s, W // s, 3) float32, metres, first camera, NaN as above."""
+        """Return the stored, thinned pointmap, (F, H // s, W // s, 3) float32 metres, first camera, NaN if unknown."""
         return codec.decode_pointmap(self)
 
     def point_cloud(self) -> open3d.geometry.PointCloud:
@@ -208,16 +208,16 @@ class Record:
     def subset(self, frames: Iterable[SupportsIndex]) -> Record:
         """Return the record of some of the frames, in that order; the first of them becomes the reference.
 
-        Cameras, boxes, points, visible pixels and members follow. What does not show in the chosen frames is left out:
-        objects with their descriptions, prompts, and quality figures that compare frames. So are conversations, which
-        are about the very frames of this record. The key stays.
+        Cameras, boxes, points, visible pixels and members follow. Objects (with their descriptions) and prompts that
+        the chosen frames do not show are left out. So are quality figures that compare frames, and conversations, which
+        are about exactly the frames of this record. The key stays.
 
         Args:
             frames: positions in this record, each at most once.
 
         Raises:
             IndexError: the record has no such frame.
-            ValueError: no frame is named, or one twice.
+            ValueError: no frame is named, or one is named twice.
         """
         chosen = [self._position(frame) for frame in frames]
         if not chosen or len(set(chosen)) < len(chosen):

@@ -1,4 +1,4 @@
-"""Finds out from colour which of colour, depth and poses is shifted against the other two.
+"""Find out from colour whether depth or poses are shifted against the other two of colour, depth and poses.
 
 Depth fits poses of n frames later. Either the poses are moved, and colour belongs to the depth of its frame; or the
 depth is moved, and colour belongs to the pose of its frame. A surface that two frames see has one colour: brightness is
@@ -21,7 +21,7 @@ REDUCED_WIDTH = 320
 
 
 def depth_is_shifted(scan: Scan, trials: Trials, reading: Reading, shift: int) -> bool:
-    """Return whether the depth is moved, and not the poses.
+    """Return whether the depth is shifted, and not the poses.
 
     Args:
         scan: where colour is read.

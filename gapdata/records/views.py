@@ -1,4 +1,4 @@
-"""The views of a scan: their keys and raw frames.
+"""Choose the views of a scan: their keys and raw frames.
 
 They follow from the recipe's selection and from which frames are usable, and from nothing else.
 """
@@ -27,7 +27,7 @@ class View:
     kind: str  # one of gapdata.records.schema.VIEW_KINDS
     frame_ids: tuple[int, ...]
     exact: bool = False
-    """Whether the key or the questions name exactly these frames: if one cannot be used, the view is dropped."""
+    """Whether the key or the questions name exactly these frames, so that the view is dropped if one is unusable."""
     about: tuple[int, str] | None = None
     """Object id and ``ann_id`` of the one description that the view was drawn for."""
 

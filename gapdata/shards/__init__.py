@@ -1,1 +1,1 @@
-"""Shards: records in WebDataset tars, their index, and the reader."""
+"""Write records into WebDataset tars with an index, and read them."""

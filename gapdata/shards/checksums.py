@@ -1,7 +1,7 @@
-"""Writes and compares ``build.sha256``: digests of a finished build's small files, so that any flipped bit is found.
+"""Write and compare ``build.sha256``: digests of a finished build's small files, so that any flipped bit is found.
 
 The digest of a tar is in its commit record; this file holds those of everything else (``sha256sum --check
-build.sha256`` reads it), and its own in the last line, a comment.
+build.sha256`` reads it). Its last line, a comment, is the digest of the lines above.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def write_checksums(build: Location) -> None:
 
 
 def checksum_problems(build: Location) -> Iterator[tuple[str, str]]:
-    """Yield (file, what is wrong with it) for each file that is not what was written.
+    """Yield (file, problem) for each file that is not as it was written.
 
     A build without digests, of an earlier version or unfinished, yields nothing.
     """
@@ -39,27 +39,27 @@ def checksum_problems(build: Location) -> Iterator[tuple[str, str]]:
     matches = [LINE.fullmatch(line) for line in text.splitlines()]
     stated = {found[2]: found[1] for found in matches if found is not None}
     if own != f"{hashlib.sha256(text.encode()).hexdigest()}\n" or len(stated) != text.count("\n"):
-        yield CHECKSUMS_NAME, "is damaged: its last line is not the digest of the others; run build-shards again"
+        yield CHECKSUMS_NAME, "is damaged: its last line is not the digest of the lines above; run build-shards again"
         return
     actual = dict(_digests(build))
     for name in sorted(stated.keys() | actual.keys()):
         if name not in actual:
-            yield name, "is missing, though the build was finished with it"
+            yield name, "is missing, though build.sha256 lists it"
         elif name not in stated:
-            yield name, "was not there when the build was finished"
+            yield name, "was added after the build was finished"
         elif actual[name] != stated[name]:
-            yield name, "its SHA-256 is not the one that the build was finished with"
+            yield name, "its SHA-256 differs from the one in build.sha256"
 
 
 def refuse_damage(build: Location) -> None:
-    """Stop where any small file is not what the build was finished with.
+    """Refuse a build with a small file that was changed, lost or added after the build was finished.
 
     Raises:
         UsageError: the build has no digests.
         ShardError: a file is damaged.
     """
     if not (build / CHECKSUMS_NAME).is_file():
-        cure = "build it with this version, or read it without verify=True"
+        cure = "build it again with this version, or read it without verify=True"
         raise UsageError(f"has no {CHECKSUMS_NAME} to verify it by", path=build, cure=cure)
     for name, problem in checksum_problems(build):
         raise ShardError(problem, path=build / name, cure="run `gapdata verify` on the build")

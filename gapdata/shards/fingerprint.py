@@ -1,4 +1,4 @@
-"""Reads from ``plan.json`` which build this is, for everybody who must not take one build for another."""
+"""Read the fingerprint of a build from its ``plan.json``, so that one build is not taken for another."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PLAN_NAME = "plan.json"
 
 
 def planned_fingerprint(build: Location) -> str | None:
-    """Return the fingerprint that a build's plan states, of whatever engine version.
+    """Return the fingerprint that a build's plan states, whatever its engine version.
 
     ``None`` where the plan is missing or cannot be read.
     """

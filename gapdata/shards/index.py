@@ -1,4 +1,4 @@
-"""Writes and reads ``index.parquet``: one row per record with the place of each of its members.
+"""Write and read ``index.parquet``: one row per record with the place of each of its members.
 
 It is compiled from the committed shards only.
 """
@@ -25,8 +25,8 @@ BATCH_ROWS = 1 << 12
 READ_BUFFER = 1 << 20  # bytes
 ROOM = 1 << 20
 ROW_BYTES = 1 << 16
-"""Bytes that a row may take unpacked, besides :data:`ROOM` for the index: a row of ours with 32 frames has some
-thousand, and each takes at least one byte of the file, because no two keys are equal."""
+"""Bytes that a row may take unpacked, besides :data:`ROOM` for the index: a row of this package with 32 frames has
+some thousand, and each takes at least one byte of the file, because no two keys are equal."""
 
 COMMIT: dict[str, Any] = {
     "shard": str,
@@ -42,7 +42,7 @@ COMMIT: dict[str, Any] = {
         }
     ],
 }
-"""The shape of a commit record as far as shards are concerned; the engine knows the rest of a scene's outcome."""
+"""The fields of a commit record that this package reads; the engine writes and reads the rest of a scene's outcome."""
 
 INDEX_NAME = "index.parquet"
 COUNTS = ("prompts", "objects")
@@ -55,7 +55,7 @@ LATER_FIGURES = (
     "distant_residual",
     "overlap",
 )
-"""Quality figures that builds of earlier versions do not have: they read as unknown there."""
+"""Quality figures that are missing in builds of earlier versions, and are read as unknown there."""
 FIGURES = (*FRAME_FIGURES, *PAIR_FIGURES, *LATER_FIGURES)
 BLOCK_SIZE = 1 << 20
 """Bytes of JSON that are parsed at once; a row must fit."""
@@ -71,10 +71,10 @@ def read_commit(path: Location) -> dict[str, Any]:
     commit = read_shaped(path, COMMIT, cure)
     problem = None
     if any(len(place) != 2 for entry in commit["records"] for place in entry["members"].values()):
-        problem = "a member has a place without offset or size"
+        problem = "the place of a member is not an offset and a size"
     if problem is None and commit["shard"] != path.name.removesuffix(".json"):
         # The tar is opened by this name.
-        problem = f"it is the commit record of {commit['shard'][:100]!r}"
+        problem = f"it belongs to the shard {commit['shard'][:100]!r}"
     if problem is not None:
         raise ShardError(f"is malformed: {problem}", path=path, cure=cure)
     return dict(commit)
@@ -133,7 +133,7 @@ def read_index(build: Location) -> Any:
 def index_batches(build: Location, columns: Sequence[str], coded: Sequence[str]) -> Iterator[Any]:
     """Yield some columns of the index in pieces, as ``pyarrow`` record batches.
 
-    So a long index never lies in memory as a whole.
+    So a long index is never in memory as a whole.
 
     Args:
         build: where the index is.
@@ -190,17 +190,15 @@ def _parquet(build: Location, coded: list[str] | None) -> Iterator[Any]:
 
 
 def _check_size(metadata: Any, path: Location) -> None:
-    """Compare what the index claims with its size: some kilobytes can hold gigabytes.
+    """Refuse an index that states more than its file can hold: some kilobytes can unpack to gigabytes.
 
-    Columns are unpacked as a whole, so this comes before.
+    Columns are unpacked as a whole, so this is checked before.
     """
     size = path.stat().st_size
     groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
     claimed = sum(group.column(place).total_uncompressed_size for group in groups for place in range(group.num_columns))
     if not 0 <= metadata.num_rows <= size or not 0 <= claimed <= ROOM + ROW_BYTES * metadata.num_rows:
-        problem = (
-            f"claims {metadata.num_rows} rows and {claimed} bytes unpacked in {size} bytes: it is not an index of ours"
-        )
+        problem = f"states {metadata.num_rows} rows and {claimed} bytes unpacked in {size} bytes, which is impossible"
         raise ShardError(problem, path=path, cure="run build-shards again")
 
 
@@ -214,7 +212,7 @@ def _check_columns(found: Any, path: Location) -> None:
             continue
         kind = found.field(field.name).type
         if kind != field.type:
-            problem = f"has {kind} in the column {field.name}, expected {field.type}"
+            problem = f"has a column {field.name} of type {kind}, expected {field.type}"
             raise ShardError(problem, path=path, cure="run build-shards again")
 
 

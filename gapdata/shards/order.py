@@ -1,4 +1,4 @@
-"""The order in which records are served: a pure function of seed and epoch, for any number of ranks and workers.
+"""Order records for training: a pure function of seed and epoch, for any number of ranks and workers.
 
 Shards are shuffled, and records are shuffled within groups of a few shards, so that reading stays local to the
 group's files while neighbours in a batch come from many scenes. Every rank takes its slice of each global batch. All
@@ -102,8 +102,8 @@ def rank_batches(
     if batch_size < world_size or not 0 <= rank < world_size or not 0 <= worker < workers or consumed < 0:
         raise UsageError(
             f"batch_size {batch_size}, rank {rank} of {world_size}, worker {worker} of {workers} and {consumed} records"
-            " consumed do not go together",
-            cure="every rank needs at least one record of a global batch",
+            " consumed contradict each other",
+            cure="give 0 <= rank < world_size <= batch_size, 0 <= worker < workers, and consumed from 0 on",
         )
     end = None if epochs is None else epochs * len(order)
     start = consumed + worker * batch_size

@@ -1,4 +1,4 @@
-"""Keeps where every record of a build lies, as flat arrays: a million records have too many members for objects.
+"""Keep the place of every record of a build in flat arrays: a million records have too many members for objects.
 
 The index is read in pieces of a few thousand rows, and each piece is reduced at once: names become small numbers,
 offsets count from their record's beginning. The pieces are never joined, which would take both at once. A million
@@ -36,7 +36,7 @@ CODED = ("shard", "split", "view", "members.list.element.name")
 
 
 class Names:
-    """A few different texts in the order in which they turned up, each known by its number."""
+    """A few different texts in the order in which they appeared, each with a number."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -55,7 +55,7 @@ class Names:
         indices = column.indices.to_numpy()
         # A negative number is a huge one without its sign.
         if len(indices) and indices.view(np.uint32).max() >= len(self._last_codes):
-            raise ValueError("a text is missing from its dictionary")
+            raise ValueError("a text column refers to a text that it does not have")
         return np.asarray(self._last_codes[indices])
 
     def _numbered(self, texts: list[str]) -> NDArray[Any]:
@@ -66,7 +66,7 @@ class Names:
         return np.array([self._codes[text] for text in texts], dtype=np.min_scalar_type(len(self.texts)))
 
     def code(self, text: str) -> int:
-        """Return the number of a text, -1 where it did not turn up."""
+        """Return the number of a text, -1 for a text that did not appear."""
         return self._codes.get(text, -1)
 
 
@@ -91,7 +91,7 @@ class RecordPlaces:
 
     Raises:
         UsageError: the place holds no finished build.
-        ShardError: its index is damaged, or places a member where no tar can have one.
+        ShardError: its index is damaged, or places a member at an impossible offset.
     """
 
     def __init__(self, build: Location) -> None:
@@ -125,7 +125,7 @@ class RecordPlaces:
         self._filters = {name: (columns[name], codes[name]) for name in ("split", "view")}
         wrong = next((name for name in self.shard_names if not SHARD_NAME.fullmatch(name)), None)
         if wrong is not None:
-            raise self._wrong(f"has a shard of the impossible name {wrong[:100]!r}")
+            raise self._wrong(f"has a shard with the impossible name {wrong[:100]!r}")
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
@@ -141,7 +141,7 @@ class RecordPlaces:
         return str(piece.keys[row].as_py())
 
     def position(self, key: str) -> int | None:
-        """Return the position of the record with this key, ``None`` where there is none."""
+        """Return the position of the record with this key, or ``None``."""
         import pyarrow.compute as pc
 
         for piece, end in zip(self._pieces, self._ends, strict=True):
@@ -195,10 +195,10 @@ class RecordPlaces:
             raise self._wrong("lists a record without members")
         at, bytes_of = offset.to_numpy(), size.to_numpy()
         lowest = at[first[:-1]]
-        if (at < np.repeat(lowest, count)).any():  # never so in a build of ours: a record's JSON comes first
+        if (at < np.repeat(lowest, count)).any():  # not in builds of this package: a record's JSON comes first
             lowest = np.minimum.reduceat(at, first[:-1])
         if lowest.min() < BLOCK or lowest.max() > MAX_OFFSET:
-            raise self._wrong("places a member where no tar has one")
+            raise self._wrong("places a member at an impossible offset")
         start = lowest - BLOCK
         relative = at - np.repeat(start, count)
         # A negative size is a huge one without its sign.

@@ -1,4 +1,4 @@
-"""Reads records back: any record by position or key, each in one ranged read."""
+"""Read records of a build, by position or key, each in one ranged read."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ CHUNK = 1 << 22
 class ShardReader:
     """The records of a finished build, open for reading.
 
-    ``build`` is a directory or an ``s3://`` or ``gs://`` URI. Where a record lies comes from the build's index, so a
-    truncated tar cannot pass for a short one. Pickling (for loader workers) carries the place only, which is absolute;
-    each process opens the tars that it reads. A ``with`` block closes them at its end.
+    ``build`` is a directory or an ``s3://`` or ``gs://`` URI. The places of records are in the build's index, so a
+    truncated tar is not taken for a short one. A pickle (for loader workers) has only the place of the build, which is
+    absolute; each process opens the tars that it reads. A ``with`` block closes them at its end.
 
     Args:
         build: where the build is.
         verify: compare the index, and every tar when this process first reads from it, with the digests that the build
-            was finished with: a pass over the tar, after which no flipped bit is read in silence.
+            was finished with: this reads each tar once more, and finds every flipped bit.
 
     Raises:
         UsageError: there is no finished build, or with ``verify`` it has no digests, as those of earlier versions.
@@ -96,7 +96,7 @@ class ShardReader:
 
     @property
     def fingerprint(self) -> str | None:
-        """Which build this is, by its plan; ``None`` where it has no plan that can be read."""
+        """The fingerprint in the build's plan; ``None`` if the plan is missing or cannot be read."""
         return planned_fingerprint(self.build)
 
     def __contains__(self, key: object) -> bool:
@@ -320,7 +320,7 @@ class ShardReader:
             except OSError as error:
                 raise self._disagreement(shard, f"cannot be opened: {error.strerror}") from error
             self._check(shard, self._files[shard])
-        # The index may be damaged, too: no memory is taken for what the file cannot hold.
+        # The index may be damaged, too: memory is allocated only for bytes that the file has.
         there = max(0, min(size, self._files[shard].size - offset))
         data = self._files[shard].read_at(offset, size) if there == size else b""
         if len(data) != size:
@@ -336,7 +336,7 @@ class ShardReader:
             digest.update(file.read_at(offset, min(CHUNK, file.size - offset)))
         if digest.hexdigest() != read_commit(self.build / f"{shard}.json")["sha256"]:
             self._files.pop(shard).close()
-            raise self._disagreement(shard, "its SHA-256 is not the committed one")
+            raise self._disagreement(shard, "its SHA-256 differs from the committed one")
         self._checked.add(shard)
 
     def _disagreement(self, shard: str, problem: str) -> ShardError:

@@ -1,4 +1,4 @@
-"""Records that questions, pages and training draw on: the records of a build, or a list of them in memory."""
+"""Offer records to questions, pages and training: those of a build, or a list of them in memory."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Records(Protocol):
 
     @property
     def fingerprint(self) -> str | None:
-        """Which build this is, by its plan; ``None`` for records without a plan."""
+        """The fingerprint in the build's plan; ``None`` for records without a plan."""
         ...
 
     def __len__(self) -> int: ...
@@ -85,7 +85,7 @@ class Records(Protocol):
 
 
 class RecordList:
-    """Records in memory, with what a build's reader offers."""
+    """Records in memory, with the methods of a build's reader."""
 
     fingerprint: str | None = None
 
@@ -166,7 +166,7 @@ def checked_position(which: SupportsIndex, count: int) -> int:
 
 
 def unknown_key(key: str, known: Sequence[str], path: object = None) -> UsageError:
-    """Return the error of a key that no record has; ``path`` says where it was looked for."""
+    """Return the error for a key that no record has; ``path`` is the build."""
     near = [name for name in known if name.startswith(key[:12])][:3] or list(known[:3])
     return UsageError(f"has no record {key!r}", path=path, cure=f"keys look like {', '.join(near)}")
 

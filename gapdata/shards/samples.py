@@ -1,4 +1,4 @@
-"""Records as dictionaries of arrays, for loaders that collate."""
+"""Decode records into dictionaries of arrays, for loaders that collate."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ READERS: MappingProxyType[str, Callable[[Record], Any]] = MappingProxyType(
         "record": lambda record: replace(record, members={}),
     }
 )
-"""What a sample may hold, by name. ``record`` is the :class:`gapdata.records.schema.Record` without its members: its
-objects, prompts and expressions, which do not collate."""
+"""The fields that a sample may have, by name. ``record`` is the :class:`gapdata.records.schema.Record` without its
+members: its objects, prompts and expressions, which do not collate."""
 FIELDS = tuple(name for name in READERS if name != "record")
-"""What a sample holds unless something else is asked for."""
+"""The fields of a sample by default."""
 
 
 def decoded(record: Record, fields: Collection[str] = FIELDS) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def check_fields(fields: Collection[str]) -> None:
     """Refuse names that are not among :data:`READERS`.
 
     Raises:
-        UsageError: one is not; the message has the near one and all others.
+        UsageError: a name is unknown; the message has the nearest name and all others.
     """
     for name in fields:
         check_choice("field", name, tuple(READERS))

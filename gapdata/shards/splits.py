@@ -1,4 +1,4 @@
-"""Writes and reads ``splits.json``: which tars hold which split, for tools that know nothing of this package.
+"""Write and read ``splits.json``: which tars hold which split, for tools that do not know this package.
 
 It looks like this::
 
@@ -21,7 +21,7 @@ from gapdata.files.storage import Location
 
 SPLITS_NAME = "splits.json"
 MAX_BYTES = 64 << 20
-"""A million shards take a third of it."""
+"""Three times the size for a million shards."""
 
 
 def tars_by_split(commits: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
@@ -55,7 +55,7 @@ def read_splits(build: Location) -> dict[str, list[str]] | None:
 
 
 def format_tars(names: Sequence[str]) -> str:
-    """Say how many tars these are, and their first and last: those of a split are numbered one after the other."""
+    """Return the number of tars, and the first and the last: the tars of a split have consecutive numbers."""
     if len(names) < 2:
         return names[0] if names else "no tar"
     return f"{len(names)} tars, {names[0]} to {names[-1]}"

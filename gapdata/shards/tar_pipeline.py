@@ -1,4 +1,4 @@
-"""A build as a webdataset pipeline, for training code that reads tars one after the other."""
+"""Read a build as a webdataset pipeline, for training code that reads tars one after the other."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def tar_pipeline(
     Raises:
         UsageError: a field is unknown.
     """
-    # Its parts have no names of their own at the top of webdataset.
+    # webdataset does not export these from its top module.
     from webdataset.compat import FluidWrapper
     from webdataset.shardlists import split_by_node, split_by_worker
     from webdataset.tariterators import group_by_keys, tar_file_expander
@@ -51,7 +51,7 @@ def tar_pipeline(
 
 
 def _opened(build: Location, sources: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Open the tars; webdataset's own way would take one that was cut off for a whole one."""
+    """Open the tars, and refuse a truncated one, which webdataset itself would read as a whole one."""
     for source in sources:
         path = build / f"{source['url']}.tar"
         cure = "delete the shard's .json and run build-shards again"
@@ -62,7 +62,8 @@ def _opened(build: Location, sources: Iterable[dict[str, Any]]) -> Iterator[dict
             raise ShardError(f"cannot be opened: {error.strerror}", path=error.filename or path, cure=cure) from error
         try:
             if file.size != expected:
-                raise ShardError(f"has {file.size} bytes instead of {expected}", path=path, cure=cure)
+                problem = f"has {file.size} bytes, but its commit record states {expected}"
+                raise ShardError(problem, path=path, cure=cure)
             yield {"url": str(path), "stream": io.BufferedReader(_Forward(file), BUFFER)}
         finally:
             file.close()

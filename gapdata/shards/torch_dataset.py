@@ -1,4 +1,4 @@
-"""A build as a torch dataset that stops anywhere and goes on exactly, on any number of loader workers and ranks.
+"""Read a build as a torch dataset that stops anywhere and goes on exactly, on any number of loader workers and ranks.
 
 The records come in the order of :mod:`gapdata.shards.order`, numbered through all epochs. Of each ``world_size``
 consecutive numbers a rank takes the one at its own place, and of the rank's records worker ``w`` of ``W`` serves the
@@ -28,9 +28,9 @@ NO_ITERATION = -1
 
 
 class RecordStream:
-    """The work of the dataset; :func:`torch_dataset` makes it a ``torch.utils.data.IterableDataset``.
+    """The dataset without its torch base class; :func:`torch_dataset` makes it an ``IterableDataset``.
 
-    Iterating goes from the first record that is not used to the end of its epoch, or on without end.
+    An iteration goes from the first record that is not used to the end of its epoch, or on without end.
     """
 
     def __init__(
@@ -49,20 +49,21 @@ class RecordStream:
         check_fields(fields)
         order.positions(0, 0)  # refuses an order without records
         if batch_size < 1 or not 0 <= rank < world_size:
-            raise UsageError(f"batch_size {batch_size}, rank {rank} of {world_size} do not go together")
+            problem = f"batch_size {batch_size}, rank {rank} and world_size {world_size} contradict each other"
+            raise UsageError(problem, cure="give a batch_size of at least 1, and 0 <= rank < world_size")
         self.records, self.order, self.fields = records, order, tuple(fields)
         self.batch_size, self.rank, self.world_size, self.endless = batch_size, rank, world_size, endless
         self._marked = 0
-        # The same for workers that persist: what they got at their start has become old.
+        # The same number for workers that persist, whose copy of the dataset is that of their start.
         self._shared = torch.zeros((), dtype=torch.int64)
         self._shared.share_memory_()  # type: ignore[no-untyped-call]
         # Written by workers: an iteration, by its loader's seed, in which this rank got nothing, and its epoch's end.
         self._without_records = torch.tensor([NO_ITERATION, 0])
         self._without_records.share_memory_()  # type: ignore[no-untyped-call]
-        # Without workers and marks: how many records the job has used if all that was handed out is used.
+        # Without workers and marks: records that the job has used, if everything that was handed out is used.
         self._handed_out: int | None = None
         self._marking = False
-        # Of a worker only: where its iteration began and how many records it has served since.
+        # In a worker only: the number at which its iteration began, and how many records it has served since.
         self._served: tuple[int, int] | None = None
         self._restored: tuple[int, int] | None = None
 
@@ -75,7 +76,7 @@ class RecordStream:
         return max(self._marked, int(self._without_records[1])) if self._handed_out is None else self._handed_out
 
     def __len__(self) -> int:
-        """Return how many records this rank still gets in this epoch.
+        """Return the number of records that this rank still gets in this epoch.
 
         Raises:
             TypeError: the stream is endless.
@@ -131,7 +132,7 @@ class RecordStream:
             self._handed_out = end
 
     def mark_used(self, numbers: int | Iterable[int]) -> None:
-        """Say that the records of a batch are used: with these the state grows.
+        """Count the records of a batch as used, in the state that is saved.
 
         Args:
             numbers: the batch's ``number``, as collated: one, a sequence, or a tensor.
@@ -148,17 +149,17 @@ class RecordStream:
         first = self.used + self.rank
         if found != list(range(first, found[-1] + 1, self.world_size)):
             raise UsageError(
-                f"the batch holds the records numbered {found[0]} to {found[-1]}, and the next one is {first}",
+                f"the batch holds the records numbered {found[0]} to {found[-1]}, but the next one is {first}",
                 cure="give the DataLoader the batch_size that the dataset has, and mark every batch in turn",
             )
         self._mark(self._used_with(found[-1]))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where the stream is, as plain numbers.
+        """Return the position of the stream, as plain numbers.
 
-        In a process that trains: ``used``, which all ranks share (near the end of an epoch that does not divide by
-        their number, save rank 0's). In a loader worker, as ``torchdata.StatefulDataLoader`` asks it: the worker's own
-        place, for the same worker of as many.
+        In a process that trains, ``used`` is the same on all ranks; only near the end of an epoch that does not divide
+        by the number of ranks, save that of rank 0. In a loader worker, which ``torchdata.StatefulDataLoader`` asks,
+        the state is that of the worker, for the same worker of the same number of workers.
         """
         from torch.utils.data import get_worker_info
 
@@ -166,7 +167,7 @@ class RecordStream:
         return {"used": start, "served": served, **self._identity()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where a stream of the same records and seed was, of any number of ranks and workers.
+        """Go on from the state of a stream of the same records and seed, with any number of ranks and workers.
 
         Raises:
             UsageError: the state is of other records or another seed, or of a single loader worker.
@@ -180,13 +181,16 @@ class RecordStream:
         ]
         if differences:
             raise UsageError(
-                f"the state is of another stream: {', '.join(differences)}", cure="open the build it is of"
+                f"the state is of another stream: {', '.join(differences)}",
+                cure="open the build, and give the seed, with which the state was saved",
             )
         if get_worker_info() is not None:
             self._restored = (int(state["used"]), int(state["served"]))
             return
         if state["served"]:
-            raise UsageError("the state is of one loader worker", cure="load it with the loader that saved it")
+            raise UsageError(
+                "the state is that of a single loader worker", cure="load it with the loader that saved it"
+            )
         self._without_records[0], self._without_records[1] = NO_ITERATION, 0
         self._mark(int(state["used"]))
 

@@ -1,4 +1,4 @@
-"""Writes records into a WebDataset tar, byte for byte reproducible.
+"""Write records into a WebDataset tar, byte for byte reproducible.
 
 The layout is webdataset's: the members ``<key>.<name>`` of a record lie together, ``<key>.json`` first. The standard
 library's ``tarfile`` writes it, because importing webdataset pulls torch (where it is installed) into every data
@@ -22,7 +22,7 @@ MAX_NAME = 100  # bytes of a ustar name without its prefix field
 
 
 class ShardWriter:
-    """A tar under construction; it appears under its name when the ``with`` block ends well.
+    """A tar that is being written; it appears under its name when the ``with`` block ends without an error.
 
     After the block, ``records`` lists what was written (with the offset and size of every member), ``size`` the bytes
     of the tar and ``sha256`` their digest.
@@ -53,9 +53,7 @@ class ShardWriter:
     def write(self, record: Record) -> None:
         """Append one record."""
         if "." in record.key or "/" in record.key:
-            raise ShardError(
-                f"record key {record.key!r} must contain neither dot nor slash: webdataset splits names there"
-            )
+            raise ShardError(f"record key {record.key!r} has a dot or a slash, at which webdataset splits names")
         members = {"json": record.to_json(), **dict(sorted(record.members.items()))}
         places, parts, position = {}, [], self.size
         for name, data in members.items():
@@ -81,7 +79,7 @@ def _header(name: str, size: int) -> bytes:
 
 
 def index_fields(record: Record) -> dict[str, Any]:
-    """Return the fields of a commit record about a record, except where its members lie."""
+    """Return the fields of a commit record about a record, without the places of its members."""
     return {
         "key": record.key,
         "scene_id": record.scene_id,

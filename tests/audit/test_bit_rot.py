@@ -80,7 +80,7 @@ def test_a_reader_that_verifies_finds_every_flipped_bit_of_a_tar(damaged_scan_bu
         rotten = bytearray(whole)
         rotten[jpeg + chance.randrange(20, 1000)] ^= 1 << chance.randrange(8)
         path.write_bytes(rotten)
-        with pytest.raises(ShardError, match=r"shard-000000\.tar: its SHA-256 is not the committed one"):
+        with pytest.raises(ShardError, match=r"shard-000000\.tar: its SHA-256 differs from the committed one"):
             ShardReader(out, verify=True)[0]
     path.write_bytes(whole)
     (out / "index.parquet").write_bytes((out / "index.parquet").read_bytes()[:-1] + b"2")

@@ -134,5 +134,5 @@ def test_an_index_that_claims_gigabytes_is_refused_before_it_is_unpacked(inline_
     row = {name: table.column(name)[0].as_py() for name in table.schema.names} | {"key": "A" * (64 << 20)}
     columns = {name: pa.array([row[name]], table.schema.field(name).type) for name in row}
     pq.write_table(pa.table(columns, schema=table.schema), tmp_path / "index.parquet", compression="zstd")
-    with pytest.raises(ShardError, match=r"claims 1 rows and \d+ bytes unpacked in \d+ bytes"):
+    with pytest.raises(ShardError, match=r"states 1 rows and \d+ bytes unpacked in \d+ bytes"):
         ShardReader(tmp_path)

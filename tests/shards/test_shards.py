@@ -185,7 +185,7 @@ def test_what_a_reader_answers_cannot_be_changed_and_its_block_closes_its_tars(t
 
 def test_keys_that_webdataset_would_split_are_refused(tmp_path: Path) -> None:
     with (
-        pytest.raises(ShardError, match="must contain neither dot nor slash"),
+        pytest.raises(ShardError, match="has a dot or a slash"),
         ShardWriter(tmp_path / "a.tar") as writer,
     ):
         writer.write(make_record(key="scene.0"))

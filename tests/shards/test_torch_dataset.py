@@ -208,14 +208,14 @@ def test_the_place_of_a_worker_is_saved_and_restored_in_the_worker(
     turns = [batches[number % 3][number // 3] for number in range(12)]
     assert [key for batch in turns for key in batch] == expected(build)
     monkeypatch.setattr(module, "_worker_info", None)
-    with pytest.raises(UsageError, match="the state is of one loader worker"):
+    with pytest.raises(UsageError, match="the state is that of a single loader worker"):
         dataset(build).load_state_dict(data.state_dict() | {"served": 4})
 
 
 def test_a_batch_that_is_not_the_next_one_is_refused(build: ShardReader) -> None:
     data = dataset(build)
     with pytest.raises(
-        UsageError, match=r"records numbered 2 to 3, and the next one is 0; give the DataLoader the bat"
+        UsageError, match=r"records numbered 2 to 3, but the next one is 0; give the DataLoader the bat"
     ):
         data.mark_used([2, 3])
     batch = next(iter(DataLoader(data, batch_size=4, num_workers=2)))  # the dataset was told 2
@@ -233,7 +233,7 @@ def test_states_and_arguments_that_do_not_fit_are_refused(build: ShardReader) ->
         dataset(build, seed=6).load_state_dict(state)
     with pytest.raises(UsageError, match="no record takes part in this order"):
         dataset(build, view="scene")
-    with pytest.raises(UsageError, match="batch_size 2, rank 2 of 2 do not go together"):
+    with pytest.raises(UsageError, match="batch_size 2, rank 2 and world_size 2 contradict each other"):
         dataset(build, 2, 2)
     with pytest.raises(UsageError, match="field 'depths' is unknown; did you mean depth"):
         dataset(build, fields=("depths",))
