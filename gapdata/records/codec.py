@@ -161,7 +161,9 @@ def decode_pointmap(record: Encoded) -> NDArray[np.float32]:
         expected = f"({len(record)}, up to {height}, up to {width}, 3)"
         raise ShardError(f"record {record.key}: pointmap.npy has shape {shape}, expected {expected}", cure=VERIFY)
     if dtype != np.float32 or len(data) - start != 4 * math.prod(shape):
-        problem = f"has shape {shape} and dtype {dtype}, expected float32, in {len(data) - start} bytes of values"
+        problem = (
+            f"has {len(data) - start} bytes of {dtype} for shape {shape}, expected {4 * math.prod(shape)} of float32"
+        )
         raise ShardError(f"record {record.key}: pointmap.npy {problem}", cure=VERIFY)
     return np.frombuffer(data, dtype=dtype, offset=start).reshape(shape).astype(np.float32)
 

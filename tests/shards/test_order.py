@@ -94,7 +94,7 @@ def test_only_chosen_records_take_part() -> None:
 
 def test_numbers_that_contradict_each_other_are_refused() -> None:
     order = order_of(range(4), ["a"] * 4, seed=0)
-    with pytest.raises(UsageError, match="every rank needs at least one record of a global batch"):
+    with pytest.raises(UsageError, match="give 0 <= rank < world_size <= batch_size"):
         next(rank_batches(order, batch_size=1, world_size=2))
     with pytest.raises(UsageError, match="no record takes part in this order"):
         next(rank_batches(order_of([], [], seed=0), batch_size=1))

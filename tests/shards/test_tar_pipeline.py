@@ -53,7 +53,9 @@ def test_a_tar_that_was_cut_off_is_an_error(build: ShardReader, tmp_path: Path) 
         (tmp_path / path.name).write_bytes(path.read_bytes())
     tar = tmp_path / "shard-000001.tar"
     tar.write_bytes(tar.read_bytes()[:5120])
-    with pytest.raises(ShardError, match=r"shard-000001\.tar: has 5120 bytes instead of \d+; delete the shard's"):
+    with pytest.raises(
+        ShardError, match=r"shard-000001\.tar: has 5120 bytes, but its commit record states \d+; delete the shard's"
+    ):
         list(ShardReader(tmp_path).webdataset(fields=("key",)))
 
 
