@@ -250,7 +250,7 @@ def test_a_pointmap_that_claims_what_it_has_not_is_refused_without_taking_memory
         ),
         (npy_claiming("(2, 24, 32, 3)", "|O"), "does not describe an array of numbers"),
         (npy_claiming("(((((((((" * 400), "its header does not describe"),
-        (npy(np.zeros((2, 3, 4, 3))), "values of float64"),
+        (npy(np.zeros((2, 3, 4, 3))), "bytes of float64"),
         (buffer.getvalue(), "it is not a .npy"),
         (b"\x80\x04cos\nsystem\n", "it is not a .npy"),
     ):
