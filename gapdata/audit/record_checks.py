@@ -1,6 +1,6 @@
 """Check one record: its members, cameras, masks, prompts and pointmap agree with each other.
 
-Bytes are untrusted here. Each check yields what is wrong as text; what cannot be decoded is one more defect.
+Bytes are untrusted here. Each check yields defects as text; a member that cannot be decoded is a defect, too.
 """
 
 from __future__ import annotations

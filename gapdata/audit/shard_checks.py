@@ -41,7 +41,7 @@ class ShardCheck:
 
 
 def check_shard(check: ShardCheck, progress: Callable[[int], None] = lambda records: None) -> list[Defect]:
-    """Return every defect of a shard; ``progress`` is told of checked records."""
+    """Return every defect of a shard; ``progress`` is called with the number of records checked."""
     commit = check.commit
     name = f"{commit['shard']}.tar"
     path = check.build / name

@@ -59,8 +59,8 @@ def verify_build(
         build: its directory.
         sample: read at most this many records, evenly spread, and skip checksums; ``None`` reads everything.
         workers: processes; 1 checks in this one.
-        progress: told of checked records.
-        announce: told once how many there will be.
+        progress: called with the number of records checked.
+        announce: called once with the number of all records to check.
 
     Raises:
         UsageError: the directory does not hold a build.

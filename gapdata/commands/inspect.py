@@ -74,7 +74,7 @@ def _build_facts(path: Location) -> tuple[dict[str, Any], str]:
 
 
 def inspect_poses(path: Location) -> tuple[dict[str, Any], str]:
-    """Return whether the frames of each scan agree, and what the mistake is where they do not; a line for each scan."""
+    """Return whether the frames of each scan agree, and if not, which mistake explains it; a line for each scan."""
     from gapdata.sources.base import Dataset
 
     with _opened(path) as found:
@@ -107,7 +107,7 @@ def _pose_facts_or_error(dataset: Dataset, scene_id: str) -> dict[str, Any]:
 
 @contextmanager
 def _opened(path: Location) -> Iterator[Dataset | Scan]:
-    """Open what lies at a place until the block ends."""
+    """Open the data set or scan at a place until the block ends."""
     from gapdata.sources.base import Scan
 
     found = open_found(path)

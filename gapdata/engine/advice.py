@@ -1,4 +1,4 @@
-"""Say before a build what it will lack although nothing is damaged."""
+"""Say before a build what its records will lack although nothing is damaged."""
 
 from __future__ import annotations
 

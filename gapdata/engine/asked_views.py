@@ -29,7 +29,7 @@ def ask_views(scene: OpenScene, camera: Intrinsics, outcome: SceneOutcome) -> li
     Args:
         scene: the scene.
         camera: of the stored frames, in which the marks of conversations are placed.
-        outcome: told of conversations and views that are dropped.
+        outcome: counts the conversations and views that are dropped.
     """
     asked = _conversations(scene, camera, outcome)
     views = plan_views(

@@ -20,14 +20,14 @@ FOUND = {
     " {limit:.0%}",
     "neighbour_misalignment": "a frame must be moved by {value:.3f} m to agree with most of its neighbours,"
     " quality.max_misalignment is {limit} m",
-    "neighbour_residual": "most neighbours of a frame see its surfaces {value:.1f} times as far away from them as noise"
-    " explains, quality.max_residual is {limit}",
-    "neighbour_free_space": "{value:.0%} of what a frame sees lies where most of its neighbours looked through,"
+    "neighbour_residual": "the surfaces of a frame and of most of its neighbours are {value:.1f} times as far apart as"
+    " noise explains, quality.max_residual is {limit}",
+    "neighbour_free_space": "{value:.0%} of a frame's surfaces are where most of its neighbours saw free space,"
     " quality.max_free_space is {limit:.0%}",
     "distant_misalignment": "a frame must be moved by {value:.3f} m to agree with most frames further away,"
     " quality.max_misalignment times quality.drift is {limit:g} m",
-    "distant_residual": "most frames further away see a frame's surfaces {value:.1f} times as far from them"
-    " as noise explains, quality.max_residual times quality.drift is {limit:g}",
+    "distant_residual": "the surfaces of a frame and of most frames further away are {value:.1f} times as far apart as"
+    " noise explains, quality.max_residual times quality.drift is {limit:g}",
 }
 """What is wrong with a view, by the figure that shows it. The first figure beyond its limit is reported."""
 

@@ -149,7 +149,7 @@ def swept(build: Location) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with suppress(OSError):  # what went wrong first is what matters
+        with suppress(OSError):  # the first error matters, not this one
             sweep(build)
         raise
     sweep(build)

@@ -52,7 +52,7 @@ def expected_seconds(scenes: Sequence[ScenePlan], recipe: Recipe) -> float:
         neighbours = scene.around * (1 + 2 * (recipe.around.reach // recipe.around.interval))
         whole += min(neighbours, scene.frame_count)
         in_clips = max(scene.view_frames - whole, 0) if clips.enabled else 0
-        # Clips whose step divides their interval share all but one frame with the next ones.
+        # If the step divides the interval, a clip shares all but one frame with the next ones.
         reused = clips.interval % step == 0
         distinct += whole + (min(in_clips, in_clips / clips.frames + clips.frames) if reused else in_clips)
     view_frames = sum(scene.view_frames for scene in scenes)

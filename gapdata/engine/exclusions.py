@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 NUMBER = re.compile(r"(?<!\b[A-Za-z])-?\d+(\.\d+)?")
-"""What may differ between two problems of one kind. The digit of a name such as k1 belongs to the name."""
+"""Numbers, which may differ between two problems of one kind. The digit of a name such as k1 belongs to the name."""
 EXCLUDED_FRAMES = {"lost_tracking": "no pose", "empty_depth": "nearly without depth"}
 
 

@@ -83,7 +83,7 @@ def _plan_scene(dataset: Dataset, recipe: Recipe, scene_id: str, annotations: Sc
 
 
 def _lacks_alignment(scan: Scan) -> bool:
-    """Return whether nothing says how the scan lies in its aligned world; a damaged matrix is left to the build."""
+    """Return whether the scan has no axis alignment; a damaged matrix is reported by the build."""
     try:
         return scan.axis_alignment is None
     except SourceError:

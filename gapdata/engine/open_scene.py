@@ -28,7 +28,7 @@ from gapdata.records.views import View
 from gapdata.sources.base import Annotation, Dataset, Scan
 
 NO_RECORD = "no view shows its object"
-NO_BOX = "EmbodiedScan has no box of its object"
+NO_BOX = "EmbodiedScan has no box for its object"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -78,7 +78,7 @@ def open_scene(
         plan: what the build expects of it.
         recipe: what is wanted.
         annotations: what annotation files say about it.
-        outcome: told of what is noticed and dropped.
+        outcome: counts what is noticed and dropped.
 
     Raises:
         SourceError: the scan does not have a usable pose, or its annotation is broken.

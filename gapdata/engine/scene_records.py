@@ -46,8 +46,8 @@ def scene_records(
         plan: what the build expects of it.
         recipe: what is wanted.
         annotations: what annotation files say about it.
-        outcome: told of everything that is made, noticed or lost.
-        progress: told of the frames of each view that is done.
+        outcome: counts everything that is made, noticed or lost.
+        progress: called with the number of frames of each view that is done.
 
     Raises:
         SourceError: the scan does not have a usable pose, its annotation is broken, or it is badly posed.

@@ -46,7 +46,7 @@ UNREACHED_SHARDS = 3
 DEADLINE_RELAUNCHES = 1
 DEADLINE_BASE_SECONDS = 600.0
 DEADLINE_SECONDS_PER_FRAME = 2.0
-"""About a hundred times what a view frame costs on one core: a deadline is for what hangs, not for what is slow."""
+"""About a hundred times the cost of a view frame on one core: a deadline stops a shard that hangs, not a slow one."""
 DRAIN_SECONDS = 10.0
 POLL_SECONDS = 0.5
 PAUSE_SECONDS = 5.0

@@ -159,7 +159,7 @@ def _item(record: Record, question: Question, fields: Mapping[str, Any]) -> Item
 
 
 def _camera_fields(record: Record) -> Item:
-    """Return the cameras by which an evaluation takes boxes to the aligned world.
+    """Return the cameras with which an evaluation transforms boxes to the aligned world.
 
     A scan without axis alignment gets no ``axis_align_matrix``: an identity in its place would be wrong.
     """

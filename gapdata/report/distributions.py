@@ -124,7 +124,7 @@ def _texts(contents: BuildContents, samples: Samples) -> Markup:
         histogram(
             Distribution(
                 title=f"Answers: {task.replace('_', ' ')}",
-                meaning="what a model is taught to write",
+                meaning="texts that a model is taught to write",
                 values=lengths.answers,
                 unit="characters",
                 whole=True,

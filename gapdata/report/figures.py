@@ -67,7 +67,7 @@ FIGURES = (
     Figure(
         name="free_space",
         title="Seen through",
-        meaning="share of what one frame sees that lies where another looked through, worst pair of the view",
+        meaning="share of one frame's surfaces that are where another saw free space, worst pair of the view",
         unit="%",
         scale=100.0,
         digits=2,

@@ -24,7 +24,7 @@ class OpenedRecords:
     def read(self, index: int, work: Callable[[Record], Result], names: Collection[str] = ()) -> Result | None:
         """Return ``work(record)`` of a record with the members ``names``.
 
-        Where the record, or what ``work`` reads of it, is damaged, note that and return ``None``.
+        If the record, or a member that ``work`` reads, is damaged, note that and return ``None``.
         """
         try:
             return work(self._record(index, names))

@@ -31,7 +31,7 @@ from gapdata.runtime.counting import counted
 from gapdata.shards.reader import ShardReader
 
 SAMPLED_RECORDS = 256
-"""Records whose JSON and pointmap are read for what the index does not hold."""
+"""Records of which JSON and pointmap are read, for figures that the index does not hold."""
 TABLE_ROWS = 5000
 SCRIPTS = ("record_table.js", "point_cloud.js", "cloud_view.js", "page.js")
 

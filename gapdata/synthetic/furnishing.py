@@ -244,7 +244,7 @@ def _hang_pictures(room: Placer, low: int, high: int) -> None:
 
 
 def _strew_odds_and_ends(room: Placer) -> None:
-    """Put in what lies about in any room."""
+    """Put in the small things that are left about in any room."""
     things: tuple[tuple[Callable[[Style], Model], float], ...] = (
         *((decor.trash_can, 0.8), (decor.plant, 0.75), (decor.plant, 0.4)),
         *((decor.carton, 0.6), (decor.carton, 0.35), (decor.backpack, 0.6)),

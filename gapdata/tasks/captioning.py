@@ -57,7 +57,7 @@ def question_text(frames: int, point: Iterable[float]) -> str:
 
 
 def asked_point(record: Record, item: ViewObject, point: CaptionPoint, boxes: TargetBox) -> NDArray[np.float64]:
-    """Return the point (3,) in metres, first camera, by which an object is named.
+    """Return the point (3,) in metres, first camera, that stands for an object in the question.
 
     Raises:
         ShardError: the record lacks the object's box or proposal.

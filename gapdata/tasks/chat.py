@@ -93,7 +93,7 @@ def read_json(text: str) -> list[Any]:
     """Return the JSON values at the top level of a model's text; values that are cut off keep what is complete.
 
     Text before, between and after the values (prose, Markdown fences) is skipped. Only lists and objects count as
-    values. A member of an object whose value is cut off is left out, and so is an entry of a list that is itself an
+    values. A member of an object is left out if its value is cut off, and so is an entry of a list that is itself an
     incomplete object.
     """
     text = text[:MAX_CHARACTERS]

@@ -1,7 +1,7 @@
 """Stage 2, 3D video object detection: all visible objects, as oriented boxes in the camera of the first frame.
 
-The wording and the answer's exact bytes are VG-LLM's and GAP-MLLM's, whose shipped prompt asks for ``"box_3d"`` while
-its answer says ``"bbox_3d"``. Ours says ``bbox_3d`` in both; ``wording`` selects theirs
+The wording and the answer's exact bytes are VG-LLM's and GAP-MLLM's. Their published prompt asks for ``"box_3d"`` while
+their answer says ``"bbox_3d"``. Ours says ``bbox_3d`` in both; ``wording`` selects theirs
 (:mod:`gapdata.tasks.wordings`).
 """
 

@@ -1,9 +1,9 @@
-"""Where things are in their image: what GAP-MLLM's base model can say before it has met geometry.
+"""Places in the image: questions that GAP-MLLM's base model can answer before it has learned geometry.
 
 Qwen3-VL names objects and writes where they are in whole thousandths of the image's width and height (``point_2d``,
-``bbox_2d``). A model whose language part starts from noise is taught these questions first: they bring the marks, the
-labels, the lists and the digits of the metric questions (:mod:`gapdata.tasks.pointmap`,
-:mod:`gapdata.tasks.detection`), and nothing of their geometry.
+``bbox_2d``). A model with a random language part is taught these questions first: they have the marks, the labels, the
+lists and the digits of the metric questions (:mod:`gapdata.tasks.pointmap`, :mod:`gapdata.tasks.detection`), but no
+geometry.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class ImageBox:
 
 
 def render_point(record: Record, prompt: Prompt, options: QuestionOptions = DEFAULT) -> Question:
-    """Ask what ``prompt.pixel`` of ``prompt.frame`` shows, and where in that image it lies.
+    """Ask what ``prompt.pixel`` of ``prompt.frame`` shows, and where it is in that image.
 
     Raises:
         ShardError: the prompt names a frame that the record does not have, or does not have a label.

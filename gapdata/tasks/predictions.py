@@ -7,8 +7,8 @@
 
 A question's id is its kind, the key of its record and numbers (:func:`question_id`): ``pointmap/<key>/<prompt>``,
 ``detection/<key>``, ``grounding/<key>/<description>``, ``grounding_box/<key>/<description>/<frame>``, ... ``build`` is
-the fingerprint of the build, so that a file says what it is about wherever it lies. Of two answers to one question the
-first counts. Texts are a model's: the parsers of :mod:`gapdata.tasks` read them and nothing else.
+the fingerprint of the build, so that a file names its build wherever it is copied. Of two answers to one question the
+first counts. Texts are written by a model, so only the parsers of :mod:`gapdata.tasks` read them.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Predictions:
             what: what they are, for the message.
 
         Raises:
-            UsageError: no answer is about any of them.
+            UsageError: no answer is about these records.
         """
         if not any(key in self.replies for key in keys):
             some = ", ".join(list(self.replies)[:3])

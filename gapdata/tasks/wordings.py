@@ -2,7 +2,7 @@
 
 * ``consistent``: ours. It is theirs wherever theirs says what the answer holds, and corrected where it does not.
 * ``gap``: the texts of GAP-MLLM's shipped sample and inference code (arXiv 2603.16461).
-* ``vgllm_v1``: VG-LLM's first data, whose detection text GAP-MLLM took over.
+* ``vgllm_v1``: VG-LLM's first data; GAP-MLLM took over its detection text.
 * ``vgllm_v2``: VG-LLM's published preprocessing scripts.
 
 A wording brings the Euler convention that its data follows, unless the caller names another one: nine numbers in

@@ -112,7 +112,7 @@ def _serve(events: Connection, attempt: int, work: Work, task: ShardTask) -> Non
 
 
 def _end_with_parent() -> None:
-    """End at once when the driver is gone, for whatever reason: then nobody waits for the commit."""
+    """End this process as soon as the driver is gone, because nobody waits for the commit then."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait_for_any([parent.sentinel])

@@ -1,7 +1,7 @@
 """The fused point cloud of a record: every valid pixel of every frame as a coloured, oriented sample of a surface.
 
 Normals and sample spacings are there so that the pictures can draw closed surfaces and leave out those seen from
-behind; validity and error so that they can be coloured by them. All are estimated for display and are no part of the
+behind; validity and error so that they can be coloured by them. All are estimated for display and are not a part of the
 record.
 """
 
@@ -90,8 +90,8 @@ def fuse(record: Record, *, max_points: int | None = None, drop_flying: bool = F
     Args:
         record: a record with its members.
         max_points: keep every s-th pixel of every s-th row, s being the smallest stride that stays below this count.
-        drop_flying: leave out pixels whose depth continues neither neighbour, as a sensor (or an interpolation) makes
-            them at depth edges. For display only: a record keeps them.
+        drop_flying: leave out pixels with a depth that continues neither neighbour, as a sensor (or an interpolation)
+            makes them at depth edges. For display only: a record keeps them.
 
     Raises:
         ShardError: a member is missing or damaged.

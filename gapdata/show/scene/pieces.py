@@ -38,7 +38,7 @@ class Lines:
     pixels: int  # width in a picture
     radius: float  # metres, where lines have to be solid
     hidden: float = 0.3
-    """Opacity in a picture of what lies behind the cloud."""
+    """Opacity in a picture of the parts behind the cloud."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -1,6 +1,6 @@
 """Pieces drawn over a rendered picture, aware of what the cloud hides.
 
-Drawings are made in pixels, so that they stay crisp: what lies behind the cloud is drawn faint, labels move aside
+Drawings are made in pixels, so that they stay crisp: parts behind the cloud are drawn faint, labels move aside
 rather than cover each other.
 """
 

@@ -91,7 +91,7 @@ def chosen_frames(record: Record) -> list[int]:
 
 
 def frame_strip(record: Record, width: int, mode: str = "rgb") -> list[Image]:
-    """Return rows of frames with their marks over what the mode says of them (their depth, on one scale).
+    """Return rows of frames with their marks, each above its picture in the colour mode (or its depth, on one scale).
 
     Raises:
         ShardError: a member is missing or damaged.
@@ -142,7 +142,7 @@ def prompt_table(record: Record, width: int) -> Image:
         for prompt in record.prompts
     ]
     return _table(
-        "Prompts: what is marked, and where it is in metres in the camera of the first frame", rows, 3, 8, width
+        "Prompts: the marked object, and its point in metres in the camera of the first frame", rows, 3, 8, width
     )
 
 

@@ -82,7 +82,7 @@ def refer(room: Room, target: int, anchors: Mapping[int, Anchor], rng: Generator
     for _ in range(4 * PER_OBJECT):
         if len(found) == PER_OBJECT:
             break
-        # What was said already is said less often again.
+        # Constraints that were used already are used less often again.
         fading = weights * np.array([0.35 ** sum(used.get(c.relation, 0) for c in chosen) for chosen in sets])
         chosen = sets[int(rng.choice(len(sets), p=fading / fading.sum()))]
         details = _details(known, chosen, rng, wanted=int(rng.choice(3, p=(0.45, 0.4, 0.15))) + (not chosen))

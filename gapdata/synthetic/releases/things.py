@@ -17,7 +17,7 @@ from gapdata.synthetic.scene import Scene
 
 OF_THE_WALL = frozenset({"wall", "door", "doorframe", "window", "curtain", "blinds"})
 """Objects of the shell of a room, which are turned as their wall."""
-SUPPORT_REACH = 0.12  # m below an object's lowest points in which what carries it is sought
+SUPPORT_REACH = 0.12  # m below an object's lowest points in which its support is searched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
