@@ -1,1 +1,1 @@
-"""Which frames make a view, and at which size they are stored."""
+"""Choose the frames of views, and resize them for storage."""

@@ -1,4 +1,4 @@
-"""One crop and one resize from the native frame to the training size, with intrinsics that follow exactly.
+"""Crop and resize frames from the native to the training size, with intrinsics that follow exactly.
 
 A lens is undone in the same step, so that frames are sampled once.
 """
@@ -31,7 +31,7 @@ class ResizePlan:
     lens: Lens | None = None  # of the native frame
 
     def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Bring a frame decoded at ``reduction``, (h, w, 3) uint8, to the stored frame, (H, W, 3) uint8."""
+        """Return the stored frame, (H, W, 3) uint8, of a frame decoded at ``reduction``, (h, w, 3) uint8."""
         import cv2
 
         if self.lens is not None:
@@ -49,7 +49,7 @@ class ResizePlan:
         return resized
 
     def _without_lens(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Do the same through the lens; where the decoder shrinks too little, a finer frame is averaged."""
+        """Do the same as :meth:`apply`, through the lens; a finer frame is averaged if the decoder shrinks less."""
         import cv2
 
         size = (self.camera.width, self.camera.height)
@@ -64,7 +64,7 @@ class ResizePlan:
         return frame
 
     def apply_nearest(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Bring labels of native size, (h, w), to the stored frame, (H, W).
+        """Return labels of native size, (h, w), at the size of the stored frame, (H, W).
 
         Each pixel takes the label at its centre, through the same window as :meth:`apply`, so labels are never mixed.
         """

@@ -1,8 +1,8 @@
-"""Chooses the frames of views: clips at a fixed interval, and scene views spread over the whole scan.
+"""Choose the frames of views: clips at a fixed interval, and scene views spread over the whole scan.
 
 Only frames with a rigid, finite pose are candidates; whether a frame's depth is empty is known once it is read, so
-callers pass what they know as ``usable``. The choice follows from it alone, so a plan made before the work names the
-same views.
+callers pass what they know as ``usable``. The choice follows from it alone, so a plan that is made before the frames
+are read names the same views.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class ClipSelection:
     """The clips of a scan: ``frames`` frames, ``interval`` raw frames apart, one clip every ``step`` raw frames.
 
     Where the wanted frame is not usable its nearest usable neighbour within ``max_shift`` raw frames stands in (of two
-    equally near ones the earlier); a clip that cannot be filled so is left out. ``unbroken`` also leaves out a clip
-    over which a ``step``-th raw frame is not usable.
+    equally near ones the earlier); a clip that cannot be filled in this way is left out. ``unbroken`` also leaves out a
+    clip over which a ``step``-th raw frame is not usable.
     """
 
     frames: int

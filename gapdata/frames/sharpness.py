@@ -1,4 +1,4 @@
-"""Measures how sharp an image is, comparable between exposures, contrasts and sizes."""
+"""Measure how sharp an image is, comparable between exposures, contrasts and sizes."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Cameras, registration, pointmaps, boxes: numpy (and OpenCV's resampling) only, no input or output."""
+"""Compute with cameras, lenses, depth, pointmaps and boxes: numpy and OpenCV only, no input or output."""

@@ -1,4 +1,4 @@
-"""Image sizes made of whole blocks, as patches need them, and the nearest such sizes to any other."""
+"""Find the image sizes of whole blocks, as patches need them, that are nearest to any other size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ frame need not have them, since the model's processor cuts and resizes it."""
 
 
 def near_sizes(size: tuple[int, int], block: int, least: int, most: int) -> str:
-    """Return sizes of whole blocks next to a size, as messages name them: ``1296x960 or 1296x976``.
+    """Return the sizes of whole blocks next to a size, as text: ``1296x960 or 1296x976``.
 
     Args:
         size: width and height.

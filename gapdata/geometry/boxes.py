@@ -1,6 +1,6 @@
-"""Oriented boxes: centre, full size and a rotation matrix; Euler angles only with a named convention.
+"""Compute with oriented boxes: centre, full size and a rotation matrix; Euler angles only with a named convention.
 
-Nine numbers (centre, size, three angles a, b, c) are read in two ways in the field, and the two give different boxes:
+Data sets read nine numbers (centre, size, three angles a, b, c) in two ways, and the two give different boxes:
 
 * ``extrinsic_zxy``: ``R = Ry(c) @ Rx(b) @ Rz(a)``, scipy's lower-case ``"zxy"``; VG-LLM's first data and GAP-MLLM's
 sample.

@@ -1,4 +1,4 @@
-"""Pinhole cameras and rigid transforms: the one place that fixes the conventions.
+"""Define pinhole cameras, rigid transforms and the conventions of this package.
 
 Camera frame: OpenCV, x right, y down, z forward, metres. Depth is z-depth, not ray length.
 Pixel (u, v) is (column, row) and integer coordinates are pixel *centres*, so resizing by ``s`` maps ``u' = (u + 0.5)

@@ -1,4 +1,4 @@
-"""Do two frames agree where they see the same surface? The measure of a view's poses, depth and calibration.
+"""Measure how well two frames agree where they see the same surface, which tells good poses and depth from bad ones.
 
 Surface samples of one frame are projected into the other, and the point that the other frame's depth has there is
 compared with the plane through the sample (point-to-plane, Chen and Medioni 1992). Three figures come out:
@@ -6,7 +6,7 @@ compared with the plane through the sample (point-to-plane, Chen and Medioni 199
 * the **reprojection error**, the median of those distances in metres: robust and easy to read, but with a floor of
   sensor noise that grows with the square of the depth;
 * the **residual**, the median of those distances as a multiple of what the sensor's noise at that depth and 5 mm of
-  pose error explain: what is left of the error where the floor is taken off, so that near and far scenes compare;
+  pose error explain: the error without the floor of noise, so that near and far scenes compare;
 * the **misalignment**, the displacement in metres (RMS over the samples) of the small rigid motion that would bring
   the two frames together: one linearised, robust, noise-weighted least squares over all samples. Thousands of samples
   average the noise away and the motion does not depend on how the surfaces happen to face.
@@ -52,7 +52,7 @@ HUBER, ROUNDS = 1.5, 3
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Surface:
-    """The samples of a frame that comparing needs, in its own camera. ``depth`` is kept, not copied."""
+    """The samples of a frame for comparing, in its own camera. ``depth`` is kept, not copied."""
 
     depth: NDArray[np.uint16]  # (H, W) millimetres, 0 invalid
     camera: Intrinsics
@@ -148,7 +148,7 @@ def compare_surfaces(first: Surface, second: Surface, first_to_second: NDArray[n
 
 
 def surface_distances(samples: Surface, other: Surface, to_other: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return how far each sample of one frame is from the surface that another frame has there, point to plane.
+    """Return the distance of each sample of one frame to the surface that another frame sees there, point to plane.
 
     Args:
         samples: n samples with normals, of a grid or of every pixel.
@@ -166,7 +166,7 @@ def surface_distances(samples: Surface, other: Surface, to_other: NDArray[np.flo
 
 
 def stretch_terms(samples: Surface, other: Surface, to_other: NDArray[np.float64]) -> tuple[float, float]:
-    """Return what a pair of frames says about the length of all translations.
+    """Return the terms of a pair of frames in the search for the length of all translations.
 
     The terms of several pairs add up to one linearised least squares.
 
@@ -196,7 +196,7 @@ class _Seen:
 
     points: NDArray[np.float32]  # (3, n)
     normals: NDArray[np.float32]  # (3, n)
-    residuals: NDArray[np.float32]  # (n,) metres along the normal from the sample to what the other frame has there
+    residuals: NDArray[np.float32]  # (n,) metres along the normal from the sample to the other frame's surface
     depths: NDArray[np.float32]  # (n,) metres from the camera that looks
     in_front: NDArray[np.bool_]  # (n,)
 
@@ -265,7 +265,7 @@ def _misalignment(samples: _Seen) -> float:
 
 
 def _inverse_noise(depths: NDArray[np.float32]) -> NDArray[np.float32]:
-    """1 / metres that sensor and good poses may be off at some depths in metres."""
+    """Return 1 / the metres by which sensor and good poses may be off, for depths in metres."""
     constant, quadratic, nearest = NOISE
     noise = constant + POSE_NOISE + quadratic * (depths - np.float32(nearest)) ** 2
     return np.asarray(1 / noise, dtype=np.float32)
@@ -277,12 +277,12 @@ def _columns(planes: NDArray[np.float32], chosen: NDArray[np.intp]) -> NDArray[n
 
 
 def _dot(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scalar products of (3, n) vectors."""
+    """Return the scalar products of (3, n) vectors."""
     return np.asarray(np.einsum("ij,ij->j", a, b))
 
 
 def _cross(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Cross products of (3, n) vectors; numpy's own costs five times as much at this size."""
+    """Return the cross products of (3, n) vectors; numpy's own costs five times as much at this size."""
     out = np.empty_like(a)
     out[0] = a[1] * b[2] - a[2] * b[1]
     out[1] = a[2] * b[0] - a[0] * b[2]

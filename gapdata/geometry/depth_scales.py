@@ -1,4 +1,4 @@
-"""Depth scales in use, and how far away things are in a room, which tells a wrong scale from a right one."""
+"""List the depth scales in use and the depths of a room, which tell a wrong scale from a right one."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ INDOORS = (0.3, 12.0)
 """Metres between which the median depth of a room lies."""
 
 NO_READING = 65535
-"""The value that 7-Scenes, Kinect tools and sensors at the end of their range write where there is no depth. It is
-never a reading, whatever the scale."""
+"""The value that 7-Scenes, Kinect tools and sensors at the end of their range write for a missing depth. It is never
+a reading, whatever the scale."""

@@ -1,4 +1,4 @@
-"""Lenses: how a real camera's image departs from a pinhole's, and the pinhole camera that takes its place.
+"""Undo lenses: how a real camera's image differs from a pinhole's, and the pinhole camera that replaces it.
 
 Only images of pinhole cameras are stored (:mod:`gapdata.geometry.camera`), so a lens is undone once, while frames are
 resized: each stored pixel's ray is sent through the lens, and the source image is sampled where it comes out.
@@ -40,7 +40,7 @@ class Lens:
     skew: float = 0.0
 
     def distort(self, rays: Float) -> NDArray[np.float64]:
-        """Return where rays of a pinhole camera are seen through the lens.
+        """Return the rays of a pinhole camera as the lens bends them.
 
         It computes what OpenCV 4's ``projectPoints`` and ``fisheye::distortPoints`` do.
 
@@ -77,7 +77,7 @@ def skew_of(matrix: Float) -> float:
         rows = " / ".join(" ".join(f"{value:g}" for value in row) for row in square)
         raise ValueError(f"are not a calibration matrix: {rows}, expected fx s cx / 0 fy cy / 0 0 1")
     if matrix.shape[1] == 4 and not (np.abs(matrix[:3, 3]) < 1e-6).all():
-        raise ValueError("have a fourth column that is not 0: that is the projection matrix of another camera")
+        raise ValueError("have a fourth column that is not 0, as the projection matrix of the second camera of a pair")
     return float(square[0, 1] / square[0, 0])
 
 
@@ -94,8 +94,8 @@ def pinhole_behind(lens: Lens | None, camera: Intrinsics) -> Intrinsics:
     nothing.
 
     Raises:
-        ValueError: the coefficients are not those of such an image: within it they fold rays back on each other, or
-            see next to nothing of it.
+        ValueError: the coefficients do not fit the image: within it they fold rays back on each other, or cover next
+            to nothing of it.
     """
     if lens is None:
         return camera
@@ -105,7 +105,7 @@ def pinhole_behind(lens: Lens | None, camera: Intrinsics) -> Intrinsics:
     if not _sees_all(lens, camera, _zoomed(camera, enough)):
         raise ValueError(
             f"have a lens ({lens.name}) that does not fit images of {camera.width}x{camera.height} with fx"
-            f" {camera.fx:g}: it folds rays back within the image, or sees too little of it"
+            f" {camera.fx:g}: it folds rays back within the image, or covers too little of it"
         )
     for _ in range(ZOOM_STEPS):
         middle = (enough + too_little) / 2
@@ -116,7 +116,7 @@ def pinhole_behind(lens: Lens | None, camera: Intrinsics) -> Intrinsics:
 
 
 def lens_map(lens: Lens | None, source: Intrinsics, target: Intrinsics) -> tuple[NDArray[np.float32], ...]:
-    """Return where every pixel of a pinhole camera lies in an image that was taken through a lens from the same centre.
+    """Return the place of every pixel of a pinhole camera in an image taken through a lens from the same centre.
 
     Args:
         lens: of the source image.

@@ -1,4 +1,4 @@
-"""Exact volume overlap of oriented boxes, for many pairs at once.
+"""Compute the exact volume overlap of oriented boxes, for many pairs at once.
 
 In the frame of B, with half extents h, the overlap of A and B is the integral of the divergence of the field
 ``(0, 0, clamp(z, -h_z, h_z))`` over the part of A that lies in B's upright column. The field has no flow through the
@@ -29,7 +29,7 @@ MAX_VERTICES = 10
 PAIRS_AT_ONCE = 4096
 """Pairs whose 6 x 10 vertices are held at once: about 50 MB with all that clipping makes of them."""
 FAR = 1e6
-"""Metres from which a coordinate or an extent cannot be of a room; its square must not overflow."""
+"""Metres from which a coordinate or an extent is impossible in a room; its square must not overflow."""
 
 _SIGNS = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
 

@@ -1,4 +1,4 @@
-"""First-frame metric pointmaps: the 3D point of every pixel of every frame, in the camera of the first frame."""
+"""Compute metric pointmaps: the 3D point of every pixel of every frame, in the camera of the first frame."""
 
 from __future__ import annotations
 

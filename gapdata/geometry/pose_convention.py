@@ -1,4 +1,4 @@
-"""Conventions of poses: direction, camera axes and unit, and how poses in any of them become ours.
+"""Convert poses from other conventions: direction, camera axes and unit.
 
 Ours is camera_to_world with OpenCV axes (x right, y down, z forward) in metres, see :mod:`gapdata.geometry.camera`.
 """
@@ -14,8 +14,8 @@ from gapdata.geometry.pose_names import CAMERA_TO_WORLD, WORLD_TO_CAMERA
 
 ROTATION_INVERTED, TRANSLATION_INVERTED = "rotation-inverted", "translation-inverted"
 MIXTURES = (ROTATION_INVERTED, TRANSLATION_INVERTED)
-"""Poses of which one half is of world_to_camera: the rotation was written by column, or the centre was not computed.
-They are recognised, but cannot be chosen."""
+"""Poses with one half of world_to_camera: the rotation was written by column, or the centre was not computed. They are
+recognised, but cannot be chosen."""
 TO_AXES = {
     "opencv": np.eye(3),
     "opengl": np.diag([1.0, -1.0, -1.0]),

@@ -1,7 +1,6 @@
-"""Names by which conventions of poses are known to options and messages.
+"""Name the conventions of poses, for options and messages.
 
-:mod:`gapdata.geometry.pose_convention` says what they mean. Nothing is imported, so that ``gapdata --help`` answers at
-once.
+:mod:`gapdata.geometry.pose_convention` converts them. Nothing is imported, so that ``gapdata --help`` answers at once.
 """
 
 from __future__ import annotations

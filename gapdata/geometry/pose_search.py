@@ -1,4 +1,4 @@
-"""Finds which of the usual mistakes explains that the frames of a scan disagree.
+"""Find which of the usual mistakes explains that the frames of a scan disagree.
 
 Directions and axes are tried one by one. For each of them it searches how far translations must be stretched to fit the
 depth, because poses in millimetres and a wrong depth scale are the same mistake up to the size of the room; the depth
@@ -22,18 +22,18 @@ AGREES, SURELY = 0.025, 0.012
 """Metres within which frames that are near in time agree where poses are right, and within which nothing else is tried
 on them."""
 CLEARLY, TWICE = 3.0, 2.0
-"""A reading explains the disagreement where it is so many times better than the scan as given; twice is enough where
-frames agree within SURELY."""
+"""A reading explains the disagreement if it is this many times better than the scan as given; TWICE is enough if frames
+agree within SURELY."""
 FEW_PAIRS, RANKING_PAIRS = 8, 5
 """Pairs by which a stretch is found, and by which many readings are ranked; all decide."""
 REFINED = 3
 """Readings of the best rank that are searched further."""
 STARTS, ROUNDS = (0.05, 0.25), 5
 """Metres that the cameras of a pair may be apart where the median depth is USUAL_DEPTH: from there the stretch of
-translations is sought, in so many rounds."""
+translations is searched, in ROUNDS rounds."""
 FOCAL_NEIGHBOUR, SECTIONS = 1.2, 6
 SNAP = 0.07
-"""Share by which a depth scale that was searched may differ from a known one."""
+"""Share by which a depth scale that was found may differ from a known one."""
 MOST_SHIFT = 60
 COARSE_SHIFTS = (*range(1, 9), *range(10, 21, 2), *range(24, MOST_SHIFT + 1, 4))
 FOCALS = (0.5, 0.57, 0.65, 0.72, 0.8, 0.87, 0.94, 1.06, 1.15, 1.25, 1.37, 1.5, 1.7, 2.0)

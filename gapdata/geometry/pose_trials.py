@@ -1,4 +1,4 @@
-"""Measures how well a few frames of a scan agree when its poses, depth and intrinsics are read in another way.
+"""Measure how well a few frames of a scan agree when its poses, depth and intrinsics are read in another way.
 
 The frames are compared in pairs that are near in time and some degrees apart, whichever way poses are read: the angle
 between two frames does not depend on direction, axes or unit. See :mod:`gapdata.geometry.consistency` for the measure.
@@ -24,7 +24,7 @@ from gapdata.geometry.depth_scales import INDOORS, NO_READING
 from gapdata.geometry.pose_convention import OURS, PoseConvention
 
 APART = 0.5
-"""Metres that stand for two frames that share no surface, or look through each other's."""
+"""Metres that count for two frames that share no surface, or look through each other's surfaces."""
 MIN_OVERLAP = 0.2
 """Share of two frames that are near in time that must show the same surface: less does not count as overlap."""
 MAX_FREE_SPACE = 0.3
@@ -37,7 +37,7 @@ USUAL_DEPTH = 2.0
 SAME_SURFACE = 0.05
 """Metres within which two frames show the same point."""
 FAR_RATIO = 6.0
-"""Depth beyond this multiple of the median is left out."""
+"""Depth beyond this multiple of the median is not used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,7 +58,7 @@ class Reading:
 
     convention: PoseConvention = OURS
     units_per_metre: float = 1000.0  # of depth
-    pose_shift: int = 0  # a frame's pose is that of the frame so many places later
+    pose_shift: int = 0  # frames after a frame with which its pose is stored
     focal: float = 1.0  # factor on the focal lengths
     resolution: float = 1.0  # factor on focal lengths and principal point
 
@@ -111,7 +111,7 @@ class Trials:
         Args:
             reading: ``None`` for cameras that all stand in one place.
             thin: with a quarter of the samples.
-            pairs: only so many, evenly spread.
+            pairs: the most pairs to compare, evenly spread; ``None`` for all.
         """
         chosen = reading or Reading(units_per_metre=max(self.median_depth, 1e-6) / USUAL_DEPTH)
         poses = self._poses(chosen)
@@ -139,10 +139,10 @@ class Trials:
         """Return the factor on the translations with which the pairs agree best, by rounds of linear least squares.
 
         Args:
-            reading: what is stretched.
+            reading: the reading with the translations that are stretched.
             start: the first factor, positive.
             rounds: of least squares; each at most doubles or halves the factor.
-            pairs: only so many.
+            pairs: the most pairs to use.
         """
         poses, factor = self._poses(reading), start
         surfaces = self._sampled(reading.units_per_metre, reading, True)
@@ -239,7 +239,7 @@ def near_pairs(
         frame_ids: (M,) raw indices, ascending.
         anchors: how many frames get partners.
         reach: raw frames within which a partner lies, if any frame does.
-        degrees: angles; for each the partner is the first frame that is turned so far, or the last in reach.
+        degrees: angles; for each the partner is the first frame that is turned by this angle, or the last in reach.
 
     Returns:
         Places of the frames among ``written``, ascending, and the pairs as positions among these.

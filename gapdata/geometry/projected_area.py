@@ -1,4 +1,4 @@
-"""Computes the area that a box covers in an image.
+"""Compute the area that a box covers in an image.
 
 The projection of a box is the convex hull of its projected corners, as long as all are in front of the camera. A box
 that reaches behind it is cut at a near plane first; then the corners no longer give the hull. One method serves both

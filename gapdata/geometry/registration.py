@@ -1,4 +1,4 @@
-"""Depth registered to colour: the sensor's depth image resampled into another camera.
+"""Register depth to colour: resample the sensor's depth image into another camera.
 
 Colour and depth have different intrinsics and sizes, so one is never assumed to coincide with the other. Between the
 samples of one surface *inverse* depth is interpolated, because it is the quantity that varies linearly over the image
@@ -20,8 +20,8 @@ STEEPEST_STEP = 10
 """Neighbouring readings whose inverse depths differ by more than a tenth belong to two surfaces, whatever their
 course."""
 SHARPEST_BEND = 50
-"""Second difference of inverse depth, as one part in so many, from which neighbouring readings belong to two
-surfaces."""
+"""Neighbouring readings belong to two surfaces if the second difference of inverse depth is more than one part in
+SHARPEST_BEND."""
 COUNTS = 3276.7
 """Inverse depth in counts, for the two tests above: the largest int16 is 10 cm, and at 10 m a count is 0.3%."""
 MOST_COUNTS = 32767
@@ -132,7 +132,7 @@ def _within_one_surface(inverse: NDArray[np.float32]) -> NDArray[np.uint8]:
     low = cv2.erode(counts, cell, anchor=(0, 0), **constant)
     high = cv2.dilate(counts, cell, anchor=(0, 0), **constant)
     sharpest = cv2.dilate(_bend(counts), cell, anchor=(0, 0), **constant)
-    # A cell without any reading passes, too: between nothing and nothing lies nothing.
+    # A cell without any reading passes, too: interpolation gives 0 there.
     within = sharpest <= low // np.int16(SHARPEST_BEND)
     within &= high - low <= low // np.int16(STEEPEST_STEP)
     within &= high < MOST_COUNTS
@@ -160,7 +160,7 @@ def _bend(counts: NDArray[np.int16]) -> NDArray[np.int16]:
 def _register_across_baseline(
     depth: NDArray[np.float32], source: Intrinsics, target: Intrinsics, source_to_target: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """Forward splatting decides which surface a target pixel sees; the exact depth is then looked up backwards."""
+    """Find by forward splatting which surface a target pixel sees, then look up its exact depth backwards."""
     seen = _splat(depth, source, target, source_to_target)
     target_to_source = np.linalg.inv(source_to_target)
     rays = target.rays()

@@ -1,4 +1,4 @@
-"""Says why a matrix is not a pose, and mends poses that were only rounded.
+"""Say why a matrix is not a pose, and mend poses that were only rounded.
 
 A rotation whose nine numbers were rounded to d decimals deviates: ``R @ R.T`` differs from the identity by up to
 ``2 * sqrt(3) * 0.5 * 10**-d`` (each entry sums three products of an error with a unit row, for both factors), 0.017 for
@@ -55,7 +55,7 @@ def pose_fault(matrix: NDArray[np.float64]) -> tuple[str, str, str] | None:
     if bool(is_rigid(matrix)):
         return None
     if not np.isfinite(matrix).all():
-        return "lost_tracking", "the numbers are not finite, as where tracking was lost", "leave it out"
+        return "lost_tracking", "it has numbers that are not finite, as for lost tracking", "leave the scene out"
     rotation, last = matrix[:3, :3], matrix[3]
     if np.abs(last - LAST_ROW).max() >= RIGID_TOLERANCE:
         if np.abs(matrix[:, 3] - LAST_ROW).max() < RIGID_TOLERANCE:
@@ -70,9 +70,9 @@ def pose_fault(matrix: NDArray[np.float64]) -> tuple[str, str, str] | None:
     orthogonal = _deviation(scaleless.T) < RIGID_TOLERANCE
     if orthogonal and np.abs(lengths - 1).max() >= RIGID_TOLERANCE / 2:
         if np.ptp(lengths) < RIGID_TOLERANCE * lengths.max():
-            fault = f"there is a scale in the matrix: columns have length {lengths.mean():.4g}"
+            fault = f"the rotation is scaled: its columns have length {lengths.mean():.4g}"
         else:
-            fault = f"columns have lengths {', '.join(f'{length:.4g}' for length in lengths)}"
+            fault = f"the columns of the rotation have lengths {', '.join(f'{length:.4g}' for length in lengths)}"
         return "pose_with_scale", fault, "divide each column of the rotation by its length"
     if orthogonal and np.linalg.det(rotation) < 0:
         fault = "the axes are left-handed (determinant -1)"
@@ -81,7 +81,8 @@ def pose_fault(matrix: NDArray[np.float64]) -> tuple[str, str, str] | None:
     decimals = next((d for d in range(MOST_DECIMALS) if np.abs(rotation - rotation.round(d)).max() < 1e-9), None)
     if decimals is not None and decimals < MOST_DECIMALS - 2:
         plural = "" if decimals == 1 else "s"
-        fault = f"written with {NUMBERS[decimals]} decimal{plural}: R R^T deviates by {_deviation(rotation):.2g}"
+        written = f"the rotation is written with {NUMBERS[decimals]} decimal{plural}"
+        fault = f"{written}: R R^T deviates by {_deviation(rotation):.2g}"
     return "pose_not_a_rotation", fault, "write rotations with six decimals or more"
 
 

@@ -1,11 +1,11 @@
-"""Decides which pairs of a view's frames are compared, and what they say together.
+"""Choose the pairs of a view's frames that are compared, and judge the view by them together.
 
 One pair is a poor judge. Where two frames share little surface, or see it at grazing angles, single pairs of a good
 real scan disagree by centimetres; and even good poses drift, so that frames which are far apart in time disagree where
 neighbours do not. So each frame is judged by the *median* of its pairs, and the view by its worst frame:
 
 * **neighbours**, at most :data:`REACH` places apart in the order of time, tell bad poses, depth and calibration from
-  good ones. A break in the track, after which everything lies elsewhere, hides from that median, because half of a
+  good ones. A break in the track, after which everything is elsewhere, hides from that median, because half of a
   frame's neighbours are on its own side; so the pairs across each gap between two frames have a median, too.
 * **distant** pairs are further apart, or share so little (less than ``min_overlap``, but at least :data:`BARELY` of it)
   that they are as uncertain. They tell how far the poses have drifted, which must be allowed for, and they judge frames
@@ -39,7 +39,7 @@ CHOSEN_REACH = 2
 BARELY = 0.5
 """Pairs that overlap by less than ``min_overlap``, but not by less than this share of it, count as distant."""
 MIN_SHARED = 0.02
-"""Two frames that share less of their surface than this share nothing: the rest is chance."""
+"""Two frames that share less of their surface than this count as sharing nothing: the rest is chance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,7 @@ def choose_pairs(
     apart = {(a, b): abs(ranks[a] - ranks[b]) for a, b in pairs}
     overlap = guessed_overlap(surfaces, camera_to_world)
     promising = [pair for pair in pairs if overlap[pair] >= min_overlap]
-    # Adjacent frames are compared in any case: that they share nothing would be a finding.
+    # Adjacent frames are compared in any case: if they share nothing, something is wrong.
     chosen = [pair for pair in pairs if apart[pair] == 1]
     chosen += [pair for pair in promising if 1 < apart[pair] <= CHOSEN_REACH]
     others = [pair for pair in promising if apart[pair] > CHOSEN_REACH]
@@ -110,7 +110,7 @@ def choose_pairs(
 
 
 def neighbour_consensus(found: Mapping[Pair, Agreement], ranks: Sequence[int]) -> Consensus | None:
-    """Return what the pairs of neighbours say together, of each frame and across each gap.
+    """Return the consensus of the pairs of neighbours, of each frame and across each gap.
 
     Args:
         found: the pairs that overlap enough to count.
@@ -132,7 +132,7 @@ def neighbour_consensus(found: Mapping[Pair, Agreement], ranks: Sequence[int]) -
 def distant_consensus(
     found: Mapping[Pair, Agreement], barely: Mapping[Pair, Agreement], ranks: Sequence[int]
 ) -> Consensus | None:
-    """Return what the distant pairs say together, of each frame.
+    """Return the consensus of the distant pairs, of each frame.
 
     Args:
         found: the pairs that overlap enough to count; neighbours among them are left aside.

@@ -1,1 +1,1 @@
-"""Visual prompts: which pixels are asked about, and how they are marked."""
+"""Make instance masks and visual prompts: which pixels are asked about, and how they are marked."""

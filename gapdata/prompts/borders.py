@@ -1,4 +1,4 @@
-"""Makes the borders of a mask exact.
+"""Make the borders of a mask exact.
 
 A pixel that no ray went through, beside one with another value, gets its ray, and so on from pixel to pixel, until the
 value of every pixel beside a different one comes from a ray.
@@ -52,7 +52,7 @@ def checked_mask(image: CastImage, depth: NDArray[np.float32], check: SensorChec
     Args:
         image: of the mesh; the rays that are cast here are added to it.
         depth: (H, W) float32 metres of the sensor, 0 where invalid.
-        check: the test of the one against the other.
+        check: the test of the mesh's depth against the sensor's.
     """
     height, width = depth.shape
     inside = (slice(0, height), slice(0, width))

@@ -1,4 +1,4 @@
-"""Computes depth and object of every pixel of a labelled mesh from rays through a twentieth of the pixels.
+"""Compute depth and object of every pixel of a labelled mesh from rays through a twentieth of the pixels.
 
 Rays go through every eighth pixel of every eighth row first. Where the four that enclose a cell lie on one plane of one
 object, the pixels between are taken from that plane; other cells are quartered twice, with rays through their centres
@@ -7,12 +7,12 @@ nothing. What is smaller than a cell would fall between its rays, therefore ever
 one that lies before its cell's plane, or on it with another object, quarters the cell, too.
 
 A pixel that no ray went through has a guessed value, and the image says where: :mod:`gapdata.prompts.borders` casts
-the pixels at the borders of what is shown, which makes these exact. Two other ways to spare rays were tried on
-synthetic scans and left. The sensor's depth can tell which of two surfaces a pixel at their border shows for a fifth of
-these pixels at best (at the others there is none, or both are near it), and is wrong at one in ten of them or more. And
-that a pixel between two opposite neighbours on one surface lies on it, too, is a sound guess where borders are
-straight; those of a labelled mesh are ragged, and objects lost 0.2% of their overlap with what casting every pixel
-gives.
+the pixels at the borders of what is shown, which makes these exact. Two other ways to save rays were tried on
+synthetic scans and rejected. The sensor's depth can tell which of two surfaces a pixel at their border shows for a
+fifth of these pixels at best (at the others depth is missing, or near both surfaces), and is wrong at one in ten of
+them or more. And that a pixel between two opposite neighbours on one surface lies on it, too, is a sound guess where
+borders are straight; those of a labelled mesh are ragged, and objects lost 0.2% of their overlap with the result of
+casting every pixel.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Instance masks: which annotated object every pixel of a frame shows.
+"""Make instance masks, which tell the annotated object that every pixel of a frame shows.
 
 There are two routes, and a recipe chooses: :class:`InstanceRenderer` casts rays onto the labelled mesh,
 :class:`gapdata.prompts.projected.ProjectedInstances` reads the projections that ScanNet publishes.
@@ -25,7 +25,7 @@ class InstanceMasks(Protocol):
 
     @property
     def notes(self) -> Mapping[str, int]:
-        """What was met and handled so far, by name, with how often."""
+        """How often each defect was met and handled so far, by name."""
         ...
 
     def render(
@@ -64,7 +64,7 @@ class InstanceRenderer:
 
     @property
     def notes(self) -> Mapping[str, int]:
-        """Empty: nothing needs to be handled here."""
+        """Empty: rays do not meet defects."""
         return {}
 
     def render(
@@ -87,7 +87,7 @@ def visible_pixels(masks: NDArray[np.uint16]) -> dict[int, tuple[int, ...]]:
 
     Objects that no frame shows are not among them.
     """
-    return seen_in_view([pixels_by_value(mask) for mask in masks])
+    return pixels_by_object([pixels_by_value(mask) for mask in masks])
 
 
 def pixels_by_value(mask: NDArray[np.uint16]) -> NDArray[np.int64]:
@@ -98,7 +98,7 @@ def pixels_by_value(mask: NDArray[np.uint16]) -> NDArray[np.int64]:
     return np.bincount(pixels[starts], weights=np.diff(starts, append=len(pixels))).astype(np.int64)
 
 
-def seen_in_view(counts: Sequence[NDArray[np.int64]]) -> dict[int, tuple[int, ...]]:
+def pixels_by_object(counts: Sequence[NDArray[np.int64]]) -> dict[int, tuple[int, ...]]:
     """Return :func:`visible_pixels` from each frame's :func:`pixels_by_value`."""
     table = np.zeros((len(counts), max(map(len, counts))), dtype=np.int64)
     for row, count in zip(table, counts, strict=True):

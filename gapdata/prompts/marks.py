@@ -1,11 +1,11 @@
-"""The visual prompt: GAP-MLLM's red cross, and crosses that can be told apart.
+"""Draw the visual prompt: GAP-MLLM's red cross, and numbered crosses in different colours.
 
 The authors draw a plus sign of pure red on the native 1296-pixel frame before any resize: arms of 10 pixels (21 long)
 and a bar of 5 pixels. Frames are stored here at training size and unmarked, so the mark is drawn when a record is
 loaded, as if it had been drawn on the native frame and resized with it: every pixel is blended by the share of it that
 the scaled mark covers.
 
-A question about several pixels draws mark 1, 2, ... each in a colour of its own with its number on a plate of that
+A question about several pixels draws mark 1, 2, ... each in another colour, with its number on a plate of that
 colour beside it, defined at the native width like the cross. Number 0 is the authors' cross, byte for byte.
 """
 

@@ -1,4 +1,4 @@
-"""The vertices of a mesh that a camera may see, projected.
+"""Project the vertices of a mesh that a camera may see.
 
 They are kept brick by brick, so that a frame of a large scan does not touch those of other rooms.
 """

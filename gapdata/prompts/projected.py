@@ -1,4 +1,4 @@
-"""Instance masks from the 2D projections that come with a scan, brought to the training size as its colour is."""
+"""Read instance masks from the 2D projections of a scan, resized to the training size like its colour."""
 
 from __future__ import annotations
 

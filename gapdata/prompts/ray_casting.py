@@ -1,4 +1,4 @@
-"""Casts rays onto a labelled mesh: how near it is along each, and which object is there."""
+"""Cast rays onto a labelled mesh, which give depth and object of the first hit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from gapdata.sources.base import Annotation
 
-NEAREST = np.float32(1e-6)  # metres; what is hit nearer than this counts as so far away
+NEAREST = np.float32(1e-6)  # metres; a nearer hit counts as this far away
 
 
 class MeshCaster:
@@ -37,7 +37,7 @@ class MeshCaster:
             Inverse z-depth, (n,) per metre, 0 where nothing is hit, and object id + 1, (n,), 0 where there is none.
         """
         hits = self._scene.cast_rays(self._tensor(rays), nthreads=1)
-        # A miss is at infinity, and its face has the largest number there is: clipped, it is the one without object.
+        # A miss is at infinity, and its face has the largest number: clipped, it gets the last value, which is 0.
         values = np.take(self._face_values, hits["primitive_ids"].numpy(), mode="clip")
         return np.float32(1) / np.maximum(hits["t_hit"].numpy(), NEAREST), values
 

@@ -1,4 +1,4 @@
-"""Chooses the pixels that are asked about, balanced over objects.
+"""Choose the pixels that are asked about, balanced over objects.
 
 They lie inside an object, on valid depth, away from borders and from each other. Balancing over objects rather than
 pixels matters because walls and floors fill most of a room's images: sampling pixels uniformly would ask about little

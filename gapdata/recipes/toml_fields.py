@@ -22,7 +22,7 @@ def read_toml(kind: type[Any], path: Path | None, overrides: Sequence[str] = (),
     Args:
         kind: the dataclass of the whole recipe.
         path: the file; ``None`` for the defaults.
-        overrides: as given on a command line.
+        overrides: ``section.field=value``, as given with ``--set``.
         base: a file that gives the fields which ``path`` leaves out.
 
     Raises:
@@ -65,12 +65,12 @@ def require(holds: bool, rule: str, path: object) -> None:
     """Refuse a recipe in which a rule about several fields does not hold.
 
     Args:
-        holds: whether it does.
+        holds: whether the rule holds.
         rule: the rule, with the names of its fields and their values.
         path: the recipe.
 
     Raises:
-        UsageError: it does not.
+        UsageError: the rule does not hold.
     """
     if not holds:
         raise UsageError(f"recipe cannot be followed: {rule}", path=path)

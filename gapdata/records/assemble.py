@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gapdata.geometry.boxes import OrientedBox
 from gapdata.geometry.camera import Intrinsics, relative_poses, transform
 from gapdata.geometry.pointmap import first_frame_pointmap
-from gapdata.prompts.instances import seen_in_view
+from gapdata.prompts.instances import pixels_by_object
 from gapdata.prompts.marks import mark_mask
 from gapdata.prompts.sampling import PromptPixel, PromptSampling, sample_prompts
 from gapdata.records.codec import MILLIMETRES_PER_METRE, empty_png, encode_npy, encode_png, member_name
@@ -76,7 +76,7 @@ def assemble_record(
     view_objects: tuple[ViewObject, ...] = ()
     prompts: tuple[Prompt, ...] = ()
     if objects is not None and len(shown) == len(frames):
-        seen = seen_in_view([item.pixels for item in shown])
+        seen = pixels_by_object([item.pixels for item in shown])
         view_objects = _visible_objects(
             objects, seen, camera_to_world[0], scan.axis_alignment, settings.min_visible_pixels
         )

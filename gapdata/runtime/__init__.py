@@ -1,1 +1,1 @@
-"""What every process needs, whatever it does: cores, memory, locks, signals, Ray, progress and messages."""
+"""Serve every process: cores, memory, locks, signals, Ray, progress and messages."""

@@ -1,4 +1,4 @@
-"""Refuse unknown names with the names that may have been meant, everywhere in the same words."""
+"""Refuse unknown names, and name those that may have been meant, everywhere in the same words."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def did_you_mean(value: object, known: Collection[str]) -> str:
 
 
 def unknown_choice(what: str, value: object, known: Collection[str], *, path: object = None) -> UsageError:
-    """Return the error for a name that is not among ``known``; ``what`` says what it should be the name of."""
+    """Return the error for a name that is not among ``known``; ``what`` is its noun, such as ``split``."""
     cure = f"{did_you_mean(value, known)}choose from {', '.join(known)}"
     return UsageError(f"{what} {str(value)[:LONGEST]!r} is unknown", path=path, cure=cure)
 

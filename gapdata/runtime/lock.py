@@ -40,19 +40,19 @@ def exclusive(directory: Path) -> Iterator[None]:
         except OSError as error:
             if error.errno in BUSY:
                 raise UsageError("is in use by another process", path=directory, cure=WAIT) from error
-            with _held(directory):
+            with _lock_file(directory):
                 yield
             return
         # Another machine, where flock is refused, may hold the directory by the file.
         if (directory / HELD_NAME).exists():
-            with _held(directory):
+            with _lock_file(directory):
                 yield
             return
         yield
 
 
 @contextmanager
-def _held(directory: Path) -> Iterator[None]:
+def _lock_file(directory: Path) -> Iterator[None]:
     """Keep other processes out by a file that names its owner and that only one process can create."""
     path = directory / HELD_NAME
     mine = {"host": socket.gethostname(), "pid": os.getpid(), "began": _began(os.getpid()), "key": secrets.token_hex(8)}
@@ -106,7 +106,7 @@ def _owner(path: Path) -> dict[str, Any] | None:
 
 
 def _dead(owner: dict[str, Any]) -> bool:
-    """Return whether the owner was a process of this machine that has ended; a later process may have its number."""
+    """Return whether the owner was a process of this machine that has ended; another process may have its number."""
     if owner["host"] != socket.gethostname():
         return False
     try:
@@ -128,7 +128,7 @@ def _began(process: int) -> str:
 
 
 def _take_away(path: Path, owner: dict[str, Any]) -> None:
-    """Remove the file of a dead owner, unless another process has just put its own in its place."""
+    """Remove the file of a dead owner, unless another process has just replaced it by its own."""
     aside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
         os.rename(path, aside)

@@ -27,13 +27,13 @@ LOOK_SECONDS = 5.0
 class ClusterState:
     """The answers to one request."""
 
-    nodes: frozenset[str]  # ids of those alive
+    nodes: frozenset[str]  # ids of the nodes that are alive
     cpus: int
     free_cpus: int
 
     def __str__(self) -> str:
         size = f"{counted(len(self.nodes), 'node')} with {counted(self.cpus, 'CPU')}"
-        return f"{size}, {self.free_cpus} of them free" if self.cpus else size
+        return f"{size}, {self.free_cpus} free" if self.cpus else size
 
 
 class HeadWatch:
@@ -84,7 +84,7 @@ class ClusterWatch:
     """The state of the cluster that this process is connected to, updated every :data:`LOOK_SECONDS`."""
 
     def __init__(self) -> None:
-        self.state = look()
+        self.state = read_state()
         """The last answers."""
         self._ended = threading.Event()
 
@@ -101,12 +101,12 @@ class ClusterWatch:
 
         while not self._ended.wait(LOOK_SECONDS):
             try:
-                self.state = look()
+                self.state = read_state()
             except (ray.exceptions.RayError, RuntimeError, ConnectionError, TimeoutError):
                 continue  # the head does not answer, which HeadWatch reports, or Ray was shut down
 
 
-def look() -> ClusterState:
+def read_state() -> ClusterState:
     """Ask the head for the state of the cluster; blocks while it does not answer."""
     import ray
 

@@ -63,7 +63,7 @@ class RaySession:
         if not ray.is_initialized():
             with ExitStack() as settings, _sigterm_kept():
                 if address == "local":
-                    settings.enter_context(_token_of_its_own())
+                    settings.enter_context(_private_token())
                 self._connect(ray, address)
                 self._settings = settings.pop_all()
             self._owned = True
@@ -114,7 +114,7 @@ class RaySession:
         except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
             reason = str(error).partition("\n")[0]
             raise UsageError(
-                f"RAY_ADDRESS={address} is not a Ray cluster that can be reached: {reason}",
+                f"no Ray cluster can be reached at RAY_ADDRESS={address}: {reason}",
                 cure="correct it (host:6379), or unset it to start a local Ray",
             ) from error
 
@@ -160,7 +160,7 @@ def _package_importable() -> Iterator[None]:
 
 
 @contextmanager
-def _token_of_its_own() -> Iterator[None]:
+def _private_token() -> Iterator[None]:
     """Protect a local Ray by a token that only this process and its workers know.
 
     Otherwise ``ray.init`` would write a token to ``~/.ray/auth_token``: from then on every ``ray start --head`` of the
@@ -169,7 +169,7 @@ def _token_of_its_own() -> Iterator[None]:
     before = {name: os.environ.get(name) for name in (AUTH_MODE, AUTH_TOKEN)}
     if not any(os.environ.get(name) for name in (AUTH_MODE, AUTH_TOKEN, AUTH_TOKEN_PATH)):
         os.environ |= {AUTH_MODE: "token", AUTH_TOKEN: secrets.token_hex(32)}
-    _read_token_anew()
+    _reload_token()
     try:
         yield
     finally:
@@ -178,10 +178,10 @@ def _token_of_its_own() -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-        _read_token_anew()
+        _reload_token()
 
 
-def _read_token_anew() -> None:
+def _reload_token() -> None:
     """Make Ray read mode and token again, for which it does not have a public function."""
     import ray._raylet as internals
 

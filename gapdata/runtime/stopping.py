@@ -50,7 +50,7 @@ class StopSignals:
 
     @contextmanager
     def draining(self) -> Iterator[None]:
-        """Enter a block that looks at ``requested`` by itself and that the first signal does not interrupt."""
+        """Enter a block that the first signal does not interrupt, because it looks at ``requested`` by itself."""
         self.patient = True
         try:
             yield

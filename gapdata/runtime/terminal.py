@@ -12,9 +12,9 @@ import sys
 from typing import Any
 
 STEERING = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters but tab and line feed
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters except tab and line feed
     "\u200e\u200f\u202a-\u202e\u2066-\u2069"  # the direction of writing
-    "\ud800-\udfff]"  # surrogates, which no terminal can be sent
+    "\ud800-\udfff]"  # surrogates, which cannot be encoded
 )
 
 
@@ -29,7 +29,7 @@ def say(text: object, *, error: bool = False) -> None:
 
 
 def say_result(facts: dict[str, Any], text: str, *, as_json: bool) -> None:
-    """Print what a command found: one JSON object for programs, which escapes by itself, or a text for people."""
+    """Print the result of a command: a JSON object for programs, or a text for people."""
     if as_json:
         print(json.dumps(facts))
     else:

@@ -165,7 +165,7 @@ def test_an_address_without_a_cluster_is_named(small_dataset: Path, tmp_path: Pa
     environment = {**os.environ, "RAY_ADDRESS": "http://127.0.0.1:1"}
     result = run(*command(small_dataset, tmp_path / "out"), env=environment)
     assert result.returncode == 2
-    assert "gapdata: RAY_ADDRESS=http://127.0.0.1:1 is not a Ray cluster that can be reached" in result.stderr
+    assert "gapdata: no Ray cluster can be reached at RAY_ADDRESS=http://127.0.0.1:1" in result.stderr
     assert without_notes(result.stderr).count("\n") == 1
 
 

@@ -352,7 +352,7 @@ def test_an_evaluation_whose_cluster_cannot_be_reached_leaves_nothing(place: Pat
         words, env=environment() | {"RAY_ADDRESS": "http://127.0.0.1:1"}, capture_output=True, text=True
     )
     assert done.returncode == 2, done.stderr
-    assert "is not a Ray cluster that can be reached" in done.stderr
+    assert "no Ray cluster can be reached at RAY_ADDRESS=" in done.stderr
     assert not any(tmp_path.iterdir())
 
 

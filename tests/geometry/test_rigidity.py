@@ -30,16 +30,16 @@ def changed(row: int, column: int, value: float) -> NDArray[np.float64]:
 @pytest.mark.parametrize(
     ("matrix", "reason"),
     [
-        (scaled(1.37, 1.37, 1.37), "there is a scale in the matrix: columns have length 1.37"),
-        (scaled(0.001, 0.001, 0.001), "there is a scale in the matrix: columns have length 0.001"),
-        (scaled(1, 1, 1.2), "columns have lengths 1, 1, 1.2"),
+        (scaled(1.37, 1.37, 1.37), "the rotation is scaled: its columns have length 1.37"),
+        (scaled(0.001, 0.001, 0.001), "the rotation is scaled: its columns have length 0.001"),
+        (scaled(1, 1, 1.2), "the columns of the rotation have lengths 1, 1, 1.2"),
         (scaled(1, 1, -1), "the axes are left-handed (determinant -1)"),
         (POSE.T, "the last column is 0 0 0 1 and the last row is not: the matrix is transposed"),
         (changed(3, 3, 2.0), "the last row is 0 0 0 2, not 0 0 0 1"),
-        (rounded(1), "written with one decimal: R R^T deviates by"),
+        (rounded(1), "the rotation is written with one decimal: R R^T deviates by"),
         (changed(0, 0, 0.123456789), "the rotation is not orthogonal: R R^T deviates by"),
         (np.diag([0.0, 0.0, 0.0, 1.0]), "the rotation has a column of zeros"),
-        (np.full((4, 4), -np.inf), "the numbers are not finite, as where tracking was lost"),
+        (np.full((4, 4), -np.inf), "it has numbers that are not finite, as for lost tracking"),
     ],
     ids=lambda value: value[:30] if isinstance(value, str) else "",
 )

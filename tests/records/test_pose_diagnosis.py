@@ -165,7 +165,7 @@ def test_inspect_says_what_to_pass(samples: Path, tmp_path: Path, capsys: pytest
     good, inverted, scaled = inspected(tmp_path, capsys).splitlines()
     assert good == "good: as given they agree within 0.8 cm"
     assert inverted.endswith("read as world-to-camera they agree within 0.8 cm: pass --poses world-to-camera")
-    assert scaled.endswith("there is a scale in the matrix: columns have length 1.37")
+    assert scaled.endswith("the rotation is scaled: its columns have length 1.37")
     facts = json.loads(inspected(tmp_path / "inverted", capsys, "--json"))
     assert facts["verdict"] == "cure"
     assert facts["cure"] == "pass --poses world-to-camera"
