@@ -194,7 +194,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UsageError(f"cannot be read: {error}", path=path) from error
+        raise UsageError(f"cannot be read: {error}", path=path, cure="get a sound copy") from error
     if not isinstance(fields, dict):
-        raise UsageError("does not hold a JSON object", path=path)
+        raise UsageError("does not hold a JSON object", path=path, cure="get a sound copy")
     return fields

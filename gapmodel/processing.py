@@ -28,6 +28,7 @@ from gapdata.geometry.block_sizes import MERGE, PATCH, near_sizes
 from gapdata.prompts.marks import NATIVE_WIDTH, draw_marks
 from gapdata.recipes.bounds import NotNegative, Positive, PositiveCount
 from gapdata.recipes.toml_fields import from_mapping
+from gapdata.runtime.counting import counted
 from gapdata.tasks.chat import IMAGE, Mark, Question
 from gapdata.tasks.prompting import PROMPTING, Prompting, PromptingName, prompting_name
 from gapmodel.field_of_view import (
@@ -235,7 +236,10 @@ class GapProcessor:
         # What a description says after the frames' own placeholders is text, even if it spells another one.
         first, *pieces = question.text.split(IMAGE, frames)
         if len(pieces) != frames:
-            raise UsageError(f"image placeholders in the question: {len(pieces)}, images: {frames}")
+            raise UsageError(
+                f"the question has {counted(len(pieces), 'image placeholder')} for {counted(frames, 'image')}",
+                cure="give one image for each placeholder",
+            )
         config, ids, way = self.config, self.token_ids, self.config.way
         image = [ids["image"]] * (tokens_per_frame or config.tokens_per_frame)
         visual = [ids["vision_start"], *image, ids["vision_end"]]

@@ -41,7 +41,9 @@ def run(options: argparse.Namespace) -> int:
     if options.poses and options.key is not None:
         raise UsageError("--poses is for scans, --key for a record of a build", cure="leave out one of the two options")
     if not options.path.exists():
-        raise UsageError("does not exist", path=options.path)
+        raise UsageError(
+            "does not exist", path=options.path, cure="name a .sens file, a folder of scans, a scene or a build"
+        )
     facts, text = inspect_poses(options.path) if options.poses else inspect_path(options.path, options.key)
     say_result(facts, text, as_json=options.json)
     return 0

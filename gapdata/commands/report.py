@@ -49,7 +49,7 @@ def write_page(build: Location, out: Path, views: int) -> dict[str, Any]:
     try:
         write_atomically(out, page)
     except OSError as error:
-        raise UsageError(f"cannot be written: {error.strerror}", path=out) from error
+        raise UsageError(f"cannot be written: {error.strerror}", path=out, cure="name another --out") from error
     return {"path": str(out), "bytes": len(page), **facts}
 
 

@@ -122,4 +122,4 @@ def save(viewing: Viewing, path: Path, mode: str = "rgb", voxel: float | None = 
         count = (save_ply if suffix == ".ply" else save_glb)(exhibit, path, mode)
         return f"{name}, {counted(count, 'point')}, {exhibit.reference}"
     except OSError as error:
-        raise UsageError(f"cannot be written: {error.strerror}", path=path) from error
+        raise UsageError(f"cannot be written: {error.strerror}", path=path, cure="name another file") from error

@@ -13,6 +13,7 @@ from gapdata.engine.plan import Plan, ScenePlan
 from gapdata.errors import SourceChanged, StoreError
 from gapdata.files.atomic import write_atomically
 from gapdata.files.storage import Location
+from gapdata.runtime.stopping import HOW_TO_RESUME
 
 ANNOTATIONS_FOLDER = "annotations"
 
@@ -42,7 +43,8 @@ def read_scene_annotations(build: Location, scene: ScenePlan) -> SceneAnnotation
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise StoreError(f"cannot be read: {error.strerror or error}", path=path, scene=scene.scene_id) from error
+        problem = f"cannot be read: {error.strerror or error}"
+        raise StoreError(problem, path=path, scene=scene.scene_id, cure=HOW_TO_RESUME) from error
     if hashlib.sha256(data).hexdigest() != scene.annotations:
         raise SourceChanged(
             "is not the file that the build was planned with",

@@ -162,7 +162,8 @@ class _Export:
         try:
             self._files[name].extend(items)
         except ValueError as error:
-            raise ShardError(f"record {record.key}: a number cannot be written as JSON: {error}") from error
+            problem = f"record {record.key}: a number cannot be written as JSON: {error}"
+            raise ShardError(problem, cure="run `gapdata verify` on the build") from error
         if any("pixel_coords" in item for item in items):
             self._narrowest = min(self._narrowest, record.image_size[0])
 

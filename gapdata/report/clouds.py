@@ -101,7 +101,9 @@ def _stride(record: Record) -> int:
     while len(record) * (width // stride) * (height // stride) > MAX_POINTS:
         stride += 1
     if min(width // stride, height // stride, len(record)) < 1:
-        raise ShardError(f"record {record.key}: {len(record)} frames of {width}x{height} show nothing")
+        raise ShardError(
+            f"record {record.key}: {len(record)} frames of {width}x{height} cannot be thinned to 3D points"
+        )
     return stride
 
 
@@ -156,5 +158,5 @@ def _upright_axes(record: Record) -> NDArray[np.float64]:
 
 def _rounded(values: ArrayLike) -> Any:
     if not np.isfinite(values).all():
-        raise ShardError("a camera, box or prompt has numbers that are not finite")
+        raise ShardError("a camera, box or prompt has a number that is not finite")
     return np.round(np.asarray(values, dtype=np.float64), METRE_DIGITS).tolist()

@@ -54,7 +54,7 @@ def read_contents(build: Location) -> BuildContents:
         ShardError: one of the files is damaged.
     """
     if not build.exists():
-        raise UsageError("does not exist", path=build)
+        raise UsageError("does not exist", path=build, cure="give the directory of a build")
     plan, report, index = read_plan(build), read_report(build), read_index(build)
     lacking = [name for name in REPORTED if name not in report]
     if lacking:

@@ -48,5 +48,5 @@ class OpenedRecords:
             raise ShardError(f"record {key}: member json is missing")
         record = record_from_json(members.pop("json"), members)
         if record.key != key:
-            raise ShardError(f"holds record {record.key} where the index says {key}")
+            raise ShardError(f"its place holds record {record.key}, the index says {key}")
         return record

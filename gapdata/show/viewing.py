@@ -47,7 +47,7 @@ class Viewing:
             )
         self._reader = ShardReader(build)
         if not len(self._reader):
-            raise UsageError("holds no record", path=build)
+            raise UsageError("holds no record", path=build, cure="its report.json says why")
         self._scenes = scene is not None
         self.predictions = None if predictions is None else _checked(predictions, build)
         self.names = self._reader.keys if scene is None else scene_ids(build)

@@ -45,7 +45,10 @@ def render(record: Record, conversation: Conversation) -> Question:
 def _mark(mark: tuple[int, float, float], record: Record, where: str) -> Mark:
     frame, u, v = mark[0], round(mark[1]), round(mark[2])
     if not (0 <= frame < len(record) and 0 <= u < record.image_size[0] and 0 <= v < record.image_size[1]):
-        raise ShardError(f"{where} marks pixel ({u}, {v}) of frame {frame}, which the view does not have")
+        raise ShardError(
+            f"{where} marks pixel ({u}, {v}) of frame {frame}, which the view does not have",
+            cure="build the shards again",
+        )
     return Mark(frame=frame, pixel=(u, v))
 
 

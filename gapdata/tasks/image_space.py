@@ -66,7 +66,9 @@ def render_point(record: Record, prompt: Prompt, options: QuestionOptions = DEFA
     """
     label = pointmap.answer_of(record, prompt, options).label
     if label is None:
-        raise ShardError(f"record {record.key}: prompt {prompt.index} has no label to ask for")
+        raise ShardError(
+            f"record {record.key}: prompt {prompt.index} has no label to ask for", cure="choose a prompt with a label"
+        )
     return Question(
         text=image_placeholders(len(record)) + POINT,
         answer=point_text(ImagePoint(label=label, point=_thousandths(prompt.pixel, record.image_size))),

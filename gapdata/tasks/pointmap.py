@@ -126,7 +126,8 @@ def answer_of(record: Record, prompt: Prompt, options: QuestionOptions) -> Point
     if not 0 <= prompt.frame < len(record):
         frames = counted(len(record), "frame")
         raise ShardError(
-            f"record {record.key}: prompt {prompt.index} is in frame {prompt.frame}, the view has {frames}"
+            f"record {record.key}: prompt {prompt.index} is in frame {prompt.frame}, the view has {frames}",
+            cure="run `gapdata verify` on the build",
         )
     label = prompt.label
     if options.taxonomy is not None and prompt.object_id is not None:

@@ -76,7 +76,10 @@ def token_attention(encoder: GeometryEncoder, images: Tensor, patch: tuple[int, 
     frames, rows, columns = len(images), *(side // encoder.patch_size for side in images.shape[-2:])
     frame, row, column = patch
     if not (0 <= frame < frames and 0 <= row < rows and 0 <= column < columns):
-        raise UsageError(f"no patch {patch} in {frames} frames of {rows} x {columns} patches")
+        raise UsageError(
+            f"there is no patch {patch} (frame, row, column) in {frames} frames of {rows} x {columns} patches",
+            cure="choose a patch of these frames",
+        )
     special = encoder.camera_token.shape[2] + encoder.register_token.shape[2]
     tokens = special + rows * columns
     place = special + row * columns + column

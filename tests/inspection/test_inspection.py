@@ -92,7 +92,7 @@ def test_an_encoder_of_another_shape_and_a_patch_outside_are_refused() -> None:
 
     with pytest.raises(UsageError, match="attention of Other cannot be drawn; choose an encoder like VGGT"):
         token_attention(Other(), make_images()[0], (0, 0, 0))
-    with pytest.raises(UsageError, match=r"no patch \(0, 3, 0\) in 3 frames of 3 x 4 patches"):
+    with pytest.raises(UsageError, match=r"no patch \(0, 3, 0\) \(frame, row, column\) in 3 frames of 3 x 4 patches"):
         token_attention(make_vggt(), make_images()[0], (0, 3, 0))
 
 
@@ -151,7 +151,7 @@ def test_the_command_writes_one_picture(run: Path, inline_build: Path, tmp_path:
     ("change", "message"),
     [
         (["--save", "x.jpg"], "gapmodel: x.jpg: is not a .png file in an existing directory; change --save"),
-        (["--build", "nowhere"], "gapmodel: nowhere"),
+        (["--build", "nowhere"], "/nowhere: holds no finished build (no index.parquet); run `gapdata build-shards`"),
         (["--key", "no-such-record"], "no-such-record"),
         (["--token", "20,12", "--frame", "99"], "has no frame 99; choose --frame from 0 to 1"),
     ],

@@ -106,7 +106,7 @@ def test_control_tokens_in_data_do_not_reach_the_model() -> None:
 
 
 def test_a_question_with_another_number_of_images_is_refused() -> None:
-    with pytest.raises(UsageError, match="image placeholders in the question: 1, images: 2"):
+    with pytest.raises(UsageError, match="the question has 1 image placeholder for 2 images"):
         make_processor().token_sequence(Question(text=IMAGE + "?", answer=""), 2)
 
 
