@@ -55,7 +55,7 @@ def pose_fault(matrix: NDArray[np.float64]) -> tuple[str, str, str] | None:
     if bool(is_rigid(matrix)):
         return None
     if not np.isfinite(matrix).all():
-        return "lost_tracking", "it has numbers that are not finite, as for lost tracking", "leave the scene out"
+        return "lost_tracking", "the pose has numbers that are not finite, as for lost tracking", "leave the scene out"
     rotation, last = matrix[:3, :3], matrix[3]
     if np.abs(last - LAST_ROW).max() >= RIGID_TOLERANCE:
         if np.abs(matrix[:, 3] - LAST_ROW).max() < RIGID_TOLERANCE:

@@ -272,7 +272,7 @@ def test_a_scene_without_any_valid_pose_is_quarantined(tmp_path: Path) -> None:
     (entry,) = json.loads((tmp_path / "out" / "report.json").read_text())["quarantined"]
     assert entry["scene_id"] == "scene0000_00"
     assert entry["problem"] == (
-        "none of its 6 frames has a valid pose: it has numbers that are not finite, as for lost tracking"
+        "none of its 6 frames has a valid pose: the pose has numbers that are not finite, as for lost tracking"
     )
 
 

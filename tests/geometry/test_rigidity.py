@@ -39,7 +39,7 @@ def changed(row: int, column: int, value: float) -> NDArray[np.float64]:
         (rounded(1), "the rotation is written with one decimal: R R^T deviates by"),
         (changed(0, 0, 0.123456789), "the rotation is not orthogonal: R R^T deviates by"),
         (np.diag([0.0, 0.0, 0.0, 1.0]), "the rotation has a column of zeros"),
-        (np.full((4, 4), -np.inf), "it has numbers that are not finite, as for lost tracking"),
+        (np.full((4, 4), -np.inf), "the pose has numbers that are not finite, as for lost tracking"),
     ],
     ids=lambda value: value[:30] if isinstance(value, str) else "",
 )
