@@ -24,7 +24,7 @@ from gapdata.annotations.report import FileReport, Tally
 from gapdata.annotations.scanrefer import Description, read_descriptions
 from gapdata.annotations.scene_annotations import Provenance, SceneAnnotations
 from gapdata.annotations.split_evidence import EMBODIEDSCAN, EVERY, MADE_FROM_IT, Evidence, decide, possible_splits
-from gapdata.annotations.splits import SplitClaim
+from gapdata.annotations.splits import FileSplits
 from gapdata.errors import FileError, UsageError
 from gapdata.files.folders import is_litter
 from gapdata.files.given_file import open_given
@@ -45,12 +45,12 @@ class GatherReport:
     """The reports of all files, and how often two files have the same thing."""
 
     files: tuple[FileReport, ...]
-    claims: tuple[SplitClaim, ...]
-    """One for each file, for :func:`gapdata.annotations.splits.overlaps`."""
+    file_splits: tuple[FileSplits, ...]
+    """The splits of each file, for :func:`gapdata.annotations.splits.overlaps`."""
     conflicts: Mapping[str, int]
     """Count of what was left out because an earlier file had it already, by reason."""
     contradictions: tuple[UsageError, ...] = ()
-    """One for each file whose scenes are of another split than the file's name or the user says."""
+    """An error for each file with scenes of another split than its name or the user says."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain types, for ``report.json``."""
@@ -189,7 +189,7 @@ class _Gathering:
         self.mask_files: dict[str, str] = {}
         self.conversations: dict[str, list[ConversationItem]] = {}
         self.reports: list[FileReport] = []
-        self.claims: list[SplitClaim] = []
+        self.file_splits: list[FileSplits] = []
         self.conflicts: dict[str, int] = {}
         self.masks: dict[str, Tally] = {}  # by folder, because each scene has a file of its own
 
@@ -279,7 +279,7 @@ class _Gathering:
             notes = {**report.notes, **decision.notes}
             report = replace(report, split=decision.split, split_from=decision.split_from, notes=notes)
         self.reports.append(report)
-        self.claims.append(SplitClaim(source=name, splits=decision.splits))
+        self.file_splits.append(FileSplits(source=name, splits=decision.splits))
 
     def _first(self, reason: str, known: dict[Any, Any], new: Mapping[Any, Any]) -> None:
         repeated = len(known.keys() & new.keys())
@@ -306,7 +306,7 @@ class _Gathering:
         masks = [tally.report(path=path, kind=MASKS_KIND, split=None) for path, tally in self.masks.items()]
         report = GatherReport(
             files=(*self.reports, *masks),
-            claims=tuple(self.claims),
+            file_splits=tuple(self.file_splits),
             conflicts=dict(self.conflicts),
             contradictions=tuple(self.contradictions),
         )

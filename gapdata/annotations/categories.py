@@ -16,8 +16,8 @@ from gapdata.recipes.recipe_files import manifests_folder
 from gapdata.runtime.choices import check_choice
 
 EvaluationList = Literal["detection-8", "detection-20", "detection-31", "detection-31-authors"]
-"""The lists of the detection evaluation. The authors' long list has two slips: "lamp" stands in it twice, and "towl",
-which no label matches, in place of "towel". ``detection-31-authors`` keeps them; ``detection-31`` does not (30
+"""The lists of the detection evaluation. The authors' long list has two slips: "lamp" is in it twice, and "towl",
+which no label matches, replaces "towel". ``detection-31-authors`` keeps them; ``detection-31`` does not (30
 classes)."""
 OTHERS = "others"
 

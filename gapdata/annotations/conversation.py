@@ -31,7 +31,7 @@ class ConversationItem:
     """One item of a GAP-MLLM or VG-LLM file, with question and answer verbatim."""
 
     scene_id: str
-    frame_ids: tuple[int, ...]  # raw frame indices in the file's order, which may differ from that of time
+    frame_ids: tuple[int, ...]  # raw frame indices in the file's order, which may not be the order of time
     task: ConversationTask
     question: str  # empty where the file has only an answer, as in GAP-MLLM's demo sample
     answer: str

@@ -2,8 +2,8 @@
 
 A box has nine numbers in the convention ``intrinsic_zxy`` (R = Rz(a) Rx(b) Ry(c)), in the axis-aligned world, metres.
 ``bbox_id`` is EmbodiedScan's own number of an object, which may differ from ScanNet's objectId. The file leaves out
-frames with an invalid pose, and the file of the test split does not have boxes. EmbodiedScan has splits of its own (see
-:mod:`gapdata.annotations.splits`).
+frames with an invalid pose, and the file of the test split does not have boxes. EmbodiedScan has other splits than
+ScanNet (see :mod:`gapdata.annotations.splits`).
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _categories(metainfo: Any, path: Location) -> dict[str, int]:
 
 
 class _Sample:
-    """A sample of the pickle, reduced to what is kept; ``refusal`` is the reason why it is left out, or ``None``."""
+    """A sample of the pickle, reduced to the fields that are kept; ``refusal`` is why it is left out, or ``None``."""
 
     __slots__ = ("alignment", "defects", "frames", "instances", "name", "refusal", "scene_id")
 

@@ -32,7 +32,7 @@ of ScanNet's ``val`` as ``val``."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What is known about the splits of one file's scenes before they are decided."""
+    """The statements about the splits of one file's scenes, before they are decided."""
 
     path: Location
     stated: str | None  # the user states this split
@@ -72,7 +72,7 @@ def decide(evidence: Evidence, *, must_know: bool) -> Decision:
     """Decide the split of each scene.
 
     Args:
-        evidence: what content, name and user say.
+        evidence: the statements of content, name and user.
         must_know: whether to refuse scenes with an unknown split; proposals, from which no model learns, may have some.
 
     Raises:

@@ -19,7 +19,7 @@ EVALUATION = frozenset({"val", "test"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SplitClaim:
+class FileSplits:
     """The splits of one file's scenes."""
 
     source: str  # the file's name
@@ -36,25 +36,25 @@ class Overlap:
 
 
 def overlaps(
-    claims: Iterable[SplitClaim], scene_splits: Mapping[str, str], *, use_data_set_splits: bool = True
+    files: Iterable[FileSplits], scene_splits: Mapping[str, str], *, use_data_set_splits: bool = True
 ) -> tuple[Overlap, ...]:
     """Return the scenes that are both trained and evaluated on when these files are used together.
 
     Args:
-        claims: the splits of each file's scenes.
+        files: the splits of each file's scenes.
         scene_splits: the data set's split of each scene (``train``, ``val``, ``test``, ``unknown``); scenes that are
             not in it do not count.
-        use_data_set_splits: whether the data set's own split counts as one more claim, as it does when records of every
-            scene are built besides those that the files name.
+        use_data_set_splits: whether the data set's own splits count, too, as they do when records of every scene are
+            built besides those that the files name.
     """
     trained: dict[str, list[str]] = {}
     evaluated: dict[str, list[str]] = {}
     for scene_id, split in scene_splits.items() if use_data_set_splits else ():
         _enter(trained, evaluated, scene_id, split, f"the data set ({split})")
-    for claim in claims:
-        for scene_id in claim.splits.keys() & scene_splits.keys():
-            told = claim.splits[scene_id]
-            _enter(trained, evaluated, scene_id, told, f"{claim.source} ({told})")
+    for file in files:
+        for scene_id in file.splits.keys() & scene_splits.keys():
+            split_in_file = file.splits[scene_id]
+            _enter(trained, evaluated, scene_id, split_in_file, f"{file.source} ({split_in_file})")
     return tuple(
         Overlap(scene_id=scene_id, trained_by=tuple(trained[scene_id]), evaluated_by=tuple(evaluated[scene_id]))
         for scene_id in sorted(trained.keys() & evaluated.keys())

@@ -49,7 +49,7 @@ def gather_annotations(
     if gathered is None:
         return BuildAnnotations()
     by_files = recipe.annotations.splits
-    found = overlaps(gathered.report.claims, known, use_data_set_splits=not by_files)
+    found = overlaps(gathered.report.file_splits, known, use_data_set_splits=not by_files)
     refuse_overlap(found, allow_overlap=allowed)
     if gathered.report.contradictions and not allowed:
         raise gathered.report.contradictions[0]

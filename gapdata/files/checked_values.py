@@ -65,7 +65,7 @@ def numbers(value: Any, shape: Sequence[int]) -> NDArray[np.float64] | None:
 
 
 def finite(value: Any, shape: Sequence[int]) -> NDArray[np.float64] | None:
-    """Return what :func:`numbers` does, if all values are finite."""
+    """Return the array of :func:`numbers` if all values are finite, else ``None``."""
     array = numbers(value, shape)
     return array if array is not None and bool(np.isfinite(array).all()) else None
 

@@ -22,7 +22,7 @@ ENDINGS = ("~", ".tmp", ".temp", ".part", ".partial", ".crdownload", ".swp", ".b
 
 
 def is_litter(name: str) -> bool:
-    """Return whether a name is that of a hidden, system or backup file, or of half a download."""
+    """Return whether a file with this name is a hidden, system or backup file, or half a download."""
     folded = name.lower()
     return name.startswith((".", "~$")) or folded in LITTER or folded.endswith(ENDINGS)
 

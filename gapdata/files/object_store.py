@@ -102,7 +102,7 @@ class ObjectPath:
 
     @property
     def suffix(self) -> str:
-        """The part of the name from its last dot on; empty where there is none."""
+        """The part of the name from its last dot on; empty for a name without a dot."""
         stem, dot, end = self.name.rpartition(".")
         return dot + end if stem and end else ""
 
@@ -259,7 +259,7 @@ def upload(file: BinaryIO, path: ObjectPath) -> None:
     """Store a local file, from its beginning, as the object ``path``, which appears whole or not at all.
 
     Arrow completes an upload whenever its stream is closed, even by an exception, which would publish a part of the
-    file. So the stream is on a thread of its own, which signals do not interrupt; after a failed part, closing the
+    file. So the stream is on a separate thread, which signals do not interrupt; after a failed part, closing the
     stream fails (with ``background_writes``, Arrow's default; without it, a truncated object appeared); and after any
     other failure the object is deleted. A killed process leaves parts that readers do not see and that a bucket's rule
     on incomplete uploads removes.

@@ -2,7 +2,7 @@
 
 A pickle is a program for a stack machine that may call any function by name. With ``pickle.Unpickler`` and only some
 names allowed, a pickle can still allocate 2**60 bytes, fill a sparse memo or nest keys until the interpreter crashes.
-So this is a machine of its own: about forty opcodes, checked by a survey of the file
+So this is a separate machine: about forty opcodes, checked by a survey of the file
 (:mod:`gapdata.files.pickle_survey`), and ten functions in place of numpy's (:mod:`gapdata.files.pickled_arrays`). It
 also hands out every dictionary as soon as it is filled, so that a file of hundreds of megabytes is reduced while it is
 read. For 100,000 entries of images, all kept, it took 5.4 to 6.1 CPU seconds and 60 MB, with the file;

@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 
 MARKS = {
-    codecs.BOM_UTF32_LE: "utf-32-le",  # before UTF-16, with whose mark it begins
+    codecs.BOM_UTF32_LE: "utf-32-le",  # before UTF-16, because it begins with the same mark
     codecs.BOM_UTF32_BE: "utf-32-be",
     codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF16_LE: "utf-16-le",

@@ -5,8 +5,8 @@ from __future__ import annotations
 PATCH = 16
 """Pixels along a patch of Qwen3-VL's vision tower: sides of stored frames are multiples of it."""
 MERGE = 2
-"""Patches along a visual token: what the vision tower sees has sides that are multiples of ``PATCH * MERGE``. A stored
-frame need not have them, since the model's processor cuts and resizes it."""
+"""Patches along a visual token: images for the vision tower have sides that are multiples of ``PATCH * MERGE``. Stored
+frames need not have such sides, since the model's processor cuts and resizes it."""
 
 
 def near_sizes(size: tuple[int, int], block: int, least: int, most: int) -> str:
@@ -19,7 +19,7 @@ def near_sizes(size: tuple[int, int], block: int, least: int, most: int) -> str:
         most: the largest side that is allowed.
 
     Returns:
-        The sizes, nearest first; empty where there are none.
+        The sizes, nearest first; empty if no size is allowed.
     """
     sides = [sorted({side // block * block, -(-side // block) * block}) for side in size]
     near = [(w, h) for w in sides[0] for h in sides[1] if least <= min(w, h) and max(w, h) <= most]

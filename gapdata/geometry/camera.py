@@ -65,7 +65,7 @@ class Intrinsics:
         )
 
     def cropped(self, left: int, top: int, width: int, height: int) -> Intrinsics:
-        """Return the camera of the window of its image whose first pixel is (left, top)."""
+        """Return the camera of a window of its image that begins at pixel (left, top)."""
         return Intrinsics(fx=self.fx, fy=self.fy, cx=self.cx - left, cy=self.cy - top, width=width, height=height)
 
     def rays(self) -> NDArray[np.float64]:

@@ -30,12 +30,12 @@ from numpy.typing import NDArray
 from gapdata.geometry.camera import Intrinsics
 
 OCCLUSION_RATIO = 0.1
-"""A sample whose depth differs from the other frame's by more than this share is hidden (behind) or in free space
-(in front), not merely inexact."""
+"""A sample is hidden (behind) or in free space (in front), and not merely inexact, if its depth differs from the other
+frame's by more than this share."""
 SAMPLES = 3072
 """Samples of a frame, about: 64 x 48 on an image of 4:3."""
 MAX_BEND = 0.1
-"""Largest bend of inverse depth across a sample, as a share of it: planes have none, beyond it lies a step."""
+"""Largest bend of inverse depth across a sample, as a share of it: a plane has no bend, a step a larger one."""
 MIN_SAMPLES = 100
 """Visible samples below which two frames are not compared."""
 FULL = 0.25
@@ -171,7 +171,7 @@ def stretch_terms(samples: Surface, other: Surface, to_other: NDArray[np.float64
     The terms of several pairs add up to one linearised least squares.
 
     Args:
-        samples: the frame whose samples are used.
+        samples: the frame with the samples.
         other: the frame that looks at them.
         to_other: (4, 4) rigid, from the camera of the samples to the other one; its translation is not zero.
 
@@ -259,7 +259,7 @@ def _misalignment(samples: _Seen) -> float:
         normal_equations = ((system[:6] * weights) @ system.T).astype(np.float64)  # (6, 7)
         held = normal_equations[:, :6] + np.diag(damping * float(weights.sum()))
         motion = np.linalg.solve(held, normal_equations[:, 6])
-    # The mean of |w x c + t|^2 over points c whose mean is zero.
+    # The mean of |w x c + t|^2 over points c with a mean of zero.
     turn, shift = motion[:3], motion[3:]
     return float(np.sqrt(max(spread * (turn @ turn) - turn @ scatter @ turn, 0.0) + shift @ shift))
 

@@ -27,7 +27,7 @@ BoxArrays = tuple[Array, Array, Array]
 MAX_VERTICES = 10
 """A quadrilateral clipped by five planes has at most nine vertices."""
 PAIRS_AT_ONCE = 4096
-"""Pairs whose 6 x 10 vertices are held at once: about 50 MB with all that clipping makes of them."""
+"""Pairs that are computed at once, each with 6 x 10 vertices: about 50 MB with the results of clipping."""
 FAR = 1e6
 """Metres from which a coordinate or an extent is impossible in a room; its square must not overflow."""
 
@@ -108,7 +108,7 @@ def _usable(boxes: BoxArrays) -> NDArray[np.bool_]:
 
 
 def _volumes(a: BoxArrays, b: BoxArrays) -> Array:
-    """Return the volumes (P,) of intersections of boxes whose numbers are usable."""
+    """Return the volumes (P,) of intersections of boxes with usable numbers."""
     # In the frame of B, centred on B: coordinates stay small and B's planes are axis-aligned.
     relative = np.swapaxes(b[2], -1, -2)
     center = np.einsum("pij,pj->pi", relative, a[0] - b[0])

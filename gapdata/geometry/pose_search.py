@@ -19,8 +19,8 @@ from gapdata.geometry.pose_names import AXES, DIRECTIONS, UNITS
 from gapdata.geometry.pose_trials import APART, NOTHING_SHARED, USUAL_DEPTH, Reading, Score, Trials
 
 AGREES, SURELY = 0.025, 0.012
-"""Metres within which frames that are near in time agree where poses are right, and within which nothing else is tried
-on them."""
+"""Metres within which frames that are near in time agree if poses are right, and within which no other reading is
+tried."""
 CLEARLY, TWICE = 3.0, 2.0
 """A reading explains the disagreement if it is this many times better than the scan as given; TWICE is enough if frames
 agree within SURELY."""
@@ -45,7 +45,7 @@ class Finding:
     """The result of a search.
 
     ``agrees``: the frames agree as given. ``cure``: the reading that explains the disagreement. ``still``: the cameras
-    hardly move, so that nothing can be told. If none of the three is set, no reading that was tried helps.
+    hardly move, so that poses cannot be judged. If none of the three is set, no reading that was tried helps.
     """
 
     given: Score

@@ -68,7 +68,7 @@ class Score:
     """The agreement of the pairs under a reading."""
 
     misalignment: float = APART  # metres, median over the pairs
-    relative: float = APART  # the same in a room whose median depth is USUAL_DEPTH: small rooms do not agree better
+    relative: float = APART  # the same scaled to a median depth of USUAL_DEPTH, so that small rooms do not agree better
     mean: float = APART  # metres: smoother, for searching
     overlap: float = 0.0  # median over the pairs
     pairs: int = 0
@@ -87,7 +87,7 @@ class Trials:
     """Readings of the same frames and their scores; what the readings share is computed once."""
 
     frames: PosedDepth
-    median_depth: float = field(init=False)  # of the valid depth, sensor units; 0 where there is none
+    median_depth: float = field(init=False)  # of the valid depth, sensor units; 0 without valid depth
     _surfaces: dict[tuple[float, float, float, bool], list[Surface]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -31,7 +31,7 @@ def projected_area(
         box: in the world.
         camera: of all frames.
         world_to_camera: (F, 4, 4).
-        near: metres; what is nearer to the camera's plane is cut off.
+        near: metres; parts that are nearer to the camera's plane are cut off.
     """
     poses = np.asarray(world_to_camera, dtype=np.float64)
     turn = poses[:, :3, :3] @ box.rotation  # (F, 3, 3) box axes to camera

@@ -17,8 +17,8 @@ from gapdata.geometry.camera import Intrinsics, transform
 from gapdata.geometry.lens import Lens, lens_map, pinhole_behind
 
 STEEPEST_STEP = 10
-"""Neighbouring readings whose inverse depths differ by more than a tenth belong to two surfaces, whatever their
-course."""
+"""Neighbouring readings belong to two surfaces if their inverse depths differ by more than one part in
+STEEPEST_STEP."""
 SHARPEST_BEND = 50
 """Neighbouring readings belong to two surfaces if the second difference of inverse depth is more than one part in
 SHARPEST_BEND."""
@@ -63,7 +63,7 @@ def register_depth(
 
 @lru_cache(maxsize=8)
 def _shared_centre_map(source: Intrinsics, target: Intrinsics, lens: Lens | None) -> tuple[NDArray[np.float32], ...]:
-    """Return where every target pixel lies in the source image, as :func:`_sample` takes it.
+    """Return the place of every target pixel in the source image, as :func:`_sample` takes it.
 
     Returns:
         Columns and rows, two (H, W) float32, and the same rounded down: the first samples of the cells around.

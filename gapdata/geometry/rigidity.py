@@ -1,6 +1,6 @@
 """Say why a matrix is not a pose, and mend poses that were only rounded.
 
-A rotation whose nine numbers were rounded to d decimals deviates: ``R @ R.T`` differs from the identity by up to
+A rotation with numbers that were rounded to d decimals deviates: ``R @ R.T`` differs from the identity by up to
 ``2 * sqrt(3) * 0.5 * 10**-d`` (each entry sums three products of an error with a unit row, for both factors), 0.017 for
 two decimals. The nearest rotation is then right to a quarter of a degree, which is less than trackers are off. One
 decimal is not enough.

@@ -35,7 +35,7 @@ PAIRS_PER_FRAME = 3
 REACH = 3
 """Places in the order of time within which two frames of a view are neighbours."""
 CHOSEN_REACH = 2
-"""Neighbours within so many places are compared before any other pair of a long view."""
+"""Neighbours within this many places are compared before any other pair of a long view."""
 BARELY = 0.5
 """Pairs that overlap by less than ``min_overlap``, but not by less than this share of it, count as distant."""
 MIN_SHARED = 0.02

@@ -2,9 +2,9 @@
 
 Rays go through every eighth pixel of every eighth row first. Where the four that enclose a cell lie on one plane of one
 object, the pixels between are taken from that plane; other cells are quartered twice, with rays through their centres
-and through the middles of their edges: of all at first, then of those whose ends differ. So large faces cost next to
-nothing. What is smaller than a cell would fall between its rays, therefore every vertex of the mesh is projected, and
-one that lies before its cell's plane, or on it with another object, quarters the cell, too.
+and through the middles of their edges: of all edges at first, then of those with different ends. So large faces cost
+next to nothing. Details smaller than a cell would fall between its rays, so every vertex of the mesh is projected, and
+one before its cell's plane, or on it with another object, quarters the cell, too.
 
 A pixel that no ray went through has a guessed value, and the image says where: :mod:`gapdata.prompts.borders` casts
 the pixels at the borders of what is shown, which makes these exact. Two other ways to save rays were tried on

@@ -148,10 +148,10 @@ def _crosses_mask(
 def _plates(
     image_size: tuple[int, int], pixels: Mapping[int, tuple[int, int]], native_width: float
 ) -> dict[int, Plate]:
-    """Return where the plate of each numbered mark lies."""
+    """Return the place of the plate of each numbered mark."""
     unknown = [number for number in pixels if not 0 <= number <= MAX_MARKS]
     if unknown:
-        raise UsageError(f"mark {unknown[0]} has no colour", cure=f"draw at most {MAX_MARKS} marks")
+        raise UsageError(f"mark {unknown[0]} has no colour", cure=f"draw marks 0 to {MAX_MARKS}")
     scale = image_size[0] / native_width
     crosses = {
         number: (u - ARM_LENGTH * scale, v - ARM_LENGTH * scale, u + ARM_LENGTH * scale, v + ARM_LENGTH * scale)
@@ -164,7 +164,7 @@ def _plates(
         near = [cross for other, cross in crosses.items() if other != number]
         costs = []
         for candidate in _quadrants(u, v, scale):
-            # A plate that is cut off is unreadable, one on a cross hides what it stands on, one on a plate hides that.
+            # Best to worst: a plate on another plate, one on a cross, and one that is cut off and so unreadable.
             outside = not _inside(candidate, image_size)
             hidden = sum(_meet(candidate, cross) for cross in near)
             stacked = sum(_meet(candidate, plate) for plate in placed.values())

@@ -1,6 +1,6 @@
 """Project the vertices of a mesh that a camera may see.
 
-They are kept brick by brick, so that a frame of a large scan does not touch those of other rooms.
+They are kept brick by brick, so that a frame of a large scan does not touch the vertices of other rooms.
 """
 
 from __future__ import annotations

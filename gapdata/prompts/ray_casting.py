@@ -13,7 +13,7 @@ NEAREST = np.float32(1e-6)  # metres; a nearer hit counts as this far away
 class MeshCaster:
     """Open3D's ray casting over one labelled mesh, on one thread: a build has a process for each core.
 
-    A face carries the object id that at least two of its three vertices carry, else that of its first.
+    A face has the object id that at least two of its vertices have, or else the one of its first vertex.
     """
 
     def __init__(self, annotation: Annotation) -> None:

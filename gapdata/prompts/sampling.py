@@ -51,7 +51,7 @@ class InteriorPixels:
     Args:
         mask: (H, W) uint16 object id + 1, 0 where none.
         valid: (H, W) bool, where depth is valid.
-        border: pixels between an interior pixel and the edge of what it shows; outside the image nothing is shown.
+        border: pixels between an interior pixel and the edge of its object, of valid depth or of the image.
     """
 
     def __init__(self, mask: NDArray[np.uint16], valid: NDArray[np.bool_], border: int) -> None:

@@ -59,9 +59,9 @@ def assemble_record(
         view: which frames.
         frames: the prepared frames of the view, in its order.
         camera: intrinsics of the stored frames.
-        objects: the scene's objects; ``None`` for a scan without annotation, whose record carries geometry only.
+        objects: the scene's objects; ``None`` for a scan without annotation, which gets a record of geometry only.
         settings: see :class:`AssemblySettings`.
-        expressions: what may be asked about the view; descriptions of other objects than the view's are left out.
+        expressions: descriptions and conversations about the view; descriptions of objects outside it are left out.
         quality: the figures of :class:`gapdata.records.quality.QualityMeter`.
         split: of the scene.
         split_origin: name of the annotation file that gives the split; empty for the data set itself.

@@ -30,7 +30,7 @@ PNG_FILTER_UP = 2
 DEFLATE = {"level": 1, "method": zlib_ng.DEFLATED, "wbits": 15, "memLevel": 9}
 """The largest window and blocks of the most symbols; with the strategies used here the level does not matter."""
 RLE_SHARE = 0.8
-"""Share of zeros among a filtered image's bytes above which runs of them are worth encoding: instance masks have 0.99,
+"""Share of zeros among a filtered image's bytes above which runs of zeros are worth encoding: instance masks have 0.99,
 registered depth 0.6 (every second byte is the high one of a pixel)."""
 
 

@@ -16,7 +16,7 @@ def describe_cure(
 
     Args:
         scan: the scan; options can change how folders of ``--rgbd`` are read, the files of other scans must be mended.
-        told: what the user said about it.
+        told: the user's statements about its frames.
         given: how it is read now.
         cure: how it should be read.
         moved_depth: whether a shift of ``cure`` is one of the depth images instead of the poses.

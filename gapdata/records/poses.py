@@ -43,7 +43,7 @@ def refused_poses(scan: Scan) -> dict[str, int]:
 
 
 def reading_of(scan: Scan) -> FrameReading:
-    """Return what the user said about the scan's frames."""
+    """Return the user's statements about the scan's frames, or the default."""
     return scan.reading or FrameReading()
 
 

@@ -25,7 +25,7 @@ def depth_is_shifted(scan: Scan, trials: Trials, reading: Reading, shift: int) -
 
     Args:
         scan: where colour is read.
-        trials: the frames whose depth fits ``reading``.
+        trials: the frames, with depth that fits ``reading``.
         reading: with the poses of ``shift`` frames later.
         shift: places of the scan's frames.
     """

@@ -16,7 +16,7 @@ from gapdata.frames.selection import ClipSelection, select_clips
 from gapdata.records.keys import clip_key, listed_key
 
 KIND_OF_TASK = {"scanrefer1": "scene", "scanrefer": "scene", "scan2cap": "scene", "scanrefer2": "around"}
-"""The kind of the views that conversations of a task are about; those of the other tasks are clips."""
+"""The kind of view of the conversations of each task; other tasks are about clips."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Watch a Ray cluster from its driver: whether its head answers, which nodes are alive, and how many cores are free.
 
-Ray's own client waits a minute for a lost head and then ends the whole process with a line of its own; until then any
+Ray's own client waits a minute for a lost head and then ends the whole process with its own message; until then any
 request to the head blocks. So the requests are made in threads beside the driver's loop, which reads only the last
 answers.
 """

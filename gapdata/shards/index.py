@@ -122,7 +122,7 @@ def read_index(build: Location) -> Any:
     """
     with _parquet(build, None) as file:
         table = file.read()
-        # Arrow believes what the file says about texts and dictionaries until it is asked to look.
+        # Arrow does not check texts and dictionaries of a file unless it is asked to.
         table.validate(full=True)
         for name in LATER_FIGURES:
             if name not in table.column_names:

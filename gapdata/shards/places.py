@@ -26,7 +26,7 @@ from gapdata.runtime.choices import check_choice
 from gapdata.shards.index import COUNTS, INDEX_NAME, index_batches
 
 BLOCK = 512
-"""Bytes of a tar's header, which stands before each member."""
+"""Bytes of the header before each member of a tar."""
 SHARD_NAME = re.compile(r"[A-Za-z0-9_-]{1,200}")
 """A shard's name is part of a path, so it has neither dots nor slashes."""
 MAX_OFFSET = 1 << 60
@@ -87,7 +87,7 @@ class RecordPlaces:
 
     Attributes:
         shard_names: the shards; ``shard`` (N,) holds each record's number in them.
-        counts: by name of :data:`gapdata.shards.index.COUNTS`, how many of them each record has, (N,) int32.
+        counts: by name of :data:`gapdata.shards.index.COUNTS`, the count of each record, (N,) int32.
 
     Raises:
         UsageError: the place holds no finished build.

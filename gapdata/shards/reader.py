@@ -49,7 +49,7 @@ class ShardReader:
             was finished with: this reads each tar once more, and finds every flipped bit.
 
     Raises:
-        UsageError: there is no finished build, or with ``verify`` it has no digests, as those of earlier versions.
+        UsageError: there is no finished build, or, with ``verify``, one without digests, by an earlier version.
         ShardError: the index is damaged.
     """
 
@@ -195,7 +195,7 @@ class ShardReader:
             seed: of the order (:mod:`gapdata.shards.order`).
             shards_per_group: how many shards' records are mixed.
             fields: what a sample holds, among :data:`gapdata.shards.samples.READERS`.
-            batch_size: that of the ``DataLoader``.
+            batch_size: the same as of the ``DataLoader``.
             rank: this process among the job's; by default that of ``torch.distributed``, or of torchrun.
             world_size: how many processes the job has; by default likewise.
             endless: go on with the next epoch instead of ending, so that all ranks get equally many records.
@@ -270,7 +270,7 @@ class ShardReader:
 
         Args:
             index: the record's position.
-            names: read only those of these that the record has, one read each; ``None`` reads all at once.
+            names: the members to read, if the record has them, with one read each; ``None`` reads all at once.
 
         Raises:
             ShardError: the tar is missing, shorter than its index says, or holds something else at that place.

@@ -5,7 +5,7 @@ consecutive numbers a rank takes the one at its own place, and of the rank's rec
 batches ``w``, ``w + W``, ..., because torch's ``DataLoader`` asks its workers for batches in turn. So batches come out
 in order, and one number says how far the whole job is: how many records it has used.
 
-Workers read ahead, so none of them knows that number. The process that trains does: every sample carries its
+Workers read ahead, so they do not know that number. The process that trains knows it: every sample carries its
 ``number``, and :meth:`RecordStream.mark_used` takes the numbers of a batch once it is used. A stream that is read
 without workers counts what it hands out, until something is marked.
 
@@ -54,7 +54,7 @@ class RecordStream:
         self.records, self.order, self.fields = records, order, tuple(fields)
         self.batch_size, self.rank, self.world_size, self.endless = batch_size, rank, world_size, endless
         self._marked = 0
-        # The same number for workers that persist, whose copy of the dataset is that of their start.
+        # The same number for workers that persist: their copy of the dataset is as old as they are.
         self._shared = torch.zeros((), dtype=torch.int64)
         self._shared.share_memory_()  # type: ignore[no-untyped-call]
         # Written by workers: an iteration, by its loader's seed, in which this rank got nothing, and its epoch's end.

@@ -102,7 +102,7 @@ class Scan(ABC):
         self.close()
 
     def close(self) -> None:
-        """Close the files that are open; by default there are none."""
+        """Close the files that are open; by default it does nothing."""
         return None
 
     @abstractmethod
@@ -123,7 +123,7 @@ class Scan(ABC):
         """Return a SHA-256 that changes when the scan's files do; image payloads need not be read.
 
         Args:
-            masks: include those of :meth:`mask_archive`.
+            masks: include the archive of :meth:`mask_archive`.
         """
 
     @cached_property
@@ -238,7 +238,7 @@ class Dataset(ABC):
         """
 
     def directory(self, scene_id: str) -> Location:
-        """Return where a scene lies.
+        """Return the place of a scene.
 
         Raises:
             UsageError: there is no such scene; the message has some that there are.

@@ -47,8 +47,8 @@ class Calibration:
 
     color: NDArray[np.float64]  # (3, 3) or (4, 4), pixels
     lens: Lens | None = None
-    """The lens of colour. It is that of depth, too, where one calibration serves both: depth that was registered to
-    colour went through the same lens."""
+    """The lens of colour, and of depth if one calibration serves both: depth that was registered to colour has the same
+    lens."""
     depth: NDArray[np.float64] | None = None  # None: the colour camera at the depth images' size
     depth_to_color: NDArray[np.float64]  # (4, 4)
     color_size: tuple[int, int] | None = None  # (width, height)
@@ -90,7 +90,7 @@ def camera_and_lens(
         what: name of the camera, for messages.
         matrix: (3, 3) or larger, pixels.
         size: (width, height) of its images.
-        lens: what is known of the lens; the skew of the matrix is added. ``None`` is returned where nothing bends rays.
+        lens: the lens as stated; the skew of the matrix is added. A lens that bends nothing is returned as ``None``.
 
     Raises:
         ValueError: it is not a calibration matrix, or the camera or the lens is impossible.
@@ -163,7 +163,7 @@ def parse_info(data: bytes) -> Calibration:
 
 
 def depth_to_color(color_extrinsics: NDArray[np.float64], depth_extrinsics: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the (4, 4) transform from the depth camera to the colour camera, given that of each to the device.
+    """Return the (4, 4) transform from the depth to the colour camera, from the transforms of both to the device.
 
     Raises:
         ValueError: one of them is not a rigid transform.
@@ -252,7 +252,7 @@ def _named_numbers(data: bytes) -> dict[str, Any] | None:
 
 
 def _in_the_middle(values: dict[str, float]) -> bool:
-    """Return whether the principal point lies in the middle half of the image."""
+    """Return whether the principal point is in the middle half of the image."""
     return all(
         0.25 * values[size] < values[at] < 0.75 * values[size] for at, size in (("cx", "width"), ("cy", "height"))
     )
@@ -288,7 +288,7 @@ def _json_matrix(values: dict[str, Any]) -> NDArray[np.float64]:
 
 
 def _check_size(what: str, camera: Intrinsics) -> None:
-    """Refuse a calibration of another image size: the principal point then lies far from the middle.
+    """Refuse a calibration of another image size: its principal point is far from the middle.
 
     Exporters can resize images and write the calibration of the original ones beside them.
     """

@@ -31,7 +31,7 @@ EXR_WINDOW = b"dataWindow\x00box2i\x00\x10\x00\x00\x00"
 EXR_HEADER_BYTES = 1 << 16
 MILLIMETRES = 1000.0
 NEAREST, FARTHEST = 0.1, 100.0
-"""Metres between which the median of a frame of a room lies."""
+"""Metres between which the median depth of a frame of a room is."""
 LARGEST = np.iinfo(np.uint16).max
 
 

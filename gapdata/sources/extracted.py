@@ -272,7 +272,7 @@ class ExtractedScan(Scan):
         return Calibration(color=color, depth=depth, depth_to_color=registration)
 
     def _span(self, stated: int | None) -> int:
-        """Return the number of raw indices: that of the ``.sens`` where ``_info.txt`` states it."""
+        """Return the number of raw indices; ``_info.txt`` may state that of the ``.sens``."""
         span = self.files.span
         return stated if stated is not None and span <= stated <= MAX_FRAME_ID else span
 

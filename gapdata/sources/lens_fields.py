@@ -217,7 +217,7 @@ def _named(field: str, items: list[float], model: LensModel) -> dict[str, float]
 
 
 def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the fields, and those of an object about a lens, such as OpenCV's ``{"dist_coeffs": {"data": [...]}}``.
+    """Yield the fields, and the fields inside an object about a lens, as in ``{"dist_coeffs": {"data": [...]}}``.
 
     Raises:
         ValueError: a lens is stated inside something else, such as another camera.

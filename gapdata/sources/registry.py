@@ -28,7 +28,7 @@ class SourceModule(Protocol):
     """What the file of a source defines."""
 
     def open_folder(self, root: Location, **options: Any) -> Dataset:
-        """Open the data set at an absolute place; ``options`` are those of the row that were given.
+        """Open the data set at an absolute place; ``options`` are the given ones of the source's row.
 
         Raises:
             UsageError: the place does not hold such a data set, or an option cannot be used.
@@ -106,7 +106,7 @@ def open_dataset(**named: Any) -> Dataset:
 
 
 def open_found(place: Location) -> Dataset | Scan:
-    """Open what lies at a place, of whatever kind: a data set, or a scan where it is one scan's own file or folder.
+    """Open a place of any kind: a data set, or a scan if it is the file or folder of one scan.
 
     Raises:
         UsageError: no source recognises it; the message says what each of them missed.
@@ -170,6 +170,6 @@ def as_option(name: str) -> str:
 
 
 def source_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of some options that :func:`open_dataset` takes."""
+    """Return the options that :func:`open_dataset` takes, without others."""
     known = {*SOURCES, *_all_options()}
     return {name: value for name, value in options.items() if name in known}

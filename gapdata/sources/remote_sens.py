@@ -78,7 +78,7 @@ def _follow(file: ObjectFile, begin: int, end: int, block: int, mean: float, *, 
 
 
 def _candidates(window: bytes, mean: float) -> Iterator[int]:
-    """Yield offsets at which a header seems to stand, followed by another one if that lies in the window."""
+    """Yield offsets that look like a header, with another one after its frame if that is in the window."""
     found = {at - LAST_ROW_AT for at in _occurrences(window, LAST_ROW)} | set(_occurrences(window, LOST_POSE))
     for at in sorted(found):
         header = window[max(at, 0) : at + HEADER_BYTES]

@@ -62,7 +62,7 @@ POSE_FOLDERS = ("pose", "poses")
 TRAJECTORY_NAMES = ("trajectory.log", "traj.txt", "trajectory.txt", "poses.txt")
 SEQUENCE = "sequence"
 """Where 3RScan keeps the frames of a scan, below its folder."""
-SHOWN = 6  # names of what lies in a folder without scenes
+SHOWN = 6  # entries of a folder without scenes that a message names
 EXPECTED = "expected color/, depth/ and pose/ (or trajectory.log), see `gapdata build-shards --help`"
 
 
@@ -218,8 +218,8 @@ def _find_scenes(root: Path) -> tuple[dict[str, Path], dict[str, str]]:
 def _what_lies_in(root: Path, passed_over: Mapping[str, str]) -> str:
     """Return what to do about a folder without scenes."""
     held = [entry.name + ("/" if is_kind(entry, folder=True) else "") for entry in entries(root)]
-    lies = f"; it holds {few(held, SHOWN)}" if held else "; it is empty"
-    return EXPECTED + lies + "".join(f"; {name} {reason}" for name, reason in passed_over.items())
+    content = f"; it holds {few(held, SHOWN)}" if held else "; it is empty"
+    return EXPECTED + content + "".join(f"; {name} {reason}" for name, reason in passed_over.items())
 
 
 def recognise_rgbd(directory: Path) -> Layout | None:

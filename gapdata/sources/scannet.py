@@ -83,13 +83,13 @@ class ScanNetDataset(Dataset):
         directories = {scene: places[0] for scene, places in sorted(found.items())}
         if not directories:
             raise UsageError("holds no ScanNet scene", path=root, cure=_where_scenes_are(root))
-        claimed = _claimed_splits(root, directories)
+        named_in = _named_splits(root, directories)
         label_file = _first_existing(root / LABEL_MAP_NAME, root.parent / LABEL_MAP_NAME)
         return cls(
             root=root,
             scene_directories=directories,
-            splits={scene: claims[-1] for scene, claims in claimed.items()},
-            in_two_splits={scene: claims for scene, claims in claimed.items() if len(set(claims)) > 1},
+            splits={scene: named[-1] for scene, named in named_in.items()},
+            in_two_splits={scene: named for scene, named in named_in.items() if len(set(named)) > 1},
             label_map=EMPTY_LABEL_MAP if label_file is None else read_label_map(label_file),
             frame_directories={scene: tuple(places[1:]) for scene, places in found.items() if len(places) > 1},
         )
@@ -132,7 +132,7 @@ class ScanNetDataset(Dataset):
 
         Raises:
             UsageError: there is no such scene.
-            SourceError: neither is there, or what is there is damaged.
+            SourceError: both are missing, or the one that is read is damaged.
         """
         directory = self.directory(scene_id)
         frames = None if self._has_sens(scene_id) else self._frames(scene_id)
@@ -205,7 +205,7 @@ def open_found(place: Location) -> ScanNetDataset | Scan:
     """Open a ``.sens`` file, a scene's folder, or a folder of scenes.
 
     Raises:
-        UsageError: the place is none of these.
+        UsageError: the place is something else.
         SourceError: the scan is missing or damaged.
     """
     if place.is_file():
@@ -313,18 +313,18 @@ def _where_scenes_are(root: Location) -> str:
     return "expected folders such as scans/scene0000_00 with scene0000_00.sens inside"
 
 
-def _claimed_splits(root: Location, directories: Mapping[str, Location]) -> dict[str, tuple[str, ...]]:
+def _named_splits(root: Location, directories: Mapping[str, Location]) -> dict[str, tuple[str, ...]]:
     """Return every split that a file, or the folder ``scans_test``, gives each scene, ``train`` first."""
-    claimed: dict[str, tuple[str, ...]] = {}
+    named_in: dict[str, tuple[str, ...]] = {}
     for split, name in SPLIT_FILES.items():
         path = _first_existing(root / name, root / "Tasks" / "Benchmark" / name, root.parent / name)
         if path is not None:
             for scene in dict.fromkeys(read_split_list(path)):
-                claimed[scene] = (*claimed.get(scene, ()), split)
+                named_in[scene] = (*named_in.get(scene, ()), split)
     for scene, directory in directories.items():
-        if directory.parent.name == "scans_test" and scene not in claimed:
-            claimed[scene] = ("test",)
-    return claimed
+        if directory.parent.name == "scans_test" and scene not in named_in:
+            named_in[scene] = ("test",)
+    return named_in
 
 
 def _first_existing(*paths: Location) -> Location | None:

@@ -19,7 +19,7 @@ a centimetre meanwhile."""
 OF_INTERVAL = 0.1
 """The same as a share of the interval between frames, where that is more."""
 UNITS = ((Decimal(10) ** 17, 9), (Decimal(10) ** 14, 6), (Decimal(10) ** 11, 3), (Decimal(10) ** 8, 0))
-"""Smallest whole numbers that are time since 1970 in 10^-n seconds: each of them means a year from 1973 on."""
+"""Smallest whole numbers that are read as time since 1970 in 10^-n seconds; all mean 1973 or later."""
 NEIGHBOURS = 2  # on either side, that are candidates
 
 
@@ -27,7 +27,7 @@ NEIGHBOURS = 2  # on either side, that are candidates
 class TimePairs:
     """The pairs of two kinds of files.
 
-    ``limit`` and distances are seconds, or what the stamps count where ``known_unit`` is false.
+    ``limit`` and distances are seconds, or the unit of the stamps if ``known_unit`` is false.
     """
 
     partners: Mapping[str, str]  # name of the other kind -> name of the first

@@ -19,7 +19,7 @@ from gapdata.annotations.embodiedscan import AnnotatedBox
 from gapdata.annotations.proposals import read_masks
 from gapdata.annotations.scanrefer import Description
 from gapdata.annotations.scene_annotations import Provenance, SceneAnnotations
-from gapdata.annotations.splits import SplitClaim, overlaps, refuse_overlap
+from gapdata.annotations.splits import FileSplits, overlaps, refuse_overlap
 from gapdata.errors import FileError, GapDataError, UsageError
 from tests.support.annotation_records import (
     conversation,
@@ -283,26 +283,31 @@ def test_json_of_a_scene_that_cannot_be_read_says_why(data: bytes, problem: str)
 SPLITS = {"a": "train", "b": "train", "c": "val", "d": "test", "e": "unknown"}
 
 
-def claim(split: str | None, *scenes: str) -> SplitClaim:
-    return SplitClaim(source=f"infos_{split}.pkl", splits=dict.fromkeys(scenes, split))
+def splits_of_file(split: str | None, *scenes: str) -> FileSplits:
+    return FileSplits(source=f"infos_{split}.pkl", splits=dict.fromkeys(scenes, split))
 
 
 def test_the_val_split_of_embodiedscan_overlaps_with_what_scannet_trains_on() -> None:
-    (found,) = overlaps([claim("val", "b")], SPLITS)
+    (found,) = overlaps([splits_of_file("val", "b")], SPLITS)
     assert (found.scene_id, found.trained_by, found.evaluated_by) == (
         "b", ("the data set (train)",), ("infos_val.pkl (val)",)
     )  # fmt: skip
 
 
 def test_files_overlap_among_themselves_without_the_data_set() -> None:
-    claims = [claim("train", "a", "b", "e"), claim("val", "b", "e", "z"), claim(None, "a"), claim("test", "c")]
-    found = overlaps(claims, SPLITS, use_data_set_splits=False)
+    files = [
+        splits_of_file("train", "a", "b", "e"),
+        splits_of_file("val", "b", "e", "z"),
+        splits_of_file(None, "a"),
+        splits_of_file("test", "c"),
+    ]
+    found = overlaps(files, SPLITS, use_data_set_splits=False)
     assert [item.scene_id for item in found] == ["b", "e"]
-    assert overlaps([claim("train", "a"), claim("test", "c")], SPLITS) == ()
+    assert overlaps([splits_of_file("train", "a"), splits_of_file("test", "c")], SPLITS) == ()
 
 
 def test_an_overlap_is_refused_unless_it_is_allowed() -> None:
-    found = overlaps([claim("val", "b"), claim("val", "a")], SPLITS)
+    found = overlaps([splits_of_file("val", "b"), splits_of_file("val", "a")], SPLITS)
     refuse_overlap((), allow_overlap=False)
     refuse_overlap(found, allow_overlap=True)
     with pytest.raises(UsageError) as caught:
@@ -313,10 +318,10 @@ def test_an_overlap_is_refused_unless_it_is_allowed() -> None:
     )
 
 
-def test_gathered_files_bring_their_claims(files: dict[str, Path]) -> None:
+def test_gathered_files_bring_their_splits(files: dict[str, Path]) -> None:
     found = gather([files["embodiedscan"], files["descriptions"]])
-    assert [(item.source, item.splits) for item in found.report.claims] == [
+    assert [(item.source, item.splits) for item in found.report.file_splits] == [
         ("one_val.bin", {"scene0000_00": "val", "scene0001_00": "val"}),
         ("two_train.bin", {"scene0000_00": "train", "scene0002_00": "train"}),
     ]
-    assert [item.scene_id for item in overlaps(found.report.claims, {"scene0000_00": "train"})] == ["scene0000_00"]
+    assert [item.scene_id for item in overlaps(found.report.file_splits, {"scene0000_00": "train"})] == ["scene0000_00"]

@@ -137,5 +137,5 @@ def test_no_plate_hides_another_marks_cross_or_plate_where_there_is_room() -> No
 
 
 def test_a_number_without_a_colour_is_refused() -> None:
-    with pytest.raises(UsageError, match="mark 10 has no colour; draw at most 9 marks"):
+    with pytest.raises(UsageError, match="mark 10 has no colour; draw marks 0 to 9"):
         draw_marks(noise(64, 48), {10: (5, 5)})
