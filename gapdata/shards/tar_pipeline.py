@@ -8,7 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gapdata.errors import ShardError
-from gapdata.files.storage import Location, RangedFile, open_ranged
+from gapdata.files.ranged_stream import RangedStream
+from gapdata.files.storage import Location, open_ranged
 from gapdata.records.reading import record_from_json
 from gapdata.shards.index import read_commit
 from gapdata.shards.samples import check_fields, decoded
@@ -64,7 +65,7 @@ def _opened(build: Location, sources: Iterable[dict[str, Any]]) -> Iterator[dict
             if file.size != expected:
                 problem = f"has {file.size} bytes, but its commit record states {expected}"
                 raise ShardError(problem, path=path, cure=cure)
-            yield {"url": str(path), "stream": io.BufferedReader(_Forward(file), BUFFER)}
+            yield {"url": str(path), "stream": io.BufferedReader(RangedStream(file), BUFFER)}
         finally:
             file.close()
 
@@ -77,20 +78,3 @@ def _decoded(
         record = record_from_json(members.pop("json"), members)
         if view in (None, record.view):
             yield {"__key__": sample["__key__"], "__url__": sample["__url__"], **decoded(record, fields)}
-
-
-class _Forward(io.RawIOBase):
-    """A file that is read from its beginning to its end."""
-
-    def __init__(self, file: RangedFile) -> None:
-        self._file = file
-        self._offset = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._file.read_at(self._offset, len(buffer))
-        buffer[: len(data)] = data
-        self._offset += len(data)
-        return len(data)

@@ -9,7 +9,7 @@ from pathlib import Path
 from gapdata.annotations.frame_names import MAX_FRAME_ID
 from gapdata.errors import SourceError, kind_of_failure
 from gapdata.files.folders import file_names
-from gapdata.sources.frame_names import Numbering, number_frames
+from gapdata.sources.frame_numbering import Numbering, number_frames
 from gapdata.sources.incomplete import Sought, why_incomplete
 from gapdata.sources.layouts import Layout
 

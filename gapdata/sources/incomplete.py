@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gapdata.runtime.choices import near_names
-from gapdata.sources.frame_names import Numbering
+from gapdata.sources.frame_numbering import Numbering
 from gapdata.sources.layouts import Naming
 
 SHOWN = 3

@@ -77,7 +77,7 @@ class Layout:
     extrinsics: tuple[str, str] | None = None  # of colour and depth; absent files are the identity
     info: str | None = None
     raw_indices: bool = True
-    """Whether numbers are raw indices by definition; otherwise :mod:`gapdata.sources.frame_names` decides."""
+    """Whether numbers are raw indices by definition; otherwise :mod:`gapdata.sources.frame_numbering` decides."""
 
     def with_namings(self, change: Callable[[Naming], Naming]) -> Layout:
         """Return the layout with every naming changed."""

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from gapdata.errors import SourceError, kind_of_failure
 from gapdata.files.image_tags import PNG_SIGNATURE
-from gapdata.files.storage import Location, RangedFile, file_in, open_ranged
+from gapdata.files.ranged_stream import RangedStream
+from gapdata.files.storage import Location, file_in, open_ranged
 from gapdata.runtime.counting import counted
 from gapdata.sources.images import encoded_image_size
 
@@ -60,7 +61,7 @@ class MaskArchive:
                 cure="check the disk or the store",
             ) from error
         try:
-            self._zip = zipfile.ZipFile(io.BufferedReader(_RangedStream(self._file), READ_AHEAD))
+            self._zip = zipfile.ZipFile(io.BufferedReader(RangedStream(self._file), READ_AHEAD))
             self._members = self._index()
         except (*DAMAGE, zipfile.LargeZipFile) as error:
             self._file.close()
@@ -156,36 +157,6 @@ class MaskArchive:
 
     def _damage(self, problem: str, frame: int | None = None, cure: str = CURE) -> SourceError:
         return SourceError(problem, path=self.path, scene=self.scene_id, frame=frame, cure=cure)
-
-
-class _RangedStream(io.RawIOBase):
-    """A file that is read by ranges, as the stream that :mod:`zipfile` needs."""
-
-    def __init__(self, file: RangedFile) -> None:
-        self._file = file
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._file.size}[whence]
-        if start + offset < 0:
-            raise OSError("the position is before the beginning of the file")
-        self._position = start + offset
-        return self._position
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        data = self._file.read_at(self._position, len(buffer))
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)
 
 
 def find_mask_archive(directory: Location, scene_id: str) -> Location | None:

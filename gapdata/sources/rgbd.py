@@ -22,7 +22,7 @@ Depth is z-depth of colour's field of view, 0 or far away where it is unknown: 1
 the scene's folder or in the one that the user named; :func:`gapdata.sources.camera_files.parse_intrinsics` lists its
 forms. Names such as ``00350`` or ``frame350`` give the frame its raw index; other names (time stamps) are
 counted in their natural order, and paired by time where colour and depth have stamps of their own
-(:mod:`gapdata.sources.frame_names`).
+(:mod:`gapdata.sources.frame_numbering`).
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from gapdata.errors import SourceError, UsageError
 from gapdata.files.natural_order import natural_key
 from gapdata.records.codec import encode_jpeg
 from gapdata.sources.extracted import ExtractedScan
-from gapdata.sources.frame_names import number_frames
+from gapdata.sources.frame_numbering import number_frames
 from gapdata.sources.rgbd import RgbdFolder, scene_name
 from gapdata.sources.time_pairs import pair_by_time
 from tests.support.exports import matrix_text, png
