@@ -108,13 +108,12 @@ def build(
         GapDataError: of other kinds, for damage, stores out of reach, and signals; what is done stays.
     """
     import json
-    from pathlib import Path
 
     from gapdata.annotations.annotation_file import stated_file
     from gapdata.engine.build_dataset import build_dataset
     from gapdata.engine.recipe import read_recipe
     from gapdata.errors import UsageError
-    from gapdata.files.storage import location
+    from gapdata.files.storage import local_path, location
     from gapdata.runtime.terminal import say
 
     for name, number in {"limit": limit, "workers": workers}.items():
@@ -128,7 +127,7 @@ def build(
         dataset=open_dataset(**scans),
         out=location(out),
         recipe=read_recipe(
-            None if recipe is None else Path(recipe),
+            None if recipe is None else local_path(recipe),
             [f"{name}={json.dumps(value, default=_plain)}" for name, value in (set or {}).items()],
         ),
         annotations=[stated_file(path) for path in _several(annotations)],

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gapdata.annotations.annotation_file import AnnotationFile, stated_file
 from gapdata.errors import UsageError
-from gapdata.files.storage import Location, location
+from gapdata.files.storage import Location, local_path, location
 from gapdata.runtime.choices import did_you_mean
 
 VOXELS = (0.001, 10.0)
@@ -38,7 +38,7 @@ def local(text: str) -> Path:
     """Read a local path; an empty one, such as of a variable that is not set, is refused."""
     if not text.strip():
         raise argparse.ArgumentTypeError("is empty; write . for this folder")
-    return Path(text)
+    return local_path(text)
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from gapdata.commands.argument_types import annotation_file, local, place
 
 SHELLS = ("bash", "zsh")
 PATH_TYPES: tuple[Any, ...] = (Path, local, place, annotation_file)
+PATH_METAVARS = ("[NAME=]BUILD",)
 
 
 def add_completion(commands: argparse._SubParsersAction[Any], program: argparse.ArgumentParser) -> None:
@@ -34,7 +35,7 @@ def completion_script(program: argparse.ArgumentParser, shell: str) -> str:
     import shtab
 
     for action in _arguments(program):
-        if action.type in PATH_TYPES:
+        if action.type in PATH_TYPES or action.metavar in PATH_METAVARS:
             action.complete = shtab.FILE  # type: ignore[attr-defined] # shtab's own way to be told
         elif isinstance(action.metavar, str) and "|" in action.metavar:
             action.choices = action.metavar.split("|")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gapdata.commands.argument_types import place, voxel
+from gapdata.commands.argument_types import local, place, voxel
 from gapdata.errors import UsageError
 from gapdata.runtime.counting import counted
 from gapdata.runtime.terminal import say
@@ -34,13 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--predictions",
-        type=Path,
+        type=local,
         metavar="FILE",
         help="draw a model's answers beside the truth: a predictions .jsonl, or the --out of an evaluation",
     )
     parser.add_argument(
         "--save",
-        type=Path,
+        type=local,
         metavar="FILE",
         help="write a file instead of opening a window: x.png (a sheet of pictures), x.ply (the cloud) or x.glb (cloud,"
         " cameras, boxes and prompts for any glTF viewer)",

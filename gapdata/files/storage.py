@@ -34,8 +34,7 @@ def location(place: str | os.PathLike[str] | ObjectPath) -> Location:
     if not separator or "/" in scheme:
         if text.startswith(tuple(f"{store}:/" for store in SCHEMES)):  # what Path("s3://bucket") makes of it
             raise UsageError("has lost a slash", path=text, cure="give a URI as a text, not as a pathlib.Path")
-        # A shell expands it as well, but neither Python nor a shell in --out=~/shards: a folder "~" would be made.
-        return Path(text).expanduser() if text.partition("/")[0] == "~" else Path(text)
+        return local_path(text)
     if scheme == "file":
         return Path(rest)
     if scheme not in SCHEMES:
@@ -43,6 +42,15 @@ def location(place: str | os.PathLike[str] | ObjectPath) -> Location:
             f"has the unknown scheme {scheme!r}", path=text, cure="give a local path, s3://... or gs://..."
         )
     return ObjectPath.parse(text)
+
+
+def local_path(path: str | os.PathLike[str]) -> Path:
+    """Return a path on a disk; a first ``~`` is the home folder.
+
+    A shell does the same, but not in ``--out=~/shards``, and Python does not: they would make a folder of that name.
+    """
+    found = Path(path)
+    return found.expanduser() if found.parts[:1] == ("~",) else found
 
 
 class RangedFile(Protocol):

@@ -150,12 +150,12 @@ class Record:
         """Whether the record has instance masks; the records of scans without annotation do not."""
         return any(name.endswith("instance.png") for name in self.members)
 
-    def camera(self, frame: int) -> Intrinsics:
+    def camera(self, frame: SupportsIndex) -> Intrinsics:
         """Return the intrinsics of one stored frame."""
         fx, fy, cx, cy = (float(value) for value in self.intrinsics[self._position(frame)])
         return Intrinsics(fx=fx, fy=fy, cx=cx, cy=cy, width=self.image_size[0], height=self.image_size[1])
 
-    def image(self, frame: int) -> NDArray[np.uint8]:
+    def image(self, frame: SupportsIndex) -> NDArray[np.uint8]:
         """Return a stored frame without marks, (H, W, 3) uint8 RGB.
 
         Raises:
@@ -164,11 +164,11 @@ class Record:
         """
         return codec.decode_image(self, self._position(frame))
 
-    def depth(self, frame: int) -> NDArray[np.float32]:
+    def depth(self, frame: SupportsIndex) -> NDArray[np.float32]:
         """Return the depth registered to a frame, (H, W) float32 metres along the optical axis, 0 where unknown."""
         return codec.decode_depth(self, self._position(frame))
 
-    def instances(self, frame: int) -> NDArray[np.uint16]:
+    def instances(self, frame: SupportsIndex) -> NDArray[np.uint16]:
         """Return the instance mask of a frame, (H, W) uint16: the object's id + 1, 0 where there is none.
 
         Raises:
@@ -181,7 +181,7 @@ class Record:
             )
         return codec.decode_instances(self, self._position(frame))
 
-    def prompt_mask(self, frame: int) -> NDArray[np.uint16]:
+    def prompt_mask(self, frame: SupportsIndex) -> NDArray[np.uint16]:
         """Return the prompt mask of a frame, (H, W) uint16: k where the mark of the prompt of index k is, else 0."""
         return codec.decode_prompt_mask(self, self._position(frame))
 

@@ -54,12 +54,14 @@ class ShardReader:
     """
 
     def __init__(self, build: str | os.PathLike[str] | ObjectPath, *, verify: bool = False) -> None:
-        self.build = absolute(location(build))
+        place = location(build)
+        self.build = absolute(place)
         self.verify = verify
         self._checked: set[str] = set()
+        # Errors here have the name that the user gave.
         if verify:
-            refuse_damage(self.build)
-        self._places = RecordPlaces(self.build)
+            refuse_damage(place)
+        self._places = RecordPlaces(place)
         self._files: dict[str, RangedFile] = {}
         self._figures: dict[str, NDArray[np.float32]] = {}
 
@@ -186,7 +188,8 @@ class ShardReader:
 
         A sample has the ``fields`` and its ``number``. One iteration serves what is left of an epoch; the next one
         serves the next epoch, in another order. With loader workers, call ``dataset.mark_used(batch["number"])``
-        for each batch that is used: see :mod:`gapdata.shards.torch_dataset`.
+        for each batch that is used: see :mod:`gapdata.shards.torch_dataset`. Records of different views can have
+        different numbers of frames, which torch's own ``collate_fn`` does not put into one batch.
 
         Args:
             split: as in :meth:`select`.

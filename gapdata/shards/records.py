@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol, SupportsIndex
 
@@ -89,7 +89,7 @@ class RecordList:
 
     fingerprint: str | None = None
 
-    def __init__(self, records: Sequence[Record]) -> None:
+    def __init__(self, records: Iterable[Record]) -> None:
         self._records = tuple(records)
 
     @property

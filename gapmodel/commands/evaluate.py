@@ -11,10 +11,9 @@ import hashlib
 import json
 import os
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gapdata.commands.argument_types import positive
+from gapdata.commands.argument_types import local, place, positive
 from gapdata.runtime.ray_job import refuse_temporary_places
 from gapdata.runtime.terminal import say, say_result
 from gapmodel.commands.training_extra import require_training_extra
@@ -30,13 +29,15 @@ HELP = "Score a model on held-out scenes."
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("--shards", required=True, metavar="BUILD", help="a build of `gapdata build-shards`")
     parser.add_argument(
-        "--model", type=Path, required=True, metavar="DIR", help="a model directory, or the run that wrote it"
+        "--shards", type=place, required=True, metavar="BUILD", help="a build of `gapdata build-shards`"
+    )
+    parser.add_argument(
+        "--model", type=local, required=True, metavar="DIR", help="a model directory, or the run that wrote it"
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=local,
         metavar="DIR",
         help="where predictions and report go (default: evaluation/<split>-<fingerprint> beside the model)",
     )
@@ -114,7 +115,7 @@ def _job(options: argparse.Namespace, reader: ShardReader) -> tuple[TaskChoice, 
     name = hashlib.sha256(json.dumps(belongs, sort_keys=True).encode()).hexdigest()[:8]
     return choice, EvaluationJob(
         model=directory,
-        shards=str(options.shards) if "://" in options.shards else os.path.abspath(options.shards),
+        shards=str(reader.build),
         out=(options.out or directory.parent / "evaluation" / f"{options.split}-{name}").resolve(),
         belongs=belongs,
         askings=askings,

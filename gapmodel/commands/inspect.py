@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from gapdata.commands.argument_types import pixel
+from gapdata.commands.argument_types import local, pixel, place
 from gapdata.errors import UsageError
-from gapdata.files.storage import location
 from gapdata.runtime.terminal import say
 from gapmodel.commands.training_extra import require_training_extra
 
@@ -16,14 +14,14 @@ HELP = "Draw, for one record, the gate map of every level and what a patch atten
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a model directory or a run's directory")
-    parser.add_argument("--build", required=True, metavar="DIR", help="the build that holds the record")
+    parser.add_argument("checkpoint", type=local, metavar="CHECKPOINT", help="a model directory or a run's directory")
+    parser.add_argument("--build", type=place, required=True, metavar="DIR", help="the build that holds the record")
     parser.add_argument("--key", metavar="KEY", help="the record (default: the first clip)")
     parser.add_argument(
         "--token", type=pixel, metavar="U,V", help="a pixel (default: the first prompt's, or the centre)"
     )
     parser.add_argument("--frame", type=int, metavar="I", help="position of that pixel's frame in the view, from 0")
-    parser.add_argument("--save", type=Path, required=True, metavar="X.png", help="file of the picture")
+    parser.add_argument("--save", type=local, required=True, metavar="X.png", help="file of the picture")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -39,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     from gapmodel.inspection.sheet import inspection_sheet
     from gapmodel.model_directory import load_model
 
-    reader = ShardReader(location(options.build))
+    reader = ShardReader(options.build)
     if not len(reader):
         raise UsageError("holds no record", path=options.build, cure="its report.json says why")
     record = reader[next(iter(reader.select(view="clip")), 0) if options.key is None else options.key]

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gapdata.commands.argument_types import positive
+from gapdata.commands.argument_types import local, positive
 from gapdata.errors import UsageError
 from gapdata.runtime.ray_job import refuse_temporary_places
 from gapdata.runtime.terminal import say, say_result
@@ -46,16 +46,16 @@ def add_arguments(parser: argparse.ArgumentParser, stage: str | None = None) -> 
         "recipe uses",
     )
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="the run's directory; DIR/model is the model"
+        "--out", type=local, required=True, metavar="DIR", help="the run's directory; DIR/model is the model"
     )
     parser.add_argument(
         "--init",
-        type=Path,
+        type=local,
         required=stage == "finetune",
         metavar="DIR",
         help="start from this model or run instead of random weights; stage finetune needs one",
     )
-    parser.add_argument("--recipe", type=Path, metavar="FILE", help=f"default: manifests/tiny-{stage or 'STAGE'}.toml")
+    parser.add_argument("--recipe", type=local, metavar="FILE", help=f"default: manifests/tiny-{stage or 'STAGE'}.toml")
     parser.add_argument(
         "--set",
         action="append",

@@ -107,6 +107,13 @@ def test_the_script_is_sound_and_names_every_option(program: str, shell: str) ->
             assert option in text, f"{command} {option}"
 
 
+def test_every_option_that_names_a_place_completes_files() -> None:
+    text = script("gapmodel", "bash")
+    for option in ("train___shards", "train___out", "train___init", "evaluate___shards", "evaluate___model"):
+        assert re.search(rf"{option}_COMPGEN=_shtab_compgen_files", text), option
+    assert "inspect___build_COMPGEN=_shtab_compgen_files" in text
+
+
 @lru_cache
 def helped(*words: str) -> str:
     command = [sys.executable, "-m", *words, "--help"]

@@ -19,7 +19,7 @@ from gapdata.commands.main import main
 from gapdata.errors import UsageError
 from gapdata.files.atomic import atomic_file, write_atomically
 from gapdata.files.object_store import ObjectPath, upload
-from gapdata.files.storage import Location, location, open_ranged, remove_folder, subfolders
+from gapdata.files.storage import Location, local_path, location, open_ranged, remove_folder, subfolders
 from gapdata.sources.sens import SensReader
 from gapdata.synthetic.sens_writer import SensWriter
 from tests.conftest import look_from
@@ -67,7 +67,7 @@ def test_joining_and_taking_apart_are_inverse(scheme: str, parts: list[str], nam
 def test_the_home_folder_is_found_from_python_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     for place in ("~/shards", Path("~/shards")):
-        assert location(place) == tmp_path / "shards"
+        assert location(place) == local_path(place) == tmp_path / "shards"
     assert location("~") == tmp_path
     for name in ("~old/shards", "a/~/b"):
         assert location(name) == Path(name)
