@@ -22,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--size",
         choices=("full", "quick", "gpu"),
         default="full",
-        help="manifests/miniature.toml (default), or what differs from it in miniature-quick.toml, miniature-gpu.toml",
+        help="full: manifests/miniature.toml (default); quick, gpu: with the changes of miniature-quick.toml or "
+        "miniature-gpu.toml",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: outputs/reproduce-SIZE")
     parser.add_argument(

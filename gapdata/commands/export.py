@@ -24,7 +24,7 @@ NOTES = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the build, the form and the folder."""
     parser.epilog = NOTES
-    parser.add_argument("build", type=place, metavar="BUILD")
+    parser.add_argument("build", type=place, metavar="BUILD", help="the --out of build-shards")
     forms = "; ".join(f"{name}: {row.help}" for name, row in EXITS.items())
     parser.add_argument("--format", choices=tuple(EXITS), required=True, help=forms)
     parser.add_argument("--out", type=local, required=True, metavar="DIR", help="a new folder, or one to go on with")

@@ -16,12 +16,14 @@ from gapdata.sources.registry import open_found
 if TYPE_CHECKING:
     from gapdata.sources.base import Dataset, Scan
 
-HELP = "Say what a .sens file, a folder of frames, a scene, a dataset, a build or a record holds."
+HELP = "Say what a .sens file, a folder of frames, a scene, a data set, a build or a record holds."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the place, and what to say about it."""
-    parser.add_argument("path", type=place, metavar="PATH")
+    parser.add_argument(
+        "path", type=place, metavar="PATH", help="a .sens file, a folder of frames, a scene, a data set or a build"
+    )
     parser.add_argument("--key", metavar="KEY", help="one record of a build")
     parser.add_argument(
         "--poses",

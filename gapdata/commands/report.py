@@ -18,8 +18,10 @@ HELP = "Write one HTML page that shows what a finished build holds."
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the build, the page's file and how many views it shows."""
-    parser.add_argument("build", type=place, metavar="BUILD")
-    parser.add_argument("--out", type=local, default=Path("report.html"), metavar="FILE", help="default: report.html")
+    parser.add_argument("build", type=place, metavar="BUILD", help="the --out of build-shards")
+    parser.add_argument(
+        "--out", type=local, default=Path("report.html"), metavar="FILE", help="the page (default: report.html)"
+    )
     parser.add_argument(
         "--views", type=positive, default=12, metavar="N", help="views with pictures and 3D points (default: 12)"
     )

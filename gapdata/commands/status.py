@@ -12,7 +12,7 @@ HELP = "Say how far a build is; safe while it runs."
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the build."""
-    parser.add_argument("build", type=place, metavar="BUILD")
+    parser.add_argument("build", type=place, metavar="BUILD", help="the --out of build-shards")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 

@@ -14,7 +14,7 @@ HELP = "Write synthetic scans in ScanNet's own file formats."
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add where the scans go, how many, and how their sensor sees."""
-    parser.add_argument("out", type=local, metavar="OUT", help="the folder of the new dataset")
+    parser.add_argument("out", type=local, metavar="OUT", help="the folder of the new data set")
     parser.add_argument("--scenes", type=positive, default=4, metavar="N", help="annotated scenes (default: 4)")
     parser.add_argument(
         "--test-scenes", type=int, default=0, metavar="N", help="further scenes without annotation (default: 0)"
@@ -38,8 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_sensor_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--color-size", type=size, default=(1296, 968), metavar="WxH", help="default: 1296x968")
-    parser.add_argument("--depth-size", type=size, default=(640, 480), metavar="WxH", help="default: 640x480")
+    sizes = (("color", "colour images", (1296, 968)), ("depth", "depth images", (640, 480)))
+    for name, what, usual in sizes:
+        text = f"pixels of {what} (default: {usual[0]}x{usual[1]})"
+        parser.add_argument(f"--{name}-size", type=size, default=usual, metavar="WxH", help=text)
     parser.add_argument(
         "--noise", type=float, default=1.0, help="strength of sensor noise; 0 turns noise and holes off (default: 1)"
     )

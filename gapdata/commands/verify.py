@@ -14,7 +14,7 @@ DAMAGED = 4
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the build, and how thoroughly it is checked."""
-    parser.add_argument("build", type=place, metavar="BUILD")
+    parser.add_argument("build", type=place, metavar="BUILD", help="the --out of build-shards")
     parser.add_argument(
         "--sample", type=positive, metavar="N", help="read only N records, evenly spread, and skip checksums"
     )

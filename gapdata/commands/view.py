@@ -22,7 +22,7 @@ SUFFIXES = (".png", *CLOUDS)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what is shown, how, and the file to write."""
-    parser.add_argument("build", type=place, metavar="BUILD")
+    parser.add_argument("build", type=place, metavar="BUILD", help="the --out of build-shards")
     parser.add_argument("--key", metavar="KEY", help="the record (default: the first clip)")
     parser.add_argument("--scene", metavar="ID", help="fuse all views of this scene, in the scan's world, instead")
     parser.add_argument(

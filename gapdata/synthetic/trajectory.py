@@ -63,7 +63,7 @@ def clearance(scene: Scene, positions: NDArray[np.float64]) -> NDArray[np.float3
 
 
 def _score(scene: Scene, poses: NDArray[np.float64]) -> float:
-    """Sum over glances the objects and the furniture in view; near things and bare walls cost."""
+    """Sum over glances the objects and the furniture in view; near things and bare walls count against it."""
     span = min(len(poses), SPAN)
     glances = np.linspace(0, span - 1, GLANCES).round().astype(int)
     rays = np.concatenate([camera_rays(PROBE, poses[k]).reshape(-1, 6) for k in glances])

@@ -9,7 +9,7 @@ from gapdata.errors import UsageError
 from gapdata.runtime.terminal import say
 from gapmodel.commands.training_extra import require_training_extra
 
-HELP = "Draw, for one record, the gate map of every level and what a patch attends to in the geometry encoder."
+HELP = "Draw the gate map of every level, and what a patch attends to in the geometry encoder, for one record."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

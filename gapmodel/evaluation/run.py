@@ -1,4 +1,4 @@
-"""Evaluates a model: asks the questions without an answer, then scores all answers.
+"""Evaluate a model: ask the questions that have no answer yet, then score all answers.
 
 In memory, or in a directory that keeps the answers, so that the same command goes on::
 

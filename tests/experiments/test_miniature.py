@@ -135,8 +135,8 @@ def test_the_table_shows_every_arm_and_names_what_is_not_finished(tmp_path: Path
 def test_the_table_says_what_stage_2_leaves_of_stage_1(tmp_path: Path) -> None:
     workspace = pretend(tmp_path, {name: [value] * 3 for name, value in STEADY.items()})
     table = as_markdown(summarise(workspace), workspace.recipe)
-    assert "after stage 1: 15.00 nats, of which its own window's geometry saves 3.00" in table
-    assert "after c's stage 2: 20.00 nats, of which its own window's geometry saves 0.25" in table
+    assert "after stage 1: 15.00 nats; with another window's geometry 3.00 more" in table
+    assert "after c's stage 2: 20.00 nats; with another window's geometry 0.25 more" in table
     assert "after d's stage 2" not in table
 
 

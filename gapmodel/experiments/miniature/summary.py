@@ -153,7 +153,7 @@ def as_markdown(summary: Summary, recipe: MiniatureRecipe) -> str:
 
 
 def conclusions(summary: Summary) -> list[str]:
-    """Word the claims as their figures have them, one sentence each."""
+    """Say in one sentence each what the figures show about the claims."""
     ordering, (compute,), (scarce,) = (summary.comparisons[name] for name in ("ordering", "compute", "scarce"))
     said = {
         "holds": "holds",
@@ -219,7 +219,7 @@ def _floor(summary: Summary) -> list[str]:
 
 
 def _limits(summary: Summary) -> list[str]:
-    """Word what F1 could gain from a better sense of place, and what from the rest."""
+    """Say in words what F1 could gain from a better sense of place, and what from the rest."""
     runs = [run for found in summary.results.values() for run in found.values()]
     if not runs:
         return []
@@ -259,7 +259,7 @@ def _stage1_lines(summary: Summary) -> list[str]:
 
 
 def _memory_lines(summary: Summary) -> list[str]:
-    """Word what stage 2 leaves of stage 1, by the same questions to the arms that began with it."""
+    """Say in words what stage 2 leaves of stage 1, by the same questions to the arms that began with it."""
     models = {"after stage 1": summary.stage1}
     models |= {f"after {name}'s stage 2": runs for name, runs in summary.results.items()}
     lines = []
@@ -267,8 +267,8 @@ def _memory_lines(summary: Summary) -> list[str]:
         senses = [run["place_sense"] for run in runs.values() if run["place_sense"]]
         if senses:
             point, geometry = (float(np.mean([sense[name] for sense in senses])) for name in ("point", "geometry"))
-            lines.append(f"- {title}: {point:.2f} nats, of which its own window's geometry saves {geometry:.2f}")
-    return ["What remains of it, as the cross-entropy of a marked point (of three numbers):", *lines]
+            lines.append(f"- {title}: {point:.2f} nats; with another window's geometry {geometry:.2f} more")
+    return ["What stage 2 leaves of it, as the cross-entropy of the three numbers of a marked point:", *lines]
 
 
 def _point_row(title: str, points: Sequence[Mapping[str, float]]) -> str:
