@@ -41,6 +41,10 @@ class RecordOrder:
     seed: int
     shards_per_group: int = 8
 
+    def __post_init__(self) -> None:
+        if self.shards_per_group < 1:
+            raise UsageError(f"shards_per_group is {self.shards_per_group}, expected at least 1")
+
     def __hash__(self) -> int:
         """Hash the size only: the hash of a million positions would be computed anew for every batch."""
         return hash((len(self.shards), self.seed, self.shards_per_group))

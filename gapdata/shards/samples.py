@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gapdata.errors import UsageError
 from gapdata.records.schema import Record
 from gapdata.runtime.choices import check_choice
 
@@ -65,5 +66,7 @@ def check_fields(fields: Collection[str]) -> None:
     Raises:
         UsageError: a name is unknown; the message has the nearest name and all others.
     """
+    if isinstance(fields, str):
+        raise UsageError(f"fields is {fields!r}", cure=f"give a list of names, as in [{fields!r}]")
     for name in fields:
         check_choice("field", name, tuple(READERS))

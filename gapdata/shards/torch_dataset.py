@@ -17,7 +17,11 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+import numpy as np
 
 from gapdata.errors import UsageError
 from gapdata.shards.order import RecordOrder
@@ -53,6 +57,7 @@ class RecordStream:
             raise UsageError(problem, cure="give a batch_size of at least 1, and 0 <= rank < world_size")
         self.records, self.order, self.fields = records, order, tuple(fields)
         self.batch_size, self.rank, self.world_size, self.endless = batch_size, rank, world_size, endless
+        self._selection = crc32(np.fromiter(chain.from_iterable(order.shards), np.int64).tobytes())
         self._marked = 0
         # The same number for workers that persist: their copy of the dataset is as old as they are.
         self._shared = torch.zeros((), dtype=torch.int64)
@@ -170,7 +175,7 @@ class RecordStream:
         """Go on from the state of a stream of the same records and seed, with any number of ranks and workers.
 
         Raises:
-            UsageError: the state is of other records or another seed, or of a single loader worker.
+            UsageError: the state is of other records or another order, or of a single loader worker.
         """
         from torch.utils.data import get_worker_info
 
@@ -182,8 +187,10 @@ class RecordStream:
         if differences:
             raise UsageError(
                 f"the state is of another stream: {', '.join(differences)}",
-                cure="open the build, and give the seed, with which the state was saved",
+                cure="open the build, and select and seed as when the state was saved",
             )
+        if not all(isinstance(state.get(name), int) and state[name] >= 0 for name in ("used", "served")):
+            raise UsageError("the state does not say how many records are used", cure="load what state_dict() returned")
         if get_worker_info() is not None:
             self._restored = (int(state["used"]), int(state["served"]))
             return
@@ -199,7 +206,8 @@ class RecordStream:
         self._shared.fill_(used)
 
     def _identity(self) -> dict[str, Any]:
-        return {"records": len(self.order), "seed": self.order.seed, "build": self.records.fingerprint}
+        order = {"seed": self.order.seed, "shards_per_group": self.order.shards_per_group, "selection": self._selection}
+        return {"records": len(self.order), **order, "build": self.records.fingerprint}
 
     def _used_with(self, number: int) -> int:
         """Return how many records the job has used once this rank's record of that number is."""
@@ -251,7 +259,7 @@ def torch_dataset(
 def _dataset_class() -> type[RecordDataset]:
     from torch.utils.data import IterableDataset
 
-    kind: type[RecordDataset] = type("RecordDataset", (RecordStream, IterableDataset), {})
+    kind: type[RecordDataset] = type("RecordDataset", (RecordStream, IterableDataset), {"__module__": __name__})
     return kind
 
 

@@ -71,5 +71,7 @@ def test_a_missing_file_is_an_error(build: ShardReader, tmp_path: Path, missing:
 def test_what_no_build_has_is_refused(build: ShardReader) -> None:
     with pytest.raises(UsageError, match="split 'vall' is unknown"):
         build.webdataset(split="vall")
+    with pytest.raises(UsageError, match=r"fields is 'images'; give a list of names, as in \['images'\]"):
+        build.webdataset(fields="images")
     with pytest.raises(UsageError, match="field 'image' is unknown; did you mean images"):
         build.webdataset(fields=("image",))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pickle
 import random
 import time
+from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -227,8 +229,19 @@ def test_a_batch_that_is_not_the_next_one_is_refused(build: ShardReader) -> None
     assert len(data) == RECORDS - 3
 
 
-def test_states_and_arguments_that_do_not_fit_are_refused(build: ShardReader) -> None:
+def test_states_and_arguments_that_do_not_fit_are_refused(build: ShardReader, tmp_path: Path) -> None:
     state = dataset(build).state_dict()
+    same_number = [replace(record, split="val" if at % 2 else "train") for at, record in enumerate(list(build)[:6])]
+    halves = ShardReader(write_shards(tmp_path / "halves", same_number, per_shard=1))
+    saved = dataset(halves).state_dict()
+    for other, name in (({"split": "val"}, "selection"), ({"shards_per_group": 2}, "shards_per_group")):
+        with pytest.raises(UsageError, match=rf"the state is of another stream: {name} was \d+ and is \d+"):
+            dataset(halves, **other).load_state_dict(saved)
+    for wrong in ({"used": -1}, {"used": "3"}, {"used": None}, {"served": None}):
+        with pytest.raises(UsageError, match="the state does not say how many records are used; load what state_dict"):
+            dataset(build).load_state_dict({**state, **wrong})
+    with pytest.raises(UsageError, match="shards_per_group is 0, expected at least 1"):
+        dataset(build, shards_per_group=0)
     with pytest.raises(UsageError, match="the state is of another stream: seed was 5 and is 6"):
         dataset(build, seed=6).load_state_dict(state)
     with pytest.raises(UsageError, match="no record takes part in this order"):
