@@ -2,7 +2,7 @@
 
 VGGT has half as many weights as Qwen3-VL-2B, and training does not change them. ``save_pretrained(directory,
 save_frozen=False)`` leaves them out and writes into ``config.json`` where they came from and their fingerprint;
-``from_pretrained`` reads them from there (or from ``geometry_weights=``, where they lie now) and compares.
+``from_pretrained`` reads them from there (or from ``geometry_weights=``, if they were moved) and compares.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gapmodel.checkpoints import load_geometry
 
 
 class EncoderByReference:
-    """Adds the choice to ``save_pretrained`` and ``from_pretrained`` of a model with ``model.geometry``."""
+    """A mixin for models with ``model.geometry``: ``save_pretrained`` and ``from_pretrained`` with that choice."""
 
     @classmethod
     def from_pretrained(
@@ -42,7 +42,7 @@ class EncoderByReference:
                 raise UsageError(
                     "these are not the geometry weights that the model was trained with",
                     path=origin,
-                    cure=f"pass geometry_weights= with what {config.geometry_weights} was",
+                    cure=f"pass the file that was {config.geometry_weights} then as geometry_weights=",
                 )
             config.geometry_weights, config.geometry_fingerprint = origin, None
             model.model.freeze(["geometry"])

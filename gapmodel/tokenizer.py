@@ -49,7 +49,7 @@ def load_tokenizer(directory: str | Path) -> PreTrainedTokenizerBase:
     """
     if not any((Path(directory) / name).is_file() for name in ("tokenizer.json", "vocab.json")):
         raise UsageError(
-            "no tokenizer here", path=directory, cure="add Qwen3-VL's tokenizer files, or build them (qwen_tokenizer)"
+            "holds no tokenizer", path=directory, cure="add Qwen3-VL's tokenizer files, or make them (qwen_tokenizer)"
         )
     return AutoTokenizer.from_pretrained(str(directory), padding_side="left")
 
@@ -66,18 +66,20 @@ def qwen_tokenizer(ranks: str | Path | None = None) -> Qwen2Tokenizer:
     """
     path = _packaged_ranks() if ranks is None else Path(ranks)
     if not path.is_file():
-        raise UsageError("no rank file here", path=path, cure="pip install 'gapmllm[tokenizer]'")
+        raise UsageError(
+            "does not exist", path=path, cure="name qwen.tiktoken, or run `pip install 'gapmllm[tokenizer]'`"
+        )
     table: dict[bytes, int] = {}
     for number, line in enumerate(path.read_text(encoding="ascii", errors="replace").splitlines(), start=1):
         try:
             token, rank = line.split()
             table[base64.b64decode(token, validate=True)] = int(rank)
         except (ValueError, binascii.Error) as error:
-            raise UsageError(
-                f"line {number} is not a 'base64 rank' pair", path=path, cure="use qwen.tiktoken"
-            ) from error
+            problem = f"line {number} is not a token in base64 and its rank"
+            raise UsageError(problem, path=path, cure="use qwen.tiktoken") from error
     if sorted(table.values()) != list(range(len(table))) or not {bytes([byte]) for byte in range(256)} <= set(table):
-        raise UsageError("ranks are not 0, 1, ... over all bytes", path=path, cure="use qwen.tiktoken")
+        problem = "its ranks are not 0, 1, 2, ..., or some of the 256 bytes have none"
+        raise UsageError(problem, path=path, cure="use qwen.tiktoken")
     letters = bytes_to_unicode()
     vocabulary = {"".join(letters[byte] for byte in token): rank for token, rank in table.items()}
     tokenizer = Qwen2Tokenizer(
@@ -130,5 +132,5 @@ def _packaged_ranks() -> Path:
     # Found without importing the package, which would start a client.
     package = find_spec("dashscope")
     if package is None or package.origin is None:
-        raise UsageError("the package dashscope is not installed", cure="pip install 'gapmllm[tokenizer]'")
+        raise UsageError("the package dashscope is not installed", cure="run `pip install 'gapmllm[tokenizer]'`")
     return Path(package.origin).parent / "resources" / "qwen.tiktoken"

@@ -56,8 +56,8 @@ def questions(record: Record, task: str, options: QuestionOptions, rng: np.rando
     return task_named(task).render(record, options, rng)
 
 
-def held(record: Record, task: str) -> int:
-    """Return how many things a record holds that a task asks about.
+def count_askable(record: Record, task: str) -> int:
+    """Count the prompts, objects, descriptions or conversations of a record that a task asks about.
 
     Raises:
         UsageError: the task is unknown.

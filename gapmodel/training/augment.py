@@ -1,7 +1,7 @@
 """Decoded records and their variations: other frames in another order, the mirror image, other pixels to ask about.
 
-Frames and labelled scenes are scarce, pixels and viewpoints are not. Each variation is a decoded record whose cameras,
-boxes and prompts agree with its images again.
+Frames and labelled scenes are scarce, pixels and viewpoints are not. Each variation is a decoded record with cameras,
+boxes and prompts that agree with its images.
 """
 
 from __future__ import annotations

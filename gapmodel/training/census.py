@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from gapdata.errors import UsageError
 from gapdata.runtime.counting import counted
 from gapdata.shards.records import Records
-from gapdata.tasks.questions import held, left_out, task_named
+from gapdata.tasks.questions import count_askable, left_out, task_named
 from gapmodel.field_of_view import PAPER_WIDTH, paper_height
 from gapmodel.questions.options import question_options
 from gapmodel.questions.recipe import samples_prompts
@@ -104,7 +104,7 @@ def _census(stream: Stream, reader: Records, ranks: Ranks) -> StreamCensus:
     else:
         for index in chosen[ranks.rank :: ranks.world_size]:
             record = reader.without_images(index)
-            things, unasked = held(record, data.task), left_out(record, data.task, question_options(data))
+            things, unasked = count_askable(record, data.task), left_out(record, data.task, question_options(data))
             lost.update(unasked)
             if task.about == "descriptions":
                 told += things
@@ -121,8 +121,8 @@ def _census(stream: Stream, reader: Records, ranks: Ranks) -> StreamCensus:
     )
 
 
-def sights(streams: Sequence[StreamQuestions]) -> list[str]:
-    """Return, for each stream, how the vision tower sees the frames of its first record, and in how many tokens."""
+def frame_notes(streams: Sequence[StreamQuestions]) -> list[str]:
+    """Return a line for each stream: the size in which the vision tower sees its frames, and their tokens."""
     told = []
     for stream in streams:
         config, first = stream.processor.config, chosen_records(stream.reader, stream.stream.data)[0]

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: sharded, atomic, and refused for a run that is another one.
+"""Checkpoints of a run: sharded, atomic, and refused by any other run.
 
 ::
 
@@ -42,7 +42,7 @@ from gapmodel.training.distributed import ALONE, Ranks
 from gapmodel.training.learner import Learner
 from gapmodel.training.logbook import LOG_FILE
 from gapmodel.training.recipe import TrainingRecipe
-from gapmodel.training.refused_writes import reason_of, unwritten
+from gapmodel.training.refused_writes import reason_of, write_error
 
 STATE_FILE = "state.json"
 FOLDER = "checkpoints"
@@ -141,7 +141,7 @@ def save_checkpoint(
             write_atomically(temporary / STATE_FILE, json.dumps({**state, "check": _check(state)}).encode())
     except (OSError, CheckpointException) as error:
         # No waiting for the others here: they may have ended with the same error, or wait in a collective for ever.
-        problem = unwritten("checkpoint", error, folder)
+        problem = write_error("checkpoint", error, folder)
         if ranks.first:
             shutil.rmtree(temporary, ignore_errors=True)
         raise problem from error
@@ -223,7 +223,7 @@ def _tensors(learner: Learner, optimizer: torch.optim.Optimizer) -> dict[str, Te
 
 
 def _build_digest(reader: Records) -> str:
-    # Where a build lies may change, what it holds may not.
+    # The place of a build may change, its content may not.
     digest = hashlib.sha256("\n".join(reader.keys).encode())
     digest.update((reader.fingerprint or "").encode())
     return digest.hexdigest()

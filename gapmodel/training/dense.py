@@ -1,8 +1,8 @@
 """Further losses that teach random weights what pre-trained ones know.
 
-GAP-MLLM starts from a vision tower and a language model that have seen the world, and from VGGT, which has learned
-geometry from millions of scans. The tiny preset starts from noise, and three numbers of text for each question are too
-little to learn seeing from. So while it trains
+GAP-MLLM starts from a pre-trained vision tower and language model, and from VGGT, which has learned geometry from
+millions of scans. The tiny preset starts from random weights, and three numbers of text for each question are too
+little to learn to see from. So while it trains
 
 * each fused visual token is also asked what it shows: its point in the first camera, its class, and whether the mark
   lies on it. This is the question of stage 1, put to every token at once.

@@ -20,7 +20,7 @@ from gapmodel.questions.taught import taught_after
 from gapmodel.training.distributed import Ranks
 from gapmodel.training.learner import Learner
 from gapmodel.training.recipe import TrainingRecipe
-from gapmodel.training.refused_writes import unwritten
+from gapmodel.training.refused_writes import write_error
 
 
 def export(learner: Learner, processor: GapProcessor, recipe: TrainingRecipe, directory: Path, ranks: Ranks) -> None:
@@ -58,7 +58,7 @@ def save_model(
         processor.save_pretrained(temporary)
         (temporary / RECIPE_FILE).write_text(json.dumps(recipe.to_dict(), indent=2) + "\n", encoding="utf-8")
     except (OSError, SafetensorError) as error:
-        problem = unwritten("model", error, directory.parent)
+        problem = write_error("model", error, directory.parent)
         shutil.rmtree(temporary, ignore_errors=True)
         raise problem from error
     if directory.exists():

@@ -23,7 +23,7 @@ from dataclasses import replace
 
 from gapdata.runtime.counting import counted
 from gapmodel.model_directory import MODEL_DIRECTORY
-from gapmodel.training.census import StreamCensus, census, refuse_unasked, shared_views, sights
+from gapmodel.training.census import StreamCensus, census, frame_notes, refuse_unasked, shared_views
 from gapmodel.training.checkpointing import Position, save_checkpoint, seed_step
 from gapmodel.training.distributed import ALONE, Ranks
 from gapmodel.training.export import export
@@ -92,12 +92,12 @@ def _asked_census(config: TrainingConfig, ranks: Ranks) -> dict[str, StreamCensu
 
 
 def _open_log(run: Run, told: Mapping[str, StreamCensus] | None) -> Logbook:
-    """Open the log where the run goes on, and say what it draws on and how large a step is."""
+    """Open the log where the run goes on, and say which records are used and how large a step is."""
     config, first = run.config, run.ranks.first
     title = " + ".join(stream.name for stream in config.recipe.streams)
     log = Logbook(config.out, title, run.start, run.steps, speaks=first, bar=config.bar)
     if told is not None:
-        log.begin(told, [*sights(run.streams), *shared_views(told)] if first else ())
+        log.begin(told, [*frame_notes(run.streams), *shared_views(told)] if first else ())
     if run.start:
         run.asked = sum(line.get("questions", 0) for line in read_log(config.out))
     log.say(run.size)

@@ -33,7 +33,7 @@ def room_for(ranks: int | None) -> Iterator[None]:
         UsageError: there is no room, or the cluster cannot be reached.
     """
     if os.environ.get("RAY_ADDRESS", "local") == "local":
-        _refuse_crowd(ranks or 1)
+        _refuse_too_many_ranks(ranks or 1)
         yield
         return
     with RaySession():
@@ -41,14 +41,14 @@ def room_for(ranks: int | None) -> Iterator[None]:
         yield
 
 
-def _refuse_crowd(ranks: int) -> None:
+def _refuse_too_many_ranks(ranks: int) -> None:
     import torch
 
     gpus = torch.cuda.device_count()
     has, kind = (gpus, "GPU") if gpus else (available_cores(), "CPU")
     if ranks > has:
         raise UsageError(
-            f"--ranks asks for {counted(ranks, 'worker')} of 1 {kind}, this machine has {counted(has, kind)}",
+            f"--ranks needs {counted(ranks, kind)}, one for each rank, but this machine has {counted(has, kind)}",
             cure=f"ask for at most {has}, or name a larger Ray cluster with RAY_ADDRESS",
         )
 
@@ -65,9 +65,9 @@ def _await_room(count: int) -> None:
     has, free = _has(ray.cluster_resources(), kind), _has(ray.available_resources(), kind)
     if has >= count:
         if free < count:
-            say(f"waiting until {count} of the cluster's {counted(has, kind)} are free; {free} are", error=True)
+            say(f"waiting until {count} of the cluster's {counted(has, kind)} are free; now {free} are", error=True)
         return
-    lacking = f"--ranks asks for {counted(count, 'worker')} of 1 {kind}, the cluster has {counted(has, kind)}"
+    lacking = f"--ranks needs {counted(count, kind)}, one for each rank, but the cluster has {counted(has, kind)}"
     say(f"{lacking}; waiting {GROWTH_SECONDS:.0f} s for it to grow", error=True)
     with _wanted(count, kind):
         until, grew = time.monotonic() + GROWTH_SECONDS, False

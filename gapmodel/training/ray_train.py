@@ -54,7 +54,7 @@ def train_on_ray(
 
     Args:
         recipe: of the run.
-        builds: where the builds lie, by name.
+        builds: the places of the builds, by name.
         out: the run's directory.
         init: what to start from.
         ranks: how many; ``None`` takes all GPUs, or one CPU where there is none.
@@ -136,7 +136,7 @@ def _fit(settings: dict[str, Any], count: int, storage: Path, *, use_gpu: bool) 
             reason = _why_a_rank_died(error)
             if reason is None or attempt == MAX_RESTARTS:
                 last = str(error).strip().partition("\n")[0]
-                died = f"its ranks died {counted(attempt + 1, 'time')}, the last time of: {reason}"
+                died = f"its ranks died {counted(attempt + 1, 'time')}; the last reason: {reason}"
                 raise TrainingError(
                     f"Ray Train's controller died: {last}" if reason is None else died,
                     path=settings["out"],

@@ -14,7 +14,7 @@ STORE_ERRORS = {f"os error {number}": number for number in FULL}
 """The errors of the system in the words of safetensors, which is written in Rust."""
 
 
-def unwritten(what: str, error: BaseException, folder: Path) -> GapDataError:
+def write_error(what: str, error: BaseException, folder: Path) -> GapDataError:
     """Return the error to raise where a checkpoint or a model cannot be written.
 
     Args:

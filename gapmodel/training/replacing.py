@@ -29,7 +29,7 @@ def run_to_replace(out: Path, init: Path | None, builds: Mapping[str, str]) -> s
     Args:
         out: the directory of both runs.
         init: what the new run starts from.
-        builds: where its builds lie, by name.
+        builds: the places of its builds, by name.
 
     Raises:
         UsageError: ``out`` does not hold a run, or holds something that the new run needs.

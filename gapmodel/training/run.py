@@ -69,7 +69,7 @@ class Found:
     """The state of a run's directory before the run starts."""
 
     wanted: Mapping[str, Any]  # what the run is, for its run.json
-    replaced: bool  # another run lies there and goes
+    replaced: bool  # another run is there and will be removed
     finished: bool  # this run has ended
     checkpoint: Path | None  # the run goes on from here
 

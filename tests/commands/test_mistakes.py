@@ -53,7 +53,7 @@ def test_more_ranks_than_this_machine_has_cores_are_refused_at_once(place: Path)
     command += ["--ranks", "999"]
     result = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
     assert result.returncode == 2
-    assert "pretrain.py: --ranks asks for 999 workers of 1 CPU, this machine has " in result.stderr
+    assert "pretrain.py: --ranks needs 999 CPUs, one for each rank, but this machine has " in result.stderr
     assert not (place / "out").exists()
 
 

@@ -84,8 +84,8 @@ def test_added_tokens_follow_the_ranks_in_qwens_order(ranks: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("aGk= x\n", r"qwen\.tiktoken: line 1 is not a 'base64 rank' pair"),
-        ("aGk= 0\n", r"qwen\.tiktoken: ranks are not 0, 1, \.\.\. over all bytes"),
+        ("aGk= x\n", r"qwen\.tiktoken: line 1 is not a token in base64 and its rank"),
+        ("aGk= 0\n", r"qwen\.tiktoken: its ranks are not 0, 1, 2, \.\.\., or some of the 256 bytes have none"),
     ],
 )
 def test_another_file_is_refused(content: str, message: str, tmp_path: Path) -> None:
@@ -96,9 +96,11 @@ def test_another_file_is_refused(content: str, message: str, tmp_path: Path) -> 
 
 
 def test_a_missing_tokenizer_is_named_with_its_cure(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no rank file here; pip install 'gapmllm\[tokenizer\]'"):
+    with pytest.raises(
+        UsageError, match=r"does not exist; name qwen.tiktoken, or run `pip install 'gapmllm\[tokenizer\]'`"
+    ):
         qwen_tokenizer(tmp_path / "none")
-    with pytest.raises(UsageError, match="no tokenizer here; add Qwen3-VL's tokenizer files"):
+    with pytest.raises(UsageError, match="holds no tokenizer; add Qwen3-VL's tokenizer files"):
         load_tokenizer(tmp_path)
 
 

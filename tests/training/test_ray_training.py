@@ -65,7 +65,7 @@ def test_submitted_jobs_train_both_stages_and_refuse_another_recipe(
     assert refused.returncode == 1
     assert "holds a run of another recipe or other data: train.steps was 4 and is 9" in refused.stdout
     assert "Traceback" not in refused.stdout
-    told = "--ranks asks for 8 workers of 1 CPU, the cluster has 2 CPUs"
+    told = "--ranks needs 8 CPUs, one for each rank, but the cluster has 2 CPUs"
     assert f"{told}; waiting 30 s for it to grow\n" in too_many.stderr
     assert f"pretrain.py: {told} and does not grow; ask for fewer --ranks" in too_many.stderr
     assert too_many.returncode == 2

@@ -46,7 +46,7 @@ Missing = Literal["zeroed", "strange"]
 SPLIT = "val"
 
 
-def taken_away(levels: Sequence[Tensor], missing: Missing) -> list[Tensor]:
+def replaced_levels(levels: Sequence[Tensor], missing: Missing) -> list[Tensor]:
     """Return a geometry encoder's levels, (B, F, h, w, D) each, all 0 or those of the view half a batch away."""
     if missing == "zeroed":
         return [torch.zeros_like(level) for level in levels]
@@ -70,7 +70,7 @@ class Subject:
 @contextmanager
 def without_geometry(model: GapForConditionalGeneration, missing: Missing) -> Iterator[None]:
     """Give the model no geometry, or another view's, within the block."""
-    hook = model.model.geometry.register_forward_hook(lambda encoder, images, levels: taken_away(levels, missing))
+    hook = model.model.geometry.register_forward_hook(lambda encoder, images, levels: replaced_levels(levels, missing))
     try:
         yield
     finally:
