@@ -91,8 +91,12 @@ class LocalFile:
             if scattered and hasattr(os, "posix_fadvise"):
                 os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_RANDOM)
         except BaseException:
-            os.close(self._descriptor)
+            self.close()
             raise
+
+    def __del__(self) -> None:
+        if hasattr(self, "_descriptor"):
+            self.close()
 
     def read_at(self, offset: int, size: int) -> bytes:
         """Read ``size`` bytes from ``offset`` on, fewer if the file ends before."""

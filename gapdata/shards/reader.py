@@ -316,20 +316,26 @@ class ShardReader:
         return places.key(position), places.shard_names[places.shard.item(position)]
 
     def _read(self, shard: str, offset: int, size: int) -> bytes:
-        if shard not in self._files:
-            if len(self._files) >= MAX_OPEN_SHARDS:
-                self._files.pop(next(iter(self._files))).close()
-            try:
-                self._files[shard] = open_ranged(self.build / f"{shard}.tar")
-            except OSError as error:
-                raise self._disagreement(shard, f"cannot be opened: {error.strerror}") from error
-            self._check(shard, self._files[shard])
+        file = self._files.get(shard) or self._opened(shard)
         # The index may be damaged, too: memory is allocated only for bytes that the file has.
-        there = max(0, min(size, self._files[shard].size - offset))
-        data = self._files[shard].read_at(offset, size) if there == size else b""
+        there = max(0, min(size, file.size - offset))
+        data = file.read_at(offset, size) if there == size else b""
         if len(data) != size:
             raise self._disagreement(shard, f"is truncated: {there} of {size} bytes at {offset}")
         return data
+
+    def _opened(self, shard: str) -> RangedFile:
+        """Open a tar and keep it open with the last ones; threads may do this at once."""
+        try:
+            file = open_ranged(self.build / f"{shard}.tar")
+        except OSError as error:
+            raise self._disagreement(shard, f"cannot be opened: {error.strerror}") from error
+        self._check(shard, file)
+        # Another thread may be reading one of these: it is closed when nobody has it any more.
+        for oldest in list(self._files)[: 1 - MAX_OPEN_SHARDS]:
+            self._files.pop(oldest, None)
+        self._files[shard] = file
+        return file
 
     def _check(self, shard: str, file: RangedFile) -> None:
         """Compare a tar with the digest in its commit record, once in this process, if that was asked for."""
@@ -339,7 +345,7 @@ class ShardReader:
         for offset in range(0, file.size, CHUNK):
             digest.update(file.read_at(offset, min(CHUNK, file.size - offset)))
         if digest.hexdigest() != read_commit(self.build / f"{shard}.json")["sha256"]:
-            self._files.pop(shard).close()
+            file.close()
             raise self._disagreement(shard, "its SHA-256 differs from the committed one")
         self._checked.add(shard)
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import random
+import sys
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -181,6 +184,25 @@ def test_what_a_reader_answers_cannot_be_changed_and_its_block_closes_its_tars(t
         assert reader[0].key in reader
         assert reader._files
     assert not reader._files
+
+
+def test_threads_may_read_more_tars_than_are_kept_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tar that is closed while another thread reads from it gives the bytes of the file that is opened next."""
+    written = write_build(tmp_path, per_shard=1)
+    monkeypatch.setattr("gapdata.shards.reader.MAX_OPEN_SHARDS", 2)
+    reader, before = ShardReader(tmp_path), sys.getswitchinterval()
+
+    def read(seed: int) -> list[tuple[int, bytes]]:
+        return [(at, reader[at].to_json()) for at in random.Random(seed).choices(range(len(written)), k=200)]
+
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            found = list(threads.map(read, range(8)))
+    finally:
+        sys.setswitchinterval(before)
+    assert all(data == written[at].to_json() for part in found for at, data in part)
+    assert len(reader._files) <= 2 + 8
 
 
 def test_keys_that_webdataset_would_split_are_refused(tmp_path: Path) -> None:
