@@ -127,7 +127,7 @@ def test_scans_that_cannot_be_read_are_no_success_either(tmp_path: Path, capsys:
     shutil.rmtree(room / "pose")
     (room / "pose").mkdir()
     assert build_rgbd(room, tmp_path / "out") == 3
-    assert "0 records: the build holds nothing" in capsys.readouterr().out
+    assert "0 records: nothing was built" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
