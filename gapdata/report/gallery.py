@@ -1,4 +1,4 @@
-"""The third part of the page: chosen views as a model meets them, with their marks, instance masks and depth."""
+"""The third part of the page: chosen views as a model sees them, with their marks, instance masks and depth."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHOWN_LABELS = 24
 
 
 def gallery(views: Iterable[Markup]) -> Markup:
-    """Put the articles of all chosen views under the switches of what is laid over them."""
+    """Put the articles of all chosen views below the switches for marks, masks and depth."""
     switches = [
         tag("label", tag("input", type="checkbox", id=f"show-{name}", checked=on), text)
         for name, text, on in (("marks", "marks", True), ("masks", "instance masks", True), ("depth", "depth", False))

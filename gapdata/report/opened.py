@@ -1,4 +1,4 @@
-"""Records of a build, read member by member; one that cannot be read is named on the page."""
+"""Records of a build, read member by member; a record that cannot be read is named on the page."""
 
 from __future__ import annotations
 

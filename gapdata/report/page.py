@@ -1,7 +1,7 @@
 """The whole page: one HTML file with its style, scripts, pictures and points inside.
 
-The page forbids itself the network and any script but its own (a content security policy with their digests), so text
-from a data set that got past the escaping could still not run.
+The page's content security policy forbids network access and all scripts but its own, which it names by their digests.
+So text from a data set could not run even if it were not escaped.
 """
 
 from __future__ import annotations

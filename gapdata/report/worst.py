@@ -18,7 +18,7 @@ WIDTH = 152
 
 
 def worst(contents: BuildContents, opened: OpenedRecords, clouds: Collection[str]) -> Markup:
-    """Show a fold for each figure, the first open; figures that no view has are left out.
+    """Show a section for each figure that opens and closes; figures that no view has are left out.
 
     Args:
         contents: the build.
@@ -52,7 +52,7 @@ def _item(
     """Show one view of a list: its value and two small pictures, which ``drawn`` keeps for further lists."""
     pictures = []
     size = picture_size(record, WIDTH)
-    for frame, suffix, text in _telling(record, figure):
+    for frame, suffix, text in _evidence(record, figure):
         place, title = (position, frame, suffix), text.format(record.frame_ids[frame])
         if place not in drawn:
             whole = opened.with_members(position, record, (member_name(frame, suffix),))
@@ -64,8 +64,8 @@ def _item(
     return tag("li", tag("figure", tag("div", *pictures, class_="pair"), caption))
 
 
-def _telling(record: Record, figure: Figure) -> list[tuple[int, str, str]]:
-    """Return frame, member and words of the two pictures that say why a view looks bad.
+def _evidence(record: Record, figure: Figure) -> list[tuple[int, str, str]]:
+    """Return frame, member and caption of the two pictures that show why a view looks bad.
 
     They are the frame with the least valid depth and that depth; the least sharp frame and the sharpest; or the pair of
     frames that agree worst.

@@ -1,7 +1,7 @@
 """An exhibit as a binary glTF: the cloud as points, the pieces around it as meshes, for any glTF viewer.
 
 Vertices are metres in the exhibit's own frame of reference; one node above all of them turns that upright, since glTF
-has y up. Materials are unlit (``KHR_materials_unlit``), so colours are those of the frames whatever a viewer's lamps.
+has y up. Materials are unlit (``KHR_materials_unlit``), so colours are those of the frames in every viewer.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What is drawn around a cloud, by group and name, as plain numbers: pictures, windows and model files draw the same.
+"""The pieces that are drawn around a cloud, by group and name, as plain numbers, for pictures, windows and model files.
 
-Groups are what a key shows and hides: ``cameras``, ``boxes``, ``prompts``, ``answers``, ``room``.
+A key of the window shows and hides a group: ``cameras``, ``boxes``, ``prompts``, ``answers`` or ``room``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gapdata.show.scene.palette import AXES, PREDICTED, ROOM, Color
 
 GROUPS = ("cameras", "boxes", "prompts", "answers", "room")
 STRUCTURE = frozenset({"wall", "floor", "ceiling"})
-"""Objects with the room itself as their box: drawn, it would hide what is in the room."""
+"""Objects with a box as large as the room: drawn, it would hide the other objects."""
 MAX_BOXES = 60
 MAX_LABELLED = 60
 """Prompts that carry their number; a whole scene's may be thousands."""
@@ -61,7 +61,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Label:
-    """Words at a point, to be read from wherever one stands."""
+    """A text at a point that faces the viewer."""
 
     text: str
     at: NDArray[np.float64]  # (3,) metres, shown frame
@@ -161,7 +161,7 @@ def _point(group: dict[str, Piece], place: int, item: ShownPoint, scale: float, 
 def _room(group: dict[str, Piece], exhibit: Exhibit, to_shown: NDArray[np.float64], scale: float) -> None:
     """Draw a grid on the floor along the axes of the aligned world, a line at every whole metre, and the axes.
 
-    They stand at the grid's corner, since the world's origin may lie anywhere.
+    The axes are at the grid's corner, because the world's origin may be anywhere.
     """
     points = transform(np.linalg.inv(to_shown), exhibit.sample.points.astype(np.float64))
     low, high = np.percentile(points if len(points) else np.zeros((1, 3)), [0.5, 99.5], axis=0)

@@ -27,7 +27,7 @@ from gapdata.show.scene.marks import ShownBox, ShownCamera, ShownPoint, record_b
 from gapdata.tasks.predictions import Predictions
 
 VOXEL = 0.01
-"""Metres; made half as large again as often as the limit of points demands."""
+"""Metres; enlarged by half as often as it takes to stay below the limit of points."""
 MAX_POINTS = 1_200_000
 FRAMES_AT_ONCE = 8
 POINTS_AT_ONCE = 2_000_000
@@ -143,7 +143,7 @@ def _first_to_shown(record: Record) -> NDArray[np.float64]:
 
 
 def _best_diagonal(cloud: PointCloud) -> NDArray[np.float64]:
-    """Return the horizontal diagonal (3,) that meets most surfaces from the front: a corner shows a room best."""
+    """Return the horizontal diagonal (3,) that sees most surfaces from the front: a corner shows a room best."""
     if not len(cloud):
         return np.array([0.0, 1.0, 0.0])
     part = cloud.sample(20_000)
@@ -156,7 +156,7 @@ def _best_diagonal(cloud: PointCloud) -> NDArray[np.float64]:
 
 
 class _FusedViews:
-    """Grows by records; holds at most half as many points again as ``max_points``, and those of a few frames."""
+    """A cloud that grows by records; it holds at most 1.5 times ``max_points``, and the points of a few frames."""
 
     def __init__(self, max_points: int) -> None:
         self.seen: set[int] = set()
@@ -196,7 +196,7 @@ class _FusedViews:
 
 
 class _SceneAnswers:
-    """Collects the answers about a scene's records."""
+    """The answers about a scene's records, collected one record after another."""
 
     def __init__(self, predictions: Predictions | None) -> None:
         self.found = Answers()
@@ -204,7 +204,7 @@ class _SceneAnswers:
         self._unanswered = 0
 
     def add(self, record: Record, to_shown: NDArray[np.float64]) -> None:
-        """Take over the answers about a record."""
+        """Add the answers about a record."""
         if self._predictions is None:
             return
         if record.key not in self._predictions.replies:
@@ -219,6 +219,6 @@ class _SceneAnswers:
         )
 
     def notes(self) -> tuple[str, ...]:
-        """Return what is said beside the picture."""
+        """Return the notes beside the picture."""
         unanswered = (f"no answer about {self._unanswered} of the views",) if self._unanswered else ()
         return self.found.notes[:MAX_NOTES] + unanswered + (self._predictions.notes if self._predictions else ())

@@ -1,4 +1,4 @@
-"""One picture of an exhibit: its cloud from four viewpoints with all that belongs to it, and in words what it is."""
+"""One picture of an exhibit: its cloud from four viewpoints with all that belongs to it, and the facts as text."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def exhibit_sheet(exhibit: Exhibit, parts: Sequence[NDArray[np.uint8]], *, mode:
 
     Args:
         exhibit: what is shown; its cloud should have at most ``MAX_POINTS`` points.
-        parts: what follows below the panels, strips and tables, each ``INNER`` pixels wide.
+        parts: strips and tables that follow below the panels, each ``INNER`` pixels wide.
         mode: the colour mode.
     """
     rows = [row for row in (_header(exhibit, mode), _notes(exhibit), *_panels(exhibit, mode), *parts) if len(row)]
@@ -85,7 +85,7 @@ def _notes(exhibit: Exhibit) -> NDArray[np.uint8]:
     """Write what is missing, and how a model's answers compare."""
     notes = [(note, MUTED) for note in exhibit.notes]
     if exhibit.answered:
-        how = "A model's answers are dashed and pink; their lines lead from where they should be."
+        how = "A model's answers are dashed and pink; lines join their points to the true ones."
         notes.insert(0, (how, PREDICTED))
     shown, more = notes[:MAX_NOTES], len(notes) - MAX_NOTES
     if more > 0:

@@ -77,7 +77,7 @@ class ExhibitWindow:
     Args:
         viewing: the records or scenes.
         mode: the colour mode that is shown first.
-        visible: a hidden window draws all the same.
+        visible: whether the window is seen; a hidden one draws, too.
 
     Raises:
         UsageError: Open3D cannot open a window on this display.
