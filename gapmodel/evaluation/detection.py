@@ -133,7 +133,7 @@ def score(
 
 
 def read(answer: str | DetectionAnswer, compat: Compat = "none") -> DetectionAnswer | Unparsable:
-    """Read an answer's boxes; the authors' reading calls no answer unparsable and may find no boxes."""
+    """Read an answer's boxes; the authors' way of reading never calls an answer unparsable, but may find no boxes."""
     if not isinstance(answer, str):
         return answer
     return parse_lines(answer) if compat == "gap" else parse(answer)

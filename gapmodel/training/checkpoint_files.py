@@ -1,7 +1,7 @@
 """The files of a checkpoint as untrusted bytes: a checksum for each, and an index that is read without being run.
 
-:mod:`torch.distributed.checkpoint` unpickles its index, ``.metadata``, without restriction, and notices almost no
-flipped bit in the parts beside it. A run must neither execute what somebody put into its directory nor go on from
+:mod:`torch.distributed.checkpoint` unpickles its index, ``.metadata``, without restriction, and does not notice most
+flipped bits in the other files. A run must neither execute code that somebody put into its directory nor go on from
 weights that it never had.
 """
 

@@ -117,7 +117,7 @@ def _chosen(facts: SceneFacts, evaluation: bool, *, purpose: int) -> list[tuple[
 
 
 def _first_camera_point(facts: SceneFacts, clip: Sequence[Sighting], view: int, pick: Pick) -> NDArray[np.float64]:
-    """(3,) metres, camera of the clip's first frame."""
+    """Return the point (3,), metres, in the camera of the clip's first frame."""
     local = facts.color_camera.unproject(np.array(pick.pixel), np.float64(pick.depth))
     world = transform(clip[view].camera_to_world, local)
     return transform(np.linalg.inv(clip[0].camera_to_world), world)

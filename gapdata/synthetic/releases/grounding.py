@@ -245,7 +245,7 @@ def projected_area(facts: SceneFacts, box: OrientedBox, frame: Sighting) -> floa
 
 
 def _best_proposal(truth: Sequence[float], proposals: Sequence[Sequence[float]]) -> tuple[list[float], float]:
-    """Return the proposal that overlaps a box most, and by how much; the box itself where there are none."""
+    """Return the proposal that overlaps a box most, and the overlap; the box itself where there are no proposals."""
     if not proposals:
         return list(truth), 1.0
     own, others = np.array(truth), np.array(proposals)

@@ -78,7 +78,7 @@ def _halves(vertices: NDArray[np.float64], own: Mask, rng: Generator) -> list[Ma
 
 
 def _ball(vertices: NDArray[np.float64], rng: Generator, radius: float) -> Mask:
-    """Return a ball about a random vertex, whatever lies in it."""
+    """Return the vertices in a ball about a random vertex."""
     middle = vertices[int(rng.integers(len(vertices)))]
     return np.asarray(((vertices - middle) ** 2).sum(axis=1) < radius**2)
 
