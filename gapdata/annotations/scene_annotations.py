@@ -94,11 +94,11 @@ def _encode(scene: SceneAnnotations) -> bytes:
 
 def _decode(data: bytes) -> SceneAnnotations:
     if len(data) > MAX_BYTES:
-        raise FileError(f"scene annotations have {len(data)} bytes, at most {MAX_BYTES} are read")
+        raise FileError(f"scene annotations have {len(data)} bytes, at most {MAX_BYTES} are read", cure="build again")
     try:
         fields = json.loads(data)
         if not isinstance(fields, dict):
-            raise FileError("scene annotations are not a JSON object")
+            raise FileError("scene annotations are not a JSON object", cure="build again")
         if fields["version"] != VERSION:
             raise FileError(
                 f"scene annotations have version {_name(str(fields['version']))}, this package reads {VERSION}",

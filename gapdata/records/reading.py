@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.errors import ShardError
+from gapdata.records.codec import VERIFY
 from gapdata.records.schema import SCHEMA, VIEW_KINDS, Prompt, Record, ViewObject
 from gapdata.runtime.counting import counted
 from gapdata.sources.images import MAX_PIXELS
@@ -35,14 +36,15 @@ def record_from_json(data: bytes, members: Mapping[str, bytes] | None = None) ->
     try:
         fields = json.loads(data)
         if not isinstance(fields, dict):
-            raise ShardError("record JSON is not an object")
+            raise ShardError("record JSON is not an object", cure=VERIFY)
         if fields["schema"] != SCHEMA:
             raise ShardError(
                 f"record has schema {fields['schema']}, this version reads {SCHEMA}", cure="upgrade gapmllm"
             )
         record = _record_from_fields(fields, members or {})
     except (KeyError, IndexError, TypeError, ValueError, OverflowError, AttributeError, RecursionError) as error:
-        raise ShardError(f"record JSON does not follow schema {SCHEMA}: {type(error).__name__} {error}") from error
+        problem = f"record JSON does not follow schema {SCHEMA}: {type(error).__name__} {error}"
+        raise ShardError(problem, cure=VERIFY) from error
     _check_shapes(record)
     return record
 
@@ -131,33 +133,35 @@ def _is_pose(matrices: NDArray[np.float64]) -> NDArray[np.bool_]:
     return np.asarray(finite & (np.abs(np.linalg.det(np.where(finite[..., None, None], matrices, 0.0)) - 1) < 0.5))
 
 
+def _damaged(record: Record, problem: str) -> ShardError:
+    return ShardError(f"record {record.key}: {problem}", cure=VERIFY)
+
+
 def _check_shapes(record: Record) -> None:
     count, (width, height) = len(record.frame_ids), record.image_size
     if not count or min(width, height) < 1 or width * height > MAX_PIXELS:
-        raise ShardError(f"record {record.key}: {counted(count, 'frame')} of {width}x{height} pixels cannot be a view")
+        raise _damaged(record, f"{counted(count, 'frame')} of {width}x{height} pixels cannot be a view")
     expected = {"intrinsics": (count, 4), "camera_to_world": (count, 4, 4), "camera_to_first": (count, 4, 4)}
     for name, shape in expected.items():
         actual = getattr(record, name).shape
         if actual != shape:
-            raise ShardError(f"record {record.key}: {name} has shape {actual}, expected {shape}")
+            raise _damaged(record, f"{name} has shape {actual}, expected {shape}")
     if not ((np.abs(record.intrinsics) < MAX_NUMBER).all() and (record.intrinsics[:, :2] > 0).all()):
-        raise ShardError(f"record {record.key}: intrinsics are not finite, or a focal length is not positive")
+        raise _damaged(record, "intrinsics are not finite, or a focal length is not positive")
     for name in ("camera_to_world", "camera_to_first"):
         for frame in np.flatnonzero(~_is_pose(getattr(record, name))):
-            raise ShardError(f"record {record.key}: {name} of frame {frame} is not rigid")
+            raise _damaged(record, f"{name} of frame {frame} is not rigid")
     if record.axis_alignment is not None and record.axis_alignment.shape != (4, 4):
-        raise ShardError(
-            f"record {record.key}: axis_alignment has shape {record.axis_alignment.shape}, expected (4, 4)"
-        )
+        raise _damaged(record, f"axis_alignment has shape {record.axis_alignment.shape}, expected (4, 4)")
     if record.axis_alignment is not None and not _is_pose(record.axis_alignment):
-        raise ShardError(f"record {record.key}: axis_alignment is not rigid")
+        raise _damaged(record, "axis_alignment is not rigid")
     if record.view not in VIEW_KINDS:
-        raise ShardError(f"record {record.key}: view is {record.view!r}, expected one of {', '.join(VIEW_KINDS)}")
+        raise _damaged(record, f"view is {record.view!r}, expected one of {', '.join(VIEW_KINDS)}")
     if any(not 0 <= prompt.frame < count for prompt in record.prompts):
-        raise ShardError(f"record {record.key}: a prompt names a frame outside the view")
+        raise _damaged(record, "a prompt names a frame outside the view")
     if any(len(item.visible_pixels) != count or len(item.rotation) != 3 for item in record.objects):
-        raise ShardError(f"record {record.key}: an object's rotation or visible_pixels has the wrong length")
+        raise _damaged(record, "an object's rotation or visible_pixels has the wrong length")
     if any(item.aligned_box is not None and len(item.aligned_box) != 6 for item in record.objects):
-        raise ShardError(f"record {record.key}: an object's aligned_box is not six numbers")
+        raise _damaged(record, "an object's aligned_box is not six numbers")
     if any(item.proposal is not None and len(item.proposal["rotation"]) != 3 for item in record.objects):
-        raise ShardError(f"record {record.key}: the rotation of an object's proposal is not 3x3")
+        raise _damaged(record, "the rotation of an object's proposal is not 3x3")

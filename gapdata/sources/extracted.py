@@ -48,6 +48,7 @@ from gapdata.sources.sens import MAX_IMAGE_SIDE
 Parsed = TypeVar("Parsed")
 MAX_IMAGE_BYTES = 1 << 28
 DEFAULT_DEPTH_UNITS = 1000.0
+AGAIN = "copy or export it again"
 HEADERS_TRIED = 16
 """Frames that are tried before the image size counts as unknown, because headers may be damaged."""
 
@@ -199,7 +200,7 @@ class ExtractedScan(Scan):
             raise self._damage(f"is {found[0]}x{found[1]}, but the first frame is {size}", path, frame)
         image = decode_color_file(data, reduction if orientation == UPRIGHT else 1)
         if image is None:
-            raise self._damage("cannot be decoded", path, frame)
+            raise self._damage("cannot be decoded", path, frame, cure=AGAIN)
         # Reduced after it is turned: sides are rounded up at their far ends.
         return image if orientation == UPRIGHT else reduce_image(turned(image, orientation), reduction)
 
@@ -375,7 +376,7 @@ class ExtractedScan(Scan):
             problem = f"cannot be read: {error.strerror}"
             raise kind_of_failure(error)(problem, path=path, scene=self.scene_id, frame=frame) from error
         if len(data) > limit:
-            raise self._damage(f"is larger than {limit} bytes", path, frame)
+            raise self._damage(f"is larger than {limit} bytes", path, frame, cure="check that it is the right file")
         return data
 
     def _damage(self, problem: str, path: Path, frame: int | None = None, cure: str | None = None) -> SourceError:

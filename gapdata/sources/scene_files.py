@@ -109,7 +109,7 @@ class SceneFiles:
             matrix = np.full((4, 4), np.nan)
         if not is_rigid(matrix):
             path = file_in(self.directory, f"{self.scene_id}.txt")
-            raise SourceError("axisAlignment is not a rigid 4x4 matrix", path=path, scene=self.scene_id)
+            raise SourceError("axisAlignment is not a rigid 4x4 matrix", path=path, scene=self.scene_id, cure=AGAIN)
         return matrix
 
     def annotation(self) -> Annotation | None:
@@ -237,5 +237,7 @@ def _field(path: Location, scene_id: str, name: str, kind: type) -> Any:
     except (KeyError, TypeError) as error:
         raise SourceError(f"has no {name}", path=path, scene=scene_id, cure=AGAIN) from error
     if not isinstance(value, kind):
-        raise SourceError(f"{name} is {type(value).__name__}, expected {kind.__name__}", path=path, scene=scene_id)
+        raise SourceError(
+            f"{name} is {type(value).__name__}, expected {kind.__name__}", path=path, scene=scene_id, cure=AGAIN
+        )
     return value

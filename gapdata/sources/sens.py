@@ -37,6 +37,7 @@ IMU_RECORD = struct.Struct("<15dQ")
 MAX_NAME_BYTES = 4096
 MAX_IMAGE_SIDE = 16384
 MAX_IMU_RECORDS = 1 << 24
+AGAIN = "download it again"
 
 
 class SensReader:
@@ -217,7 +218,6 @@ class SensReader:
             raise self._damage(
                 f"is truncated: its header states {count} frames, but the file of {self._size} bytes ends in this one",
                 frame=last + 1,
-                cure="download it again",
             )
         headers = bytearray(count * FRAME_HEADER.size)
         self._offsets, self._color_sizes, self._depth_sizes = [0] * count, [0] * count, [0] * count
@@ -251,7 +251,6 @@ class SensReader:
                 raise self._damage(
                     f"is truncated or damaged: frame needs bytes up to {position}, the file has {self._size}",
                     frame=frame,
-                    cure="download it again",
                 )
             headers[frame * FRAME_HEADER.size : (frame + 1) * FRAME_HEADER.size] = header
             offsets[frame], color_sizes[frame], depth_sizes[frame] = payload, color_size, depth_size
@@ -277,8 +276,7 @@ class SensReader:
         complete = (remaining - 8) // IMU_RECORD.size
         if count > MAX_IMU_RECORDS or remaining > 8 + count * IMU_RECORD.size:
             raise self._damage(
-                f"has {remaining} bytes after the last frame that are not an IMU tail: a frame states a wrong size",
-                cure="download it again",
+                f"has {remaining} bytes after the last frame that are not an IMU tail: a frame states a wrong size"
             )
         return int(min(count, complete))
 
@@ -290,10 +288,10 @@ class SensReader:
             problem = f"cannot be read: {error.strerror}"
             raise kind_of_failure(error)(problem, path=self.path, frame=frame, cure=cure) from error
         if len(data) != size:
-            raise self._damage(f"is truncated: read {len(data)} of {size} bytes", frame, cure="download it again")
+            raise self._damage(f"is truncated: read {len(data)} of {size} bytes", frame)
         return data
 
-    def _damage(self, problem: str, frame: int | None = None, cure: str | None = None) -> SourceError:
+    def _damage(self, problem: str, frame: int | None = None, cure: str = AGAIN) -> SourceError:
         return SourceError(problem, path=self.path, frame=frame, cure=cure)
 
 
