@@ -24,6 +24,7 @@ from zlib import crc32
 import numpy as np
 
 from gapdata.errors import UsageError
+from gapdata.runtime.terminal import say
 from gapdata.shards.order import RecordOrder
 from gapdata.shards.records import Records
 from gapdata.shards.samples import check_fields, decoded
@@ -65,6 +66,10 @@ class RecordStream:
         # Written by workers: an iteration, by its loader's seed, in which this rank got nothing, and its epoch's end.
         self._without_records = torch.tensor([NO_ITERATION, 0])
         self._without_records.share_memory_()  # type: ignore[no-untyped-call]
+        # Likewise, an iteration that came to the end of its epoch, where it began, and whether that was warned of.
+        self._completed = torch.tensor([NO_ITERATION, 0, 0])
+        self._completed.share_memory_()  # type: ignore[no-untyped-call]
+        self._iteration = NO_ITERATION
         # Without workers and marks: records that the job has used, if everything that was handed out is used.
         self._handed_out: int | None = None
         self._marking = False
@@ -98,6 +103,8 @@ class RecordStream:
             self._mark(self.used)
             return self._samples(0, 1, self._marked, 0)
         start, served = self._restored or (self._start_in_worker(info.seed - info.id), 0)
+        if info.id == 0:
+            self._warn_of_repetition(info.seed, start)
         self._restored, self._served = None, (start, served)
         return self._samples(info.id, info.num_workers, start, served)
 
@@ -114,7 +121,20 @@ class RecordStream:
         if not self.endless and start + self.rank >= self._epoch_end(start):
             self._without_records[0] = iteration
             self._without_records[1] = self._epoch_end(start)
+        self._iteration = iteration
         return start
+
+    def _warn_of_repetition(self, iteration: int, start: int) -> None:
+        """Warn once, in a loader worker, if the iteration before served these records and none was marked as used."""
+        completed, began, warned = self._completed.tolist()
+        again = completed != NO_ITERATION and (self._served is not None or completed != iteration)
+        if again and began == start and not warned:
+            self._completed[2] = 1
+            say(
+                "warning: the records come in the same order again, because none was marked as used; for training, call"
+                " dataset.mark_used(batch['number']) after each step",
+                error=True,
+            )
 
     def _samples(self, worker: int, workers: int, start: int, served: int) -> Iterator[dict[str, Any]]:
         alone = self._served is None
@@ -124,6 +144,8 @@ class RecordStream:
             row = (worker + workers * batch) * self.batch_size + place
             number = start + row * self.world_size + self.rank
             if end is not None and number >= end:
+                if not alone:
+                    self._completed[0], self._completed[1] = self._iteration, start
                 break
             record = self.records[int(self.order.positions(number, 1)[0])]
             sample = {"number": number, **decoded(record, self.fields)}
@@ -198,7 +220,8 @@ class RecordStream:
             raise UsageError(
                 "the state is that of a single loader worker", cure="load it with the loader that saved it"
             )
-        self._without_records[0], self._without_records[1] = NO_ITERATION, 0
+        self._without_records[0] = self._completed[0] = NO_ITERATION
+        self._without_records[1] = 0
         self._mark(int(state["used"]))
 
     def _mark(self, used: int) -> None:

@@ -148,6 +148,25 @@ def test_workers_that_persist_go_on_where_the_job_is(build: ShardReader, start: 
     assert data.used == 2 * RECORDS
 
 
+@pytest.mark.parametrize("persist", [False, True])
+def test_workers_warn_of_an_epoch_that_comes_again_because_nothing_was_marked(
+    build: ShardReader, capfd: pytest.CaptureFixture[str], persist: bool
+) -> None:
+    for marks, warned in ((True, 0), (False, 1)):
+        data = dataset(build)
+        loader = DataLoader(data, batch_size=2, num_workers=2, persistent_workers=persist)
+        found: list[list[str]] = []
+        for _ in range(3):
+            found.append([])
+            for batch in loader:
+                found[-1] += batch["key"]
+                if marks:
+                    data.mark_used(batch["number"])
+        assert (found[0] == found[1] == found[2]) == (not marks)
+        told = capfd.readouterr().err
+        assert told.count("come in the same order again, because none was marked as used") == warned
+
+
 def begin_late(worker: int) -> None:
     time.sleep(0.3 * worker)
 
