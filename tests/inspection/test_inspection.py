@@ -151,7 +151,7 @@ def test_the_command_writes_one_picture(run: Path, inline_build: Path, tmp_path:
     ("change", "message"),
     [
         (["--save", "x.jpg"], "gapmodel: x.jpg: is not a .png file in an existing directory; change --save"),
-        (["--build", "nowhere"], "/nowhere: holds no finished build (no index.parquet); run `gapdata build-shards`"),
+        (["--build", "nowhere"], "nowhere: holds no finished build (no index.parquet); run `gapdata build-shards`"),
         (["--key", "no-such-record"], "no-such-record"),
         (["--token", "20,12", "--frame", "99"], "has no frame 99; choose --frame from 0 to 1"),
     ],
