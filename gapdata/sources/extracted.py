@@ -36,7 +36,7 @@ from gapdata.sources.camera_files import (
 )
 from gapdata.sources.color_files import color_size, decode_color_file
 from gapdata.sources.depth_files import MILLIMETRES, decode_depth, depth_kind, median_depth, metres_per_unit
-from gapdata.sources.frame_files import list_frames
+from gapdata.sources.frame_files import FrameFiles, list_frames
 from gapdata.sources.frame_reading import FrameReading
 from gapdata.sources.images import MAX_PIXELS, is_color_jpeg, reduce_image
 from gapdata.sources.layouts import Layout
@@ -113,7 +113,7 @@ class ExtractedScan(Scan):
         self.scene_id, self.path, self.layout, self.reading = scene_id, directory, layout, reading
         self._beside = beside
         self._texts = hashlib.sha256(layout.name.encode() + told.digest_input())
-        self.files = told.depth_moved(list_frames(directory, layout, scene_id))
+        self.files = told.depth_moved(self._find_files())
         frames = self.files.complete
         if not frames:
             moved = counted(told.depth_shift, "frame")
@@ -258,6 +258,10 @@ class ExtractedScan(Scan):
                 **facts,
             }
         }
+
+    def _find_files(self) -> FrameFiles:
+        """Return the files of each frame."""
+        return list_frames(self.path, self.layout, self.scene_id)
 
     def _read_calibration(self, path: Path) -> Calibration:
         layout = self.layout

@@ -25,7 +25,7 @@ def parse_pose(data: bytes) -> NDArray[np.float64]:
     """
     values = parse_numbers(data)
     if len(values) in (7, 8):
-        return _from_quaternion(values[-7:])
+        return pose_from_quaternion(values[-7:])
     if len(values) not in (12, 16):
         raise ValueError(f"has {counted(len(values), 'number')}, expected the 16 of a 4x4 pose (or 12 of a 3x4 one)")
     return _square(values)
@@ -65,7 +65,7 @@ def _square(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.concatenate([values, (0.0, 0.0, 0.0, 1.0)])[:16].reshape(4, 4)
 
 
-def _from_quaternion(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def pose_from_quaternion(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the (4, 4) pose of ``tx ty tz qx qy qz qw``, in Hamilton's convention (Kuipers 1999, section 5.14)."""
     translation, (x, y, z, w) = values[:3], values[3:]
     pose = np.eye(4)

@@ -72,6 +72,7 @@ SOURCES: dict[str, Source] = {
         module="gapdata.sources.rgbd",
         options=FRAME_OPTIONS,
         help="a folder of RGB-D frames, or of such folders: color/ depth/ and pose/ or one trajectory.log or traj.txt, "
+        "or rgb.txt depth.txt groundtruth.txt (TUM), "
         "with intrinsics.json {fx, fy, cx, cy[, width, height, depth_scale]} or intrinsics.txt (fx fy cx cy, 3x3, 4x4)",
     ),
 }

@@ -11,6 +11,7 @@ A scene is a folder in one of these forms; the folder that the user names is a s
 - ``results/frame000350.jpg``, ``results/depth000350.png`` and one file of all poses (Replica).
 - ``frame-000350.color.png``, ``.depth.png``, ``.pose.txt`` (7-Scenes), or with ``_info.txt`` (ScanNet's C++ exporter,
   3RScan, where they may lie in ``sequence/``).
+- ``rgb.txt``, ``depth.txt`` and ``groundtruth.txt`` (TUM, Bonn): :mod:`gapdata.sources.tum`.
 - one of the other ScanNet layouts of :mod:`gapdata.sources.layouts`, with their own camera files.
 
 Names of folders and endings count in any case; hidden files, files that systems leave (:mod:`gapdata.files.folders`)
@@ -46,6 +47,7 @@ from gapdata.sources.base import Dataset
 from gapdata.sources.extracted import ExtractedScan
 from gapdata.sources.frame_reading import AS_DOCUMENTED, FrameReading
 from gapdata.sources.layouts import COLOR_ENDINGS, DEPTH_ENDINGS, Layout, Naming, recognise
+from gapdata.sources.tum import LISTS, TUM_LISTS, TumScan
 
 INTRINSICS_NAMES = (
     "intrinsics.json",
@@ -62,6 +64,7 @@ POSE_FOLDERS = ("pose", "poses")
 TRAJECTORY_NAMES = ("trajectory.log", "traj.txt", "trajectory.txt", "poses.txt")
 SEQUENCE = "sequence"
 """Where 3RScan keeps the frames of a scan, below its folder."""
+INTRINSICS_CURE = 'write intrinsics.json: {"fx": ..., "fy": ..., "cx": ..., "cy": ..., "depth_scale": 1000}'
 SHOWN = 6  # entries of a folder without scenes that a message names
 EXPECTED = "expected color/, depth/ and pose/ (or trajectory.log), see `gapdata build-shards --help`"
 
@@ -125,6 +128,9 @@ class RgbdFolder(Dataset):
         layout = recognise_rgbd(directory)
         if layout is None:
             raise SourceError("holds no RGB-D frames", path=directory, scene=scene_id, cure=EXPECTED)
+        if layout == TUM_LISTS:
+            nearby = _find_intrinsics(scene_id, (directory, directory.parent))
+            return TumScan(scene_id, directory, layout, shared_intrinsics=nearby, reading=self.reading)
         shared = None
         if layout.matrices is None and layout.info is None:
             shared = _intrinsics_file(scene_id, directory, self.root)
@@ -238,6 +244,8 @@ def recognise_rgbd(directory: Path) -> Layout | None:
         next((names[name] for name in candidates if name in names), None)
         for candidates in (COLOR_FOLDERS, DEPTH_FOLDERS, POSE_FOLDERS, TRAJECTORY_NAMES)
     )
+    if names.keys() >= LISTS and pose is None and trajectory is None:
+        return TUM_LISTS
     if color is not None and depth is not None:
         return Layout(
             name="color-depth-pose" if pose or not trajectory else "color-depth-trajectory",
@@ -268,7 +276,15 @@ def _has_any(directory: Path, names: tuple[str, ...]) -> bool:
 
 
 def _intrinsics_file(scene_id: str, directory: Path, root: Path) -> Path:
-    for folder in dict.fromkeys((directory, root)):
+    found = _find_intrinsics(scene_id, (directory, root))
+    if found is None:
+        raise SourceError("has no intrinsics file", path=directory, scene=scene_id, cure=INTRINSICS_CURE)
+    return found
+
+
+def _find_intrinsics(scene_id: str, folders: tuple[Path, Path]) -> Path | None:
+    """Return the intrinsics file in the first of some folders that has one."""
+    for folder in dict.fromkeys(folders):
         try:
             names = by_lower_case(file_names(folder))
         except OSError as error:
@@ -279,9 +295,4 @@ def _intrinsics_file(scene_id: str, directory: Path, root: Path) -> Path:
             raise SourceError(problem, path=folder, scene=scene_id, cure="keep the one that belongs to the frames")
         if found:
             return found[0]
-    raise SourceError(
-        "has no intrinsics file",
-        path=directory,
-        scene=scene_id,
-        cure=f'write {INTRINSICS_NAMES[0]}: {{"fx": ..., "fy": ..., "cx": ..., "cy": ..., "depth_scale": 1000}}',
-    )
+    return None

@@ -50,7 +50,7 @@ def pair_by_time(
         other: likewise of the other kind.
         shown: how many names without partner get their nearest name.
     """
-    stamps = [_stamps(list(names.values())) for names in (first, other)]
+    stamps = [read_stamps(list(names.values())) for names in (first, other)]
     if not first or not other or stamps[0] is None or stamps[1] is None or stamps[0][1] != stamps[1][1]:
         return None
     known_unit = stamps[0][1]
@@ -73,7 +73,7 @@ def pair_by_time(
     )
 
 
-def _stamps(numbers: Sequence[Sequence[str]]) -> tuple[list[Decimal], bool] | None:
+def read_stamps(numbers: Sequence[Sequence[str]]) -> tuple[list[Decimal], bool] | None:
     """Return time stamps as numbers, and whether these are seconds; ``None`` where they are not stamps.
 
     Two numbers are seconds and their fraction, as ROS writes them.
