@@ -56,7 +56,7 @@ DEPTH_UNITS = 5000.0
 LONGEST_GAP = 0.05
 """Most seconds between two poses of which a frame's is interpolated: TUM's come every 10 ms, with holes of 0.11 s."""
 SAME_MOMENT = 1e-4
-"""Seconds from a frame to a pose that is taken as it is; stamps of poses have four decimals."""
+"""Seconds from a frame to a pose that is taken as it is where none is interpolated: stamps may have four decimals."""
 SMALL_ANGLE = 1e-6  # radians between unit quaternions, below which the chord is the arc
 STAMP = re.compile(r"\s*([-+]?\d{1,20}(?:\.\d{0,30})?(?:[eE][-+]?\d\d?)?)(?=[\s,;]|$)")
 SIZE = (640, 480)
@@ -283,8 +283,8 @@ def interpolate_poses(known: StampedPoses, wanted: Sequence[str]) -> tuple[NDArr
         wanted: time stamps.
 
     Returns:
-        (n, 4, 4) camera_to_world in metres, NaN where neighbours are missing or more than ``LONGEST_GAP`` apart; and
-        (n,) which were interpolated.
+        (n, 4, 4) camera_to_world in metres, NaN where neighbours are missing or more than ``LONGEST_GAP`` apart, unless
+        one is within ``SAME_MOMENT``; and (n,) which were interpolated.
     """
     poses = np.full((len(wanted), 4, 4), np.nan)
     interpolated = np.zeros(len(wanted), dtype=bool)
@@ -294,9 +294,11 @@ def interpolate_poses(known: StampedPoses, wanted: Sequence[str]) -> tuple[NDArr
         after = int(np.searchsorted(times, moment))
         near = [at for at in (after - 1, after) if 0 <= at < len(times)]
         nearest = min(near, key=lambda at: abs(float(times[at] - moment)))
-        if abs(times[nearest] - moment) <= SAME_MOMENT:
+        apart = abs(float(times[nearest] - moment))
+        joined = len(near) == 2 and times[after] - times[after - 1] <= LONGEST_GAP
+        if apart == 0 or (apart <= SAME_MOMENT and not joined):
             row = np.concatenate([known.translations[nearest], known.quaternions[nearest]])
-        elif len(near) == 2 and times[after] - times[after - 1] <= LONGEST_GAP:
+        elif joined:
             share = float((moment - times[after - 1]) / (times[after] - times[after - 1]))
             ends = known.translations[after - 1], known.translations[after]
             turn = _on_the_arc(known.quaternions[after - 1], known.quaternions[after], share)
