@@ -251,7 +251,7 @@ class Record:
 
     def _position(self, frame: SupportsIndex) -> int:
         """Return the position of a frame, which may count from the end."""
-        if isinstance(frame, bool):  # of a mask, which NumPy would take; NumPy's own bool is not an index
+        if isinstance(frame, bool | np.bool_):  # of a mask; NumPy's own counted as an index before version 2
             raise TypeError("a frame is named by its position, not by True or False")
         index = operator.index(frame)
         if not -len(self) <= index < len(self):

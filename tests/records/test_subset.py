@@ -137,7 +137,7 @@ def test_frames_that_the_record_does_not_have_are_refused() -> None:
     with pytest.raises(IndexError, match=r"there is no frame 4"):
         RECORD.camera(4)
     for mask in ([True, False], np.array([True, False, False, True])):
-        with pytest.raises(TypeError, match=r"not by True or False|cannot be interpreted as an integer"):
+        with pytest.raises(TypeError, match="not by True or False"):
             RECORD.subset(mask)
     for frames in ([], [1, 1], [3, -1]):
         with pytest.raises(ValueError, match="does not name one or more different frames"):
