@@ -18,7 +18,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import gapdata
 from gapdata.errors import Terminated, UsageError
 from gapdata.runtime.cores import available_cores
 from gapdata.runtime.counting import counted
@@ -148,7 +147,7 @@ def _package_importable() -> Iterator[None]:
     It may have been found beside a script instead of being installed.
     """
     before = os.environ.get("PYTHONPATH")
-    folder = str(Path(gapdata.__file__).resolve().parent.parent)
+    folder = str(Path(__file__).resolve().parents[2])
     os.environ["PYTHONPATH"] = folder if before is None else f"{folder}{os.pathsep}{before}"
     try:
         yield
