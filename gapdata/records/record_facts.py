@@ -6,19 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from gapdata.prompts.instances import visible_pixels
 from gapdata.records.schema import Record
 
 
 def describe_record(record: Record) -> dict[str, Any]:
     """Return the JSON fields of a record without its matrices, and figures of its masks and depth."""
     depth = np.stack([record.depth(frame) for frame in range(len(record))])
-    annotated = any(name.endswith("instance.png") for name in record.members)
-    seen = {
-        item.object_id: int(
-            max(np.count_nonzero(record.instances(frame) == item.object_id + 1) for frame in range(len(record)))
-        )
-        for item in (record.objects if annotated else ())
-    }
+    masks = [record.instances(frame) for frame in range(len(record))] if record.has_instances else []
+    seen = visible_pixels(np.stack(masks)) if masks else {}
     return {
         "key": record.key,
         "scene_id": record.scene_id,
@@ -36,7 +32,7 @@ def describe_record(record: Record) -> dict[str, Any]:
                 "object_id": item.object_id,
                 "label": item.label,
                 "size": list(item.size),
-                "most_visible_pixels": seen.get(item.object_id, 0),
+                "most_visible_pixels": max(seen.get(item.object_id, (0,))),
             }
             for item in record.objects
         ],
