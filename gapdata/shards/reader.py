@@ -189,8 +189,8 @@ class ShardReader:
         A sample has the ``fields`` and its ``number``. One iteration serves what is left of an epoch; the next one
         serves the next epoch, in another order. With loader workers, call ``dataset.mark_used(batch["number"])``
         for each batch that is used, or each iteration serves the first epoch: see
-        :mod:`gapdata.shards.torch_dataset`. Records of different views can have
-        different numbers of frames, which torch's own ``collate_fn`` does not put into one batch.
+        :mod:`gapdata.shards.torch_dataset`. Records of different views can have different numbers of frames, which
+        torch's own ``collate_fn`` does not put into one batch.
 
         Args:
             split: as in :meth:`select`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from types import MappingProxyType
 from typing import Protocol, SupportsIndex
 
@@ -92,7 +93,7 @@ class RecordList:
     def __init__(self, records: Iterable[Record]) -> None:
         self._records = tuple(records)
 
-    @property
+    @cached_property
     def keys(self) -> tuple[str, ...]:
         """The key of each record."""
         return tuple(record.key for record in self._records)

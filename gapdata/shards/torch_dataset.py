@@ -58,7 +58,14 @@ class RecordStream:
             raise UsageError(problem, cure="give a batch_size of at least 1, and 0 <= rank < world_size")
         self.records, self.order, self.fields = records, order, tuple(fields)
         self.batch_size, self.rank, self.world_size, self.endless = batch_size, rank, world_size, endless
-        self._selection = crc32(np.fromiter(chain.from_iterable(order.shards), np.int64).tobytes())
+        # What a state belongs to; made once, because the fingerprint is read from the build and states are saved often.
+        self._identity = {
+            "records": len(order),
+            "seed": order.seed,
+            "shards_per_group": order.shards_per_group,
+            "selection": crc32(np.fromiter(chain.from_iterable(order.shards), np.int64).tobytes()),
+            "build": records.fingerprint,
+        }
         self._marked = 0
         # The same number for workers that persist: their copy of the dataset is as old as they are.
         self._shared = torch.zeros((), dtype=torch.int64)
@@ -191,7 +198,7 @@ class RecordStream:
         from torch.utils.data import get_worker_info
 
         start, served = (self.used, 0) if get_worker_info() is None else self._served or (self._marked, 0)
-        return {"used": start, "served": served, **self._identity()}
+        return {"used": start, "served": served, **self._identity}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from the state of a stream of the same records and seed, with any number of ranks and workers.
@@ -203,7 +210,7 @@ class RecordStream:
 
         differences = [
             f"{name} was {state.get(name)!r} and is {value!r}"
-            for name, value in self._identity().items()
+            for name, value in self._identity.items()
             if state.get(name) != value
         ]
         if differences:
@@ -227,10 +234,6 @@ class RecordStream:
     def _mark(self, used: int) -> None:
         self._marked, self._handed_out = used, None
         self._shared.fill_(used)
-
-    def _identity(self) -> dict[str, Any]:
-        order = {"seed": self.order.seed, "shards_per_group": self.order.shards_per_group, "selection": self._selection}
-        return {"records": len(self.order), **order, "build": self.records.fingerprint}
 
     def _used_with(self, number: int) -> int:
         """Return how many records the job has used once this rank's record of that number is."""
