@@ -185,9 +185,14 @@ class Record:
         """Return the prompt mask of a frame, (H, W) uint16: k where the mark of the prompt of index k is, else 0."""
         return codec.decode_prompt_mask(self, self._position(frame))
 
-    def pointmap(self) -> NDArray[np.float32]:
-        """Return the 3D point of every pixel, (F, H, W, 3) float32, metres, first camera, NaN where unknown."""
-        depth = np.stack([self.depth(frame) for frame in range(len(self))])
+    def pointmap(self, depth: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Return the 3D point of every pixel, (F, H, W, 3) float32, metres, first camera, NaN where unknown.
+
+        Args:
+            depth: what :meth:`depth` gives for all frames, (F, H, W) float32 metres, if it is decoded already.
+        """
+        if depth is None:
+            depth = np.stack([self.depth(frame) for frame in range(len(self))])
         return first_frame_pointmap(depth, self.cameras, self.camera_to_first)
 
     def stored_pointmap(self) -> NDArray[np.float32]:

@@ -57,7 +57,11 @@ def decoded(record: Record, fields: Collection[str] = FIELDS) -> dict[str, Any]:
         ShardError: a member is missing or damaged.
     """
     check_fields(fields)
-    return {name: READERS[name](record) for name in fields}
+    found: dict[str, Any] = {}
+    for name in fields:
+        shared = name == "pointmap" and "depth" in found  # depth is decoded once
+        found[name] = record.pointmap(found["depth"]) if shared else READERS[name](record)
+    return found
 
 
 def check_fields(fields: Collection[str]) -> None:

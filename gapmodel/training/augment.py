@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gapdata.geometry.camera import transform
 from gapdata.records.schema import Prompt, Record, ViewObject
+from gapdata.shards.samples import decoded as decoded_fields
 
 MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
 MIN_PIXELS = 30
@@ -46,15 +47,13 @@ def decode(record: Record, *, geometry: bool) -> DecodedRecord:
 
     Without ``geometry`` these two are 0; masks are 0 for a scan without annotation, too.
     """
-    frames = range(len(record))
+    if geometry:
+        return DecodedRecord(**decoded_fields(record, ("record", "images", "depth", "instances")))
     shape = (len(record), record.image_size[1], record.image_size[0])
     return DecodedRecord(
-        record=replace(record, members={}),
-        images=np.stack([record.image(frame) for frame in frames]),
-        depth=np.stack([record.depth(frame) for frame in frames]) if geometry else np.zeros(shape, np.float32),
-        instances=np.stack([record.instances(frame) for frame in frames])
-        if geometry and (record.has_instances or record.objects)
-        else np.zeros(shape, np.uint16),
+        **decoded_fields(record, ("record", "images")),
+        depth=np.zeros(shape, np.float32),
+        instances=np.zeros(shape, np.uint16),
     )
 
 
