@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from gapdata.errors import MissingInput, UsageError
 from gapdata.files.storage import Location
+from gapdata.geometry.boxes import OrientedBox
 from gapdata.geometry.camera import Intrinsics, is_rigid
 from gapdata.geometry.lens import Lens
 from gapdata.runtime.choices import near_names
@@ -25,22 +26,31 @@ from gapdata.sources.mask_archive import MaskArchive
 from gapdata.sources.stamps import Stamps, listing_digest, stamps_of
 
 
+def _no_vertices() -> NDArray[np.int64]:
+    return np.empty(0, dtype=np.int64)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneObject:
     """One annotated instance of a scene.
 
     ``object_id`` is the source's own (0 is valid), ``label`` the source's own category name, and ``vertices`` the
-    indices of its vertices in the scene's mesh, (n,) int64.
+    indices of its vertices in the scene's mesh, (n,) int64. A source that gives boxes instead of vertices sets ``box``,
+    metres, in the scan's own world, and leaves ``vertices`` empty.
     """
 
     object_id: int
     label: str
-    vertices: NDArray[np.int64]
+    vertices: NDArray[np.int64] = field(default_factory=_no_vertices)
+    box: OrientedBox | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Annotation:
-    """The labelled mesh of a scene, in the scan's own (unaligned) world, metres."""
+    """The labelled mesh of a scene, in the scan's own (unaligned) world, metres.
+
+    The mesh of a source that gives only boxes is empty, or not labelled.
+    """
 
     vertices: NDArray[np.float32]  # (V, 3)
     faces: NDArray[np.int32]  # (T, 3)
@@ -73,12 +83,16 @@ class Scan(ABC):
         frame_count: N, the number of raw indices; frames that exist have ids in 0..N-1.
         camera_to_world: (N, 4, 4) float64, pose of the colour camera in the unaligned world, metres; not finite where
             tracking was lost and where the source has no frame.
-        color_intrinsics, depth_intrinsics: the two cameras, pixels of the stored images, lens effects undone.
+        color_intrinsics, depth_intrinsics: the two cameras, pixels of the stored images, lens effects undone. Where
+            they change from frame to frame, those of a typical frame; :meth:`color_camera` has each frame's. All
+            frames have one size.
         color_lens, depth_lens: the lens of each camera; ``None`` for a pinhole camera. Depth that is registered to
             colour has colour's lens.
         depth_to_color: (4, 4) float64, metres; the identity where depth is registered to colour.
         depth_units_per_metre: units of :meth:`depth` in a metre.
         reading: what the user said about the frames; ``None`` where the source takes no such options.
+        in_order: whether frames are decoded one after the other, as those of a video, so that going back costs a new
+            start.
     """
 
     scene_id: str
@@ -92,6 +106,7 @@ class Scan(ABC):
     depth_to_color: NDArray[np.float64] = np.eye(4)
     depth_units_per_metre: float = 1000.0
     reading: FrameReading | None = None
+    in_order: bool = False
 
     def __enter__(self) -> Self:
         return self
@@ -126,6 +141,35 @@ class Scan(ABC):
             masks: include the archive of :meth:`mask_archive`.
         """
 
+    def color_camera(self, frame: int) -> Intrinsics:
+        """Return the colour camera of a frame; by default all frames have :attr:`color_intrinsics`."""
+        return self.color_intrinsics
+
+    def depth_camera(self, frame: int) -> Intrinsics:
+        """Return the depth camera of a frame; by default all frames have :attr:`depth_intrinsics`."""
+        return self.depth_intrinsics
+
+    def confidence(self, frame: int) -> NDArray[np.uint8] | None:
+        """Return how sure the sensor is of each depth reading, (H, W) uint8 of the size of :meth:`depth`.
+
+        0 is low, 1 medium and 2 high; ``None`` for a scan without such images.
+
+        Raises:
+            SourceError: the frame's image is damaged.
+        """
+        return None
+
+    def color_mask(self, frame: int) -> NDArray[np.uint8] | None:
+        """Return which colour pixels show the scene, (H, W) uint8 of colour's size: 0 where they do not, else 255.
+
+        Those that do not were blackened or blurred: faces, the borders of an undistorted image. They get neither depth
+        nor objects. ``None`` where all of them show it.
+
+        Raises:
+            SourceError: the frame's mask is damaged.
+        """
+        return None
+
     @cached_property
     def present(self) -> NDArray[np.bool_]:
         """Tell for each raw index whether the source has it, (N,); by default it has all."""
@@ -145,6 +189,14 @@ class Scan(ABC):
     def axis_alignment(self) -> NDArray[np.float64] | None:
         """Return the matrix from the unaligned to the axis-aligned world, (4, 4); ``None`` where it is not known."""
         return None
+
+    @property
+    def world_up(self) -> NDArray[np.float64] | None:
+        """Return the unit vector against gravity, (3,) in the unaligned world; ``None`` where it is not known.
+
+        Frames are turned upright by it. By default it is the z axis of the aligned world.
+        """
+        return None if self.axis_alignment is None else np.asarray(self.axis_alignment[2, :3])
 
     def color_jpeg(self, frame: int) -> bytes | None:
         """Return the file of the colour image if it can be stored as it is, else ``None``.

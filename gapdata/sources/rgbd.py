@@ -12,6 +12,7 @@ A scene is a folder in one of these forms; the folder that the user names is a s
 - ``frame-000350.color.png``, ``.depth.png``, ``.pose.txt`` (7-Scenes), or with ``_info.txt`` (ScanNet's C++ exporter,
   3RScan, where they may lie in ``sequence/``).
 - ``rgb.txt``, ``depth.txt`` and ``groundtruth.txt`` (TUM, Bonn): :mod:`gapdata.sources.tum`.
+- a capture of a phone or another tool: :data:`gapdata.sources.captures.CAPTURES`.
 - one of the other ScanNet layouts of :mod:`gapdata.sources.layouts`, with their own camera files.
 
 Names of folders and endings count in any case; hidden files, files that systems leave (:mod:`gapdata.files.folders`)
@@ -43,7 +44,8 @@ from gapdata.geometry.pose_convention import PoseConvention
 from gapdata.geometry.pose_names import AXES, CAMERA_TO_WORLD, DIRECTIONS
 from gapdata.runtime.choices import check_choice
 from gapdata.runtime.counting import few
-from gapdata.sources.base import Dataset
+from gapdata.sources.base import Dataset, Scan
+from gapdata.sources.captures import CAPTURES, find_capture
 from gapdata.sources.extracted import ExtractedScan
 from gapdata.sources.frame_reading import AS_DOCUMENTED, FrameReading
 from gapdata.sources.layouts import COLOR_ENDINGS, DEPTH_ENDINGS, Layout, Naming, recognise
@@ -65,6 +67,7 @@ TRAJECTORY_NAMES = ("trajectory.log", "traj.txt", "trajectory.txt", "poses.txt")
 SEQUENCE = "sequence"
 """Where 3RScan keeps the frames of a scan, below its folder."""
 INTRINSICS_CURE = 'write intrinsics.json: {"fx": ..., "fy": ..., "cx": ..., "cy": ..., "depth_scale": 1000}'
+CAPTURE_ENDINGS = tuple(ending for capture in CAPTURES.values() for ending in capture.endings)
 SHOWN = 6  # entries of a folder without scenes that a message names
 EXPECTED = "expected color/, depth/ and pose/ (or trajectory.log), see `gapdata build-shards --help`"
 
@@ -88,7 +91,7 @@ class RgbdFolder(Dataset):
             UsageError: the folder does not exist, holds no scene, or two scenes would get the same name.
         """
         root = Path(root)
-        if not root.is_dir():
+        if not root.is_dir() and not _is_capture_file(root):
             raise UsageError("is not a directory", path=root, cure="give a folder of RGB-D frames")
         root = root.absolute()
         directories, passed_over = _find_scenes(root)
@@ -96,7 +99,7 @@ class RgbdFolder(Dataset):
             raise UsageError("holds no RGB-D frames", path=root, cure=_what_lies_in(root, passed_over))
         scenes: dict[str, Path] = {}
         for name, directory in directories.items():
-            scene_id = scene_name(Path(name) if name else root)
+            scene_id = scene_name(_without_ending(Path(name) if name else root))
             if scene_id in scenes:
                 raise UsageError(
                     f"{scenes[scene_id].name} and {directory.name} would both be scene {scene_id}",
@@ -113,10 +116,12 @@ class RgbdFolder(Dataset):
 
     def kind(self, scene_id: str) -> str:
         """Return the name of the layout, or ``missing``."""
-        layout = recognise_rgbd(self.scene_directories[scene_id])
-        return "missing" if layout is None else layout.name
+        place = self.scene_directories[scene_id]
+        capture = capture_of(place)
+        layout = None if capture else recognise_rgbd(place)
+        return capture or ("missing" if layout is None else layout.name)
 
-    def open_scan(self, scene_id: str) -> ExtractedScan:
+    def open_scan(self, scene_id: str) -> Scan:
         """Open one scene.
 
         Raises:
@@ -125,6 +130,8 @@ class RgbdFolder(Dataset):
         """
         self.directory(scene_id)
         directory = self.scene_directories[scene_id]
+        if capture := capture_of(directory):
+            return CAPTURES[capture].load().open_capture(scene_id, directory, self.reading)
         layout = recognise_rgbd(directory)
         if layout is None:
             raise SourceError("holds no RGB-D frames", path=directory, scene=scene_id, cure=EXPECTED)
@@ -192,11 +199,12 @@ def _find_scenes(root: Path) -> tuple[dict[str, Path], dict[str, str]]:
         UsageError: the root cannot be listed.
     """
     try:
-        if recognise_rgbd(root) is not None:
+        if _is_scene(root):
             return {"": root}, {}
         with os.scandir(root) as found:
             folders = sorted(
-                (entry for entry in found if is_kind(entry, folder=True)), key=lambda e: natural_key(e.name)
+                (entry for entry in found if is_kind(entry, folder=True) or _is_capture_file(Path(entry.path))),
+                key=lambda e: natural_key(e.name),
             )
     except OSError as error:
         raise UsageError(f"cannot be listed: {error.strerror}", path=root) from error
@@ -205,7 +213,7 @@ def _find_scenes(root: Path) -> tuple[dict[str, Path], dict[str, str]]:
     for entry in folders:
         for place in (Path(entry.path), Path(entry.path, SEQUENCE)):
             try:
-                is_scene = recognise_rgbd(place) is not None
+                is_scene = _is_scene(place)
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
@@ -219,6 +227,32 @@ def _find_scenes(root: Path) -> tuple[dict[str, Path], dict[str, str]]:
             if is_scene:
                 break
     return directories, passed_over
+
+
+def _is_scene(place: Path) -> bool:
+    """Return whether frames lie in a folder or file.
+
+    Raises:
+        OSError: the folder cannot be listed.
+    """
+    return capture_of(place) is not None or (not place.is_file() and recognise_rgbd(place) is not None)
+
+
+def capture_of(place: Path) -> str | None:
+    """Return the name of a capture's format (:data:`gapdata.sources.captures.CAPTURES`), or ``None``.
+
+    Raises:
+        OSError: the folder cannot be listed.
+    """
+    return find_capture(place, {} if place.is_file() else by_lower_case(entry.name for entry in entries(place)))
+
+
+def _is_capture_file(place: Path) -> bool:
+    return place.suffix.lower() in CAPTURE_ENDINGS and place.is_file()
+
+
+def _without_ending(place: Path) -> Path:
+    return place.with_suffix("") if place.suffix.lower() in CAPTURE_ENDINGS else place
 
 
 def _what_lies_in(root: Path, passed_over: Mapping[str, str]) -> str:

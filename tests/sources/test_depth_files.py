@@ -52,7 +52,9 @@ def folder(root: Path, ending: str, depths: list[bytes], **stated: float) -> Pat
 
 
 def opened(root: Path, scale: float | None = None) -> ExtractedScan:
-    return RgbdFolder.open(root, FrameReading(depth_units_per_metre=scale)).open_scan(root.name)
+    scan = RgbdFolder.open(root, FrameReading(depth_units_per_metre=scale)).open_scan(root.name)
+    assert isinstance(scan, ExtractedScan)
+    return scan
 
 
 FORMS = {

@@ -51,7 +51,9 @@ def scene(folder: Path, color: Names, depth: Names | None = None, pose: Names | 
 
 
 def opened(folder: Path) -> ExtractedScan:
-    return RgbdFolder.open(folder).open_scan(scene_name(folder))
+    scan = RgbdFolder.open(folder).open_scan(scene_name(folder))
+    assert isinstance(scan, ExtractedScan)
+    return scan
 
 
 def told(folder: Path) -> list[tuple[int, int, float]]:

@@ -16,6 +16,7 @@ from gapdata.errors import SourceError, UsageError
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.camera_files import parse_intrinsics
 from gapdata.sources.depth_files import decode_depth
+from gapdata.sources.extracted import ExtractedScan
 from gapdata.sources.pose_files import parse_trajectory
 from gapdata.sources.rgbd import RgbdFolder
 from gapdata.sources.sens import SensReader
@@ -174,6 +175,7 @@ def test_an_official_export_brings_its_own_cameras(source: Path, tmp_path: Path)
     with SensReader(source / "scene0000_00.sens") as sens:
         export_official(sens, tmp_path / "my scan")
     with RgbdFolder.open(tmp_path).open_scan("my_scan") as scan:
+        assert isinstance(scan, ExtractedScan)
         assert scan.layout.name == "official-export"
         assert scan.depth_intrinsics == DEPTH
 
@@ -191,6 +193,7 @@ def test_info_txt_brings_its_own_cameras_whatever_the_folder_is_called(source: P
     (folders / "_info.txt").write_bytes(text.replace("\n", "\r\n").encode("utf-16"))
     for root, name in ((tmp_path / "my capture", "my_capture"), (tmp_path / "3rscan", "0ab-12"), (folders, "folders")):
         with RgbdFolder.open(root).open_scan(name) as scan:
+            assert isinstance(scan, ExtractedScan)
             assert scan.depth_intrinsics == DEPTH
             assert (len(scan.files.complete), scan.frame_count) == (FRAMES, FRAMES)
 

@@ -1,0 +1,82 @@
+"""The captures of phones and other tools that ``--rgbd`` recognises by their content.
+
+A capture is one file and one row of :data:`CAPTURES`. Importing this imports none of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, cast
+
+from gapdata.sources.base import Scan
+from gapdata.sources.frame_reading import FrameReading
+
+
+class CaptureModule(Protocol):
+    """What the file of a capture format defines."""
+
+    def recognise(self, place: Path, names: Mapping[str, str]) -> bool:
+        """Return whether a folder is a capture of this kind.
+
+        Args:
+            place: the folder; files inside its sub-folders may be looked for, not read.
+            names: what lies directly in it, by lower case.
+
+        Raises:
+            OSError: a sub-folder cannot be listed.
+        """
+        ...
+
+    def open_capture(self, scene_id: str, place: Path, reading: FrameReading) -> Scan:
+        """Open a capture.
+
+        Args:
+            scene_id: for messages and keys.
+            place: the folder, or the file where the row has endings.
+            reading: what the user says about the frames.
+
+        Raises:
+            SourceError: its frames are missing or damaged.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capture:
+    """One format of captures."""
+
+    module: str
+    """The file that reads it, a :class:`CaptureModule`."""
+    help: str
+    """What it is recognised by, in a few words."""
+    endings: tuple[str, ...] = ()
+    """Of single files that are captures, such as ``.r3d``."""
+
+    def load(self) -> CaptureModule:
+        """Import the file that reads this format."""
+        return cast(CaptureModule, importlib.import_module(self.module))
+
+
+CAPTURES: dict[str, Capture] = {}
+"""By the name that ``gapdata inspect`` shows; the first that recognises a folder opens it."""
+
+
+def find_capture(place: Path, names: Mapping[str, str]) -> str | None:
+    """Return the name of the format of a capture, or ``None`` for anything else.
+
+    Args:
+        place: a folder, or a file.
+        names: what lies in the folder, by lower case; empty for a file.
+
+    Raises:
+        OSError: a sub-folder cannot be listed.
+    """
+    for name, capture in CAPTURES.items():
+        if place.suffix.lower() in capture.endings and place.is_file():
+            return name
+        if names and capture.load().recognise(place, names):
+            return name
+    return None

@@ -1,0 +1,39 @@
+"""The formats that ``gapdata synth --format`` writes: a format is one file and one row of :data:`FORMATS`."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, cast
+
+from gapdata.synthetic.formats.walk import Walk
+
+
+class FormatModule(Protocol):
+    """What the file of a format defines."""
+
+    def write(self, out: Path, walks: Iterable[Walk]) -> list[str]:
+        """Write the walks below a folder, one after the other, and return the names of their scenes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One format of captures or data sets."""
+
+    module: str
+    """The file that writes it, a :class:`FormatModule`."""
+    option: str
+    """The option of ``gapdata build-shards`` that reads it, such as ``rgbd``."""
+    help: str
+    """Its traps, in a few words."""
+
+    def load(self) -> FormatModule:
+        """Import the file that writes this format."""
+        return cast(FormatModule, importlib.import_module(self.module))
+
+
+FORMATS: dict[str, Format] = {}
+"""By the name of ``--format``, besides ``scannet``."""
