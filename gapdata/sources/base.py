@@ -310,6 +310,13 @@ class Dataset(ABC):
         """Return ``train``, ``val``, ``test``, or ``unknown`` where nothing says so."""
         return "unknown"
 
+    def places(self, scene_id: str) -> tuple[str, ...]:
+        """Return the names of the place that the scene shows, such as ``arkitscenes visit 381879``.
+
+        Scenes of one place must not be in two splits. Empty where the source does not say what a scene shows.
+        """
+        return ()
+
     def kind(self, scene_id: str) -> str:
         """Return how the scene's frames are stored: ``sens``, the name of a layout, or ``missing``."""
         return self.name
