@@ -13,6 +13,7 @@ from typing import Protocol, cast
 
 from gapdata.sources.base import Scan
 from gapdata.sources.frame_reading import FrameReading
+from gapdata.sources.source_facts import SourceFacts
 
 
 class CaptureModule(Protocol):
@@ -45,7 +46,7 @@ class CaptureModule(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Capture:
+class Capture(SourceFacts):
     """One format of captures."""
 
     module: str

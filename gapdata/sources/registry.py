@@ -15,6 +15,7 @@ from gapdata.errors import UsageError
 from gapdata.files.object_store import ObjectPath
 from gapdata.files.storage import Location, absolute, location
 from gapdata.runtime.choices import check_choice
+from gapdata.sources.source_facts import SourceFacts
 
 if TYPE_CHECKING:
     from gapdata.sources.base import Dataset, Scan
@@ -37,7 +38,7 @@ class SourceModule(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Source(SourceFacts):
     """One kind of scans."""
 
     module: str
@@ -67,6 +68,13 @@ SOURCES: dict[str, Source] = {
         help="the ScanNet download, or a folder of scenes (a path, s3://... or gs://...): .sens files, or frames "
         "extracted from them by ScanNet's exporters (color/ depth/ pose/ intrinsic/, or frame-000000.color.jpg ... "
         "with _info.txt), posed_images/, scannet_frames_25k/",
+        recognised_by="scans/, scans_test/, posed_images/ or scannet_frames_25k/ with folders such as scene0000_00, "
+        "such a folder, or a .sens file",
+        download="python download-scannet.py -o DIR --type .sens (and _vh_clean_2.ply, "
+        "_vh_clean_2.0.010000.segs.json, .aggregation.json, .txt), with the script that ScanNet sends you",
+        terms="ScanNet Terms of Use (signed form; non-commercial research), https://github.com/ScanNet/ScanNet",
+        categories="scannetv2-labels.combined.tsv of the download",
+        splits="scannetv2_train.txt, scannetv2_val.txt, scannetv2_test.txt, in DIR or above",
     ),
     "rgbd": Source(
         module="gapdata.sources.rgbd",
@@ -74,6 +82,8 @@ SOURCES: dict[str, Source] = {
         help="a folder of RGB-D frames, or of such folders: color/ depth/ and pose/ or one trajectory.log or traj.txt, "
         "or rgb.txt depth.txt groundtruth.txt (TUM), "
         "with intrinsics.json {fx, fy, cx, cy[, width, height, depth_scale]} or intrinsics.txt (fx fy cx cy, 3x3, 4x4)",
+        recognised_by="color/ or rgb/ or images/ with depth/, and pose/ or trajectory.log or traj.txt; results/ with "
+        "traj.txt; frame-000000.color.* with .depth.* and .pose.txt; rgb.txt with depth.txt",
     ),
 }
 """By keyword; the option is this with dashes. The first source that recognises a folder opens it, so the most general
