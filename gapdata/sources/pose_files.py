@@ -66,10 +66,11 @@ def _square(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def pose_from_quaternion(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the (4, 4) pose of ``tx ty tz qx qy qz qw``, in Hamilton's convention (Kuipers 1999, section 5.14)."""
-    translation, (x, y, z, w) = values[:3], values[3:]
-    pose = np.eye(4)
-    pose[:3, 3] = translation
+    """Return the (4, 4) pose of ``tx ty tz qx qy qz qw``; NaN where one of them is not finite.
+
+    Raises:
+        ValueError: the last four are not a rotation.
+    """
     length = float(np.linalg.norm(values[3:]))
     if not np.isfinite(values).all():
         return np.full((4, 4), np.nan)
@@ -77,10 +78,21 @@ def pose_from_quaternion(values: NDArray[np.float64]) -> NDArray[np.float64]:
         raise ValueError(
             f"has seven numbers, but the last four are not a unit quaternion (their length is {length:.3g})"
         )
-    x, y, z, w = values[3:] / length
-    pose[:3, :3] = [
+    pose = np.eye(4)
+    pose[:3, :3] = rotations_from_quaternions(values[None, 3:] / length)[0]
+    pose[:3, 3] = values[:3]
+    return pose
+
+
+def rotations_from_quaternions(quaternions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (N, 3, 3) rotations of unit quaternions (N, 4) qx qy qz qw.
+
+    In Hamilton's convention (Kuipers 1999, section 5.14).
+    """
+    x, y, z, w = quaternions.T
+    rows = [
         [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
         [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
         [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
     ]
-    return pose
+    return np.moveaxis(np.array(rows), -1, 0)

@@ -20,11 +20,9 @@ lie on each other. ORB-SLAM also looks depth up at the pixel before its lens is 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from decimal import Decimal
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +38,15 @@ from gapdata.sources.camera_files import IDENTITY, MAX_TRAJECTORY_BYTES, Calibra
 from gapdata.sources.extracted import ExtractedScan
 from gapdata.sources.frame_files import FrameFiles
 from gapdata.sources.layouts import COLOR_ENDINGS, DEPTH_ENDINGS, Layout, Naming
-from gapdata.sources.pose_files import UNIT_LENGTH, pose_from_quaternion
-from gapdata.sources.time_pairs import TimePairs, pair_by_time, read_stamps
+from gapdata.sources.stamped_poses import (
+    LONGEST_GAP,
+    StampedPoses,
+    interpolate_poses,
+    sorted_in_time,
+    stamped_poses,
+    wrong_length,
+)
+from gapdata.sources.time_pairs import TimePairs, pair_by_time
 
 LISTS = frozenset(("rgb.txt", "depth.txt"))
 POSES = "groundtruth.txt"
@@ -53,11 +58,6 @@ TUM_LISTS = Layout(
     raw_indices=False,
 )
 DEPTH_UNITS = 5000.0
-LONGEST_GAP = 0.05
-"""Most seconds between two poses of which a frame's is interpolated: TUM's come every 10 ms, with holes of 0.11 s."""
-SAME_MOMENT = 1e-4
-"""Seconds from a frame to a pose that is taken as it is where none is interpolated: stamps may have four decimals."""
-SMALL_ANGLE = 1e-6  # radians between unit quaternions, below which the chord is the arc
 STAMP = re.compile(r"\s*([-+]?\d{1,20}(?:\.\d{0,30})?(?:[eE][-+]?\d\d?)?)(?=[\s,;]|$)")
 SIZE = (640, 480)
 PUBLISHED: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
@@ -70,19 +70,6 @@ PUBLISHED: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     ),
 }
 """By the beginning of a scene's name, fx fy cx cy (pixels of 640x480 images) and the lens, k1 k2 p1 p2 k3."""
-
-Row = TypeVar("Row")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class StampedPoses:
-    """The poses of a trajectory, ascending in time."""
-
-    stamps: tuple[str, ...]
-    translations: NDArray[np.float64]  # (N, 3) metres
-    quaternions: NDArray[np.float64]  # (N, 4) qx qy qz qw of length 1, or not finite where tracking was lost
-    repeated: int = 0
-    """How many rows are left out because an earlier one has the same stamp."""
 
 
 class TumScan(ExtractedScan):
@@ -142,7 +129,7 @@ class TumScan(ExtractedScan):
         if len(found) > MAX_FRAME_ID:
             raise self._damage(f"names {counted(len(found), 'file')}, at most {MAX_FRAME_ID:,} are read", place)
         try:
-            files = _sorted_in_time(list(found.values()), list(found))
+            files = sorted_in_time(list(found.values()), list(found))
         except ValueError as error:
             raise self._damage(str(error), place) from error
         counts = {"listed_but_missing": len(absent), "listed_again": len(rows) - len(absent) - len(files)}
@@ -238,8 +225,6 @@ def parse_list(data: bytes) -> list[tuple[str, str]]:
 def parse_stamped_poses(data: bytes) -> StampedPoses:
     """Read ``groundtruth.txt``: lines ``stamp tx ty tz qx qy qz qw``.
 
-    Quaternions are normalised; their length may differ from 1 by ``UNIT_LENGTH``.
-
     Raises:
         ValueError: it has no such line, another line follows the first, or a quaternion is not a rotation; the line is
             named.
@@ -255,92 +240,16 @@ def parse_stamped_poses(data: bytes) -> StampedPoses:
         if len(words) != 8:
             raise ValueError(f"line {number} has {counted(len(words), 'value')}, expected stamp tx ty tz qx qy qz qw")
         try:
-            values = numbers_of(" ".join(words[1:]))
+            rows.append(numbers_of(" ".join(words[1:])))
         except ValueError as error:
             raise ValueError(f"line {number}: {error}") from error
-        length = float(np.linalg.norm(values[3:]))
-        if abs(length - 1) > UNIT_LENGTH:  # false where it is not finite
-            raise ValueError(f"line {number} has a quaternion of length {length:.3g}, expected 1")
+        if (wrong := wrong_length(rows[-1][3:])) is not None:
+            raise ValueError(f"line {number} has {wrong}")
         stamps.append(words[0])
-        rows.append(np.concatenate([values[:3], values[3:] / length]))
     if not rows:
         raise ValueError("has no line stamp tx ty tz qx qy qz qw")
-    ordered = _sorted_in_time(stamps, rows)
-    values = np.array([row for _, row in ordered])
-    return StampedPoses(
-        stamps=tuple(stamp for stamp, _ in ordered),
-        translations=values[:, :3],
-        quaternions=values[:, 3:],
-        repeated=len(rows) - len(ordered),
-    )
-
-
-def interpolate_poses(known: StampedPoses, wanted: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the poses at some moments: straight between translations, along the great arc between rotations.
-
-    Args:
-        known: the trajectory.
-        wanted: time stamps.
-
-    Returns:
-        (n, 4, 4) camera_to_world in metres, NaN where neighbours are missing or more than ``LONGEST_GAP`` apart, unless
-        one is within ``SAME_MOMENT``; and (n,) which were interpolated.
-    """
-    poses = np.full((len(wanted), 4, 4), np.nan)
-    interpolated = np.zeros(len(wanted), dtype=bool)
-    start = _seconds(known.stamps)[0]
-    times, moments = (np.array([float(at - start) for at in _seconds(kind)]) for kind in (known.stamps, wanted))
-    for place, moment in enumerate(moments):
-        after = int(np.searchsorted(times, moment))
-        near = [at for at in (after - 1, after) if 0 <= at < len(times)]
-        nearest = min(near, key=lambda at: abs(float(times[at] - moment)))
-        apart = abs(float(times[nearest] - moment))
-        joined = len(near) == 2 and times[after] - times[after - 1] <= LONGEST_GAP
-        if apart == 0 or (apart <= SAME_MOMENT and not joined):
-            row = np.concatenate([known.translations[nearest], known.quaternions[nearest]])
-        elif joined:
-            share = float((moment - times[after - 1]) / (times[after] - times[after - 1]))
-            ends = known.translations[after - 1], known.translations[after]
-            turn = _on_the_arc(known.quaternions[after - 1], known.quaternions[after], share)
-            row = np.concatenate([(1 - share) * ends[0] + share * ends[1], turn])
-            interpolated[place] = bool(np.isfinite(row).all())
-        else:
-            continue
-        poses[place] = pose_from_quaternion(row)
-    return poses, interpolated
-
-
-def _on_the_arc(one: NDArray[np.float64], other: NDArray[np.float64], share: float) -> NDArray[np.float64]:
-    """Return the unit quaternion at a share of the shorter arc between two, (4,) qx qy qz qw."""
-    other = -other if one @ other < 0 else other
-    angle = 2 * np.arctan2(np.linalg.norm(one - other), np.linalg.norm(one + other))
-    weights = (1 - share, share) if angle < SMALL_ANGLE else np.sin([(1 - share) * angle, share * angle])
-    between = weights[0] * one + weights[1] * other
-    return np.asarray(between / np.linalg.norm(between))
-
-
-def _sorted_in_time(stamps: Sequence[str], rows: Sequence[Row]) -> list[tuple[str, Row]]:
-    """Return rows with their stamps, ascending in time, and of each stamp only the first.
-
-    Raises:
-        ValueError: the stamps are not seconds, nor whole numbers of a smaller unit since 1970.
-    """
-    first: dict[Decimal, tuple[str, Row]] = {}
-    for time, stamp, row in zip(_seconds(stamps), stamps, rows, strict=True):
-        first.setdefault(time, (stamp, row))
-    return [first[time] for time in sorted(first)]
-
-
-def _seconds(stamps: Sequence[str]) -> list[Decimal]:
-    """Return time stamps in seconds.
-
-    Raises:
-        ValueError: they are neither seconds nor whole numbers of a smaller unit since 1970.
-    """
-    read = read_stamps([(stamp,) for stamp in stamps])
-    if read is None or not read[1]:
-        raise ValueError(f"has stamps such as {stamps[0]}, which are not times: write seconds with a decimal point")
-    return read[0]
+    values = np.array(rows)
+    return stamped_poses(stamps, values[:, :3], values[:, 3:])
 
 
 def _why_unpaired(pairs: TimePairs) -> str:

@@ -19,7 +19,8 @@ from gapdata.errors import GapDataError, SourceError
 from gapdata.geometry.camera import Intrinsics
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.rgbd import RgbdFolder
-from gapdata.sources.tum import LONGEST_GAP, TumScan, interpolate_poses, parse_list, parse_stamped_poses
+from gapdata.sources.stamped_poses import LONGEST_GAP, interpolate_poses
+from gapdata.sources.tum import TumScan, parse_list, parse_stamped_poses
 from tests.support.exports import matrix_text, png
 from tests.support.reprojection import reprojection_distances
 
