@@ -29,7 +29,7 @@ def category_list(name: str) -> tuple[str, ...]:
     Raises:
         UsageError: the list does not exist.
     """
-    return tuple(_lines(f"{name}.txt"))
+    return tuple(category_lines(f"{name}.txt"))
 
 
 @lru_cache(maxsize=32)
@@ -39,7 +39,7 @@ def category_table(name: str) -> Mapping[str, str]:
     Raises:
         UsageError: the table does not exist.
     """
-    rows = (line.split("\t") for line in _lines(f"{name}.tsv"))
+    rows = (line.split("\t") for line in category_lines(f"{name}.tsv"))
     return {row[0]: row[1] for row in rows}
 
 
@@ -80,7 +80,12 @@ def scanrefer_class(nyu40: str | None) -> str:
     return name if name in category_list("scanrefer18") else OTHERS
 
 
-def _lines(name: str) -> list[str]:
+def category_lines(name: str) -> list[str]:
+    """Return the lines of a file of ``manifests/categories/``, without blank ones and comments.
+
+    Raises:
+        UsageError: it does not exist, or is not text.
+    """
     path = manifests_folder() / "categories" / name
     try:
         text = decode_text(path.read_bytes())
