@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gapdata.commands import build_shards, export, inspect, report, status, synth, verify, view
+from gapdata.commands import build_shards, export, inspect, report, sources, status, synth, verify, view
 from gapdata.commands.program import Command, program_parser, run_command
 
 COMMANDS: Mapping[str, Command] = {
     "build-shards": build_shards,
     "synth": synth,
+    "sources": sources,
     "inspect": inspect,
     "status": status,
     "verify": verify,

@@ -9,9 +9,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from gapdata.errors import UsageError
+from gapdata.errors import SourceError, UsageError
+from gapdata.files.folders import entries
 from gapdata.files.object_store import ObjectPath
 from gapdata.files.storage import Location, absolute, location
 from gapdata.runtime.choices import check_choice
@@ -50,6 +52,8 @@ class Source(SourceFacts):
     """Whether it can be read from an object store."""
     endings: tuple[str, ...] = ()
     """Of single files that are scans, such as ``.sens``."""
+    captures: bool = False
+    """Whether its folders may hold captures (:data:`gapdata.sources.captures.CAPTURES`)."""
     found_by: str = "open_folder"
     """The function of the file that opens what a user names without saying its kind: of one place, it returns a data
     set or a scan, or raises ``UsageError`` for anything else."""
@@ -68,6 +72,7 @@ SOURCES: dict[str, Source] = {
         help="the ScanNet download, or a folder of scenes (a path, s3://... or gs://...): .sens files, or frames "
         "extracted from them by ScanNet's exporters (color/ depth/ pose/ intrinsic/, or frame-000000.color.jpg ... "
         "with _info.txt), posed_images/, scannet_frames_25k/",
+        title="ScanNet",
         recognised_by="scans/, scans_test/, posed_images/ or scannet_frames_25k/ with folders such as scene0000_00, "
         "such a folder, or a .sens file",
         download="python download-scannet.py -o DIR --type .sens (and _vh_clean_2.ply, "
@@ -79,9 +84,11 @@ SOURCES: dict[str, Source] = {
     "rgbd": Source(
         module="gapdata.sources.rgbd",
         options=FRAME_OPTIONS,
+        captures=True,
         help="a folder of RGB-D frames, or of such folders: color/ depth/ and pose/ or one trajectory.log or traj.txt, "
         "or rgb.txt depth.txt groundtruth.txt (TUM), "
         "with intrinsics.json {fx, fy, cx, cy[, width, height, depth_scale]} or intrinsics.txt (fx fy cx cy, 3x3, 4x4)",
+        title="folders of RGB-D frames",
         recognised_by="color/ or rgb/ or images/ with depth/, and pose/ or trajectory.log or traj.txt; results/ with "
         "traj.txt; frame-000000.color.* with .depth.* and .pose.txt; rgb.txt with depth.txt",
     ),
@@ -113,47 +120,102 @@ def open_dataset(**named: Any) -> Dataset:
     _refuse_options_of_others(source, [option for option in given if option not in SOURCES])
     if isinstance(root, ObjectPath) and not source.in_stores:
         raise UsageError("is not a local folder", path=root, cure=f"--{name} reads scans from disk: copy or mount them")
-    return source.load().open_folder(root, **{option: given[option] for option in given if option not in SOURCES})
+    try:
+        return source.load().open_folder(root, **{option: given[option] for option in given if option not in SOURCES})
+    except UsageError as error:
+        cure = _way_out(name, root, error.cure) if error.path == str(root) else None
+        if cure is None:
+            raise
+        raise UsageError(error.problem, path=root, cure=cure) from error
+
+
+def _way_out(name: str, root: Location, cure: str | None) -> str | None:
+    """Return what to do where a place does not hold what its option reads; ``None`` where the reader knows better."""
+    get = SOURCES[name].how_to_get()
+    if not root.exists() or (isinstance(root, Path) and root.is_dir() and not any(entries(root))):
+        return "; ".join(filter(None, (cure, get)))
+    other = recognised_as(root)
+    return None if other in (None, name) else f"this looks like {title_of(other)}: use {as_option(other)}"
 
 
 def open_found(place: Location) -> Dataset | Scan:
     """Open a place of any kind: a data set, or a scan if it is the file or folder of one scan.
 
     Raises:
-        UsageError: no source recognises it; the message says what each of them missed.
+        UsageError: no source recognises it; the message says what was looked for and what lies there.
         SourceError: it is a damaged scan.
     """
     from gapdata.sources.base import Dataset
 
-    refusals: list[UsageError] = []
-    for source in _candidates(place):
+    _, found = open_by_content(place)
+    if isinstance(found, Dataset) and absolute(place) in map(absolute, found.scene_directories.values()):
+        return found.open_scan(found.scene_ids[0])
+    return found
+
+
+def recognised_as(place: Location) -> str | None:
+    """Return the name of the source that reads a place, by its content; ``None`` where none does."""
+    from gapdata.sources.base import Scan
+
+    try:
+        name, found = open_by_content(place)
+    except (UsageError, SourceError):
+        return None
+    if isinstance(found, Scan):
+        found.close()
+    return name
+
+
+def open_by_content(place: Location) -> tuple[str, Dataset | Scan]:
+    """Return the name of the first source that opens a place, and what it opened.
+
+    Raises:
+        UsageError: no source recognises it; the message says what was looked for and what lies there.
+        SourceError: the first one that recognises it says that it is damaged.
+    """
+    refusals: dict[str, UsageError] = {}
+    for name, source in _candidates(place).items():
         try:
-            found: Dataset | Scan = getattr(source.load(), source.found_by)(place)
+            return name, getattr(source.load(), source.found_by)(place)
         except UsageError as error:
-            refusals.append(error)
-            continue
-        if isinstance(found, Dataset) and absolute(place) in map(absolute, found.scene_directories.values()):
-            return found.open_scan(found.scene_ids[0])
-        return found
-    raise UsageError(" and ".join(error.problem for error in refusals), path=place, cure=refusals[-1].cure)
+            if error.path not in (str(place), str(absolute(place))):
+                raise  # of a file inside, such as a list of scenes: the source has recognised the place
+            refusals[name] = error
+    *others, _ = map(title_of, refusals)
+    last = list(refusals.values())[-1]
+    nor = f", nor does it look like {' or '.join(filter(None, (', '.join(others[:-1]), others[-1])))}" if others else ""
+    cure = "; ".join(filter(None, (last.cure, "`gapdata sources` lists what is recognised")))
+    raise UsageError(last.problem + nor, path=place, cure=cure)
 
 
-def _candidates(place: Location) -> list[Source]:
+def _candidates(place: Location) -> dict[str, Source]:
     """Return the sources that read a place of this sort: a folder in a store, on disk, or a file.
 
     Raises:
         UsageError: no source reads a file with this ending.
     """
-    sources = [source for source in SOURCES.values() if source.in_stores or not isinstance(place, ObjectPath)]
+    sources = {name: row for name, row in SOURCES.items() if row.in_stores or not isinstance(place, ObjectPath)}
     if not place.is_file():
         return sources
-    reading = [source for source in sources if place.suffix.lower() in source.endings]
+    endings = {name: (*row.endings, *(_capture_endings() if row.captures else ())) for name, row in sources.items()}
+    reading = {name: row for name, row in sources.items() if place.suffix.lower() in endings[name]}
     if not reading:
-        endings = " or ".join(ending for source in sources for ending in source.endings)
+        known = " or ".join(dict.fromkeys(ending for name in sources for ending in endings[name]))
         raise UsageError(
-            f"is not a {endings} file", path=place, cure=f"give a {endings} file, a scene, a dataset or a build"
+            f"is not a {known} file", path=place, cure=f"give a {known} file, a scene, a dataset or a build"
         )
     return reading
+
+
+def _capture_endings() -> list[str]:
+    from gapdata.sources.captures import CAPTURES
+
+    return [ending for capture in CAPTURES.values() for ending in capture.endings]
+
+
+def title_of(name: str) -> str:
+    """Return how a source is called in messages."""
+    return SOURCES[name].title or name
 
 
 def _all_options() -> list[str]:

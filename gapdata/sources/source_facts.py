@@ -12,6 +12,8 @@ OWN_TERMS = "yours, or those of whoever recorded it"
 class SourceFacts:
     """What ``gapdata sources`` says of one kind of scans, in words; every field fits a line."""
 
+    title: str = ""
+    """The name that it gives itself, such as ``ScanNet++``; empty where that of its row is clear."""
     recognised_by: str = ""
     """What lies in a folder of this kind and in no other: the entries that are looked for."""
     download: str = ""
@@ -24,3 +26,11 @@ class SourceFacts:
     """The file of :data:`gapdata/manifests/categories` that maps its names to ours, or why there is none."""
     splits: str = ""
     """Which files say a scene's split; empty where nothing does."""
+
+    def how_to_get(self) -> str:
+        """Return what to do where the download is missing: the command that gets it; empty where there is none."""
+        return f"to download it: {self.download}" if self.download else ""
+
+    def terms_line(self) -> str:
+        """Return the terms, and whether images may be given to others, in one line."""
+        return f"{self.terms}{'' if self.redistributable else '; its images are not to be passed on without asking'}"

@@ -217,7 +217,7 @@ def test_inspect_names_the_layout(plain: Path, tmp_path: Path, capsys: pytest.Ca
     assert main(["inspect", str(plain.parent)]) == 0
     assert "color-depth-pose 1" in capsys.readouterr().out
     assert main(["inspect", str(tmp_path)]) == 2
-    assert "holds no ScanNet scene" in capsys.readouterr().err
+    assert "holds no RGB-D frames, nor does it look like ScanNet" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -295,7 +295,9 @@ def test_inspect_says_what_a_folder_of_frames_lacks(copy: Path, capsys: pytest.C
     shutil.rmtree(copy / "depth")
     assert main(["inspect", str(copy)]) == 2
     said = capsys.readouterr().err
-    assert "holds no ScanNet scene and holds no RGB-D frames; expected color/, depth/ and pose/" in said
+    assert "holds no RGB-D frames, nor does it look like ScanNet" in said
+    assert "; expected color/, depth/ and pose/" in said
+    assert "; it holds intrinsics.json, poses/, rgb/" in said
 
 
 def test_an_axis_that_points_up_is_named_with_its_cure(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
