@@ -220,7 +220,7 @@ def _tar_members(file: RangedFile) -> Iterator[tarfile.TarInfo]:
     try:
         with tarfile.open(fileobj=_Reader(file), mode="r:") as tar:
             while (info := tar.next()) is not None:
-                tar.members = []  # else it keeps them all
+                tar.members = []  # type: ignore[attr-defined]  # else it keeps them all
                 yield info
     except (tarfile.TarError, *_DAMAGE) as error:
         raise ValueError(f"is a tar that cannot be read ({error}): {CUT}") from error
