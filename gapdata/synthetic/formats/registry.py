@@ -1,4 +1,7 @@
-"""The formats that ``gapdata synth --format`` writes: a format is one file and one row of :data:`FORMATS`."""
+"""The formats that ``gapdata synth --format`` writes: a format is one file and one row of :data:`FORMATS`.
+
+Importing this imports none of them: the help of the command line reads it.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ import importlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
-from gapdata.synthetic.formats.walk import Walk
+if TYPE_CHECKING:
+    from gapdata.synthetic.formats.walk import Walk
 
 
 class FormatModule(Protocol):
@@ -35,5 +39,11 @@ class Format:
         return cast(FormatModule, importlib.import_module(self.module))
 
 
-FORMATS: dict[str, Format] = {}
+FORMATS: dict[str, Format] = {
+    "tum": Format(
+        module="gapdata.synthetic.formats.tum",
+        option="rgbd",
+        help="lists with time stamps that differ, a hole in the poses, one depth image missing, a lens",
+    ),
+}
 """By the name of ``--format``, besides ``scannet``."""

@@ -1,0 +1,1 @@
+"""Walks written in other formats and read again."""
