@@ -61,7 +61,11 @@ class Capture(SourceFacts):
         return cast(CaptureModule, importlib.import_module(self.module))
 
 
-CAPTURES: dict[str, Capture] = {}
+CAPTURES: dict[str, Capture] = {
+    "polycam": Capture(
+        module="gapdata.sources.polycam", help="keyframes/ with cameras/ or corrected_cameras/ (raw data)"
+    ),
+}
 """By the name that ``gapdata inspect`` shows; the first that recognises a folder opens it."""
 
 

@@ -1,0 +1,42 @@
+"""Decode images of one channel that accompany frames: confidence and masks."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.files.image_tags import PNG_SIGNATURE
+from gapdata.sources.images import could_hold, encoded_image_size
+
+PNG_BITS = 24
+"""Place of the bits of a sample in a PNG (PNG specification, 11.2.2)."""
+
+
+def decode_gray(data: bytes, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Decode a JPEG or PNG of 8 bits to (H, W) uint8, colour as its brightness.
+
+    Args:
+        data: the file.
+        size: the (width, height) that it must have.
+
+    Raises:
+        ValueError: it is damaged, or has another size or depth; the message says which.
+    """
+    import cv2
+
+    found = encoded_image_size(data)
+    if found is None:
+        raise ValueError("is not a complete JPEG or PNG")
+    if found != size:
+        raise ValueError(f"is {found[0]}x{found[1]}, expected {size[0]}x{size[1]}")
+    if data.startswith(PNG_SIGNATURE) and data[PNG_BITS] > 8:
+        raise ValueError(f"is a PNG of {data[PNG_BITS]} bits, expected 8")
+    if not could_hold(len(data), size):
+        raise ValueError(f"has too few bytes to hold {size[0]}x{size[1]} pixels")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise ValueError("cannot be decoded")
+    return np.asarray(image, dtype=np.uint8)
