@@ -100,6 +100,11 @@ class CaptureScan(ExtractedScan):
         """Count a defect that was met and handled."""
         self._noted[name] += count
 
+    def _said(self, what: str) -> str:
+        """Return that a capture has no complete frame, and what was noted about those that it has."""
+        counts = ", ".join(f"{name.replace('_', ' ')}: {count:,}" for name, count in sorted(self._noted.items()))
+        return f"has no complete {what}" + (f" ({counts})" if counts else "")
+
     def color_camera(self, frame: int) -> Intrinsics:
         """Return the colour camera of a frame, pixels of its image."""
         camera = self._camera_of(self.listed[frame]) if frame in self.listed else None
@@ -129,6 +134,12 @@ class CaptureScan(ExtractedScan):
     def notes(self) -> Mapping[str, int]:
         """Return what :class:`ExtractedScan` notes, and what the format does."""
         return {**super().notes, **dict(sorted(self._noted.items()))}
+
+    def describe_frames(self) -> dict[str, Any]:
+        """Return the facts about frames and cameras, with what was noted."""
+        facts = super().describe_frames()
+        facts["frames"]["missing"] = dict(self.notes)
+        return facts
 
     def digest(self, *, masks: bool = False) -> str:
         """Return a SHA-256 over the list, and names and sizes of all images."""

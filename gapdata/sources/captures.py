@@ -63,7 +63,11 @@ class Capture(SourceFacts):
 
 CAPTURES: dict[str, Capture] = {
     "polycam": Capture(
-        module="gapdata.sources.polycam", help="keyframes/ with cameras/ or corrected_cameras/ (raw data)"
+        module="gapdata.sources.polycam",
+        help="a raw capture of Polycam",
+        recognised_by="keyframes/ with images/ and cameras/, or with corrected_images/ and corrected_cameras/",
+        download='in Polycam: Settings, "Developer mode"; scan in LiDAR mode; export "Raw data"; unpack the zip',
+        categories="names in objects.json",
     ),
 }
 """By the name that ``gapdata inspect`` shows; the first that recognises a folder opens it."""

@@ -38,18 +38,16 @@ POSE = [f"t_{row}{column}" for row in range(3) for column in range(4)]
 TICKS_PER_SECOND = 1_000_000
 RELIABLE = 5.0
 """Metres beyond which depth is extrapolated."""
-BLACK, BORDER = 12, 5
+BLACK, BORDER = 12, 3
 """The brightest pixel of a black border in a JPEG, and pixels around it that the JPEG blends with it."""
 EXPORT = 'switch on "Developer mode" in Polycam\'s settings and export "Raw data"'
 
 
 def recognise(place: Path, names: Mapping[str, str]) -> bool:
     """Return whether a folder has keyframes with a camera file each, or is the folder of these."""
-    if KEYFRAMES in names:
-        names = (
-            by_lower_case(entry.name for entry in entries(place / names[KEYFRAMES])) if _folder(place, names) else {}
-        )
-    return "depth" in names and any(cameras in names for _, cameras in (RECORDED, CORRECTED))
+    if KEYFRAMES in names and (place / names[KEYFRAMES]).is_dir():
+        names = by_lower_case(entry.name for entry in entries(place / names[KEYFRAMES]))
+    return any(image in names and camera in names for image, camera in (RECORDED, CORRECTED))
 
 
 def open_capture(scene_id: str, place: Path, reading: FrameReading) -> PolycamScan:
@@ -126,7 +124,7 @@ class PolycamScan(CaptureScan):
                 problems.append(error)
                 self.note("frame_with_damaged_camera")
         if not found:
-            raise problems[0] if problems else self._damage("has no complete keyframe", self.path, cure=EXPORT)
+            raise problems[0] if problems else self._damage(self._said("keyframe"), self.path, cure=EXPORT)
         self.note("depth_extrapolated_beyond_5_m", len(found))
         return found
 
@@ -200,7 +198,3 @@ def without_black_border(image: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     border = np.isin(parts, outside[outside > 0]).astype(np.uint8)
     grown = cv2.dilate(border, np.ones((2 * BORDER + 1, 2 * BORDER + 1), dtype=np.uint8))
     return np.where(grown > 0, 0, 255).astype(np.uint8)
-
-
-def _folder(place: Path, names: Mapping[str, str]) -> bool:
-    return (place / names[KEYFRAMES]).is_dir()

@@ -45,5 +45,10 @@ FORMATS: dict[str, Format] = {
         option="rgbd",
         help="lists with time stamps that differ, a hole in the poses, one depth image missing, a lens",
     ),
+    "polycam": Format(
+        module="gapdata.synthetic.formats.polycam",
+        option="rgbd",
+        help="held upright, drifting intrinsics, aligned keyframes with black borders, recorded ones 10 cm off",
+    ),
 }
 """By the name of ``--format``, besides ``scannet``."""
