@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from gapdata.files.storage import location
-from gapdata.files.video import OPTIONS_VARIABLE, VideoFrames
+from gapdata.files.video import MAX_PIXELS, OPTIONS_VARIABLE, VideoFrames
+from gapdata.files.video_header import VideoHeader, read_video_header
 from tests.support.object_stores import BUCKET, DENIED, Store, s3_server
 
 FRAMES = 40
@@ -228,3 +229,32 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
         video.frame(0)
         video.frame(60)
     assert resident() - before < 8 * 960 * 720 * 3
+
+
+@pytest.mark.parametrize("name", list(CODECS))
+def test_a_header_tells_size_and_number_without_decoding(tmp_path: Path, name: str) -> None:
+    path = write_video(tmp_path / name)
+    expected = VideoHeader(size=(96, 64), frames=None if name == "walk.mkv" else FRAMES)
+    assert read_video_header(path) == expected
+    if name != "walk.mkv":
+        assert read_video_header(patched(path, hide_first_frame)) == expected
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        with pytest.raises(ValueError, match="its header cannot be read"):
+            read_video_header(path)
+
+
+def test_a_damaged_header_never_ends_in_anything_but_a_refusal(tmp_path: Path) -> None:
+    data = write_video(tmp_path / "walk.mp4").read_bytes()
+    rng = np.random.default_rng(2)
+    moov = data.index(b"moov")
+    for _ in range(200):
+        damaged = bytearray(data)
+        for at in rng.integers(moov, len(data), 3):
+            damaged[at] = int(rng.integers(256))
+        path = tmp_path / "damaged.mp4"
+        path.write_bytes(damaged)
+        try:
+            found = read_video_header(path)
+        except ValueError:
+            continue
+        assert found.size[0] * found.size[1] <= MAX_PIXELS
