@@ -8,7 +8,7 @@ from gapdata.commands.argument_types import local, place
 from gapdata.errors import UsageError
 from gapdata.export.registry import EXITS, GAP_TASKS
 from gapdata.runtime.choices import did_you_mean
-from gapdata.runtime.terminal import say_result
+from gapdata.runtime.terminal import say, say_result
 
 HELP = "Write a build in a form that other people's programs read."
 NOTES = (
@@ -61,14 +61,19 @@ def _tasks(text: str) -> tuple[str, ...]:
 
 def run(options: argparse.Namespace) -> int:
     """Export, print the report, and return the exit status."""
+    from gapdata.engine.report import read_report
     from gapdata.export.export_build import export_build
     from gapdata.runtime.progress import Progress
+    from gapdata.sources.terms import terms_lines
 
     known = {name for row in EXITS.values() for name in row.options}
     given = {name: value for name, value in vars(options).items() if name in known}
     for name in given.keys() - EXITS[options.format].options.keys():
         owners = [form for form, row in EXITS.items() if name in row.options]
         raise UsageError(f"--{name} can be given with --format {' or '.join(owners)} only", cure="leave it out")
+    terms = read_report(options.build).get("terms", [])
+    for line in terms_lines(terms):
+        say(f"terms of {line}", error=True)
     with Progress(0, "records", "export") as progress:
         report = export_build(
             options.format,
@@ -77,6 +82,7 @@ def run(options: argparse.Namespace) -> int:
             split=options.split,
             progress=progress,
             announce=progress.expect,
+            terms=terms,
             **given,
         )
     text = EXITS[options.format].load().format_report(report)

@@ -17,6 +17,7 @@ from gapdata.engine.request import BuildRequest, choose_scenes
 from gapdata.files.storage import Location, absolute
 from gapdata.runtime.stopping import StopSignals
 from gapdata.sources.base import Dataset
+from gapdata.sources.terms import own_terms
 
 
 def build_dataset(
@@ -73,6 +74,7 @@ def build_dataset(
         scene_ids=chosen,
         annotations=gathered.scenes,
         annotation_report={**gathered.report, **split_report(dataset, chosen)},
+        own_terms=own_terms(dataset.root),
         overwrite=overwrite,
         retry_failed=retry_failed,
         deadline=deadline,

@@ -24,6 +24,7 @@ from gapdata.files.storage import Location
 from gapdata.runtime.counting import counted, few
 from gapdata.runtime.progress import Progress
 from gapdata.runtime.stopping import HOW_TO_RESUME, StopSignals
+from gapdata.sources.terms import terms_table
 
 NAMED_SCENES = 3
 
@@ -66,7 +67,8 @@ def run_build(
                 announce(f"{out}: already complete, nothing to build")
             given_up = _build_missing(tasks, executor, stop or StopSignals(), request.deadline)
         _refuse_unreached(out, given_up)
-        report = finish_build(out, begun.plan, given_up, request.annotation_report)
+        terms = terms_table(((begun.plan.source, scene.source_kind) for scene in begun.plan.scenes), request.own_terms)
+        report = finish_build(out, begun.plan, given_up, request.annotation_report, terms)
         forget_intention(out)
         return report
 

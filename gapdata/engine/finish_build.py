@@ -17,7 +17,11 @@ from gapdata.shards.splits import write_splits
 
 
 def finish_build(
-    out: Location, plan: Plan, given_up: Sequence[ShardResult], annotations: Mapping[str, Any]
+    out: Location,
+    plan: Plan,
+    given_up: Sequence[ShardResult],
+    annotations: Mapping[str, Any],
+    terms: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Write what is compiled from commit records, and return the report.
 
@@ -27,10 +31,12 @@ def finish_build(
         given_up: shards that could not be built. Their scenes appear in the report as quarantined, and they stay
             without a commit record, so that the same command tries them again.
         annotations: for the report, what became of the annotation files.
+        terms: likewise, the terms of use of its scans (:func:`gapdata.sources.terms.terms_table`).
     """
     without = {result.task.shard.name: _record_given_up(out, result) for result in given_up}
     commits = [without.get(shard.name) or read_own_commit(out, plan, shard) for shard in plan.shards]
-    report = {"fingerprint": plan.fingerprint, **compile_report(commits), "annotations": dict(annotations)}
+    told = {"annotations": dict(annotations), "terms": [dict(row) for row in terms]}
+    report = {"fingerprint": plan.fingerprint, **compile_report(commits), **told}
     write_index(out, commits)
     write_splits(out, commits)
     write_report(out, report)

@@ -10,6 +10,7 @@ from gapdata.engine.exclusions import format_exclusions
 from gapdata.engine.outcome import FAILED_FOLDER
 from gapdata.engine.report import REPORT_NAME
 from gapdata.runtime.counting import counted
+from gapdata.sources.terms import terms_lines
 
 SHOWN_QUARANTINED = 20
 
@@ -40,6 +41,7 @@ def format_report(report: dict[str, Any]) -> str:
         lines.append(f"  {unaligned_text(report['scenes_unaligned'], report['descriptions_unaligned'])}")
     if report["notes"]:
         lines.append(f"  noticed: {_listing(report['notes'])}")
+    lines += [f"  terms of {line}" for line in terms_lines(report.get("terms"))]
     lines += [f"  {line}" for line in format_exclusions(report["losses"])]
     lines += [f"  {line}" for line in (*_quarantined(report["quarantined"]), *suspicions(report))]
     if not report["records"]:

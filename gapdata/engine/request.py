@@ -15,6 +15,7 @@ from gapdata.files.storage import Location
 from gapdata.runtime.choices import did_you_mean, near_names
 from gapdata.runtime.counting import counted
 from gapdata.sources.base import Dataset
+from gapdata.sources.source_facts import SourceFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,8 @@ class BuildRequest:
     """What annotation files say, by scene."""
     annotation_report: Mapping[str, Any] = field(default_factory=dict)
     """What was taken from those files and what was not, for ``report.json``."""
+    own_terms: SourceFacts | None = None
+    """The terms of use that the user states for the scans, where they are not those of their kind."""
     overwrite: bool = False
     retry_failed: bool = False
     deadline: float | None = None  # seconds of one attempt at a shard; None: by its frames

@@ -29,6 +29,7 @@ def export_build(
     split: str | None = None,
     progress: Callable[[int], None] = lambda count: None,
     announce: Callable[[int], None] = lambda total: None,
+    terms: Sequence[Mapping[str, Any]] = (),
     **options: Any,
 ) -> dict[str, Any]:
     """Write a build's records in another form and return the report.
@@ -40,6 +41,7 @@ def export_build(
         split: export only records of this split.
         progress: called with the number of records that are done.
         announce: called once with the number of records.
+        terms: the terms of use of the build's scans, which the export's report repeats.
         options: further ones that the form takes.
 
     Raises:
@@ -62,6 +64,7 @@ def export_build(
     _claim(out, {"format": form, "build": digest, "split": split, **options})
     announce(len(chosen))
     report = EXITS[form].load().export(reader, _each(reader, chosen, progress), out, **options)
+    report = {**report, "terms": [dict(row) for row in terms]}
     write_atomically(out / REPORT, _json(report))
     return report
 

@@ -11,6 +11,7 @@ from gapdata.engine.report_text import suspicions, unaligned_text
 from gapdata.report.contents import BuildContents
 from gapdata.report.markup import Markup, joined, table, tag
 from gapdata.runtime.counting import counted, few
+from gapdata.sources.terms import terms_lines
 
 SHOWN_QUARANTINED = 200
 
@@ -54,6 +55,7 @@ def origin(contents: BuildContents) -> Markup:
             f"{counted(sum(len(scene.keys) for scene in plan.scenes), 'view')} in {counted(len(plan.shards), 'shard')}",
         ),
         ("Image size", "{} × {}".format(*plan.recipe.frames.image_size)),
+        ("Terms of use", "; ".join(terms_lines(report.get("terms"))) or "not stated"),
         ("Engine", f"version {plan.engine}"),
         ("Seed", str(plan.recipe.seed)),
         ("Fingerprint", tag("code", plan.fingerprint, title="SHA-256 over engine version, recipe and sources")),

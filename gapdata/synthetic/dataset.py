@@ -37,6 +37,8 @@ from gapdata.synthetic.trajectory import RATE, scan_poses
 COLOR_CAMERA = Intrinsics(fx=1170.187988, fy=1170.187988, cx=647.75, cy=483.75, width=1296, height=968)
 DEPTH_CAMERA = Intrinsics(fx=571.623718, fy=571.623718, cx=319.5, cy=239.5, width=640, height=480)
 FIRST_TIMESTAMP = 1_000_000  # microseconds
+SYNTHETIC_TERMS = "synthetic rooms, nobody's data\nredistributable\n"
+"""The content of ``terms.txt`` (:mod:`gapdata.sources.terms`)."""
 MAX_OBJECTS = 254  # an 8-bit instance mask stores object id + 1
 
 Progress = Callable[[int], None]
@@ -146,6 +148,7 @@ def synthesise_dataset(
     splits = {"train": ids[:training], "val": ids[training : options.scenes], "test": ids[options.scenes :]}
     for name, members in splits.items():
         write_atomically(out / f"scannetv2_{name}.txt", "".join(f"{scene_id}\n" for scene_id in members).encode())
+    write_atomically(out / "terms.txt", SYNTHETIC_TERMS.encode())
     if options.annotations:
         write_releases(out, [scene.facts for scene in finished if scene.facts is not None], splits)
     return ids

@@ -91,7 +91,7 @@ def test_equal_seeds_give_equal_bytes_whatever_the_workers(tmp_path: Path) -> No
     synthesise_dataset(tmp_path / "a", small, workers=1)
     synthesise_dataset(tmp_path / "b", small, workers=2)
     files = sorted(p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*") if p.is_file())
-    assert len(files) == 4 + 2 * 7
+    assert len(files) == 5 + 2 * 7
     for name in files:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
     first, second = ((tmp_path / "a" / "scans" / s / f"{s}_vh_clean_2.ply").read_bytes() for s in small.scene_ids)
