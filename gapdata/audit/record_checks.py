@@ -49,11 +49,11 @@ def check_record(record: Record, recipe: Recipe, *, boxless_objects: bool) -> It
         ShardError: a member cannot be decoded.
     """
     yield from _check_frames(record, recipe)
-    broken = list(_check_members(record, recipe.frames.image_size))
+    broken = list(_check_members(record, record.image_size))
     yield from broken
     cameras = list(_check_cameras(record))
     yield from cameras
-    if broken or cameras or record.image_size != recipe.frames.image_size:
+    if broken or cameras or not _has_size(record, recipe):
         return
     for frame in range(len(record)):
         record.image(frame)
@@ -77,8 +77,14 @@ def _check_frames(record: Record, recipe: Recipe) -> Iterator[str]:
         yield f"frame_ids {list(ids)} are empty or negative"
     elif OWN_CLIP.search(record.key) and any(a >= b for a, b in itertools.pairwise(ids)):
         yield f"frame_ids do not increase: {list(ids)}"
-    if record.image_size != recipe.frames.image_size:
+    if not _has_size(record, recipe):
         yield f"image_size is {list(record.image_size)}, the recipe's is {list(recipe.frames.image_size)}"
+
+
+def _has_size(record: Record, recipe: Recipe) -> bool:
+    width, height = recipe.frames.image_size
+    sizes = {(width, height), (height, width)} if recipe.frames.portrait == "swap" else {(width, height)}
+    return record.image_size in sizes
 
 
 def _check_members(record: Record, size: tuple[int, int]) -> Iterator[str]:

@@ -94,7 +94,7 @@ def _conversations(scene: OpenScene, camera: Intrinsics, outcome: SceneOutcome) 
     for view, items in conversation_views(scene.plan.scene_id, given).items():
         stored = []
         for item in items:
-            placed = stored_conversation(item, scan.color_intrinsics, camera, scan.color_lens)
+            placed = stored_conversation(item, scan, camera)
             if not item.question:
                 note(dropped, "has no question")
             elif placed is None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gapdata.annotations.scene_annotations import SceneAnnotations
+from gapdata.engine.open_upright import open_upright
 from gapdata.engine.plan import ENGINE_VERSION, Plan, ScenePlan, ShardPlan
 from gapdata.engine.plan_views import expected_around, plan_views
 from gapdata.engine.recipe import Recipe
@@ -55,7 +56,7 @@ def _plan_scene(dataset: Dataset, recipe: Recipe, scene_id: str, annotations: Sc
         "annotations": hashlib.sha256(annotations.to_json()).hexdigest() if annotations.provenance else "",
     }
     try:
-        with dataset.open_scan(scene_id) as scan:
+        with open_upright(dataset, scene_id, recipe) as scan:
             usable = is_rigid(scan.camera_to_world)
             views = plan_views(scene_id, usable, recipe, annotations, evaluation=split != "train")
             around = expected_around(views, recipe, annotations)
@@ -68,6 +69,7 @@ def _plan_scene(dataset: Dataset, recipe: Recipe, scene_id: str, annotations: Sc
                 keys=tuple(view.key for view in views),
                 view_frames=sum(len(view.frame_ids) for view in views) + around * neighbours,
                 around=around,
+                turned=scan.turned,
                 unaligned=dataset.annotated(scene_id) and _lacks_alignment(scan),
             )
     except SourceError as error:

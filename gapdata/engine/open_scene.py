@@ -13,17 +13,18 @@ from gapdata.annotations.scene_annotations import SceneAnnotations
 from gapdata.engine.outcome import SceneOutcome
 from gapdata.engine.plan import ScenePlan
 from gapdata.engine.plan_views import Sightings
-from gapdata.engine.recipe import InstanceRecipe, Recipe
+from gapdata.engine.recipe import FrameRecipe, Recipe
 from gapdata.errors import MissingInput
 from gapdata.files.storage import location
 from gapdata.geometry.camera import transform
+from gapdata.prompts.box_masks import BoxMasks, with_vertices_in_boxes
 from gapdata.prompts.instances import InstanceMasks, InstanceRenderer
 from gapdata.prompts.projected import ProjectedInstances
 from gapdata.records.expressions import Expression
 from gapdata.records.language import scene_expressions
 from gapdata.records.objects import SceneObjects, scene_objects, with_embodiedscan, with_proposals
 from gapdata.records.poses import refused_poses, usable_poses
-from gapdata.records.prepare import lenses_undone
+from gapdata.records.prepare import FrameSettings, lenses_undone, stored_size
 from gapdata.records.views import View
 from gapdata.sources.base import Annotation, Dataset, Scan
 
@@ -43,6 +44,7 @@ class OpenScene:
     usable: NDArray[np.bool_]  # (N,) frames with a valid pose
     objects: SceneObjects | None = None  # None without annotation
     masks: InstanceMasks | None = None  # None without annotation
+    masks_from: str = ""  # see gapdata.records.schema.Record.masks
     expressions: tuple[Expression, ...] = ()  # descriptions of its objects
     sightings: Sightings | None = None  # None where views are not drawn for descriptions
 
@@ -60,6 +62,19 @@ class OpenScene:
         return {
             (item.object_id, item.ann_id): NO_RECORD if item.object_id in boxes else NO_BOX for item in self.expressions
         }
+
+
+def frame_settings(recipe: FrameRecipe) -> FrameSettings:
+    """Return what a recipe says about storing frames."""
+    return FrameSettings(
+        image_size=recipe.image_size,
+        jpeg_quality=recipe.jpeg_quality,
+        near=recipe.near,
+        far=recipe.far,
+        min_confidence=recipe.min_confidence,
+        swap_portrait=recipe.portrait == "swap",
+        min_valid_depth=recipe.min_valid_depth,
+    )
 
 
 def open_scene(
@@ -97,8 +112,10 @@ def open_scene(
     expressions, dropped = scene_expressions(annotations.descriptions, objects, annotation.duplicates)
     outcome.dropped_descriptions.update(dropped)
     objects, sightings = _with_embodiedscan(objects, plan, recipe, annotations, outcome)
-    masks = _masks(scan, annotation, recipe.instances, recipe.frames.image_size)
-    return replace(scene, objects=objects, masks=masks, expressions=expressions, sightings=sightings)
+    masks, masks_from = _masks(scan, annotation, objects, recipe)
+    return replace(
+        scene, objects=objects, masks=masks, masks_from=masks_from, expressions=expressions, sightings=sightings
+    )
 
 
 def _own_objects(dataset: Dataset, scan: Scan, annotation: Annotation, outcome: SceneOutcome) -> SceneObjects:
@@ -166,7 +183,15 @@ def _sightings(partners: Mapping[int, int], visible: Mapping[int, Iterable[int]]
     return frames
 
 
-def _masks(scan: Scan, annotation: Annotation, recipe: InstanceRecipe, image_size: tuple[int, int]) -> InstanceMasks:
-    if recipe.route == "projected":
-        return ProjectedInstances(scan, annotation, image_size)
-    return InstanceRenderer(annotation, recipe.tolerance, recipe.relative_tolerance)
+def _masks(scan: Scan, annotation: Annotation, objects: SceneObjects, recipe: Recipe) -> tuple[InstanceMasks, str]:
+    """Return the way to make instance masks, and what records say of it."""
+    instances, boxed = recipe.instances, any(item.box is not None for item in annotation.objects)
+    if instances.route == "projected":
+        size = stored_size(scan.color_intrinsics, frame_settings(recipe.frames))
+        return ProjectedInstances(scan, annotation, size), ""
+    if boxed and (instances.of_boxes == "depth" or not len(annotation.faces)):
+        return BoxMasks(objects.boxes, scan.world_up), "boxes"
+    if boxed:
+        annotation = with_vertices_in_boxes(annotation, scan.world_up)
+    renderer = InstanceRenderer(annotation, instances.tolerance, instances.relative_tolerance)
+    return renderer, "boxes-mesh" if boxed else ""

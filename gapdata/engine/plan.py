@@ -16,9 +16,9 @@ from gapdata.files.storage import Location
 from gapdata.recipes.toml_fields import from_mapping
 from gapdata.shards.fingerprint import PLAN_NAME
 
-ENGINE_VERSION = 9
-"""Raised whenever the same sources and recipe would give other bytes than before. 9: every frame has a prompt mask, a
-lens is undone, JPEG files keep no tags, and records have more quality figures, by which other views are refused."""
+ENGINE_VERSION = 10
+"""Raised whenever the same sources and recipe would give other bytes than before. 10: frames that lie on their side are
+turned upright, and those of portrait shape are stored so."""
 SHARD_NAME = re.compile(r"shard-\d{6,9}")
 SCENE_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
 """Names that a plan may hold. They are checked because files are opened and removed by them."""
@@ -40,6 +40,7 @@ class ScenePlan:
     annotations: str = ""  # SHA-256 of the scene's annotations/<scene>.json, empty without one
     split_origin: str = ""  # the annotation file that the split is from, empty for the data set's own
     problem: str | None = None  # why the scan cannot be read at all
+    turned: int = 0  # degrees clockwise by which frames are turned to be upright
     unaligned: bool = False  # annotated, without the matrix to the aligned world
 
     @property

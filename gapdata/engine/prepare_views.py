@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gapdata.engine.open_scene import OpenScene
+from gapdata.engine.open_scene import OpenScene, frame_settings
 from gapdata.engine.outcome import SceneOutcome, note
 from gapdata.engine.plan_views import around_view, scene_view
-from gapdata.engine.recipe import FrameRecipe
-from gapdata.geometry.camera import Intrinsics
-from gapdata.records.prepare import FramePreparer, FrameSettings, PreparedFrame
+from gapdata.records.prepare import FramePreparer, PreparedFrame
 from gapdata.records.quality import QualityMeter
 from gapdata.records.views import View
 
@@ -37,14 +35,9 @@ class ViewFrames:
 
     def __init__(self, scene: OpenScene) -> None:
         self.preparer = FramePreparer(scene.scan, frame_settings(scene.recipe.frames), scene.masks)
-        self.meter = QualityMeter(self.camera, scene.scan.camera_to_world, scene.recipe.quality.min_overlap)
+        self.meter = QualityMeter(self.preparer.camera, scene.scan.camera_to_world, scene.recipe.quality.min_overlap)
         self.empty: set[int] = set()
         self.examined: set[int] = set()
-
-    @property
-    def camera(self) -> Intrinsics:
-        """Intrinsics of the stored frames."""
-        return self.preparer.camera
 
     def without_depth(self, view: View) -> set[int]:
         """Return the frames of a view that are nearly without depth.
@@ -56,17 +49,6 @@ class ViewFrames:
         found = {frame for frame in view.frame_ids if frame in self.empty or not self.preparer.has_depth(frame)}
         self.empty |= found
         return found
-
-
-def frame_settings(recipe: FrameRecipe) -> FrameSettings:
-    """Return what a recipe says about storing frames."""
-    return FrameSettings(
-        image_size=recipe.image_size,
-        jpeg_quality=recipe.jpeg_quality,
-        near=recipe.near,
-        far=recipe.far,
-        min_valid_depth=recipe.min_valid_depth,
-    )
 
 
 def prepare_view(scene: OpenScene, frames: ViewFrames, view: View, outcome: SceneOutcome) -> PreparedView | None:

@@ -42,6 +42,15 @@ class FrameRecipe:
     """Depth below this many metres counts as invalid."""
     far: Annotated[float, Bounds(0, MAX_DEPTH, above=True)] = 15.0
     """Depth beyond this many metres counts as invalid (ScanNet's own projections use 0.1 to 15 m)."""
+    min_confidence: Annotated[int, Bounds(0, 2)] = 1
+    """Leave out depth of which the sensor is less sure, where the source says so: 0 keeps all, 1 leaves out what phones
+    call low (edges that were filled in from colour), 2 also what they call medium."""
+    upright: bool = True
+    """Turn the frames of a scan by the quarter turns that bring gravity to their lower edge, where the source tells the
+    vertical. One turn holds for the whole scan; records tell it (``turned``). Otherwise frames stay as captured."""
+    portrait: Literal["swap", "crop"] = "swap"
+    """``swap``: scans with frames that are higher than wide are stored with the sides of ``image_size`` swapped.
+    ``crop``: they are cut to its shape as others are."""
     min_valid_depth: Share = 0.05
     """Smallest share of valid depth; frames with less do not enter a view."""
 
@@ -128,6 +137,10 @@ class InstanceRecipe:
     route: Literal["rendered", "projected"] = "rendered"
     """``rendered``: cast rays onto the labelled mesh and compare with the sensor's depth; this needs only the mesh.
     ``projected``: take the masks of ScanNet's own ``<scene>_2d-instance-filt.zip``."""
+    of_boxes: Literal["depth", "mesh"] = "depth"
+    """For objects that the source gives as boxes only. ``depth``: a pixel shows the smallest box that its depth lies
+    in. ``mesh``: the vertices of the scan's mesh inside a box are the object's, and rays are cast as for other meshes.
+    Records tell it (``masks``)."""
     tolerance: NotNegative = 0.1
     """Metres by which the depth of mesh and sensor may differ; a pixel that differs more counts as showing something
     that the mesh lacks."""

@@ -20,7 +20,6 @@ from gapdata.engine.prepare_views import PreparedView, ViewFrames, prepare_view
 from gapdata.engine.recipe import Recipe
 from gapdata.engine.suspicions import suspect_depth
 from gapdata.errors import SourceError
-from gapdata.geometry.camera import Intrinsics
 from gapdata.prompts.sampling import PromptSampling
 from gapdata.records.assemble import AssemblySettings, assemble_record
 from gapdata.records.expressions import Expression
@@ -54,7 +53,8 @@ def scene_records(
     """
     scene = open_scene(dataset, scan, plan, recipe, annotations, outcome)
     frames = ViewFrames(scene)
-    views = ask_views(scene, frames.camera, outcome)
+    views = ask_views(scene, frames.preparer.typical_camera, outcome)
+    frames.preparer.expect(asked.view.frame_ids for asked in views)
     _judge_scan(scene, frames, views)
     ledger = Ledger(outcome, scene.reasons_if_lost())
     best: dict[int, list[Expression]] = {}
@@ -62,7 +62,9 @@ def scene_records(
         yield record
         note_best_frames(record, best)
     if recipe.around.enabled:
-        yield from _records(scene, frames, around_views(scene, best), ledger, progress)
+        views = around_views(scene, best)
+        frames.preparer.expect(asked.view.frame_ids for asked in views)
+        yield from _records(scene, frames, views, ledger, progress)
     ledger.close()
     outcome.empty_depth = len(frames.empty)
     outcome.suspicion = suspect_depth(scene, frames, outcome)
@@ -90,7 +92,7 @@ def _records(
     """Make the record of each view and enter it; the outcome says why a view does not have one."""
     for asked in views:
         prepared = _prepared(scene, frames, asked, ledger.outcome)
-        record = None if prepared is None else _assembled(scene, asked, prepared, frames.camera)
+        record = None if prepared is None else _assembled(scene, asked, prepared)
         progress(len(asked.view.frame_ids))
         if record is not None:
             ledger.enter(record)
@@ -109,7 +111,7 @@ def _prepared(scene: OpenScene, frames: ViewFrames, asked: AskedView, outcome: S
     return prepared
 
 
-def _assembled(scene: OpenScene, asked: AskedView, prepared: PreparedView, camera: Intrinsics) -> Record:
+def _assembled(scene: OpenScene, asked: AskedView, prepared: PreparedView) -> Record:
     recipe, plan = scene.recipe, scene.plan
     prompts = recipe.prompts
     settings = AssemblySettings(
@@ -127,7 +129,6 @@ def _assembled(scene: OpenScene, asked: AskedView, prepared: PreparedView, camer
         scene.scan,
         prepared.view,
         prepared.frames,
-        camera,
         scene.objects,
         settings,
         expressions=asked.expressions,
@@ -136,4 +137,5 @@ def _assembled(scene: OpenScene, asked: AskedView, prepared: PreparedView, camer
         split_origin=plan.split_origin,
         source=scene.dataset,
         rng=generator_for(recipe.seed, "prompts", asked.view.key),
+        masks=scene.masks_from,
     )

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from gapdata.engine.make_plan import planned_digest
+from gapdata.engine.open_upright import open_upright
 from gapdata.engine.plan import ScenePlan
 from gapdata.engine.recipe import Recipe
 from gapdata.errors import SourceChanged, SourceError
@@ -66,7 +67,7 @@ def open_as_planned(dataset: Dataset, scene: ScenePlan, recipe: Recipe) -> Itera
         SourceChanged: it differs from the planned one, or can no longer be opened.
     """
     try:
-        scan = dataset.open_scan(scene.scene_id)
+        scan = open_upright(dataset, scene.scene_id, recipe)
     except SourceError as error:
         if scene.problem is None:
             problem = f"could be read when the build was planned, but now: {error.problem}"

@@ -52,6 +52,11 @@ def find_turn(camera_to_world: NDArray[np.float64], world_up: NDArray[np.float64
     return TURNS[best] if 2 * votes[best] > len(up) else 0
 
 
+def opposite(turn: Turn) -> Turn:
+    """Return the turn that undoes another."""
+    return TURNS[-TURNS.index(turn) % len(TURNS)]
+
+
 def turn_matrix(turn: Turn) -> NDArray[np.float64]:
     """Return the matrix from the upright camera to the camera as it was held, (4, 4): the images share one centre."""
     matrix = np.eye(4)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from gapdata.frames.resize import plan_resize
 from gapdata.geometry.camera import Intrinsics
+from gapdata.geometry.upright import opposite, turn_camera, turn_image
 from gapdata.sources.base import Annotation, Scan
 
 VALUES = 256  # of an 8-bit mask
@@ -31,7 +32,8 @@ class ProjectedInstances:
 
     def __init__(self, scan: Scan, annotation: Annotation, image_size: tuple[int, int]) -> None:
         self._archive = scan.mask_archive()
-        self._native = (scan.color_intrinsics.width, scan.color_intrinsics.height)
+        camera = turn_camera(scan.color_intrinsics, opposite(scan.turned))
+        self._native, self._turn = (camera.width, camera.height), scan.turned
         self._resize = plan_resize(scan.color_intrinsics, image_size, scan.color_lens)
         self._values = np.zeros(VALUES, dtype=np.uint16)
         listed = {item.object_id: item.object_id for item in annotation.objects}
@@ -56,7 +58,7 @@ class ProjectedInstances:
         Raises:
             SourceError: the frame's mask is missing or damaged.
         """
-        stored = self._resize.apply_nearest(self._archive.mask(frame, self._native))
+        stored = self._resize.apply_nearest(turn_image(self._archive.mask(frame, self._native), self._turn))
         if self._unknown[stored].any():
             self._notes["frame_with_unknown_object"] = self._notes.get("frame_with_unknown_object", 0) + 1
         return self._values[stored]

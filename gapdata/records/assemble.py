@@ -41,7 +41,6 @@ def assemble_record(
     scan: Scan,
     view: View,
     frames: Sequence[PreparedFrame],
-    camera: Intrinsics,
     objects: SceneObjects | None,
     settings: AssemblySettings,
     *,
@@ -51,6 +50,7 @@ def assemble_record(
     split_origin: str = "",
     source: str,
     rng: np.random.Generator,
+    masks: str = "",
 ) -> Record:
     """Put one record together.
 
@@ -58,7 +58,6 @@ def assemble_record(
         scan: the scan that the view belongs to.
         view: which frames.
         frames: the prepared frames of the view, in its order.
-        camera: intrinsics of the stored frames.
         objects: the scene's objects; ``None`` for a scan without annotation, which gets a record of geometry only.
         settings: see :class:`AssemblySettings`.
         expressions: descriptions and conversations about the view; descriptions of objects outside it are left out.
@@ -67,11 +66,12 @@ def assemble_record(
         split_origin: name of the annotation file that gives the split; empty for the data set itself.
         source: name of the data set.
         rng: seeded from the recipe and the view's key.
+        masks: what instance masks are made from, see :attr:`gapdata.records.schema.Record.masks`.
     """
     camera_to_world = np.array(scan.camera_to_world[list(view.frame_ids)], dtype=np.float64)
     camera_to_first = relative_poses(camera_to_world)
     depth = np.stack([frame.depth for frame in frames])
-    cameras = [camera] * len(frames)
+    cameras = [frame.camera for frame in frames]
     shown = [frame.objects for frame in frames if frame.objects is not None]
     view_objects: tuple[ViewObject, ...] = ()
     prompts: tuple[Prompt, ...] = ()
@@ -83,8 +83,8 @@ def assemble_record(
         listed = {item.object_id: item.label for item in view_objects}
         interiors = [item.interior(settings.prompts.border) for item in shown]
         pixels = sample_prompts(interiors, listed, settings.prompts, rng)
-        prompts = _with_points(pixels, depth, camera, camera_to_first, listed)
-    size = (camera.width, camera.height)
+        prompts = _with_points(pixels, depth, cameras, camera_to_first, listed)
+    size = (cameras[0].width, cameras[0].height)
     pointmap = first_frame_pointmap(
         depth, cameras, camera_to_first, settings.pointmap_stride, units_per_metre=MILLIMETRES_PER_METRE
     )
@@ -97,7 +97,7 @@ def assemble_record(
         view=view.kind,
         frame_ids=view.frame_ids,
         image_size=size,
-        intrinsics=np.tile([camera.fx, camera.fy, camera.cx, camera.cy], (len(frames), 1)),
+        intrinsics=np.array([[camera.fx, camera.fy, camera.cx, camera.cy] for camera in cameras]),
         camera_to_world=camera_to_world,
         camera_to_first=camera_to_first,
         axis_alignment=scan.axis_alignment,
@@ -105,6 +105,8 @@ def assemble_record(
         prompts=prompts,
         expressions=tuple(item.to_fields() for item in expressions if _is_about(item, view_objects)),
         quality=quality,
+        turned=scan.turned,
+        masks="" if objects is None else masks,
         members=_members(frames, prompts, pointmap, size, settings.mark_native_width),
     )
 
@@ -159,7 +161,7 @@ def _proposal(proposal: Proposal, aligned_to_first: NDArray[np.float64]) -> dict
 def _with_points(
     pixels: Sequence[PromptPixel],
     depth: NDArray[np.uint16],
-    camera: Intrinsics,
+    cameras: Sequence[Intrinsics],
     camera_to_first: NDArray[np.float64],
     labels: Mapping[int, str],
 ) -> tuple[Prompt, ...]:
@@ -167,7 +169,7 @@ def _with_points(
     for index, chosen in enumerate(pixels, start=1):
         u, v = chosen.pixel
         z = np.float64(np.float32(depth[chosen.frame, v, u]) / np.float32(MILLIMETRES_PER_METRE))
-        point = transform(camera_to_first[chosen.frame], camera.unproject(np.array([u, v]), z))
+        point = transform(camera_to_first[chosen.frame], cameras[chosen.frame].unproject(np.array([u, v]), z))
         prompts.append(
             Prompt(
                 index=index,

@@ -104,6 +104,14 @@ def empty_png(size: tuple[int, int]) -> bytes:
     return encode_png(np.zeros((size[1], size[0]), dtype=np.uint8))
 
 
+def decode_grey(png: bytes) -> NDArray[np.uint16]:
+    """Return the 16-bit image of a PNG that :func:`encode_png` wrote, (H, W)."""
+    import cv2
+
+    image = cv2.imdecode(np.frombuffer(png, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    return np.asarray(image, dtype=np.uint16)
+
+
 def encode_npy(array: NDArray[np.float32]) -> bytes:
     """Encode a float32 array as ``.npy``."""
     buffer = io.BytesIO()

@@ -47,7 +47,7 @@ class SceneObjects:
 def scene_objects(
     annotation: Annotation, labels: Mapping[int, Mapping[str, str]], axis_alignment: NDArray[np.float64] | None
 ) -> SceneObjects:
-    """Fit upright boxes to all objects, from the mesh vertices of each.
+    """Fit upright boxes to all objects, from the mesh vertices of each; a source's own boxes stay as they are.
 
     Both worlds of ScanNet have z up, so a box is upright in either; where there is an alignment the box is fitted in
     the aligned world and carried back.
@@ -56,6 +56,12 @@ def scene_objects(
     from_aligned = np.linalg.inv(to_aligned)
     boxes, aligned, without = {}, {}, []
     for item in annotation.objects:
+        if item.box is not None:
+            boxes[item.object_id] = item.box
+            if axis_alignment is not None:
+                around = axis_aligned_box(item.box.transformed(to_aligned).corners)
+                aligned[item.object_id] = np.concatenate([around.center, around.size])
+            continue
         if len(item.vertices) < MIN_BOX_VERTICES:
             without.append(item.object_id)
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,14 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.frames.resize import plan_resize
+from gapdata.frames.resize import ResizePlan, plan_resize
 from gapdata.frames.sharpness import sharpness
 from gapdata.geometry.camera import Intrinsics
 from gapdata.geometry.depth_scales import NO_READING
 from gapdata.geometry.registration import register_depth
 from gapdata.prompts.instances import InstanceMasks, pixels_by_value
 from gapdata.prompts.sampling import InteriorPixels
-from gapdata.records.codec import MILLIMETRES_PER_METRE, encode_jpeg, encode_png
+from gapdata.records.codec import MILLIMETRES_PER_METRE, decode_grey, encode_jpeg, encode_png
+from gapdata.records.frames_ahead import FramesAhead
 from gapdata.sources.base import Scan
 
 
@@ -29,6 +31,8 @@ class FrameSettings:
     jpeg_quality: int
     near: float  # metres
     far: float  # metres
+    min_confidence: int  # 0 to 2; readings of which the sensor is less sure are left out
+    swap_portrait: bool  # whether frames that are higher than wide are stored so
     min_valid_depth: float  # share of pixels
 
 
@@ -61,6 +65,7 @@ class PreparedFrame:
     """A frame at training size."""
 
     frame_id: int
+    camera: Intrinsics
     jpeg: bytes
     depth_png: bytes
     instance_png: bytes | None
@@ -68,10 +73,47 @@ class PreparedFrame:
     objects: FrameObjects | None  # None without annotation
     sharpness: float  # see gapdata.frames.sharpness
 
+    def packed(self) -> PackedFrame:
+        """Return the frame without what can be decoded from its members."""
+        return PackedFrame(
+            frame_id=self.frame_id,
+            camera=self.camera,
+            jpeg=self.jpeg,
+            depth_png=self.depth_png,
+            instance_png=self.instance_png,
+            sharpness=self.sharpness,
+        )
+
     @property
     def valid_depth(self) -> float:
         """Share of pixels with valid depth."""
         return float(np.count_nonzero(self.depth)) / self.depth.size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedFrame:
+    """A :class:`PreparedFrame` in about a tenth of its memory."""
+
+    frame_id: int
+    camera: Intrinsics
+    jpeg: bytes
+    depth_png: bytes
+    instance_png: bytes | None
+    sharpness: float
+
+    def unpacked(self) -> PreparedFrame:
+        """Return the frame with its depth and objects decoded."""
+        depth = decode_grey(self.depth_png)
+        return PreparedFrame(
+            frame_id=self.frame_id,
+            camera=self.camera,
+            jpeg=self.jpeg,
+            depth_png=self.depth_png,
+            instance_png=self.instance_png,
+            depth=depth,
+            objects=None if self.instance_png is None else FrameObjects(decode_grey(self.instance_png), depth),
+            sharpness=self.sharpness,
+        )
 
 
 class FramePreparer:
@@ -89,10 +131,10 @@ class FramePreparer:
         self._settings = settings
         self._masks = masks
         self._capacity = capacity
-        self._resize = plan_resize(scan.color_intrinsics, settings.image_size, scan.color_lens)
-        self._native_size = self._resize.camera == scan.color_intrinsics and scan.color_lens is None
+        self.image_size = stored_size(scan.color_intrinsics, settings)
         self._recent: OrderedDict[int, PreparedFrame] = OrderedDict()
         self._depths: OrderedDict[int, NDArray[np.uint16]] = OrderedDict()
+        self._ahead = FramesAhead(lambda frame: self._make(frame).packed()) if scan.in_order else None
 
     @property
     def scene_id(self) -> str:
@@ -100,9 +142,18 @@ class FramePreparer:
         return self._scan.scene_id
 
     @property
-    def camera(self) -> Intrinsics:
-        """Intrinsics of the stored frames."""
-        return self._resize.camera
+    def typical_camera(self) -> Intrinsics:
+        """Intrinsics of a stored frame of the scan's own intrinsics; those of single frames may differ a little."""
+        return plan_resize(self._scan.color_intrinsics, self.image_size, self._scan.color_lens).camera
+
+    def camera(self, frame: int) -> Intrinsics:
+        """Return the intrinsics of a frame as it is stored."""
+        return self._resize(frame).camera
+
+    def expect(self, views: Iterable[Sequence[int]]) -> None:
+        """Say which frames views are going to ask for, so that frames in the order of a video are decoded once."""
+        if self._ahead is not None:
+            self._ahead.expect(views)
 
     def has_depth(self, frame: int) -> bool:
         """Return whether the frame's registered depth reaches the settings' valid share.
@@ -119,7 +170,10 @@ class FramePreparer:
         Raises:
             SourceError: the frame is damaged.
         """
-        return self._recent[frame].depth if frame in self._recent else self._registered_depth(frame)
+        if frame in self._recent:
+            return self._recent[frame].depth
+        kept = None if self._ahead is None or frame in self._depths else self._ahead.kept(frame)
+        return self._registered_depth(frame) if kept is None else decode_grey(kept.depth_png)
 
     def prepare(self, frame: int) -> PreparedFrame:
         """Return the frame at training size.
@@ -129,12 +183,21 @@ class FramePreparer:
         """
         if frame in self._recent:
             self._recent.move_to_end(frame)
+            if self._ahead is not None:
+                self._ahead.used(frame)
             return self._recent[frame]
-        image = self._resize.apply(self._scan.color(frame, self._resize.reduction))
+        prepared = self._make(frame) if self._ahead is None else self._ahead.take(frame).unpacked()
+        _remember(self._recent, frame, prepared, self._capacity)
+        return prepared
+
+    def _make(self, frame: int) -> PreparedFrame:
+        resize = self._resize(frame)
+        image = resize.apply(self._scan.color(frame, resize.reduction))
         depth = self._registered_depth(frame)
         instances = self._instances(frame, depth)
-        prepared = PreparedFrame(
+        return PreparedFrame(
             frame_id=frame,
+            camera=resize.camera,
             jpeg=self._jpeg(frame, image),
             depth_png=encode_png(depth),
             instance_png=None if instances is None else encode_png(instances),
@@ -142,12 +205,15 @@ class FramePreparer:
             objects=None if instances is None else FrameObjects(instances, depth),
             sharpness=sharpness(image),
         )
-        _remember(self._recent, frame, prepared, self._capacity)
-        return prepared
+
+    def _resize(self, frame: int) -> ResizePlan:
+        return plan_resize(self._scan.color_camera(frame), self.image_size, self._scan.color_lens)
 
     def _jpeg(self, frame: int, image: NDArray[np.uint8]) -> bytes:
         """Return the source's own JPEG if it has the stored size already: encoding again would only lose."""
-        own = self._scan.color_jpeg(frame) if self._native_size else None
+        native = self._scan.color_intrinsics
+        as_it_is = (native.width, native.height) == self.image_size and self._scan.color_lens is None
+        own = self._scan.color_jpeg(frame) if as_it_is else None
         return encode_jpeg(image, self._settings.jpeg_quality) if own is None else own
 
     def _registered_depth(self, frame: int) -> NDArray[np.uint16]:
@@ -155,26 +221,56 @@ class FramePreparer:
 
         if frame in self._depths:
             return self._depths[frame]
-        raw = self._scan.depth(frame)
-        scan = self._scan
+        scan, resize = self._scan, self._resize(frame)
+        raw = self._reliable(frame)
         metres = raw.astype(np.float32) / np.float32(scan.depth_units_per_metre)
         if NO_READING / scan.depth_units_per_metre <= self._settings.far:
             metres[raw == NO_READING] = 0
-        registered = register_depth(metres, scan.depth_intrinsics, self.camera, scan.depth_to_color, scan.depth_lens)
+        registered = register_depth(
+            metres, scan.depth_camera(frame), resize.camera, scan.depth_to_color, scan.depth_lens
+        )
         # Weighted addition to nothing is OpenCV's one pass to scale, round and saturate; a product of small integers
         # takes half the time of choosing among floats.
         millimetres = np.asarray(
             cv2.addWeighted(registered, MILLIMETRES_PER_METRE, registered, 0, 0, dtype=cv2.CV_16U), dtype=np.uint16
         )
         millimetres *= (registered >= self._settings.near) & (registered <= self._settings.far)
+        shown = scan.color_mask(frame)
+        if shown is not None:
+            millimetres[resize.apply_nearest(shown) == 0] = 0
         _remember(self._depths, frame, millimetres, self._capacity)
         return millimetres
+
+    def _reliable(self, frame: int) -> NDArray[np.uint16]:
+        """Return the sensor's depth, 0 where it is not sure enough of it."""
+        raw = self._scan.depth(frame)
+        confidence = self._scan.confidence(frame) if self._settings.min_confidence else None
+        if confidence is None:
+            return raw
+        return np.where(confidence >= self._settings.min_confidence, raw, np.uint16(0))
 
     def _instances(self, frame: int, depth: NDArray[np.uint16]) -> NDArray[np.uint16] | None:
         if self._masks is None:
             return None
         metres = depth.astype(np.float32) / np.float32(MILLIMETRES_PER_METRE)
-        return self._masks.render(frame, self.camera, self._scan.camera_to_world[frame], metres)
+        resize = self._resize(frame)
+        instances = self._masks.render(frame, resize.camera, self._scan.camera_to_world[frame], metres)
+        shown = self._scan.color_mask(frame)
+        if shown is not None:
+            instances = np.where(resize.apply_nearest(shown) == 0, np.uint16(0), instances)
+        return instances
+
+
+def stored_size(native: Intrinsics, settings: FrameSettings) -> tuple[int, int]:
+    """Return (width, height) of the stored frames of a scan: the settings', or these swapped for portrait frames.
+
+    Args:
+        native: the colour camera of the scan, turned upright.
+        settings: how frames are stored.
+    """
+    width, height = settings.image_size
+    swapped = settings.swap_portrait and (native.height > native.width) != (height > width)
+    return (height, width) if swapped and native.height != native.width else (width, height)
 
 
 def lenses_undone(scan: Scan) -> dict[str, int]:

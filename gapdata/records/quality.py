@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,14 +31,18 @@ class QualityMeter:
     """The figures of the views of one scan. Neighbouring clips share frames and pairs, so both are remembered.
 
     Args:
-        camera: intrinsics of the stored frames.
+        camera: gives the intrinsics of a stored frame by its raw index.
         camera_to_world: (N, 4, 4) of all frames of the scan.
         min_overlap: share of the samples of two frames that must be visible in the other for the pair to count.
         capacity: frames remembered; one takes about 80 kB beside the depth that its preparer holds.
     """
 
     def __init__(
-        self, camera: Intrinsics, camera_to_world: NDArray[np.float64], min_overlap: float, capacity: int = 48
+        self,
+        camera: Callable[[int], Intrinsics],
+        camera_to_world: NDArray[np.float64],
+        min_overlap: float,
+        capacity: int = 48,
     ) -> None:
         self._camera = camera
         self._camera_to_world = camera_to_world
@@ -101,7 +105,7 @@ class QualityMeter:
         """Return the samples of a frame, from its depth at the stored size: (H, W) uint16 millimetres."""
         surface = self._surfaces.get(frame)
         if surface is None:
-            surface = self._surfaces[frame] = sample_surface(depth, self._camera)
+            surface = self._surfaces[frame] = sample_surface(depth, self._camera(frame))
             if len(self._surfaces) > self._capacity:
                 self._surfaces.popitem(last=False)
         return surface

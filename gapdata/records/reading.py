@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.errors import ShardError
+from gapdata.geometry.upright import TURNS
 from gapdata.records.codec import VERIFY
 from gapdata.records.schema import SCHEMA, VIEW_KINDS, Prompt, Record, ViewObject
 from gapdata.runtime.counting import counted
@@ -63,6 +64,8 @@ def _record_from_fields(fields: Mapping[str, Any], members: Mapping[str, bytes])
         intrinsics=np.array(fields["intrinsics"], dtype=np.float64),
         camera_to_world=np.array(fields["camera_to_world"], dtype=np.float64),
         camera_to_first=np.array(fields["camera_to_first"], dtype=np.float64),
+        turned=_turn(fields.get("turned", 0)),
+        masks=str(fields.get("masks", "")),
         axis_alignment=None if alignment is None else np.array(alignment, dtype=np.float64),
         objects=tuple(_object_from_fields(item) for item in fields["objects"]),
         prompts=tuple(_prompt_from_fields(item) for item in fields["prompts"]),
@@ -70,6 +73,12 @@ def _record_from_fields(fields: Mapping[str, Any], members: Mapping[str, bytes])
         quality=dict(fields["quality"]),
         members=members,
     )
+
+
+def _turn(value: Any) -> int:
+    if _integer(value) not in TURNS:
+        raise ValueError(f"frames are turned by {value} degrees")
+    return int(value)
 
 
 def _object_from_fields(item: Mapping[str, Any]) -> ViewObject:

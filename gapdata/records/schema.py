@@ -121,6 +121,13 @@ class Record:
     quality: Mapping[str, Any] = field(default_factory=dict)
     split_origin: str = ""
     """Name of the annotation file that gives the split; empty for the data set itself."""
+    turned: int = 0
+    """Degrees clockwise by which the frames were turned to be upright; cameras and poses are those of the turned ones.
+    """
+    masks: str = ""
+    """Empty for instance masks of labelled vertices. ``boxes``: the source has boxes only, and a pixel shows the
+    smallest box that its depth lies in. ``boxes-mesh``: it has boxes and a mesh, whose vertices inside a box count as
+    the object's."""
     schema: int = SCHEMA
     members: Mapping[str, bytes] = field(default_factory=dict, repr=False)  # by their name after ``<key>.``
 
@@ -275,10 +282,12 @@ class Record:
             "view": self.view,
             "frame_ids": list(self.frame_ids),
             "image_size": list(self.image_size),
+            **({"turned": self.turned} if self.turned else {}),
             "intrinsics": self.intrinsics.tolist(),
             "camera_to_world": self.camera_to_world.tolist(),
             "camera_to_first": self.camera_to_first.tolist(),
             "axis_alignment": None if self.axis_alignment is None else self.axis_alignment.tolist(),
+            **({"masks": self.masks} if self.masks else {}),
             "objects": [_object_fields(item) for item in self.objects],
             "prompts": [_prompt_fields(prompt) for prompt in self.prompts],
             "expressions": [dict(item) for item in self.expressions],

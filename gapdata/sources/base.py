@@ -18,6 +18,7 @@ from gapdata.files.storage import Location
 from gapdata.geometry.boxes import OrientedBox
 from gapdata.geometry.camera import Intrinsics, is_rigid
 from gapdata.geometry.lens import Lens
+from gapdata.geometry.upright import Turn, find_turn
 from gapdata.runtime.choices import near_names
 from gapdata.runtime.counting import counted
 from gapdata.sources.frame_facts import camera_facts, path_length
@@ -91,6 +92,8 @@ class Scan(ABC):
         depth_to_color: (4, 4) float64, metres; the identity where depth is registered to colour.
         depth_units_per_metre: units of :meth:`depth` in a metre.
         reading: what the user said about the frames; ``None`` where the source takes no such options.
+        turned: degrees clockwise by which the frames are turned from how they were captured
+            (:mod:`gapdata.sources.turned`).
         in_order: whether frames are decoded one after the other, as those of a video, so that going back costs a new
             start.
     """
@@ -106,6 +109,7 @@ class Scan(ABC):
     depth_to_color: NDArray[np.float64] = np.eye(4)
     depth_units_per_metre: float = 1000.0
     reading: FrameReading | None = None
+    turned: Turn = 0
     in_order: bool = False
 
     def __enter__(self) -> Self:
@@ -250,6 +254,7 @@ class Scan(ABC):
             "frame_ids": f"{frames[0]} to {frames[-1]}" if len(frames) else "",
             "step": int(np.gcd.reduce(np.diff(frames))) if len(frames) > 1 else 1,
             "invalid_poses": int((self.present & ~valid).sum()),
+            "turn_to_upright": None if self.world_up is None else find_turn(self.camera_to_world, self.world_up),
             "color": camera_facts(self.color_intrinsics, self.color_lens),
             "depth": {
                 **camera_facts(self.depth_intrinsics, self.depth_lens),

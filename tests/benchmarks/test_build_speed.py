@@ -40,7 +40,15 @@ RECIPE = [
     "shards.scenes_per_shard=2",
 ]
 """Every tenth frame once, in clips of three."""
-FRAME_SETTINGS = FrameSettings(image_size=(512, 384), jpeg_quality=92, near=0.1, far=15.0, min_valid_depth=0.05)
+FRAME_SETTINGS = FrameSettings(
+    image_size=(512, 384),
+    jpeg_quality=92,
+    near=0.1,
+    far=15.0,
+    min_confidence=1,
+    swap_portrait=True,
+    min_valid_depth=0.05,
+)
 BASELINES = Path(__file__).with_name("extraction_baselines.py")
 SCANNET_SCANS, SCANNET_FRAMES = 1513, 2_500_000
 
@@ -158,7 +166,7 @@ def unavoidable(dataset: Path, out: Path) -> float:
                 meter.measure(frames)
                 depth = np.stack([frame.depth for frame in frames]).astype(np.float32) / np.float32(1000)
                 poses = relative_poses(scan.camera_to_world[[frame.frame_id for frame in frames]])
-                file.write(first_frame_pointmap(depth, [preparer.camera] * 3, poses, 8).tobytes())
+                file.write(first_frame_pointmap(depth, [frame.camera for frame in frames], poses, 8).tobytes())
                 for frame in frames:
                     file.write(frame.jpeg + frame.depth_png)
     steps = time.process_time() - started

@@ -23,7 +23,7 @@ import numpy as np
 from gapdata.commands.main import main
 from gapdata.engine.bad_scans import refuse_bad_scan
 from gapdata.engine.bad_views import refuse_bad_poses
-from gapdata.engine.prepare_views import frame_settings
+from gapdata.engine.open_scene import frame_settings
 from gapdata.engine.recipe import Recipe
 from gapdata.errors import SourceError
 from gapdata.frames.selection import select_uniform
@@ -165,7 +165,14 @@ def _frame(preparer: FramePreparer, frame: int) -> PreparedFrame:
     """What judging needs of a frame: its depth."""
     depth = preparer.depth(frame)
     return PreparedFrame(
-        frame_id=frame, jpeg=b"", depth_png=b"", instance_png=None, depth=depth, objects=None, sharpness=0.0
+        frame_id=frame,
+        camera=preparer.camera(frame),
+        jpeg=b"",
+        depth_png=b"",
+        instance_png=None,
+        depth=depth,
+        objects=None,
+        sharpness=0.0,
     )
 
 

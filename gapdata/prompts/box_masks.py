@@ -1,0 +1,103 @@
+"""Make instance masks for objects that a source gives as boxes, without vertices.
+
+Either a pixel shows the smallest box that its own depth lies in, or the vertices of the scan's mesh inside a box become
+the object's, and rays are cast as for a labelled mesh. In both, the lowest two centimetres of a box are left out,
+because floors and table tops reach into boxes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.geometry.boxes import OrientedBox
+from gapdata.geometry.camera import Intrinsics, transform
+from gapdata.sources.base import Annotation
+
+SUPPORT = 0.02
+"""Metres at the bottom of a box that count as what it stands on."""
+
+
+class BoxMasks:
+    """Instance masks from boxes and the depth inside them.
+
+    Args:
+        boxes: by object id, metres, in the scan's world.
+        up: (3,) unit vector against gravity in that world; ``None`` where it is not known.
+    """
+
+    def __init__(self, boxes: Mapping[int, OrientedBox], up: NDArray[np.float64] | None) -> None:
+        # From the largest to the smallest, so that a smaller box wins where two overlap.
+        self._boxes = sorted(boxes.items(), key=lambda item: (-float(np.prod(item[1].size)), item[0]))
+        self._up = up
+
+    @property
+    def notes(self) -> Mapping[str, int]:
+        """Empty: boxes do not have defects of their own."""
+        return {}
+
+    def render(
+        self, frame: int, camera: Intrinsics, camera_to_world: NDArray[np.float64], depth: NDArray[np.float32]
+    ) -> NDArray[np.uint16]:
+        """Return the object id + 1 of each pixel, (H, W) uint16, 0 where there is none or depth is not known.
+
+        Args:
+            frame: not needed here.
+            camera: of the stored frame.
+            camera_to_world: (4, 4) in the world of the boxes.
+            depth: (H, W) float32 metres registered to the frame, 0 where invalid.
+        """
+        mask = np.zeros(depth.shape, dtype=np.uint16)
+        world_to_camera = np.linalg.inv(camera_to_world)
+        for object_id, box in self._boxes:
+            window = _window(transform(world_to_camera, box.corners), camera)
+            if window is None:
+                continue
+            part = depth[window]
+            rows, columns = np.nonzero(part)
+            pixels = np.stack([columns + window[1].start, rows + window[0].start], axis=-1)
+            points = transform(camera_to_world, camera.unproject(pixels, part[rows, columns]))
+            inside = inside_box(box, points, self._up)
+            mask[window][rows[inside], columns[inside]] = object_id + 1
+        return mask
+
+
+def inside_box(box: OrientedBox, points: NDArray[np.float64], up: NDArray[np.float64] | None) -> NDArray[np.bool_]:
+    """Return which points (n, 3) lie in a box, and not in the lowest ``SUPPORT`` of it where ``up`` is known, (n,)."""
+    local = (points - box.center) @ box.rotation
+    inside = (np.abs(local) <= box.size / 2).all(axis=-1)
+    if up is not None:
+        lowest = float((box.corners @ up).min())
+        inside &= points @ up > lowest + SUPPORT
+    return np.asarray(inside)
+
+
+def with_vertices_in_boxes(annotation: Annotation, up: NDArray[np.float64] | None) -> Annotation:
+    """Return the annotation with the mesh's vertices inside each box as its object's; the smaller box wins."""
+    owner = np.full(len(annotation.vertices), -1, dtype=np.int64)
+    boxed = [(place, item.box) for place, item in enumerate(annotation.objects) if item.box is not None]
+    vertices = annotation.vertices.astype(np.float64)
+    for place, box in sorted(boxed, key=lambda pair: (-float(np.prod(pair[1].size)), pair[0])):
+        owner[inside_box(box, vertices, up)] = place
+    objects = tuple(
+        item if item.box is None else replace(item, vertices=np.flatnonzero(owner == place))
+        for place, item in enumerate(annotation.objects)
+    )
+    return replace(annotation, objects=objects)
+
+
+def _window(corners: NDArray[np.float64], camera: Intrinsics) -> tuple[slice, slice] | None:
+    """Return the rows and columns in which a box may be seen, of its corners (8, 3) in the camera."""
+    if (corners[:, 2] <= 0).all():
+        return None
+    if (corners[:, 2] <= 0).any():  # the box reaches behind the camera
+        return slice(0, camera.height), slice(0, camera.width)
+    pixels = camera.project(corners)
+    left, top = np.maximum(np.floor(pixels.min(axis=0)), 0)
+    right, below = np.minimum(np.ceil(pixels.max(axis=0)) + 1, [camera.width, camera.height])
+    if left >= right or top >= below:
+        return None
+    return slice(int(top), int(below)), slice(int(left), int(right))
