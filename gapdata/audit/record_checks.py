@@ -49,7 +49,7 @@ def check_record(record: Record, recipe: Recipe, *, boxless_objects: bool) -> It
         ShardError: a member cannot be decoded.
     """
     yield from _check_frames(record, recipe)
-    broken = list(_check_members(record, record.image_size))
+    broken = list(_check_members(record, record.image_size if _has_size(record, recipe) else recipe.frames.image_size))
     yield from broken
     cameras = list(_check_cameras(record))
     yield from cameras

@@ -159,7 +159,7 @@ def test_a_cut_tar_is_found_with_and_without_checksums(build: Path, cut: int) ->
         (lambda m: m.update({f"{KEY}.json": b"[" * 100_000}), "record JSON does not follow schema 1"),
         (edit_json(lambda f: f.update(key="scene0000_00-clip-99999")), "its key is 'scene0000_00-clip-99999'"),
         (edit_json(lambda f: f.update(frame_ids=[3, 0])), "frame_ids do not increase: [3, 0]"),
-        (edit_json(lambda f: f.update(image_size=[96, 128])), "image_size is [96, 128], the recipe's is [128, 96]"),
+        (edit_json(lambda f: f.update(image_size=[64, 128])), "image_size is [64, 128], the recipe's is [128, 96]"),
         (
             edit_json(lambda f: f["camera_to_world"][0][0].__setitem__(0, 2.0)),
             "camera_to_world of frame 0 is not rigid",
