@@ -69,6 +69,13 @@ CAPTURES: dict[str, Capture] = {
         download='in Polycam: Settings, "Developer mode"; scan in LiDAR mode; export "Raw data"; unpack the zip',
         categories="names in objects.json",
     ),
+    "3dscanner": Capture(
+        module="gapdata.sources.scanner_app",
+        help="an export of 3D Scanner App",
+        recognised_by="frame_00000.json with frame_00000.jpg or depth_00000.png",
+        download='in 3D Scanner App: scan in LiDAR mode; Share, "All Data"; copy the whole folder',
+        categories="names in objects.json",
+    ),
 }
 """By the name that ``gapdata inspect`` shows; the first that recognises a folder opens it."""
 

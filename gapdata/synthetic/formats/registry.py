@@ -50,5 +50,10 @@ FORMATS: dict[str, Format] = {
         option="rgbd",
         help="held upright, drifting intrinsics, aligned keyframes with black borders, recorded ones 10 cm off",
     ),
+    "3dscanner": Format(
+        module="gapdata.synthetic.formats.scanner_app",
+        option="rgbd",
+        help="held upright with a turning tag, intrinsics of the sensor, images of every second frame, lost tracking",
+    ),
 }
 """By the name of ``--format``, besides ``scannet``."""
