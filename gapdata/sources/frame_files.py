@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,8 +47,36 @@ class FrameFiles:
         return {**{name: count for name, count in counts.items() if count}, **self.noticed}
 
 
-def list_frames(directory: Path, layout: Layout, scene_id: str) -> FrameFiles:
+def file_names_in(folder: Path, scene_id: str) -> list[str]:
+    """Return the names of the files in a folder of frames.
+
+    Raises:
+        SourceError: it does not exist, or cannot be listed.
+    """
+    try:
+        return file_names(folder)
+    except FileNotFoundError as error:
+        cure = "poses are in pose/ or poses/, or all in one trajectory.log or traj.txt"
+        problem = f"has colour and depth, but no folder {folder.name}"
+        raise SourceError(problem, path=folder.parent, scene=scene_id, cure=cure) from error
+    except OSError as error:
+        problem = f"cannot be listed: {error.strerror}"
+        raise kind_of_failure(error)(problem, path=folder, scene=scene_id) from error
+
+
+def list_frames(
+    directory: Path,
+    layout: Layout,
+    scene_id: str,
+    listed: Callable[[Path, str], list[str]] = file_names_in,
+) -> FrameFiles:
     """Find a scene's frames by one listing of each folder.
+
+    Args:
+        directory: the folder that the layout's paths are relative to.
+        layout: how files are named.
+        scene_id: for messages.
+        listed: returns the names of the files in a folder, which may lie in an archive.
 
     Raises:
         SourceError: a folder cannot be listed, no frame is complete, two files name the same frame, or a number is
@@ -57,7 +85,7 @@ def list_frames(directory: Path, layout: Layout, scene_id: str) -> FrameFiles:
     namings = {"color": layout.color, "depth": layout.depth}
     if layout.pose is not None:
         namings["pose"] = layout.pose
-    listings = {folder: _listed(directory / folder, scene_id) for folder in {item.folder for item in namings.values()}}
+    listings = {folder: listed(directory / folder, scene_id) for folder in {item.folder for item in namings.values()}}
     sought = {kind: Sought.among(listings[naming.folder], naming) for kind, naming in namings.items()}
     try:
         names = {kind: list(found.files) for kind, found in sought.items()}
@@ -84,18 +112,6 @@ def list_frames(directory: Path, layout: Layout, scene_id: str) -> FrameFiles:
 
 class _NotARawIndex(Exception):
     """A number is not a raw index."""
-
-
-def _listed(folder: Path, scene_id: str) -> list[str]:
-    try:
-        return file_names(folder)
-    except FileNotFoundError as error:
-        cure = "poses are in pose/ or poses/, or all in one trajectory.log or traj.txt"
-        problem = f"has colour and depth, but no folder {folder.name}"
-        raise SourceError(problem, path=folder.parent, scene=scene_id, cure=cure) from error
-    except OSError as error:
-        problem = f"cannot be listed: {error.strerror}"
-        raise kind_of_failure(error)(problem, path=folder, scene=scene_id) from error
 
 
 def _raw_indices(names: Mapping[str, Sequence[str]]) -> Numbering:

@@ -81,6 +81,21 @@ SOURCES: dict[str, Source] = {
         categories="scannetv2-labels.combined.tsv of the download",
         splits="scannetv2_train.txt, scannetv2_val.txt, scannetv2_test.txt, in DIR or above",
     ),
+    "3rscan": Source(
+        module="gapdata.sources.threerscan.dataset",
+        in_stores=True,
+        found_by="open_found",
+        help="the 3RScan download: folders named by scan ids with sequence.zip (read in place) or sequence/, "
+        "semseg.v2.json and labels.instances.annotated.v2.ply; 3RScan.json and splits/ beside them",
+        recognised_by="folders such as 531cff08-0021-28f6-8e08-ba2eeb945e09, or such a folder with sequence.zip or "
+        "sequence/",
+        download="python download.py -o DIR --id ID --type sequence.zip (and semseg.v2.json, "
+        "labels.instances.annotated.v2.ply), with the script that 3RScan sends you; 3RScan.json from "
+        "http://campar.in.tum.de/public_datasets/3RScan/",
+        terms="3RScan Terms of Use (signed form; non-commercial research), https://github.com/WaldJohannaU/3RScan",
+        categories="3rscan.tsv",
+        splits="3RScan.json, or splits/train.txt, val.txt, test.txt, in DIR or above",
+    ),
     "rgbd": Source(
         module="gapdata.sources.rgbd",
         options=FRAME_OPTIONS,

@@ -8,11 +8,17 @@ from gapdata.annotations.categories import category_lines, category_list, catego
 from gapdata.annotations.label_tables import folded, label_table, labels_by_table
 from gapdata.errors import UsageError
 
-TABLES = ("arkitscenes",)
+TABLES = ("arkitscenes", "3rscan")
 ARKITSCENES = (
     *("cabinet", "refrigerator", "shelf", "stove", "bed", "sink", "washer", "toilet", "bathtub", "oven", "dishwasher"),
     *("fireplace", "stool", "chair", "table", "tv monitor", "sofa"),
 )
+
+RIO27 = {
+    *("wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window", "counter", "shelf", "curtain"),
+    *("pillow", "clothes", "ceiling", "fridge", "tv", "towel", "plant", "box", "nightstand", "toilet", "sink", "lamp"),
+    *("bathtub", "object", "blanket"),
+}
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -22,7 +28,8 @@ def test_every_name_of_a_table_is_one_of_its_taxonomy(table: str) -> None:
         "embodiedscan": set(category_list("embodiedscan")),
         "scannet20": set(category_table("scannet20").values()),
         "scannet200": set(category_table("scannet200").values()),
-        "scanrefer18": set(category_list("scanrefer18")),
+        "scanrefer18": {*category_list("scanrefer18"), "others"},
+        "rio27": RIO27,
     }
     for row in label_table(table).values():
         for taxonomy, name in row.items():
@@ -46,6 +53,14 @@ def test_names_of_a_table_are_folded_and_stand_once(table: str) -> None:
     names = [line.partition("\t")[0] for line in category_lines(f"{table}.tsv")[1:]]
     assert names == [folded(name) for name in names]
     assert len(names) == len(set(names))
+
+
+def test_labels_of_3rscan_are_found_as_its_files_write_them() -> None:
+    assert len(label_table("3rscan")) == 528
+    found = labels_by_table("3rscan", "wall /other room")
+    assert (found["nyu40"], found["rio27"], found["embodiedscan"]) == ("wall", "wall", "wall")
+    assert labels_by_table("3rscan", "trash can")["embodiedscan"] == "bin"
+    assert {row["rio27"] for row in label_table("3rscan").values() if "rio27" in row} == RIO27
 
 
 def test_all_categories_of_arkitscenes_are_listed() -> None:

@@ -55,5 +55,10 @@ FORMATS: dict[str, Format] = {
         option="rgbd",
         help="held upright with a turning tag, intrinsics of the sensor, images of every second frame, lost tracking",
     ),
+    "3rscan": Format(
+        module="gapdata.synthetic.formats.threerscan",
+        option="3rscan",
+        help="sequence.zip and sequence/, sideways frames, squeezed depth, lost poses, a rescan, a labelled mesh",
+    ),
 }
 """By the name of ``--format``, besides ``scannet``."""
