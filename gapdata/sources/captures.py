@@ -76,6 +76,16 @@ CAPTURES: dict[str, Capture] = {
         download='in 3D Scanner App: scan in LiDAR mode; Share, "All Data"; copy the whole folder',
         categories="names in objects.json",
     ),
+    "icl-nuim": Capture(
+        module="gapdata.sources.icl_nuim",
+        title="ICL-NUIM",
+        help="a sequence of ICL-NUIM in its TUM-compatible form",
+        recognised_by="rgb/ and depth/ with livingRoom0.gt.freiburg or traj0.gt.freiburg",
+        download="wget https://www.doc.ic.ac.uk/~ahanda/living_room_traj2_frei_png.tar.gz (and siblings), unpacked "
+        "into a folder each",
+        terms="those of its page, https://www.doc.ic.ac.uk/~ahanda/VaFRIC/iclnuim.html",
+        categories="names in objects.json",
+    ),
 }
 """By the name that ``gapdata inspect`` shows; the first that recognises a folder opens it."""
 

@@ -7,6 +7,7 @@ before the first and after the last pose, it has none: no pose stands in for its
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,6 +16,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from gapdata.files.numbers import number_lines, numbers_of
+from gapdata.runtime.counting import counted
 from gapdata.sources.pose_files import UNIT_LENGTH, rotations_from_quaternions
 from gapdata.sources.time_pairs import read_stamps
 
@@ -22,6 +25,8 @@ LONGEST_GAP = 0.05
 """Most seconds between two poses of which a frame's is interpolated: TUM's come every 10 ms, with holes of 0.11 s."""
 SAME_MOMENT = 1e-4
 """Seconds from a frame to a pose that is taken as it is where none is interpolated: stamps may have four decimals."""
+STAMP = re.compile(r"\s*([-+]?\d{1,20}(?:\.\d{0,30})?(?:[eE][-+]?\d\d?)?)(?=[\s,;]|$)")
+"""The first word of a row, after blanks."""
 SMALL_ANGLE = 1e-6  # radians between unit quaternions, below which the chord is the arc
 
 Row = TypeVar("Row")
@@ -47,6 +52,48 @@ class StampedPoses:
         return StampedPoses(
             stamps=self.stamps, translations=translations, quaternions=conjugate, repeated=self.repeated
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PoseRow:
+    """A line ``stamp tx ty tz qx qy qz qw`` of a trajectory, and what follows."""
+
+    number: int  # of the line, from 1 on
+    stamp: str
+    values: NDArray[np.float64]  # (7,) tx ty tz qx qy qz qw, metres
+    rest: tuple[str, ...]
+
+
+def parse_pose_rows(data: bytes, shape: str = "stamp tx ty tz qx qy qz qw") -> list[PoseRow]:
+    """Read the rows of a trajectory; headings before the first one need not be marked as comments.
+
+    Args:
+        data: the file.
+        shape: names of the columns, the first eight of which are these.
+
+    Raises:
+        ValueError: it has no such line, another line follows the first, or a quaternion is not a rotation; the line is
+            named.
+    """
+    rows: list[PoseRow] = []
+    for number, line in number_lines(data):
+        words = line.split()
+        if not STAMP.match(line):
+            if rows:
+                raise ValueError(f"line {number} does not begin with a time stamp: {line.strip()[:60]!r}")
+            continue
+        if len(words) != len(shape.split()):
+            raise ValueError(f"line {number} has {counted(len(words), 'value')}, expected {shape}")
+        try:
+            values = numbers_of(" ".join(words[1:8]))
+        except ValueError as error:
+            raise ValueError(f"line {number}: {error}") from error
+        if (wrong := wrong_length(values[3:])) is not None:
+            raise ValueError(f"line {number} has {wrong}")
+        rows.append(PoseRow(number=number, stamp=words[0], values=values, rest=tuple(words[8:])))
+    if not rows:
+        raise ValueError(f"has no line {shape}")
+    return rows
 
 
 def stamped_poses(

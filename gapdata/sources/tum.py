@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from gapdata.annotations.frame_names import MAX_FRAME_ID
 from gapdata.errors import kind_of_failure
 from gapdata.files.folders import by_lower_case, file_names, in_any_case
-from gapdata.files.numbers import COMMENT, DECIMAL_COMMA, number_lines, numbers_of
+from gapdata.files.numbers import COMMENT, DECIMAL_COMMA
 from gapdata.files.text import decode_text
 from gapdata.geometry.lens import Lens
 from gapdata.runtime.counting import counted
@@ -40,11 +40,12 @@ from gapdata.sources.frame_files import FrameFiles
 from gapdata.sources.layouts import COLOR_ENDINGS, DEPTH_ENDINGS, Layout, Naming
 from gapdata.sources.stamped_poses import (
     LONGEST_GAP,
+    STAMP,
     StampedPoses,
     interpolate_poses,
+    parse_pose_rows,
     sorted_in_time,
     stamped_poses,
-    wrong_length,
 )
 from gapdata.sources.time_pairs import TimePairs, pair_by_time
 
@@ -58,7 +59,6 @@ TUM_LISTS = Layout(
     raw_indices=False,
 )
 DEPTH_UNITS = 5000.0
-STAMP = re.compile(r"\s*([-+]?\d{1,20}(?:\.\d{0,30})?(?:[eE][-+]?\d\d?)?)(?=[\s,;]|$)")
 SIZE = (640, 480)
 PUBLISHED: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     r"(?i).*freiburg1(?!\d)": ((517.3, 516.5, 318.6, 255.3), (0.2624, -0.9531, -0.0054, 0.0026, 1.1633)),
@@ -213,13 +213,26 @@ def parse_list(data: bytes) -> list[tuple[str, str]]:
             if text.strip() and (rows or stamp):
                 raise ValueError(f"line {number} is {text.strip()[:60]!r}, expected a time stamp and a path")
             continue
-        path = PurePosixPath(file)
-        if path.is_absolute() or ".." in path.parts or "\0" in file:
-            raise ValueError(f"line {number} names a file outside of the scene's folder: {file[:60]}")
-        rows.append((stamp[1], str(path)))
+        try:
+            path = path_below(file)
+        except ValueError as error:
+            raise ValueError(f"line {number} {error}") from error
+        rows.append((stamp[1], path))
     if not rows:
         raise ValueError("has no line of a time stamp and a path")
     return rows
+
+
+def path_below(file: str) -> str:
+    """Return a path of a list, which must lead below the scene's folder, with ``/`` and without ``.``.
+
+    Raises:
+        ValueError: it leads elsewhere.
+    """
+    path = PurePosixPath(file)
+    if path.is_absolute() or ".." in path.parts or "\0" in file:
+        raise ValueError(f"names a file outside of the scene's folder: {file[:60]}")
+    return str(path)
 
 
 def parse_stamped_poses(data: bytes) -> StampedPoses:
@@ -229,27 +242,9 @@ def parse_stamped_poses(data: bytes) -> StampedPoses:
         ValueError: it has no such line, another line follows the first, or a quaternion is not a rotation; the line is
             named.
     """
-    stamps: list[str] = []
-    rows: list[NDArray[np.float64]] = []
-    for number, line in number_lines(data):
-        words = line.split()
-        if not STAMP.match(line):
-            if rows:
-                raise ValueError(f"line {number} does not begin with a time stamp: {line.strip()[:60]!r}")
-            continue
-        if len(words) != 8:
-            raise ValueError(f"line {number} has {counted(len(words), 'value')}, expected stamp tx ty tz qx qy qz qw")
-        try:
-            rows.append(numbers_of(" ".join(words[1:])))
-        except ValueError as error:
-            raise ValueError(f"line {number}: {error}") from error
-        if (wrong := wrong_length(rows[-1][3:])) is not None:
-            raise ValueError(f"line {number} has {wrong}")
-        stamps.append(words[0])
-    if not rows:
-        raise ValueError("has no line stamp tx ty tz qx qy qz qw")
-    values = np.array(rows)
-    return stamped_poses(stamps, values[:, :3], values[:, 3:])
+    rows = parse_pose_rows(data)
+    values = np.array([row.values for row in rows])
+    return stamped_poses([row.stamp for row in rows], values[:, :3], values[:, 3:])
 
 
 def _why_unpaired(pairs: TimePairs) -> str:
