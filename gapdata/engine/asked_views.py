@@ -94,8 +94,10 @@ def _conversations(scene: OpenScene, camera: Intrinsics, outcome: SceneOutcome) 
     for view, items in conversation_views(scene.plan.scene_id, given).items():
         stored = []
         for item in items:
-            placed = stored_conversation(item, scan, camera)
-            if not item.question:
+            placed = stored_conversation(item, scan.color_intrinsics, camera, scan.color_lens)
+            if scan.turned:
+                note(dropped, "is about frames as they were captured, and the recipe turns them (frames.upright)")
+            elif not item.question:
                 note(dropped, "has no question")
             elif placed is None:
                 note(dropped, "the mark lies outside the stored image")

@@ -8,16 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from gapdata.annotations.conversation import ConversationItem
 from gapdata.annotations.scanrefer import Description
 from gapdata.geometry.camera import Intrinsics
-from gapdata.geometry.lens import behind_lens
-from gapdata.geometry.upright import opposite, turn_camera, turn_pixels
+from gapdata.geometry.lens import Lens, behind_lens
 from gapdata.records.expressions import Conversation, Expression
 from gapdata.records.objects import SceneObjects
-from gapdata.sources.base import Scan
 
 OTHERS = "others"
 """ScanRefer's class of everything outside its 17 named classes."""
@@ -60,13 +56,16 @@ def scene_expressions(
     return expressions, dict(sorted(dropped.items()))
 
 
-def stored_conversation(given: ConversationItem, scan: Scan, stored: Intrinsics) -> Conversation | None:
+def stored_conversation(
+    given: ConversationItem, native: Intrinsics, stored: Intrinsics, lens: Lens | None = None
+) -> Conversation | None:
     """Return a conversation with its mark in pixels of the stored image.
 
     Args:
-        given: the conversation of an annotation file, with its mark in pixels of the image as it was captured.
-        scan: where that image is from, upright.
-        stored: the camera of the stored image.
+        given: the conversation of an annotation file, with its mark in pixels of the native image.
+        native: the camera of that image.
+        stored: the camera of the stored one.
+        lens: of the native image.
 
     Returns:
         The conversation; ``None`` where the crop has cut the mark off.
@@ -74,10 +73,7 @@ def stored_conversation(given: ConversationItem, scan: Scan, stored: Intrinsics)
     mark = given.mark
     if mark is not None:
         frame, x, y = mark
-        native = scan.color_intrinsics
-        captured = turn_camera(native, opposite(scan.turned))
-        upright = turn_pixels(np.array([x, y]), scan.turned, (captured.width, captured.height))
-        u, v = behind_lens(scan.color_lens, native, stored, (float(upright[0]), float(upright[1])))
+        u, v = behind_lens(lens, native, stored, (x, y))
         if not (-0.5 <= u < stored.width - 0.5 and -0.5 <= v < stored.height - 0.5):
             return None
         placed = (frame, round(u, 3) + 0.0, round(v, 3) + 0.0)

@@ -268,6 +268,43 @@ def test_somebodys_questions_come_with_exactly_their_frames_taken_by_raw_index(d
     assert main(["verify", str(tmp_path / "out"), "--workers", "1"]) == 0
 
 
+def test_questions_about_frames_as_they_were_captured_are_left_out_where_the_recipe_turns_frames(
+    tmp_path: Path,
+) -> None:
+    write_scene(tmp_path / "held" / SCENE, frames=FRAMES, upside_down=True)
+    path = write_json(
+        tmp_path / "scannet_recons_train_1frames.json",
+        [conversation("<image>What?", "A chair.", images([3], SCENE), pixel_coords=[0, 40, 77])],
+    )
+    settings = [SIZE, "clips.enabled=false", "scene_views.enabled=false", "prompts.per_view=0"]
+    settings += ["annotations.splits=true", "annotations.conversations=true"]
+    assert build(tmp_path / "held", tmp_path / "turned", settings, [path]) == 0
+    (record,) = ShardReader(tmp_path / "turned")
+    assert (record.turned, conversations(record)) == (180, ())
+    assert report_of(tmp_path / "turned")["dropped_conversations"] == {
+        "is about frames as they were captured, and the recipe turns them (frames.upright)": 1
+    }
+    assert build(tmp_path / "held", tmp_path / "kept", [*settings, "frames.upright=false"], [path]) == 0
+    (record,) = ShardReader(tmp_path / "kept")
+    assert (record.turned, len(conversations(record))) == (0, 1)
+
+
+def test_a_scan_that_was_held_upside_down_gives_the_records_of_one_that_was_not(dataset: Path, tmp_path: Path) -> None:
+    write_scene(tmp_path / "held" / SCENE, frames=FRAMES, lost=(LOST,), upside_down=True)
+    assert build(tmp_path / "held", tmp_path / "out", [SIZE], [], "--scenes", SCENE) == 0
+    assert build(dataset, tmp_path / "expected", [SIZE], [], "--scenes", SCENE) == 0
+    pairs = list(zip(ShardReader(tmp_path / "out"), ShardReader(tmp_path / "expected"), strict=True))
+    assert len(pairs) > 1
+    for held, upright in pairs:
+        assert (held.key, held.turned, upright.turned) == (upright.key, 180, 0)
+        np.testing.assert_allclose(held.camera_to_world, upright.camera_to_world, atol=1e-6)
+        np.testing.assert_allclose(held.intrinsics, upright.intrinsics)
+        assert held.objects == upright.objects
+        for frame in range(len(held)):
+            np.testing.assert_array_equal(held.depth(frame), upright.depth(frame))
+            np.testing.assert_array_equal(held.instances(frame), upright.instances(frame))
+
+
 def test_a_mark_is_carried_to_the_same_place_of_a_smaller_image(dataset: Path, tmp_path: Path) -> None:
     path = write_json(
         tmp_path / "scannet_recons_train_1frames.json",

@@ -25,11 +25,13 @@ from gapdata.errors import SourceError, UsageError
 from gapdata.frames.resize import ResizePlan, plan_resize
 from gapdata.geometry.camera import Intrinsics
 from gapdata.geometry.registration import register_depth
+from gapdata.geometry.upright import Turn, turn_image
 from gapdata.prompts.instances import InstanceRenderer
 from gapdata.prompts.projected import ProjectedInstances
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.mask_archive import MaskArchive
 from gapdata.sources.scannet import ScanNetDataset, ScanNetScan
+from gapdata.sources.turned import TurnedScan
 from gapdata.synthetic.dataset import SynthesisOptions, synthesise_dataset
 from tests.support.builds import SETTINGS
 from tests.support.executors import request_for
@@ -76,6 +78,21 @@ def scene(tmp_path: Path) -> Path:
     folder = write_scene(tmp_path / "scans" / "scene0000_00", frames=FRAMES)
     write_masks(folder)
     return folder
+
+
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_masks_are_turned_with_the_scan(scene: Path, turn: Turn) -> None:
+    with ScanNetScan(scene) as scan:
+        annotation = scan.annotation()
+        assert annotation is not None
+        captured = ProjectedInstances(scan, annotation, SIZE)
+        turned = TurnedScan(scan, turn)
+        camera = turned.color_intrinsics
+        masks = ProjectedInstances(turned, annotation, (camera.width, camera.height))
+        depth = np.zeros(SIZE[::-1], np.float32)
+        expected = turn_image(captured.render(3, COLOR, np.eye(4), depth), turn)
+        assert len(np.unique(expected)) > 2
+        np.testing.assert_array_equal(masks.render(3, camera, np.eye(4), depth), expected)
 
 
 @pytest.mark.parametrize("suffix", ["_2d-instance-filt.zip", "_2d-instance.zip"])

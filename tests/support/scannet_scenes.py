@@ -10,6 +10,7 @@ import numpy as np
 import trimesh
 
 from gapdata.geometry.camera import Intrinsics
+from gapdata.geometry.upright import Turn, turn_image, turn_poses
 from gapdata.synthetic.sens_writer import SensWriter
 from tests.conftest import look_from
 
@@ -19,8 +20,11 @@ ALIGNMENT = "0.866025 0.5 0 0.1 -0.5 0.866025 0 -0.2 0 0 1 -0.05 0 0 0 1"
 LABELS = ("wall", "office chair", "office chair")
 
 
-def write_scene(folder: Path, frames: int = 8, *, annotated: bool = True, lost: tuple[int, ...] = ()) -> Path:
+def write_scene(
+    folder: Path, frames: int = 8, *, annotated: bool = True, lost: tuple[int, ...] = (), upside_down: bool = False
+) -> Path:
     """Write ``folder`` (named like a scene) with ``frames`` frames that look at the two boxes from a moving camera."""
+    turn: Turn = 180 if upside_down else 0
     folder.mkdir(parents=True)
     scene_id = folder.name
     boxes = [((8, 8, 3), (0, 0, 1.5)), ((0.6, 0.8, 1.0), (2, 0.6, 0.5)), ((0.5, 0.5, 0.9), (2, -0.6, 0.45))]
@@ -33,8 +37,8 @@ def write_scene(folder: Path, frames: int = 8, *, annotated: bool = True, lost: 
             image = np.full((96, 128, 3), 40 + 5 * frame, np.uint8)
             writer.write(
                 color=cv2.imencode(".jpg", image)[1].tobytes(),
-                depth=ray_cast(scene, DEPTH, pose),
-                camera_to_world=np.full((4, 4), -np.inf) if frame in lost else pose,
+                depth=turn_image(ray_cast(scene, DEPTH, pose), turn),
+                camera_to_world=np.full((4, 4), -np.inf) if frame in lost else turn_poses(pose, turn),
             )
     alignment = f"axisAlignment = {ALIGNMENT} \r\n" if annotated else ""
     (folder / f"{scene_id}.txt").write_bytes(f"{alignment}colorHeight = 96\r\nsceneType = Office\r\n".encode())
