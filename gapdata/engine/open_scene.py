@@ -100,6 +100,8 @@ def open_scene(
     """
     outcome.notes.update(scan.notes)
     outcome.notes.update(lenses_undone(scan))
+    if scan.turned:
+        outcome.notes[f"frames_turned_by_{scan.turned}"] = int(scan.present.sum())
     outcome.descriptions, outcome.conversations = len(annotations.descriptions), len(annotations.conversations)
     usable = usable_poses(scan)
     outcome.notes.update(refused_poses(scan))

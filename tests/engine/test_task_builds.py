@@ -281,6 +281,7 @@ def test_questions_about_frames_as_they_were_captured_are_left_out_where_the_rec
     assert build(tmp_path / "held", tmp_path / "turned", settings, [path]) == 0
     (record,) = ShardReader(tmp_path / "turned")
     assert (record.turned, conversations(record)) == (180, ())
+    assert report_of(tmp_path / "turned")["notes"]["frames_turned_by_180"] == FRAMES
     assert report_of(tmp_path / "turned")["dropped_conversations"] == {
         "is about frames as they were captured, and the recipe turns them (frames.upright)": 1
     }
