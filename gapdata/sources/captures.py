@@ -86,6 +86,14 @@ CAPTURES: dict[str, Capture] = {
         terms="those of its page, https://www.doc.ic.ac.uk/~ahanda/VaFRIC/iclnuim.html",
         categories="names in objects.json",
     ),
+    "rtabmap": Capture(
+        module="gapdata.sources.rtabmap",
+        title="RTAB-Map",
+        help="an export of RTAB-Map",
+        recognised_by="rgb/, depth/ and calib/ with .yaml files, or map_rgb/, map_depth/ and map_calib/",
+        download="rtabmap-export --images_id --poses_camera --poses_format 11 --output_dir OUT map.db",
+        categories="names in objects.json",
+    ),
 }
 """By the name that ``gapdata inspect`` shows; the first that recognises a folder opens it."""
 
