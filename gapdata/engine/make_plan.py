@@ -53,6 +53,7 @@ def _plan_scene(dataset: Dataset, recipe: Recipe, scene_id: str, annotations: Sc
         "split": split,
         "split_origin": origin,
         "source_kind": dataset.kind(scene_id),
+        "places": dataset.places(scene_id),
         "annotations": hashlib.sha256(annotations.to_json()).hexdigest() if annotations.provenance else "",
     }
     try:

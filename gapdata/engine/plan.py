@@ -42,6 +42,7 @@ class ScenePlan:
     problem: str | None = None  # why the scan cannot be read at all
     turned: int = 0  # degrees clockwise by which frames are turned to be upright
     unaligned: bool = False  # annotated, without the matrix to the aligned world
+    places: tuple[str, ...] = ()  # what it shows (Dataset.places); empty in plans of before, and where nothing says so
 
     @property
     def most_records(self) -> int:

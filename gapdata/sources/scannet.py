@@ -98,6 +98,10 @@ class ScanNetDataset(Dataset):
         """Return the split by the split files; ``test`` for another scene under ``scans_test/``, else ``unknown``."""
         return self.splits.get(scene_id, "unknown")
 
+    def places(self, scene_id: str) -> tuple[str, ...]:
+        """Return the scene's number, which all scans of a place have in common: ``scannet scene0000``."""
+        return (f"scannet {scene_id.partition('_')[0]}",)
+
     def sens_path(self, scene_id: str) -> Location:
         """Return where the scene's ``.sens`` is expected."""
         return file_in(self.scene_directories[scene_id], f"{scene_id}.sens")
