@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from gapdata.geometry.camera import transform
 from gapdata.geometry.room_shape import ALIKE, RoomShape, likeness, room_shape, upward
@@ -60,5 +61,5 @@ def test_the_vertical_is_found_from_horizontal_surfaces() -> None:
         np.random.default_rng(0).uniform(size=(5000, 3)) * [5, 5, 0.01],
     ],
 )
-def test_too_little_of_a_room_has_no_shape(points: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_too_little_of_a_room_has_no_shape(points: NDArray[np.float64]) -> None:
     assert room_shape(points, np.array([0.0, 0.0, 1.0])) is None
