@@ -15,7 +15,7 @@ import tarfile
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Self
 
 from gapdata.files.folders import is_litter
@@ -60,6 +60,11 @@ class Archive(ABC):
 
     def __contains__(self, name: str) -> bool:
         return name in self.sizes
+
+    @property
+    def names(self) -> Collection[str]:
+        """Return the names of :attr:`sizes`."""
+        return self.sizes.keys()
 
     def close(self) -> None:
         """Close the file; closing twice is harmless."""

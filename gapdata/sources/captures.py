@@ -62,6 +62,13 @@ class Capture(SourceFacts):
 
 
 CAPTURES: dict[str, Capture] = {
+    "stray": Capture(
+        module="gapdata.sources.stray",
+        help="a capture of Stray Scanner",
+        recognised_by="odometry.csv with rgb.mp4, or with frames extracted from it to rgb/",
+        download="in Files on the phone: Stray Scanner, copy the whole folder of the capture",
+        categories="names in objects.json",
+    ),
     "polycam": Capture(
         module="gapdata.sources.polycam",
         help="a raw capture of Polycam",

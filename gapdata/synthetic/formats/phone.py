@@ -22,6 +22,7 @@ FOCUS_FRAMES = 9.0
 UP_FROM_Z = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
 """(4, 4) from a world with z up to ARKit's, with y up."""
 GL_AXES = np.diag([1.0, -1.0, -1.0, 1.0])
+SMEAR = 5  # pixels of depth
 STEP = 0.1
 """Share by which depth of neighbouring pixels differs at an edge, where confidence is low."""
 
@@ -52,6 +53,14 @@ def confidence_of(depth: NDArray[np.uint16]) -> NDArray[np.uint8]:
     edge = ((high - low > STEP * high) | (depth == 0)).astype(np.uint8)
     around: NDArray[np.uint8] = cv2.dilate(edge, np.ones((3, 3)))
     return np.asarray(2 - edge - around, dtype=np.uint8)
+
+
+def smeared(depth: NDArray[np.uint16], confidence: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """Return depth (H, W) whose readings of low confidence lie between those around them, as a phone fills them in."""
+    import cv2
+
+    around = cv2.blur(depth.astype(np.float32), (SMEAR, SMEAR))
+    return np.where((confidence == 0) & (depth > 0), around.round(), depth).astype(np.uint16)
 
 
 def room_boxes(walk: Walk) -> dict[int, OrientedBox]:

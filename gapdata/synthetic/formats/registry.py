@@ -40,6 +40,11 @@ class Format:
 
 
 FORMATS: dict[str, Format] = {
+    "stray": Format(
+        module="gapdata.synthetic.formats.stray",
+        option="rgbd",
+        help="a video with a hidden frame, held upright, drifting intrinsics, dropped frames, smeared edges",
+    ),
     "tum": Format(
         module="gapdata.synthetic.formats.tum",
         option="rgbd",

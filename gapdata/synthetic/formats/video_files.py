@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-CODECS = {".mp4": "mp4v", ".mkv": "FFV1"}
-"""MPEG-4 for mp4, because OpenCV does not write HEVC; FFV1, which is lossless, for mkv."""
+CODEC = "FFV1"
+"""Lossless, so that a walk's images come back as they were; OpenCV does not write the HEVC of phones."""
 TIMESCALE_AT, MEDIA_TIME_AT = 16, 16
 """Bytes from the names of "mdhd" and "elst" to these fields (ISO/IEC 14496-12, 8.4.2 and 8.6.6, version 0)."""
 
 
 def write_video(path: Path, images: Iterable[NDArray[np.uint8]], rate: float, *, hide_first: bool = False) -> None:
-    """Write a video; its ending chooses the codec.
+    """Write a video.
 
     Args:
         path: an mp4 or mkv.
@@ -30,8 +30,7 @@ def write_video(path: Path, images: Iterable[NDArray[np.uint8]], rate: float, *,
     for image in images:
         if writer is None:
             size = image.shape[1], image.shape[0]
-            codec = cv2.VideoWriter.fourcc(*CODECS[path.suffix])
-            writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, codec, rate, size)
+            writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*CODEC), rate, size)
         writer.write(np.ascontiguousarray(image[..., ::-1]))
     if writer is None:
         raise ValueError("a video needs a frame")
