@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gapdata.annotations.frame_names import MAX_FRAME_ID
 from gapdata.files.text import decode_text
 from gapdata.runtime.counting import counted
-from gapdata.sources.timed_scan import Table, poses_of_rows
+from gapdata.sources.timed_scan import TimedRows, poses_of_rows
 
 POSE = ("x", "y", "z", "qx", "qy", "qz", "qw")
 CAMERA = ("fx", "fy", "cx", "cy")
@@ -22,7 +22,7 @@ SHOWN = 60  # characters of a line in a message
 class Odometry:
     """The rows of the file."""
 
-    table: Table
+    table: TimedRows
     numbers: NDArray[np.int64]  # (n,) the number of each row's frame, which names its images
     notes: dict[str, int]
 
@@ -64,7 +64,7 @@ def parse_odometry(data: bytes) -> Odometry:
     poses, wrong = poses_of_rows(values[:, 1:4], values[:, 4:8])
     if wrong:
         notes["pose_not_a_rotation"] = wrong
-    table = Table(seconds=values[:, 0], intrinsics=values[:, 8:], poses=poses)
+    table = TimedRows(seconds=values[:, 0], intrinsics=values[:, 8:], poses=poses)
     return Odometry(table=table, numbers=np.array(numbers), notes=notes)
 
 

@@ -31,7 +31,7 @@ from gapdata.sources.gray_files import decode_gray
 from gapdata.sources.images import is_color_jpeg, reduce_image
 from gapdata.sources.odometry import parse_odometry
 from gapdata.sources.row_colors import FileColors, RowColors, VideoColors
-from gapdata.sources.timed_scan import Table, TimedScan
+from gapdata.sources.timed_scan import TimedRows, TimedScan
 from gapdata.sources.video_numbering import find_first_row
 
 ODOMETRY, CAMERA = "odometry.csv", "camera_matrix.csv"
@@ -155,7 +155,7 @@ class StrayScan(TimedScan):
             usable &= np.array([0 < number < max(numbers) for number in numbers])
         return usable
 
-    def _with_shared_camera(self, table: Table, names: Mapping[str, str]) -> Table:
+    def _with_shared_camera(self, table: TimedRows, names: Mapping[str, str]) -> TimedRows:
         """Return the table with the camera of ``camera_matrix.csv`` in rows that have none."""
         without = np.asarray(~np.isfinite(table.intrinsics).all(axis=1))
         if not without.any():

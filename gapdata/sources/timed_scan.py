@@ -32,7 +32,7 @@ from gapdata.sources.raw_clock import nearest_on_raw_clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Table:
+class TimedRows:
     """The n rows of a capture, in the order of the file."""
 
     seconds: NDArray[np.float64]  # (n,)
@@ -58,7 +58,7 @@ class TimedScan(Scan):
         self._texts = hashlib.sha256(reading.digest_input())
 
     def _set_rows(
-        self, table: Table, usable: NDArray[np.bool_], color_size: tuple[int, int], depth_size: tuple[int, int]
+        self, table: TimedRows, usable: NDArray[np.bool_], color_size: tuple[int, int], depth_size: tuple[int, int]
     ) -> None:
         """Set cameras, poses and the frames.
 
