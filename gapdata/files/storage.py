@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from gapdata.errors import UsageError
-from gapdata.files.folders import in_any_case, is_kind
+from gapdata.files.folders import entries, in_any_case, is_kind
 from gapdata.files.object_store import SCHEMES, ObjectFile, ObjectPath
 
 Location: TypeAlias = Path | ObjectPath
@@ -142,6 +142,18 @@ def subfolders(path: Location) -> list[Location]:
         return [entry for entry, is_folder in path.entries() if is_folder]
     with os.scandir(path) as entries:
         return sorted(path / entry.name for entry in entries if is_kind(entry, folder=True))
+
+
+def file_sizes(path: Location) -> dict[str, int]:
+    """Return the bytes of the files directly in a folder by their names, sorted; on a disk without litter.
+
+    Raises:
+        OSError: it cannot be listed, or does not exist on a disk.
+        StoreError: the store fails.
+    """
+    if isinstance(path, ObjectPath):
+        return {place.name: size for place, (size, _) in path.stamps()}
+    return {entry.name: entry.stat().st_size for entry in entries(path) if is_kind(entry, folder=False)}
 
 
 def remove_folder(path: Location) -> None:

@@ -96,6 +96,22 @@ SOURCES: dict[str, Source] = {
         categories="3rscan.tsv",
         splits="3RScan.json, or splits/train.txt, val.txt, test.txt, in DIR or above",
     ),
+    "arkitscenes": Source(
+        module="gapdata.sources.arkitscenes",
+        in_stores=True,
+        help="the ARKitScenes download with 3dod/ or raw/ (a path, s3://... or gs://...), one of its folds, a folder "
+        "of captures, or one capture",
+        title="ARKitScenes",
+        recognised_by="folders of 8 digits with <id>_frames/lowres_wide or lowres_wide/, lowres_wide.traj, or "
+        "<id>_3dod_annotation.json",
+        download="python3 download_data.py 3dod --video_id_csv threedod/3dod_train_val_splits.csv --download_dir DIR "
+        "(confidence: raw --split FOLD --video_id ID --raw_dataset_assets confidence), from its repository",
+        terms="Apple's licence of ARKitScenes (non-commercial, with a further grant), "
+        "https://github.com/apple/ARKitScenes/blob/main/LICENSE",
+        categories="arkitscenes.tsv",
+        splits="metadata.csv, 3dod_train_val_splits.csv, raw_train_val_splits.csv, in DIR or above; else the folders "
+        "Training and Validation",
+    ),
     "rgbd": Source(
         module="gapdata.sources.rgbd",
         options=FRAME_OPTIONS,

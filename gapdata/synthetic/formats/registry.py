@@ -45,6 +45,11 @@ FORMATS: dict[str, Format] = {
         option="rgbd",
         help="a video with a hidden frame, held upright, drifting intrinsics, dropped frames, smeared edges",
     ),
+    "arkitscenes": Format(
+        module="gapdata.synthetic.formats.arkitscenes",
+        option="arkitscenes",
+        help="captures held sideways, poses from the world to the camera at 10 Hz, a camera for each frame, boxes",
+    ),
     "tum": Format(
         module="gapdata.synthetic.formats.tum",
         option="rgbd",

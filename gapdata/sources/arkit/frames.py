@@ -1,0 +1,212 @@
+"""Find the frames of a capture: colour images with depth and camera, each with its tick of the clock and its pose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.annotations.frame_names import MAX_FRAME_ID
+from gapdata.errors import SourceError
+from gapdata.files.storage import Location
+from gapdata.geometry.camera import Intrinsics
+from gapdata.runtime.counting import counted
+from gapdata.sources.arkit.assets import POSES, Assets
+from gapdata.sources.arkit.cameras import MAX_BYTES, parse_pincam
+from gapdata.sources.arkit.capture_files import CaptureFiles
+from gapdata.sources.arkit.clock import (
+    SECOND,
+    StampedFiles,
+    one_each_tick,
+    raw_indices,
+    seconds_text,
+    stamped_files,
+)
+from gapdata.sources.arkit.trajectory import INTERPOLATED, LONGEST_GAP, FramePoses, parse_trajectory, poses_of_frames
+
+ENDINGS: Mapping[str, tuple[str, ...]] = {
+    "color": ("png", "jpg", "jpeg"),
+    "depth": ("png",),
+    "cameras": ("pincam",),
+    "confidence": ("png",),
+}
+TRAJECTORY_BYTES = 1 << 28
+SHOWN = {"color": "lowres_wide/", "depth": "lowres_depth/", "cameras": "lowres_wide_intrinsics/"}
+AGAIN = "download it again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Frames:
+    """The frames of a capture; their order is that of time."""
+
+    ids: tuple[int, ...]
+    """Raw indices."""
+    color: Mapping[int, Location]
+    depth: Mapping[int, Location]
+    confidence: Mapping[int, Location]
+    """Empty for a capture without; a frame may lack it."""
+    cameras: Mapping[int, Intrinsics]
+    """As the files have them: of their own image size."""
+    camera_to_world: NDArray[np.float64]  # (N, 4, 4) by raw index, metres, NaN where unknown
+    notes: Mapping[str, int] = field(default_factory=dict)
+
+
+def find_frames(assets: Assets, files: CaptureFiles) -> Frames:
+    """Match the files of a capture by their time stamps.
+
+    Raises:
+        SourceError: a kind of files is missing, no frame is complete, or the trajectory cannot be read or does not
+            reach any frame.
+    """
+    _check_complete(assets, files)
+    assert assets.poses is not None
+    kinds = {
+        kind: stamped_files(files.listed(place), ENDINGS[kind], files.scene_id)
+        for kind, place in sorted(assets.folders.items())
+    }
+    color, cameras = kinds["color"], kinds["cameras"]
+    places = {kind: found.nearest(color.stamps) for kind, found in kinds.items()}
+    whole = np.flatnonzero((places["depth"] >= 0) & (places["cameras"] >= 0))
+    if not len(whole):
+        raise files.damage(_why_incomplete(kinds), assets.folders["color"].parent, cure=AGAIN)
+    start = int(color.stamps[0])
+    try:
+        rows = parse_trajectory(files.text(assets.poses, TRAJECTORY_BYTES))
+    except ValueError as error:
+        raise files.damage(str(error), assets.poses, cure=AGAIN) from error
+    poses = poses_of_frames(rows, color.stamps[whole])
+    ticks = raw_indices(color.stamps[whole], start)
+    if ticks[-1] > MAX_FRAME_ID:
+        span = (int(color.stamps[-1]) - start) // SECOND
+        raise files.damage(f"has images over {counted(span, 'second')}", assets.folders["color"], cure=AGAIN)
+    chosen = one_each_tick(ticks, color.stamps[whole], start, poses.rank)
+    at, ids = whole[chosen], [int(tick) for tick in ticks[chosen]]
+    known, problems = _cameras(assets.folders["cameras"], cameras, places["cameras"][at], ids, files)
+    kept = np.array([frame in known for frame in ids])
+    matched = {
+        kind: _files_of(assets.folders[kind], kinds[kind], places[kind][at], ids, known)
+        for kind in ("color", "depth", "confidence")
+        if kind in kinds
+    }
+    counts = {
+        **_misfits(kinds, places),
+        "frame_beyond_30_hz": len(whole) - len(chosen),
+        "unreadable_camera": len(problems),
+        "frame_without_confidence": len(known) - len(matched["confidence"]) if "confidence" in matched else 0,
+        **_pose_counts(poses, chosen[kept]),
+        **poses.notes,
+    }
+    by_frame = np.full((ids[-1] + 1, 4, 4), np.nan)
+    by_frame[[frame for frame in ids if frame in known]] = poses.camera_to_world[chosen[kept]]
+    if not np.isfinite(by_frame).all(axis=(1, 2)).any():
+        raise files.damage(_why_without_pose(rows.stamps, color.stamps[at]), assets.poses, cure=AGAIN)
+    return Frames(
+        ids=tuple(known),
+        color=matched["color"],
+        depth=matched["depth"],
+        confidence=matched.get("confidence", {}),
+        cameras=known,
+        camera_to_world=by_frame,
+        notes={name: count for name, count in counts.items() if count},
+    )
+
+
+def download_command(capture: str, fold: str, package: str = "3dod") -> str:
+    """Return the command that downloads a capture, with the script of ARKitScenes' repository.
+
+    Args:
+        capture: its id.
+        fold: ``Training`` or ``Validation``; anything else becomes a word for the user to replace.
+        package: ``3dod``, or ``raw`` with the assets that are wanted.
+    """
+    shown = fold if fold in ("Training", "Validation") else "FOLD"
+    return f"python3 download_data.py {package} --split {shown} --video_id {capture} --download_dir DIR"
+
+
+def _check_complete(assets: Assets, files: CaptureFiles) -> None:
+    """Refuse a capture that lacks a whole kind of files.
+
+    Raises:
+        SourceError: it does; the message has the command that downloads it.
+    """
+    lacking = [shown for kind, shown in SHOWN.items() if kind not in assets.folders]
+    lacking += [POSES[0]] if assets.poses is None else []
+    if not lacking:
+        return
+    home = assets.listed[-1]
+    cure = f"download it: {download_command(files.scene_id, home.parent.name)}"
+    if lacking == [POSES[0]]:
+        cure += "; ARKitScenes has no poses for 24 of its raw captures"
+    packed = [
+        place.name for place in assets.zips if place.name.removesuffix(".zip") in {name.rstrip("/") for name in lacking}
+    ]
+    if packed:
+        cure = f"unpack {', '.join(packed)}"
+    raise files.damage(f"lacks {', '.join(lacking)}", home, cure=cure)
+
+
+def _cameras(
+    folder: Location, cameras: StampedFiles, places: NDArray[np.int64], ids: Sequence[int], files: CaptureFiles
+) -> tuple[dict[int, Intrinsics], list[SourceError]]:
+    """Return the camera of each frame, and what is wrong with the others.
+
+    Raises:
+        SourceError: none can be read.
+    """
+    names = [cameras.names[place] for place in places]
+    known: dict[int, Intrinsics] = {}
+    problems: list[SourceError] = []
+    for frame, name, data in zip(ids, names, files.texts(folder, names, MAX_BYTES), strict=True):
+        try:
+            known[frame] = parse_pincam(data)
+        except ValueError as error:
+            problems.append(files.damage(str(error), folder / name, frame, AGAIN))
+    if not known:
+        raise problems[0]
+    return known, problems
+
+
+def _files_of(
+    folder: Location, found: StampedFiles, places: NDArray[np.int64], ids: Sequence[int], known: Mapping[int, object]
+) -> dict[int, Location]:
+    return {
+        frame: folder / found.names[place]
+        for frame, place in zip(ids, places, strict=True)
+        if place >= 0 and frame in known
+    }
+
+
+def _misfits(kinds: Mapping[str, StampedFiles], places: Mapping[str, NDArray[np.int64]]) -> dict[str, int]:
+    """Return how many colour images lack another file, and how many files belong to no frame."""
+    strays = {
+        f"{kind}_file_of_no_frame": found.strays + len(found.names) - len(np.unique(places[kind][places[kind] >= 0]))
+        for kind, found in kinds.items()
+        if kind in ("color", "depth")
+    }
+    lacking = {"frame_without_depth": places["depth"] < 0, "frame_without_camera": places["cameras"] < 0}
+    return {**{name: int(lost.sum()) for name, lost in lacking.items()}, **strays}
+
+
+def _pose_counts(poses: FramePoses, chosen: NDArray[np.int64]) -> dict[str, int]:
+    rank = poses.rank[chosen]
+    return {"pose_interpolated": int((rank == INTERPOLATED).sum()), "frame_without_pose": int((rank == 0).sum())}
+
+
+def _why_incomplete(kinds: Mapping[str, StampedFiles]) -> str:
+    held = ", ".join(
+        f"{counted(len(kinds[kind].names), noun)}"
+        for kind, noun in (("color", "colour image"), ("depth", "depth image"), ("cameras", "camera file"))
+    )
+    firsts = ", ".join(found.names[0] for found in kinds.values() if found.names)
+    of_these = f", such as {firsts}" if firsts else ""
+    return f"has no complete frame: it has {held}{of_these}, and no colour image has the time of both others"
+
+
+def _why_without_pose(rows: Sequence[str], stamps: NDArray[np.int64]) -> str:
+    return (
+        f"has no pose for any frame: frames are from {seconds_text(int(stamps[0]))} to "
+        f"{seconds_text(int(stamps[-1]))} s, poses from {rows[0]} to {rows[-1]} s, and poses more than "
+        f"{LONGEST_GAP:g} s apart are not joined"
+    )
