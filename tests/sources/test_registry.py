@@ -14,7 +14,7 @@ from gapdata.sources.registry import SOURCES, open_dataset
 @pytest.mark.parametrize(
     ("named", "message"),
     [
-        ({}, "no source is named; name one of scannet, rgbd with its place"),
+        ({}, f"no source is named; name one of {', '.join(SOURCES)} with its place"),
         ({"scannet": "a", "rgbd": "b"}, "more than one source is named (scannet, rgbd)"),
         ({"scanet": "a"}, "option 'scanet' is unknown; did you mean scannet?"),
         ({"scannet": "a", "depth_scale": 1000}, "--depth-scale can be given with --rgbd only"),

@@ -38,7 +38,7 @@ AGAIN = "download it again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Frames:
+class MatchedFrames:
     """The frames of a capture; their order is that of time."""
 
     ids: tuple[int, ...]
@@ -53,7 +53,7 @@ class Frames:
     notes: Mapping[str, int] = field(default_factory=dict)
 
 
-def find_frames(assets: Assets, files: CaptureFiles) -> Frames:
+def find_frames(assets: Assets, files: CaptureFiles) -> MatchedFrames:
     """Match the files of a capture by their time stamps.
 
     Raises:
@@ -102,7 +102,7 @@ def find_frames(assets: Assets, files: CaptureFiles) -> Frames:
     by_frame[[frame for frame in ids if frame in known]] = poses.camera_to_world[chosen[kept]]
     if not np.isfinite(by_frame).all(axis=(1, 2)).any():
         raise files.damage(_why_without_pose(rows.stamps, color.stamps[at]), assets.poses, cure=AGAIN)
-    return Frames(
+    return MatchedFrames(
         ids=tuple(known),
         color=matched["color"],
         depth=matched["depth"],
