@@ -18,13 +18,13 @@ from gapdata.geometry.depth_scales import NO_READING
 from gapdata.geometry.lens import pinhole_behind
 from gapdata.geometry.pose_search import Finding, explain
 from gapdata.geometry.pose_trials import APART, PosedDepth, Reading, Score, Trials, near_pairs
-from gapdata.geometry.registration import register_depth
 from gapdata.records.pose_cures import describe_cure
 from gapdata.records.poses import reading_of, usable_poses
 from gapdata.records.shifted_frames import depth_is_shifted
 from gapdata.runtime.counting import counted
 from gapdata.sources.base import Scan
 from gapdata.sources.frame_reading import FrameReading
+from gapdata.sources.pose_scale import pinhole_depth
 
 ANCHORS = 8
 REACHES = (60, 600)
@@ -111,20 +111,10 @@ def _usable_depth(scan: Scan, frame: int) -> NDArray[np.uint16] | None:
     A build reports frames that cannot be read when it reads them.
     """
     try:
-        depth = _pinhole_depth(scan, frame)
+        depth = pinhole_depth(scan, frame)
     except SourceError:
         return None
     return depth if np.count_nonzero((depth > 0) & (depth < NO_READING)) >= LEAST_DEPTH * depth.size else None
-
-
-def _pinhole_depth(scan: Scan, frame: int) -> NDArray[np.uint16]:
-    """Return the sensor's depth, (H, W), as the pinhole camera behind its lens would have it."""
-    raw, lens, camera = scan.depth(frame), scan.depth_lens, scan.depth_intrinsics
-    if lens is None:
-        return raw
-    metres = raw.astype(np.float32) / np.float32(scan.depth_units_per_metre)
-    seen = register_depth(metres, camera, pinhole_behind(lens, camera), lens=lens)
-    return np.asarray(np.rint(seen * np.float32(scan.depth_units_per_metre)), dtype=np.uint16)
 
 
 def _diagnosis(scan: Scan, told: FrameReading, given: Reading, trials: Trials, finding: Finding) -> Diagnosis:

@@ -101,6 +101,14 @@ CAPTURES: dict[str, Capture] = {
         download="rtabmap-export --images_id --poses_camera --poses_format 11 --output_dir OUT map.db",
         categories="names in objects.json",
     ),
+    "nerfstudio": Capture(
+        module="gapdata.sources.nerfstudio",
+        title="nerfstudio",
+        help="nerfstudio's transforms.json with depth",
+        recognised_by="transforms.json, and no poses in another form",
+        download="any tool that writes nerfstudio's format with depth_file_path in each frame, in metres",
+        categories="names in objects.json",
+    ),
 }
 """By the name that ``gapdata inspect`` shows; the first that recognises a folder opens it."""
 

@@ -20,10 +20,16 @@ class FrameReading:
     depth_units_per_metre: float | None = None  # overrides what the intrinsics file says
     pose_shift: int = 0  # frames after a frame with which its pose is stored
     depth_shift: int = 0  # the same for its depth image
+    units_stated: bool = False
+    """Whether the user said the unit of the poses, so that it is not doubted; it changes no frame."""
 
     def digest_input(self) -> bytes:
         """Return bytes that differ between readings; empty for the default."""
-        return b"" if self == FrameReading() else json.dumps(asdict(self), sort_keys=True).encode()
+        facts = asdict(self)
+        del facts["units_stated"]
+        return (
+            b"" if replace(self, units_stated=False) == FrameReading() else json.dumps(facts, sort_keys=True).encode()
+        )
 
     def depth_moved(self, files: FrameFiles) -> FrameFiles:
         """Return the files of frames with their depth images moved; frames at one end then lack depth."""

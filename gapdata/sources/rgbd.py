@@ -150,7 +150,7 @@ def open_folder(
     depth_scale: float | None = None,
     poses: str = CAMERA_TO_WORLD,
     axes: str = "opencv",
-    pose_units: float = 1.0,
+    pose_units: float | None = None,
     pose_shift: int = 0,
     depth_shift: int = 0,
 ) -> RgbdFolder:
@@ -161,7 +161,8 @@ def open_folder(
         depth_scale: units of depth per metre; by default what the intrinsics file says, else 1000.
         poses: what the pose matrices map, one of :data:`gapdata.geometry.pose_names.DIRECTIONS`.
         axes: of the camera, one of :data:`gapdata.geometry.pose_names.AXES`.
-        pose_units: metres of a unit of the poses' translations.
+        pose_units: metres of a unit of the poses' translations; by default 1, which is checked where a format may have
+            any unit.
         pose_shift: how many places later the pose of a frame is stored.
         depth_shift: how many places later the depth image of a frame is stored.
 
@@ -175,10 +176,13 @@ def open_folder(
             f"--depth-scale is {depth_scale:g}, expected a positive number of units per metre such as 1000"
         )
     reading = FrameReading(
-        convention=PoseConvention(direction=poses, axes=axes, metres_per_unit=pose_units),
+        convention=PoseConvention(
+            direction=poses, axes=axes, metres_per_unit=1.0 if pose_units is None else pose_units
+        ),
         depth_units_per_metre=depth_scale,
         pose_shift=pose_shift,
         depth_shift=depth_shift,
+        units_stated=pose_units is not None,
     )
     return RgbdFolder.open(root, reading)
 

@@ -74,18 +74,25 @@ def room_boxes(walk: Walk) -> dict[int, OrientedBox]:
     return {item: axis_aligned_box(found).transformed(back) for item, found in points.items() if len(found)}
 
 
-def objects_json(walk: Walk) -> str:
-    """Return ``objects.json`` with the boxes of the room, in a world with z up."""
+def objects_json(walk: Walk, *, y_up: bool = False) -> str:
+    """Return ``objects.json`` with the boxes of the room.
+
+    Args:
+        walk: through the room.
+        y_up: give boxes in ARKit's world, of which the capture does not say where up is.
+    """
     items = []
     for item, box in room_boxes(walk).items():
+        center, size = (transform(UP_FROM_Z, box.center), box.size[[0, 2, 1]]) if y_up else (box.center, box.size)
         heading = float(np.degrees(np.arctan2(box.rotation[1, 0], box.rotation[0, 0])))
         items.append(
             {
                 "id": item,
                 "label": walk.scene.labels[item],
-                "center": [round(float(value), 4) for value in box.center],
-                "size": [round(float(value), 4) for value in box.size],
+                "center": [round(float(value), 4) for value in center],
+                "size": [round(float(value), 4) for value in size],
                 "heading": round(heading, 3),
             }
         )
-    return json.dumps({"world": "aligned", "objects": items}, indent=1) + "\n"
+    world = {"world": "scan", "up": [0, 1, 0]} if y_up else {"world": "aligned"}
+    return json.dumps({**world, "objects": items}, indent=1) + "\n"

@@ -70,5 +70,10 @@ FORMATS: dict[str, Format] = {
         option="3rscan",
         help="sequence.zip and sequence/, sideways frames, squeezed depth, lost poses, a rescan, a labelled mesh",
     ),
+    "nerfstudio": Format(
+        module="gapdata.synthetic.formats.nerfstudio",
+        option="rgbd",
+        help="held upright with an unknown vertical, a lens, pixel centres at 0.5, names without endings, masks",
+    ),
 }
 """By the name of ``--format``, besides ``scannet``."""
