@@ -30,6 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="compare frames of each scan: do its poses, depth and intrinsics agree, and if not, what is wrong?",
     )
+    parser.add_argument(
+        "--labels",
+        action="store_true",
+        help="count the objects of a data set by label, and list the labels without a name in our taxonomies",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -42,11 +47,16 @@ def run(options: argparse.Namespace) -> int:
     """
     if options.poses and options.key is not None:
         raise UsageError("--poses is for scans, --key for a record of a build", cure="leave out one of the two options")
+    if options.labels and (options.poses or options.key is not None):
+        raise UsageError("--labels does not go with --poses and --key", cure="leave out the other option")
     if not options.path.exists():
         raise UsageError(
             "does not exist", path=options.path, cure="name a .sens file, a folder of scans, a scene or a build"
         )
-    facts, text = inspect_poses(options.path) if options.poses else inspect_path(options.path, options.key)
+    if options.labels:
+        facts, text = inspect_labels(options.path)
+    else:
+        facts, text = inspect_poses(options.path) if options.poses else inspect_path(options.path, options.key)
     say_result(facts, text, as_json=options.json)
     return 0
 
@@ -75,6 +85,25 @@ def _build_facts(path: Location) -> tuple[dict[str, Any], str]:
     report, tars = read_report(path), read_splits(path)
     lines = [f"  tars of {split}: {format_tars(names)}" for split, names in (tars or {}).items()]
     return report | {"splits": tars}, "\n".join([format_report(report), *lines])
+
+
+def inspect_labels(path: Location) -> tuple[dict[str, Any], str]:
+    """Return what the objects of a data set are called, and which labels lack a name.
+
+    Raises:
+        UsageError: the place does not hold a data set.
+    """
+    from gapdata.commands.label_facts import describe_labels, format_labels
+    from gapdata.runtime.progress import Progress
+    from gapdata.sources.base import Dataset
+
+    with _opened(path) as found:
+        if not isinstance(found, Dataset):
+            cure = "name the folder of the data set"
+            raise UsageError("is one scan, and labels are counted of a data set", path=path, cure=cure)
+        with Progress(len(found.scene_ids), "scenes", "labels") as progress:
+            facts = describe_labels(found, progress)
+    return facts, format_labels(facts)
 
 
 def inspect_poses(path: Location) -> tuple[dict[str, Any], str]:

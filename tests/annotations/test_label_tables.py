@@ -7,8 +7,15 @@ import pytest
 from gapdata.annotations.categories import category_lines, category_list, category_table
 from gapdata.annotations.label_tables import folded, label_table, labels_by_table
 from gapdata.errors import UsageError
+from gapdata.sources.captures import CAPTURES
+from gapdata.sources.registry import SOURCES
 
-TABLES = ("arkitscenes", "3rscan")
+TABLES = tuple(
+    row.categories.removesuffix(".tsv")
+    for row in (*SOURCES.values(), *CAPTURES.values())
+    if row.categories.endswith(".tsv") and " " not in row.categories
+)
+"""Those of all sources that have one."""
 ARKITSCENES = (
     *("cabinet", "refrigerator", "shelf", "stove", "bed", "sink", "washer", "toilet", "bathtub", "oven", "dishwasher"),
     *("fireplace", "stool", "chair", "table", "tv monitor", "sofa"),

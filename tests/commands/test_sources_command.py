@@ -11,6 +11,7 @@ import pytest
 from gapdata.commands.main import main
 from gapdata.sources.captures import CAPTURES
 from gapdata.sources.registry import SOURCES
+from gapdata.sources.source_facts import OWN_TERMS, SourceFacts
 
 
 def test_it_lists_every_source_and_capture(capsys: pytest.CaptureFixture[str]) -> None:
@@ -27,11 +28,11 @@ def test_it_lists_every_source_and_capture(capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize("row", [*SOURCES.items(), *CAPTURES.items()], ids=lambda item: item[0])
-def test_every_row_says_what_it_is_recognised_by_and_its_terms(row: tuple[str, object]) -> None:
-    facts = {**SOURCES, **CAPTURES}[row[0]]
+def test_every_row_says_what_it_is_recognised_by_and_its_terms(row: tuple[str, SourceFacts]) -> None:
+    facts = row[1]
     assert facts.recognised_by
     assert facts.terms
-    assert "https://" in facts.terms or not facts.download
+    assert "https://" in facts.terms or facts.terms == OWN_TERMS
     assert "\n" not in facts.recognised_by + facts.download + facts.terms + facts.categories + facts.splits
 
 
