@@ -18,12 +18,21 @@ from numpy.typing import NDArray
 from gapdata.annotations.annotation_file import AnnotationFile, named_split
 from gapdata.annotations.conversation import ConversationItem
 from gapdata.annotations.embodiedscan import EmbodiedScene, read_embodiedscan
+from gapdata.annotations.embodiedscan_names import DATA_SETS
 from gapdata.annotations.gap_json import read_conversations
 from gapdata.annotations.proposals import MASK_SUFFIX, MASKS_KIND, read_masks, read_proposals
 from gapdata.annotations.report import FileReport, Tally
 from gapdata.annotations.scanrefer import Description, read_descriptions
 from gapdata.annotations.scene_annotations import Provenance, SceneAnnotations
-from gapdata.annotations.split_evidence import EMBODIEDSCAN, EVERY, MADE_FROM_IT, Evidence, decide, possible_splits
+from gapdata.annotations.split_evidence import (
+    EMBODIEDSCAN,
+    EVERY,
+    MADE_FROM_IT,
+    SPLIT_ANEW,
+    Evidence,
+    decide,
+    possible_splits,
+)
 from gapdata.annotations.splits import FileSplits
 from gapdata.errors import FileError, UsageError
 from gapdata.files.folders import is_litter
@@ -78,6 +87,7 @@ def gather(
     paths: Sequence[AnnotationFile | Location | str],
     scene_ids: Collection[str] | None = None,
     *,
+    source: str = "scannet",
     euler: EulerConvention | None = None,
     scene_splits: Mapping[str, str] | None = None,
 ) -> Gathered:
@@ -88,6 +98,8 @@ def gather(
     Args:
         paths: annotation files, and folders of ``<scene>.mask.npz``.
         scene_ids: the scenes of the data set; other scenes are only counted in the report. All scenes by default.
+        source: the name of the data set, whose samples are taken from EmbodiedScan's files. Folders of extracted frames
+            (``rgbd``) may hold scenes of ScanNet.
         euler: the Euler convention of the boxes in conversation files; by default it is found from each file's boxes.
         scene_splits: the data set's split of each scene, with which the split of a file is checked. Without it a file
             has the split that its name states, if any.
@@ -97,7 +109,7 @@ def gather(
         UsageError: a folder does not hold masks, a file is named twice, or the split of its scenes is not known.
     """
     wanted = None if scene_ids is None else frozenset(scene_ids)
-    gathering = _Gathering(wanted, euler, scene_splits)
+    gathering = _Gathering(wanted, euler, scene_splits, source if source in DATA_SETS else "scannet")
     for file in _files(paths):
         gathering.read(file)
     return gathering.result()
@@ -178,8 +190,9 @@ class _Gathering:
         wanted: frozenset[str] | None,
         euler: EulerConvention | None,
         scene_splits: Mapping[str, str] | None,
+        source: str,
     ) -> None:
-        self.wanted, self.euler = wanted, euler
+        self.wanted, self.euler, self.source = wanted, euler, source
         self.scene_splits = scene_splits
         self.contradictions: list[UsageError] = []
         self.provenance: dict[str, list[Provenance]] = {}
@@ -198,9 +211,11 @@ class _Gathering:
         path = file.path
         kind = recognise(path)
         if kind == "embodiedscan":
-            embodied = read_embodiedscan(path, self.wanted)
-            self._note(file, embodied.report, dict.fromkeys(embodied.scenes, EMBODIEDSCAN))
-            self._first("scene_of_two_EmbodiedScan_files", self.embodied, embodied.scenes)
+            embodied = read_embodiedscan(path, {self.source: self.wanted})
+            scenes = embodied.of(self.source)
+            resplit = EMBODIEDSCAN if self.source == "scannet" else SPLIT_ANEW
+            self._note(file, embodied.report, dict.fromkeys(scenes, resplit))
+            self._first("scene_of_two_EmbodiedScan_files", self.embodied, scenes)
         elif kind == "descriptions":
             described = read_descriptions(path, self.wanted)
             self._note(file, described.report, dict.fromkeys(described.scenes))

@@ -1,9 +1,11 @@
 """Read EmbodiedScan's ``embodiedscan_infos_*.pkl``: the oriented boxes of a scene, and which boxes each frame shows.
 
-A box has nine numbers in the convention ``intrinsic_zxy`` (R = Rz(a) Rx(b) Ry(c)), in the axis-aligned world, metres.
-``bbox_id`` is EmbodiedScan's own number of an object, which may differ from ScanNet's objectId. The file leaves out
-frames with an invalid pose, and the file of the test split does not have boxes. EmbodiedScan has other splits than
-ScanNet (see :mod:`gapdata.annotations.splits`).
+The files cover scenes of ScanNet, 3RScan, Matterport3D and ARKitScenes (:mod:`gapdata.annotations.embodiedscan_names`).
+A box has nine numbers in the convention ``intrinsic_zxy`` (R = Rz(a) Rx(b) Ry(c)), in the axis-aligned world, metres; so
+it fits frames that are turned upright as well as those that are not. ``bbox_id`` is EmbodiedScan's own number of an
+object, which may differ from the data set's own. The file leaves out frames with an invalid pose, and the file of the
+test split does not have boxes. EmbodiedScan has other splits than these data sets (see
+:mod:`gapdata.annotations.splits`).
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.annotations.annotation_file import named_split
-from gapdata.annotations.frame_names import SCENE_NAME, frame_of_path
+from gapdata.annotations.embodiedscan_names import BY_NUMBER, DATA_SETS, frame_of_image, place_of_sample
 from gapdata.annotations.report import FileReport, Tally
 from gapdata.errors import FileError
 from gapdata.files.checked_values import NAME_CHARACTERS, finite, integer, integers, text
@@ -27,7 +29,6 @@ from gapdata.geometry.camera import is_rigid
 
 KIND = "EmbodiedScan"
 CONVENTION: EulerConvention = "intrinsic_zxy"
-DATA_SET = "scannet"
 MAX_INSTANCES = 10_000
 MAX_CATEGORIES = 10_000
 
@@ -57,50 +58,65 @@ class EmbodiedScene:
     boxes: tuple[AnnotatedBox, ...]
     visible: Mapping[int, tuple[int, ...]]
     """By raw frame index, the ids of the objects that the frame shows, in the file's order; frames without a valid pose
-    are absent."""
+    are absent. Empty for data sets whose images do not have raw indices in their names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbodiedScan:
-    """The content of one file, for scenes of ScanNet."""
+    """The content of one file."""
 
     categories: Mapping[str, int]  # by name, numbers from 1
-    scenes: Mapping[str, EmbodiedScene]
+    scenes: Mapping[tuple[str, str], EmbodiedScene]
+    """By data set and scene id."""
     report: FileReport
 
+    def of(self, data_set: str) -> dict[str, EmbodiedScene]:
+        """Return the scenes of a data set by their ids."""
+        return {scene_id: scene for (source, scene_id), scene in self.scenes.items() if source == data_set}
 
-def read_embodiedscan(path: Location, scene_ids: Collection[str] | None = None) -> EmbodiedScan:
-    """Read a file and keep the scenes named (all scenes of ScanNet by default).
+
+def read_embodiedscan(path: Location, wanted: Mapping[str, Collection[str] | None] | None = None) -> EmbodiedScan:
+    """Read a file and keep the scenes that are wanted.
 
     A scene is reduced to what is kept as soon as it has been read, so that memory holds the file and little more.
+
+    Args:
+        path: the file.
+        wanted: the scenes to keep, by data set; ``None`` stands for all, of a data set and of the file.
 
     Raises:
         FileError: the file is damaged, runs code, or lacks ``metainfo`` or ``data_list``.
     """
     tally = Tally()
+    kept = dict.fromkeys(DATA_SETS) if wanted is None else wanted
 
     def reduce(fields: dict[Any, Any]) -> Any:
         is_sample = "sample_idx" in fields and "images" in fields
-        return _Sample(fields, scene_ids) if is_sample else fields
+        return _Sample(fields, kept) if is_sample else fields
 
     content = read_pickle(path, reduce)
     if not isinstance(content, dict) or not isinstance(content.get("data_list"), list):
         raise FileError("lacks data_list", path=path, cure="give an embodiedscan_infos_*.pkl")
     categories = _categories(content.get("metainfo"), path)
     names = {number: name for name, number in categories.items()}
-    scenes: dict[str, EmbodiedScene] = {}
+    scenes: dict[tuple[str, str], EmbodiedScene] = {}
+    found: dict[str, int] = {}
     for index, sample in enumerate(content["data_list"]):
         if isinstance(sample, dict):
-            sample = _Sample(sample, scene_ids)
+            sample = _Sample(sample, kept)
+        if isinstance(sample, _Sample) and sample.data_set in DATA_SETS:
+            found[sample.data_set] = found.get(sample.data_set, 0) + 1
         if not isinstance(sample, _Sample):
             tally.ignore("not_a_sample", index, sample)
         elif sample.refusal is not None:
             tally.ignore(sample.refusal, index, sample.name)
-        elif sample.scene_id in scenes:
+        elif (sample.data_set, sample.scene_id) in scenes:
             tally.ignore("repeated_scene", index, sample.name)
         else:
-            scenes[sample.scene_id] = sample.scene(names, tally)
-            tally.take(sample.scene_id)
+            scenes[sample.data_set, sample.scene_id] = sample.scene(names, tally)
+            tally.take(f"{sample.data_set}/{sample.scene_id}")
+    if found.keys() - {"scannet"}:
+        tally.notes["samples by data set"] = ", ".join(f"{name} {found[name]}" for name in DATA_SETS if name in found)
     report = tally.report(path=path, kind=KIND, split=named_split(path))
     return EmbodiedScan(categories=categories, scenes=scenes, report=report)
 
@@ -122,29 +138,29 @@ def _categories(metainfo: Any, path: Location) -> dict[str, int]:
 class _Sample:
     """A sample of the pickle, reduced to the fields that are kept; ``refusal`` is why it is left out, or ``None``."""
 
-    __slots__ = ("alignment", "defects", "frames", "instances", "name", "refusal", "scene_id")
+    __slots__ = ("alignment", "data_set", "defects", "frames", "instances", "name", "refusal", "scene_id")
 
-    def __init__(self, fields: dict[Any, Any], scene_ids: Collection[str] | None) -> None:
+    def __init__(self, fields: dict[Any, Any], wanted: Mapping[str, Collection[str] | None]) -> None:
         self.name = fields.get("sample_idx")
         self.instances: list[tuple[int, int, NDArray[np.float64]] | None] = []  # object id, category, nine numbers
         self.frames: dict[int, tuple[int, ...]] = {}
         self.defects: list[tuple[str, Any]] = []
-        self.scene_id = ""
-        self.refusal = self._place(fields, scene_ids)
+        self.data_set, self.scene_id = place_of_sample(self.name) or ("", "")
+        self.refusal = self._reason_to_refuse(fields, wanted)
         if self.refusal is None:
             self._read_instances(fields["instances"])
-            self._read_images(fields["images"])
+            if self.data_set in BY_NUMBER:
+                self._read_images(fields["images"])
 
-    def _place(self, fields: dict[Any, Any], scene_ids: Collection[str] | None) -> str | None:
-        if not isinstance(self.name, str):
+    def _reason_to_refuse(self, fields: dict[Any, Any], wanted: Mapping[str, Collection[str] | None]) -> str | None:
+        if not self.data_set and not self.scene_id:
             return "sample_without_name"
-        data_set, _, scene_id = self.name.partition("/")
-        if data_set != DATA_SET:
-            known = data_set if data_set in ("3rscan", "matterport3d", "arkitscenes") else "unknown"
-            return f"other_data_set_{known}"
-        if not SCENE_NAME.fullmatch(scene_id):
+        if self.data_set not in wanted:
+            return f"other_data_set_{self.data_set if self.data_set in DATA_SETS else 'unknown'}"
+        scene_ids = wanted[self.data_set]
+        if not self.scene_id:
             return "sample_without_name"
-        if scene_ids is not None and scene_id not in scene_ids:
+        if scene_ids is not None and self.scene_id not in scene_ids:
             return "scene_not_in_data_set"
         alignment = finite(fields.get("axis_align_matrix"), (4, 4))
         if alignment is None or not is_rigid(alignment):
@@ -153,7 +169,7 @@ class _Sample:
             return "sample_without_instances"
         if not isinstance(fields.get("images"), list):
             return "sample_without_images"
-        self.scene_id, self.alignment = scene_id, alignment
+        self.alignment = alignment
         return None
 
     def _read_instances(self, instances: list[Any]) -> None:
@@ -181,16 +197,16 @@ class _Sample:
     def _read_images(self, images: list[Any]) -> None:
         for position, image in enumerate(images):
             fields = image if isinstance(image, dict) else {}
-            place = frame_of_path(fields.get("img_path"))
+            frame = frame_of_image(self.data_set, self.scene_id, fields.get("img_path"))
             shown = integers(fields.get("visible_instance_ids", ()), MAX_INSTANCES)
-            if place is None or place[0] != self.scene_id:
+            if frame is None:
                 self.defects.append(("image_that_is_not_a_frame_of_the_scene", position))
             elif shown is None or any(index >= len(self.instances) for index in shown):
                 self.defects.append(("image_with_wrong_visible_instances", position))
-            elif place[1] in self.frames:
+            elif frame in self.frames:
                 self.defects.append(("repeated_image", position))
             else:
-                self.frames[place[1]] = shown
+                self.frames[frame] = shown
 
     def scene(self, names: Mapping[int, str], tally: Tally) -> EmbodiedScene:
         """Return the scene with named categories, and count its defects in ``tally``."""

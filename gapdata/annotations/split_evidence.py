@@ -25,6 +25,8 @@ EMBODIEDSCAN: Mapping[str, frozenset[str]] = {
     "test": frozenset({"test"}),
 }
 """By ScanNet's split of a scene, its possible splits in EmbodiedScan (README of OpenRobotLab/EmbodiedScan)."""
+SPLIT_ANEW: Mapping[str, frozenset[str]] = dict.fromkeys(("train", "val", "test"), frozenset({"train", "val", "test"}))
+"""The same for its other data sets, of which it does not say how its splits follow from theirs."""
 MADE_FROM_IT: Mapping[str, frozenset[str]] = {**EMBODIEDSCAN, "val": EVALUATION}
 """The same for detection and pre-training in the formats of VG-LLM and GAP-MLLM. Our own exports also have scenes
 of ScanNet's ``val`` as ``val``."""

@@ -44,7 +44,7 @@ def gather_annotations(
     """
     known = {scene_id: dataset.split(scene_id) for scene_id in dataset.scene_ids}
     allowed = recipe.annotations.allow_overlap
-    gathered = gather(paths, known, scene_splits=known) if paths else None
+    gathered = gather(paths, known, source=dataset.name, scene_splits=known) if paths else None
     _refuse_missing(recipe, {} if gathered is None else gathered.scenes)
     if gathered is None:
         return BuildAnnotations()

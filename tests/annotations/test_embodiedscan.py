@@ -37,7 +37,7 @@ def test_a_scene_is_read_with_names_rotations_and_raw_frames(path: Path, protoco
         write_embodiedscan(path, [sample(instances=[instance(3, 4, numbers), instance(0)])], protocol=protocol)
     )
     assert found.categories == CATEGORIES
-    scene = found.scenes["scene0000_00"]
+    scene = found.of("scannet")["scene0000_00"]
     np.testing.assert_array_equal(scene.axis_alignment, ALIGNMENT)
     assert [(box.object_id, box.label) for box in scene.boxes] == [(3, "kitchen island"), (0, "chair")]
     assert (scene.boxes[0].center.tolist(), scene.boxes[0].size.tolist()) == (numbers[:3], numbers[3:6])
@@ -52,7 +52,7 @@ def test_arrays_and_lists_hold_the_same(path: Path, tmp_path: Path) -> None:
     frames = {0: [0], 10: []}, {0: np.array([0]), 10: np.array([])}
     first = read_embodiedscan(write_embodiedscan(path, [sample(frames=frames[0], instances=as_lists)]))
     second = read_embodiedscan(write_embodiedscan(tmp_path / "b.pkl", [sample(frames=frames[1], instances=as_arrays)]))
-    one, other = first.scenes["scene0000_00"], second.scenes["scene0000_00"]
+    one, other = first.of("scannet")["scene0000_00"], second.of("scannet")["scene0000_00"]
     assert one.visible == other.visible == {0: (3,), 10: ()}
     np.testing.assert_array_equal(one.boxes[0].rotation, other.boxes[0].rotation)
     assert second.report.split is None
@@ -61,8 +61,8 @@ def test_arrays_and_lists_hold_the_same(path: Path, tmp_path: Path) -> None:
 def test_only_the_scenes_asked_for_are_kept_and_the_rest_is_counted(path: Path) -> None:
     samples = [sample(f"scene{index:04d}_00") for index in range(4)]
     others = [sample("a0b1-c2", data_set="3rscan"), sample("x/region1", data_set="matterport3d")]
-    found = read_embodiedscan(write_embodiedscan(path, [*samples, *others, samples[1]]), {"scene0001_00"})
-    assert set(found.scenes) == {"scene0001_00"}
+    found = read_embodiedscan(write_embodiedscan(path, [*samples, *others, samples[1]]), {"scannet": {"scene0001_00"}})
+    assert set(found.of("scannet")) == {"scene0001_00"}
     assert found.report.ignored == {
         "other_data_set_3rscan": 1,
         "other_data_set_matterport3d": 1,
@@ -87,7 +87,7 @@ def test_defective_instances_are_left_out_and_images_still_point_to_the_right_on
     ]
     frames = {0: list(range(9)), 10: [8, 1, 8]}
     found = read_embodiedscan(write_embodiedscan(path, [sample(frames=frames, instances=instances)]))
-    scene = found.scenes["scene0000_00"]
+    scene = found.of("scannet")["scene0000_00"]
     assert [box.object_id for box in scene.boxes] == [5, 9]
     assert scene.visible == {0: (5, 9), 10: (9, 5)}
     assert found.report.defects == {
@@ -104,7 +104,7 @@ def test_images_that_are_no_frames_of_the_scene_are_left_out(path: Path) -> None
     item = sample(frames={0: [0], 10: [0, 5], 20: [1]})
     item["images"] += [dict(item["images"][0]), {"img_path": "scannet/posed_images/scene0009_00/00000.jpg"}, None]
     found = read_embodiedscan(write_embodiedscan(path, [item]))
-    assert found.scenes["scene0000_00"].visible == {0: (3,), 20: (7,)}
+    assert found.of("scannet")["scene0000_00"].visible == {0: (3,), 20: (7,)}
     assert found.report.defects == {
         "image_that_is_not_a_frame_of_the_scene": 2,
         "image_with_wrong_visible_instances": 1,
@@ -126,7 +126,7 @@ def test_images_that_are_no_frames_of_the_scene_are_left_out(path: Path) -> None
 )
 def test_a_damaged_sample_is_left_out_with_its_reason(path: Path, change: dict[str, Any], reason: str) -> None:
     found = read_embodiedscan(write_embodiedscan(path, [sample() | change, sample("scene0001_00"), 7]))
-    assert set(found.scenes) == {"scene0001_00"}
+    assert set(found.of("scannet")) == {"scene0001_00"}
     assert found.report.ignored == {reason: 1, "not_a_sample": 1}
 
 
