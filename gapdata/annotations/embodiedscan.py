@@ -1,11 +1,11 @@
 """Read EmbodiedScan's ``embodiedscan_infos_*.pkl``: the oriented boxes of a scene, and which boxes each frame shows.
 
 The files cover scenes of ScanNet, 3RScan, Matterport3D and ARKitScenes (:mod:`gapdata.annotations.embodiedscan_names`).
-A box has nine numbers in the convention ``intrinsic_zxy`` (R = Rz(a) Rx(b) Ry(c)), in the axis-aligned world, metres; so
-it fits frames that are turned upright as well as those that are not. ``bbox_id`` is EmbodiedScan's own number of an
+A box has nine numbers in the convention ``intrinsic_zxy`` (R = Rz(a) Rx(b) Ry(c)), in the axis-aligned world, metres;
+so it fits frames that are turned upright as well as those that are not. ``bbox_id`` is EmbodiedScan's own number of an
 object, which may differ from the data set's own. The file leaves out frames with an invalid pose, and the file of the
-test split does not have boxes. EmbodiedScan has other splits than these data sets (see
-:mod:`gapdata.annotations.splits`).
+test split does not have boxes. EmbodiedScan has other splits than these data sets
+(:mod:`gapdata.annotations.splits`).
 """
 
 from __future__ import annotations

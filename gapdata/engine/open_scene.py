@@ -22,7 +22,14 @@ from gapdata.prompts.instances import InstanceMasks, InstanceRenderer
 from gapdata.prompts.projected import ProjectedInstances
 from gapdata.records.expressions import Expression
 from gapdata.records.language import scene_expressions
-from gapdata.records.objects import SceneObjects, scene_objects, with_embodiedscan, with_proposals
+from gapdata.records.objects import (
+    SceneObjects,
+    aligned_in,
+    annotation_of_boxes,
+    scene_objects,
+    with_embodiedscan,
+    with_proposals,
+)
 from gapdata.records.poses import refused_poses, usable_poses
 from gapdata.records.prepare import FrameSettings, lenses_undone, stored_size
 from gapdata.records.views import View
@@ -30,6 +37,8 @@ from gapdata.sources.base import Annotation, Dataset, Scan
 
 NO_RECORD = "no view shows its object"
 NO_BOX = "EmbodiedScan has no box for its object"
+SAME_WORLD = 0.01
+"""How far the entries of two alignments differ at most if they lead to the same aligned world: rounding, metres."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -106,18 +115,32 @@ def open_scene(
     usable = usable_poses(scan)
     outcome.notes.update(refused_poses(scan))
     scene = OpenScene(dataset=dataset.name, scan=scan, plan=plan, recipe=recipe, annotations=annotations, usable=usable)
-    annotation = scan.annotation()
+    annotation, boxes_alone = _annotation(scan, recipe, annotations)
     if annotation is None:
         return scene
     objects = _own_objects(dataset, scan, annotation, outcome)
     objects = _with_proposals(objects, scan, annotation, annotations)
     expressions, dropped = scene_expressions(annotations.descriptions, objects, annotation.duplicates)
     outcome.dropped_descriptions.update(dropped)
-    objects, sightings = _with_embodiedscan(objects, plan, recipe, annotations, outcome)
+    if boxes_alone:
+        objects, sightings = _of_embodiedscan_only(objects, recipe, annotations)
+    else:
+        objects, sightings = _with_embodiedscan(objects, scan, annotation, recipe, annotations, outcome)
     masks, masks_from = _masks(scan, annotation, objects, recipe)
     return replace(
         scene, objects=objects, masks=masks, masks_from=masks_from, expressions=expressions, sightings=sightings
     )
+
+
+def _annotation(scan: Scan, recipe: Recipe, given: SceneAnnotations) -> tuple[Annotation | None, bool]:
+    """Return the objects, and whether they are EmbodiedScan's boxes because the scan has no vertices of its own."""
+    own = scan.annotation()
+    wanted = recipe.objects.source == "embodiedscan" and given.boxes is not None and given.axis_alignment is not None
+    if not wanted or (own is not None and any(len(item.vertices) for item in own.objects)):
+        return own, False
+    assert given.boxes is not None
+    assert given.axis_alignment is not None
+    return annotation_of_boxes(own, given.boxes, given.axis_alignment), True
 
 
 def _own_objects(dataset: Dataset, scan: Scan, annotation: Annotation, outcome: SceneOutcome) -> SceneObjects:
@@ -145,8 +168,23 @@ def _with_proposals(
     return objects if proposals is None else with_proposals(objects, proposals)
 
 
+def _of_embodiedscan_only(
+    objects: SceneObjects, recipe: Recipe, given: SceneAnnotations
+) -> tuple[SceneObjects, Sightings | None]:
+    """Return objects that are EmbodiedScan's boxes with its names, and which frames show them."""
+    labels = {object_id: {**names, "embodiedscan": names["raw"]} for object_id, names in objects.labels.items()}
+    drawn = bool(recipe.scene_views.per_description) and given.visible is not None
+    partners = {object_id: object_id for object_id in objects.boxes}
+    return replace(objects, labels=labels), _sightings(partners, given.visible or {}) if drawn else None
+
+
 def _with_embodiedscan(
-    objects: SceneObjects, plan: ScenePlan, recipe: Recipe, given: SceneAnnotations, outcome: SceneOutcome
+    objects: SceneObjects,
+    scan: Scan,
+    annotation: Annotation,
+    recipe: Recipe,
+    given: SceneAnnotations,
+    outcome: SceneOutcome,
 ) -> tuple[SceneObjects, Sightings | None]:
     """Return the objects with EmbodiedScan's boxes, and which frames show them, where the recipe wants either.
 
@@ -158,16 +196,19 @@ def _with_embodiedscan(
         if own or drawn:
             raise MissingInput(
                 "has no boxes of EmbodiedScan, which the recipe asks for",
-                scene=plan.scene_id,
+                scene=scan.scene_id,
                 cure="name embodiedscan_infos_*.pkl with --annotations",
             )
         return objects, None
-    matched, partners, notes = with_embodiedscan(objects, given.boxes, given.axis_alignment)
+    compared = objects
+    if scan.axis_alignment is None or np.abs(scan.axis_alignment - given.axis_alignment).max() > SAME_WORLD:
+        compared = aligned_in(annotation, objects, given.axis_alignment)
+    matched, partners, notes = with_embodiedscan(compared, given.boxes, given.axis_alignment)
     sightings = _sightings(partners, given.visible) if drawn and given.visible is not None else None
     if not own:
         return objects, sightings
     outcome.notes.update(notes)
-    return matched, sightings
+    return replace(matched, aligned=objects.aligned), sightings
 
 
 def _sightings(partners: Mapping[int, int], visible: Mapping[int, Iterable[int]]) -> Sightings:

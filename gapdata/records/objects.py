@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gapdata.annotations.embodiedscan import AnnotatedBox
 from gapdata.geometry.boxes import OrientedBox, aligned_iou, axis_aligned_box, upright_box
 from gapdata.geometry.camera import transform
-from gapdata.sources.base import Annotation
+from gapdata.sources.base import Annotation, SceneObject
 
 MIN_BOX_VERTICES = 4
 MIN_MATCH_IOU = 0.25
@@ -72,6 +72,34 @@ def scene_objects(
             aligned[item.object_id] = np.concatenate([box.center, box.size])
     names = {object_id: known["raw"] for object_id, known in labels.items()}
     return SceneObjects(names=names, labels=labels, boxes=boxes, aligned=aligned, without_box=tuple(without))
+
+
+def annotation_of_boxes(
+    own: Annotation | None, boxes: Sequence[AnnotatedBox], alignment: NDArray[np.float64]
+) -> Annotation:
+    """Return EmbodiedScan's boxes as the objects of a scan whose own objects have no vertices.
+
+    Args:
+        own: the scan's annotation, of which the mesh stays; ``None`` where it has none.
+        boxes: in the aligned world.
+        alignment: (4, 4) the scan's own to that aligned world.
+    """
+    to_world = np.asarray(np.linalg.inv(alignment), dtype=np.float64)
+    objects = tuple(
+        SceneObject(object_id=box.object_id, label=box.label, box=box.box.transformed(to_world)) for box in boxes
+    )
+    return Annotation(
+        vertices=np.empty((0, 3), dtype=np.float32) if own is None else own.vertices,
+        faces=np.empty((0, 3), dtype=np.int32) if own is None else own.faces,
+        colors=np.empty((0, 3), dtype=np.uint8) if own is None else own.colors,
+        objects=objects,
+        notes={**({} if own is None else own.notes), "object_of_embodiedscan_only": len(objects)},
+    )
+
+
+def aligned_in(annotation: Annotation, objects: SceneObjects, alignment: NDArray[np.float64]) -> SceneObjects:
+    """Return the objects with their boxes along the axes of another aligned world, to compare them with boxes there."""
+    return replace(objects, aligned=scene_objects(annotation, objects.labels, alignment).aligned)
 
 
 def with_embodiedscan(
