@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,15 +67,17 @@ def write(out: Path, walks: Iterable[Walk]) -> list[str]:
         place: dict[str, Any] = {"reference": name, "type": "validation" if names else "train", "scans": []}
         if not names:
             place["scans"].append(_write_rescan(out, walk, frames))
+            later = list(range(min(RESCANNED, len(walk.poses))))
+            samples.append(_sample(scan_id(walk, "rescan"), walk, later, _rescan_world()))
         places.append({**place, "ambiguity": []})
-        samples.append(_sample(name, walk))
+        samples.append(_sample(name, walk, range(len(walk.poses)), np.eye(4)))
         names.append(name)
     (out / "3RScan.json").write_text(json.dumps(places, indent=1))
     (out / "splits").mkdir(exist_ok=True)
     for split, listed in (("train", names[:1]), ("val", names[1:]), ("test", [])):
         (out / "splits" / f"{split}.txt").write_text("\n".join(listed))
-    write_infos(out / "annotations" / "embodiedscan_infos_train.pkl", samples[:1])
-    write_infos(out / "annotations" / "embodiedscan_infos_val.pkl", samples[1:])
+    write_infos(out / "annotations" / "embodiedscan_infos_train.pkl", samples[:2])
+    write_infos(out / "annotations" / "embodiedscan_infos_val.pkl", samples[2:])
     return names
 
 
@@ -89,6 +91,10 @@ def rescan_to_reference() -> NDArray[np.float64]:
     """Return the matrix from the world of the rescan to that of its reference, (4, 4)."""
     c, s = np.cos(0.35), np.sin(0.35)
     return np.array([[c, -s, 0, 0.8], [s, c, 0, -0.45], [0, 0, 1, 0.07], [0, 0, 0, 1]])
+
+
+def _rescan_world() -> NDArray[np.float64]:
+    return np.asarray(np.linalg.inv(rescan_to_reference()), dtype=np.float64)
 
 
 def cameras(walk: Walk) -> tuple[Intrinsics, Intrinsics]:
@@ -159,7 +165,7 @@ def _info(walk: Walk, frames: int) -> bytes:
 def _write_rescan(out: Path, walk: Walk, frames: Mapping[str, bytes]) -> dict[str, Any]:
     """Write the beginning of a walk again, in another world, and return its entry of ``3RScan.json``."""
     name, count = scan_id(walk, "rescan"), min(RESCANNED, len(walk.poses))
-    to_world = np.asarray(np.linalg.inv(rescan_to_reference()), dtype=np.float64)
+    to_world = _rescan_world()
     kept = {file: data for file, data in frames.items() if file[6:12].isdigit() and int(file[6:12]) < count}
     kept["_info.txt"] = _info(walk, count)
     for frame in range(count):
@@ -220,8 +226,8 @@ def _labels(walk: Walk, vertices: NDArray[np.float64], name: str) -> dict[str, A
     return {"scan_id": name, "appId": "Aggregator.v2", "segGroups": groups}
 
 
-def _sample(name: str, walk: Walk) -> dict[str, Any]:
-    """Return EmbodiedScan's entry of a reference scan, whose world is the room's own."""
+def _sample(name: str, walk: Walk, frames: Sequence[int], room_to_world: NDArray[np.float64]) -> dict[str, Any]:
+    """Return EmbodiedScan's entry of a scan."""
     color, depth = cameras(walk)
     images = [
         SeenImage(
@@ -232,8 +238,8 @@ def _sample(name: str, walk: Walk) -> dict[str, Any]:
             camera=color,
             held=walk.held(frame, TURN),
         )
-        for frame in range(0, len(walk.poses), INFO_STEP)
+        for frame in frames[::INFO_STEP]
         if frame not in (LOST, WITHOUT_POSE)
     ]
     cameras_of_all = {"cam2img": four_by_four(color), "depth_cam2img": four_by_four(depth)}
-    return room_sample(f"3rscan/{name}", walk, images, np.eye(4), cameras_of_all)
+    return room_sample(f"3rscan/{name}", walk, images, room_to_world, cameras_of_all)
