@@ -109,6 +109,15 @@ CAPTURES: dict[str, Capture] = {
         download="any tool that writes nerfstudio's format with depth_file_path in each frame, in metres",
         categories="names in objects.json",
     ),
+    "sun3d": Capture(
+        module="gapdata.sources.sun3d",
+        title="SUN3D",
+        help="a sequence of SUN3D",
+        recognised_by="image/, depth/, extrinsics/ and intrinsics.txt",
+        download="wget -r of a sequence below https://sun3d.cs.princeton.edu/data/",
+        terms="those of its page, https://sun3d.cs.princeton.edu",
+        categories="names in objects.json",
+    ),
 }
 """By the name that ``gapdata inspect`` shows; the first that recognises a folder opens it."""
 
