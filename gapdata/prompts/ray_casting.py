@@ -5,41 +5,32 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gapdata.geometry.mesh_rays import MeshRays
 from gapdata.sources.base import Annotation
-
-NEAREST = np.float32(1e-6)  # metres; a nearer hit counts as this far away
 
 
 class MeshCaster:
-    """Open3D's ray casting over one labelled mesh, on one thread: a build has a process for each core.
+    """Rays onto one labelled mesh.
 
     A face has the object id that at least two of its vertices have, or else the one of its first vertex.
     """
 
     def __init__(self, annotation: Annotation) -> None:
-        import open3d as o3d
-
-        self._tensor = o3d.core.Tensor
-        self._scene = o3d.t.geometry.RaycastingScene(nthreads=1)
-        self._scene.add_triangles(
-            o3d.core.Tensor(annotation.vertices), o3d.core.Tensor(annotation.faces.astype(np.uint32))
-        )
+        self._rays = MeshRays(annotation.vertices, annotation.faces)
         self._face_values = _face_values(annotation)
 
     def cast(self, rays: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
         """Return what rays hit first.
 
         Args:
-            rays: (n, 6) origin and direction, metres, world; directions have length 1 along the camera's z, so that
-                distance along them is z-depth.
+            rays: (n, 6) as in :meth:`gapdata.geometry.mesh_rays.MeshRays.cast`.
 
         Returns:
             Inverse z-depth, (n,) per metre, 0 where nothing is hit, and object id + 1, (n,), 0 where there is none.
         """
-        hits = self._scene.cast_rays(self._tensor(rays), nthreads=1)
+        depth, faces = self._rays.cast(rays)
         # A miss is at infinity, and its face has the largest number: clipped, it gets the last value, which is 0.
-        values = np.take(self._face_values, hits["primitive_ids"].numpy(), mode="clip")
-        return np.float32(1) / np.maximum(hits["t_hit"].numpy(), NEAREST), values
+        return np.float32(1) / depth, np.take(self._face_values, faces, mode="clip")
 
 
 def _face_values(annotation: Annotation) -> NDArray[np.uint16]:

@@ -42,6 +42,23 @@ def read_mesh(data: bytes) -> Mesh:
     return _any_mesh(data) if plain is None else plain
 
 
+def read_sound_mesh(data: bytes) -> Mesh:
+    """Read a mesh with at least one face, whose coordinates are finite and whose faces have vertices that exist.
+
+    Raises:
+        ValueError: it is not one; the message says why.
+    """
+    try:
+        vertices, faces, colors = read_mesh(data)
+    except ValueError as error:
+        raise ValueError(f"mesh cannot be read: {error}") from error
+    if not len(vertices) or not len(faces) or not np.isfinite(vertices).all():
+        raise ValueError("mesh is empty or has coordinates that are not finite")
+    if faces.min() < 0 or faces.max() >= len(vertices):
+        raise ValueError("mesh has a face with a vertex that does not exist")
+    return vertices, faces, colors
+
+
 def _plain_mesh(data: bytes) -> Mesh | None:
     """Read a file that is laid out as ScanNet's are; return ``None`` for another one."""
     header = HEADER.match(data, 0, LONGEST_HEADER)

@@ -16,7 +16,8 @@ from gapdata.geometry.camera import is_rigid
 from gapdata.runtime.counting import counted
 from gapdata.sources.base import Annotation, SceneObject
 from gapdata.sources.mask_archive import ARCHIVE_SUFFIXES, MaskArchive, find_mask_archive
-from gapdata.sources.ply import Mesh, read_mesh
+from gapdata.sources.ply import Mesh, read_sound_mesh
+from gapdata.sources.segments import VerticesBySegment
 
 DUPLICATED_SCENE, FIRST_DUPLICATE = "scene0217_00", 31
 """This scene lists every object twice, the second time from objectId 31 on (ScanNet issue 51)."""
@@ -177,8 +178,7 @@ def _read_objects(
     An object with the label and the segments of an earlier one is a duplicate in any scene: it would take all its
     vertices away.
     """
-    order = np.argsort(segment_of_vertex, kind="stable")
-    sorted_segments = segment_of_vertex[order]
+    by_segment = VerticesBySegment(segment_of_vertex)
     objects: dict[int, SceneObject] = {}
     notes: dict[str, int] = {}
     duplicates: dict[int, int] = {}
@@ -197,10 +197,7 @@ def _read_objects(
         if original != object_id or (scene_id == DUPLICATED_SCENE and object_id >= FIRST_DUPLICATE):
             notes["duplicated_object"] = notes.get("duplicated_object", 0) + 1
             continue
-        starts = np.searchsorted(sorted_segments, segments, side="left")
-        ends = np.searchsorted(sorted_segments, segments, side="right")
-        parts = [order[start:end] for start, end in zip(starts, ends, strict=True)]
-        vertices = np.sort(np.concatenate(parts)) if parts else np.empty(0, dtype=np.int64)
+        vertices = by_segment.vertices(segments)
         if object_id in objects or not len(vertices):
             reason = "repeated_object_id" if object_id in objects else "object_without_vertices"
             notes[reason] = notes.get(reason, 0) + 1
@@ -215,14 +212,9 @@ def _read_mesh(path: Location, scene_id: str) -> Mesh:
         raise SourceError("is missing, though the scene has an aggregation", path=path, scene=scene_id, cure=AGAIN)
     data = path.read_bytes()
     try:
-        vertices, faces, colors = read_mesh(data)
+        return read_sound_mesh(data)
     except ValueError as error:
-        raise SourceError(f"mesh cannot be read: {error}", path=path, scene=scene_id, cure=AGAIN) from error
-    if not len(vertices) or not len(faces) or not np.isfinite(vertices).all():
-        raise SourceError("mesh is empty or has coordinates that are not finite", path=path, scene=scene_id, cure=AGAIN)
-    if faces.min() < 0 or faces.max() >= len(vertices):
-        raise SourceError("mesh has a face with a vertex that does not exist", path=path, scene=scene_id, cure=AGAIN)
-    return vertices, faces, colors
+        raise SourceError(str(error), path=path, scene=scene_id, cure=AGAIN) from error
 
 
 def _field(path: Location, scene_id: str, name: str, kind: type) -> Any:
