@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from gapdata.commands.argument_types import annotation_file, duration, local, names, place, positive
-from gapdata.commands.source_options import add_frame_options, add_source_options
+from gapdata.commands.source_options import add_frame_options, add_scannetpp_options, add_source_options
 from gapdata.runtime.ray_job import refuse_temporary_places
 from gapdata.runtime.terminal import say, say_result
 from gapdata.sources.registry import open_dataset, source_options
@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_choice_of_scenes(parser)
     _add_execution_options(parser)
     add_frame_options(parser)
+    add_scannetpp_options(parser)
 
 
 def _add_build_options(parser: argparse.ArgumentParser) -> None:

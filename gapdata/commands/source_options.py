@@ -48,6 +48,23 @@ def add_frame_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--depth-shift", type=int, metavar="N", help="take a frame's depth from the N-th frame after it")
 
 
+def add_scannetpp_options(parser: argparse.ArgumentParser) -> None:
+    """Add which of its cameras and poses are read from ScanNet++."""
+    group = parser.add_argument_group("frames of --scannetpp", argument_default=argparse.SUPPRESS)
+    group.add_argument(
+        "--scannetpp-camera",
+        choices=("auto", "iphone", "dslr"),
+        help="whose frames: the iPhone's video with LiDAR depth, or the DSLR's stills with depth cast from the mesh "
+        "(default: auto, the iPhone's where there are any)",
+    )
+    group.add_argument(
+        "--scannetpp-poses",
+        choices=("arkit", "colmap"),
+        help="poses of the iPhone: aligned_pose of all frames (default), or the more exact ones of some frames in "
+        "iphone/colmap/, whose lens is undone",
+    )
+
+
 def metres(text: str) -> float:
     """Read the metres of a unit from its name or as a number."""
     try:

@@ -27,6 +27,10 @@ FRAME_OPTIONS = ("depth_scale", "poses", "axes", "pose_units", "pose_shift", "de
 :func:`gapdata.sources.rgbd.open_folder`."""
 
 
+SCANNETPP_OPTIONS = ("scannetpp_camera", "scannetpp_poses")
+"""Which cameras and poses of ScanNet++ are read; see :func:`gapdata.sources.scannetpp.dataset.open_folder`."""
+
+
 class SourceModule(Protocol):
     """What the file of a source defines."""
 
@@ -80,6 +84,22 @@ SOURCES: dict[str, Source] = {
         terms="ScanNet Terms of Use (signed form; non-commercial research), https://github.com/ScanNet/ScanNet",
         categories="scannetv2-labels.combined.tsv of the download",
         splits="scannetv2_train.txt, scannetv2_val.txt, scannetv2_test.txt, in DIR or above",
+    ),
+    "scannetpp": Source(
+        module="gapdata.sources.scannetpp.dataset",
+        options=SCANNETPP_OPTIONS,
+        in_stores=True,
+        help="the ScanNet++ download, or a folder of its scenes (a path, s3://... or gs://...): the iPhone's rgb.mkv "
+        "(or extracted rgb/) with depth.bin and pose_intrinsic_imu.json, or the DSLR's stills with depth cast from the "
+        "mesh",
+        title="ScanNet++",
+        recognised_by="data/ with folders such as 036bce3393 with iphone/, dslr/ or scans/ inside, or such folders",
+        download="python download_scannetpp.py download_scannetpp.yml, with download_assets: [scan_mesh_path, "
+        "scan_mesh_segs_path, scan_anno_json_path, iphone_video_path, iphone_depth_path, "
+        "iphone_pose_intrinsic_imu_path, iphone_video_mask_path] and the token of your account",
+        terms="ScanNet++ Terms of Use (account; non-commercial research), https://kaldir.vc.in.tum.de/scannetpp",
+        categories="scannetpp.tsv; metadata/semantic_benchmark/map_benchmark.csv of the download",
+        splits="splits/nvs_sem_train.txt, nvs_sem_val.txt, nvs_test.txt, sem_test.txt, in DIR or above",
     ),
     "3rscan": Source(
         module="gapdata.sources.threerscan.dataset",

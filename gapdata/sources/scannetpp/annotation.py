@@ -175,7 +175,7 @@ def objects_of(
     owner = np.full(len(segment_of_vertex), -1, dtype=np.int64)
     shared = np.zeros(len(segment_of_vertex), dtype=bool)
     # The smallest is written last; of equally small ones the first of the file, as in the benchmark's script.
-    for object_id, (_, vertices) in sorted(reversed(kept.items()), key=lambda item: -len(item[1][1])):
+    for object_id, (_, vertices) in reversed(sorted(kept.items(), key=lambda item: len(item[1][1]))):  # noqa: C413
         shared[vertices] |= owner[vertices] >= 0
         owner[vertices] = object_id
     owned = VerticesBySegment(owner)

@@ -26,7 +26,7 @@ from gapdata.sources.scannetpp.annotation import GROUPS, SceneMesh
 from gapdata.sources.scannetpp.dslr import FOLDER as DSLR
 from gapdata.sources.scannetpp.dslr import DslrScan
 from gapdata.sources.scannetpp.failures import DOWNLOAD
-from gapdata.sources.scannetpp.frame_images import COLOR_FOLDER, COLOR_VIDEOS
+from gapdata.sources.scannetpp.frame_images import COLOR_FOLDER, COLOR_VIDEOS, find_images
 from gapdata.sources.scannetpp.iphone import FOLDER as IPHONE
 from gapdata.sources.scannetpp.iphone import IphoneScan, PoseSource
 from gapdata.sources.stamps import Stamps, stamps_of
@@ -70,13 +70,16 @@ class ScanNetPlusPlus(Dataset):
     def kind(self, scene_id: str) -> str:
         """Return ``iphone-video``, ``iphone-frames``, ``dslr``, or ``missing``."""
         home = self.scene_directories[scene_id]
-        if self.camera != "dslr":
-            iphone = file_in(home, IPHONE)
-            if any(file_in(iphone, name).is_file() for name in COLOR_VIDEOS):
-                return "iphone-video"
-            if file_in(iphone, COLOR_FOLDER).is_dir():
-                return "iphone-frames"
-        return "dslr" if self.camera != "iphone" and file_in(home, DSLR).is_dir() else "missing"
+        try:
+            found = find_images(file_in(home, IPHONE), COLOR_VIDEOS, COLOR_FOLDER) if self.camera != "dslr" else None
+            if found is not None:
+                return "iphone-video" if found.name in COLOR_VIDEOS else "iphone-frames"
+            return "dslr" if self.camera != "iphone" and file_in(home, DSLR).is_dir() else "missing"
+        except PermissionError:
+            return "missing"
+
+    def _reads_dslr(self, scene_id: str) -> bool:
+        return self.camera == "dslr" or self.kind(scene_id) == "dslr"
 
     def annotated(self, scene_id: str) -> bool:
         """Return whether ``segments_anno.json`` is there, and may be looked at."""
@@ -108,7 +111,7 @@ class ScanNetPlusPlus(Dataset):
         """
         directory = self.directory(scene_id)
         mesh = SceneMesh(scene_id, directory, self.dropped_labels)
-        if self.kind(scene_id) == "dslr":
+        if self._reads_dslr(scene_id):
             return DslrScan(scene_id, directory, mesh)
         return IphoneScan(scene_id, directory, mesh, self.poses)
 
@@ -120,7 +123,7 @@ class ScanNetPlusPlus(Dataset):
     def stamps(self, scene_id: str) -> Stamps:
         """Return the stamps of the files of the camera that is read, and of the mesh."""
         home = self.scene_directories[scene_id]
-        frames = file_in(home, DSLR if self.kind(scene_id) == "dslr" else IPHONE)
+        frames = file_in(home, DSLR if self._reads_dslr(scene_id) else IPHONE)
         return {**stamps_of([frames], nested=True), **stamps_of([file_in(home, "scans")])}
 
     def lacks(self, scene_ids: Sequence[str], *, splits_given: bool) -> tuple[str, ...]:

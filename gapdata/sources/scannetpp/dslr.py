@@ -2,10 +2,10 @@
 
 ``nerfstudio/transforms.json`` has the camera, the lens and the pose of each image in ``resized_images/``; without
 these, ``transforms_undistorted.json`` and ``resized_undistorted_images/`` are read, which the toolkit makes. Nothing
-measured depth: it is that of the mesh, so windows and mirrors are holes, and what the laser scanner missed is missing.
+measured depth: it is that of the mesh, so windows, mirrors and what the laser scanner missed are holes.
 
-The stills are not a video, so neighbours in a clip are a second apart: still i, in the order of the names, has raw index
-30 i. Those that are marked ``is_bad`` keep their number and are left out.
+The stills are not a video, so neighbours in a clip are a second apart: still i, in the order of the names, has raw
+index 30 i. Those that are marked ``is_bad`` keep their number and are left out.
 """
 
 from __future__ import annotations

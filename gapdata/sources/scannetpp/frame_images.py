@@ -37,8 +37,7 @@ class ColorVideo:
 
     Attributes:
         size: (width, height).
-        frames: the numbers of the images that there are; ``None`` where they are numbered without a gap.
-        count: one more than the largest number; ``None`` where only decoding all of it would tell.
+        count: one more than the largest number of a frame; ``None`` where only decoding all of it would tell.
         in_order: whether going back means a new start.
 
     Raises:
@@ -46,7 +45,6 @@ class ColorVideo:
         OSError: it is missing or may not be read.
     """
 
-    frames: frozenset[int] | None = None
     count: int | None = None
     in_order = True
 
@@ -54,6 +52,10 @@ class ColorVideo:
         self.place = place
         self._video = VideoFrames(place)
         self.size = self._video.size
+
+    def among(self, count: int) -> NDArray[np.bool_]:
+        """Return which of the first frames there may be, (count,): all, because the video's end is not known."""
+        return np.ones(count, dtype=bool)
 
     def image(self, frame: int, reduction: int) -> NDArray[np.uint8]:
         """Return a frame, (H, W, 3) uint8 RGB, its sides divided by ``reduction``.
@@ -85,8 +87,11 @@ class ImageFolder:
         self.names: Mapping[int, str] = {
             int(found[1]): name for found, name in matched if found is not None and int(found[1]) <= MAX_FRAME_ID
         }
-        self.frames: frozenset[int] | None = frozenset(self.names)
         self.count: int | None = 1 + max(self.names, default=-1)
+
+    def among(self, count: int) -> NDArray[np.bool_]:
+        """Return which of the first frames there are, (count,)."""
+        return np.isin(np.arange(count), list(self.names))
 
     def data(self, frame: int) -> bytes:
         """Return the content of a frame's file.
@@ -204,8 +209,6 @@ class DepthFolder(ImageFolder):
 class DepthBin:
     """The images of ``depth.bin``; see :func:`gapdata.sources.scannetpp.depth_bin.open_depth`."""
 
-    frames: frozenset[int] | None = None
-
     def __init__(self, place: Location) -> None:
         self.place = place
         self._file = open_depth(place)
@@ -214,6 +217,10 @@ class DepthBin:
         self.encoding: str = self._file.encoding
         self.in_order = self.encoding == "stream"
         self.image: Callable[[int], NDArray[np.uint16]] = self._file.image
+
+    def among(self, count: int) -> NDArray[np.bool_]:
+        """Return which of the first images there may be, (count,): those before the end, where it is known."""
+        return np.arange(count) < (count if self.count is None else self.count)
 
     def close(self) -> None:
         """Close the file."""

@@ -24,7 +24,7 @@ from gapdata.geometry.camera import Intrinsics
 from gapdata.sources.base import Annotation, Scan
 from gapdata.sources.scannetpp.annotation import SceneMesh
 from gapdata.sources.scannetpp.depth_bin import HEIGHT, WIDTH
-from gapdata.sources.scannetpp.failures import how_to_get, naming
+from gapdata.sources.scannetpp.failures import AGAIN, how_to_get, naming
 from gapdata.sources.scannetpp.frame_images import (
     COLOR_FOLDER,
     COLOR_VIDEOS,
@@ -74,18 +74,19 @@ class IphoneScan(Scan):
             raise
 
     def _open_images(self) -> None:
-        color = find_images(self.path, COLOR_VIDEOS, COLOR_FOLDER)
+        with naming(self.path, self.scene_id):
+            color = find_images(self.path, COLOR_VIDEOS, COLOR_FOLDER)
+            depth = find_images(self.path, (DEPTH_FILE,), DEPTH_FOLDER)
+            mask = find_images(self.path, MASK_VIDEOS, MASK_FOLDER)
         if color is None:
             raise self._missing("has neither rgb.mkv, rgb.mp4 nor extracted frames in rgb/", "iphone_video_path")
         with naming(color, self.scene_id):
             self._color = ColorVideo(color) if color.name in COLOR_VIDEOS else ColorFolder(color)
-        depth = find_images(self.path, (DEPTH_FILE,), DEPTH_FOLDER)
         if depth is None:
             raise self._missing("has neither depth.bin nor extracted images in depth/", "iphone_depth_path")
         with naming(depth, self.scene_id):
             self._depth = DepthBin(depth) if depth.name == DEPTH_FILE else DepthFolder(depth)
         self.in_order = self._color.in_order or self._depth.in_order
-        mask = find_images(self.path, MASK_VIDEOS, MASK_FOLDER)
         if mask is not None:
             with naming(mask, self.scene_id):
                 self._masks = Masks(mask, self._color.size)
@@ -113,31 +114,17 @@ class IphoneScan(Scan):
 
     def _set_frames(self, rows: FrameRows | None, poses: IphonePoses) -> None:
         """Choose a video frame for each raw index, and set what it shows."""
-        assert self._color is not None
-        assert self._depth is not None
         step = 2 if rows is None else rows.step
-        known: NDArray[np.bool_] = poses.listed.copy()
-        counts = {"color": self._color.count, "depth": self._depth.count}
-        self._surplus = {}
-        for kind, images in (("color", self._color), ("depth", self._depth)):
-            there = np.ones(len(known), dtype=bool)
-            if images.frames is not None:
-                there = np.isin(np.arange(len(known)), list(images.frames))
-            elif images.count is not None:
-                there[images.count :] = False
-            self._surplus[f"row_without_{kind}"] = int((known & ~there).sum())
-            self._surplus[f"{kind}_without_row"] = max(0, (counts[kind] or 0) - len(known))
-            np.logical_and(known, there, out=known)
+        known, self._unjoined = self._joined(poses.listed)
         if self._pose_source == "colmap":
-            self._surplus = {}  # most frames do not have such a pose
+            self._unjoined = {}  # most frames do not have such a pose
         if not known.any():
             problem = "has no frame with colour, depth, a camera and a row of its pose"
-            raise SourceError(problem, path=self.path, scene=self.scene_id, cure="download the scene's files again")
+            raise SourceError(problem, path=self.path, scene=self.scene_id, cure=AGAIN)
         self.frame_count = -(-len(known) // step)
-        padded = np.zeros(self.frame_count * step, dtype=bool)
-        padded[: len(known)] = known
-        grid = padded.reshape(self.frame_count, step)
-        self.present = grid.any(axis=1)
+        grid = np.zeros((self.frame_count, step), dtype=bool)
+        grid.ravel()[: len(known)] = known
+        self.present = np.asarray(grid.any(axis=1))
         self._video_frame = np.arange(self.frame_count) * step + grid.argmax(axis=1)
         self._poses = poses
         self.camera_to_world = np.full((self.frame_count, 4, 4), np.nan)
@@ -146,6 +133,19 @@ class IphoneScan(Scan):
         self.color_intrinsics = poses.typical()
         self.depth_intrinsics = self.color_intrinsics.resized(WIDTH, HEIGHT)
         self._row_notes = {} if rows is None or self._pose_source == "colmap" else rows.notes
+
+    def _joined(self, listed: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], dict[str, int]]:
+        """Return which video frames have all that is listed, colour and depth, (N,), and counts of what has not."""
+        assert self._color is not None
+        assert self._depth is not None
+        counts: dict[str, int] = {}
+        known = listed
+        for kind, images in (("color", self._color), ("depth", self._depth)):
+            there = images.among(len(known))
+            counts[f"row_without_{kind}"] = int((known & ~there).sum())
+            counts[f"{kind}_without_row"] = max(0, (images.count or 0) - len(known))
+            known = np.where(there, known, False)
+        return known, counts
 
     def close(self) -> None:
         """Close the scene's files."""
@@ -158,7 +158,7 @@ class IphoneScan(Scan):
         """Return how many rows lack something and which tails were left out, by name."""
         assert self._depth is not None
         cut_off = {"depth_file_cut_off": 1} if self._depth.cut_off else {}
-        return {name: count for name, count in {**self._row_notes, **self._surplus, **cut_off}.items() if count}
+        return {name: count for name, count in {**self._row_notes, **self._unjoined, **cut_off}.items() if count}
 
     @property
     def axis_alignment(self) -> NDArray[np.float64]:

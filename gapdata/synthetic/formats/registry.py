@@ -40,6 +40,11 @@ class Format:
 
 
 FORMATS: dict[str, Format] = {
+    "scannetpp": Format(
+        module="gapdata.synthetic.formats.scannetpp",
+        option="scannetpp",
+        help="video of 60 Hz, all encodings of depth.bin, drifting intrinsics, COLMAP's lens, shared vertices",
+    ),
     "stray": Format(
         module="gapdata.synthetic.formats.stray",
         option="rgbd",

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gapdata.synthetic.formats.mkv_names import without_random_numbers
+
 CODEC = "FFV1"
 """Lossless, so that a walk's images come back as they were; OpenCV does not write the HEVC of phones."""
 TIMESCALE_AT, MEDIA_TIME_AT = 16, 16
@@ -35,6 +37,8 @@ def write_video(path: Path, images: Iterable[NDArray[np.uint8]], rate: float, *,
     if writer is None:
         raise ValueError("a video needs a frame")
     writer.release()
+    if path.suffix == ".mkv":
+        path.write_bytes(without_random_numbers(path.read_bytes()))
     if hide_first:
         data = bytearray(path.read_bytes())
         (timescale,) = struct.unpack_from(">I", data, data.index(b"mdhd") + TIMESCALE_AT)
