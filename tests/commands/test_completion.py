@@ -84,7 +84,7 @@ def typed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def test_commands_options_choices_and_files_are_completed(typed: Typed) -> None:
     assert typed("gapdata bui\t--rec\ttwo\t") == ["build-shards", "--recipe", "two words.toml"]
-    assert typed("gapdata build-shards --scann\tscan\t --exec\tinl\t") in (
+    assert typed("gapdata build-shards --scannet scan\t --exec\tinl\t") in (
         ["build-shards", "--scannet", "scannet/", "--executor", "inline"],
         ["build-shards", "--scannet", "scannet", "--executor", "inline"],
     )
