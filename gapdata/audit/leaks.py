@@ -9,9 +9,11 @@ Data sets scan a place several times, and different files put its scans into dif
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from gapdata.engine.plan import Plan, ScenePlan, read_plan
+from gapdata.errors import UsageError
 from gapdata.files.storage import Location
 from gapdata.runtime.counting import counted, few
 
@@ -71,6 +73,20 @@ def shared_places(scenes: Sequence[SeenScene]) -> list[SharedPlace]:
         if trained and held_out:
             shared.append(SharedPlace(place=place, trained=trained, held_out=held_out))
     return shared
+
+
+def leak_warnings(builds: Sequence[Location]) -> list[str]:
+    """Return a line for each place of the builds that is in two splits, for a training that uses them together.
+
+    A build without a plan of this engine version is passed over: it cannot be told what it shows.
+    """
+    scenes: list[SeenScene] = []
+    for build in builds:
+        with suppress(UsageError):
+            scenes += scenes_of([build])
+    shared = shared_places(scenes)
+    more = [f"and {len(shared) - SHOWN} more; `gapdata verify BUILD ... --leaks` names all"] if shared[SHOWN:] else []
+    return [f"warning: {line}" for line in (*map(str, shared[:SHOWN]), *more)]
 
 
 def _seen(build: Location, plan: Plan, scene: ScenePlan) -> SeenScene:

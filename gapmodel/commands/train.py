@@ -123,6 +123,8 @@ def _stays_here(options: argparse.Namespace) -> bool:
 
 
 def _run(options: argparse.Namespace, builds: dict[str, str], train: Train) -> int:
+    from gapdata.audit.leaks import leak_warnings
+    from gapdata.files.storage import location
     from gapmodel.training.outcome import is_finished
     from gapmodel.training.replacing import run_to_replace
 
@@ -130,6 +132,9 @@ def _run(options: argparse.Namespace, builds: dict[str, str], train: Train) -> i
     speaks = os.environ.get("RANK", "0") == "0"
     replaces = run_to_replace(options.out, options.init, builds) if options.overwrite else None
     finished = replaces is None and is_finished(options.out)
+    if speaks and not finished:
+        for line in leak_warnings([location(place) for place in builds.values()]):
+            say(line, error=True)
     outcome = train(options, recipe, builds, replaces)
     if speaks:
         if finished:

@@ -11,7 +11,7 @@ import pytest
 
 from gapdata.audit.alike_rooms import alike_rooms, pairs_to_compare
 from gapdata.audit.find_leaks import find_leaks
-from gapdata.audit.leaks import SeenScene, scenes_of, shared_places
+from gapdata.audit.leaks import SeenScene, leak_warnings, scenes_of, shared_places
 from gapdata.commands.main import main
 from gapdata.shards.checksums import write_checksums
 from gapdata.synthetic.formats.tum import write
@@ -68,6 +68,12 @@ def test_plans_of_before_can_be_read_and_know_equal_scans_only(two_builds: list[
     assert shared_places(scenes) == []
     again = [scenes[0], replace(scenes[0], build="elsewhere", split="val")]
     assert [place.trained[0].scene_id for place in shared_places(again)] == ["scene0007_00"]
+
+
+def test_training_warns_of_places_that_it_also_evaluates_on(two_builds: list[Path], tmp_path: Path) -> None:
+    (warning,) = leak_warnings(list(two_builds))
+    assert warning.startswith("warning: scannet scene0007 is trained on in scene0007_00 (")
+    assert leak_warnings([two_builds[0], tmp_path]) == []
 
 
 def test_builds_are_verified_one_at_a_time(two_builds: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
