@@ -118,6 +118,14 @@ CAPTURES: dict[str, Capture] = {
         terms="those of its page, https://sun3d.cs.princeton.edu",
         categories="names in objects.json",
     ),
+    "sens": Capture(
+        module="gapdata.sources.sens_scan",
+        help="a .sens file of any name, such as BundleFusion's",
+        recognised_by="a file with the ending .sens, or a folder with one such file",
+        endings=(".sens",),
+        download="for BundleFusion's, unpack a zip of https://graphics.stanford.edu/projects/bundlefusion/",
+        categories="names in objects.json",
+    ),
 }
 """By the name that ``gapdata inspect`` shows; the first that recognises a folder opens it."""
 

@@ -21,17 +21,15 @@ from numpy.typing import NDArray
 
 from gapdata.annotations.taxonomy import EMPTY_LABEL_MAP, LABEL_MAP_NAME, LabelMap, read_label_map
 from gapdata.errors import UsageError
-from gapdata.files.image_tags import jpeg_without_metadata
 from gapdata.files.object_store import ObjectPath
 from gapdata.files.storage import Location, file_in, location, subfolders
 from gapdata.runtime.counting import counted, few
 from gapdata.sources.base import Annotation, Dataset, Scan
 from gapdata.sources.extracted import ExtractedScan
-from gapdata.sources.images import is_color_jpeg
 from gapdata.sources.layouts import Layout, find_frames
 from gapdata.sources.mask_archive import MaskArchive
-from gapdata.sources.scene_files import SceneFiles, naming_scene
-from gapdata.sources.sens import SensReader
+from gapdata.sources.scene_files import SceneFiles
+from gapdata.sources.sens_scan import SensScan
 from gapdata.sources.split_lists import read_split_list
 from gapdata.sources.stamps import Stamps, listing_digest, stamps_of
 
@@ -220,12 +218,11 @@ def open_found(place: Location) -> ScanNetDataset | Scan:
     return ScanNetDataset.open(place)
 
 
-class ScanNetScan(Scan):
+class ScanNetScan(SensScan):
     """One ScanNet scene with its frames in a ``.sens`` file.
 
-    The depth extrinsics of the ``.sens`` register depth to colour. The released images are registered (ScanNet issues 2
-    and 92), so they are the identity; ``colorToDepthExtrinsics`` of the ``.txt`` describes the raw device and must not
-    be applied again.
+    The released images are registered (ScanNet issues 2 and 92), so the depth extrinsics of the ``.sens`` are the
+    identity; ``colorToDepthExtrinsics`` of the ``.txt`` describes the raw device and must not be applied again.
 
     Args:
         directory: the scene's folder.
@@ -233,41 +230,15 @@ class ScanNetScan(Scan):
     """
 
     def __init__(self, directory: Location, *, sens: Location | None = None) -> None:
-        self.scene_id = directory.name if sens is None else sens.name.removesuffix(".sens")
+        scene_id = directory.name if sens is None else sens.name.removesuffix(".sens")
         self.files = SceneFiles(directory)
         self._alone = sens is not None
-        with naming_scene(self.scene_id):
-            self.sens = SensReader(sens or file_in(directory, f"{self.scene_id}.sens"))
-        self.path = self.sens.path
-        self.frame_count = len(self.sens)
-        self.camera_to_world = self.sens.camera_to_world
-        self.color_intrinsics, self.depth_intrinsics = self.sens.color_intrinsics, self.sens.depth_intrinsics
-        self.color_lens, self.depth_lens = self.sens.color_lens, self.sens.depth_lens
-        self.depth_to_color = np.asarray(np.linalg.inv(self.sens.color_extrinsics) @ self.sens.depth_to_color)
-        self.depth_units_per_metre = self.sens.depth_units_per_metre
+        super().__init__(scene_id, sens or file_in(directory, f"{scene_id}.sens"))
 
     def close(self) -> None:
         """Close the scene's files."""
         self.files.close()
-        self.sens.close()
-
-    def color(self, frame: int, reduction: int = 1) -> NDArray[np.uint8]:
-        """See :meth:`SensReader.color`."""
-        with naming_scene(self.scene_id):
-            return self.sens.color(frame, reduction)
-
-    def color_jpeg(self, frame: int) -> bytes | None:
-        """Return the stored JPEG without its tags; ``None`` where colour is stored in another way."""
-        if self.sens.color_compression != "jpeg":
-            return None
-        with naming_scene(self.scene_id):
-            data = self.sens.color_bytes(frame)
-        return jpeg_without_metadata(data) if is_color_jpeg(data) else None
-
-    def depth(self, frame: int) -> NDArray[np.uint16]:
-        """See :meth:`SensReader.depth`."""
-        with naming_scene(self.scene_id):
-            return self.sens.depth(frame)
+        super().close()
 
     def mask_archive(self) -> MaskArchive:
         """See :meth:`SceneFiles.mask_archive`."""
@@ -299,10 +270,6 @@ class ScanNetScan(Scan):
         if self._alone:
             return self.sens.describe()
         return {"scene_id": self.scene_id, "scene_type": self.metadata.get("sceneType"), **super().describe()}
-
-    def describe_frames(self) -> dict[str, Any]:
-        """Return the facts about the ``.sens``."""
-        return {"sens": self.sens.describe()}
 
 
 def _where_scenes_are(root: Location) -> str:
