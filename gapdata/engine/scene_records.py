@@ -138,4 +138,5 @@ def _assembled(scene: OpenScene, asked: AskedView, prepared: PreparedView) -> Re
         source=scene.dataset,
         rng=generator_for(recipe.seed, "prompts", asked.view.key),
         masks=scene.masks_from,
+        room=scene.room,
     )

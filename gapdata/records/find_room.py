@@ -139,8 +139,8 @@ def _outline(covered: Mask) -> NDArray[np.int32] | None:
     import cv2
 
     size = round(CLOSED_GAP / CELL) | 1
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    closed = cv2.morphologyEx(covered, cv2.MORPH_CLOSE, kernel)
+    # A square, and not a disc, leaves the corner between two walls as it is: they run along the world's axes.
+    closed = cv2.morphologyEx(covered, cv2.MORPH_CLOSE, np.ones((size, size), dtype=np.uint8))
     contours, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     largest = max(contours, key=cv2.contourArea, default=None)
     if largest is None or cv2.contourArea(largest) * CELL**2 < LEAST_AREA:

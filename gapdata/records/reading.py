@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from gapdata.errors import ShardError
 from gapdata.geometry.upright import TURNS
 from gapdata.records.codec import VERIFY
-from gapdata.records.schema import SCHEMA, VIEW_KINDS, Prompt, Record, ViewObject
+from gapdata.records.room import Room
+from gapdata.records.schema import SCHEMA, VIEW_KINDS, Prompt, Record, SceneLabel, ViewObject
 from gapdata.runtime.counting import counted
 from gapdata.sources.images import MAX_PIXELS
 
@@ -70,6 +71,8 @@ def _record_from_fields(fields: Mapping[str, Any], members: Mapping[str, bytes])
         objects=tuple(_object_from_fields(item) for item in fields["objects"]),
         prompts=tuple(_prompt_from_fields(item) for item in fields["prompts"]),
         expressions=tuple(dict(item) for item in fields["expressions"]),
+        scene_objects=tuple(_scene_label(item) for item in fields.get("scene_objects", ())),
+        room=None if fields.get("room") is None else Room.from_fields(fields["room"]),
         quality=dict(fields["quality"]),
         members=members,
     )
@@ -93,6 +96,12 @@ def _object_from_fields(item: Mapping[str, Any]) -> ViewObject:
         visible_pixels=tuple(_integer(count) for count in item["visible_pixels"]),
         aligned_box=None if aligned is None else tuple(_finite(value) for value in aligned),
         proposal=None if proposal is None else _proposal_from_fields(proposal),
+    )
+
+
+def _scene_label(item: Mapping[str, Any]) -> SceneLabel:
+    return SceneLabel(
+        labels={str(name): str(label) for name, label in item["labels"].items()}, count=_integer(item["count"])
     )
 
 

@@ -21,6 +21,7 @@ from gapdata.geometry.boxes import OrientedBox
 from gapdata.geometry.camera import Intrinsics, transform
 from gapdata.geometry.pointmap import first_frame_pointmap
 from gapdata.records import codec
+from gapdata.records.room import Room
 from gapdata.runtime.counting import counted
 
 if TYPE_CHECKING:
@@ -85,6 +86,18 @@ class ViewObject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SceneLabel:
+    """Objects of one name in a scan, seen or not."""
+
+    labels: Mapping[str, str]  # taxonomy -> name, as in ViewObject
+    count: int
+
+    def to_fields(self) -> dict[str, Any]:
+        """Return plain values, as JSON holds them."""
+        return {"labels": dict(self.labels), "count": self.count}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
     """A marked pixel and its answer: the object there, and the point in metres in the first frame's camera."""
 
@@ -118,6 +131,10 @@ class Record:
     objects: tuple[ViewObject, ...] = ()
     prompts: tuple[Prompt, ...] = ()
     expressions: tuple[Mapping[str, Any], ...] = ()
+    scene_objects: tuple[SceneLabel, ...] = ()
+    """All objects of the scan, seen or not, by their names; empty without annotation."""
+    room: Room | None = None
+    """The floor of the scene; only of views of a whole scan with a labelled floor and an aligned world."""
     quality: Mapping[str, Any] = field(default_factory=dict)
     split_origin: str = ""
     """Name of the annotation file that gives the split; empty for the data set itself."""
@@ -291,6 +308,8 @@ class Record:
             "objects": [_object_fields(item) for item in self.objects],
             "prompts": [_prompt_fields(prompt) for prompt in self.prompts],
             "expressions": [dict(item) for item in self.expressions],
+            **({"scene_objects": [item.to_fields() for item in self.scene_objects]} if self.scene_objects else {}),
+            **({} if self.room is None else {"room": self.room.to_fields()}),
             "quality": dict(self.quality),
         }
         return json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()

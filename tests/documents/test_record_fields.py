@@ -8,9 +8,11 @@ import tarfile
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gapdata.records.reading import record_from_json
+from gapdata.records.room import Room
 from tests.conftest import REPOSITORY
 from tests.support.annotation_records import detection, images, sample, sentence, write_embodiedscan, write_json
 from tests.support.builds import build
@@ -18,8 +20,16 @@ from tests.support.scannet_scenes import write_scene
 
 SCENE = "scene0000_00"
 BOX = ("chair", [0, 0, 1, 1, 1, 1, 0.1, 0.2, 0.3])
-OPEN = {"objects[].labels"}
+OPEN = {"objects[].labels", "scene_objects[].labels"}
 """Objects whose names are data."""
+ROOM = Room(
+    outline=np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]]),
+    area=6.0,
+    walled=1.0,
+    height=0.0,
+    free_origin=(0.0, 0.0),
+    free=np.ones((2, 3), dtype=bool),
+)
 ROW = re.compile(r"^\| (\(?)`([a-z_.\[\]]+)`\)? \| .+ \|$", re.MULTILINE)
 
 
@@ -52,8 +62,8 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     for tar in sorted(folder.glob("*/shard-*.tar")):
         with tarfile.open(tar) as file:
             found += [json.load(file.extractfile(item)) for item in file if item.name.endswith(".json")]  # type: ignore[arg-type]
-    # The scenes above lie upright and have vertices.
-    turned = replace(record_from_json(json.dumps(found[0]).encode()), turned=90, masks="boxes")
+    # The scenes above lie upright, have vertices, and do not have a floor.
+    turned = replace(record_from_json(json.dumps(found[0]).encode()), turned=90, masks="boxes", room=ROOM)
     return [*found, json.loads(turned.to_json())]
 
 
