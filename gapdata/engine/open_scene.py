@@ -21,7 +21,7 @@ from gapdata.prompts.box_masks import BoxMasks, with_vertices_in_boxes
 from gapdata.prompts.instances import InstanceMasks, InstanceRenderer
 from gapdata.prompts.projected import ProjectedInstances
 from gapdata.records.expressions import Expression
-from gapdata.records.find_room import find_room
+from gapdata.records.find_floor import find_floor
 from gapdata.records.language import scene_expressions
 from gapdata.records.objects import (
     SceneObjects,
@@ -33,7 +33,7 @@ from gapdata.records.objects import (
 )
 from gapdata.records.poses import refused_poses, usable_poses
 from gapdata.records.prepare import FrameSettings, lenses_undone, stored_size
-from gapdata.records.room import Room
+from gapdata.records.room_floor import RoomFloor
 from gapdata.records.views import View
 from gapdata.sources.base import Annotation, Dataset, Scan
 
@@ -56,7 +56,7 @@ class OpenScene:
     objects: SceneObjects | None = None  # None without annotation
     masks: InstanceMasks | None = None  # None without annotation
     masks_from: str = ""  # see gapdata.records.schema.Record.masks
-    room: Room | None = None  # None where no view of the whole scan is made, and where no floor is labelled
+    room: RoomFloor | None = None  # None where no view of the whole scan is made, and where no floor is labelled
     expressions: tuple[Expression, ...] = ()  # descriptions of its objects
     sightings: Sightings | None = None  # None where views are not drawn for descriptions
 
@@ -141,11 +141,11 @@ def open_scene(
     )
 
 
-def _room(scan: Scan, annotation: Annotation, objects: SceneObjects, recipe: Recipe) -> Room | None:
+def _room(scan: Scan, annotation: Annotation, objects: SceneObjects, recipe: Recipe) -> RoomFloor | None:
     """Return the floor, where views of the whole scan are made, which carry it."""
     if not recipe.scene_views.enabled or scan.axis_alignment is None:
         return None
-    return find_room(annotation, objects.labels, scan.axis_alignment)
+    return find_floor(annotation, objects.labels, scan.axis_alignment)
 
 
 def _annotation(scan: Scan, recipe: Recipe, given: SceneAnnotations) -> tuple[Annotation | None, bool]:

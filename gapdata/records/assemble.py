@@ -20,7 +20,7 @@ from gapdata.records.codec import MILLIMETRES_PER_METRE, empty_png, encode_npy, 
 from gapdata.records.expressions import Conversation, Expression
 from gapdata.records.objects import Proposal, SceneObjects
 from gapdata.records.prepare import PreparedFrame
-from gapdata.records.room import Room
+from gapdata.records.room_floor import RoomFloor
 from gapdata.records.schema import Prompt, Record, SceneLabel, ViewObject
 from gapdata.records.views import View
 from gapdata.sources.base import Scan
@@ -53,7 +53,7 @@ def assemble_record(
     source: str,
     rng: np.random.Generator,
     masks: str = "",
-    room: Room | None = None,
+    room: RoomFloor | None = None,
 ) -> Record:
     """Put one record together.
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gapdata.errors import ShardError
 from gapdata.geometry.upright import TURNS
 from gapdata.records.codec import VERIFY
-from gapdata.records.room import Room
+from gapdata.records.room_floor import RoomFloor
 from gapdata.records.schema import SCHEMA, VIEW_KINDS, Prompt, Record, SceneLabel, ViewObject
 from gapdata.runtime.counting import counted
 from gapdata.sources.images import MAX_PIXELS
@@ -72,7 +72,7 @@ def _record_from_fields(fields: Mapping[str, Any], members: Mapping[str, bytes])
         prompts=tuple(_prompt_from_fields(item) for item in fields["prompts"]),
         expressions=tuple(dict(item) for item in fields["expressions"]),
         scene_objects=tuple(_scene_label(item) for item in fields.get("scene_objects", ())),
-        room=None if fields.get("room") is None else Room.from_fields(fields["room"]),
+        room=None if fields.get("room") is None else RoomFloor.from_fields(fields["room"]),
         quality=dict(fields["quality"]),
         members=members,
     )

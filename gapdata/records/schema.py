@@ -21,7 +21,7 @@ from gapdata.geometry.boxes import OrientedBox
 from gapdata.geometry.camera import Intrinsics, transform
 from gapdata.geometry.pointmap import first_frame_pointmap
 from gapdata.records import codec
-from gapdata.records.room import Room
+from gapdata.records.room_floor import RoomFloor
 from gapdata.runtime.counting import counted
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class Record:
     expressions: tuple[Mapping[str, Any], ...] = ()
     scene_objects: tuple[SceneLabel, ...] = ()
     """All objects of the scan, seen or not, by their names; empty without annotation."""
-    room: Room | None = None
+    room: RoomFloor | None = None
     """The floor of the scene; only of views of a whole scan with a labelled floor and an aligned world."""
     quality: Mapping[str, Any] = field(default_factory=dict)
     split_origin: str = ""

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gapdata.records.reading import record_from_json
-from gapdata.records.room import Room
+from gapdata.records.room_floor import RoomFloor
 from tests.conftest import REPOSITORY
 from tests.support.annotation_records import detection, images, sample, sentence, write_embodiedscan, write_json
 from tests.support.builds import build
@@ -22,7 +22,7 @@ SCENE = "scene0000_00"
 BOX = ("chair", [0, 0, 1, 1, 1, 1, 0.1, 0.2, 0.3])
 OPEN = {"objects[].labels", "scene_objects[].labels"}
 """Objects whose names are data."""
-ROOM = Room(
+ROOM = RoomFloor(
     outline=np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 4.0]]),
     area=6.0,
     walled=1.0,

@@ -15,7 +15,7 @@ MOST_CELLS = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Room:
+class RoomFloor:
     """The floor of a scene in its aligned world, metres."""
 
     outline: NDArray[np.float64]  # (n, 2) corners, counter-clockwise seen from above
@@ -41,7 +41,7 @@ class Room:
         }
 
     @classmethod
-    def from_fields(cls, fields: Mapping[str, Any]) -> Room:
+    def from_fields(cls, fields: Mapping[str, Any]) -> RoomFloor:
         """Read what :meth:`to_fields` wrote.
 
         Raises:

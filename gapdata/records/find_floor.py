@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.geometry.camera import transform
-from gapdata.records.room import CELL, Room, signed_area
+from gapdata.records.room_floor import CELL, RoomFloor, signed_area
 from gapdata.sources.base import Annotation
 
 CLOSED_GAP = 0.3  # metres
@@ -39,9 +39,9 @@ NO_PART = -1  # of a vertex without an object
 Mask = NDArray[np.uint8]
 
 
-def find_room(
+def find_floor(
     annotation: Annotation, labels: Mapping[int, Mapping[str, str]], axis_alignment: NDArray[np.float64]
-) -> Room | None:
+) -> RoomFloor | None:
     """Return the room of a scene, or ``None`` where no floor is labelled or it cannot be outlined.
 
     Args:
@@ -74,7 +74,7 @@ def find_room(
     in_the_way = furniture[(tops > height + KNEE) & (points[furniture, 2].min(axis=-1) < height + HEAD)]
     blocked = raster.draw(points, in_the_way) | walls
     corners = raster.simplified(outline)
-    return Room(
+    return RoomFloor(
         outline=corners,
         area=abs(signed_area(corners)),
         walled=_walled(outline, walls),

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapdata.geometry.camera import transform
-from gapdata.records.find_room import WALKER, find_room
-from gapdata.records.room import CELL, Room
+from gapdata.records.find_floor import WALKER, find_floor
+from gapdata.records.room_floor import CELL, RoomFloor
 from gapdata.sources.base import Annotation, SceneObject
 from gapdata.synthetic.scene import Scene, build_scene
 
@@ -41,8 +41,8 @@ def annotation_of(scene: Scene) -> tuple[Annotation, Mapping[int, Mapping[str, s
     return annotation, {key: {"raw": label} for key, label in enumerate(scene.labels)}
 
 
-def found(scene: Scene) -> Room:
-    room = find_room(*annotation_of(scene), scene.axis_alignment)
+def found(scene: Scene) -> RoomFloor:
+    room = find_floor(*annotation_of(scene), scene.axis_alignment)
     assert room is not None
     return room
 
@@ -84,7 +84,7 @@ def test_a_world_that_is_turned_gives_the_same_room(scene: Scene) -> None:
     turn = np.eye(4)
     turn[:2, :2] = [[0.8, -0.6], [0.6, 0.8]]
     turned = replace(annotation, vertices=transform(turn, annotation.vertices).astype(np.float32))
-    room = find_room(turned, labels, scene.axis_alignment @ np.linalg.inv(turn))
+    room = find_floor(turned, labels, scene.axis_alignment @ np.linalg.inv(turn))
     assert room is not None
     assert room.area == pytest.approx(found(scene).area, rel=0.005)
 
@@ -93,7 +93,7 @@ def test_a_room_without_walls_is_open(scene: Scene) -> None:
     annotation, labels = annotation_of(scene)
     shell = {"wall", "door", "window", "doorframe", "curtain", "blinds"}
     bare = replace(annotation, objects=tuple(item for item in annotation.objects if item.label not in shell))
-    room = find_room(bare, labels, scene.axis_alignment)
+    room = find_floor(bare, labels, scene.axis_alignment)
     assert room is not None
     assert room.walled == 0.0
 
@@ -101,13 +101,13 @@ def test_a_room_without_walls_is_open(scene: Scene) -> None:
 def test_without_a_labelled_floor_there_is_no_room(scene: Scene) -> None:
     annotation, labels = annotation_of(scene)
     bare = replace(annotation, objects=tuple(item for item in annotation.objects if item.label not in ("floor", "rug")))
-    assert find_room(bare, labels, scene.axis_alignment) is None
+    assert find_floor(bare, labels, scene.axis_alignment) is None
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 40), st.floats(0, 1))
 def test_a_room_is_read_back_from_its_fields(seed: int, rows: int, columns: int, share: float) -> None:
     rng = np.random.default_rng(seed)
-    room = Room(
+    room = RoomFloor(
         outline=rng.uniform(-5, 5, (5, 2)).round(3),
         area=12.345,
         walled=0.875,
@@ -115,7 +115,7 @@ def test_a_room_is_read_back_from_its_fields(seed: int, rows: int, columns: int,
         free_origin=(-1.25, 2.5),
         free=rng.random((rows, columns)) < share,
     )
-    again = Room.from_fields(room.to_fields())
+    again = RoomFloor.from_fields(room.to_fields())
     np.testing.assert_array_equal(again.free, room.free)
     np.testing.assert_array_equal(again.outline, room.outline)
     assert (again.area, again.walled, again.height, again.free_origin) == (12.345, 0.875, -0.012, (-1.25, 2.5))
@@ -131,9 +131,9 @@ def test_a_room_is_read_back_from_its_fields(seed: int, rows: int, columns: int,
     ],
 )
 def test_a_forged_room_is_refused_before_it_is_allocated(change: dict[str, object], message: str) -> None:
-    fields = Room(
+    fields = RoomFloor(
         outline=np.zeros((3, 2)), area=1.0, walled=1.0, height=0.0, free_origin=(0.0, 0.0), free=np.ones((2, 2), bool)
     ).to_fields()
     fields["free"].update(change)
     with pytest.raises(ValueError, match=message):
-        Room.from_fields(fields)
+        RoomFloor.from_fields(fields)
