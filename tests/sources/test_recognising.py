@@ -1,0 +1,53 @@
+"""Every format is recognised by its content alone: as a data set, as one scan, and under the wrong option."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gapdata.errors import UsageError
+from gapdata.sources.base import Dataset
+from gapdata.sources.captures import CAPTURES
+from gapdata.sources.registry import SOURCES, open_by_content, open_dataset, open_found, recognised_as, title_of
+from gapdata.synthetic.formats.registry import FORMATS
+from gapdata.synthetic.formats.walk import Walk, WalkOptions
+
+
+@pytest.fixture(scope="module", params=FORMATS)
+def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """One short walk in a format: the format's name, and the folder."""
+    name: str = request.param
+    out = tmp_path_factory.mktemp(f"as-{name}")
+    FORMATS[name].load().write(out, (Walk(index, WalkOptions(frames=12, width=96)) for index in range(1)))
+    yield name, out
+
+
+def test_a_download_is_recognised(written: tuple[str, Path]) -> None:
+    name, out = written
+    source, found = open_by_content(out)
+    assert source == FORMATS[name].option
+    assert isinstance(found, Dataset)
+    if name in CAPTURES:
+        assert {found.kind(scene) for scene in found.scene_ids} == {name}
+
+
+def test_one_scan_of_it_is_recognised(written: tuple[str, Path]) -> None:
+    _, out = written
+    dataset = open_by_content(out)[1]
+    assert isinstance(dataset, Dataset)
+    scene = dataset.scene_ids[0]
+    place = dataset.directory(scene)
+    assert recognised_as(place) == FORMATS[written[0]].option
+    found = open_found(place)
+    assert isinstance(found, Dataset) or found.scene_id == scene
+
+
+def test_the_wrong_option_names_the_right_one(written: tuple[str, Path]) -> None:
+    name, out = written
+    right = FORMATS[name].option
+    for wrong in SOURCES.keys() - {right, "rgbd"}:
+        with pytest.raises(UsageError) as caught:
+            open_dataset(**{wrong: out})
+        assert f"this looks like {title_of(right)}: use --{right}" in str(caught.value), wrong
