@@ -89,6 +89,7 @@ SOURCES: dict[str, Source] = {
         module="gapdata.sources.scannetpp.dataset",
         options=SCANNETPP_OPTIONS,
         in_stores=True,
+        found_by="open_found",
         help="the ScanNet++ download, or a folder of its scenes (a path, s3://... or gs://...): the iPhone's rgb.mkv "
         "(or extracted rgb/) with depth.bin and pose_intrinsic_imu.json, or the DSLR's stills with depth cast from the "
         "mesh",
@@ -227,7 +228,8 @@ def open_by_content(place: Location) -> tuple[str, Dataset | Scan]:
     refusals: dict[str, UsageError] = {}
     for name, source in _candidates(place).items():
         try:
-            return name, getattr(source.load(), source.found_by)(place)
+            found = getattr(source.load(), source.found_by)(place)
+            return _whole_scene(place) or (name, found) if source.captures else (name, found)
         except UsageError as error:
             if error.path not in (str(place), str(absolute(place))):
                 raise  # of a file inside, such as a list of scenes: the source has recognised the place
@@ -237,6 +239,23 @@ def open_by_content(place: Location) -> tuple[str, Dataset | Scan]:
     nor = f", nor does it look like {' or '.join(filter(None, (', '.join(others[:-1]), others[-1])))}" if others else ""
     cure = "; ".join(filter(None, (last.cure, "`gapdata sources` lists what is recognised")))
     raise UsageError(last.problem + nor, path=place, cure=cure)
+
+
+def _whole_scene(place: Location) -> tuple[str, Scan] | None:
+    """Return the scene that a folder of frames is only a part of, such as ScanNet++'s ``dslr/nerfstudio/``."""
+    from gapdata.sources.base import Scan
+
+    for above in (absolute(place).parent, absolute(place).parent.parent):
+        for name, source in SOURCES.items():
+            if source.captures or source.found_by == "open_folder" or (not source.in_stores and not above.is_dir()):
+                continue
+            try:
+                found = getattr(source.load(), source.found_by)(above)
+            except (UsageError, SourceError):
+                continue
+            if isinstance(found, Scan):
+                return name, found
+    return None
 
 
 def _candidates(place: Location) -> dict[str, Source]:

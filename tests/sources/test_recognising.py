@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +15,12 @@ from gapdata.synthetic.formats.walk import Walk, WalkOptions
 
 
 @pytest.fixture(scope="module", params=FORMATS)
-def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """One short walk in a format: the format's name, and the folder."""
     name: str = request.param
     out = tmp_path_factory.mktemp(f"as-{name}")
     FORMATS[name].load().write(out, (Walk(index, WalkOptions(frames=12, width=96)) for index in range(1)))
-    yield name, out
+    return name, out
 
 
 def test_a_download_is_recognised(written: tuple[str, Path]) -> None:
@@ -51,3 +50,17 @@ def test_the_wrong_option_names_the_right_one(written: tuple[str, Path]) -> None
         with pytest.raises(UsageError) as caught:
             open_dataset(**{wrong: out})
         assert f"this looks like {title_of(right)}: use --{right}" in str(caught.value), wrong
+
+
+def test_a_part_of_a_scene_is_taken_for_the_scene(tmp_path: Path) -> None:
+    """ScanNet++'s ``dslr/nerfstudio/`` is in the form of nerfstudio, and 3RScan's ``sequence/`` in that of 7-Scenes."""
+    walks = [Walk(0, WalkOptions(frames=12, width=96))]
+    (scene,) = FORMATS["scannetpp"].load().write(tmp_path, walks)
+    inner = tmp_path / "data" / scene / "dslr" / "nerfstudio"
+    for part in ("color", "depth", "pose"):
+        (inner / part).mkdir(parents=True)
+    assert recognised_as(inner) == "scannetpp"
+    found = open_found(inner)
+    assert not isinstance(found, Dataset)
+    assert found.scene_id == scene
+    found.close()

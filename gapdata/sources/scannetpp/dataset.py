@@ -18,7 +18,7 @@ from gapdata.annotations.label_tables import folded, labels_by_table
 from gapdata.errors import FileError, UsageError
 from gapdata.files.given_file import read_text
 from gapdata.files.object_store import ObjectPath
-from gapdata.files.storage import Location, file_in, subfolders
+from gapdata.files.storage import Location, absolute, file_in, subfolders
 from gapdata.runtime.choices import check_choice
 from gapdata.runtime.counting import counted, few
 from gapdata.sources.base import Dataset, Scan
@@ -186,6 +186,19 @@ def open_folder(root: Location, *, scannetpp_camera: str = "auto", scannetpp_pos
         in_two_splits={scene: named for scene, named in named_in.items() if len(set(named)) > 1},
         benchmark=_benchmark_map(root),
     )
+
+
+def open_found(place: Location) -> ScanNetPlusPlus | Scan:
+    """Open a download, a folder of scenes, or a scene's folder.
+
+    Raises:
+        UsageError: the place is something else.
+        SourceError: the scene is missing frames or damaged.
+    """
+    scene_id = absolute(place).name
+    if SCENE_ID.fullmatch(scene_id) and place.is_dir() and _is_scene(place):
+        return ScanNetPlusPlus(root=place, scene_directories={scene_id: place}).open_scan(scene_id)
+    return open_folder(place)
 
 
 def parse_benchmark_map(text: str) -> dict[str, str | None]:
