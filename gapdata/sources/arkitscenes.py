@@ -164,16 +164,21 @@ class ArkitScenes(Dataset):
         for scene_id in scene_ids:
             with suppress(SourceError):
                 held[scene_id] = self._assets(scene_id)
+        lacking = {
+            ("boxes", ""): [name for name, assets in held.items() if assets.boxes is None],
+            ("a mesh", ""): [name for name, assets in held.items() if assets.boxes and assets.mesh is None],
+            ("confidence, so that all of their depth counts as sure", "confidence"): [
+                name for name, assets in held.items() if assets.package != "missing" and not assets.has_confidence
+            ],
+        }
+        names_of_folds = dict(zip(FOLDS.values(), FOLDS, strict=True))
         lines = []
-        for what, missing in (
-            ("boxes", [scene_id for scene_id, assets in held.items() if assets.boxes is None]),
-            ("a mesh", [scene_id for scene_id, assets in held.items() if assets.boxes and assets.mesh is None]),
-        ):
+        for (what, raw_assets), missing in lacking.items():
             if missing:
-                fold = {split: name for name, split in FOLDS.items()}.get(self.split(missing[0]), "")
+                command = download_command(missing[0], names_of_folds.get(self.split(missing[0]), ""), raw_assets)
+                named = few(missing, SHOWN)
                 lines.append(
-                    f"note: {counted(len(missing), 'capture')} without {what}: {few(missing, SHOWN)}; to get them:"
-                    f" {download_command(missing[0], fold)}"
+                    f"note: {counted(len(missing), 'capture')} without {what}: {named}; to get the first: {command}"
                 )
         return lines
 

@@ -57,6 +57,11 @@ class Assets:
         return self.poses is not None or self.boxes is not None or {"color", "depth"} <= self.folders.keys()
 
     @property
+    def has_confidence(self) -> bool:
+        """Whether there is a folder of confidence images."""
+        return "confidence" in self.folders
+
+    @property
     def package(self) -> str:
         """How the frames are stored: ``3dod``, ``raw``, or ``missing``."""
         color = self.folders.get("color")

@@ -113,16 +113,17 @@ def find_frames(assets: Assets, files: CaptureFiles) -> MatchedFrames:
     )
 
 
-def download_command(capture: str, fold: str, package: str = "3dod") -> str:
+def download_command(capture: str, fold: str, raw_assets: str = "") -> str:
     """Return the command that downloads a capture, with the script of ARKitScenes' repository.
 
     Args:
         capture: its id.
         fold: ``Training`` or ``Validation``; anything else becomes a word for the user to replace.
-        package: ``3dod``, or ``raw`` with the assets that are wanted.
+        raw_assets: what to take of the raw package, with blanks between; by default the 3dod package is taken.
     """
     shown = fold if fold in ("Training", "Validation") else "FOLD"
-    return f"python3 download_data.py {package} --split {shown} --video_id {capture} --download_dir DIR"
+    package, assets = ("raw", f" --raw_dataset_assets {raw_assets}") if raw_assets else ("3dod", "")
+    return f"python3 download_data.py {package} --split {shown} --video_id {capture}{assets} --download_dir DIR"
 
 
 def _check_complete(assets: Assets, files: CaptureFiles) -> None:

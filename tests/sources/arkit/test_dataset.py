@@ -149,6 +149,8 @@ def test_what_is_missing_is_named_with_the_command_that_gets_it(download: Path) 
     assert f"1 capture without boxes: {OTHER}" in lines[0]
     assert f"download_data.py 3dod --split Training --video_id {OTHER}" in lines[0]
     assert f"1 capture without a mesh: {CAPTURE}" in lines[1]
+    assert f"2 captures without confidence, so that all of their depth counts as sure: {OTHER}, {CAPTURE}" in lines[2]
+    assert f"raw --split Training --video_id {OTHER} --raw_dataset_assets confidence" in lines[2]
 
 
 def test_the_upsampling_package_is_passed_over_with_the_reason(download: Path) -> None:
