@@ -62,6 +62,14 @@ class Capture(SourceFacts):
 
 
 CAPTURES: dict[str, Capture] = {
+    "record3d": Capture(
+        module="gapdata.sources.record3d",
+        help="a recording of Record3D",
+        endings=(".r3d",),
+        recognised_by="an .r3d, which is read in place, or what it unpacks to: metadata and rgbd/",
+        download="in Record3D: Library, a LiDAR recording, Export, Shareable/Internal format (.r3d)",
+        categories="names in objects.json",
+    ),
     "stray": Capture(
         module="gapdata.sources.stray",
         help="a capture of Stray Scanner",

@@ -87,11 +87,11 @@ def decode_depth(data: bytes, size: tuple[int, int], float_unit: float | None = 
         raise ValueError(f"holds {held}, other frames hold {others}")
     pixels = _pixels(data, size)
     if kind.floats or pixels.dtype.kind != "u" or pixels.dtype.itemsize > 2:
-        return _as_sixteen_bits(pixels, 1.0 if float_unit is None else float_unit * MILLIMETRES)
+        return as_sixteen_bits(pixels, 1.0 if float_unit is None else float_unit * MILLIMETRES)
     return np.ascontiguousarray(pixels, dtype=np.uint16)
 
 
-def _as_sixteen_bits(pixels: NDArray[Any], scale: float) -> NDArray[np.uint16]:
+def as_sixteen_bits(pixels: NDArray[Any], scale: float) -> NDArray[np.uint16]:
     """Scale (H, W) numbers to uint16; 0 where they are negative, not finite or too large."""
     values = pixels.astype(np.float64) * scale
     with np.errstate(invalid="ignore"):

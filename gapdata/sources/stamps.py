@@ -26,7 +26,7 @@ def stamps_of(
     """Return the stamps of the files in some folders, by one listing of each; a folder that cannot be listed has none.
 
     Args:
-        folders: where to look.
+        folders: where to look; a scan that is one file on disk has that file's stamp.
         nested: look into their sub-folders, too (on disk only).
         wanted: tells which names count.
 
@@ -66,6 +66,9 @@ def changed_file(before: Stamps, after: Stamps) -> str | None:
 def _on_disk(folder: Path, nested: bool, wanted: Callable[[str], bool]) -> dict[str, tuple[int, float]]:
     found: dict[str, tuple[int, float]] = {}
     try:
+        if folder.is_file():
+            status = folder.stat()
+            return {str(folder): (status.st_size, status.st_mtime_ns)}
         for entry in entries(folder):
             if is_kind(entry, folder=True):
                 found |= _on_disk(Path(entry.path), False, wanted) if nested else {}

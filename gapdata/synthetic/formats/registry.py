@@ -45,6 +45,11 @@ FORMATS: dict[str, Format] = {
         option="scannetpp",
         help="video of 60 Hz, all encodings of depth.bin, drifting intrinsics, COLMAP's lens, shared vertices",
     ),
+    "record3d": Format(
+        module="gapdata.synthetic.formats.record3d",
+        option="rgbd",
+        help="an .r3d with members in text order, held upright, metadata of old and new versions, smeared edges",
+    ),
     "stray": Format(
         module="gapdata.synthetic.formats.stray",
         option="rgbd",
