@@ -19,7 +19,7 @@ TWENTY_BITS = (1 << 20) - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Block:
+class _PackedBlock:
     stored: bool
     start: int  # of its content
     unpacked: int  # bytes
@@ -72,7 +72,7 @@ def unpack(data: bytes, size: int) -> bytes:
     return unpacked
 
 
-def _blocks(data: bytes) -> Iterator[_Block]:
+def _blocks(data: bytes) -> Iterator[_PackedBlock]:
     """Yield the blocks of a stream.
 
     Raises:
@@ -90,12 +90,12 @@ def _blocks(data: bytes) -> Iterator[_Block]:
         yield block
 
 
-def _block(data: bytes, position: int) -> tuple[_Block, int]:
+def _block(data: bytes, position: int) -> tuple[_PackedBlock, int]:
     """Return the block at a position, and its length in bytes."""
     kind = data[position : position + 4]
     (unpacked,) = struct.unpack_from("<I", data, position + 4)
     if kind == STORED:
-        return _Block(stored=True, start=position + 8, unpacked=unpacked), 8 + unpacked
+        return _PackedBlock(stored=True, start=position + 8, unpacked=unpacked), 8 + unpacked
     if kind == LZVN:
         length = 12 + struct.unpack_from("<I", data, position + 8)[0]
     elif kind == FIRST:
@@ -109,4 +109,4 @@ def _block(data: bytes, position: int) -> tuple[_Block, int]:
             raise ValueError(CUT)
     else:
         raise ValueError("is not an LZFSE stream" if position == 0 else CUT)
-    return _Block(stored=False, start=position, unpacked=unpacked), length
+    return _PackedBlock(stored=False, start=position, unpacked=unpacked), length

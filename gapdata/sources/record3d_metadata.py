@@ -26,7 +26,7 @@ STILL = 1e-3  # radians, metres: a first pose that is nearer to the identity is 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class RecordingFacts:
+class Recording:
     """What the metadata state."""
 
     rows: TimedRows  # with intrinsics for images of ``size``
@@ -71,7 +71,7 @@ class RecordingFacts:
         return width, height
 
 
-def parse_metadata(data: bytes) -> RecordingFacts:
+def parse_metadata(data: bytes) -> Recording:
     """Read the metadata.
 
     Raises:
@@ -91,7 +91,7 @@ def parse_metadata(data: bytes) -> RecordingFacts:
     notes: dict[str, int] = {}
     poses = _poses(values, fields.get("initPose"), notes)
     rows = TimedRows(seconds=_seconds(fields, count, notes), intrinsics=_intrinsics(fields, count), poses=poses)
-    return RecordingFacts(
+    return Recording(
         rows=rows,
         size=_size(fields, "w", "h"),
         depth_size=_size(fields, "dw", "dh"),
