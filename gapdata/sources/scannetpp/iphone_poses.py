@@ -65,12 +65,16 @@ def from_rows(rows: FrameRows, size: tuple[int, int]) -> IphonePoses:
         lens=None,
     )
     camera = found.typical() if found.listed.any() else None
-    if camera is None or not camera.plausible:
+    if camera is None:
         raise ValueError("has no intrinsic that is a camera's")
     away = max(abs((camera.cx + 0.5) / size[0] - 0.5), abs((camera.cy + 0.5) / size[1] - 0.5))
     if away > OFF_CENTRE:
         raise ValueError(
             f"has cameras of images of about {2 * camera.cx:.0f}x{2 * camera.cy:.0f}, but colour is {size[0]}x{size[1]}"
+        )
+    if not camera.plausible:
+        raise ValueError(
+            f"has a focal length of {camera.fx:g} pixels, which is not that of images of {size[0]}x{size[1]}"
         )
     return found
 
