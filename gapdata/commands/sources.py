@@ -13,7 +13,7 @@ from gapdata.sources.registry import SOURCES, as_option, open_by_content, title_
 from gapdata.sources.source_facts import OWN_TERMS, SourceFacts
 
 if TYPE_CHECKING:
-    from gapdata.sources.base import Dataset, Scan
+    from gapdata.sources.base import Dataset
 
 HELP = "List the scans that are read, how to get them and their terms; or say what a folder is and what it lacks."
 SHOWN = 5
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     """
     if options.path is None:
         facts = list_sources()
-        text = "\n\n".join("\n".join(_lines(name, row)) for name, row in facts.items())
+        text = "\n\n".join("\n".join(_lines(row)) for row in facts.values())
         say_result(facts, text, as_json=options.json)
         return 0
     facts = describe_place(options.path)
@@ -48,15 +48,17 @@ def run(options: argparse.Namespace) -> int:
 def list_sources() -> dict[str, Any]:
     """Return the facts about every source, and about the captures that one recognises, by name."""
     from gapdata.sources.captures import CAPTURES
+    from gapdata.sources.known_layouts import LAYOUTS
 
     captures = {name: {"endings": list(row.endings), **_facts(name, row)} for name, row in CAPTURES.items()}
+    layouts = {name: {"endings": [], **_facts(name, row)} for name, row in LAYOUTS.items()}
     return {
         name: {
             "option": f"{as_option(name)} DIR",
             "stores": row.in_stores,
             "endings": list(row.endings),
             **_facts(name, row),
-            **({"captures": captures} if row.captures else {}),
+            **({"captures": captures | layouts} if row.captures else {}),
         }
         for name, row in SOURCES.items()
     }
@@ -74,11 +76,10 @@ def _facts(name: str, row: SourceFacts) -> dict[str, Any]:
     }
 
 
-def _lines(name: str, facts: dict[str, Any], indent: str = "") -> Iterator[str]:
+def _lines(facts: dict[str, Any], indent: str = "") -> Iterator[str]:
     """Yield a source's facts, a line each; what does not apply is left out."""
     stores = ", also s3:// and gs://" if facts.get("stores") else ""
-    how = f"{facts['option']}{stores}" if "option" in facts else name
-    yield f"{indent}{facts['title']} ({how})"
+    yield f"{indent}{facts['title']} ({facts['option']}{stores})" if "option" in facts else f"{indent}{facts['title']}"
     shared = "" if facts["redistributable"] or facts["terms"] == OWN_TERMS else "; images are not to be passed on"
     rows = {
         "recognised by": facts["recognised_by"],
@@ -90,8 +91,8 @@ def _lines(name: str, facts: dict[str, Any], indent: str = "") -> Iterator[str]:
     yield from (f"{indent}  {what:<14} {text}" for what, text in rows.items() if text)
     if facts.get("captures"):
         yield f"{indent}  captures, recognised in the same folders:"
-        for capture, row in facts["captures"].items():
-            yield from _lines(capture, row, indent + "    ")
+        for row in facts["captures"].values():
+            yield from _lines(row, indent + "    ")
 
 
 def describe_place(path: Location) -> dict[str, Any]:
@@ -102,6 +103,7 @@ def describe_place(path: Location) -> dict[str, Any]:
         SourceError: it is a damaged scan.
     """
     from gapdata.sources.base import Dataset
+    from gapdata.sources.terms import terms_table
 
     name, found = open_by_content(path)
     facts = {
@@ -109,20 +111,17 @@ def describe_place(path: Location) -> dict[str, Any]:
         "source": name,
         "title": title_of(name),
         "option": f"{as_option(name)} {path}",
-        "terms": SOURCES[name].terms,
-        "redistributable": SOURCES[name].redistributable,
     }
     if isinstance(found, Dataset):
         return facts | _facts_of_dataset(found, SOURCES[name])
     with found:
-        return facts | _facts_of_scan(found)
-
-
-def _facts_of_scan(scan: Scan) -> dict[str, Any]:
-    return {"scenes": 1, "frames": int(scan.present.sum()), "formats": {}, "lacks": []}
+        terms = terms_table([(name, "")])
+        return facts | {"scenes": 1, "frames": int(found.present.sum()), "formats": {}, "terms": terms, "lacks": []}
 
 
 def _facts_of_dataset(dataset: Dataset, row: SourceFacts) -> dict[str, Any]:
+    from gapdata.sources.terms import own_terms, terms_table
+
     scenes = dataset.scene_ids
     kinds = [dataset.kind(scene) for scene in scenes]
     splits = [dataset.split(scene) for scene in scenes]
@@ -130,6 +129,7 @@ def _facts_of_dataset(dataset: Dataset, row: SourceFacts) -> dict[str, Any]:
     plain = [scene for scene in scenes if scene not in set(missing) and not dataset.annotated(scene)]
     return {
         "scenes": len(scenes),
+        "terms": terms_table(((dataset.name, kind) for kind in kinds), own_terms(dataset.root)),
         "formats": {kind: kinds.count(kind) for kind in sorted(set(kinds) - {"missing"})},
         "splits": {split: splits.count(split) for split in sorted(set(splits))},
         "without_frames": missing,
@@ -143,11 +143,12 @@ def _facts_of_dataset(dataset: Dataset, row: SourceFacts) -> dict[str, Any]:
 def _lines_of_place(facts: dict[str, Any]) -> Iterator[str]:
     """Yield what a place is and what it lacks, in lines."""
     from gapdata.runtime.counting import counted, few
+    from gapdata.sources.terms import terms_lines
 
     formats = ", ".join(f"{count} {kind}" for kind, count in facts["formats"].items())
     yield f"{facts['path']}: {facts['title']}, {counted(facts['scenes'], 'scene')}{formats and f' ({formats})'}"
     yield f"  read it with   {facts['option']}"
-    yield f"  terms          {facts['terms']}"
+    yield from (f"  terms of       {line}" for line in terms_lines(facts["terms"]))
     if facts.get("splits"):
         yield f"  splits         {', '.join(f'{count} {split}' for split, count in facts['splits'].items())}"
     if facts.get("without_frames"):

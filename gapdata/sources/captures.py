@@ -72,6 +72,7 @@ CAPTURES: dict[str, Capture] = {
     ),
     "stray": Capture(
         module="gapdata.sources.stray",
+        title="Stray Scanner",
         help="a capture of Stray Scanner",
         recognised_by="odometry.csv with rgb.mp4, or with frames extracted from it to rgb/",
         download="in Files on the phone: Stray Scanner, copy the whole folder of the capture",
@@ -79,6 +80,7 @@ CAPTURES: dict[str, Capture] = {
     ),
     "polycam": Capture(
         module="gapdata.sources.polycam",
+        title="Polycam",
         help="a raw capture of Polycam",
         recognised_by="keyframes/ with images/ and cameras/, or with corrected_images/ and corrected_cameras/",
         download='in Polycam: Settings, "Developer mode"; scan in LiDAR mode; export "Raw data"; unpack the zip',
@@ -86,6 +88,7 @@ CAPTURES: dict[str, Capture] = {
     ),
     "3dscanner": Capture(
         module="gapdata.sources.scanner_app",
+        title="3D Scanner App",
         help="an export of 3D Scanner App",
         recognised_by="frame_00000.json with frame_00000.jpg or depth_00000.png",
         download='in 3D Scanner App: scan in LiDAR mode; Share, "All Data"; copy the whole folder',
@@ -128,6 +131,7 @@ CAPTURES: dict[str, Capture] = {
     ),
     "sens": Capture(
         module="gapdata.sources.sens_scan",
+        title=".sens files",
         help="a .sens file of any name, such as BundleFusion's",
         recognised_by="a file with the ending .sens, or a folder with one such file",
         endings=(".sens",),

@@ -108,6 +108,7 @@ SOURCES: dict[str, Source] = {
         found_by="open_found",
         help="the 3RScan download: folders named by scan ids with sequence.zip (read in place) or sequence/, "
         "semseg.v2.json and labels.instances.annotated.v2.ply; 3RScan.json and splits/ beside them",
+        title="3RScan",
         recognised_by="folders such as 531cff08-0021-28f6-8e08-ba2eeb945e09, or such a folder with sequence.zip or "
         "sequence/",
         download="python download.py -o DIR --id ID --type sequence.zip (and semseg.v2.json, "

@@ -14,6 +14,7 @@ from gapdata.errors import UsageError
 from gapdata.files.given_file import read_text
 from gapdata.files.storage import Location
 from gapdata.sources.captures import CAPTURES
+from gapdata.sources.known_layouts import LAYOUTS
 from gapdata.sources.registry import SOURCES
 from gapdata.sources.source_facts import SourceFacts
 
@@ -27,10 +28,10 @@ def facts_of(source: str, kind: str) -> SourceFacts:
 
     Args:
         source: the name of a data set's row in :data:`gapdata.sources.registry.SOURCES`.
-        kind: how its frames are stored (:meth:`gapdata.sources.base.Dataset.kind`), which may name a capture.
+        kind: how its frames are stored (:meth:`gapdata.sources.base.Dataset.kind`), a capture or a layout.
     """
-    if source in SOURCES and SOURCES[source].captures and kind in CAPTURES:
-        return CAPTURES[kind]
+    if source in SOURCES and SOURCES[source].captures:
+        return CAPTURES.get(kind) or LAYOUTS.get(kind) or SOURCES[source]
     return SOURCES.get(source, SourceFacts(title=source))
 
 

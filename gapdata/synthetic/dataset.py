@@ -22,6 +22,7 @@ from gapdata.errors import UsageError
 from gapdata.files.atomic import write_atomically
 from gapdata.geometry.camera import Intrinsics
 from gapdata.runtime.cores import available_cores
+from gapdata.sources.terms import TERMS_NAME
 from gapdata.synthetic import annotation_files as files
 from gapdata.synthetic.categories import labels_table
 from gapdata.synthetic.releases.facts import SceneFacts, gather_facts
@@ -148,7 +149,7 @@ def synthesise_dataset(
     splits = {"train": ids[:training], "val": ids[training : options.scenes], "test": ids[options.scenes :]}
     for name, members in splits.items():
         write_atomically(out / f"scannetv2_{name}.txt", "".join(f"{scene_id}\n" for scene_id in members).encode())
-    write_atomically(out / "terms.txt", SYNTHETIC_TERMS.encode())
+    write_atomically(out / TERMS_NAME, SYNTHETIC_TERMS.encode())
     if options.annotations:
         write_releases(out, [scene.facts for scene in finished if scene.facts is not None], splits)
     return ids

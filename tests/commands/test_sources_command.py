@@ -10,6 +10,7 @@ import pytest
 
 from gapdata.commands.main import main
 from gapdata.sources.captures import CAPTURES
+from gapdata.sources.known_layouts import LAYOUTS
 from gapdata.sources.registry import SOURCES
 from gapdata.sources.source_facts import OWN_TERMS, SourceFacts
 
@@ -20,17 +21,19 @@ def test_it_lists_every_source_and_capture(capsys: pytest.CaptureFixture[str]) -
     assert main(["sources", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts.keys() == SOURCES.keys()
-    assert facts["rgbd"]["captures"].keys() == CAPTURES.keys()
-    for row in (*SOURCES.values(), *CAPTURES.values()):
+    assert facts["rgbd"]["captures"].keys() == CAPTURES.keys() | LAYOUTS.keys()
+    for row in (*SOURCES.values(), *CAPTURES.values(), *LAYOUTS.values()):
+        assert row.title in text
         assert row.recognised_by in text
         assert row.download in text
         assert row.terms in text
 
 
-@pytest.mark.parametrize("row", [*SOURCES.items(), *CAPTURES.items()], ids=lambda item: item[0])
+@pytest.mark.parametrize("row", [*SOURCES.items(), *CAPTURES.items(), *LAYOUTS.items()], ids=lambda item: item[0])
 def test_every_row_says_what_it_is_recognised_by_and_its_terms(row: tuple[str, SourceFacts]) -> None:
     facts = row[1]
     assert facts.recognised_by
+    assert facts.title
     assert facts.terms
     assert "https://" in facts.terms or facts.terms == OWN_TERMS
     assert "\n" not in facts.recognised_by + facts.download + facts.terms + facts.categories + facts.splits

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from gapdata.errors import UsageError
 from gapdata.runtime.choices import check_choice
+from gapdata.sources.terms import TERMS_NAME
+from gapdata.synthetic.dataset import SYNTHETIC_TERMS
 from gapdata.synthetic.formats.registry import FORMATS
 from gapdata.synthetic.formats.walk import Walk, WalkOptions
 
@@ -53,6 +55,7 @@ def write_format(
     cv2.setNumThreads(1)
     try:
         names = FORMATS[name].load().write(staging, _walks(scenes, options, progress))
+        (staging / TERMS_NAME).write_text(SYNTHETIC_TERMS)
     finally:
         cv2.setNumThreads(threads)
     for entry in sorted(staging.iterdir()):
