@@ -10,8 +10,17 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-from gapdata.annotations.categories import category_lines
+from gapdata.annotations.categories import (
+    category_lines,
+    category_list,
+    category_table,
+    embodiedscan_name,
+    normalised,
+    scanrefer_class,
+)
 
+TABLES = ("3rscan", "arkitscenes")
+"""The tables that know a name which a taxonomy itself lacks, the largest one first."""
 BETWEEN_WORDS = re.compile(r"[\s/_-]+")
 
 
@@ -44,3 +53,26 @@ def labels_by_table(table: str, label: str) -> dict[str, str]:
         label: the data set's own name.
     """
     return {"raw": label, **label_table(table).get(folded(label), {})}
+
+
+def labels_by_name(label: str) -> dict[str, str]:
+    """Return the names of a category that a user chose; ``raw`` is always among them, as it is written.
+
+    A taxonomy that has the name gives it; for others, the tables of the data sets that have it say theirs.
+    """
+    names: dict[str, str] = {}
+    for table in reversed(TABLES):
+        names |= label_table(table).get(folded(label), {})
+    own = {
+        "nyu40": set(category_table("nyu40").values()),
+        "scannet20": set(category_table("scannet20").values()),
+        "scannet200": set(category_table("scannet200").values()),
+        "scanrefer18": set(category_list("scanrefer18")),
+    }
+    names |= {taxonomy: normalised(label) for taxonomy, known in own.items() if normalised(label) in known}
+    if (name := embodiedscan_name(label)) is not None:
+        names["embodiedscan"] = name
+    if "nyu40" in names:
+        names.setdefault("scanrefer18", scanrefer_class(names["nyu40"]))
+    taxonomies = ("nyu40", "embodiedscan", "scannet20", "scannet200", "scanrefer18")
+    return {"raw": label, **{taxonomy: names[taxonomy] for taxonomy in taxonomies if taxonomy in names}}

@@ -16,6 +16,7 @@ from gapdata.sources.registry import open_found
 if TYPE_CHECKING:
     from gapdata.sources.base import Dataset, Scan
 
+EXAMPLE = "write this to objects.json beside the frames, with a box for each object, to train on them"
 HELP = "Say what a .sens file, a folder of frames, a scene, a data set, a build or a record holds."
 
 
@@ -74,7 +75,23 @@ def inspect_path(path: Location, key: str | None = None) -> tuple[dict[str, Any]
     else:
         with _opened(path) as found:
             facts = found.describe()
+            example = _objects_example(found)
+        if example is not None:
+            from gapdata.sources.boxes_example import example_text
+
+            told = format_facts(facts | {"objects_example": EXAMPLE})
+            return facts | {"objects_example": example}, f"{told}\n{example_text(example)}"
     return facts, format_facts(facts)
+
+
+def _objects_example(found: Dataset | Scan) -> dict[str, Any] | None:
+    """Return an ``objects.json`` for a capture that has none; ``None`` for anything else."""
+    from gapdata.sources.base import Scan
+    from gapdata.sources.boxes_example import objects_example
+
+    if not isinstance(found, Scan) or found.reading is None or found.objects_file is not None:
+        return None
+    return objects_example(found)
 
 
 def _build_facts(path: Location) -> tuple[dict[str, Any], str]:

@@ -99,7 +99,9 @@ def planned_digest(scan: Scan, recipe: Recipe) -> str:
     Raises:
         SourceError: one cannot be examined.
     """
-    return scan.digest(masks=recipe.instances.route == "projected")
+    digest = scan.digest(masks=recipe.instances.route == "projected")
+    listed = scan.objects_file
+    return digest if listed is None else hashlib.sha256(digest.encode() + listed.digest_input()).hexdigest()
 
 
 def split_of(dataset: Dataset, recipe: Recipe, annotations: SceneAnnotations) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +70,18 @@ class Annotation:
         return ids
 
 
+class ObjectsFile(Protocol):
+    """A file beside a scan in which a user lists objects; :mod:`gapdata.sources.boxes_file` reads it."""
+
+    def annotation(self, scan: Scan) -> Annotation:
+        """Return the objects in the scan's world."""
+        ...
+
+    def digest_input(self) -> bytes:
+        """Return bytes that change when the file does."""
+        ...
+
+
 class Scan(ABC):
     """A sequence of posed RGB-D frames that is open for reading, until its ``with`` block ends.
 
@@ -92,6 +104,7 @@ class Scan(ABC):
         depth_to_color: (4, 4) float64, metres; the identity where depth is registered to colour.
         depth_units_per_metre: units of :meth:`depth` in a metre.
         reading: what the user said about the frames; ``None`` where the source takes no such options.
+        objects_file: the objects that a user lists beside the scan, if there are any.
         turned: degrees clockwise by which the frames are turned from how they were captured
             (:mod:`gapdata.sources.turned`).
         in_order: whether frames are decoded one after the other, as those of a video, so that going back costs a new
@@ -109,6 +122,7 @@ class Scan(ABC):
     depth_to_color: NDArray[np.float64] = np.eye(4)
     depth_units_per_metre: float = 1000.0
     reading: FrameReading | None = None
+    objects_file: ObjectsFile | None = None
     turned: Turn = 0
     in_order: bool = False
 
@@ -211,8 +225,8 @@ class Scan(ABC):
         return None
 
     def annotation(self) -> Annotation | None:
-        """Return the labelled mesh; ``None`` for a scene without annotation."""
-        return None
+        """Return the labelled mesh or the objects of :attr:`objects_file`; ``None`` for a scene without annotation."""
+        return None if self.objects_file is None else self.objects_file.annotation(self)
 
     def mask_archive(self) -> MaskArchive:
         """Return the source's own 2D projections of its instances, open as long as the scan.

@@ -182,8 +182,8 @@ class ExtractedScan(Scan):
         return None if self._beside is None else self._beside.axis_alignment
 
     def annotation(self) -> Annotation | None:
-        """Return the labelled mesh beside the frames."""
-        return None if self._beside is None else self._beside.annotation()
+        """Return the labelled mesh beside the frames, or the objects that a user lists."""
+        return super().annotation() if self._beside is None else self._beside.annotation()
 
     def color(self, frame: int, reduction: int = 1) -> NDArray[np.uint8]:
         """Return the colour image, turned where the calibration is of turned images, (H, W, 3) uint8 RGB."""

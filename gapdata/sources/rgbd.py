@@ -37,6 +37,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
+from gapdata.annotations.label_tables import labels_by_name
 from gapdata.errors import SourceError, UsageError
 from gapdata.files.folders import by_lower_case, entries, file_names, in_any_case, is_kind, is_litter
 from gapdata.files.natural_order import natural_key
@@ -45,10 +46,12 @@ from gapdata.geometry.pose_names import AXES, CAMERA_TO_WORLD, DIRECTIONS
 from gapdata.runtime.choices import check_choice
 from gapdata.runtime.counting import few
 from gapdata.sources.base import Dataset, Scan
+from gapdata.sources.boxes_file import ObjectsFile, find_objects_file
 from gapdata.sources.captures import CAPTURES, find_capture
 from gapdata.sources.extracted import ExtractedScan
 from gapdata.sources.frame_reading import AS_DOCUMENTED, FrameReading
 from gapdata.sources.layouts import COLOR_ENDINGS, DEPTH_ENDINGS, Layout, Naming, recognise
+from gapdata.sources.stamps import Stamps, file_stamps, stamps_of
 from gapdata.sources.tum import LISTS, TUM_LISTS, TumScan
 
 INTRINSICS_NAMES = (
@@ -74,7 +77,7 @@ EXPECTED = "expected color/, depth/ and pose/ (or trajectory.log), see `gapdata 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RgbdFolder(Dataset):
-    """A folder of scenes without annotation."""
+    """A folder of scenes, with the objects that a user lists beside them."""
 
     name: ClassVar[str] = "rgbd"
 
@@ -121,6 +124,23 @@ class RgbdFolder(Dataset):
         layout = None if capture else recognise_rgbd(place)
         return capture or ("missing" if layout is None else layout.name)
 
+    def annotated(self, scene_id: str) -> bool:
+        """Return whether there is an ``objects.json``."""
+        return self._objects_file(scene_id) is not None
+
+    def labels(self, label: str) -> dict[str, str]:
+        """Return the names of a label in the taxonomies that have it."""
+        return labels_by_name(label)
+
+    def stamps(self, scene_id: str) -> Stamps:
+        """Return the stamps of the files of the scene, and of a list of objects beside it."""
+        place, listed = self.scene_directories[scene_id], self._objects_file(scene_id)
+        single = [place] if place.is_file() else []
+        return {
+            **stamps_of([place], nested=True),
+            **file_stamps(single if listed is None else [*single, listed.path]),
+        }
+
     def open_scan(self, scene_id: str) -> Scan:
         """Open one scene.
 
@@ -128,6 +148,16 @@ class RgbdFolder(Dataset):
             UsageError: there is no such scene.
             SourceError: its frames or its intrinsics are missing or damaged.
         """
+        scan = self._open(scene_id)
+        scan.objects_file = self._objects_file(scene_id)
+        return scan
+
+    def _objects_file(self, scene_id: str) -> ObjectsFile | None:
+        place = self.scene_directories[scene_id]
+        found = find_objects_file(place)
+        return find_objects_file(place.parent) if found is None and place.name == SEQUENCE else found
+
+    def _open(self, scene_id: str) -> Scan:
         self.directory(scene_id)
         directory = self.scene_directories[scene_id]
         if capture := capture_of(directory):

@@ -42,6 +42,24 @@ def stamps_of(
     return found
 
 
+def file_stamps(files: Iterable[Path]) -> Stamps:
+    """Return the stamps of single files on disk; a file that cannot be examined has none.
+
+    Raises:
+        StoreError: the file system fails.
+    """
+    found: dict[str, tuple[int, float]] = {}
+    for file in files:
+        try:
+            status = file.stat()
+        except OSError as error:
+            if error.errno in PASSING:
+                raise StoreError(f"cannot be examined: {error.strerror}", path=file) from error
+            continue
+        found[str(file)] = (status.st_size, status.st_mtime_ns)
+    return found
+
+
 def listing_digest(directory: Path) -> str:
     """Return a SHA-256 over the names and sizes of all files that can be listed in a folder and its sub-folders."""
     lines: list[str] = []

@@ -65,7 +65,7 @@ class TurnedScan(Scan):
         to_held = turn_matrix(turn)
         self.depth_to_color = np.asarray(np.linalg.inv(to_held) @ scan.depth_to_color @ to_held)
         self.depth_units_per_metre = scan.depth_units_per_metre
-        self.reading, self.in_order = scan.reading, scan.in_order
+        self.reading, self.in_order, self.objects_file = scan.reading, scan.in_order, scan.objects_file
 
     def close(self) -> None:
         """Close the scan."""

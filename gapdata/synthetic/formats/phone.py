@@ -23,6 +23,8 @@ UP_FROM_Z = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]]
 """(4, 4) from a world with z up to ARKit's, with y up."""
 GL_AXES = np.diag([1.0, -1.0, -1.0, 1.0])
 SMEAR = 5  # pixels of depth
+FLAT = 0.001
+"""Metres that a carpet is high."""
 STEP = 0.1
 """Share by which depth of neighbouring pixels differs at an edge, where confidence is low."""
 
@@ -90,7 +92,7 @@ def objects_json(walk: Walk, *, y_up: bool = False) -> str:
                 "id": item,
                 "label": walk.scene.labels[item],
                 "center": [round(float(value), 4) for value in center],
-                "size": [round(float(value), 4) for value in size],
+                "size": [max(round(float(value), 4), FLAT) for value in size],
                 "heading": round(heading, 3),
             }
         )
