@@ -52,7 +52,7 @@ SAME_WAY = 0.99
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ObjectsFile:
+class BoxesFile:
     """The file beside a capture; it is read when the objects are asked for."""
 
     path: Path
@@ -97,13 +97,13 @@ class ObjectsFile:
         return data
 
 
-def find_objects_file(capture: Path) -> ObjectsFile | None:
+def find_objects_file(capture: Path) -> BoxesFile | None:
     """Return the file with the objects of a capture, which is a folder or a file; ``None`` where it has none."""
     if capture.is_dir():
         path = in_any_case(capture, FILE_NAME)
     else:
         path = in_any_case(capture.parent, f"{capture.stem}.{FILE_NAME}")
-    return ObjectsFile(path=path) if path.is_file() else None
+    return BoxesFile(path=path) if path.is_file() else None
 
 
 def parse_objects(

@@ -46,7 +46,7 @@ from gapdata.geometry.pose_names import AXES, CAMERA_TO_WORLD, DIRECTIONS
 from gapdata.runtime.choices import check_choice
 from gapdata.runtime.counting import few
 from gapdata.sources.base import Dataset, Scan
-from gapdata.sources.boxes_file import ObjectsFile, find_objects_file
+from gapdata.sources.boxes_file import BoxesFile, find_objects_file
 from gapdata.sources.captures import CAPTURES, find_capture
 from gapdata.sources.extracted import ExtractedScan
 from gapdata.sources.frame_reading import AS_DOCUMENTED, FrameReading
@@ -152,7 +152,7 @@ class RgbdFolder(Dataset):
         scan.objects_file = self._objects_file(scene_id)
         return scan
 
-    def _objects_file(self, scene_id: str) -> ObjectsFile | None:
+    def _objects_file(self, scene_id: str) -> BoxesFile | None:
         place = self.scene_directories[scene_id]
         found = find_objects_file(place)
         return find_objects_file(place.parent) if found is None and place.name == SEQUENCE else found
