@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from gapdata.errors import UsageError
-from gapdata.files.folders import entries, in_any_case, is_kind
+from gapdata.files.folders import in_any_case, is_kind, is_litter
 from gapdata.files.object_store import SCHEMES, ObjectFile, ObjectPath
 
 Location: TypeAlias = Path | ObjectPath
@@ -153,7 +153,13 @@ def file_sizes(path: Location) -> dict[str, int]:
     """
     if isinstance(path, ObjectPath):
         return {place.name: size for place, (size, _) in path.stamps()}
-    return {entry.name: entry.stat().st_size for entry in entries(path) if is_kind(entry, folder=False)}
+    with os.scandir(path) as found:
+        sizes = {
+            entry.name: entry.stat().st_size
+            for entry in found
+            if not is_litter(entry.name) and is_kind(entry, folder=False)
+        }
+    return dict(sorted(sizes.items()))
 
 
 def remove_folder(path: Location) -> None:

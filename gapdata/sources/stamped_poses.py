@@ -154,6 +154,20 @@ def interpolate_poses(
     """
     start = _seconds(known.stamps)[0]
     times, moments = (np.array([float(at - start) for at in _seconds(kind)]) for kind in (known.stamps, wanted))
+    return poses_at_moments(known, times, moments, longest_gap)
+
+
+def poses_at_moments(
+    known: StampedPoses, times: NDArray[np.float64], moments: NDArray[np.float64], longest_gap: float
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Do what :func:`interpolate_poses` does, with moments as numbers.
+
+    Args:
+        known: the trajectory.
+        times: (N,) seconds of its rows, ascending.
+        moments: (n,) seconds from the same beginning.
+        longest_gap: most seconds between two poses that are joined.
+    """
     place = np.searchsorted(times, moments)
     before, after = np.maximum(place - 1, 0), np.minimum(place, len(times) - 1)
     nearest = np.where(np.abs(times[before] - moments) <= np.abs(times[after] - moments), before, after)
@@ -161,7 +175,7 @@ def interpolate_poses(
     joined = (before < after) & (times[after] - times[before] <= longest_gap)
     as_it_is = (apart == 0) | ((apart <= SAME_MOMENT) & ~joined)
     between = joined & ~as_it_is
-    rows = np.full((len(wanted), 7), np.nan)
+    rows = np.full((len(moments), 7), np.nan)
     values = np.concatenate([known.translations, known.quaternions], axis=1)
     rows[as_it_is] = values[nearest[as_it_is]]
     one, other = values[before[between]], values[after[between]]
@@ -170,7 +184,7 @@ def interpolate_poses(
     rows[between, :3] = (1 - share) * one[:, :3] + share * other[:, :3]
     rows[between, 3:] = _on_the_arc(one[:, 3:], other[:, 3:], share)
     finite = np.isfinite(rows).all(axis=1)
-    poses = np.full((len(wanted), 4, 4), np.nan)
+    poses = np.full((len(moments), 4, 4), np.nan)
     poses[finite] = np.eye(4)
     poses[finite, :3, :3] = rotations_from_quaternions(rows[finite, 3:])
     poses[finite, :3, 3] = rows[finite, :3]

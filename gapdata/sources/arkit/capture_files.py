@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from gapdata.errors import SourceError, StoreError, kind_of_failure
 from gapdata.files.object_store import ObjectPath
@@ -64,12 +66,11 @@ class CaptureFiles:
             SourceError: one is too large or cannot be read.
             StoreError: the store fails.
         """
-        paths = [folder / name for name in names]
         if isinstance(folder, ObjectPath):
             with ThreadPoolExecutor(REQUESTS, "small-files") as threads:
-                found = list(threads.map(lambda path: self.read(path, limit), paths))
+                found = list(threads.map(lambda name: self.read(folder / name, limit), names))
         else:
-            found = [self.read(path, limit) for path in paths]
+            found = [self._small_text(folder, name, limit) for name in names]
         for name, data in zip(names, found, strict=True):
             self._enter(name, data)
         return found
@@ -122,6 +123,25 @@ class CaptureFiles:
         """
         problem = f"cannot be {what}: {error.strerror or error}"
         return kind_of_failure(error)(problem, path=path, scene=self.scene_id, frame=frame)
+
+    def _small_text(self, folder: Path, name: str, limit: int) -> bytes:
+        """Read a small file on a disk in one go: planning reads hundreds of them in each capture.
+
+        Raises:
+            SourceError: it is missing, larger than ``limit``, or cannot be read.
+        """
+        try:
+            # Without O_NONBLOCK, opening a named pipe in place of a file would wait without end.
+            descriptor = os.open(f"{folder}/{name}", os.O_RDONLY | os.O_NONBLOCK)
+            try:
+                data = os.read(descriptor, limit + 1)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise self.failure(error, "read", folder / name) from error
+        if len(data) > limit:
+            raise self.damage(f"is larger than {limit} bytes", folder / name, cure=TOO_LARGE)
+        return data
 
     def _enter(self, name: str, data: bytes) -> None:
         self._digest.update(f"{name} {len(data)} ".encode(errors="surrogateescape") + data)

@@ -11,8 +11,7 @@ of them is read.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +24,7 @@ SAME_FRAME = 1_000
 EARLY = 0.25
 """Share of a tick by which an image may come before it and still belong to it: names are rounded, and images of 60 Hz
 come at ticks and halfway between them."""
-STEM = re.compile(r"(?:(?P<id>[0-9]+)_)?(?P<whole>[0-9]{1,9})(?:\.(?P<part>[0-9]{1,12}))?", re.ASCII)
+MOST_DIGITS, MOST_DECIMALS = 9, 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,8 +53,7 @@ def stamped_files(names: Iterable[str], endings: Collection[str], capture: str) 
     strays = 0
     for name in sorted(names):
         stem, _, ending = name.rpartition(".")
-        match = STEM.fullmatch(stem) if ending.lower() in endings else None
-        stamp = None if match is None or match["id"] not in (None, capture) else _microseconds(match)
+        stamp = _microseconds(stem.removeprefix(f"{capture}_")) if ending.lower() in endings else None
         if stamp is None or stamp in found:
             strays += 1
         else:
@@ -114,5 +112,10 @@ def seconds_text(stamp: int) -> str:
     return f"{stamp // SECOND}.{stamp % SECOND:06d}"
 
 
-def _microseconds(match: Mapping[str, str] | re.Match[str]) -> int:
-    return int(match["whole"]) * SECOND + int((match["part"] or "")[:6].ljust(6, "0"))
+def _microseconds(text: str) -> int | None:
+    """Return seconds with up to 12 decimals in whole microseconds, later ones left out; ``None`` for another text."""
+    whole, _, part = text.partition(".")
+    digits = whole + part
+    if not (whole and digits.isascii() and digits.isdigit()) or len(whole) > MOST_DIGITS or len(part) > MOST_DECIMALS:
+        return None
+    return int(whole) * SECOND + int(part[:6].ljust(6, "0"))

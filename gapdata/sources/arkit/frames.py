@@ -9,12 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.annotations.frame_names import MAX_FRAME_ID
-from gapdata.errors import SourceError
 from gapdata.files.storage import Location
-from gapdata.geometry.camera import Intrinsics
 from gapdata.runtime.counting import counted
 from gapdata.sources.arkit.assets import POSES, Assets
-from gapdata.sources.arkit.cameras import MAX_BYTES, parse_pincam
+from gapdata.sources.arkit.cameras import MAX_BYTES, parse_pincams
 from gapdata.sources.arkit.capture_files import CaptureFiles
 from gapdata.sources.arkit.clock import (
     SECOND,
@@ -43,12 +41,10 @@ class MatchedFrames:
 
     ids: tuple[int, ...]
     """Raw indices."""
-    color: Mapping[int, Location]
-    depth: Mapping[int, Location]
-    confidence: Mapping[int, Location]
-    """Empty for a capture without; a frame may lack it."""
-    cameras: Mapping[int, Intrinsics]
-    """As the files have them: of their own image size."""
+    files: Mapping[str, Mapping[int, str]]
+    """By kind (``color``, ``depth``, ``confidence``), the name of each frame's file; a frame may lack confidence."""
+    cameras: NDArray[np.float64]
+    """(n, 6) width height fx fy cx cy of each frame, as its file has them."""
     camera_to_world: NDArray[np.float64]  # (N, 4, 4) by raw index, metres, NaN where unknown
     notes: Mapping[str, int] = field(default_factory=dict)
 
@@ -66,7 +62,7 @@ def find_frames(assets: Assets, files: CaptureFiles) -> MatchedFrames:
         kind: stamped_files(files.listed(place), ENDINGS[kind], files.scene_id)
         for kind, place in sorted(assets.folders.items())
     }
-    color, cameras = kinds["color"], kinds["cameras"]
+    color = kinds["color"]
     places = {kind: found.nearest(color.stamps) for kind, found in kinds.items()}
     whole = np.flatnonzero((places["depth"] >= 0) & (places["cameras"] >= 0))
     if not len(whole):
@@ -82,32 +78,35 @@ def find_frames(assets: Assets, files: CaptureFiles) -> MatchedFrames:
         span = (int(color.stamps[-1]) - start) // SECOND
         raise files.damage(f"has images over {counted(span, 'second')}", assets.folders["color"], cure=AGAIN)
     chosen = one_each_tick(ticks, color.stamps[whole], start, poses.rank)
-    at, ids = whole[chosen], [int(tick) for tick in ticks[chosen]]
-    known, problems = _cameras(assets.folders["cameras"], cameras, places["cameras"][at], ids, files)
-    kept = np.array([frame in known for frame in ids])
+    at = whole[chosen]
+    cameras, readable = _cameras(assets.folders["cameras"], kinds["cameras"], places["cameras"][at], files)
+    at, chosen = at[readable], chosen[readable]
+    ids = ticks[chosen].tolist()
     matched = {
-        kind: _files_of(assets.folders[kind], kinds[kind], places[kind][at], ids, known)
-        for kind in ("color", "depth", "confidence")
-        if kind in kinds
+        kind: {
+            frame: kinds[kind].names[place]
+            for frame, place in zip(ids, places[kind][at].tolist(), strict=True)
+            if place >= 0
+        }
+        for kind in kinds
+        if kind != "cameras"
     }
     counts = {
         **_misfits(kinds, places),
-        "frame_beyond_30_hz": len(whole) - len(chosen),
-        "unreadable_camera": len(problems),
-        "frame_without_confidence": len(known) - len(matched["confidence"]) if "confidence" in matched else 0,
-        **_pose_counts(poses, chosen[kept]),
+        "frame_beyond_30_hz": len(whole) - len(readable),
+        "unreadable_camera": int((~readable).sum()),
+        "frame_without_confidence": len(ids) - len(matched.get("confidence", ids)),
+        **_pose_counts(poses, chosen),
         **poses.notes,
     }
     by_frame = np.full((ids[-1] + 1, 4, 4), np.nan)
-    by_frame[[frame for frame in ids if frame in known]] = poses.camera_to_world[chosen[kept]]
+    by_frame[ids] = poses.camera_to_world[chosen]
     if not np.isfinite(by_frame).all(axis=(1, 2)).any():
         raise files.damage(_why_without_pose(rows.stamps, color.stamps[at]), assets.poses, cure=AGAIN)
     return MatchedFrames(
-        ids=tuple(known),
-        color=matched["color"],
-        depth=matched["depth"],
-        confidence=matched.get("confidence", {}),
-        cameras=known,
+        ids=tuple(ids),
+        files=matched,
+        cameras=cameras[readable],
         camera_to_world=by_frame,
         notes={name: count for name, count in counts.items() if count},
     )
@@ -149,34 +148,20 @@ def _check_complete(assets: Assets, files: CaptureFiles) -> None:
 
 
 def _cameras(
-    folder: Location, cameras: StampedFiles, places: NDArray[np.int64], ids: Sequence[int], files: CaptureFiles
-) -> tuple[dict[int, Intrinsics], list[SourceError]]:
-    """Return the camera of each frame, and what is wrong with the others.
+    folder: Location, cameras: StampedFiles, places: NDArray[np.int64], files: CaptureFiles
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the camera of each frame, (n, 6), and which frames have a readable one, (n,).
 
     Raises:
         SourceError: none can be read.
     """
-    names = [cameras.names[place] for place in places]
-    known: dict[int, Intrinsics] = {}
-    problems: list[SourceError] = []
-    for frame, name, data in zip(ids, names, files.texts(folder, names, MAX_BYTES), strict=True):
-        try:
-            known[frame] = parse_pincam(data)
-        except ValueError as error:
-            problems.append(files.damage(str(error), folder / name, frame, AGAIN))
-    if not known:
-        raise problems[0]
-    return known, problems
-
-
-def _files_of(
-    folder: Location, found: StampedFiles, places: NDArray[np.int64], ids: Sequence[int], known: Mapping[int, object]
-) -> dict[int, Location]:
-    return {
-        frame: folder / found.names[place]
-        for frame, place in zip(ids, places, strict=True)
-        if place >= 0 and frame in known
-    }
+    names = [cameras.names[place] for place in places.tolist()]
+    values, problems = parse_pincams(files.texts(folder, names, MAX_BYTES))
+    if len(problems) == len(names):
+        raise files.damage(problems[0], folder / names[0], cure=AGAIN)
+    readable = np.ones(len(names), dtype=bool)
+    readable[list(problems)] = False
+    return values, readable
 
 
 def _misfits(kinds: Mapping[str, StampedFiles], places: Mapping[str, NDArray[np.int64]]) -> dict[str, int]:

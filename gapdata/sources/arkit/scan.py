@@ -18,7 +18,7 @@ from gapdata.files.storage import Location
 from gapdata.geometry.camera import Intrinsics
 from gapdata.sources.arkit.assets import find_assets
 from gapdata.sources.arkit.boxes import BoxFile, parse_boxes
-from gapdata.sources.arkit.cameras import of_size, typical
+from gapdata.sources.arkit.cameras import camera_of, of_size, typical
 from gapdata.sources.arkit.capture_files import CaptureFiles
 from gapdata.sources.arkit.frames import AGAIN, find_frames
 from gapdata.sources.base import Annotation, Scan
@@ -61,13 +61,13 @@ class ArkitScan(Scan):
         self.frames = find_frames(self.assets, self._files)
         self.camera_to_world = self.frames.camera_to_world
         self.frame_count = len(self.camera_to_world)
-        color = self._first_size(self.frames.color, color_size)
-        self._depth_size = self._first_size(self.frames.depth, lambda data: depth_kind(data).size)
+        self._row_of = {frame: row for row, frame in enumerate(self.frames.ids)}
+        color = self._first_size("color", color_size)
+        self._depth_size = self._first_size("depth", lambda data: depth_kind(data).size)
         self._check_depth_size(color)
-        self._color_cameras = self._cameras(color)
-        self._depth_cameras = self._color_cameras if self._depth_size == color else self._cameras(self._depth_size)
-        self.color_intrinsics = typical(list(self._color_cameras.values()))
-        self.depth_intrinsics = typical(list(self._depth_cameras.values()))
+        self._check_cameras(color)
+        stored = typical(self.frames.cameras)
+        self.color_intrinsics, self.depth_intrinsics = of_size(stored, color), of_size(stored, self._depth_size)
         self._boxes = self._box_bytes()
 
     @cached_property
@@ -93,15 +93,15 @@ class ArkitScan(Scan):
 
     def color_camera(self, frame: int) -> Intrinsics:
         """Return the camera of the frame's own file, at the size of colour images."""
-        return self._color_cameras.get(frame, self.color_intrinsics)
+        return self._camera(frame, self.color_intrinsics)
 
     def depth_camera(self, frame: int) -> Intrinsics:
         """Return the camera of the frame's own file, at the size of depth images."""
-        return self._depth_cameras.get(frame, self.depth_intrinsics)
+        return self._camera(frame, self.depth_intrinsics)
 
     def color(self, frame: int, reduction: int = 1) -> NDArray[np.uint8]:
         """Return the colour image as it was held, (H, W, 3) uint8 RGB."""
-        path, data = self._image(self.frames.color, frame)
+        path, data = self._image("color", frame)
         expected = self.color_intrinsics.width, self.color_intrinsics.height
         try:
             size = color_size(data)
@@ -117,7 +117,7 @@ class ArkitScan(Scan):
 
     def depth(self, frame: int) -> NDArray[np.uint16]:
         """Return the depth image as it was held, (H, W) uint16 millimetres, 0 without a value."""
-        path, data = self._image(self.frames.depth, frame)
+        path, data = self._image("depth", frame)
         try:
             return decode_depth(data, self._depth_size)
         except ValueError as error:
@@ -125,9 +125,9 @@ class ArkitScan(Scan):
 
     def confidence(self, frame: int) -> NDArray[np.uint8] | None:
         """Return ARKit's confidence in each depth reading, (H, W) uint8 0 low, 1, 2 high; ``None`` without a file."""
-        if frame not in self.frames.confidence:
+        if frame not in self.frames.files.get("confidence", ()):
             return None
-        path, data = self._image(self.frames.confidence, frame)
+        path, data = self._image("confidence", frame)
         try:
             levels = decode_gray(data, self._depth_size)
         except ValueError as error:
@@ -183,10 +183,25 @@ class ArkitScan(Scan):
         folders = {kind: place.name for kind, place in self.assets.folders.items()}
         return {"frames": {"package": self.assets.package, "folders": folders, **facts}}
 
-    def _cameras(self, size: tuple[int, int]) -> dict[int, Intrinsics]:
-        """Return the camera of each frame for images of one size."""
+    def _camera(self, frame: int, typical_one: Intrinsics) -> Intrinsics:
+        """Return the camera of a frame at the size of the typical one, which stands in where there is no frame."""
+        if frame not in self._row_of:
+            return typical_one
+        stored = camera_of(self.frames.cameras[self._row_of[frame]])
+        return of_size(stored, (typical_one.width, typical_one.height))
+
+    def _check_cameras(self, color: tuple[int, int]) -> None:
+        """Refuse cameras of images of another shape than colour or depth.
+
+        Raises:
+            SourceError: there are some.
+        """
+        sizes = np.unique(self.frames.cameras[:, :2], axis=0)
         try:
-            return {frame: of_size(camera, size) for frame, camera in self.frames.cameras.items()}
+            for width, height in sizes.tolist():
+                stored = Intrinsics(fx=width, fy=width, cx=0, cy=0, width=int(width), height=int(height))
+                of_size(stored, color)
+                of_size(stored, self._depth_size)
         except ValueError as error:
             raise self._files.damage(str(error), self.assets.folders["cameras"], cure=AGAIN) from error
 
@@ -202,13 +217,11 @@ class ArkitScan(Scan):
             problem = f"depth and colour are {sizes}, and nothing says which part of the one the other shows"
             raise self._files.damage(problem, folder, cure="download the capture again: its frames are published anew")
 
-    def _first_size(
-        self, paths: Mapping[int, Location], size_of: Callable[[bytes], tuple[int, int]]
-    ) -> tuple[int, int]:
+    def _first_size(self, kind: str, size_of: Callable[[bytes], tuple[int, int]]) -> tuple[int, int]:
         """Return (width, height) of one kind of images, by the first header that can be read."""
         first: SourceError | None = None
         for frame in self.frames.ids[:HEADERS_TRIED]:
-            path, data = self._image(paths, frame)
+            path, data = self._image(kind, frame)
             try:
                 width, height = size_of(data)
             except ValueError as error:
@@ -220,10 +233,12 @@ class ArkitScan(Scan):
         assert first is not None
         raise first
 
-    def _image(self, paths: Mapping[int, Location], frame: int) -> tuple[Location, bytes]:
-        if frame not in paths:
+    def _image(self, kind: str, frame: int) -> tuple[Location, bytes]:
+        name = self.frames.files[kind].get(frame)
+        if name is None:
             raise self._files.damage("is not among the frames of the capture", self.path, frame)
-        return paths[frame], self._files.read(paths[frame], IMAGE_BYTES, frame)
+        path = self.assets.folders[kind] / name
+        return path, self._files.read(path, IMAGE_BYTES, frame)
 
     def _box_bytes(self) -> bytes | None:
         """Read the boxes at once, because they belong to the digest, and note the size of the mesh."""
