@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tests.fuzz.arkit_targets import arkit_capture
 from tests.fuzz.build_targets import build_folder, record, shards
 from tests.fuzz.cases import Target
 from tests.fuzz.source_targets import (
@@ -26,6 +27,7 @@ TARGETS: Mapping[str, Target] = {
         *((sens, 15), (annotation_files, 25), (scene_json, 6), (mask_archive, 8), (scene_folder, 10)),
         *(
             (frame_folder, 5),
+            (arkit_capture, 5),
             (image_files, 6),
             (record, 10),
             (shards, 8),
