@@ -28,6 +28,8 @@ MOST_COUNTS = 32767
 LARGEST = np.finfo(np.float32).max
 OCCLUSION_RATIO = 0.03
 """Across a baseline: depths that differ by more than this share are not the same surface."""
+DENSE = 0.5
+"""Pixels of the target that a source pixel spans, up to which readings lie so densely that they leave no gaps."""
 REFINEMENTS = 3
 
 
@@ -179,11 +181,16 @@ def _register_across_baseline(
 def _splat(
     depth: NDArray[np.float32], source: Intrinsics, target: Intrinsics, source_to_target: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """Return the nearest z per target pixel; every reading covers as many pixels as a source pixel spans there."""
+    """Return the nearest z per target pixel; every reading covers as many pixels as a source pixel spans there.
+
+    Where a target pixel spans two readings or more, readings cover only the pixel that they fall on: in a wider reach
+    near surfaces grow by a whole pixel to all sides, and steep ones come nearer.
+    """
     rows, columns = np.nonzero(np.isfinite(depth) & (depth > 0))
     points = transform(source_to_target, source.unproject(np.stack([columns, rows], axis=-1), depth[rows, columns]))
     pixels = target.project(points)
-    reach = int(np.ceil(max(target.fx / source.fx, target.fy / source.fy) / 2))
+    span = max(target.fx / source.fx, target.fy / source.fy)
+    reach = int(np.ceil(span / 2)) if span > DENSE else 0
     result = np.full((target.height, target.width), np.inf, dtype=np.float32)
     seen = np.isfinite(pixels).all(axis=-1)
     u, v = (np.rint(pixels[seen][:, axis]).astype(np.int64) for axis in (0, 1))

@@ -182,7 +182,8 @@ def parse_intrinsics(data: bytes) -> Calibration:
     (units per metre), also in Replica's spelling ``{"camera": {w, h, fx, fy, cx, cy, scale}}`` and RealSense's ``ppx,
     ppy``, or a matrix: Open3D's ``{width, height, intrinsic_matrix}`` with its nine numbers by column, ``K`` or
     ``camera_matrix`` by row. :mod:`gapdata.sources.lens_fields` says how a lens is stated; one that serves colour and
-    depth belongs to both.
+    depth belongs to both. Depth with a camera of its own has ``depth``, an object with the same fields, and
+    ``depth_to_color``, a 4x4 matrix in metres.
 
     Raises:
         ValueError: it is in another format, or a field is missing or not a number; the field is named.
@@ -190,19 +191,40 @@ def parse_intrinsics(data: bytes) -> Calibration:
     values = _intrinsics_fields(data)
     if values is None:
         return Calibration(color=parse_matrix(data), depth_to_color=IDENTITY)
-    width, height = _number(values, "width", "w"), _number(values, "height", "h")
     color = _json_matrix(values)
     try:
         lens = parse_lens(values, float(color[0, 0]))
     except RecursionError as error:
         raise ValueError("is nested too deeply") from error
+    own = values.get("depth")
+    depth = own if isinstance(own, dict) and not own.keys().isdisjoint(("fx", "fl_x", *MATRIX_FIELDS)) else None
     return Calibration(
         color=color,
         lens=lens,
-        depth_to_color=IDENTITY,
-        color_size=None if width is None or height is None else (int(width), int(height)),
+        depth=None if depth is None else _json_matrix(depth),
+        depth_to_color=_stated_registration(values),
+        color_size=_stated_size(values),
+        depth_size=None if depth is None else _stated_size(depth),
         depth_units_per_metre=_number(values, "depth_scale", "scale"),
     )
+
+
+def _stated_size(values: dict[str, Any]) -> tuple[int, int] | None:
+    width, height = _number(values, "width", "w"), _number(values, "height", "h")
+    return None if width is None or height is None else (int(width), int(height))
+
+
+def _stated_registration(values: dict[str, Any]) -> NDArray[np.float64]:
+    """Return ``depth_to_color``, sixteen numbers by row in metres, or the identity where it is not stated."""
+    if values.get("depth_to_color") is None:
+        return IDENTITY
+    try:
+        matrix = np.array(values["depth_to_color"], dtype=np.float64).reshape(4, 4)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError("depth_to_color is not a list of sixteen numbers") from error
+    if not is_rigid(matrix):
+        raise ValueError("depth_to_color is not a rigid transform")
+    return matrix
 
 
 def _intrinsics_fields(data: bytes) -> dict[str, Any] | None:

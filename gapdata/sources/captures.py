@@ -138,6 +138,16 @@ CAPTURES: dict[str, Capture] = {
         download="for BundleFusion's, unpack a zip of https://graphics.stanford.edu/projects/bundlefusion/",
         categories="names in objects.json",
     ),
+    "7-scenes": Capture(
+        module="gapdata.sources.seven_scenes",
+        title="7-Scenes",
+        help="a sequence of 7-Scenes as it was released",
+        recognised_by="a folder such as seq-01 with frame-000000.color.png, .depth.png and .pose.txt",
+        download="unpack the zips of https://www.microsoft.com/en-us/research/project/rgb-d-dataset-7-scenes/",
+        terms="7-Scenes licence (non-commercial research), https://www.microsoft.com/en-us/research/project/"
+        "rgb-d-dataset-7-scenes/",
+        categories="names in objects.json",
+    ),
 }
 """By the name that ``gapdata inspect`` shows; the first that recognises a folder opens it."""
 

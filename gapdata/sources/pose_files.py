@@ -34,9 +34,9 @@ def parse_pose(data: bytes) -> NDArray[np.float64]:
 def parse_trajectory(data: bytes) -> NDArray[np.float64]:
     """Read all poses of one file, (N, 4, 4) float64 camera_to_world.
 
-    Four forms: sixteen numbers a line (Replica's ``traj.txt``); twelve a line, of 3x4 matrices (KITTI); blocks of four
-    lines of four numbers; the same blocks, each under a line of three integers (Redwood's and Open3D's
-    ``trajectory.log``).
+    Five forms: sixteen numbers a line (Replica's ``traj.txt``); twelve a line, of 3x4 matrices (KITTI); seven a line,
+    ``tx ty tz qx qy qz qw``; blocks of four lines of four numbers; the same blocks, each under a line of three integers
+    (Redwood's and Open3D's ``trajectory.log``).
 
     Raises:
         ValueError: it has another form; the line is named.
@@ -50,6 +50,8 @@ def parse_trajectory(data: bytes) -> NDArray[np.float64]:
             rows += ["0 0 0 1"] if width == 12 else []
         elif width == 4:
             rows.append(line)
+        elif width == 7 and len(rows) % 4 == 0:
+            rows += _rows_of_quaternion(number, line)
         elif width != 3 or len(rows) % 4:
             quaternions = "; quaternions after time stamps are not read: write matrices" if width == 8 else ""
             raise ValueError(
@@ -58,6 +60,14 @@ def parse_trajectory(data: bytes) -> NDArray[np.float64]:
     if not rows or len(rows) % 4:
         raise ValueError(f"has {counted(len(rows), 'row')} of four numbers, expected four for each pose")
     return numbers_of("\n".join(rows)).reshape(-1, 4, 4)
+
+
+def _rows_of_quaternion(number: int, line: str) -> list[str]:
+    try:
+        pose = pose_from_quaternion(numbers_of(line))
+    except ValueError as error:
+        raise ValueError(f"line {number} {error}") from error
+    return [" ".join(map(repr, row)) for row in pose.tolist()]
 
 
 def _square(values: NDArray[np.float64]) -> NDArray[np.float64]:

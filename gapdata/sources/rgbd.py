@@ -6,8 +6,9 @@ A scene is a folder in one of these forms; the folder that the user names is a s
   BMP, WebP or TIFF, which are encoded again) may also lie in ``rgb/``, ``image/`` or ``images/``, poses (camera to
   world, metres, OpenCV axes, unless a :class:`gapdata.sources.frame_reading.FrameReading` says otherwise;
   :func:`gapdata.sources.pose_files.parse_pose`) in ``poses/``.
-- ``color/ depth/`` and one file of all poses: ``trajectory.log`` (Redwood, Open3D), ``traj.txt``, ``trajectory.txt`` or
-  ``poses.txt``, read by :func:`gapdata.sources.pose_files.parse_trajectory`.
+- ``color/ depth/`` and one file of all poses: ``trajectory.log`` or ``scene/trajectory.log`` (Redwood, Open3D),
+  ``traj.txt``, ``trajectory.txt``, ``poses.txt``, ``pose.txt`` or ``traj_w_c.txt``, read by
+  :func:`gapdata.sources.pose_files.parse_trajectory`.
 - ``results/frame000350.jpg``, ``results/depth000350.png`` and one file of all poses (Replica).
 - ``frame-000350.color.png``, ``.depth.png``, ``.pose.txt`` (7-Scenes), or with ``_info.txt`` (ScanNet's C++ exporter,
   3RScan, where they may lie in ``sequence/``).
@@ -20,11 +21,11 @@ and folders that may not be read are passed over. A scene has the name of its fo
 
 Depth is z-depth of colour's field of view, 0 or far away where it is unknown: 16-bit PNG, PGM, TIFF or ``.npy`` in
 ``1 / depth_scale`` metres, or floats in metres as TIFF, ``.npy`` or, where OpenCV reads it, EXR
-(:mod:`gapdata.sources.depth_files`). The intrinsics file is one of ``INTRINSICS_NAMES``, in
-the scene's folder or in the one that the user named; :func:`gapdata.sources.camera_files.parse_intrinsics` lists its
-forms. Names such as ``00350`` or ``frame350`` give the frame its raw index; other names (time stamps) are
-counted in their natural order, and paired by time where colour and depth have stamps of their own
-(:mod:`gapdata.sources.frame_numbering`).
+(:mod:`gapdata.sources.depth_files`). The intrinsics file is one of
+:data:`gapdata.sources.intrinsics_files.INTRINSICS_NAMES`, in the scene's folder or in the one that the user named;
+:func:`gapdata.sources.camera_files.parse_intrinsics` lists its forms. Names such as ``00350`` or ``frame350`` give the
+frame its raw index; other names (time stamps) are counted in their natural order, and paired by time where colour and
+depth have stamps of their own (:mod:`gapdata.sources.frame_numbering`).
 """
 
 from __future__ import annotations
@@ -32,44 +33,41 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
 from gapdata.annotations.label_tables import labels_by_name
 from gapdata.errors import SourceError, UsageError
-from gapdata.files.folders import by_lower_case, entries, file_names, in_any_case, is_kind, is_litter
+from gapdata.files.folders import by_lower_case, entries, in_any_case, is_kind, is_litter
 from gapdata.files.natural_order import natural_key
 from gapdata.geometry.pose_convention import PoseConvention
 from gapdata.geometry.pose_names import AXES, CAMERA_TO_WORLD, DIRECTIONS
 from gapdata.runtime.choices import check_choice
-from gapdata.runtime.counting import few
+from gapdata.runtime.counting import counted, few
 from gapdata.sources.base import Dataset, Scan
 from gapdata.sources.boxes_file import BoxesFile, find_objects_file
 from gapdata.sources.captures import CAPTURES, find_capture
 from gapdata.sources.extracted import ExtractedScan
+from gapdata.sources.foreign_folders import why_foreign
 from gapdata.sources.frame_reading import AS_DOCUMENTED, FrameReading
+from gapdata.sources.intrinsics_files import INTRINSICS_NAMES, find_intrinsics, intrinsics_file
 from gapdata.sources.layouts import COLOR_ENDINGS, DEPTH_ENDINGS, Layout, Naming, recognise
+from gapdata.sources.seven_scenes import UNREGISTERED, SevenScenesScan, is_seven_scenes, is_unregistered
 from gapdata.sources.stamps import Stamps, file_stamps, stamps_of
 from gapdata.sources.tum import LISTS, TUM_LISTS, TumScan
 
-INTRINSICS_NAMES = (
-    "intrinsics.json",
-    "intrinsics.txt",
-    "intrinsic.json",
-    "intrinsic.txt",
-    "camera.json",
-    "cam_params.json",
-    "camera-intrinsics.txt",
-)
 COLOR_FOLDERS = ("color", "colour", "rgb", "image", "images", "colors", "colours")
 DEPTH_FOLDERS = ("depth", "depths")
 POSE_FOLDERS = ("pose", "poses")
-TRAJECTORY_NAMES = ("trajectory.log", "traj.txt", "trajectory.txt", "poses.txt")
+TRAJECTORY_NAMES = ("trajectory.log", "traj.txt", "trajectory.txt", "poses.txt", "pose.txt", "traj_w_c.txt")
+WHOLE_SCENE = "scene/trajectory.log"
+"""The poses of all frames where Open3D's reconstruction system wrote them; ``fragments/`` has poses of parts."""
+BUNDLE_FUSION_INFO = "info.txt"
+"""The file with the cameras of frames that were extracted from BundleFusion's captures."""
 SEQUENCE = "sequence"
 """Where 3RScan keeps the frames of a scan, below its folder."""
-INTRINSICS_CURE = 'write intrinsics.json: {"fx": ..., "fy": ..., "cx": ..., "cy": ..., "depth_scale": 1000}'
 CAPTURE_ENDINGS = tuple(ending for capture in CAPTURES.values() for ending in capture.endings)
 SHOWN = 6  # entries of a folder without scenes that a message names
 EXPECTED = "expected color/, depth/ and pose/ (or trajectory.log), see `gapdata build-shards --help`"
@@ -141,6 +139,11 @@ class RgbdFolder(Dataset):
             **file_stamps(single if listed is None else [*single, listed.path]),
         }
 
+    def lacks(self, scene_ids: Sequence[str], *, splits_given: bool) -> tuple[str, ...]:
+        """Return a line about scenes whose depth is not registered to colour, and no calibration says how it lies."""
+        found = [scene_id for scene_id in scene_ids if is_unregistered(self.scene_directories[scene_id], self.root)]
+        return (f"note: {counted(len(found), 'scene')} ({few(found, SHOWN)}): {UNREGISTERED}",) if found else ()
+
     def open_scan(self, scene_id: str) -> Scan:
         """Open one scene.
 
@@ -166,11 +169,13 @@ class RgbdFolder(Dataset):
         if layout is None:
             raise SourceError("holds no RGB-D frames", path=directory, scene=scene_id, cure=EXPECTED)
         if layout == TUM_LISTS:
-            nearby = _find_intrinsics(scene_id, (directory, directory.parent))
+            nearby = find_intrinsics(scene_id, (directory, directory.parent))
             return TumScan(scene_id, directory, layout, shared_intrinsics=nearby, reading=self.reading)
         shared = None
         if layout.matrices is None and layout.info is None:
-            shared = _intrinsics_file(scene_id, directory, self.root)
+            shared = intrinsics_file(scene_id, directory, self.root)
+            if is_seven_scenes(layout):
+                return SevenScenesScan(scene_id, directory, layout, shared_intrinsics=shared, reading=self.reading)
         return ExtractedScan(scene_id, directory, layout, shared_intrinsics=shared, reading=self.reading)
 
 
@@ -260,6 +265,8 @@ def _find_scenes(root: Path) -> tuple[dict[str, Path], dict[str, str]]:
                 directories[entry.name] = place
             if is_scene:
                 break
+        if entry.name not in directories and (reason := why_foreign(Path(entry.path))) is not None:
+            passed_over[entry.name] = reason
     return directories, passed_over
 
 
@@ -293,6 +300,8 @@ def _what_lies_in(root: Path, passed_over: Mapping[str, str]) -> str:
     """Return what to do about a folder without scenes."""
     held = [entry.name + ("/" if is_kind(entry, folder=True) else "") for entry in entries(root)]
     content = f"; it holds {few(held, SHOWN)}" if held else "; it is empty"
+    foreign = why_foreign(root)
+    content += f"; it {foreign}" if foreign else ""
     return EXPECTED + content + "".join(f"; {name} {reason}" for name, reason in passed_over.items())
 
 
@@ -305,13 +314,16 @@ def recognise_rgbd(directory: Path) -> Layout | None:
     names = by_lower_case(entry.name for entry in entries(directory))
     known = recognise(names.values())
     if known is not None and known.info is not None and known.info not in names:
-        return replace(known, info=None)
+        own = not known.color.folder and names.keys().isdisjoint(INTRINSICS_NAMES)
+        return replace(known, info=names.get(BUNDLE_FUSION_INFO) if own else None)
     if known is not None and (known.matrices is None or _has_any(directory, known.matrices)):
         return known if not known.color.folder else _of_any_names(known)
     color, depth, pose, trajectory = (
         next((names[name] for name in candidates if name in names), None)
         for candidates in (COLOR_FOLDERS, DEPTH_FOLDERS, POSE_FOLDERS, TRAJECTORY_NAMES)
     )
+    if trajectory is None and "scene" in names and _has_any(directory, (WHOLE_SCENE,)):
+        trajectory = WHOLE_SCENE
     if names.keys() >= LISTS and pose is None and trajectory is None:
         return TUM_LISTS
     if color is not None and depth is not None:
@@ -341,26 +353,3 @@ def _of_any_names(layout: Layout) -> Layout:
 
 def _has_any(directory: Path, names: tuple[str, ...]) -> bool:
     return any(os.path.lexists(in_any_case(directory, name)) for name in names)
-
-
-def _intrinsics_file(scene_id: str, directory: Path, root: Path) -> Path:
-    found = _find_intrinsics(scene_id, (directory, root))
-    if found is None:
-        raise SourceError("has no intrinsics file", path=directory, scene=scene_id, cure=INTRINSICS_CURE)
-    return found
-
-
-def _find_intrinsics(scene_id: str, folders: tuple[Path, Path]) -> Path | None:
-    """Return the intrinsics file in the first of some folders that has one."""
-    for folder in dict.fromkeys(folders):
-        try:
-            names = by_lower_case(file_names(folder))
-        except OSError as error:
-            raise SourceError(f"cannot be listed: {error.strerror}", path=folder, scene=scene_id) from error
-        found = [folder / names[name] for name in INTRINSICS_NAMES if name in names]
-        if len(found) > 1:
-            problem = f"has both {found[0].name} and {found[1].name}"
-            raise SourceError(problem, path=folder, scene=scene_id, cure="keep the one that belongs to the frames")
-        if found:
-            return found[0]
-    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from gapdata.geometry.camera import Intrinsics
@@ -85,3 +86,16 @@ def test_across_a_baseline_the_nearer_surface_hides_the_farther(
         int((u - depth_camera.cx) / depth_camera.fx * color_camera.fx + color_camera.cx + 14.6) for u in (31, 48)
     )
     assert np.abs(registered[30:90, left + 2 : right - 2] - 1.0).max() < 1e-3
+
+
+def test_a_near_surface_does_not_grow_in_an_image_with_fewer_pixels() -> None:
+    source = Intrinsics(fx=585.0, fy=585.0, cx=319.5, cy=239.5, width=640, height=480)
+    target = source.resized(128, 96)
+    depth = np.full((480, 640), 3.0, dtype=np.float32)
+    depth[160:320, 200:440] = 1.0
+    beside = np.eye(4)
+    beside[0, 3] = -0.025
+    found = register_depth(depth, source, target, beside)
+    near = (found > 0) & (found < 2)
+    assert near.sum() == pytest.approx(240 / 5 * 160 / 5, rel=0.05)
+    np.testing.assert_allclose(found[near], 1.0, atol=1e-6)
