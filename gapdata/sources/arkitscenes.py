@@ -67,7 +67,8 @@ class ArkitScenes(Dataset):
             UsageError: the folder does not exist or holds no capture, or a list of captures cannot be read.
         """
         if not root.is_dir():
-            raise UsageError("is a file" if root.exists() else "is not a directory", path=root, cure=EXPECTED)
+            problem = "is a file" if root.exists() else "is not a directory"
+            raise UsageError(problem, path=root, cure=f"{EXPECTED}; to download: {DOWNLOAD}")
         try:
             found = find_captures(root)
             if not found.homes or not any_frames(found):

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gapdata.sources.raw_clock import RATE
+
 SECOND = 1_000_000  # microseconds
-RATE = 30  # ticks a second
 SAME_FRAME = 1_000
 """Most microseconds between the stamps of two files of one frame."""
 EARLY = 0.25

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 import gapdata
 from gapdata.commands.main import main
+from gapdata.geometry.boxes import OrientedBox, euler_from_rotation
 from gapdata.geometry.upright import turn_matrix
 from gapdata.synthetic.formats.arkitscenes import (
     KINDS,
@@ -25,6 +26,7 @@ from gapdata.synthetic.formats.arkitscenes import (
     without_row,
 )
 from gapdata.synthetic.formats.walk import Walk, WalkOptions
+from tests.support.annotation_records import ALIGNMENT, instance, sample, write_embodiedscan
 from tests.support.builds import contents
 from tests.support.walks import Tolerances, compare_with_walk
 
@@ -105,6 +107,37 @@ def test_frames_can_be_kept_as_they_were_held(captures: Path, tmp_path: Path) ->
         walk_of(0),
         replace(TOLERANCES[False], mask=OVERLAPS["depth"]),
         turn=90,
+        annotated=True,
+        labels=lambda label: LABELS.get(label, ""),
+    )
+
+
+def test_boxes_of_embodiedscan_fit_frames_that_were_turned(captures: Path, tmp_path: Path) -> None:
+    """The chairs of a capture held sideways, in EmbodiedScan's aligned world and with its names."""
+    walk, capture = walk_of(0), capture_id(0)
+    annotated = json.loads((captures / "3dod" / "Training" / capture / f"{capture}_3dod_annotation.json").read_text())
+    instances = []
+    for place, entry in enumerate(entry for entry in annotated["data"] if entry["label"] == "chair"):
+        aligned = entry["segments"]["obbAligned"]
+        axes = np.array(aligned["normalizedAxes"]).reshape(3, 3).T
+        box = OrientedBox(center=np.array(aligned["centroid"]), size=np.array(aligned["axesLengths"]), rotation=axes)
+        moved = box.transformed(ALIGNMENT)
+        angles = euler_from_rotation(moved.rotation, "intrinsic_zxy")
+        instances.append(instance(place, 2, [*moved.center, *moved.size, *angles]))
+    assert instances
+    path = write_embodiedscan(
+        tmp_path / "embodiedscan_infos_train.pkl",
+        [sample(f"Training/{capture}", frames={}, instances=instances, data_set="arkitscenes")],
+    )
+    words = ["--annotations", str(path), "--set", "objects.source=embodiedscan", "--scenes", capture]
+    assert build(captures, tmp_path / "out", *words) == 0
+    found = [item for record in gapdata.open(tmp_path / "out") for item in record.objects]
+    assert found
+    assert {item.label for item in found} == {"chair"}
+    compare_with_walk(
+        gapdata.open(tmp_path / "out"),
+        walk,
+        replace(TOLERANCES[False], mask=OVERLAPS["depth"], objects=1),
         annotated=True,
         labels=lambda label: LABELS.get(label, ""),
     )
