@@ -61,7 +61,7 @@ def _tasks(text: str) -> tuple[str, ...]:
 
 def run(options: argparse.Namespace) -> int:
     """Export, print the report, and return the exit status."""
-    from gapdata.engine.report import read_report
+    from gapdata.engine.report import REPORT_NAME, read_report
     from gapdata.export.export_build import export_build
     from gapdata.runtime.progress import Progress
     from gapdata.sources.terms import terms_lines
@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
     for name in given.keys() - EXITS[options.format].options.keys():
         owners = [form for form, row in EXITS.items() if name in row.options]
         raise UsageError(f"--{name} can be given with --format {' or '.join(owners)} only", cure="leave it out")
-    terms = read_report(options.build).get("terms", [])
+    terms = read_report(options.build).get("terms", []) if (options.build / REPORT_NAME).is_file() else []
     for line in terms_lines(terms):
         say(f"terms of {line}", error=True)
     with Progress(0, "records", "export") as progress:

@@ -42,7 +42,7 @@ def test_what_is_there_is_replaced_only_when_asked_and_other_files_stay(
     assert main(["synth", str(out), *SMALL]) == 0
     assert f"next: gapdata build-shards --rgbd {out}" in capsys.readouterr().out
     first = contents(out)
-    (room,) = (entry for entry in out.iterdir())
+    (room,) = (entry for entry in out.iterdir() if entry.is_dir())
     (room / "rgb" / "old.png").write_bytes(b"old")
     (out / "notes.txt").write_text("mine")
     assert main(["synth", str(out), *SMALL]) == 2
