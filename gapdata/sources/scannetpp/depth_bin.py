@@ -36,6 +36,8 @@ CHUNK = 1 << 18
 """Bytes of a stream that are read at once."""
 WINDOW = 8 << 20
 """Bytes of a store's object that are read at once; a frame takes about 60,000."""
+FIRST_WINDOW = 1 << 20
+"""The same when a file is opened, of which planning needs the first image only."""
 KEPT_EVERY = 100
 """Images of a stream between two states that are kept; each takes about 50 kB."""
 
@@ -50,10 +52,10 @@ class DepthFile(Protocol):
     """Whether it is known to end within an image."""
 
     def image(self, index: int) -> NDArray[np.uint16]:
-        """Return an image, (192, 256) uint16 millimetres, 0 without a reading.
+        """Return an image, (192, 256) uint16 millimetres, 0 without a reading; empty behind the last image.
 
         Raises:
-            ValueError: the file ends before, or the image is damaged; the message says which.
+            ValueError: the file is cut off before, or the image is damaged; the message says which.
             OSError: the disk fails.
             StoreError: the store fails.
         """
@@ -67,19 +69,20 @@ class DepthFile(Protocol):
 def open_depth(place: Location) -> DepthFile:
     """Open a ``depth.bin`` of any encoding.
 
-    On a disk the sizes of all blocks are read, four bytes each; in a store they are read as they are needed.
+    On a disk the sizes of all blocks are read, four bytes each, so that the number of images is known; those of a large
+    object in a store are read as they are needed.
 
     Raises:
         ValueError: it is neither of the encodings.
         OSError: it is missing or may not be read.
         StoreError: the store fails.
     """
-    remote = isinstance(place, ObjectPath)
     file: RangedFile = open_ranged(place, scattered=True)
     try:
-        file = _Windowed(file) if remote else file
+        at_once = not isinstance(place, ObjectPath) or file.size <= WINDOW
+        file = _Windowed(file) if isinstance(place, ObjectPath) else file
         encoding = _encoding(file)
-        return StreamedDepth(file) if encoding == "stream" else BlockedDepth(file, encoding, at_once=not remote)
+        return StreamedDepth(file) if encoding == "stream" else BlockedDepth(file, encoding, at_once=at_once)
     except BaseException:
         file.close()
         raise
@@ -115,7 +118,9 @@ class BlockedDepth:
         """Return an image, (192, 256) uint16 millimetres; see :meth:`DepthFile.image`."""
         self._find(index)
         if index >= len(self._starts):
-            raise ValueError(f"{'is cut off after' if self.cut_off else 'holds'} {len(self._starts)} images")
+            if self.cut_off:
+                raise ValueError(f"is cut off after {len(self._starts)} images")
+            return np.zeros((HEIGHT, WIDTH), dtype=np.uint16)
         following = self._starts[index + 1] - SIZE_BYTES if index + 1 < len(self._starts) else self._end
         data = self._file.read_at(self._starts[index], following - self._starts[index])
         image = _unpacked(data, self.encoding)
@@ -144,10 +149,10 @@ class StreamedDepth:
     """
 
     encoding: Encoding = "stream"
-    count: int | None = None
     cut_off = False
 
     def __init__(self, file: RangedFile) -> None:
+        self.count: int | None = None
         self._file = file
         self._inflater: Any = zlib.decompressobj(-zlib.MAX_WBITS)
         self._at = 0  # byte of the file that the inflater needs next
@@ -165,16 +170,16 @@ class StreamedDepth:
             nearest, at, inflater = self._kept[bisect_right(self._kept, index, key=lambda kept: kept[0]) - 1]
             if not nearest <= self._next <= index:
                 self._next, self._at, self._inflater = nearest, at, inflater.copy()
-            while self._next < index:
+            while self._next < index and (self.count is None or self._next < self.count):
                 self._inflated()
             self._last = index, self._inflated()
         return _millimetres(self._last[1])
 
     def _inflated(self) -> bytes:
-        """Return the bytes of the next image.
+        """Return the bytes of the next image; zeros behind the last one.
 
         Raises:
-            ValueError: the stream ends before, or is damaged.
+            ValueError: the stream is cut off before, or is damaged.
         """
         if self._next % KEPT_EVERY == 0 and self._next > self._kept[-1][0]:
             self._kept.append((self._next, self._at, self._inflater.copy()))
@@ -192,8 +197,11 @@ class StreamedDepth:
             self._at += used
             parts.append(part)
             wanted -= len(part)
+        if wanted == METRE_BYTES and self._inflater.eof:
+            self.count = self._next
+            return bytes(METRE_BYTES)
         if wanted:
-            problem = f"{'is cut off within' if parts else 'ends before'} image {self._next}"
+            problem = f"is cut off within image {self._next}"
             self._begin_again()
             raise ValueError(problem)
         self._next += 1
@@ -220,7 +228,8 @@ class _Windowed:
         """Read ``size`` bytes from ``offset`` on, fewer if the file ends before."""
         at = offset - self._at
         if at < 0 or at + min(size, self.size - offset) > len(self._window):
-            self._at, self._window, at = offset, self._file.read_at(offset, max(size, WINDOW)), 0
+            length = max(size, WINDOW if self._window else FIRST_WINDOW)
+            self._at, self._window, at = offset, self._file.read_at(offset, length), 0
         return self._window[at : at + size]
 
     def close(self) -> None:

@@ -3,7 +3,8 @@
 Video runs at 60 Hz, and raw indices count 30 Hz as those of ScanNet: raw index r is the video's frame 2r (named
 ``frame_000120`` for raw index 60), or 2r + 1 where the source lacks frame 2r, as folders of extracted frames and
 COLMAP's poses may. Frame k of the video, image k of the depth and row k of ``pose_intrinsic_imu.json`` belong together;
-a tail that one of them lacks is left out and counted.
+a tail that one of them lacks is left out and counted. Where the end of the depth is not known beforehand (a stream, or
+a file in a store), the frames behind it have empty depth.
 
 Poses are ARKit's, moved into the mesh's world (``aligned_pose``), or COLMAP's (``colmap/images.txt``), which are more
 exact, exist for about every tenth frame, and come with the lens of the camera. The world is the mesh's, with z up.
