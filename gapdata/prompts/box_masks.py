@@ -7,8 +7,8 @@ because floors and table tops reach into boxes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,16 +53,62 @@ class BoxMasks:
         mask = np.zeros(depth.shape, dtype=np.uint16)
         world_to_camera = np.linalg.inv(camera_to_world)
         for object_id, box in self._boxes:
-            window = _window(transform(world_to_camera, box.corners), camera)
-            if window is None:
-                continue
-            part = depth[window]
-            rows, columns = np.nonzero(part)
-            pixels = np.stack([columns + window[1].start, rows + window[0].start], axis=-1)
-            points = transform(camera_to_world, camera.unproject(pixels, part[rows, columns]))
-            inside = inside_box(box, points, self._up)
-            mask[window][rows[inside], columns[inside]] = object_id + 1
+            corners = transform(world_to_camera, box.corners)
+            window = _window(corners, camera)
+            if window is not None:
+                planes = self._planes(box, camera_to_world)
+                mask[window][_between(planes, depth[window], camera, window)] = object_id + 1
         return mask
+
+    def _planes(self, box: OrientedBox, camera_to_world: NDArray[np.float64]) -> list[_Planes]:
+        """Return the pairs of planes between which a point of the camera must lie to be in the box."""
+        axes = [(box.rotation[:, axis], -box.size[axis] / 2, box.size[axis] / 2) for axis in range(3)]
+        if self._up is not None:
+            lowest = float(((box.corners - box.center) @ self._up).min())
+            axes.append((self._up, lowest + SUPPORT, np.inf))
+        eye = camera_to_world[:3, 3] - box.center
+        return [
+            _Planes(normal=camera_to_world[:3, :3].T @ axis, least=least - axis @ eye, most=most - axis @ eye)
+            for axis, least, most in axes
+        ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Planes:
+    """Two parallel planes: points p of the camera between them have ``least <= normal @ p <= most``."""
+
+    normal: NDArray[np.float64]  # (3,) unit vector, camera axes
+    least: float  # metres
+    most: float
+
+
+def _between(
+    pairs: Sequence[_Planes], depth: NDArray[np.float32], camera: Intrinsics, window: tuple[slice, slice]
+) -> NDArray[np.bool_]:
+    """Return which pixels of a window show points between all pairs of planes, (h, w); those without depth do not.
+
+    A point is its depth times its ray, and ``normal @ ray`` is a sum of a part for the column and one for the row. So
+    no point is computed, and each pair takes three passes over single-precision numbers.
+
+    Args:
+        pairs: of planes.
+        depth: (h, w) of the window, metres, 0 where invalid.
+        camera: of the whole image.
+        window: rows and columns.
+    """
+    rows, columns = window
+    x = (np.arange(columns.start, columns.stop) - camera.cx) / camera.fx
+    y = (np.arange(rows.start, rows.stop) - camera.cy) / camera.fy
+    inside = depth > 0
+    for planes in pairs:
+        across = (planes.normal[0] * x).astype(np.float32)
+        down = (planes.normal[1] * y + planes.normal[2]).astype(np.float32)
+        height = np.add.outer(down, across)
+        height *= depth
+        inside &= height >= np.float32(planes.least)
+        if np.isfinite(planes.most):
+            inside &= height <= np.float32(planes.most)
+    return inside
 
 
 def inside_box(box: OrientedBox, points: NDArray[np.float64], up: NDArray[np.float64] | None) -> NDArray[np.bool_]:

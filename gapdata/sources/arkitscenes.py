@@ -68,7 +68,7 @@ class ArkitScenes(Dataset):
         """
         if not root.is_dir():
             problem = "is a file" if root.exists() else "is not a directory"
-            raise UsageError(problem, path=root, cure=f"{EXPECTED}; to download: {DOWNLOAD}")
+            raise UsageError(problem, path=root, cure=EXPECTED)
         try:
             found = find_captures(root)
             if not found.homes or not any_frames(found):
