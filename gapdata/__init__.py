@@ -115,6 +115,7 @@ def build(
     from gapdata.errors import UsageError
     from gapdata.files.storage import local_path, location
     from gapdata.runtime.terminal import say
+    from gapdata.sources.registry import with_annotations
 
     for name, number in {"limit": limit, "workers": workers}.items():
         if number is not None and not (hasattr(number, "__index__") and number >= 1):
@@ -123,14 +124,15 @@ def build(
         raise UsageError(f"deadline is {deadline!r}, expected a number of seconds above 0")
     if not isinstance(set, Mapping | None):
         raise UsageError(f"set is {set!r}", cure='give fields by name, as in {"clips.step": 10}')
+    files = [stated_file(path) for path in _several(annotations)]
     return build_dataset(
-        dataset=open_dataset(**scans),
+        dataset=open_dataset(**with_annotations(scans, files)),
         out=location(out),
         recipe=read_recipe(
             None if recipe is None else local_path(recipe),
             [f"{name}={json.dumps(value, default=_plain)}" for name, value in (set or {}).items()],
         ),
-        annotations=[stated_file(path) for path in _several(annotations)],
+        annotations=files,
         split=split,
         scenes=_several(scenes),
         limit=limit,

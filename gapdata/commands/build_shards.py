@@ -9,7 +9,7 @@ from gapdata.commands.argument_types import annotation_file, duration, local, na
 from gapdata.commands.source_options import add_frame_options, add_scannetpp_options, add_source_options
 from gapdata.runtime.ray_job import refuse_temporary_places
 from gapdata.runtime.terminal import say, say_result
-from gapdata.sources.registry import open_dataset, source_options
+from gapdata.sources.registry import open_dataset, source_options, with_annotations
 
 HELP = "Turn RGB-D scans into shards. Resumes where it stopped."
 QUARANTINED = 3
@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
     if not options.dry_run:
         refuse_temporary_places({"--out": str(options.out)})
     report = build_dataset(
-        dataset=open_dataset(**source_options(vars(options))),
+        dataset=open_dataset(**with_annotations(source_options(vars(options)), options.annotations)),
         out=options.out,
         recipe=read_recipe(options.recipe, options.set),
         annotations=options.annotations,

@@ -207,12 +207,12 @@ class FramePreparer:
         )
 
     def _resize(self, frame: int) -> ResizePlan:
-        return plan_resize(self._scan.color_camera(frame), self.image_size, self._scan.color_lens)
+        return plan_resize(self._scan.color_camera(frame), self.image_size, self._scan.lenses(frame)[0])
 
     def _jpeg(self, frame: int, image: NDArray[np.uint8]) -> bytes:
         """Return the source's own JPEG if it has the stored size already: encoding again would only lose."""
         native = self._scan.color_intrinsics
-        as_it_is = (native.width, native.height) == self.image_size and self._scan.color_lens is None
+        as_it_is = (native.width, native.height) == self.image_size and self._scan.lenses(frame)[0] is None
         own = self._scan.color_jpeg(frame) if as_it_is else None
         return encode_jpeg(image, self._settings.jpeg_quality) if own is None else own
 
@@ -227,7 +227,7 @@ class FramePreparer:
         if NO_READING / scan.depth_units_per_metre <= self._settings.far:
             metres[raw == NO_READING] = 0
         registered = register_depth(
-            metres, scan.depth_camera(frame), resize.camera, scan.depth_to_color, scan.depth_lens
+            metres, scan.depth_camera(frame), resize.camera, scan.depth_to_color, scan.lenses(frame)[1]
         )
         # Weighted addition to nothing is OpenCV's one pass to scale, round and saturate; a product of small integers
         # takes half the time of choosing among floats.
@@ -275,9 +275,13 @@ def stored_size(native: Intrinsics, settings: FrameSettings) -> tuple[int, int]:
 
 def lenses_undone(scan: Scan) -> dict[str, int]:
     """Return the number of frames from which a lens is removed, by camera and name of the lens."""
-    lenses = {"color": scan.color_lens, "depth": scan.depth_lens}
-    count = int(scan.present.sum())
-    return {f"{what}_undistorted_from_{lens.name}": count for what, lens in lenses.items() if lens is not None}
+    counts: dict[str, int] = {}
+    for frame in np.flatnonzero(scan.present).tolist():
+        for what, lens in zip(("color", "depth"), scan.lenses(frame), strict=True):
+            if lens is not None:
+                name = f"{what}_undistorted_from_{lens.name}"
+                counts[name] = counts.get(name, 0) + 1
+    return counts
 
 
 def _remember(store: OrderedDict[int, Any], frame: int, value: object, capacity: int) -> None:

@@ -99,8 +99,8 @@ class Scan(ABC):
         color_intrinsics, depth_intrinsics: the two cameras, pixels of the stored images, lens effects undone. Where
             they change from frame to frame, those of a typical frame; :meth:`color_camera` has each frame's. All
             frames have one size.
-        color_lens, depth_lens: the lens of each camera; ``None`` for a pinhole camera. Depth that is registered to
-            colour has colour's lens.
+        color_lens, depth_lens: the lens of each camera; ``None`` for a pinhole camera, and where frames have lenses of
+            their own (:meth:`lenses`). Depth that is registered to colour has colour's lens.
         depth_to_color: (4, 4) float64, metres; the identity where depth is registered to colour.
         depth_units_per_metre: units of :meth:`depth` in a metre.
         reading: what the user said about the frames; ``None`` where the source takes no such options.
@@ -166,6 +166,10 @@ class Scan(ABC):
     def depth_camera(self, frame: int) -> Intrinsics:
         """Return the depth camera of a frame; by default all frames have :attr:`depth_intrinsics`."""
         return self.depth_intrinsics
+
+    def lenses(self, frame: int) -> tuple[Lens | None, Lens | None]:
+        """Return the lens of a frame's colour and of its depth; by default those of all frames."""
+        return self.color_lens, self.depth_lens
 
     def confidence(self, frame: int) -> NDArray[np.uint8] | None:
         """Return how sure the sensor is of each depth reading, (H, W) uint8 of the size of :meth:`depth`.

@@ -7,7 +7,7 @@ command line reads it.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -29,6 +29,10 @@ FRAME_OPTIONS = ("depth_scale", "poses", "axes", "pose_units", "pose_shift", "de
 
 SCANNETPP_OPTIONS = ("scannetpp_camera", "scannetpp_poses")
 """Which cameras and poses of ScanNet++ are read; see :func:`gapdata.sources.scannetpp.dataset.open_folder`."""
+
+
+ANNOTATIONS = "annotations"
+"""The option by which a source is given the annotation files of a build; see :func:`with_annotations`."""
 
 
 class SourceModule(Protocol):
@@ -133,6 +137,25 @@ SOURCES: dict[str, Source] = {
         categories="arkitscenes.tsv",
         splits="metadata.csv, 3dod_train_val_splits.csv, raw_train_val_splits.csv, in DIR or above; else the folders "
         "Training and Validation",
+    ),
+    "matterport3d": Source(
+        module="gapdata.sources.matterport3d.dataset",
+        options=(ANNOTATIONS,),
+        in_stores=True,
+        found_by="open_found",
+        help="the Matterport3D download by regions, as EmbodiedScan uses it: folders of houses with "
+        "matterport_color_images, _depth_images, _camera_poses and _camera_intrinsics (folders, or zips read in "
+        "place); embodiedscan_infos_*.pkl or house_segmentations say which images show which region",
+        title="Matterport3D",
+        recognised_by="folders such as 17DRP5sb8fy, or v1/scans/ with them, with matterport_color_images/ or "
+        "undistorted_color_images/ inside, or their zips",
+        download="python download_mp.py -o DIR --id HOUSE --type matterport_color_images matterport_depth_images "
+        "matterport_camera_poses matterport_camera_intrinsics house_segmentations region_segmentations, with the "
+        "script that Matterport3D sends you; boxes: embodiedscan_infos_*.pkl of EmbodiedScan",
+        terms="Matterport End User Licence Agreement (signed form; non-commercial), "
+        "https://niessner.github.io/Matterport/",
+        categories="EmbodiedScan's names, and aliases.tsv",
+        splits="scenes_train.txt, scenes_val.txt, scenes_test.txt, in DIR or above",
     ),
     "rgbd": Source(
         module="gapdata.sources.rgbd",
@@ -314,6 +337,13 @@ def as_option(name: str) -> str:
 
 
 def source_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that :func:`open_dataset` takes, without others."""
-    known = {*SOURCES, *_all_options()}
+    """Return the options that :func:`open_dataset` takes, without others and without annotations."""
+    known = {*SOURCES, *_all_options()} - {ANNOTATIONS}
     return {name: value for name, value in options.items() if name in known}
+
+
+def with_annotations(named: Mapping[str, Any], annotations: Sequence[Any]) -> dict[str, Any]:
+    """Return arguments of :func:`open_dataset` with the annotation files of a build, if the source takes them."""
+    sources = [SOURCES[name] for name, value in named.items() if name in SOURCES and value is not None]
+    takes = any(ANNOTATIONS in source.options for source in sources)
+    return {**named, ANNOTATIONS: tuple(annotations)} if takes and ANNOTATIONS not in named else dict(named)

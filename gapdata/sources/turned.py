@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.geometry.camera import Intrinsics
+from gapdata.geometry.lens import Lens
 from gapdata.geometry.upright import (
     Turn,
     can_turn,
@@ -78,6 +79,11 @@ class TurnedScan(Scan):
     def depth_camera(self, frame: int) -> Intrinsics:
         """Return the depth camera of a frame, turned."""
         return turn_camera(self._scan.depth_camera(frame), self.turned)
+
+    def lenses(self, frame: int) -> tuple[Lens | None, Lens | None]:
+        """Return the lens of a frame's colour and of its depth, turned."""
+        color, depth = self._scan.lenses(frame)
+        return turn_lens(color, self.turned), turn_lens(depth, self.turned)
 
     def color(self, frame: int, reduction: int = 1) -> NDArray[np.uint8]:
         """Return the colour image, turned, (H, W, 3) uint8 RGB."""

@@ -85,5 +85,10 @@ FORMATS: dict[str, Format] = {
         option="rgbd",
         help="held upright with an unknown vertical, a lens, pixel centres at 0.5, names without endings, masks",
     ),
+    "matterport3d": Format(
+        module="gapdata.synthetic.formats.matterport3d",
+        option="matterport3d",
+        help="stills by region, in folders or zips, a lens for each camera, undistorted images with OpenGL's axes",
+    ),
 }
 """By the name of ``--format``, besides ``scannet``."""
