@@ -7,7 +7,7 @@ import pytest
 
 from gapdata.geometry.boxes import OrientedBox, rotation_from_euler
 from gapdata.geometry.camera import Intrinsics, transform
-from gapdata.prompts.box_masks import SUPPORT, BoxMasks, inside_box, with_vertices_in_boxes
+from gapdata.prompts.box_masks import SCATTER, SUPPORT, BoxMasks, beyond_box, with_vertices_in_boxes
 from gapdata.sources.base import Annotation, SceneObject
 
 CAMERA = Intrinsics(fx=100.0, fy=100.0, cx=63.5, cy=47.5, width=128, height=96)
@@ -45,16 +45,23 @@ def brute_force(depth: np.ndarray, up: np.ndarray | None) -> np.ndarray:
             if z == 0:
                 continue
             point = transform(pose(), np.array([(u - CAMERA.cx) / CAMERA.fx * z, (v - CAMERA.cy) / CAMERA.fy * z, z]))
-            best = None
-            for object_id, box in boxes().items():
-                local = box.rotation.T @ (point - box.center)
-                held = (np.abs(local) <= box.size / 2).all()
-                if up is not None:
-                    held &= point[2] - box.corners[:, 2].min() > SUPPORT
-                if held and (best is None or box.size.prod() < boxes()[best].size.prod()):
-                    best = object_id
-            found[v, u] = 0 if best is None else best + 1
+            owner = owner_of(point, up)
+            found[v, u] = 0 if owner is None else owner + 1
     return found
+
+
+def owner_of(point: np.ndarray, up: np.ndarray | None) -> int | None:
+    """Return the smallest box around a point (3,), else the smallest one near it."""
+    for margin in (0.0, SCATTER):
+        held = [
+            object_id
+            for object_id, box in boxes().items()
+            if (np.abs(box.rotation.T @ (point - box.center)) <= box.size / 2 + margin).all()
+            and (up is None or point[2] - box.corners[:, 2].min() > SUPPORT)
+        ]
+        if held:
+            return min(held, key=lambda object_id: boxes()[object_id].size.prod())
+    return None
 
 
 @pytest.mark.parametrize("up", [UP, None])
@@ -76,8 +83,28 @@ def test_a_box_around_the_camera_is_seen_from_within() -> None:
 def test_the_floor_below_a_box_does_not_belong_to_it() -> None:
     box = OrientedBox(center=np.array([0.0, 0.0, 0.5]), size=np.ones(3), rotation=np.eye(3))
     heights = np.array([[0.0, 0.0, z] for z in (0.0, SUPPORT - 0.005, SUPPORT + 0.005, 0.9)])
-    assert inside_box(box, heights, UP).tolist() == [False, False, True, True]
-    assert inside_box(box, heights, None).all()
+    assert (beyond_box(box, heights, UP) <= 0).tolist() == [False, False, True, True]
+    assert (beyond_box(box, heights, None) <= 0).all()
+
+
+def test_a_face_belongs_to_its_object_although_readings_scatter_about_it() -> None:
+    box = OrientedBox(center=np.array([0.0, 0.0, 1.0]), size=np.array([2.0, 1.0, 1.5]), rotation=np.eye(3))
+    depth = RNG.normal(2.5, 0.007, (96, 128)).astype(np.float32)  # the box's face is 2.5 m away
+    mask = BoxMasks({3: box}, UP).render(0, CAMERA, pose(), depth)
+    rows, columns = np.mgrid[32:72, 30:98]
+    assert (mask[rows, columns] == 4).all()
+
+
+def test_flush_boxes_keep_their_own_faces() -> None:
+    left, right = (
+        OrientedBox(center=np.array([x, 0.0, 1.0]), size=np.array([width, 1.0, 1.5]), rotation=np.eye(3))
+        for x, width in ((-1.0, 2.0), (0.5, 1.0))
+    )
+    depth = np.full((96, 128), 2.51, dtype=np.float32)
+    depth[:, 64:] = 2.499
+    mask = BoxMasks({1: left, 2: right}, UP).render(0, CAMERA, pose(), depth)
+    assert (mask[40:60, 30:61] == 2).all()
+    assert (mask[40:60, 64:90] == 3).all()
 
 
 def test_vertices_belong_to_the_smallest_box_around_them() -> None:
@@ -90,6 +117,5 @@ def test_vertices_belong_to_the_smallest_box_around_them() -> None:
     )
     owners = with_vertices_in_boxes(annotation, UP).vertex_object_ids()
     for vertex, owner in zip(vertices.astype(np.float64), owners.tolist(), strict=True):
-        held = [key for key, box in boxes().items() if inside_box(box, vertex[None], UP)[0]]
-        expected = min(held, key=lambda key: boxes()[key].size.prod(), default=-1)
-        assert owner == expected
+        expected = owner_of(vertex, UP)
+        assert owner == (-1 if expected is None else expected)
