@@ -55,7 +55,7 @@ class FolderMembers:
             place = in_any_case(root, folder) if folder else root
             if place.is_dir():
                 below = f"{folder}/" if folder else ""
-                self._paths |= {below + name: os.path.join(place, name) for name in file_names(place)}
+                self._paths |= {below + name: f"{place}{os.sep}{name}" for name in file_names(place)}
 
     @property
     def names(self) -> Collection[str]:

@@ -15,6 +15,8 @@ from gapdata.sources.timed_scan import TimedRows, poses_of_rows
 POSE = ("x", "y", "z", "qx", "qy", "qz", "qw")
 CAMERA = ("fx", "fy", "cx", "cy")
 TIME, FRAME = "timestamp", "frame"
+ABSENT = 1 << 20
+"""The place of a column that is not there, beyond those of any row."""
 SHOWN = 60  # characters of a line in a message
 
 
@@ -41,7 +43,7 @@ def parse_odometry(data: bytes) -> Odometry:
     missing = [name for name in (TIME, *POSE) if name not in header]
     if missing:
         raise ValueError(f"has no column {missing[0]} in its first line: {lines[0].strip()[:SHOWN]!r}")
-    columns = [header.index(name) if name in header else -1 for name in (TIME, *POSE, *CAMERA, FRAME)]
+    columns = [header.index(name) if name in header else ABSENT for name in (TIME, *POSE, *CAMERA, FRAME)]
     needed = max(columns[: 1 + len(POSE)])
     rows: list[list[float]] = []
     numbers: list[int] = []
@@ -53,7 +55,10 @@ def parse_odometry(data: bytes) -> Odometry:
                 notes["row_cut_off"] = 1
                 break
             raise ValueError(f"line {number} has {counted(len(cells), 'value')}, expected {len(header)}")
-        rows.append([_value(cells, column, number) for column in columns[:-1]])
+        try:
+            rows.append([float(cells[column]) for column in columns[:-1]])
+        except (ValueError, IndexError):
+            rows.append([_value(cells, column, number) for column in columns[:-1]])
         numbers.append(_frame(cells, columns[-1], number, len(rows) - 1))
     if not rows:
         raise ValueError("has no row")
@@ -70,7 +75,7 @@ def parse_odometry(data: bytes) -> Odometry:
 
 def _value(cells: list[str], column: int, line: int) -> float:
     """Return the number in a column; NaN for an empty cell and a column that is not there."""
-    text = cells[column].strip() if 0 <= column < len(cells) else ""
+    text = cells[column].strip() if column < len(cells) else ""
     try:
         return float(text) if text else float("nan")
     except ValueError as error:
@@ -79,7 +84,7 @@ def _value(cells: list[str], column: int, line: int) -> float:
 
 def _frame(cells: list[str], column: int, line: int, row: int) -> int:
     """Return the number of a row's frame; without that column, rows are counted."""
-    if column < 0:
+    if column == ABSENT:
         return row
     text = cells[column].strip() if column < len(cells) else ""
     if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) <= MAX_FRAME_ID):

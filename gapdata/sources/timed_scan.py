@@ -30,6 +30,9 @@ from gapdata.sources.orientation import same_shape
 from gapdata.sources.pose_files import UNIT_LENGTH, rotations_from_quaternions
 from gapdata.sources.raw_clock import nearest_on_raw_clock
 
+SHORTEST = 0.05
+"""A focal length, as a share of the longer side, up to which intrinsics are impossible."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TimedRows:
@@ -104,7 +107,11 @@ class TimedScan(Scan):
         Raises:
             SourceError: none has.
         """
-        found = np.array([self._fits(values) for values in intrinsics], dtype=bool)
+        sides = np.array(self._color_size)
+        with np.errstate(invalid="ignore"):
+            places = intrinsics[:, 2:] / sides
+            central = ((places > CENTRAL[0]) & (places < CENTRAL[1])).all(axis=1)
+            found = np.asarray(central & (intrinsics[:, :2] > SHORTEST * sides.max()).all(axis=1))
         if len(found) and not found.any():
             fx, fy, cx, cy = intrinsics[0]
             size = f"{self._color_size[0]}x{self._color_size[1]}"
@@ -112,12 +119,6 @@ class TimedScan(Scan):
             raise self._damage(f"{problem}cy {cy:g}", cure="export the capture again")
         self.note("frame_with_impossible_intrinsics", int((~found).sum()))
         return found
-
-    def _fits(self, values: NDArray[np.float64]) -> bool:
-        camera = self._camera(values)
-        width, height = self._color_size
-        central = all(CENTRAL[0] < at / side < CENTRAL[1] for at, side in ((camera.cx, width), (camera.cy, height)))
-        return camera.plausible and central
 
     def _in_time(self, seconds: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return which rows (n,) are later than all before them; count the others."""
