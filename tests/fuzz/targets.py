@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from tests.fuzz.arkit_targets import arkit_capture
 from tests.fuzz.build_targets import build_folder, record, shards
+from tests.fuzz.capture_targets import record3d_capture, stray_capture
 from tests.fuzz.cases import Target
 from tests.fuzz.source_targets import (
     annotation_files,
@@ -28,6 +29,8 @@ TARGETS: Mapping[str, Target] = {
         *(
             (frame_folder, 5),
             (arkit_capture, 5),
+            (stray_capture, 5),
+            (record3d_capture, 4),
             (image_files, 6),
             (record, 10),
             (shards, 8),
