@@ -5,7 +5,8 @@
 ``depth/*.png`` and ``confidence/*.png``.
 
 - The corrected image and the corrected camera count together or not at all: the image is undistorted, so the one does
-  not fit the other's counterpart. A keyframe without both has those that the phone recorded.
+  not fit the other's counterpart. Keyframes without both are left out and counted, because their recorded poses do not
+  fit among corrected ones. Where most keyframes have none, all are taken as the phone recorded them.
 - A raw index is a 30th of a second since the first keyframe, so that frames of a clip that are 30 raw frames apart are
   a second apart. Keyframes keep their order, each with an index of its own.
 - Poses (``t_00`` to ``t_23``, three rows) are camera to world with OpenGL axes, metres, in ARKit's world, y up.
@@ -27,7 +28,6 @@ from gapdata.errors import SourceError
 from gapdata.files.checked_values import number
 from gapdata.files.folders import by_lower_case, entries, in_any_case
 from gapdata.sources.capture_frames import Y_UP_TO_Z_UP, CaptureFrame, CaptureScan, y_up_pose
-from gapdata.sources.color_files import color_size
 from gapdata.sources.frame_reading import FrameReading
 from gapdata.sources.images import decode_color
 from gapdata.sources.raw_clock import on_raw_clock
@@ -141,19 +141,20 @@ class PolycamScan(CaptureScan):
         return True
 
     def _pairs(self, usable: Mapping[int, str], files: Mapping[str, Mapping[str, str]]) -> dict[str, tuple[str, str]]:
-        """Return the kinds of image and camera of each keyframe, all with images of one size."""
-        corrected = {stem for stem in usable.values() if all(stem in files[kind] for kind in CORRECTED)}
-        pairs = dict.fromkeys(corrected, CORRECTED)
-        others = [stem for stem in usable.values() if stem not in corrected]
-        if corrected and others:
-            first = next(stem for stem in usable.values() if stem in corrected)
-            sizes = [self._first_header({0: files[kind][stem]}, [0], color_size)
-                     for kind, stem in ((CORRECTED[0], first), (RECORDED[0], others[0]))]  # fmt: skip
-            if sizes[0] != sizes[1]:
-                self.note("frame_not_corrected_and_of_another_size", len(others))
-                return pairs
-            self.note("frame_not_corrected", len(others))
-        return pairs | dict.fromkeys(others, RECORDED)
+        """Return the kinds of image and camera of each keyframe that counts: one pair of kinds for the whole scan.
+
+        Polycam's alignment moves poses by centimetres to decimetres, so recorded poses do not fit among corrected ones.
+        """
+        held = {pair: [stem for stem in usable.values() if all(stem in files[kind] for kind in pair)]
+                for pair in (CORRECTED, RECORDED)}  # fmt: skip
+        chosen = CORRECTED if 2 * len(held[CORRECTED]) >= len(usable) else RECORDED
+        counts = {"frame_not_corrected" if chosen == CORRECTED else "frame_without_recorded_camera":
+                  len(usable) - len(held[chosen]),
+                  "correction_of_a_minority_not_used": 0 if chosen == CORRECTED else len(held[CORRECTED])}  # fmt: skip
+        for name, count in counts.items():
+            if count:
+                self.note(name, count)
+        return dict.fromkeys(held[chosen], chosen)
 
     def _frame(self, place: int, image: str, camera: str, depth: str, confidence: str) -> CaptureFrame:
         """Return one frame.

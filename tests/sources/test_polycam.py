@@ -35,6 +35,11 @@ def stamps(capture: Path) -> list[str]:
     return sorted(path.stem for path in (capture / "keyframes/cameras").iterdir())
 
 
+def corrected() -> list[int]:
+    """Return the keyframes that count."""
+    return [frame for frame in keyframes(FRAMES) if frame not in not_corrected(FRAMES)]
+
+
 def edit(path: Path, **changes: object) -> None:
     values = json.loads(path.read_text())
     path.write_text(json.dumps({name: value for name, value in {**values, **changes}.items() if value is not ...}))
@@ -42,10 +47,10 @@ def edit(path: Path, **changes: object) -> None:
 
 def test_keyframes_have_the_poses_and_moments_of_the_walk(twin: Twin) -> None:
     scan = twin.open()
-    assert present(scan) == keyframes(FRAMES)
+    assert present(scan) == corrected()
     assert scan.notes["frame_not_corrected"] == 2
-    truth = held_poses(keyframes(FRAMES), 90)
-    found = upright_poses(scan, keyframes(FRAMES))
+    truth = held_poses(corrected(), 90)
+    found = upright_poses(scan, corrected())
     assert np.abs(found - truth).max() < 1e-9
     assert scan.world_up is not None
     assert np.allclose(scan.world_up, [0, 1, 0])
@@ -54,8 +59,8 @@ def test_keyframes_have_the_poses_and_moments_of_the_walk(twin: Twin) -> None:
 def test_the_files_say_what_the_scan_gives(twin: Twin) -> None:
     """Read without the reader: plain JSON, and OpenCV for pixels."""
     scan, folder = twin.open(), twin.capture / "keyframes"
-    for frame, stamp in list(zip(present(scan), stamps(twin.capture), strict=True))[::4]:
-        kind = "corrected_" if (folder / "corrected_cameras" / f"{stamp}.json").exists() else ""
+    kind, aligned = "corrected_", sorted(path.stem for path in (folder / "corrected_cameras").iterdir())
+    for frame, stamp in list(zip(present(scan), aligned, strict=True))[::4]:
         values = json.loads((folder / f"{kind}cameras" / f"{stamp}.json").read_text())
         pose = np.array([[values[f"t_{row}{column}"] for column in range(4)] for row in range(3)])
         assert np.allclose(scan.camera_to_world[frame][:3], pose * [1, -1, -1, 1])
@@ -80,18 +85,34 @@ def test_depth_of_neighbours_agrees_and_would_not_with_the_cameras_as_recorded(t
 
     scan = twin.open()
     lonely = not_corrected(FRAMES)[0]
-    neighbour = keyframes(FRAMES)[keyframes(FRAMES).index(lonely) - 1]
+    place = corrected().index(next(frame for frame in corrected() if frame > lonely))
+    before, after = corrected()[place - 1], corrected()[place]
     assert isinstance(scan, PolycamScan)
-    assert misalignment(scan, lonely, neighbour) < 0.005
+    assert misalignment(scan, before, after) < 0.005
     shutil.rmtree(copy / "keyframes/corrected_cameras")
     recorded = open_capture(copy)
     assert isinstance(recorded, PolycamScan)
-    assert misalignment(recorded, lonely, neighbour) > np.linalg.norm(OFF) / 2
+    assert present(recorded) == keyframes(FRAMES)
+    surfaces = [
+        sample_surface(one.depth(frame), one.depth_camera(frame)) for one, frame in ((recorded, lonely), (scan, after))
+    ]
+    step = np.linalg.inv(scan.camera_to_world[after]) @ recorded.camera_to_world[lonely]
+    assert compare_surfaces(surfaces[0], surfaces[1], step).misalignment > np.linalg.norm(OFF) / 2
+
+
+def test_corrections_of_a_minority_are_not_mixed_with_recorded_cameras(copy: Path) -> None:
+    for stamp in stamps(copy)[3:]:
+        (copy / "keyframes/corrected_cameras" / f"{stamp}.json").unlink(missing_ok=True)
+    scan = open_capture(copy)
+    assert present(scan) == keyframes(FRAMES)
+    assert scan.notes["correction_of_a_minority_not_used"] == 3
+    shutil.rmtree(copy / "keyframes/corrected_cameras")
+    assert np.array_equal(scan.camera_to_world, open_capture(copy).camera_to_world, equal_nan=True)
 
 
 def test_intrinsics_follow_each_frame(twin: Twin) -> None:
     scan = twin.open()
-    lengths = [scan.color_camera(frame).fx for frame in present(scan) if frame not in not_corrected(FRAMES)]
+    lengths = [scan.color_camera(frame).fx for frame in present(scan)]
     assert 0.0005 < max(lengths) / min(lengths) - 1 < 0.003
     assert scan.color_intrinsics.fx == pytest.approx(np.median(lengths), rel=1e-3)
 
@@ -100,9 +121,6 @@ def test_the_mask_covers_the_black_border_of_undistorted_images_only(twin: Twin)
     scan = twin.open()
     for frame in present(scan):
         mask = scan.color_mask(frame)
-        if frame in not_corrected(FRAMES):
-            assert mask is None
-            continue
         assert mask is not None
         assert set(np.unique(mask)) == {0, 255}
         assert scan.color(frame)[mask == 255].max(axis=-1).min() > 0
@@ -136,7 +154,7 @@ def test_other_ways_to_the_same_capture(copy: Path, twin: Twin, older: str) -> N
         (copy / "keyframes").rename(copy / "Keyframes")
         place = copy
     scan = open_capture(place)
-    assert present(scan) == keyframes(FRAMES)
+    assert present(scan) == corrected()
     assert np.array_equal(scan.camera_to_world, twin.open().camera_to_world, equal_nan=True)
 
 
@@ -177,7 +195,7 @@ def test_a_damaged_keyframe_is_left_out_and_counted(copy: Path, damage: Damage, 
     scan = open_capture(copy)
     assert scan.notes[note] == 1
     lost = keyframes(FRAMES)[2]
-    assert present(scan) == [frame for frame in keyframes(FRAMES) if frame != lost]
+    assert present(scan) == [frame for frame in corrected() if frame != lost]
 
 
 def test_a_missing_confidence_image_is_counted_and_the_frame_stays(copy: Path) -> None:
@@ -191,7 +209,7 @@ def test_a_missing_confidence_image_is_counted_and_the_frame_stays(copy: Path) -
 def test_a_pose_that_is_not_finite_leaves_a_frame_without_pose(copy: Path) -> None:
     edit(copy / "keyframes/corrected_cameras" / f"{stamps(copy)[2]}.json", t_03=float("nan"))
     scan = open_capture(copy)
-    assert present(scan) == keyframes(FRAMES)
+    assert present(scan) == corrected()
     assert [not np.isfinite(scan.camera_to_world[frame]).all() for frame in keyframes(FRAMES)[:4]] == [0, 0, 1, 0]
 
 
@@ -235,7 +253,7 @@ def test_a_damaged_image_is_an_error_that_names_file_and_frame(
             "has no number fx",
         ),
         (
-            lambda folder: for_all(partial(edit, width=100, height=400), (folder / "cameras").iterdir()),
+            lambda folder: for_all(partial(edit, width=100, height=400), (folder / CAMERAS[1]).iterdir()),
             "images of 100x400, but the images are 128x96",
         ),
     ],

@@ -66,8 +66,7 @@ def _write_walk(out: Path, walk: Walk) -> str:
         aligned = frame not in not_corrected(frames)
         (folder / "images" / f"{stamp}.jpg").write_bytes(jpeg(color))
         recorded = pose.copy()
-        if aligned:
-            recorded[:3, 3] += pose[:3, :3] @ OFF
+        recorded[:3, 3] += pose[:3, :3] @ OFF
         _write_camera(folder / "cameras" / f"{stamp}.json", camera, recorded, stamp, with_size=True)
         if aligned:
             undistorted = replace(camera, fx=SHRUNK * camera.fx, fy=SHRUNK * camera.fy)
