@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.files.image_tags import PNG_SIGNATURE
-from gapdata.sources.images import could_hold, encoded_image_size
+from gapdata.sources.images import chunks_are_sound, could_hold, encoded_image_size
 
 PNG_BITS = 24
 """Place of the bits of a sample in a PNG (PNG specification, 11.2.2)."""
@@ -31,6 +31,8 @@ def decode_gray(data: bytes, size: tuple[int, int]) -> NDArray[np.uint8]:
         raise ValueError(f"is {found[0]}x{found[1]}, expected {size[0]}x{size[1]}")
     if data.startswith(PNG_SIGNATURE) and data[PNG_BITS] > 8:
         raise ValueError(f"is a PNG of {data[PNG_BITS]} bits, expected 8")
+    if data.startswith(PNG_SIGNATURE) and not chunks_are_sound(data):
+        raise ValueError("PNG has a chunk with a wrong checksum")
     if not could_hold(len(data), size):
         raise ValueError(f"has too few bytes to hold {size[0]}x{size[1]} pixels")
     try:

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.errors import SourceError
-from gapdata.files.checked_values import number
+from gapdata.files.checked_values import number, numbers
 from gapdata.files.folders import by_lower_case, entries, in_any_case
 from gapdata.sources.capture_frames import Y_UP_TO_Z_UP, CaptureFrame, CaptureScan, y_up_pose
 from gapdata.sources.frame_reading import FrameReading
@@ -164,14 +164,14 @@ class PolycamScan(CaptureScan):
         """
         values = self._json(camera)
         named = {name: number(values.get(name)) for name in ("fx", "fy", "cx", "cy")}
+        rows = numbers([values.get(name) for name in POSE], (12,))
         missing = [name for name, value in named.items() if value is None]
-        missing += [name for name in POSE if not isinstance(values.get(name), (int, float))]
-        if missing:
-            raise self._damage(f"has no number {missing[0]}", self.path / camera, cure=EXPORT)
+        if missing or rows is None:
+            what = missing[0] if missing else f"{POSE[0]} to {POSE[-1]}"
+            raise self._damage(f"has no number {what}", self.path / camera, cure=EXPORT)
         width, height = (int(number(values.get(name)) or 0) for name in ("width", "height"))
         if (score := number(values.get("blur_score"))) is not None:
             self.blur_scores[place] = score
-        rows = np.array([float(values[name]) for name in POSE]).reshape(3, 4)
         fx, fy, cx, cy = (float(value or 0) for value in named.values())
         return CaptureFrame(
             color=image,
@@ -179,7 +179,7 @@ class PolycamScan(CaptureScan):
             confidence=confidence,
             intrinsics=(fx, fy, cx, cy),
             size=(width, height) if min(width, height) > 0 else None,
-            pose=y_up_pose(rows),
+            pose=y_up_pose(rows.reshape(3, 4)),
         )
 
 

@@ -11,6 +11,7 @@ from tests.fuzz.arkit_targets import arkit_capture
 from tests.fuzz.build_targets import build_folder, record, shards
 from tests.fuzz.capture_targets import record3d_capture, stray_capture
 from tests.fuzz.cases import Target
+from tests.fuzz.listed_targets import listed_capture
 from tests.fuzz.source_targets import (
     annotation_files,
     frame_folder,
@@ -31,6 +32,7 @@ TARGETS: Mapping[str, Target] = {
             (arkit_capture, 5),
             (stray_capture, 5),
             (record3d_capture, 4),
+            (listed_capture, 6),
             (image_files, 6),
             (record, 10),
             (shards, 8),
