@@ -32,7 +32,7 @@ MAX_MEMBERS = 1 << 20
 MAX_DIRECTORY = 128 << 20
 """Bytes of the largest directory of a zip that is read; a member has some 100 there."""
 READ_AHEAD = 1 << 16
-UNSAFE = re.compile(r"^/|^[A-Za-z]:|\\|(^|/)\.\.(/|$)|[\x00-\x1f]")
+UNSAFE = re.compile(r"^$|^/|^[A-Za-z]:|\\|(^|/)\.\.(/|$)|[\x00-\x1f]")
 CUT = "it is cut off or damaged"
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, LookupError, struct.error, OverflowError)
 """Errors that zipfile raises for damaged files; its NotImplementedError (a later format) is a RuntimeError."""
@@ -125,7 +125,7 @@ class _Zip(Archive):
         self._members = {
             info.filename: info
             for info in self._zip.infolist()
-            if not info.is_dir() and self._enter(info.filename, info.file_size)
+            if not info.filename.endswith("/") and self._enter(info.filename, info.file_size)
         }
 
     def close(self) -> None:

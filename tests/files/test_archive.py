@@ -195,6 +195,15 @@ def test_a_missing_member_is_named(tmp_path: Path) -> None:
     assert problem(write_zip(tmp_path / "a", [("x", b"")]), "metadata") == "has no member metadata"
 
 
+def test_a_member_without_a_name_is_refused(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a", [("x", b"1")])
+    data = bytearray(path.read_bytes())
+    entry = data.index(b"PK\x01\x02")
+    struct.pack_into("<HH", data, entry + 28, 0, 1)  # the name's byte becomes the one of the extra field
+    path.write_bytes(data)
+    assert "unsafe name ''" in problem(path)
+
+
 def test_an_encrypted_member_is_named(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "a", [("x", b"1")])
     data = bytearray(path.read_bytes())
