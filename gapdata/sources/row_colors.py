@@ -31,7 +31,7 @@ class StoredColors(Protocol):
     """Colour images in their order."""
 
     size: tuple[int, int]  # (width, height)
-    stated: int | None  # how many there are; None where only decoding tells
+    count: int
 
     def image(self, index: int) -> Image:
         """Return an image, (H, W, 3) uint8 RGB.
@@ -39,10 +39,6 @@ class StoredColors(Protocol):
         Raises:
             ValueError: it is damaged or missing.
         """
-        ...
-
-    def count(self) -> int:
-        """Return how many there are, by decoding them."""
         ...
 
     def close(self) -> None:
@@ -53,6 +49,8 @@ class StoredColors(Protocol):
 class VideoColors:
     """The frames of a video, which is opened when the first is asked for.
 
+    A video without a list of its frames, such as an mkv, is decoded once to count them.
+
     Raises:
         ValueError: it is not a video.
         OSError: it cannot be read.
@@ -61,22 +59,25 @@ class VideoColors:
     def __init__(self, place: Location) -> None:
         self._place = place
         header = read_video_header(place)
-        self.size, self.stated = header.size, header.frames
+        self.size = header.size
         self._video: VideoFrames | None = None
+        self.count = self._counted() if header.frames is None else header.frames
 
     def image(self, index: int) -> Image:
         """Return a frame, (H, W, 3) uint8 RGB."""
         return self._open().frame(index)
-
-    def count(self) -> int:
-        """Return how many frames can be decoded."""
-        return self._open().count_by_decoding()
 
     def close(self) -> None:
         """Close the video if it is open."""
         if self._video is not None:
             self._video.close()
             self._video = None
+
+    def _counted(self) -> int:
+        try:
+            return self._open().count_by_decoding()
+        finally:
+            self.close()
 
     def _open(self) -> VideoFrames:
         if self._video is None:
@@ -99,7 +100,7 @@ class FileColors:
 
     def __init__(self, members: Members, names: Sequence[str]) -> None:
         self._members, self.names = members, names
-        self.stated: int | None = len(names)
+        self.count = len(names)
         if not names:
             raise ValueError("holds no images")
         self.size = color_size(self.bytes_of(0))
@@ -122,10 +123,6 @@ class FileColors:
             raise ValueError(f"has {self.names[index]}, which cannot be decoded")
         return image
 
-    def count(self) -> int:
-        """Return how many files there are."""
-        return len(self.names)
-
     def close(self) -> None:
         """Do nothing."""
 
@@ -139,19 +136,22 @@ class RowColors:
         find_first: asked if there is one image less.
 
     Raises:
-        ValueError: another number of images is stated.
+        ValueError: there is another number of images.
     """
 
     def __init__(self, stored: StoredColors, rows: int, find_first: FindFirst) -> None:
         self.stored = stored
-        self._rows, self._find_first = rows, find_first
-        self.lacks_one = stored.stated is not None and self._lacking(stored.stated) == 1
+        self._find_first = find_first
+        if stored.count not in (rows, rows - 1):
+            problem = f"has {counted(stored.count, 'frame')}, but the table has {counted(rows, 'row')}"
+            raise ValueError(f"{problem}: give them as they were recorded")
+        self.lacks_one = stored.count < rows
 
     def index(self, row: int) -> int:
         """Return which image belongs to a row.
 
         Raises:
-            ValueError: the row has none, or there are not as many images as rows.
+            ValueError: the row has none, or images or depth by which they are numbered are damaged.
         """
         if row < self._first_row:
             raise ValueError("does not hold the image of the first row")
@@ -159,11 +159,4 @@ class RowColors:
 
     @cached_property
     def _first_row(self) -> int:
-        count = self.stored.count() if self.stored.stated is None else self.stored.stated
-        return self._find_first(self.stored.image) if self._lacking(count) else 0
-
-    def _lacking(self, images: int) -> int:
-        if images not in (self._rows, self._rows - 1):
-            problem = f"has {counted(images, 'frame')}, but the table has {counted(self._rows, 'row')}"
-            raise ValueError(f"{problem}: give them as they were recorded")
-        return self._rows - images
+        return self._find_first(self.stored.image) if self.lacks_one else 0
