@@ -24,6 +24,7 @@ from gapdata.synthetic.sens_writer import SensWriter
 from tests.fuzz.arkit_targets import write_arkit_seed
 from tests.fuzz.capture_targets import write_stray_seed
 from tests.fuzz.listed_targets import write_listed_seeds
+from tests.fuzz.scannetpp_targets import write_scannetpp_seed
 from tests.records.test_records import make_record
 from tests.support.annotation_records import (
     conversation,
@@ -57,6 +58,7 @@ def write_seeds(folder: Path, dataset: Path) -> None:
     write_arkit_seed(folder / "arkit")
     write_stray_seed(folder / "stray")
     write_listed_seeds(folder / "listed")
+    write_scannetpp_seed(folder / "scannetpp")
     for path in sorted((dataset / "scans" / SCENE).iterdir()):
         if path.suffix != ".sens":
             (folder / path.name).write_bytes(path.read_bytes())

@@ -12,6 +12,7 @@ from tests.fuzz.build_targets import build_folder, record, shards
 from tests.fuzz.capture_targets import record3d_capture, stray_capture
 from tests.fuzz.cases import Target
 from tests.fuzz.listed_targets import listed_capture
+from tests.fuzz.scannetpp_targets import scannetpp_scene
 from tests.fuzz.source_targets import (
     annotation_files,
     frame_folder,
@@ -33,6 +34,7 @@ TARGETS: Mapping[str, Target] = {
             (stray_capture, 5),
             (record3d_capture, 4),
             (listed_capture, 6),
+            (scannetpp_scene, 5),
             (image_files, 6),
             (record, 10),
             (shards, 8),

@@ -27,7 +27,7 @@ from gapdata.files.natural_order import natural_key
 from gapdata.files.storage import Location, file_in
 from gapdata.files.text import decode_text
 from gapdata.geometry.camera import Intrinsics
-from gapdata.geometry.lens import Lens, pinhole_behind
+from gapdata.geometry.lens import Lens
 from gapdata.geometry.mesh_rays import MeshRays
 from gapdata.sources.base import Annotation, Scan
 from gapdata.sources.color_files import color_size, decode_color_file
@@ -36,7 +36,7 @@ from gapdata.sources.lens_fields import parse_lens
 from gapdata.sources.scannetpp.annotation import SceneMesh
 from gapdata.sources.scannetpp.failures import how_to_get, naming
 from gapdata.sources.scannetpp.frame_images import listed_names
-from gapdata.sources.scannetpp.iphone_poses import read_text
+from gapdata.sources.scannetpp.iphone_poses import pinhole_in_place_of, read_text
 
 FOLDER = "dslr"
 SPACING = 30
@@ -92,6 +92,7 @@ class DslrScan(Scan):
         place = file_in(file_in(self.path, "nerfstudio"), transforms)
         with naming(place, scene_id):
             self._stills = parse_transforms(read_text(place, self._texts))
+            self._pinhole = pinhole_in_place_of(self._stills.lens, self._stills.camera)
         with naming(self._images, scene_id):
             self._files = frozenset(listed_names(self._images))
         with naming(self._masks, scene_id):
@@ -128,7 +129,7 @@ class DslrScan(Scan):
                 problem + stills.images[0].name, path=self._images, scene=self.scene_id, cure=how_to_get(ASSETS[0])
             )
         self.color_intrinsics, self.color_lens = stills.camera, stills.lens
-        pinhole = pinhole_behind(stills.lens, stills.camera)
+        pinhole = self._pinhole
         share = min(1.0, DEPTH_SIDE / max(pinhole.width, pinhole.height))
         self.depth_intrinsics = pinhole.resized(round(pinhole.width * share), round(pinhole.height * share))
 

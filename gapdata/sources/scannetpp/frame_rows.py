@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.annotations.frame_names import MAX_FRAME_ID
-from gapdata.files.checked_values import numbers
+from gapdata.files.checked_values import number, numbers
 from gapdata.files.text import decode_text
 
 FRAME = re.compile(r"frame_(\d{1,9})(?:\.\w{1,5})?")
@@ -93,10 +93,10 @@ def _matrices(values: Sequence[Any], side: int) -> tuple[NDArray[np.float64], in
 
 def _step(places: NDArray[np.int64], stamps: Sequence[Any]) -> int:
     """Return how many video frames go to one raw index: two at 60 Hz, as the app records, unless stamps say another."""
-    pairs = zip(places.tolist(), stamps, strict=True)
-    known = [(place, stamp) for place, stamp in pairs if type(stamp) in (int, float)]
+    pairs = zip(places.tolist(), map(number, stamps), strict=True)
+    known = [(place, stamp) for place, stamp in pairs if stamp is not None]
     if len(known) < 2:
         return 2
-    order, seconds = np.array(known).T
+    order, seconds = np.array(known, dtype=np.float64).T
     interval = float(np.median(np.diff(seconds) / np.diff(order)))
     return max(1, round(1 / (RATE * interval))) if 1e-3 < interval < 1 else 2

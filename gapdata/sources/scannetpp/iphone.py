@@ -133,7 +133,7 @@ class IphoneScan(Scan):
         self.color_lens = self.depth_lens = poses.lens
         self.color_intrinsics = poses.typical()
         self.depth_intrinsics = self.color_intrinsics.resized(WIDTH, HEIGHT)
-        self._row_notes = {} if rows is None or self._pose_source == "colmap" else rows.notes
+        self._row_notes = {} if rows is None or self._pose_source == "colmap" else {**rows.notes, **poses.notes}
 
     def _joined(self, listed: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], dict[str, int]]:
         """Return which video frames have all that is listed, colour and depth, (N,), and counts of what has not."""

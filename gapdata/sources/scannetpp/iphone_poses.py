@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from gapdata.annotations.frame_names import MAX_FRAME_ID
 from gapdata.files.storage import Location
 from gapdata.geometry.camera import Intrinsics
-from gapdata.geometry.lens import Lens
+from gapdata.geometry.lens import Lens, pinhole_behind
 from gapdata.sources.colmap import MAX_BYTES, ColmapCamera, find_model, parse_model
 from gapdata.sources.scannetpp.frame_rows import FRAME, FrameRows
 
+DAMAGED = 0.1
+"""Share of the focal length by which a frame's camera may differ from the median of all."""
 OFF_CENTRE = 0.2
 """Share of the image by which a principal point may be off its middle: beyond, the images have another size."""
 
@@ -36,6 +38,7 @@ class IphonePoses:
     matrices: NDArray[np.float64]  # (N, 3, 3) pixels of images of ``size``
     size: tuple[int, int]  # (width, height)
     lens: Lens | None
+    notes: dict[str, int] = field(default_factory=dict)
 
     def camera(self, frame: int) -> Intrinsics:
         """Return the colour camera of a video frame."""
@@ -57,16 +60,11 @@ def from_rows(rows: FrameRows, size: tuple[int, int]) -> IphonePoses:
     Raises:
         ValueError: the cameras are those of images of another size.
     """
-    found = IphonePoses(
-        listed=rows.listed & np.isfinite(rows.matrices).all(axis=(1, 2)) & (rows.matrices[:, 0, 0] > 0),
-        camera_to_world=rows.camera_to_world,
-        matrices=rows.matrices,
-        size=size,
-        lens=None,
-    )
-    camera = found.typical() if found.listed.any() else None
-    if camera is None:
+    sound = rows.listed & np.isfinite(rows.matrices).all(axis=(1, 2))
+    if not sound.any():
         raise ValueError("has no intrinsic that is a camera's")
+    typical = np.median(rows.matrices[sound], axis=0)
+    camera = Intrinsics.from_matrix(typical, width=size[0], height=size[1])
     away = max(abs((camera.cx + 0.5) / size[0] - 0.5), abs((camera.cy + 0.5) / size[1] - 0.5))
     if away > OFF_CENTRE:
         raise ValueError(
@@ -76,7 +74,18 @@ def from_rows(rows: FrameRows, size: tuple[int, int]) -> IphonePoses:
         raise ValueError(
             f"has a focal length of {camera.fx:g} pixels, which is not that of images of {size[0]}x{size[1]}"
         )
-    return found
+    # Focus moves K by less than a hundredth; what is far from the others is damaged.
+    with np.errstate(invalid="ignore"):
+        far = np.abs(rows.matrices - typical).max(axis=(1, 2)) > DAMAGED * camera.fx
+    odd = sound & far
+    return IphonePoses(
+        listed=sound & ~far,
+        camera_to_world=rows.camera_to_world,
+        matrices=rows.matrices,
+        size=size,
+        lens=None,
+        notes={"row_with_impossible_intrinsic": int(odd.sum())} if odd.any() else {},
+    )
 
 
 def from_colmap(folder: Location, size: tuple[int, int], texts: Hash) -> IphonePoses | None:
@@ -111,7 +120,21 @@ def from_colmap(folder: Location, size: tuple[int, int], texts: Hash) -> IphoneP
     by_id = {camera: _scaled(model.cameras[camera], size).matrix for camera in used}
     for frame, image in frames.items():
         listed[frame], poses[frame], matrices[frame] = True, image.camera_to_world, by_id[image.camera]
-    return IphonePoses(listed=listed, camera_to_world=poses, matrices=matrices, size=size, lens=lenses.pop())
+    found = IphonePoses(listed=listed, camera_to_world=poses, matrices=matrices, size=size, lens=lenses.pop())
+    pinhole_in_place_of(found.lens, found.typical())
+    return found
+
+
+def pinhole_in_place_of(lens: Lens | None, camera: Intrinsics) -> Intrinsics:
+    """Return the pinhole camera that shows what a camera saw through its lens.
+
+    Raises:
+        ValueError: the lens does not fit the images.
+    """
+    try:
+        return pinhole_behind(lens, camera)
+    except ValueError as error:
+        raise ValueError(f"its cameras {error}") from error
 
 
 def _scaled(camera: ColmapCamera, size: tuple[int, int]) -> Intrinsics:

@@ -163,6 +163,7 @@ def test_without_mesh_transforms_or_images_the_download_is_named(scene: Path) ->
         (lambda content: content.pop("fl_x"), "has no number fl_x"),
         (lambda content: content.update(cx=1e9), "is not that of its images"),
         (lambda content: content.update(camera_model="EQUIRECTANGULAR"), "a lens that cannot be undone"),
+        (lambda content: content.update(k1=-3.0), "its cameras have a lens (OPENCV_FISHEYE) that does not fit images"),
         (lambda content: content.update(k1="many"), "k1 is 'many', expected a number"),
     ],
 )

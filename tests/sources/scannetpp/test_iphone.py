@@ -102,6 +102,19 @@ def test_a_row_without_a_usable_pose_stays_a_hole(root: Path, iphone: Path) -> N
         assert np.allclose(scan.camera_to_world[3], bent), "as written: the engine refuses it"
 
 
+def test_a_row_with_an_impossible_camera_is_left_out(root: Path, iphone: Path) -> None:
+    content = rows()
+    content["frame_000002"]["intrinsic"][0][0] = 0.001
+    content["frame_000003"]["intrinsic"] = None
+    content["frame_000006"]["intrinsic"][1][2] = 1e9
+    (iphone / "pose_intrinsic_imu.json").write_text(json.dumps(content))
+    with opened(root) as scan:
+        assert scan.notes == {"row_without_intrinsic": 1, "row_with_impossible_intrinsic": 2}
+        assert np.flatnonzero(scan.present).tolist() == [0, 2, 3, 4, 5]
+        assert (scan.color(3) == color_image(7)).all(), "the next frame stands in"
+        assert np.array_equal(scan.camera_to_world[3], camera_at(7)), "with its own pose"
+
+
 def test_a_tail_that_one_file_lacks_is_left_out_and_counted(root: Path, iphone: Path) -> None:
     (iphone / "depth.bin").write_bytes(depth_bin("lz4", [*map(depth_image, range(FRAMES - 3))]))
     with opened(root) as scan:
@@ -196,6 +209,10 @@ def test_poses_of_colmap_replace_arkits_and_bring_their_lens(root: Path, iphone:
         assert scan.color_lens.coefficients == (0.01, 0.02, 0.003, 0.004)
         assert scan.depth_lens == scan.color_lens
         assert not scan.notes
+    shutil.rmtree(iphone / "colmap")
+    write_colmap(iphone / "colmap", (0, 5), "1 OPENCV 64 48 51 52 31.5 24.5 -9 0 0 0")
+    with pytest.raises(SourceError, match=r"colmap: scene \w+: its cameras have a lens \(OPENCV\) that does not fit"):
+        opened(root, scannetpp_poses="colmap")
     shutil.rmtree(iphone / "colmap")
     with pytest.raises(MissingInput, match="no COLMAP poses in colmap/; download iphone_colmap_dir"):
         opened(root, scannetpp_poses="colmap")
