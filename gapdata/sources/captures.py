@@ -64,6 +64,7 @@ class Capture(SourceFacts):
 CAPTURES: dict[str, Capture] = {
     "record3d": Capture(
         module="gapdata.sources.record3d",
+        title="Record3D",
         help="a recording of Record3D",
         endings=(".r3d",),
         recognised_by="an .r3d, which is read in place, or what it unpacks to: metadata and rgbd/",

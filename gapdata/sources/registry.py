@@ -34,6 +34,9 @@ SCANNETPP_OPTIONS = ("scannetpp_camera", "scannetpp_poses")
 ANNOTATIONS = "annotations"
 """The option by which a source is given the annotation files of a build; see :func:`with_annotations`."""
 
+OTHER_KIND = ("holds no ", "is not a ", "is a file")
+"""How sources begin what they say of a place that holds other things than theirs."""
+
 
 class SourceModule(Protocol):
     """What the file of a source defines."""
@@ -224,7 +227,7 @@ def open_found(place: Location) -> Dataset | Scan:
     from gapdata.sources.base import Dataset
 
     _, found = open_by_content(place)
-    if isinstance(found, Dataset) and absolute(place) in map(absolute, found.scene_directories.values()):
+    if isinstance(found, Dataset) and [absolute(place)] == list(map(absolute, found.scene_directories.values())):
         return found.open_scan(found.scene_ids[0])
     return found
 
@@ -255,8 +258,8 @@ def open_by_content(place: Location) -> tuple[str, Dataset | Scan]:
             found = getattr(source.load(), source.found_by)(place)
             return _whole_scene(place) or (name, found) if source.captures else (name, found)
         except UsageError as error:
-            if error.path not in (str(place), str(absolute(place))):
-                raise  # of a file inside, such as a list of scenes: the source has recognised the place
+            if error.path not in (str(place), str(absolute(place))) or not error.problem.startswith(OTHER_KIND):
+                raise  # of a list of scenes inside, or of something that is missing: the source has recognised it
             refusals[name] = error
     *others, _ = map(title_of, refusals)
     last = list(refusals.values())[-1]

@@ -19,7 +19,7 @@ def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """One short walk in a format: the format's name, and the folder."""
     name: str = request.param
     out = tmp_path_factory.mktemp(f"as-{name}")
-    FORMATS[name].load().write(out, (Walk(index, WalkOptions(frames=12, width=96)) for index in range(1)))
+    FORMATS[name].load().write(out, (Walk(index, WalkOptions(frames=40, width=96)) for index in range(1)))
     return name, out
 
 
@@ -54,7 +54,7 @@ def test_the_wrong_option_names_the_right_one(written: tuple[str, Path]) -> None
 
 def test_a_part_of_a_scene_is_taken_for_the_scene(tmp_path: Path) -> None:
     """ScanNet++'s ``dslr/nerfstudio/`` is in the form of nerfstudio, and 3RScan's ``sequence/`` in that of 7-Scenes."""
-    walks = [Walk(0, WalkOptions(frames=12, width=96))]
+    walks = [Walk(0, WalkOptions(frames=40, width=96))]
     (scene,) = FORMATS["scannetpp"].load().write(tmp_path, walks)
     inner = tmp_path / "data" / scene / "dslr" / "nerfstudio"
     for part in ("color", "depth", "pose"):

@@ -49,3 +49,13 @@ def test_a_scene_that_a_data_set_lacks_is_refused_by_name(tmp_path: Path, source
 
 def test_every_source_can_be_loaded() -> None:
     assert all(callable(source.load().open_folder) for source in SOURCES.values())
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_source_says_of_another_folder_that_it_holds_none_of_its_own(name: str, tmp_path: Path) -> None:
+    """By these words a folder that no source recognises is told from one that lacks something."""
+    (tmp_path / "holiday").mkdir()
+    with pytest.raises(UsageError) as caught:
+        SOURCES[name].load().open_folder(tmp_path)
+    assert caught.value.problem.startswith("holds no ")
+    assert caught.value.path == str(tmp_path)

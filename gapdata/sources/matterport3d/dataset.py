@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -239,11 +239,21 @@ def _splits(*folders: Location) -> dict[str, str]:
 
 
 def open_found(place: Location) -> MatterportDataset:
-    """Open a folder of houses.
+    """Open a folder of houses, or one house.
 
     Raises:
         UsageError: the place is something else.
     """
-    if not isinstance(place, Path) or place.is_dir():
+    if isinstance(place, Path) and not place.is_dir():
+        raise UsageError("holds no house of Matterport3D", path=place)
+    here = absolute(place)
+    if not (HOUSE.fullmatch(here.name) and place.is_dir() and _has_images(here)):
         return open_folder(place)
-    raise UsageError("holds no house of Matterport3D", path=place)
+    whole = open_folder(here.parent)
+    scenes = [scene for scene in whole.scene_ids if house_of(scene) == here.name]
+    return replace(
+        whole,
+        scene_directories={scene: whole.scene_directories[scene] for scene in scenes},
+        stills={scene: whole.stills[scene] for scene in scenes},
+        passed_over={},
+    )
