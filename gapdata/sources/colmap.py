@@ -186,6 +186,8 @@ def _binary_images(data: bytes) -> Iterator[ColmapImage]:
             raise ValueError("an image's name does not end")
         name = data[at + 64 : end].decode("utf-8", "replace")
         (points,) = struct.unpack_from("<Q", data, end + 1)
+        if points > len(data):
+            raise ValueError(f"an image states {points} points, more than the file can hold")
         at = end + 9 + points * POINT_BYTES
         yield _image(name, camera, np.array(numbers[:4]), np.array(numbers[4:]))
     if at != len(data):

@@ -23,6 +23,7 @@ from gapdata.records.schema import Prompt, ViewObject
 from gapdata.synthetic.sens_writer import SensWriter
 from tests.fuzz.arkit_targets import write_arkit_seed
 from tests.fuzz.capture_targets import write_stray_seed
+from tests.fuzz.format_seeds import write_format_seeds
 from tests.fuzz.listed_targets import write_listed_seeds
 from tests.fuzz.scannetpp_targets import write_scannetpp_seed
 from tests.records.test_records import make_record
@@ -59,6 +60,7 @@ def write_seeds(folder: Path, dataset: Path) -> None:
     write_stray_seed(folder / "stray")
     write_listed_seeds(folder / "listed")
     write_scannetpp_seed(folder / "scannetpp")
+    write_format_seeds(folder / "formats")
     for path in sorted((dataset / "scans" / SCENE).iterdir()):
         if path.suffix != ".sens":
             (folder / path.name).write_bytes(path.read_bytes())

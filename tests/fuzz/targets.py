@@ -11,6 +11,7 @@ from tests.fuzz.arkit_targets import arkit_capture
 from tests.fuzz.build_targets import build_folder, record, shards
 from tests.fuzz.capture_targets import record3d_capture, stray_capture
 from tests.fuzz.cases import Target
+from tests.fuzz.format_targets import format_folders, format_texts
 from tests.fuzz.listed_targets import listed_capture
 from tests.fuzz.scannetpp_targets import scannetpp_scene
 from tests.fuzz.source_targets import (
@@ -35,6 +36,8 @@ TARGETS: Mapping[str, Target] = {
             (record3d_capture, 4),
             (listed_capture, 6),
             (scannetpp_scene, 5),
+            (format_folders, 6),
+            (format_texts, 20),
             (image_files, 6),
             (record, 10),
             (shards, 8),

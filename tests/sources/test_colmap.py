@@ -137,3 +137,10 @@ def test_text_counts_before_binary_and_both_files_are_needed(tmp_path: Path) -> 
     assert find_model(tmp_path) == (tmp_path / "cameras.bin", tmp_path / "images.bin")
     (tmp_path / "images.txt").touch()
     assert find_model(tmp_path) == (tmp_path / "cameras.txt", tmp_path / "images.txt")
+
+
+def test_a_count_of_points_that_no_file_holds_is_refused_before_anything_is_read_there() -> None:
+    head = struct.pack("<I7dI", 7, *TURN, *SHIFT, 3) + b"frame_000010.jpg\0"
+    images = struct.pack("<Q", 2) + head + struct.pack("<Q", 2**64 - 1)
+    with pytest.raises(ValueError, match="states 18446744073709551615 points"):
+        parse_model(binary_cameras(4, OPENCV), images, binary=True)

@@ -243,6 +243,17 @@ def test_a_damaged_image_is_an_error_that_names_file_and_frame(
     assert path.name in str(error.value)
 
 
+def test_a_number_beyond_all_floats_costs_its_own_keyframe(copy: Path) -> None:
+    stamp = stamps(copy)[3]
+    for kind in CAMERAS:
+        path = copy / "keyframes" / kind / f"{stamp}.json"
+        if path.exists():
+            edit(path, t_03=10**400)
+    scan = open_capture(copy)
+    assert scan.notes["frame_with_damaged_camera"] == 1
+    assert keyframes(FRAMES)[3] not in present(scan)
+
+
 @pytest.mark.parametrize(
     ("damage", "words"),
     [

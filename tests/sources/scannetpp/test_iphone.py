@@ -259,6 +259,7 @@ def test_rows_of_any_damage_keep_the_sound_ones() -> None:
     content["frame_000002"]["intrinsic"] = "none"
     content["frame_000003"] = None
     content["frame_000004"]["timestamp"] = "noon"
+    content["frame_000005"]["timestamp"] = 10**400
     content["meta"] = {}
     content["frame_99999999999"] = {}
     found = parse_rows(json.dumps(content).encode())
