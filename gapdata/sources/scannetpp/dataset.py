@@ -197,7 +197,9 @@ def open_found(place: Location) -> ScanNetPlusPlus | Scan:
     """
     scene_id = absolute(place).name
     if SCENE_ID.fullmatch(scene_id) and place.is_dir() and _is_scene(place):
-        return ScanNetPlusPlus(root=place, scene_directories={scene_id: place}).open_scan(scene_id)
+        benchmark = _benchmark_map(absolute(place).parent)
+        alone = ScanNetPlusPlus(root=place, scene_directories={scene_id: place}, benchmark=benchmark)
+        return alone.open_scan(scene_id)
     return open_folder(place)
 
 

@@ -6,8 +6,9 @@ COLMAP's poses may. Frame k of the video, image k of the depth and row k of ``po
 a tail that one of them lacks is left out and counted. Where the end of the depth is not known beforehand (a stream, or
 a file in a store), the frames behind it have empty depth.
 
-Poses are ARKit's, moved into the mesh's world (``aligned_pose``), or COLMAP's (``colmap/images.txt``), which are more
-exact, exist for about every tenth frame, and come with the lens of the camera. The world is the mesh's, with z up.
+Poses are ARKit's, moved into the mesh's world (``aligned_pose``), with a pinhole camera for each frame, or COLMAP's
+(``colmap/images.txt``), which are more exact, exist for about every tenth frame, and come with the lens of the camera,
+which is then undone. The world is the mesh's, with z up.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from gapdata.annotations.label_tables import label_table
 from gapdata.errors import FileError, MissingInput, UsageError
 from gapdata.sources.registry import open_dataset, open_found
 from gapdata.sources.scannetpp.dataset import ScanNetPlusPlus, parse_benchmark_map
+from gapdata.sources.scannetpp.iphone import IphoneScan
 from tests.support.object_stores import s3_server
 from tests.support.scannetpp_scenes import SCENE, group, write_mesh, write_scene
 
@@ -43,6 +44,7 @@ def test_scenes_are_folders_of_ten_hexadecimal_digits_that_hold_a_camera_or_a_me
         assert dataset.annotated(OTHER)
         assert dataset.name == "scannetpp"
     assert isinstance(open_found(root), ScanNetPlusPlus)
+    assert isinstance(open_found(root / "data" / SCENE), IphoneScan)
     with pytest.raises(MissingInput, match=r"neither rgb\.mkv, rgb\.mp4 nor extracted frames in rgb/; download"):
         open_dataset(scannetpp=root).open_scan(OTHER)
 
