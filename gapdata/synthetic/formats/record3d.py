@@ -1,4 +1,4 @@
-"""Write walks as recordings of Record3D: one ``.r3d`` for each.
+"""Write walks as recordings of Record3D: one ``.r3d`` for each, with its boxes beside it.
 
 Their traps: members lie in the order of their names as text; the phone was held upright; intrinsics drift; frames are
 missing from the clock of 30 Hz; one frame has no depth; depth at edges is smeared and of low confidence, and NaN where
@@ -19,7 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.synthetic.formats.motion import quaternions
-from gapdata.synthetic.formats.phone import PORTRAIT, arkit_pose, confidence_of, phone_camera, room_name, smeared
+from gapdata.synthetic.formats.phone import (
+    PORTRAIT,
+    arkit_pose,
+    confidence_of,
+    objects_json,
+    phone_camera,
+    room_name,
+    smeared,
+)
 from gapdata.synthetic.formats.walk import RATE, Walk
 from gapdata.synthetic.sensor import jpeg
 
@@ -66,6 +74,7 @@ def _write_walk(out: Path, walk: Walk) -> str:
     with zipfile.ZipFile(out / f"{name}.r3d", "w", zipfile.ZIP_STORED) as archive:
         for member in sorted(members):
             archive.writestr(zipfile.ZipInfo(member, DATE), members[member])
+    (out / f"{name}.objects.json").write_text(objects_json(walk))
     return name
 
 

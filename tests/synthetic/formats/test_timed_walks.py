@@ -21,8 +21,9 @@ from tests.support.walks import Agreement, Tolerances, compare_with_walk
 FORMATS = ("stray", "record3d")
 FRAMES, WIDTH = 24, 192
 SETTINGS = ("frames.image_size=[128,96]", "clips.frames=2", "clips.interval=3", "clips.step=2", "clips.max_shift=1")
-CONFIDENT = Tolerances(depth=0.004, point=0.01, valid=0.5, share=0.94)
-"""Depth has half of colour's resolution, and edges are smeared, of which low confidence is left out."""
+CONFIDENT = Tolerances(depth=0.004, point=0.01, valid=0.5, share=0.94, box=0.002, mask=0.5)
+"""Depth has half of colour's resolution, and edges are smeared, of which low confidence is left out. A mask is what
+lies in a box, also if it belongs to the floor."""
 
 
 @pytest.fixture(scope="module", params=FORMATS)
@@ -30,8 +31,6 @@ def walks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     out = tmp_path_factory.mktemp("walks") / str(request.param)
     words = ["--scenes", "2", "--frames", str(FRAMES), "--color-size", f"{WIDTH}x{WIDTH}", "--noise", "0"]
     assert main(["synth", str(out), "--format", str(request.param), *words]) == 0
-    for boxes in out.rglob("objects.json"):
-        boxes.unlink()
     return out
 
 
@@ -44,7 +43,8 @@ def compare(records: list[Record], tolerances: Tolerances) -> list[Agreement]:
     found = []
     for index, scene in enumerate(sorted({record.scene_id for record in records})):
         walk = Walk(index, WalkOptions(frames=FRAMES, width=WIDTH, noise=0))
-        found.append(compare_with_walk([item for item in records if item.scene_id == scene], walk, tolerances))
+        own = [item for item in records if item.scene_id == scene]
+        found.append(compare_with_walk(own, walk, tolerances, annotated=True))
     return found
 
 
@@ -53,6 +53,7 @@ def test_the_records_show_what_the_walk_saw(walks: Path, tmp_path: Path) -> None
     records = list(gapdata.open(tmp_path / "out"))
     assert {record.turned for record in records} == {90}
     assert {record.image_size for record in records} == {(96, 128)}
+    assert {record.masks for record in records} == {"boxes"}
     found = compare(records, CONFIDENT)
     assert len(found) == 2
     assert min(item.frames for item in found) >= 6
@@ -65,7 +66,7 @@ def test_readings_of_low_confidence_are_what_is_wrong_at_edges(walks: Path, tmp_
     for level in (0, 1, 2):
         out = tmp_path / str(level)
         assert build(walks, out, "--set", f"frames.min_confidence={level}") == 0
-        loose = Tolerances(depth=0.02, point=0.03, valid=0.3, share=0.5)
+        loose = Tolerances(depth=0.02, point=0.03, valid=0.3, share=0.5, mask=0.3)
         shares[level] = [(item.share, item.valid) for item in compare(list(gapdata.open(out)), loose)]
     for one, two, three in zip(shares[0], shares[1], shares[2], strict=True):
         assert one[0] + 0.02 < two[0] <= three[0] + 1e-9
@@ -95,7 +96,8 @@ def test_frames_can_stay_as_they_were_held(walks: Path, tmp_path: Path) -> None:
     assert {record.image_size for record in records} == {(128, 96)}
     for index, scene in enumerate(sorted({record.scene_id for record in records})):
         walk = Walk(index, WalkOptions(frames=FRAMES, width=WIDTH, noise=0))
-        compare_with_walk([item for item in records if item.scene_id == scene], walk, CONFIDENT, turn=90)
+        own = [item for item in records if item.scene_id == scene]
+        compare_with_walk(own, walk, CONFIDENT, turn=90, annotated=True)
 
 
 def test_a_build_is_the_same_twice_and_goes_on_where_it_stopped(walks: Path, tmp_path: Path) -> None:
