@@ -26,7 +26,7 @@ from gapdata.geometry.pose_convention import OURS
 from gapdata.sources.camera_files import MAX_TRAJECTORY_BYTES
 from gapdata.sources.capture_frames import CaptureFrame, CaptureScan
 from gapdata.sources.frame_reading import FrameReading
-from gapdata.sources.pose_files import pose_from_quaternion
+from gapdata.sources.pose_files import poses_from_quaternions
 from gapdata.sources.stamped_poses import parse_pose_rows
 from gapdata.sources.tum import path_below
 
@@ -117,14 +117,16 @@ def parse_numbered_poses(data: bytes) -> dict[int, NDArray[np.float64]]:
     Raises:
         ValueError: a line has another form, or two have one number; the line is named.
     """
-    poses: dict[int, NDArray[np.float64]] = {}
-    for row in parse_pose_rows(data, "n tx ty tz qx qy qz qw"):
+    rows = parse_pose_rows(data, "n tx ty tz qx qy qz qw")
+    poses = poses_from_quaternions(np.array([row.values for row in rows]))
+    found: dict[int, NDArray[np.float64]] = {}
+    for row, pose in zip(rows, poses, strict=True):
         if not row.stamp.isascii() or not row.stamp.isdigit():
             raise ValueError(f"line {row.number} begins with {row.stamp}, expected the number of a frame")
-        if int(row.stamp) in poses:
+        if int(row.stamp) in found:
             raise ValueError(f"line {row.number} is a second pose of frame {row.stamp}")
-        poses[int(row.stamp)] = pose_from_quaternion(row.values)
-    return poses
+        found[int(row.stamp)] = pose
+    return found
 
 
 def parse_associations(data: bytes) -> dict[int, tuple[str, str]]:

@@ -94,6 +94,20 @@ def pose_from_quaternion(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return pose
 
 
+def poses_from_quaternions(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (N, 4, 4) poses of rows ``tx ty tz qx qy qz qw``, (N, 7); NaN where one of a row is not finite.
+
+    Quaternions are normalised; that they are rotations has been checked.
+    """
+    poses = np.full((len(values), 4, 4), np.nan)
+    finite = np.isfinite(values).all(axis=1)
+    turns = values[finite, 3:] / np.linalg.norm(values[finite, 3:], axis=1, keepdims=True)
+    poses[finite] = np.eye(4)
+    poses[finite, :3, :3] = rotations_from_quaternions(turns)
+    poses[finite, :3, 3] = values[finite, :3]
+    return poses
+
+
 def rotations_from_quaternions(quaternions: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return (N, 3, 3) rotations of unit quaternions (N, 4) qx qy qz qw.
 

@@ -37,7 +37,7 @@ from gapdata.sources.capture_frames import CaptureFrame, CaptureScan
 from gapdata.sources.frame_reading import FrameReading
 from gapdata.sources.lens_fields import parse_lens
 from gapdata.sources.opencv_yaml import parse_opencv_yaml
-from gapdata.sources.pose_files import pose_from_quaternion
+from gapdata.sources.pose_files import poses_from_quaternions
 from gapdata.sources.raw_clock import on_raw_clock
 from gapdata.sources.stamped_poses import parse_pose_rows
 
@@ -46,6 +46,7 @@ KINDS = ("rgb", "depth", CALIBRATIONS)
 ENDINGS = (".yaml", ".yml")
 POSES = ("camera_poses.txt", "poses.txt")
 """What the poses of the camera are called, and what those of the robot are; the first counts."""
+NODE_NAME = re.compile(rb"^camera_name:[^\n]*$", re.MULTILINE)
 LENS_FIELDS = ("distortion_model", "distortion_coefficients")
 ROBOT = "ros"
 SHAPE = "stamp tx ty tz qx qy qz qw"
@@ -133,9 +134,10 @@ class RtabmapScan(CaptureScan):
         places = on_raw_clock([int(poses[stem].stamp * TICKS_PER_SECOND) for stem in usable], TICKS_PER_SECOND)
         found: dict[int, CaptureFrame] = {}
         problems: list[SourceError] = []
+        cameras = _Cameras()
         for place, stem in zip(places, usable, strict=True):
             try:
-                camera = self._parsed(parse_node_camera, self.path / stored["calib"][stem], MAX_TEXT_BYTES)
+                camera = self._parsed(cameras.parse, self.path / stored["calib"][stem], MAX_TEXT_BYTES)
             except SourceError as error:
                 problems.append(error)
                 self.note("frame_with_damaged_calibration")
@@ -187,6 +189,20 @@ class RtabmapScan(CaptureScan):
             raise kind_of_failure(error)(problem, path=self.path, scene=self.scene_id) from error
 
 
+class _Cameras:
+    """The cameras of files that differ in nothing but the node's name, each parsed once."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, NodeCamera] = {}
+
+    def parse(self, data: bytes) -> NodeCamera:
+        """Return the camera of a file, as :func:`parse_node_camera` does."""
+        nameless = NODE_NAME.sub(b"", data, count=1)
+        if nameless not in self._known:
+            self._known[nameless] = parse_node_camera(data)
+        return self._known[nameless]
+
+
 def parse_node_poses(data: bytes) -> list[NodePose]:
     """Read poses of ``--poses_format`` 11 or 10: lines ``stamp tx ty tz qx qy qz qw`` with or without the node's id.
 
@@ -198,7 +214,8 @@ def parse_node_poses(data: bytes) -> list[NodePose]:
         raise ValueError(f"has 12 numbers a line, without stamps: {EXPORT}")
     found: list[NodePose] = []
     nodes: set[int] = set()
-    for row in parse_pose_rows(data, f"{SHAPE} id" if width != 8 else SHAPE):
+    rows = parse_pose_rows(data, f"{SHAPE} id" if width != 8 else SHAPE)
+    for row, pose in zip(rows, poses_from_quaternions(np.array([row.values for row in rows])), strict=True):
         stamp = Decimal(row.stamp)
         if not 0 <= stamp < LONGEST_STAMP:
             raise ValueError(f"line {row.number} has the stamp {row.stamp[:30]}, expected seconds")
@@ -210,7 +227,7 @@ def parse_node_poses(data: bytes) -> list[NodePose]:
             if node in nodes:
                 raise ValueError(f"line {row.number} is a second pose of node {node}")
             nodes.add(node)
-        found.append(NodePose(stamp=stamp, node=node, pose=pose_from_quaternion(row.values)))
+        found.append(NodePose(stamp=stamp, node=node, pose=pose))
     return found
 
 

@@ -88,11 +88,12 @@ def parse_pose_rows(data: bytes, shape: str = "stamp tx ty tz qx qy qz qw") -> l
             values = numbers_of(" ".join(words[1:8]))
         except ValueError as error:
             raise ValueError(f"line {number}: {error}") from error
-        if (wrong := wrong_length(values[3:])) is not None:
-            raise ValueError(f"line {number} has {wrong}")
         rows.append(PoseRow(number=number, stamp=words[0], values=values, rest=tuple(words[8:])))
     if not rows:
         raise ValueError(f"has no line {shape}")
+    wrong = _first_wrong(np.array([row.values[3:] for row in rows]))
+    if wrong is not None:
+        raise ValueError(f"line {rows[wrong[0]].number} has {wrong[1]}")
     return rows
 
 
@@ -110,9 +111,8 @@ def stamped_poses(
     Raises:
         ValueError: the stamps are not times, or a quaternion is not a rotation; its stamp is named.
     """
-    for stamp, quaternion in zip(stamps, quaternions, strict=True):
-        if (wrong := wrong_length(quaternion)) is not None:
-            raise ValueError(f"has at {stamp} {wrong}")
+    if (wrong := _first_wrong(quaternions)) is not None:
+        raise ValueError(f"has at {stamps[wrong[0]]} {wrong[1]}")
     ordered = sorted_in_time(stamps, range(len(stamps)))
     rows = np.concatenate([translations, quaternions], axis=1)[[row for _, row in ordered]]
     rows[~np.isfinite(rows).all(axis=1)] = np.nan
@@ -124,11 +124,14 @@ def stamped_poses(
     )
 
 
-def wrong_length(quaternion: NDArray[np.float64]) -> str | None:
-    """Return what is wrong with a quaternion (4,) that is not a rotation; ``None`` for others, and if not finite."""
-    length = float(np.linalg.norm(quaternion))
-    wrong = abs(length - 1) > UNIT_LENGTH  # false where it is not finite
-    return f"a quaternion of length {length:.3g}, expected 1" if wrong else None
+def _first_wrong(quaternions: NDArray[np.float64]) -> tuple[int, str] | None:
+    """Return the first of (N, 4) that is not a rotation, and what is wrong with it; those not finite do not count."""
+    lengths = np.linalg.norm(quaternions, axis=1)
+    wrong = np.flatnonzero(np.abs(lengths - 1) > UNIT_LENGTH)  # false where it is not finite
+    if not len(wrong) or not np.isfinite(lengths[wrong]).any():
+        return None
+    first = int(wrong[np.isfinite(lengths[wrong])][0])
+    return first, f"a quaternion of length {lengths[first]:.3g}, expected 1"
 
 
 def quaternions_from_vectors(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
