@@ -354,7 +354,7 @@ class Dataset(ABC):
 
     def stamps(self, scene_id: str) -> Stamps:
         """Return size and time of the last change of the files that the scene is read from."""
-        return stamps_of([self.scene_directories[scene_id]], nested=True)
+        return stamps_of([self.scene_directories[scene_id]], nested=1)
 
     def unreadable_digest(self, scene_id: str) -> str:
         """Return a digest instead of :meth:`Scan.digest` if :meth:`open_scan` fails, so that a repair is noticed."""

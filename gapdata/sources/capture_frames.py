@@ -75,6 +75,7 @@ class CaptureScan(ExtractedScan):
         )
         self.listed: dict[int, CaptureFrame] = {}
         """Frames by raw index."""
+        self._cameras: dict[int, Intrinsics] = {}
         self._noted: Counter[str] = Counter()
         self._color_size = (0, 0)
         super().__init__(scene_id, directory, layout, reading=reading)
@@ -107,8 +108,7 @@ class CaptureScan(ExtractedScan):
 
     def color_camera(self, frame: int) -> Intrinsics:
         """Return the colour camera of a frame, pixels of its image."""
-        camera = self._camera_of(self.listed[frame]) if frame in self.listed else None
-        return camera or self.color_intrinsics
+        return self._cameras.get(frame, self.color_intrinsics)
 
     def depth_camera(self, frame: int) -> Intrinsics:
         """Return the depth camera of a frame: depth is registered to colour."""
@@ -167,10 +167,11 @@ class CaptureScan(ExtractedScan):
                 raise self._damage(
                     problem, self.path / entry.color, frame, "leave out images that were cropped or turned"
                 )
-            if self._camera_of(entry) is None:
+            camera = self._camera_of(entry)
+            if camera is None:
                 self.note("frame_with_impossible_intrinsics")
             else:
-                self.listed[frame] = entry
+                self.listed[frame], self._cameras[frame] = entry, camera
         if not self.listed:
             fx, fy, cx, cy = listed[frames[0]].intrinsics
             size = f"{self._color_size[0]}x{self._color_size[1]}"
@@ -197,9 +198,10 @@ class CaptureScan(ExtractedScan):
 
     def _read_calibration(self, path: Path) -> Calibration:
         """Return the median of the frames' cameras."""
-        cameras = [camera for entry in self.listed.values() if (camera := self._camera_of(entry)) is not None]
+        values = [(camera.fx, camera.fy, camera.cx, camera.cy) for camera in self._cameras.values()]
+        fx, fy, cx, cy = np.median(values, axis=0)
         return Calibration(
-            color=np.median([camera.matrix for camera in cameras], axis=0),
+            color=np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]),
             lens=self._lens(),
             depth_to_color=IDENTITY,
             color_size=self._color_size,

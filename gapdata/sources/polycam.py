@@ -36,8 +36,6 @@ KEYFRAMES = "keyframes"
 RECORDED, CORRECTED = ("images", "cameras"), ("corrected_images", "corrected_cameras")
 POSE = [f"t_{row}{column}" for row in range(3) for column in range(4)]
 TICKS_PER_SECOND = 1_000_000
-RELIABLE = 5.0
-"""Metres beyond which depth is extrapolated."""
 BLACK, BORDER = 12, 3
 """The brightest pixel of a black border in a JPEG, and pixels around it that the JPEG blends with it."""
 EXPORT = 'switch on "Developer mode" in Polycam\'s settings and export "Raw data"'
@@ -97,7 +95,7 @@ class PolycamScan(CaptureScan):
         root = in_any_case(self.path, KEYFRAMES)
         self._prefix = f"{root.name}/" if root.is_dir() else ""
         files = {
-            kind: {Path(name).stem: path for name, path in self._names_in(self._prefix + kind).items()}
+            kind: {name.rpartition(".")[0]: path for name, path in self._names_in(self._prefix + kind).items()}
             for kind in (*RECORDED, *CORRECTED, "depth", "confidence")
         }
         known = set(files[RECORDED[1]]) | set(files[CORRECTED[1]])
@@ -190,12 +188,13 @@ def without_black_border(image: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
     """
     import cv2
 
-    dark = (image.max(axis=-1) <= BLACK).astype(np.uint8)
+    dark = cv2.inRange(image, (0, 0, 0), (BLACK, BLACK, BLACK))
     edge = np.concatenate([dark[0], dark[-1], dark[:, 0], dark[:, -1]])
     if not edge.any():
         return None
-    _, parts = cv2.connectedComponents(dark, connectivity=4)
-    outside = np.unique(np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
-    border = np.isin(parts, outside[outside > 0]).astype(np.uint8)
-    grown = cv2.dilate(border, np.ones((2 * BORDER + 1, 2 * BORDER + 1), dtype=np.uint8))
-    return np.where(grown > 0, 0, 255).astype(np.uint8)
+    count, parts = cv2.connectedComponents(dark, connectivity=4)
+    at_edge = np.zeros(count, dtype=np.uint8)
+    at_edge[np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]])] = 255
+    at_edge[0] = 0  # what is not dark
+    grown = cv2.dilate(at_edge[parts], np.ones((2 * BORDER + 1, 2 * BORDER + 1), dtype=np.uint8))
+    return np.asarray(255 - grown, dtype=np.uint8)

@@ -66,6 +66,7 @@ WHOLE_SCENE = "scene/trajectory.log"
 """The poses of all frames where Open3D's reconstruction system wrote them; ``fragments/`` has poses of parts."""
 BUNDLE_FUSION_INFO = "info.txt"
 """The file with the cameras of frames that were extracted from BundleFusion's captures."""
+LEVELS = 2  # of sub-folders in which the files of a scene lie
 SEQUENCE = "sequence"
 """Where 3RScan keeps the frames of a scan, below its folder."""
 CAPTURE_ENDINGS = tuple(ending for capture in CAPTURES.values() for ending in capture.endings)
@@ -135,7 +136,7 @@ class RgbdFolder(Dataset):
         place, listed = self.scene_directories[scene_id], self._objects_file(scene_id)
         single = [place] if place.is_file() else []
         return {
-            **stamps_of([place], nested=True),
+            **stamps_of([place], nested=LEVELS),
             **file_stamps(single if listed is None else [*single, listed.path]),
         }
 

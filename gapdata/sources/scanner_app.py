@@ -51,8 +51,11 @@ EXPORT = 'export with "All Data" in 3D Scanner App, and copy the whole folder'
 
 def recognise(place: Path, names: Mapping[str, str]) -> bool:
     """Return whether a folder has frames with a JSON, and images or depth beside them."""
-    kinds = {KINDS.get((match[1], match[3])) for name in names if (match := NAME.fullmatch(name))}
-    return "camera" in kinds and bool(kinds & {"color", "depth"})
+    numbers = (name[6:-5] for name in names if name.startswith("frame_") and name.endswith(".json"))
+    first = next((number for number in numbers if number.isascii() and number.isdigit()), None)
+    if first is None:
+        return False
+    return any(name.startswith(("depth_", "frame_")) and name.endswith((".png", ".jpg", ".jpeg")) for name in names)
 
 
 def open_capture(scene_id: str, place: Path, reading: FrameReading) -> ScannerAppScan:

@@ -146,7 +146,7 @@ class ScanNetDataset(Dataset):
         """Return the stamps of the ``.sens`` and of the files with the scene's name, or of the frames and these."""
         frames = None if self._has_sens(scene_id) else self._frames(scene_id)
         beside = stamps_of([self._annotation_directory(scene_id)], wanted=lambda name: name.startswith(scene_id))
-        return beside if frames is None else {**stamps_of([frames[0]], nested=True), **beside}
+        return beside if frames is None else {**stamps_of([frames[0]], nested=1), **beside}
 
     def unreadable_digest(self, scene_id: str) -> str:
         """Return the size of the ``.sens``, or a hash of the names and sizes of the extracted frames."""

@@ -21,13 +21,13 @@ Stamps: TypeAlias = Mapping[str, tuple[int, float]]
 
 
 def stamps_of(
-    folders: Iterable[Location], *, nested: bool = False, wanted: Callable[[str], bool] = lambda name: True
+    folders: Iterable[Location], *, nested: int = 0, wanted: Callable[[str], bool] = lambda name: True
 ) -> Stamps:
     """Return the stamps of the files in some folders, by one listing of each; a folder that cannot be listed has none.
 
     Args:
         folders: where to look; a scan that is one file on disk has that file's stamp.
-        nested: look into their sub-folders, too (on disk only).
+        nested: levels of sub-folders to look into, too (on disk only).
         wanted: tells which names count.
 
     Raises:
@@ -61,16 +61,16 @@ def file_stamps(files: Iterable[Path]) -> Stamps:
 
 
 def listing_digest(directory: Path) -> str:
-    """Return a SHA-256 over the names and sizes of all files that can be listed in a folder and its sub-folders."""
+    """Return a SHA-256 over the names and sizes of all files that can be listed in a folder and two levels below it."""
     lines: list[str] = []
-    folders = [directory]
-    for folder in folders:
+    folders = [(directory, 2)]
+    for folder, levels in folders:
         try:
             for entry in entries(folder):
                 if is_kind(entry, folder=False):
                     lines.append(f"{folder.name}/{entry.name} {entry.stat().st_size}")
-                elif folder == directory and is_kind(entry, folder=True):
-                    folders.append(Path(entry.path))
+                elif levels and is_kind(entry, folder=True):
+                    folders.append((Path(entry.path), levels - 1))
         except OSError as error:
             lines.append(f"{folder.name}: {error.strerror}")
     return hashlib.sha256("\n".join(sorted(lines)).encode(errors="surrogateescape")).hexdigest()
@@ -81,7 +81,7 @@ def changed_file(before: Stamps, after: Stamps) -> str | None:
     return next((place for place, stamp in before.items() if after.get(place) != stamp), None)
 
 
-def _on_disk(folder: Path, nested: bool, wanted: Callable[[str], bool]) -> dict[str, tuple[int, float]]:
+def _on_disk(folder: Path, nested: int, wanted: Callable[[str], bool]) -> dict[str, tuple[int, float]]:
     found: dict[str, tuple[int, float]] = {}
     try:
         if folder.is_file():
@@ -89,7 +89,7 @@ def _on_disk(folder: Path, nested: bool, wanted: Callable[[str], bool]) -> dict[
             return {str(folder): (status.st_size, status.st_mtime_ns)}
         for entry in entries(folder):
             if is_kind(entry, folder=True):
-                found |= _on_disk(Path(entry.path), False, wanted) if nested else {}
+                found |= _on_disk(Path(entry.path), nested - 1, wanted) if nested > 0 else {}
             elif wanted(entry.name) and is_kind(entry, folder=False):
                 status = entry.stat()
                 found[entry.path] = (status.st_size, status.st_mtime_ns)

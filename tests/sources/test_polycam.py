@@ -17,6 +17,8 @@ from gapdata.errors import SourceError
 from gapdata.geometry.consistency import compare_surfaces, sample_surface
 from gapdata.sources.polycam import PolycamScan, without_black_border
 from gapdata.sources.raw_clock import on_raw_clock
+from gapdata.sources.rgbd import RgbdFolder
+from gapdata.sources.stamps import changed_file
 from gapdata.synthetic.formats.polycam import OFF, keyframes, not_corrected
 from tests.support.phones import FRAMES, WIDTH, Twin, held_poses, open_capture, present, upright_poses, write_twin
 
@@ -283,3 +285,11 @@ def test_the_digest_follows_cameras_and_names_and_not_places(copy: Path, twin: T
     changed = open_capture(copy).digest()
     (copy / "keyframes/confidence" / f"{stamps(copy)[3]}.png").write_bytes(b"")
     assert len({before, changed, open_capture(copy).digest()}) == 3
+
+
+def test_a_build_notices_files_that_are_replaced_below_the_keyframes(copy: Path) -> None:
+    dataset = RgbdFolder.open(copy)
+    before = dataset.stamps("room")
+    path = copy / "keyframes/depth" / f"{stamps(copy)[3]}.png"
+    path.write_bytes(b"")
+    assert changed_file(before, dataset.stamps("room")) == str(path)
