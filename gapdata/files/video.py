@@ -36,6 +36,7 @@ MAX_THREADS = 4
 """Each further thread of a decoder holds another frame in memory."""
 STREAM_BLOCK = 1 << 20
 """Bytes of one request to a store."""
+OLD_OPENCV = "one before 4.11 reads videos from disks only"
 HOLE = 0.5
 """Seconds between two frames from which on frames are missing: FFmpeg goes on behind damaged bytes without a word, and
 all later frames would have wrong numbers. Phones leave out two or three frames at most."""
@@ -140,7 +141,10 @@ class VideoFrames:
         else:
             source = os.path.abspath(self.place)
         with _capture_options(OPTIONS):
-            self._capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, settings)
+            try:
+                self._capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, settings)
+            except cv2.error as error:
+                raise ValueError(f"cannot be opened by OpenCV {cv2.__version__}: {OLD_OPENCV}") from error
         self._position, self._seconds = -1, 0.0
         self._raise_failure()
         if not self._capture.isOpened():

@@ -70,6 +70,11 @@ LEVELS = 2  # of sub-folders in which the files of a scene lie
 SEQUENCE = "sequence"
 """Where 3RScan keeps the frames of a scan, below its folder."""
 CAPTURE_ENDINGS = tuple(ending for capture in CAPTURES.values() for ending in capture.endings)
+LONE_VIDEOS = (".mp4", ".mov")
+LONE_VIDEO = (
+    "a video alone has neither poses nor exact depth, also Record3D's RGBD video, whose depth is a colour: share the "
+    "recording as .r3d, or give the folder of the capture"
+)
 SHOWN = 6  # entries of a folder without scenes that a message names
 EXPECTED = "expected color/, depth/ and pose/ (or trajectory.log), see `gapdata build-shards --help`"
 
@@ -94,7 +99,10 @@ class RgbdFolder(Dataset):
         """
         root = Path(root)
         if not root.is_dir() and not _is_capture_file(root):
-            raise UsageError("is not a directory", path=root, cure="give a folder of RGB-D frames")
+            lone = root.suffix.lower() in LONE_VIDEOS and root.is_file()
+            raise UsageError(
+                "is not a directory", path=root, cure=LONE_VIDEO if lone else "give a folder of RGB-D frames"
+            )
         root = root.absolute()
         directories, passed_over = _find_scenes(root)
         if not directories:
