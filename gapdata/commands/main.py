@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from gapdata.commands import build_shards, export, inspect, report, sources, status, synth, verify, view
+from gapdata.commands import build_shards, export, inspect, questions, report, sources, status, synth, verify, view
 from gapdata.commands.program import Command, program_parser, run_command
 
 COMMANDS: Mapping[str, Command] = {
@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, Command] = {
     "synth": synth,
     "sources": sources,
     "inspect": inspect,
+    "questions": questions,
     "status": status,
     "verify": verify,
     "view": view,

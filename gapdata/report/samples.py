@@ -79,7 +79,7 @@ def view_depths(record: Record, wanted: int) -> NDArray[np.float64]:
 
 def _measure(record: Record) -> tuple[NDArray[np.float64], list[float], dict[str, list[tuple[int, int]]]]:
     lengths = {}
-    for task in TASKS:
+    for task in (name for name, item in TASKS.items() if item.about != "space"):
         asked = questions(record, task, QuestionOptions(), generator_for(0, "report", record.key))
         lengths[task] = [(len(item.text.replace(IMAGE, "")), len(item.answer)) for item in asked]
     distances = [float(np.linalg.norm(prompt.point)) for prompt in record.prompts]

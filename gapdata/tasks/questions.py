@@ -14,6 +14,7 @@ from gapdata.records.schema import Record
 from gapdata.runtime.choices import check_choice
 from gapdata.tasks import captioning, conversation, detection, grounding, grounding_box, grounding_frame, pointmap
 from gapdata.tasks.chat import Question
+from gapdata.tasks.spatial.kinds import KINDS, task_of
 from gapdata.tasks.task import QuestionOptions, Task
 
 TASKS: Mapping[str, Task] = {
@@ -26,6 +27,7 @@ TASKS: Mapping[str, Task] = {
         grounding.TASK,
         captioning.TASK,
         conversation.TASK,
+        *map(task_of, KINDS.values()),
     )
 }
 
@@ -68,6 +70,8 @@ def count_askable(record: Record, task: str) -> int:
         return len(descriptions(record))
     if about == "conversations":
         return len(conversations(record))
+    if about == "space":
+        return len(record)
     return len(record.prompts if about == "prompts" else record.objects)
 
 

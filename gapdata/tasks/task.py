@@ -17,7 +17,7 @@ from gapdata.tasks.labels import MissingLabel
 from gapdata.tasks.targets import CaptionPoint, TargetBox, find_described, has_box
 from gapdata.tasks.wordings import Wording, convention_of
 
-About = Literal["prompts", "objects", "descriptions", "conversations"]
+About = Literal["prompts", "objects", "descriptions", "conversations", "space"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,8 @@ class QuestionOptions:
     boxes: TargetBox = "aligned"
     """Kind of box that grounding answers with and captioning points at."""
     caption_point: CaptionPoint = "truth"
+    per_kind: int = 2
+    """The most questions of one spatial type about a view."""
 
     @property
     def angles(self) -> EulerConvention:

@@ -1,0 +1,43 @@
+"""How far two objects are apart: the distance between the nearest points of their boxes, in metres."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+
+from gapdata.geometry.box_distance import box_distance
+from gapdata.tasks.spatial.kind import Kind, Refused
+from gapdata.tasks.spatial.question import SpatialQuestion, number_text
+from gapdata.tasks.spatial.view_facts import ViewFacts
+
+NEAREST, FARTHEST = 0.2, 8.0
+"""Metres. Nearer boxes may touch, whatever their objects do; farther ones are in other rooms."""
+TEXT = (
+    "What is the distance between the {one} and the {other}, measured between their nearest points? Answer in metres."
+)
+
+
+def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | Refused]:
+    """Yield the pairs of nameable objects in random order, each asked about in one of its two orders."""
+    pairs = list(itertools.combinations(facts.nameable, 2))
+    for place in rng.permutation(len(pairs)).tolist():
+        one, other = pairs[place] if rng.random() < 0.5 else pairs[place][::-1]
+        distance = box_distance(one.box, other.box)
+        if distance < NEAREST:
+            yield Refused("the boxes are too near to each other")
+        elif distance > FARTHEST:
+            yield Refused("the objects are too far apart")
+        else:
+            yield SpatialQuestion(
+                kind="distance",
+                text=TEXT.format(one=one.name, other=other.name),
+                answer=number_text(distance, 2),
+                value=distance,
+                margin=0.0,
+                object_ids=(one.item.object_id, other.item.object_id),
+            )
+
+
+KIND = Kind(name="distance", metric="number", find=find)

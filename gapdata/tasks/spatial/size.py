@@ -1,0 +1,38 @@
+"""How large an object is: the longest side of its box, in whole centimetres."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from gapdata.tasks.spatial.kind import Kind, Refused
+from gapdata.tasks.spatial.question import SpatialQuestion, number_text
+from gapdata.tasks.spatial.view_facts import ViewFacts
+
+SMALLEST, LARGEST = 20.0, 400.0  # centimetres
+TEXT = "How long is the longest side (length, width or height) of the {name}? Answer in centimetres."
+
+
+def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | Refused]:
+    """Yield the nameable objects in random order; every corner of the box has to be in sight of some frame."""
+    for place in rng.permutation(len(facts.nameable)).tolist():
+        item = facts.nameable[place]
+        longest = 100 * float(item.box.size.max())
+        in_sight = np.any([facts.in_sight(item.box.corners, frame) for frame in range(len(facts.record))], axis=0)
+        if not SMALLEST <= longest <= LARGEST:
+            yield Refused("the object is too small or too large")
+        elif not in_sight.all():
+            yield Refused("a part of the object is outside of all frames")
+        else:
+            yield SpatialQuestion(
+                kind="size",
+                text=TEXT.format(name=item.name),
+                answer=number_text(longest, 0),
+                value=longest,
+                margin=0.0,
+                object_ids=(item.item.object_id,),
+            )
+
+
+KIND = Kind(name="size", metric="number", find=find)

@@ -1,0 +1,131 @@
+"""What spatial questions need to know of a record, computed once: which objects have one name, and which are seen.
+
+Only the record's JSON is needed; what needs pixels is read by the kinds that ask about them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.annotations.categories import background, normalised
+from gapdata.geometry.boxes import OrientedBox
+from gapdata.geometry.camera import transform
+from gapdata.records.schema import Record, ViewObject
+from gapdata.tasks.task import QuestionOptions
+
+LEAST_PIXELS, LEAST_SHARE = 100, 0.002
+"""An object is seen in a frame that shows this many of its pixels, and this share of the frame."""
+MOST_CUT = 0.25
+"""Share of a box's surface outside of the frame's field of view from which on the object counts as cut off."""
+UNNAMED = frozenset(("others", "otherprop", "otherstructure", "otherfurniture", "object", "remove", "unknown"))
+_GRID = np.linspace(-0.5, 0.5, 5)
+_SURFACE = np.array(
+    [point for point in np.stack(np.meshgrid(_GRID, _GRID, _GRID), -1).reshape(-1, 3) if np.abs(point).max() == 0.5]
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Named:
+    """An object of the view with the name that questions use."""
+
+    item: ViewObject
+    name: str
+    unique: bool
+    """Whether no other object of the scan could be meant by the name."""
+    box: OrientedBox  # metres, in the camera of the first frame
+    seen: tuple[int, ...]  # positions of the frames that show it well
+
+
+class ViewFacts:
+    """The facts about one record.
+
+    Args:
+        record: with or without its members.
+        options: the taxonomy that names are taken from.
+    """
+
+    def __init__(self, record: Record, options: QuestionOptions) -> None:
+        self.record = record
+        self._taxonomy = options.taxonomy
+
+    @cached_property
+    def first_to_aligned(self) -> NDArray[np.float64] | None:
+        """The (4, 4) transform from the first camera to the world with z up; ``None`` where that is not known."""
+        record = self.record
+        return None if record.axis_alignment is None else record.axis_alignment @ record.camera_to_world[0]
+
+    @cached_property
+    def objects(self) -> tuple[Named, ...]:
+        """The objects of the view that are not background, in the record's order."""
+        found = []
+        for item in self.record.objects:
+            name = self.name_of(item.labels, item.label)
+            if name not in background() | UNNAMED:
+                box, seen = item.box, self._seen(item)
+                found.append(Named(item=item, name=name, unique=self._is_unique(item, name), box=box, seen=seen))
+        return tuple(found)
+
+    @cached_property
+    def nameable(self) -> tuple[Named, ...]:
+        """The objects that a question can name and that some frame shows well."""
+        return tuple(item for item in self.objects if item.unique and item.seen)
+
+    def name_of(self, labels: Mapping[str, str], label: str) -> str:
+        """Return the name of an object in questions: that of the taxonomy where it has one, else the source's own."""
+        return normalised(labels.get(self._taxonomy or "raw", label))
+
+    def camera(self, frame: int) -> NDArray[np.float64]:
+        """Return the (4, 4) transform from the first camera to that of a frame."""
+        return np.asarray(np.linalg.inv(self.record.camera_to_first[frame]))
+
+    def _is_unique(self, item: ViewObject, name: str) -> bool:
+        """Return whether no other object of the scan shares the name, contains it or is contained in it."""
+        own = dict(item.labels)
+        for other in self.record.scene_objects:
+            count = other.count - (dict(other.labels) == own)
+            if count > 0 and any(_overlap(name, normalised(theirs)) for theirs in other.labels.values()):
+                return False
+        return bool(self.record.scene_objects)
+
+    def _seen(self, item: ViewObject) -> tuple[int, ...]:
+        width, height = self.record.image_size
+        least = max(LEAST_PIXELS, LEAST_SHARE * width * height)
+        return tuple(
+            frame
+            for frame, pixels in enumerate(item.visible_pixels)
+            if pixels >= least and self.cut(item.box, frame) <= MOST_CUT
+        )
+
+    def cut(self, box: OrientedBox, frame: int) -> float:
+        """Return the share of a box's surface that lies outside of a frame's field of view."""
+        return float(1 - self.in_sight(transform(_placed(box), _SURFACE), frame).mean())
+
+    def in_sight(self, points: NDArray[np.float64], frame: int) -> NDArray[np.bool_]:
+        """Return which points (n, 3), in the first camera, project into a frame, (n,), whatever may hide them."""
+        camera = self.record.camera(frame)
+        pixels = camera.project(transform(self.camera(frame), points))
+        with np.errstate(invalid="ignore"):
+            return np.asarray(
+                (pixels >= -0.5).all(axis=-1) & (pixels < [camera.width - 0.5, camera.height - 0.5]).all(axis=-1)
+            )
+
+
+def _placed(box: OrientedBox) -> NDArray[np.float64]:
+    """Return the (4, 4) transform from the unit cube around 0 to a box."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = box.rotation * box.size
+    matrix[:3, 3] = box.center
+    return matrix
+
+
+def _overlap(name: str, other: str) -> bool:
+    """Return whether one name contains the other, word by word."""
+    if not other or other in UNNAMED:
+        return False
+    one, two = f" {name} ", f" {other} "
+    return one in two or two in one
