@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gapdata.geometry.box_distance import box_distance
 from gapdata.tasks.spatial.kind import Kind, Refused
 from gapdata.tasks.spatial.question import SpatialQuestion, number_text
 from gapdata.tasks.spatial.view_facts import ViewFacts
@@ -24,7 +23,7 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
     pairs = list(itertools.combinations(facts.nameable, 2))
     for place in rng.permutation(len(pairs)).tolist():
         one, other = pairs[place] if rng.random() < 0.5 else pairs[place][::-1]
-        distance = box_distance(one.box, other.box)
+        distance = facts.gap(one, other)
         if distance < NEAREST:
             yield Refused("the boxes are too near to each other")
         elif distance > FARTHEST:

@@ -13,7 +13,18 @@ import numpy as np
 from gapdata.records.schema import Record
 from gapdata.seeding import generator_for
 from gapdata.tasks.chat import Question
-from gapdata.tasks.spatial import distance, size
+from gapdata.tasks.spatial import (
+    camera_distance,
+    camera_motion,
+    count,
+    direction,
+    distance,
+    imagined_view,
+    nearest,
+    order,
+    room,
+    size,
+)
 from gapdata.tasks.spatial.kind import Kind, ask
 from gapdata.tasks.spatial.question import SpatialQuestion, parse_letter, parse_number
 from gapdata.tasks.spatial.view_facts import ViewFacts
@@ -22,8 +33,17 @@ from gapdata.tasks.task import QuestionOptions, Task
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
+        count.KIND,
         distance.KIND,
+        nearest.KIND,
         size.KIND,
+        room.KIND,
+        direction.KIND,
+        order.KIND,
+        camera_distance.KIND,
+        camera_motion.KIND,
+        camera_motion.DIRECTION,
+        imagined_view.KIND,
     )
 }
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.annotations.categories import background, normalised
+from gapdata.geometry.box_distance import box_distance
 from gapdata.geometry.boxes import OrientedBox
 from gapdata.geometry.camera import transform
 from gapdata.records.schema import Record, ViewObject
@@ -52,6 +53,7 @@ class ViewFacts:
     def __init__(self, record: Record, options: QuestionOptions) -> None:
         self.record = record
         self._taxonomy = options.taxonomy
+        self._gaps: dict[tuple[int, int], float] = {}
 
     @cached_property
     def first_to_aligned(self) -> NDArray[np.float64] | None:
@@ -82,6 +84,22 @@ class ViewFacts:
     def camera(self, frame: int) -> NDArray[np.float64]:
         """Return the (4, 4) transform from the first camera to that of a frame."""
         return np.asarray(np.linalg.inv(self.record.camera_to_first[frame]))
+
+    def gap(self, one: Named, other: Named) -> float:
+        """Return the distance of the boxes of two objects in metres, computed once."""
+        pair = (min(one.item.object_id, other.item.object_id), max(one.item.object_id, other.item.object_id))
+        if pair not in self._gaps:
+            self._gaps[pair] = box_distance(one.box, other.box)
+        return self._gaps[pair]
+
+    def is_ambiguous(self, name: str) -> bool:
+        """Return whether the scan has objects of another kind that could be meant by the name of a kind."""
+        others = [
+            label
+            for label in self.record.scene_objects
+            if self.name_of(label.labels, label.labels.get("raw", "")) != name
+        ]
+        return any(_overlap(name, normalised(theirs)) for label in others for theirs in label.labels.values())
 
     def _is_unique(self, item: ViewObject, name: str) -> bool:
         """Return whether no other object of the scan shares the name, contains it or is contained in it."""

@@ -1,0 +1,41 @@
+"""How far an object is from the camera of a frame: to the nearest point of its box, in metres."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from gapdata.geometry.box_distance import distance_to_box
+from gapdata.geometry.camera import transform
+from gapdata.tasks.spatial.kind import Kind, Refused
+from gapdata.tasks.spatial.question import SpatialQuestion, frame_name, number_text
+from gapdata.tasks.spatial.view_facts import ViewFacts
+
+NEAREST, FARTHEST = 0.3, 8.0  # metres
+TEXT = "In {frame}, how far is the camera from the nearest point of the {name}? Answer in metres."
+
+
+def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | Refused]:
+    """Yield every object in every frame that shows it well, in random order."""
+    pairs = [(item, frame) for item in facts.nameable for frame in item.seen]
+    for place in rng.permutation(len(pairs)).tolist():
+        item, frame = pairs[place]
+        distance = float(distance_to_box(facts.record.camera_to_first[frame, :3, 3], item.box))
+        if not NEAREST <= distance <= FARTHEST:
+            yield Refused("the camera is too near or too far")
+        elif (transform(facts.camera(frame), item.box.corners)[:, 2] <= 0).any():
+            yield Refused("a part of the object is behind the camera")
+        else:
+            yield SpatialQuestion(
+                kind="camera_distance",
+                text=TEXT.format(frame=frame_name(frame), name=item.name),
+                answer=number_text(distance, 2),
+                value=distance,
+                margin=0.0,
+                object_ids=(item.item.object_id,),
+                frames=(frame,),
+            )
+
+
+KIND = Kind(name="camera_distance", metric="number", find=find)

@@ -1,0 +1,111 @@
+"""How the camera moves and turns from one frame to another, in the axes of the first of the two.
+
+Yaw is the turn of the viewing direction to the right and pitch its turn upwards, both seen from the first camera: the
+angles of its forward axis in the first camera's horizontal and vertical planes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.tasks.spatial.kind import Kind, Refused
+from gapdata.tasks.spatial.question import SpatialQuestion, frame_name, number_text, shuffled, with_letters
+from gapdata.tasks.spatial.view_facts import ViewFacts
+
+LEAST_STEP = 0.15  # metres
+LEAST_TURN, LARGEST_TURN = 10.0, 120.0
+"""Degrees; beyond the second a turn to the left could as well be one to the right."""
+DOMINANT = 1.5
+"""Factor by which the largest component of a step exceeds the next, for its direction to be asked."""
+MOVE = "From {first} to {second}, how far does the camera move {way}, in metres, negative for {back}? Answer in metres."
+TURN = (
+    "From {first} to {second}, by how many degrees does the camera turn {way}, negative for {back}? Answer in degrees."
+)
+MOST = "From {first} to {second}, in which direction does the camera move most?"
+AXES = (("right", "left"), ("up", "down"), ("forward", "backward"))
+TURNS = (("right", "left"), ("up", "down"))
+
+
+def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | Refused]:
+    """Yield pairs of frames in random order, each asked about by how far the camera moves or turns on one axis."""
+    for first, second in _pairs(facts, rng):
+        yield (_step if rng.random() < 0.5 else _turn)(facts, first, second, rng)
+
+
+def find_direction(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | Refused]:
+    """Yield pairs of frames in random order, each asked about by the direction in which the camera moves most."""
+    for first, second in _pairs(facts, rng):
+        yield _direction(facts, first, second, rng)
+
+
+def _pairs(facts: ViewFacts, rng: np.random.Generator) -> list[tuple[int, int]]:
+    count = len(facts.record)
+    pairs = [(first, second) for first in range(count) for second in range(first + 1, count)]
+    return [pairs[place] for place in rng.permutation(len(pairs)).tolist()]
+
+
+def motion(facts: ViewFacts, first: int, second: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the step to the right, up and forward, (3,) metres, and yaw and pitch, (2,) degrees."""
+    between = facts.camera(first) @ facts.record.camera_to_first[second]
+    step = between[:3, 3] * [1, -1, 1]
+    right, down, ahead = between[:3, 2]
+    yaw = np.degrees(np.arctan2(right, ahead))
+    pitch = np.degrees(np.arctan2(-down, np.hypot(right, ahead)))
+    return step, np.array([yaw, pitch])
+
+
+def _step(facts: ViewFacts, first: int, second: int, rng: np.random.Generator) -> SpatialQuestion | Refused:
+    step, _ = motion(facts, first, second)
+    axis = int(rng.integers(len(AXES)))
+    if abs(step[axis]) < LEAST_STEP:
+        return Refused("the camera moves too little")
+    return _number(MOVE, AXES[axis], float(step[axis]), 2, first, second)
+
+
+def _turn(facts: ViewFacts, first: int, second: int, rng: np.random.Generator) -> SpatialQuestion | Refused:
+    _, turn = motion(facts, first, second)
+    axis = int(rng.integers(len(TURNS)))
+    if not LEAST_TURN <= abs(turn[axis]) <= LARGEST_TURN or abs(turn[1]) > 60:
+        return Refused("the camera turns too little or too far")
+    return _number(TURN, TURNS[axis], float(turn[axis]), 0, first, second)
+
+
+def _number(text: str, ways: tuple[str, str], value: float, decimals: int, first: int, second: int) -> SpatialQuestion:
+    names = {"first": frame_name(first), "second": frame_name(second), "way": ways[0], "back": ways[1]}
+    return SpatialQuestion(
+        kind="camera_motion",
+        text=text.format(**names),
+        answer=number_text(value, decimals),
+        value=value,
+        margin=0.0,
+        frames=(first, second),
+    )
+
+
+def _direction(facts: ViewFacts, first: int, second: int, rng: np.random.Generator) -> SpatialQuestion | Refused:
+    step, _ = motion(facts, first, second)
+    lengths = np.sort(np.abs(step))
+    axis = int(np.argmax(np.abs(step)))
+    if lengths[2] < LEAST_STEP:
+        return Refused("the camera moves too little")
+    if lengths[2] < DOMINANT * lengths[1]:
+        return Refused("the camera does not move in one direction most")
+    answer = AXES[axis][0 if step[axis] > 0 else 1]
+    others = [way for ways in AXES for way in ways if way != answer]
+    options, letter = shuffled(answer, rng.permutation(others)[:3].tolist(), rng)
+    return SpatialQuestion(
+        kind="camera_direction",
+        text=with_letters(MOST.format(first=frame_name(first), second=frame_name(second)), options),
+        answer=letter,
+        value=float(step[axis]),
+        margin=float(lengths[2] - lengths[1]),
+        options=options,
+        frames=(first, second),
+    )
+
+
+KIND = Kind(name="camera_motion", metric="number", find=find, views=("clip",))
+DIRECTION = Kind(name="camera_direction", metric="letter", find=find_direction, views=("clip",))

@@ -1,0 +1,136 @@
+"""Where an object lies for somebody who stands at a second one and faces a third: in VSI-Bench's three forms.
+
+Centres of boxes are projected to the floor. The angle from the line of sight to the object counts to the left, and the
+whole footprint of the object has to lie in one sector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.geometry.camera import transform
+from gapdata.tasks.spatial.kind import Kind, Refused
+from gapdata.tasks.spatial.question import SpatialQuestion, shuffled, with_letters
+from gapdata.tasks.spatial.view_facts import Named, ViewFacts
+
+NEAREST, FARTHEST = 0.3, 5.0  # metres between boxes
+LEAST_MARGIN = 10.0  # degrees to the limit of a sector
+TRIES = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """One form of the question; sectors are between limits in degrees to the left, counted round."""
+
+    text: str
+    limits: tuple[float, ...]
+    sectors: tuple[str, ...]
+    """The answer of the sector from each limit to the next; one that is not a choice is empty."""
+
+
+FORMS = (
+    Form(
+        text="I stand at the {at} and face the {to}. Is the {what} to my left or to my right?",
+        limits=(0.0, 135.0, 225.0),
+        sectors=("left", "", "right"),
+    ),
+    Form(
+        text=(
+            "I stand at the {at} and face the {to}. Is the {what} to my left, to my right or behind me, where behind "
+            "means a turn of at least 135 degrees?"
+        ),
+        limits=(0.0, 135.0, 225.0),
+        sectors=("left", "behind", "right"),
+    ),
+    Form(
+        text="I stand at the {at} and face the {to}. In which quarter is the {what}?",
+        limits=(0.0, 90.0, 180.0, 270.0),
+        sectors=("front left", "back left", "back right", "front right"),
+    ),
+)
+
+
+def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | Refused]:
+    """Yield random triples of objects; form and answer are drawn first, so that all answers are equally frequent."""
+    if facts.first_to_aligned is None:
+        yield Refused("the scan does not tell what is up")
+        return
+    items = facts.nameable
+    if len(items) < 3:
+        yield Refused("the view shows too few objects that can be named")
+        return
+    triples = [
+        (at, to, what) for at in items for to in items for what in items if len({at.name, to.name, what.name}) == 3
+    ]
+    order = rng.permutation(len(triples)).tolist()
+    for _ in range(TRIES):
+        form = FORMS[int(rng.integers(len(FORMS)))]
+        choices = [sector for sector in form.sectors if sector]
+        wanted = choices[int(rng.integers(len(choices)))]
+        found: SpatialQuestion | Refused = Refused("no three objects have this answer")
+        while order:
+            at, to, what = triples[order.pop()]
+            found = _ask(facts, form, at, to, what, rng, wanted)
+            if not isinstance(found, Refused) or found.reason != OTHER_ANSWER:
+                break
+        if not order and isinstance(found, Refused):
+            return
+        yield found
+
+
+OTHER_ANSWER = "the answer is another one than is wanted for balance"
+
+
+def _ask(
+    facts: ViewFacts, form: Form, at: Named, to: Named, what: Named, rng: np.random.Generator, wanted: str
+) -> SpatialQuestion | Refused:
+    gaps = [facts.gap(at, other) for other in (to, what)]
+    if min(gaps) < NEAREST or max(gaps) > FARTHEST:
+        return Refused("the objects are too near to each other or too far apart")
+    angle, spread = bearing(facts, at, to, what)
+    sector, margin = sector_of(angle, form.limits)
+    corners = [sector_of(value, form.limits)[0] for value in spread]
+    if margin < LEAST_MARGIN:
+        return Refused("the direction is too near to the limit of a sector")
+    if any(other != sector for other in corners):
+        return Refused("the object reaches into another sector")
+    answer = form.sectors[sector]
+    if answer != wanted:
+        return Refused(OTHER_ANSWER)
+    options, letter = shuffled(answer, [name for name in form.sectors if name not in ("", answer)], rng)
+    return SpatialQuestion(
+        kind="direction",
+        text=with_letters(form.text.format(at=at.name, to=to.name, what=what.name), options),
+        answer=letter,
+        value=angle,
+        margin=margin,
+        options=options,
+        object_ids=tuple(item.item.object_id for item in (at, to, what)),
+    )
+
+
+def bearing(facts: ViewFacts, at: Named, to: Named, what: Named) -> tuple[float, NDArray[np.float64]]:
+    """Return the angle at ``at`` from ``to`` to ``what``, degrees to the left in 0..360, and those of its corners."""
+    assert facts.first_to_aligned is not None
+    stand, sight, seen = (transform(facts.first_to_aligned, item.box.center)[:2] for item in (at, to, what))
+    corners = transform(facts.first_to_aligned, what.box.corners)[:, :2]
+    ahead = sight - stand
+    angles = []
+    for place in (seen, *corners):
+        aside = place - stand
+        left = ahead[0] * aside[1] - ahead[1] * aside[0]
+        angles.append(float(np.degrees(np.arctan2(left, ahead @ aside))) % 360)
+    return angles[0], np.array(angles[1:])
+
+
+def sector_of(angle: float, limits: tuple[float, ...]) -> tuple[int, float]:
+    """Return the sector that an angle lies in, and the degrees to the nearest limit, either way round."""
+    sector = max(place for place, limit in enumerate(limits) if angle >= limit)
+    return sector, min(abs((angle - limit + 180) % 360 - 180) for limit in limits)
+
+
+KIND = Kind(name="direction", metric="letter", find=find, views=("scene",))
