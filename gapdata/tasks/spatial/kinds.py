@@ -16,13 +16,18 @@ from gapdata.tasks.chat import Question
 from gapdata.tasks.spatial import (
     camera_distance,
     camera_motion,
+    correspondence,
     count,
+    depth_order,
     direction,
     distance,
     imagined_view,
     nearest,
     order,
+    pixel_depth,
+    relation,
     room,
+    route,
     size,
 )
 from gapdata.tasks.spatial.kind import Kind, ask
@@ -44,6 +49,11 @@ KINDS: Mapping[str, Kind] = {
         camera_motion.KIND,
         camera_motion.DIRECTION,
         imagined_view.KIND,
+        pixel_depth.KIND,
+        depth_order.KIND,
+        relation.KIND,
+        correspondence.KIND,
+        route.KIND,
     )
 }
 

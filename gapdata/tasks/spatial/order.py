@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,16 +12,16 @@ from gapdata.tasks.spatial.question import SpatialQuestion, shuffled, with_lette
 from gapdata.tasks.spatial.view_facts import Named, ViewFacts
 
 FEWEST_FRAMES = 8
-LEAST_APART = 2  # frames
-GLIMPSE = 10
-"""Pixels of an object in a frame before the one that shows it well, from which on it has appeared before."""
+LEAST_APART = 2
+"""Frames between the one that shows an object clearly and the one with the first glimpse of the next object."""
+GLIMPSE = 10  # pixels
 SIZES = (3, 4)
 TRIES = 60
 TEXT = "In which order do these appear first in the frames?"
 
 
 def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | Refused]:
-    """Yield random choices of objects whose first frames are clearly apart."""
+    """Yield random choices of objects that appear clearly one after the other."""
     record = facts.record
     if len(record) < FEWEST_FRAMES:
         yield Refused("the view has too few frames")
@@ -28,25 +29,26 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
     if list(record.frame_ids) != sorted(record.frame_ids):
         yield Refused("the frames are not in the order of time")
         return
-    known = [(item, first) for item in facts.nameable if (first := first_seen(item)) is not None]
+    known = [(item, appearance(facts, item)) for item in facts.nameable]
     if len(known) < SIZES[0]:
-        yield Refused("the view shows too few objects that appear at once")
+        yield Refused("the view shows too few objects that can be named")
         return
     for _ in range(TRIES):
         size = min(int(rng.choice(SIZES)), len(known))
         chosen = [known[place] for place in rng.choice(len(known), size, replace=False).tolist()]
         chosen.sort(key=lambda pair: pair[1])
-        apart = np.diff([first for _, first in chosen])
-        if apart.min() < LEAST_APART:
+        apart = min(later[0] - earlier[1] for (_, earlier), (_, later) in itertools.pairwise(chosen))
+        if apart < LEAST_APART:
             yield Refused("two objects appear at nearly the same time")
             continue
-        yield _ask([item for item, _ in chosen], float(apart.min()), rng)
+        yield _ask([item for item, _ in chosen], float(apart), rng)
 
 
-def first_seen(item: Named) -> int | None:
-    """Return the first frame that shows an object well; ``None`` where one before shows a glimpse of it."""
-    first = item.seen[0]
-    return None if any(pixels >= GLIMPSE for pixels in item.item.visible_pixels[:first]) else first
+def appearance(facts: ViewFacts, item: Named) -> tuple[int, int]:
+    """Return the frames with the first glimpse of an object, and with the first clear sight of it."""
+    pixels = item.item.visible_pixels
+    glimpse = next(frame for frame, count in enumerate(pixels) if count >= GLIMPSE)
+    return glimpse, next(frame for frame, count in enumerate(pixels) if count >= facts.least_pixels)
 
 
 def _ask(items: list[Named], apart: float, rng: np.random.Generator) -> SpatialQuestion:

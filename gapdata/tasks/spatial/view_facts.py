@@ -54,12 +54,20 @@ class ViewFacts:
         self.record = record
         self._taxonomy = options.taxonomy
         self._gaps: dict[tuple[int, int], float] = {}
+        self._depths: dict[int, NDArray[np.float32]] = {}
+        self._masks: dict[int, NDArray[np.uint16]] = {}
 
     @cached_property
     def first_to_aligned(self) -> NDArray[np.float64] | None:
         """The (4, 4) transform from the first camera to the world with z up; ``None`` where that is not known."""
         record = self.record
         return None if record.axis_alignment is None else record.axis_alignment @ record.camera_to_world[0]
+
+    @cached_property
+    def least_pixels(self) -> float:
+        """The pixels of an object in a frame from which on the frame shows it well."""
+        width, height = self.record.image_size
+        return max(LEAST_PIXELS, LEAST_SHARE * width * height)
 
     @cached_property
     def objects(self) -> tuple[Named, ...]:
@@ -84,6 +92,20 @@ class ViewFacts:
     def camera(self, frame: int) -> NDArray[np.float64]:
         """Return the (4, 4) transform from the first camera to that of a frame."""
         return np.asarray(np.linalg.inv(self.record.camera_to_first[frame]))
+
+    def depth(self, frame: int) -> NDArray[np.float32]:
+        """Return the depth of a frame, (H, W) float32 metres, 0 where unknown, decoded once."""
+        if frame not in self._depths:
+            self._depths[frame] = self.record.depth(frame)
+        return self._depths[frame]
+
+    def visible_points(self, item: Named, frame: int) -> NDArray[np.float64]:
+        """Return the points (n, 3) of an object's pixels in a frame, metres, in that frame's camera."""
+        if frame not in self._masks:
+            self._masks[frame] = self.record.instances(frame)
+        depth = self.depth(frame)
+        rows, columns = np.nonzero((self._masks[frame] == item.item.object_id + 1) & (depth > 0))
+        return self.record.camera(frame).unproject(np.stack([columns, rows], axis=-1), depth[rows, columns])
 
     def gap(self, one: Named, other: Named) -> float:
         """Return the distance of the boxes of two objects in metres, computed once."""
@@ -111,12 +133,10 @@ class ViewFacts:
         return bool(self.record.scene_objects)
 
     def _seen(self, item: ViewObject) -> tuple[int, ...]:
-        width, height = self.record.image_size
-        least = max(LEAST_PIXELS, LEAST_SHARE * width * height)
         return tuple(
             frame
             for frame, pixels in enumerate(item.visible_pixels)
-            if pixels >= least and self.cut(item.box, frame) <= MOST_CUT
+            if pixels >= self.least_pixels and self.cut(item.box, frame) <= MOST_CUT
         )
 
     def cut(self, box: OrientedBox, frame: int) -> float:

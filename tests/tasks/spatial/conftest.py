@@ -12,7 +12,7 @@ from gapdata.commands.main import main
 
 ROOMS, FRAMES, SEED = 3, 150, 3
 COLOR, DEPTH = "324x242", "160x120"
-SETTINGS = ("frames.image_size=[320,240]", "scene_views.frames=16", "prompts.per_view=0")
+SETTINGS = ("frames.image_size=[320,240]", "scene_views.frames=32", "prompts.per_view=0")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,48 @@
+"""Choose pixels that a question may mark: well inside the frame, on a smooth surface with known depth."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+PATCH = 5  # pixels along a side
+SPREAD = 0.02
+"""Share of the depth by which it may vary over the patch around a mark: steeper surfaces and edges are left out."""
+BORDER_SHARE, SPACING_SHARE = 0.05, 0.08
+"""Shares of the frame's width that a mark keeps from the border and from other marks, so that each can be told."""
+
+
+def smooth_pixels(depth: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return the pixels that may be marked, (H, W), of a frame's depth (H, W) in metres."""
+    import cv2
+
+    known = cv2.erode((depth > 0).astype(np.uint8), np.ones((PATCH, PATCH), np.uint8)) > 0
+    high, low = cv2.dilate(depth, np.ones((PATCH, PATCH))), cv2.erode(depth, np.ones((PATCH, PATCH)))
+    usable = known & (high - low < SPREAD * depth)
+    border = border_of(depth.shape[1])
+    inner = np.zeros_like(usable)
+    inner[border:-border, border:-border] = usable[border:-border, border:-border]
+    return np.asarray(inner)
+
+
+def border_of(width: int) -> int:
+    """Return the pixels that a mark keeps from the border of a frame of this width."""
+    return max(PATCH, round(BORDER_SHARE * width))
+
+
+def draw_pixel(usable: NDArray[np.bool_], rng: np.random.Generator) -> tuple[int, int] | None:
+    """Return a random one of the pixels, (u, v), or ``None`` where there is none."""
+    places = np.flatnonzero(usable)
+    if not len(places):
+        return None
+    v, u = divmod(int(places[rng.integers(len(places))]), usable.shape[1])
+    return u, v
+
+
+def apart_from(shape: tuple[int, ...], pixels: list[tuple[int, int]]) -> NDArray[np.bool_]:
+    """Return the pixels of a frame (H, W) that are far enough from all marks."""
+    v, u = np.indices(shape[:2])
+    far = np.ones(shape[:2], dtype=bool)
+    for column, row in pixels:
+        far &= np.hypot(u - column, v - row) > SPACING_SHARE * shape[1]
+    return far
