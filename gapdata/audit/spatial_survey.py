@@ -24,7 +24,7 @@ REASONS_SHOWN = 3
 
 
 @dataclass(slots=True, kw_only=True)
-class Survey:
+class QuestionSurvey:
     """What was asked of a build, by type of question."""
 
     records: int = 0
@@ -49,7 +49,7 @@ def survey_questions(
     split: str | None = None,
     seed: int = 0,
     out: Path | None = None,
-) -> Survey:
+) -> QuestionSurvey:
     """Ask every record of a build.
 
     Args:
@@ -66,7 +66,7 @@ def survey_questions(
     for name in kinds or ():
         check_choice("kind of question", name, KINDS)
     wanted = {name: kind for name, kind in KINDS.items() if kinds is None or name in kinds}
-    survey = Survey(asked=Counter(dict.fromkeys(wanted, 0)), refused={name: Counter() for name in wanted})
+    survey = QuestionSurvey(asked=Counter(dict.fromkeys(wanted, 0)), refused={name: Counter() for name in wanted})
     lines: list[str] = []
     for record in _records(ShardReader(build), wanted, split):
         survey.records += 1
@@ -99,7 +99,7 @@ def question_fields(record: Record, item: SpatialQuestion, index: int) -> dict[s
     return {"id": f"{item.kind}/{record.key}/{index}", "key": record.key, "scene_id": record.scene_id, **fields}
 
 
-def format_survey(survey: Survey) -> str:
+def format_survey(survey: QuestionSurvey) -> str:
     """Return the survey as text for a terminal."""
     lines = [f"{sum(survey.asked.values())} questions about {survey.records} records"]
     for kind, count in survey.asked.items():

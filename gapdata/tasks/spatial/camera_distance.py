@@ -8,7 +8,7 @@ import numpy as np
 
 from gapdata.geometry.box_distance import distance_to_box
 from gapdata.geometry.camera import transform
-from gapdata.tasks.spatial.kind import Kind, Refused
+from gapdata.tasks.spatial.kind import Kind, NotAsked
 from gapdata.tasks.spatial.question import SpatialQuestion, frame_name, number_text
 from gapdata.tasks.spatial.view_facts import ViewFacts
 
@@ -16,16 +16,16 @@ NEAREST, FARTHEST = 0.3, 8.0  # metres
 TEXT = "In {frame}, how far is the camera from the nearest point of the {name}? Answer in metres."
 
 
-def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | Refused]:
+def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | NotAsked]:
     """Yield every object in every frame that shows it well, in random order."""
     pairs = [(item, frame) for item in facts.nameable for frame in item.seen]
     for place in rng.permutation(len(pairs)).tolist():
         item, frame = pairs[place]
         distance = float(distance_to_box(facts.record.camera_to_first[frame, :3, 3], item.box))
         if not NEAREST <= distance <= FARTHEST:
-            yield Refused("the camera is too near or too far")
+            yield NotAsked("the camera is too near or too far")
         elif (transform(facts.camera(frame), item.box.corners)[:, 2] <= 0).any():
-            yield Refused("a part of the object is behind the camera")
+            yield NotAsked("a part of the object is behind the camera")
         else:
             yield SpatialQuestion(
                 kind="camera_distance",

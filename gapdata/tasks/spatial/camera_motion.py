@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.tasks.spatial.kind import Kind, Refused
+from gapdata.tasks.spatial.kind import Kind, NotAsked
 from gapdata.tasks.spatial.question import SpatialQuestion, frame_name, number_text, shuffled, with_letters
 from gapdata.tasks.spatial.view_facts import ViewFacts
 
@@ -29,13 +29,13 @@ AXES = (("right", "left"), ("up", "down"), ("forward", "backward"))
 TURNS = (("right", "left"), ("up", "down"))
 
 
-def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | Refused]:
+def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | NotAsked]:
     """Yield pairs of frames in random order, each asked about by how far the camera moves or turns on one axis."""
     for first, second in _pairs(facts, rng):
         yield (_step if rng.random() < 0.5 else _turn)(facts, first, second, rng)
 
 
-def find_direction(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | Refused]:
+def find_direction(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | NotAsked]:
     """Yield pairs of frames in random order, each asked about by the direction in which the camera moves most."""
     for first, second in _pairs(facts, rng):
         yield _direction(facts, first, second, rng)
@@ -57,19 +57,19 @@ def motion(facts: ViewFacts, first: int, second: int) -> tuple[NDArray[np.float6
     return step, np.array([yaw, pitch])
 
 
-def _step(facts: ViewFacts, first: int, second: int, rng: np.random.Generator) -> SpatialQuestion | Refused:
+def _step(facts: ViewFacts, first: int, second: int, rng: np.random.Generator) -> SpatialQuestion | NotAsked:
     step, _ = motion(facts, first, second)
     axis = int(rng.integers(len(AXES)))
     if abs(step[axis]) < LEAST_STEP:
-        return Refused("the camera moves too little")
+        return NotAsked("the camera moves too little")
     return _number(MOVE, AXES[axis], float(step[axis]), 2, first, second)
 
 
-def _turn(facts: ViewFacts, first: int, second: int, rng: np.random.Generator) -> SpatialQuestion | Refused:
+def _turn(facts: ViewFacts, first: int, second: int, rng: np.random.Generator) -> SpatialQuestion | NotAsked:
     _, turn = motion(facts, first, second)
     axis = int(rng.integers(len(TURNS)))
     if not LEAST_TURN <= abs(turn[axis]) <= LARGEST_TURN or abs(turn[1]) > 60:
-        return Refused("the camera turns too little or too far")
+        return NotAsked("the camera turns too little or too far")
     return _number(TURN, TURNS[axis], float(turn[axis]), 0, first, second)
 
 
@@ -85,14 +85,14 @@ def _number(text: str, ways: tuple[str, str], value: float, decimals: int, first
     )
 
 
-def _direction(facts: ViewFacts, first: int, second: int, rng: np.random.Generator) -> SpatialQuestion | Refused:
+def _direction(facts: ViewFacts, first: int, second: int, rng: np.random.Generator) -> SpatialQuestion | NotAsked:
     step, _ = motion(facts, first, second)
     lengths = np.sort(np.abs(step))
     axis = int(np.argmax(np.abs(step)))
     if lengths[2] < LEAST_STEP:
-        return Refused("the camera moves too little")
+        return NotAsked("the camera moves too little")
     if lengths[2] < DOMINANT * lengths[1]:
-        return Refused("the camera does not move in one direction most")
+        return NotAsked("the camera does not move in one direction most")
     answer = AXES[axis][0 if step[axis] > 0 else 1]
     others = [way for ways in AXES for way in ways if way != answer]
     options, letter = shuffled(answer, rng.permutation(others)[:3].tolist(), rng)

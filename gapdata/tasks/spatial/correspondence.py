@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gapdata.geometry.camera import transform
 from gapdata.tasks.chat import Mark
-from gapdata.tasks.spatial.kind import Kind, Refused
+from gapdata.tasks.spatial.kind import Kind, NotAsked
 from gapdata.tasks.spatial.marked_pixels import apart_from, draw_pixel, smooth_pixels
 from gapdata.tasks.spatial.question import LETTERS, SpatialQuestion, frame_name, with_letters
 from gapdata.tasks.spatial.view_facts import ViewFacts
@@ -25,38 +25,38 @@ TRIES = 40
 TEXT = "Cross 1 in {first} marks a point. Which cross in {second} marks the same point?"
 
 
-def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | Refused]:
+def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | NotAsked]:
     """Yield random points that two frames see."""
     count = len(facts.record)
     if count < 2:
-        yield Refused("the view has a single frame")
+        yield NotAsked("the view has a single frame")
         return
     for _ in range(TRIES):
         first, second = rng.choice(count, 2, replace=False).tolist()
         if np.linalg.norm(facts.record.camera_to_first[first, :3, 3] - facts.record.camera_to_first[second, :3, 3]) < (
             LEAST_MOVE
         ):
-            yield Refused("the camera moves too little")
+            yield NotAsked("the camera moves too little")
             continue
         yield _ask(facts, first, second, rng)
 
 
-def _ask(facts: ViewFacts, first: int, second: int, rng: np.random.Generator) -> SpatialQuestion | Refused:
+def _ask(facts: ViewFacts, first: int, second: int, rng: np.random.Generator) -> SpatialQuestion | NotAsked:
     pixel = draw_pixel(smooth_pixels(facts.depth(first)), rng)
     if pixel is None:
-        return Refused("the frame has no smooth surface with depth")
+        return NotAsked("the frame has no smooth surface with depth")
     place = seen_again(facts, first, second, pixel)
     depth = facts.depth(second)
     usable = smooth_pixels(depth)
     if place is None or not usable[place[1], place[0]]:
-        return Refused("the other frame does not show the point")
+        return NotAsked("the other frame does not show the point")
     right = depth[place[1], place[0]]
     others = usable & (depth > NEAR * right) & (depth < FAR * right)
     pixels = [place]
     while len(pixels) <= WRONG:
         wrong = draw_pixel(others & apart_from(depth.shape, pixels), rng)
         if wrong is None:
-            return Refused("the other frame has too few places for wrong marks")
+            return NotAsked("the other frame has too few places for wrong marks")
         pixels.append(wrong)
     order = rng.permutation(len(pixels)).tolist()
     options = tuple(f"cross {number}" for number in range(2, 2 + len(pixels)))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from gapdata.annotations.categories import background
-from gapdata.tasks.spatial.kind import Kind, Refused
+from gapdata.tasks.spatial.kind import Kind, NotAsked
 from gapdata.tasks.spatial.question import SpatialQuestion
 from gapdata.tasks.spatial.view_facts import UNNAMED, Named, ViewFacts
 
@@ -21,7 +21,7 @@ says so should not do well."""
 TEXT = "How many objects of the kind {name} are in this room? Answer with the number."
 
 
-def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | Refused]:
+def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | NotAsked]:
     """Yield the kinds of objects in random order."""
     counts: Counter[str] = Counter()
     for label in facts.record.scene_objects:
@@ -36,7 +36,7 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
         if reason is None and counts[name] == FEWEST and chance > TWO_ASKED:
             reason = "two of a kind are asked about half of the time"
         if reason is not None:
-            yield Refused(reason)
+            yield NotAsked(reason)
             continue
         yield SpatialQuestion(
             kind="count",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from gapdata.tasks.chat import Mark
-from gapdata.tasks.spatial.kind import Kind, Refused
+from gapdata.tasks.spatial.kind import Kind, NotAsked
 from gapdata.tasks.spatial.marked_pixels import apart_from, draw_pixel, smooth_pixels
 from gapdata.tasks.spatial.question import LETTERS, SpatialQuestion, frame_name, with_letters
 from gapdata.tasks.spatial.view_facts import ViewFacts
@@ -19,7 +19,7 @@ TRIES = 30
 TEXT = "Which of the numbered crosses in {frame} is nearest to the camera?"
 
 
-def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | Refused]:
+def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | NotAsked]:
     """Yield random marks in random frames; they are numbered at random."""
     for _ in range(TRIES):
         frame, count = int(rng.integers(len(facts.record))), int(rng.choice(COUNTS))
@@ -35,7 +35,7 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
             least = np.maximum(LEAST_GAP, LEAST_GAP_SHARE * np.maximum(depth, z))
             usable = usable & apart_from(depth.shape, [pixel]) & (np.abs(depth - z) > least)
         if len(pixels) < count:
-            yield Refused("the frame has too few surfaces at different depths")
+            yield NotAsked("the frame has too few surfaces at different depths")
             continue
         values = np.array([depth[v, u] for u, v in pixels], dtype=np.float64)
         nearest = int(values.argmin())

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.geometry.camera import transform
-from gapdata.tasks.spatial.kind import Kind, Refused
+from gapdata.tasks.spatial.kind import Kind, NotAsked
 from gapdata.tasks.spatial.question import SpatialQuestion, shuffled, with_letters
 from gapdata.tasks.spatial.view_facts import Named, ViewFacts
 
@@ -23,8 +23,8 @@ TRIES = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
-    """One form of the question; sectors are between limits in degrees to the left, counted round."""
+class Sectors:
+    """One form of the question; its sectors are between limits in degrees to the left, counted round."""
 
     text: str
     limits: tuple[float, ...]
@@ -33,12 +33,12 @@ class Form:
 
 
 FORMS = (
-    Form(
+    Sectors(
         text="I stand at the {at} and face the {to}. Is the {what} to my left or to my right?",
         limits=(0.0, 135.0, 225.0),
         sectors=("left", "", "right"),
     ),
-    Form(
+    Sectors(
         text=(
             "I stand at the {at} and face the {to}. Is the {what} to my left, to my right or behind me, where behind "
             "means a turn of at least 135 degrees?"
@@ -46,7 +46,7 @@ FORMS = (
         limits=(0.0, 135.0, 225.0),
         sectors=("left", "behind", "right"),
     ),
-    Form(
+    Sectors(
         text="I stand at the {at} and face the {to}. In which quarter is the {what}?",
         limits=(0.0, 90.0, 180.0, 270.0),
         sectors=("front left", "back left", "back right", "front right"),
@@ -54,14 +54,14 @@ FORMS = (
 )
 
 
-def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | Refused]:
+def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | NotAsked]:
     """Yield random triples of objects; form and answer are drawn first, so that all answers are equally frequent."""
     if facts.first_to_aligned is None:
-        yield Refused("the scan does not tell what is up")
+        yield NotAsked("the scan does not tell what is up")
         return
     items = facts.nameable
     if len(items) < 3:
-        yield Refused("the view shows too few objects that can be named")
+        yield NotAsked("the view shows too few objects that can be named")
         return
     triples = [
         (at, to, what) for at in items for to in items for what in items if len({at.name, to.name, what.name}) == 3
@@ -71,13 +71,13 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
         form = FORMS[int(rng.integers(len(FORMS)))]
         choices = [sector for sector in form.sectors if sector]
         wanted = choices[int(rng.integers(len(choices)))]
-        found: SpatialQuestion | Refused = Refused("no three objects have this answer")
+        found: SpatialQuestion | NotAsked = NotAsked("no three objects have this answer")
         while order:
             at, to, what = triples[order.pop()]
             found = _ask(facts, form, at, to, what, rng, wanted)
-            if not isinstance(found, Refused) or found.reason != OTHER_ANSWER:
+            if not isinstance(found, NotAsked) or found.reason != OTHER_ANSWER:
                 break
-        if not order and isinstance(found, Refused):
+        if not order and isinstance(found, NotAsked):
             return
         yield found
 
@@ -86,21 +86,21 @@ OTHER_ANSWER = "the answer is another one than is wanted for balance"
 
 
 def _ask(
-    facts: ViewFacts, form: Form, at: Named, to: Named, what: Named, rng: np.random.Generator, wanted: str
-) -> SpatialQuestion | Refused:
+    facts: ViewFacts, form: Sectors, at: Named, to: Named, what: Named, rng: np.random.Generator, wanted: str
+) -> SpatialQuestion | NotAsked:
     gaps = [facts.gap(at, other) for other in (to, what)]
     if min(gaps) < NEAREST or max(gaps) > FARTHEST:
-        return Refused("the objects are too near to each other or too far apart")
+        return NotAsked("the objects are too near to each other or too far apart")
     angle, spread = bearing(facts, at, to, what)
     sector, margin = sector_of(angle, form.limits)
     corners = [sector_of(value, form.limits)[0] for value in spread]
     if margin < LEAST_MARGIN:
-        return Refused("the direction is too near to the limit of a sector")
+        return NotAsked("the direction is too near to the limit of a sector")
     if any(other != sector for other in corners):
-        return Refused("the object reaches into another sector")
+        return NotAsked("the object reaches into another sector")
     answer = form.sectors[sector]
     if answer != wanted:
-        return Refused(OTHER_ANSWER)
+        return NotAsked(OTHER_ANSWER)
     options, letter = shuffled(answer, [name for name in form.sectors if name not in ("", answer)], rng)
     return SpatialQuestion(
         kind="direction",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gapdata.tasks.spatial.kind import Kind, Refused
+from gapdata.tasks.spatial.kind import Kind, NotAsked
 from gapdata.tasks.spatial.question import SpatialQuestion, number_text
 from gapdata.tasks.spatial.view_facts import ViewFacts
 
@@ -18,16 +18,16 @@ TEXT = (
 )
 
 
-def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | Refused]:
+def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | NotAsked]:
     """Yield the pairs of nameable objects in random order, each asked about in one of its two orders."""
     pairs = list(itertools.combinations(facts.nameable, 2))
     for place in rng.permutation(len(pairs)).tolist():
         one, other = pairs[place] if rng.random() < 0.5 else pairs[place][::-1]
         distance = facts.gap(one, other)
         if distance < NEAREST:
-            yield Refused("the boxes are too near to each other")
+            yield NotAsked("the boxes are too near to each other")
         elif distance > FARTHEST:
-            yield Refused("the objects are too far apart")
+            yield NotAsked("the objects are too far apart")
         else:
             yield SpatialQuestion(
                 kind="distance",

@@ -11,13 +11,13 @@ import numpy as np
 from gapdata.tasks.spatial.question import Metric, SpatialQuestion
 from gapdata.tasks.spatial.view_facts import ViewFacts
 
-Find = Callable[[ViewFacts, np.random.Generator], Iterator["SpatialQuestion | Refused"]]
+Find = Callable[[ViewFacts, np.random.Generator], Iterator["SpatialQuestion | NotAsked"]]
 MOST_TRIES = 200
 """Candidates of a view that are looked at before a kind gives up."""
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class NotAsked:
     """The reason why a candidate is not asked."""
 
     reason: str
@@ -56,7 +56,7 @@ def ask(
         refused["the record's images are not at hand"] += 1
         return asked, refused
     for tried, found in enumerate(kind.find(facts, rng)):
-        if isinstance(found, Refused):
+        if isinstance(found, NotAsked):
             refused[found.reason] += 1
         else:
             asked.append(found)

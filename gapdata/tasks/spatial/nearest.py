@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gapdata.tasks.spatial.kind import Kind, Refused
+from gapdata.tasks.spatial.kind import Kind, NotAsked
 from gapdata.tasks.spatial.question import SpatialQuestion, shuffled, with_letters
 from gapdata.tasks.spatial.view_facts import ViewFacts
 
@@ -18,12 +18,12 @@ TRIES = 60
 TEXT = "Which of these is nearest to the {target}, measured between nearest points?"
 
 
-def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | Refused]:
+def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | NotAsked]:
     """Yield random questions; the answer is drawn first, so that no object is right more often than others."""
     items = facts.nameable
     count = len(items)
     if count < 1 + OPTIONS[0]:
-        yield Refused("the view shows too few objects that can be named")
+        yield NotAsked("the view shows too few objects that can be named")
         return
     distance = np.zeros((count, count))
     for one in range(count):
@@ -34,7 +34,7 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
         answer, size = int(rng.integers(count)), int(rng.choice(OPTIONS))
         drawn = _draw(distance, answer, size, rng)
         if drawn is None:
-            yield Refused("no target has this object clearly nearer than others")
+            yield NotAsked("no target has this object clearly nearer than others")
             continue
         target, others = drawn
         if (target, answer) in asked:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gapdata.tasks.spatial.kind import Kind, Refused
+from gapdata.tasks.spatial.kind import Kind, NotAsked
 from gapdata.tasks.spatial.question import SpatialQuestion, shuffled, with_letters
 from gapdata.tasks.spatial.view_facts import Named, ViewFacts
 
@@ -20,18 +20,18 @@ TRIES = 60
 TEXT = "In which order do these appear first in the frames?"
 
 
-def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | Refused]:
+def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | NotAsked]:
     """Yield random choices of objects that appear clearly one after the other."""
     record = facts.record
     if len(record) < FEWEST_FRAMES:
-        yield Refused("the view has too few frames")
+        yield NotAsked("the view has too few frames")
         return
     if list(record.frame_ids) != sorted(record.frame_ids):
-        yield Refused("the frames are not in the order of time")
+        yield NotAsked("the frames are not in the order of time")
         return
     known = [(item, appearance(facts, item)) for item in facts.nameable]
     if len(known) < SIZES[0]:
-        yield Refused("the view shows too few objects that can be named")
+        yield NotAsked("the view shows too few objects that can be named")
         return
     for _ in range(TRIES):
         size = min(int(rng.choice(SIZES)), len(known))
@@ -39,7 +39,7 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
         chosen.sort(key=lambda pair: pair[1])
         apart = min(later[0] - earlier[1] for (_, earlier), (_, later) in itertools.pairwise(chosen))
         if apart < LEAST_APART:
-            yield Refused("two objects appear at nearly the same time")
+            yield NotAsked("two objects appear at nearly the same time")
             continue
         yield _ask([item for item, _ in chosen], float(apart), rng)
 

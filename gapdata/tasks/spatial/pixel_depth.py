@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from gapdata.tasks.chat import Mark
-from gapdata.tasks.spatial.kind import Kind, Refused
+from gapdata.tasks.spatial.kind import Kind, NotAsked
 from gapdata.tasks.spatial.marked_pixels import draw_pixel, smooth_pixels
 from gapdata.tasks.spatial.question import SpatialQuestion, frame_name, number_text
 from gapdata.tasks.spatial.view_facts import ViewFacts
@@ -20,14 +20,14 @@ DEPTH = (
 DISTANCE = "In {frame}, how far is the point at the red cross from the camera, in a straight line? Answer in metres."
 
 
-def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | Refused]:
+def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | NotAsked]:
     """Yield random pixels of random frames, in one of the two forms."""
     for _ in range(TRIES):
         frame, straight = int(rng.integers(len(facts.record))), rng.random() < 0.5
         depth = facts.depth(frame)
         pixel = draw_pixel(smooth_pixels(depth), rng)
         if pixel is None:
-            yield Refused("the frame has no smooth surface with depth")
+            yield NotAsked("the frame has no smooth surface with depth")
             continue
         z = np.float64(depth[pixel[1], pixel[0]])
         point = facts.record.camera(frame).unproject(np.array(pixel), z)

@@ -6,39 +6,29 @@ The visible points of each object span an interval on an axis of the camera; the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
-from gapdata.tasks.spatial.kind import Kind, Refused
+from gapdata.tasks.spatial.interval_order import LEAST_GAP, IntervalOrder
+from gapdata.tasks.spatial.kind import Kind, NotAsked
 from gapdata.tasks.spatial.question import SpatialQuestion, frame_name, shuffled, with_letters
 from gapdata.tasks.spatial.view_facts import Named, ViewFacts
 
-LEAST_GAP = 0.15  # metres
 TRIES = 40
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
-    """One axis of the camera: the text, and the answers for the lower and the higher interval."""
-
-    text: str
-    axis: int
-    answers: tuple[str, str]
-
-
 FORMS = (
-    Form(
+    IntervalOrder(
         text="In {frame}, as the camera sees it, is the {one} to the left or to the right of the {other}?",
         axis=0,
         answers=("left", "right"),
     ),
-    Form(
+    IntervalOrder(
         text="In {frame}, as the camera sees it, is the {one} above or below the {other}?",
         axis=1,
         answers=("above", "below"),
     ),
-    Form(
+    IntervalOrder(
         text="In {frame}, as the camera sees it, is the {one} nearer or farther than the {other}?",
         axis=2,
         answers=("nearer", "farther"),
@@ -46,12 +36,12 @@ FORMS = (
 )
 
 
-def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | Refused]:
+def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | NotAsked]:
     """Yield random pairs of objects that one frame shows well; which of the two is asked about is drawn."""
     frames = [(frame, [item for item in facts.nameable if frame in item.seen]) for frame in range(len(facts.record))]
     frames = [(frame, items) for frame, items in frames if len(items) > 1]
     if not frames:
-        yield Refused("no frame shows two objects that can be named")
+        yield NotAsked("no frame shows two objects that can be named")
         return
     for _ in range(TRIES):
         frame, items = frames[int(rng.integers(len(frames)))]
@@ -60,16 +50,14 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
 
 
 def _ask(
-    facts: ViewFacts, form: Form, frame: int, one: Named, other: Named, rng: np.random.Generator
-) -> SpatialQuestion | Refused:
+    facts: ViewFacts, form: IntervalOrder, frame: int, one: Named, other: Named, rng: np.random.Generator
+) -> SpatialQuestion | NotAsked:
     points = [facts.visible_points(item, frame)[:, form.axis] for item in (one, other)]
     if min(map(len, points)) == 0:
-        return Refused("an object has no depth in the frame")
-    gaps = float(points[1].min() - points[0].max()), float(points[0].min() - points[1].max())
-    gap = max(gaps)
+        return NotAsked("an object has no depth in the frame")
+    answer, wrong, gap = form.decide(*points)
     if gap < LEAST_GAP:
-        return Refused("the objects are not clearly apart on this axis")
-    answer, wrong = form.answers if gaps[0] > gaps[1] else form.answers[::-1]
+        return NotAsked("the objects are not clearly apart on this axis")
     options, letter = shuffled(answer, [wrong], rng)
     return SpatialQuestion(
         kind="relation",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gapdata.tasks.spatial.kind import Kind, Refused
+from gapdata.tasks.spatial.kind import Kind, NotAsked
 from gapdata.tasks.spatial.question import SpatialQuestion, number_text
 from gapdata.tasks.spatial.view_facts import ViewFacts
 
@@ -16,15 +16,15 @@ SMALLEST, LARGEST = 4.0, 60.0  # square metres
 TEXT = "How large is the floor of this room? Answer in square metres."
 
 
-def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | Refused]:
+def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | NotAsked]:
     """Yield the question about the room, if walls close it."""
     room = facts.record.room
     if room is None:
-        yield Refused("the scan has no labelled floor, or does not tell what is up")
+        yield NotAsked("the scan has no labelled floor, or does not tell what is up")
     elif room.walled < LEAST_WALLED:
-        yield Refused("walls do not close the room")
+        yield NotAsked("walls do not close the room")
     elif not SMALLEST <= room.area <= LARGEST:
-        yield Refused("the room is too small or too large")
+        yield NotAsked("the room is too small or too large")
     else:
         answer = number_text(room.area, 1)
         yield SpatialQuestion(kind="room", text=TEXT, answer=answer, value=room.area, margin=0.0)

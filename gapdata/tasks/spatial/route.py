@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gapdata.geometry.box_distance import distance_to_box
 from gapdata.geometry.camera import transform
 from gapdata.records.room_floor import CELL, RoomFloor
-from gapdata.tasks.spatial.kind import Kind, Refused
+from gapdata.tasks.spatial.kind import Kind, NotAsked
 from gapdata.tasks.spatial.question import SpatialQuestion, shuffled, with_letters
 from gapdata.tasks.spatial.view_facts import Named, ViewFacts
 
@@ -35,17 +35,17 @@ TEXT = (
 TURNS = ("left", "right", "back", "straight on")
 
 
-def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | Refused]:
+def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | NotAsked]:
     """Yield random triples of objects that one can walk between; the answer is drawn first."""
     room = facts.record.room
     if room is None or facts.first_to_aligned is None:
-        yield Refused("the scan has no labelled floor, or does not tell what is up")
+        yield NotAsked("the scan has no labelled floor, or does not tell what is up")
         return
     ways = _Ways(room)
     places = {item.name: (item, ways.beside(facts, item)) for item in facts.nameable}
     reachable = [(item, place) for item, place in places.values() if place is not None]
     if len(reachable) < 3:
-        yield Refused("one can stand beside too few objects")
+        yield NotAsked("one can stand beside too few objects")
         return
     for _ in range(TRIES):
         wanted = TURNS[int(rng.integers(len(TURNS)))]
@@ -59,19 +59,19 @@ def _ask(
     chosen: list[tuple[Named, NDArray[np.int64]]],
     wanted: str,
     rng: np.random.Generator,
-) -> SpatialQuestion | Refused:
+) -> SpatialQuestion | NotAsked:
     assert facts.first_to_aligned is not None
     centres = [transform(facts.first_to_aligned, item.box.center)[:2] for item, _ in chosen]
     standing = [ways.metres(place) for _, place in chosen]
     angle, margin = turn_at(*centres)
     turn, sector = turn_at(*standing)[0], _name(angle)
     if margin < LEAST_MARGIN or _name(turn) != sector:
-        return Refused("the turn is too near to a limit")
+        return NotAsked("the turn is too near to a limit")
     if sector != wanted:
-        return Refused("the answer is another one than is wanted for balance")
+        return NotAsked("the answer is another one than is wanted for balance")
     legs = [(chosen[0][1], chosen[1][1]), (chosen[1][1], chosen[2][1])]
     if not all(ways.is_straight(begin, end) for begin, end in legs):
-        return Refused("one cannot walk straight from one object to the next")
+        return NotAsked("one cannot walk straight from one object to the next")
     options, letter = shuffled(sector, [turn for turn in TURNS if turn != sector], rng)
     start, way, end = (item for item, _ in chosen)
     return SpatialQuestion(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gapdata.tasks.spatial.kind import Kind, Refused
+from gapdata.tasks.spatial.kind import Kind, NotAsked
 from gapdata.tasks.spatial.question import SpatialQuestion, number_text
 from gapdata.tasks.spatial.view_facts import ViewFacts
 
@@ -14,16 +14,16 @@ SMALLEST, LARGEST = 20.0, 400.0  # centimetres
 TEXT = "How long is the longest side (length, width or height) of the {name}? Answer in centimetres."
 
 
-def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | Refused]:
+def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | NotAsked]:
     """Yield the nameable objects in random order; every corner of the box has to be in sight of some frame."""
     for place in rng.permutation(len(facts.nameable)).tolist():
         item = facts.nameable[place]
         longest = 100 * float(item.box.size.max())
         in_sight = np.any([facts.in_sight(item.box.corners, frame) for frame in range(len(facts.record))], axis=0)
         if not SMALLEST <= longest <= LARGEST:
-            yield Refused("the object is too small or too large")
+            yield NotAsked("the object is too small or too large")
         elif not in_sight.all():
-            yield Refused("a part of the object is outside of all frames")
+            yield NotAsked("a part of the object is outside of all frames")
         else:
             yield SpatialQuestion(
                 kind="size",
