@@ -35,7 +35,7 @@ def theirs(**changes: Any) -> Conversation:
     return Conversation(**{**fields, **changes})
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", [name for name, task in TASKS.items() if task.about != "space"])
 def test_every_task_asks_about_every_frame_and_draws_only_by_its_seed(task: str) -> None:
     draw = rng(11)
     for _ in range(20):
