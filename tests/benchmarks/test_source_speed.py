@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import cProfile
 import json
-import os
 import pstats
 import statistics
 import sys
@@ -34,7 +33,6 @@ CLIPS = ("clips.frames=3", "clips.interval=3", "clips.step=9", "clips.max_shift=
 """Every image of a capture at 10 Hz, in one clip each."""
 CLIPS_AND_SCENES = ("clips.interval=15", "clips.step=15", "scene_views.frames=16")
 """As recipes have it: neighbouring clips share frames, and views of the whole scan go back to its beginning."""
-CAPTURES, ALL_CAPTURES, IMAGES = 40, 5000, 300
 JPEG = [cv2.IMWRITE_JPEG_QUALITY, 92]
 REPEATS = 3
 
@@ -150,28 +148,3 @@ def decoding_of(profile: cProfile.Profile) -> float:
     """Seconds in OpenCV's video reader."""
     stats = pstats.Stats(profile).stats  # type: ignore[attr-defined] # not in the stubs
     return sum(row[2] for (_, _, name), row in stats.items() if "cv2.VideoCapture" in name)
-
-
-def test_planning_reads_headers_only(arkitscenes: Path, tmp_path: Path) -> None:
-    """Captures with as many files as the real ones; linked, because only their names and small files are read."""
-    (home,) = (place for place in arkitscenes.glob("3dod/*/*") if place.is_dir())
-    for number in range(CAPTURES):
-        link_capture(home, tmp_path / "in" / "3dod" / "Training", f"{50000000 + number}")
-    seconds = []
-    for count in (1, CAPTURES):
-        command = words("arkitscenes", tmp_path / "in", tmp_path / "out", CLIPS, "--dry-run", "--limit", str(count))
-        seconds.append(min(run([sys.executable, "-m", "gapdata", *command])[0] for _ in range(REPEATS)))
-    each = (seconds[1] - seconds[0]) / (CAPTURES - 1)
-    print(
-        f"\nplanning ARKitScenes: {1000 * each:.1f} ms CPU a capture of {IMAGES} images,"
-        f" {each * ALL_CAPTURES:.0f} s for {ALL_CAPTURES}"
-    )
-    assert each * ALL_CAPTURES < 60
-
-
-def link_capture(home: Path, fold: Path, name: str) -> None:
-    for path in home.rglob("*"):
-        place = fold / name / str(path.relative_to(home)).replace(home.name, name)
-        if path.is_file():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            os.link(path, place)
