@@ -261,6 +261,9 @@ def open_by_content(place: Location) -> tuple[str, Dataset | Scan]:
             if error.path not in (str(place), str(absolute(place))) or not error.problem.startswith(OTHER_KIND):
                 raise  # of a list of scenes inside, or of something that is missing: the source has recognised it
             refusals[name] = error
+    whole = _whole_scene(place)
+    if whole is not None:
+        return whole
     *others, _ = map(title_of, refusals)
     last = list(refusals.values())[-1]
     nor = f", nor does it look like {' or '.join(filter(None, (', '.join(others[:-1]), others[-1])))}" if others else ""

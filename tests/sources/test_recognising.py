@@ -13,6 +13,9 @@ from gapdata.sources.registry import SOURCES, open_by_content, open_dataset, ope
 from gapdata.synthetic.formats.registry import FORMATS
 from gapdata.synthetic.formats.walk import Walk, WalkOptions
 
+OWN_FORMS = ("arkitscenes", "scannetpp", "matterport3d")
+"""Data sets that ``--rgbd`` does not read, not even without their annotation."""
+
 
 @pytest.fixture(scope="module", params=FORMATS)
 def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
@@ -46,7 +49,7 @@ def test_one_scan_of_it_is_recognised(written: tuple[str, Path]) -> None:
 def test_the_wrong_option_names_the_right_one(written: tuple[str, Path]) -> None:
     name, out = written
     right = FORMATS[name].option
-    for wrong in SOURCES.keys() - {right, "rgbd"}:
+    for wrong in SOURCES.keys() - {right, "rgbd"} | ({"rgbd"} - {right} if name in OWN_FORMS else set()):
         with pytest.raises(UsageError) as caught:
             open_dataset(**{wrong: out})
         assert f"this looks like {title_of(right)}: use --{right}" in str(caught.value), wrong
@@ -60,6 +63,9 @@ def test_a_part_of_a_scene_is_taken_for_the_scene(tmp_path: Path) -> None:
     for part in ("color", "depth", "pose"):
         (inner / part).mkdir(parents=True)
     assert recognised_as(inner) == "scannetpp"
+    assert recognised_as(tmp_path / "data" / scene / "iphone") == "scannetpp"
+    with pytest.raises(UsageError, match=r"this looks like ScanNet\+\+: use --scannetpp"):
+        open_dataset(rgbd=tmp_path / "data" / scene / "iphone")
     found = open_found(inner)
     assert not isinstance(found, Dataset)
     assert found.scene_id == scene
