@@ -80,7 +80,10 @@ def test_a_scene_a_dataset_a_build_and_a_record_can_be_inspected(
     ("arguments", "message"),
     [
         (["inspect", "nowhere"], "gapdata: nowhere: does not exist"),
-        (["inspect", __file__], "is not a .sens file; give a .sens file, a scene, a dataset or a build"),
+        (
+            ["inspect", __file__],
+            "is not a .sens or .r3d file; give a .sens or .r3d file, a scene, a dataset or a build",
+        ),
         (["view", "nowhere"], "holds no finished build (no index.parquet); run `gapdata build-shards` first"),
         (
             ["build-shards", "--scannet", "nowhere"],
