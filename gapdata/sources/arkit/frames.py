@@ -22,7 +22,8 @@ from gapdata.sources.arkit.clock import (
     seconds_text,
     stamped_files,
 )
-from gapdata.sources.arkit.trajectory import INTERPOLATED, LONGEST_GAP, FramePoses, parse_trajectory, poses_of_frames
+from gapdata.sources.arkit.trajectory import INTERPOLATED, LONGEST_GAP, parse_trajectory, poses_of_frames
+from gapdata.sources.stamped_poses import StampedPoses
 
 ENDINGS: Mapping[str, tuple[str, ...]] = {
     "color": ("png", "jpg", "jpeg"),
@@ -49,6 +50,27 @@ class MatchedFrames:
     notes: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Matches:
+    """The files of a capture, and which of them belong to each colour image."""
+
+    kinds: Mapping[str, StampedFiles]
+    places: Mapping[str, NDArray[np.int64]]
+    """By kind, (n,) the place of the file of each colour image, -1 where there is none."""
+    whole: NDArray[np.int64]  # (m,) colour images with depth and a camera
+
+    @property
+    def stamps(self) -> NDArray[np.int64]:
+        """The moments of the images that are whole, (m,) microseconds."""
+        return self.kinds["color"].stamps[self.whole]
+
+    def names(self, kind: str, images: NDArray[np.int64], ids: Sequence[int]) -> dict[int, str]:
+        """Return the names of a kind's files by raw index; images without one are left out."""
+        found = self.kinds[kind].names
+        places = self.places[kind][images].tolist()
+        return {frame: found[place] for frame, place in zip(ids, places, strict=True) if place >= 0}
+
+
 def find_frames(assets: Assets, files: CaptureFiles) -> MatchedFrames:
     """Match the files of a capture by their time stamps.
 
@@ -58,54 +80,31 @@ def find_frames(assets: Assets, files: CaptureFiles) -> MatchedFrames:
     """
     _check_complete(assets, files)
     assert assets.poses is not None
-    kinds = {
-        kind: stamped_files(files.listed(place), ENDINGS[kind], files.scene_id)
-        for kind, place in sorted(assets.folders.items())
-    }
-    color = kinds["color"]
-    places = {kind: found.nearest(color.stamps) for kind, found in kinds.items()}
-    whole = np.flatnonzero((places["depth"] >= 0) & (places["cameras"] >= 0))
-    if not len(whole):
-        raise files.damage(_why_incomplete(kinds), assets.folders["color"].parent, cure=AGAIN)
-    start = int(color.stamps[0])
-    try:
-        rows = parse_trajectory(files.text(assets.poses, TRAJECTORY_BYTES))
-    except ValueError as error:
-        raise files.damage(str(error), assets.poses, cure=AGAIN) from error
-    poses = poses_of_frames(rows, color.stamps[whole])
-    ticks = raw_indices(color.stamps[whole], start)
-    if ticks[-1] > MAX_FRAME_ID:
-        span = (int(color.stamps[-1]) - start) // SECOND
-        raise files.damage(f"has images over {counted(span, 'second')}", assets.folders["color"], cure=AGAIN)
-    chosen = one_each_tick(ticks, color.stamps[whole], start, poses.rank)
-    at = whole[chosen]
-    cameras, readable = _cameras(assets.folders["cameras"], kinds["cameras"], places["cameras"][at], files)
-    at, chosen = at[readable], chosen[readable]
-    ids = ticks[chosen].tolist()
-    matched = {
-        kind: {
-            frame: kinds[kind].names[place]
-            for frame, place in zip(ids, places[kind][at].tolist(), strict=True)
-            if place >= 0
-        }
-        for kind in kinds
-        if kind != "cameras"
-    }
-    counts = {
-        **_misfits(kinds, places),
-        "frame_beyond_30_hz": len(whole) - len(readable),
-        "unreadable_camera": int((~readable).sum()),
-        "frame_without_confidence": len(ids) - len(matched.get("confidence", ids)),
-        **_pose_counts(poses, chosen),
-        **poses.notes,
-    }
+    matches = _match(assets, files)
+    rows = _trajectory(assets.poses, files)
+    poses = poses_of_frames(rows, matches.stamps)
+    ticks, chosen = _on_the_clock(matches, poses.rank, assets.folders["color"], files)
+    cameras, readable = _cameras(assets.folders["cameras"], matches, matches.whole[chosen], files)
+    chosen = chosen[readable]
+    images, ids = matches.whole[chosen], ticks[chosen].tolist()
+    named = {kind: matches.names(kind, images, ids) for kind in matches.kinds if kind != "cameras"}
     by_frame = np.full((ids[-1] + 1, 4, 4), np.nan)
     by_frame[ids] = poses.camera_to_world[chosen]
-    if not np.isfinite(by_frame).all(axis=(1, 2)).any():
-        raise files.damage(_why_without_pose(rows.stamps, color.stamps[at]), assets.poses, cure=AGAIN)
+    if not poses.rank[chosen].any():
+        problem = _why_without_pose(rows.stamps, matches.stamps[chosen])
+        raise files.damage(problem, assets.poses, cure=AGAIN)
+    counts = {
+        **_misfits(matches),
+        "frame_beyond_30_hz": len(matches.whole) - len(readable),
+        "unreadable_camera": int((~readable).sum()),
+        "frame_without_confidence": len(ids) - len(named.get("confidence", ids)),
+        "pose_interpolated": int((poses.rank[chosen] == INTERPOLATED).sum()),
+        "frame_without_pose": int((poses.rank[chosen] == 0).sum()),
+        **poses.notes,
+    }
     return MatchedFrames(
         ids=tuple(ids),
-        files=matched,
+        files=named,
         cameras=cameras[readable],
         camera_to_world=by_frame,
         notes={name: count for name, count in counts.items() if count},
@@ -147,15 +146,55 @@ def _check_complete(assets: Assets, files: CaptureFiles) -> None:
     raise files.damage(f"lacks {', '.join(lacking)}", home, cure=cure)
 
 
+def _match(assets: Assets, files: CaptureFiles) -> _Matches:
+    """List all folders and find the files of each colour image.
+
+    Raises:
+        SourceError: a folder cannot be listed, or no colour image has depth and a camera.
+    """
+    kinds = {
+        kind: stamped_files(files.listed(place), ENDINGS[kind], files.scene_id)
+        for kind, place in sorted(assets.folders.items())
+    }
+    places = {kind: found.nearest(kinds["color"].stamps) for kind, found in kinds.items()}
+    whole = np.flatnonzero((places["depth"] >= 0) & (places["cameras"] >= 0))
+    if not len(whole):
+        raise files.damage(_why_incomplete(kinds), assets.folders["color"].parent, cure=AGAIN)
+    return _Matches(kinds=kinds, places=places, whole=whole)
+
+
+def _trajectory(path: Location, files: CaptureFiles) -> StampedPoses:
+    try:
+        return parse_trajectory(files.text(path, TRAJECTORY_BYTES))
+    except ValueError as error:
+        raise files.damage(str(error), path, cure=AGAIN) from error
+
+
+def _on_the_clock(
+    matches: _Matches, rank: NDArray[np.int64], folder: Location, files: CaptureFiles
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the tick of each whole image, (m,), and the places among them of those that are read.
+
+    Raises:
+        SourceError: the images are of more time than there are raw indices.
+    """
+    stamps, start = matches.stamps, int(matches.kinds["color"].stamps[0])
+    ticks = raw_indices(stamps, start)
+    if ticks[-1] > MAX_FRAME_ID:
+        span = counted(int(stamps[-1] - start) // SECOND, "second")
+        raise files.damage(f"has images over {span}", folder, cure=AGAIN)
+    return ticks, one_each_tick(ticks, stamps, start, rank)
+
+
 def _cameras(
-    folder: Location, cameras: StampedFiles, places: NDArray[np.int64], files: CaptureFiles
+    folder: Location, matches: _Matches, images: NDArray[np.int64], files: CaptureFiles
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the camera of each frame, (n, 6), and which frames have a readable one, (n,).
+    """Return the camera of each image, (n, 6), and which images have a readable one, (n,).
 
     Raises:
         SourceError: none can be read.
     """
-    names = [cameras.names[place] for place in places.tolist()]
+    names = [matches.kinds["cameras"].names[place] for place in matches.places["cameras"][images].tolist()]
     values, problems = parse_pincams(files.texts(folder, names, MAX_BYTES))
     if len(problems) == len(names):
         raise files.damage(problems[0], folder / names[0], cure=AGAIN)
@@ -164,20 +203,15 @@ def _cameras(
     return values, readable
 
 
-def _misfits(kinds: Mapping[str, StampedFiles], places: Mapping[str, NDArray[np.int64]]) -> dict[str, int]:
+def _misfits(matches: _Matches) -> dict[str, int]:
     """Return how many colour images lack another file, and how many files belong to no frame."""
-    strays = {
-        f"{kind}_file_of_no_frame": found.strays + len(found.names) - len(np.unique(places[kind][places[kind] >= 0]))
-        for kind, found in kinds.items()
-        if kind in ("color", "depth")
-    }
-    lacking = {"frame_without_depth": places["depth"] < 0, "frame_without_camera": places["cameras"] < 0}
-    return {**{name: int(lost.sum()) for name, lost in lacking.items()}, **strays}
-
-
-def _pose_counts(poses: FramePoses, chosen: NDArray[np.int64]) -> dict[str, int]:
-    rank = poses.rank[chosen]
-    return {"pose_interpolated": int((rank == INTERPOLATED).sum()), "frame_without_pose": int((rank == 0).sum())}
+    counts: dict[str, int] = {}
+    for kind in ("color", "depth"):
+        found, places = matches.kinds[kind], matches.places[kind]
+        counts[f"{kind}_file_of_no_frame"] = found.strays + len(found.names) - len(np.unique(places[places >= 0]))
+    counts["frame_without_depth"] = int((matches.places["depth"] < 0).sum())
+    counts["frame_without_camera"] = int((matches.places["cameras"] < 0).sum())
+    return counts
 
 
 def _why_incomplete(kinds: Mapping[str, StampedFiles]) -> str:
