@@ -39,8 +39,9 @@ STREAM_BLOCK = 1 << 20
 OLD_OPENCV = "one before 4.11 reads videos from disks only"
 HOLE = 0.5
 """Seconds between two frames from which on frames are missing: FFmpeg goes on behind damaged bytes without a word, and
-all later frames would have wrong numbers. Phones leave out two or three frames at most."""
+all later frames would have wrong numbers. Phones leave out two or three frames, unless they are interrupted."""
 HOLE_STEPS = 10  # the same for slow videos, in usual steps
+STEP_ROOM = 1.5
 _environment = threading.Lock()
 
 
@@ -49,6 +50,7 @@ class VideoFrames:
 
     Args:
         place: the file.
+        longest_step: seconds between two frames that are one after the other, where the header tells.
 
     Attributes:
         place: the file.
@@ -60,12 +62,16 @@ class VideoFrames:
         StoreError: the store fails.
     """
 
-    def __init__(self, place: Location) -> None:
+    def __init__(self, place: Location, longest_step: float = 0.0) -> None:
         self.place = place
+        self._longest_step = max(HOLE, STEP_ROOM * longest_step)
         self._file = open_ranged(place)
         self._capture: Any = None
         self._stream: _Stream | None = None
         self._position = -1  # the frame that was decoded last
+        self._seconds = 0.0  # its time
+        self._hole: str | None = None  # what is wrong with this frame and all later ones
+        self._ended = False
         try:
             _check_kind(self._file)
             self._open()
@@ -106,11 +112,13 @@ class VideoFrames:
         """
         import cv2
 
-        if index < self._position:
-            self._open()
+        if index < self._position or (index == self._position and self._ended):
+            self._open()  # at the end, the last frame is gone, too
         while self._position < index:
             if not self._advance():
                 raise ValueError(self._why_it_ends())
+        if self._hole is not None:
+            raise ValueError(self._hole)
         read, image = self._capture.retrieve()
         if not read or image is None or image.shape != (self.size[1], self.size[0], 3) or image.dtype != np.uint8:
             raise ValueError(f"has a frame that cannot be decoded or is not {self.size[0]}x{self.size[1]}")
@@ -145,7 +153,7 @@ class VideoFrames:
                 self._capture = cv2.VideoCapture(source, cv2.CAP_FFMPEG, settings)
             except cv2.error as error:
                 raise ValueError(f"cannot be opened by OpenCV {cv2.__version__}: {OLD_OPENCV}") from error
-        self._position, self._seconds = -1, 0.0
+        self._position, self._seconds, self._hole, self._ended = -1, 0.0, None, False
         self._raise_failure()
         if not self._capture.isOpened():
             raise ValueError("is cut off or damaged, or holds no video track: its header cannot be read")
@@ -163,16 +171,22 @@ class VideoFrames:
         """
         import cv2
 
+        if self._hole is not None:
+            raise ValueError(self._hole)
         before = self._seconds
         found = bool(self._capture.grab())
         self._raise_failure()
         if not found:
+            self._ended = True
             return False
         self._position += 1
         self._seconds = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         hole = self._seconds - before
-        if self._position and hole > max(HOLE, HOLE_STEPS / max(self._capture.get(cv2.CAP_PROP_FPS), 1e-3)):
-            raise ValueError(f"is damaged: {hole:.1f} s are missing after its first {self._position} frames")
+        if self._position and hole > max(
+            self._longest_step, HOLE_STEPS / max(self._capture.get(cv2.CAP_PROP_FPS), 1e-3)
+        ):
+            self._hole = f"is damaged: {hole:.1f} s are missing after its first {self._position} frames"
+            raise ValueError(self._hole)
         return True
 
     def _raise_failure(self) -> None:

@@ -26,6 +26,8 @@ class VideoHeader:
 
     size: tuple[int, int]  # (width, height) as coded
     frames: int | None  # None where only decoding tells
+    longest_step: float = 0.0
+    """Seconds between two of its frames: a phone that was interrupted goes on later. 0 where it is not known."""
 
 
 def read_video_header(place: Location) -> VideoHeader:
@@ -81,8 +83,22 @@ def _first_video(movie: bytes) -> VideoHeader | None:
         width, height = struct.unpack_from(">HH", entries, SIZE_AT)
         (frames,) = struct.unpack_from(">I", sizes, COUNT_AT)
         # A fragmented file lists its frames elsewhere.
-        return VideoHeader(size=(width, height), frames=frames or None) if width and height else None
+        if not width or not height:
+            return None
+        step = _longest_step(parts.get(b"stts", b""), parts.get(b"mdhd", b""))
+        return VideoHeader(size=(width, height), frames=frames or None, longest_step=step)
     return None
+
+
+def _longest_step(durations: bytes, media: bytes) -> float:
+    """Return the longest duration of a frame but the last, seconds, by the atoms "stts" and "mdhd"."""
+    if len(media) < 24 or len(durations) < 8:
+        return 0.0
+    (ticks_per_second,) = struct.unpack_from(">I", media, 20 if media[0] == 1 else 12)
+    (count,) = struct.unpack_from(">I", durations, 4)
+    runs = list(struct.iter_unpack(">II", durations[8 : 8 + 8 * min(count, (len(durations) - 8) // 8)]))
+    steps = [step for frames, step in runs[:-1]] + [step for frames, step in runs[-1:] if frames > 1]
+    return max(steps, default=0) / ticks_per_second if ticks_per_second else 0.0
 
 
 def _nested(atom: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -59,7 +59,7 @@ class VideoColors:
     def __init__(self, place: Location) -> None:
         self._place = place
         header = read_video_header(place)
-        self.size = header.size
+        self.size, self._longest_step = header.size, header.longest_step
         self._video: VideoFrames | None = None
         self.count = self._counted() if header.frames is None else header.frames
 
@@ -81,7 +81,7 @@ class VideoColors:
 
     def _open(self) -> VideoFrames:
         if self._video is None:
-            video = VideoFrames(self._place)
+            video = VideoFrames(self._place, self._longest_step)
             if video.size != self.size:
                 video.close()
                 stated = f"{self.size[0]}x{self.size[1]}"

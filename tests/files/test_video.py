@@ -82,6 +82,16 @@ def test_frames_come_in_any_order_asked(tmp_path: Path, name: str) -> None:
         assert number(video.frame(5)) == 5
 
 
+def test_the_last_frame_is_there_also_after_the_end_was_met(tmp_path: Path) -> None:
+    with VideoFrames(write_video(tmp_path / "walk.mkv")) as video:
+        for _ in range(2):
+            with pytest.raises(ValueError, match="ends after 40 frames"):
+                video.frame(FRAMES)
+            assert number(video.frame(FRAMES - 1)) == FRAMES - 1
+        assert video.count_by_decoding() == FRAMES
+        assert number(video.frame(FRAMES - 1)) == FRAMES - 1
+
+
 def test_an_edit_list_hides_a_frame_from_players_and_not_from_us(tmp_path: Path) -> None:
     path = patched(write_video(tmp_path / "walk.mp4"), hide_first_frame)
     player = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
@@ -161,8 +171,18 @@ def test_a_hole_in_the_middle_is_noticed(tmp_path: Path) -> None:
         data[start : start + length] = bytes(length)
 
     path = patched(write_video(tmp_path / "walk.mkv", frames=200), damage)
-    with VideoFrames(path) as video, pytest.raises(ValueError, match=r"s are missing after its first \d+ frames"):
-        video.frame(199)
+    with VideoFrames(path) as video:
+        for index in (199, 198, 199):
+            with pytest.raises(ValueError, match=r"s are missing after its first \d+ frames") as caught:
+                video.frame(index)
+        whole = int(str(caught.value).split()[-2])
+        with pytest.raises(ValueError, match="s are missing"):
+            video.frame(whole)
+        assert 20 < whole < 120
+        video.frame(whole - 1)
+        assert number(video.frame(3)) == 3
+        with pytest.raises(ValueError, match="s are missing"):
+            video.count_by_decoding()
 
 
 @pytest.mark.parametrize("side", [9000, 65535])
@@ -234,13 +254,31 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", list(CODECS))
 def test_a_header_tells_size_and_number_without_decoding(tmp_path: Path, name: str) -> None:
     path = write_video(tmp_path / name)
-    expected = VideoHeader(size=(96, 64), frames=None if name == "walk.mkv" else FRAMES)
+    known = name != "walk.mkv"
+    expected = VideoHeader(size=(96, 64), frames=FRAMES if known else None, longest_step=1 / 30 if known else 0)
     assert read_video_header(path) == expected
     if name != "walk.mkv":
         assert read_video_header(patched(path, hide_first_frame)) == expected
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         with pytest.raises(ValueError, match="its header cannot be read"):
             read_video_header(path)
+
+
+def test_a_pause_that_the_header_lists_is_not_a_hole(tmp_path: Path) -> None:
+    def pause(data: bytearray) -> None:
+        """List a duration of 40/30 s for each frame (ISO/IEC 14496-12, 8.6.1.2)."""
+        at = data.index(b"stts") + 4
+        count, frames, step = struct.unpack_from(">III", data, at + 4)
+        assert (count, frames) == (1, FRAMES)
+        timescale = struct.unpack_from(">I", data, data.index(b"mdhd") + 16)[0]
+        assert step == timescale // 30
+        struct.pack_into(">I", data, at + 12, step * 40)
+
+    path = patched(write_video(tmp_path / "walk.mp4"), pause)
+    header = read_video_header(path)
+    assert header.longest_step == pytest.approx(40 / 30)
+    with VideoFrames(path, header.longest_step) as video:
+        assert video.count_by_decoding() == FRAMES
 
 
 def test_a_damaged_header_never_ends_in_anything_but_a_refusal(tmp_path: Path) -> None:
