@@ -169,7 +169,7 @@ def house_of(scene_id: str) -> str:
 
 
 def _houses(root: Location) -> dict[str, Location]:
-    """Return the folders of houses with images, by their ids.
+    """Return the folders of houses with images, by their ids; the root may be one itself.
 
     Raises:
         UsageError: the root does not exist or cannot be listed.
@@ -178,7 +178,10 @@ def _houses(root: Location) -> dict[str, Location]:
         cure = "give the folder of the Matterport3D download"
         raise UsageError("is a file" if root.exists() else "is not a directory", path=root, cure=cure)
     found: dict[str, Location] = {}
+    root = absolute(root)
     try:
+        if HOUSE.fullmatch(root.name) and _has_images(root):
+            return {root.name: root}
         for parent in (root, *(root / name for name in SCANS)):
             for folder in subfolders(parent) if parent.is_dir() else ():
                 if HOUSE.fullmatch(folder.name) and _has_images(folder):

@@ -95,9 +95,15 @@ def tripod(walk: Walk, stop: int) -> str:
 
 def stills(walk: Walk, region: int) -> list[int]:
     """Return the frames of the walk that are stills of a region, in their order."""
-    stops = len(walk.poses) // STILLS
-    first_of_other = max(stops - 1, 1)
-    return [frame for frame in range(stops * STILLS) if (frame // STILLS >= first_of_other) == (region == OTHER_REGION)]
+    first_of_other = max(_stops(walk) - 1, 1)
+    return [
+        frame for frame in range(len(walk.poses)) if (frame // STILLS >= first_of_other) == (region == OTHER_REGION)
+    ]
+
+
+def _stops(walk: Walk) -> int:
+    """Return the number of tripod stops; the last one may have fewer stills."""
+    return -(-len(walk.poses) // STILLS)
 
 
 def camera(walk: Walk, frame: int) -> Intrinsics:
@@ -117,7 +123,7 @@ def _raw_files(walk: Walk) -> dict[str, dict[str, bytes]]:
     poses: dict[str, bytes] = {}
     cameras: dict[str, bytes] = {}
     bent = [BentCamera(camera(walk, k), Lens(name="MATTERPORT", coefficients=LENSES[k])) for k in range(3)]
-    for frame in range(len(walk.poses) // STILLS * STILLS):
+    for frame in range(len(walk.poses)):
         native, lens = camera(walk, frame), bent[frame % 3]
         colors[_name(walk, frame, "i") + ".jpg"] = jpeg(lens.bend(walk.color(frame, lens.pinhole)))
         if frame != WITHOUT_DEPTH:
@@ -141,7 +147,7 @@ def _raw_files(walk: Walk) -> dict[str, dict[str, bytes]]:
 def _undistorted_files(walk: Walk, house: str) -> dict[str, dict[str, bytes]]:
     colors: dict[str, bytes] = {}
     depths: dict[str, bytes] = {}
-    frames = range(len(walk.poses) // STILLS * STILLS)
+    frames = range(len(walk.poses))
     lines = ["dataset matterport", f"n_images {len(frames)}"]
     lines += ["depth_directory undistorted_depth_images", "color_directory undistorted_color_images", ""]
     for frame in sorted(frames, key=lambda frame: (frame // STILLS, frame % 3, frame)):
@@ -169,7 +175,7 @@ def _house(walk: Walk, house: str) -> bytes:
         f"H {house} - 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0",
         "P 0 3 5 - 0 0 0 1 1 1 0 0 0 0",
     ]
-    for stop in range(len(walk.poses) // STILLS):
+    for stop in range(_stops(walk)):
         region = OTHER_REGION if stop * STILLS in stills(walk, OTHER_REGION) else REGION
         place = walk.poses[stop * STILLS][:3, 3]
         lines.append(f"P  {tripod(walk, stop)}  {stop} {region} 0  {' '.join(f'{v:g}' for v in place)}  0 0 0 0 0")
