@@ -25,6 +25,7 @@ from tests.fuzz.arkit_targets import write_arkit_seed
 from tests.fuzz.capture_targets import write_stray_seed
 from tests.fuzz.format_seeds import write_format_seeds
 from tests.fuzz.listed_targets import write_listed_seeds
+from tests.fuzz.room_targets import write_matterport_seed, write_threerscan_seed
 from tests.fuzz.scannetpp_targets import write_scannetpp_seed
 from tests.records.test_records import make_record
 from tests.support.annotation_records import (
@@ -61,6 +62,8 @@ def write_seeds(folder: Path, dataset: Path) -> None:
     write_listed_seeds(folder / "listed")
     write_scannetpp_seed(folder / "scannetpp")
     write_format_seeds(folder / "formats")
+    write_threerscan_seed(folder / "threerscan")
+    write_matterport_seed(folder / "matterport")
     for path in sorted((dataset / "scans" / SCENE).iterdir()):
         if path.suffix != ".sens":
             (folder / path.name).write_bytes(path.read_bytes())

@@ -13,6 +13,7 @@ from tests.fuzz.capture_targets import record3d_capture, stray_capture
 from tests.fuzz.cases import Target
 from tests.fuzz.format_targets import format_folders, format_texts
 from tests.fuzz.listed_targets import listed_capture
+from tests.fuzz.room_targets import matterport_download, threerscan_download
 from tests.fuzz.scannetpp_targets import scannetpp_scene
 from tests.fuzz.source_targets import (
     annotation_files,
@@ -32,6 +33,8 @@ TARGETS: Mapping[str, Target] = {
         *(
             (frame_folder, 5),
             (arkit_capture, 5),
+            (threerscan_download, 4),
+            (matterport_download, 4),
             (stray_capture, 5),
             (record3d_capture, 4),
             (listed_capture, 6),
