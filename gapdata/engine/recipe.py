@@ -113,7 +113,7 @@ class ObjectRecipe:
 
     source: Literal["mesh", "embodiedscan"] = "mesh"
     """``mesh``: the instances of the labelled mesh. ``embodiedscan``: only instances that EmbodiedScan has a box for,
-    with its oriented box and name."""
+    with its oriented box and name; its boxes themselves for a scan without labelled vertices."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
