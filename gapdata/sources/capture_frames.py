@@ -39,6 +39,8 @@ from gapdata.sources.orientation import same_shape
 MAX_JSON_BYTES = 1 << 20
 CENTRAL = (0.25, 0.75)
 """Shares of the image between which a principal point lies; elsewhere the calibration is of another image."""
+LONGEST = 100.0
+"""Focal length in sides of the image, from which on it is not of a camera."""
 Y_UP_TO_Z_UP = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
 """(4, 4) from ARKit's world, y against gravity, to a world with z up."""
 
@@ -192,7 +194,7 @@ class CaptureScan(ExtractedScan):
         width, height = entry.size or self._color_size
         camera = Intrinsics(fx=fx, fy=fy, cx=cx, cy=cy, width=width, height=height)
         central = all(CENTRAL[0] < at / side < CENTRAL[1] for at, side in ((camera.cx, width), (camera.cy, height)))
-        if not (camera.plausible and central):
+        if not (camera.plausible and central and max(fx, fy) < LONGEST * max(width, height)):
             return None
         return camera if (width, height) == self._color_size else camera.resized(*self._color_size)
 
