@@ -165,7 +165,7 @@ SOURCES: dict[str, Source] = {
         options=FRAME_OPTIONS,
         captures=True,
         help="a folder of RGB-D frames, or of such folders: color/ depth/ and pose/ or one trajectory.log or traj.txt, "
-        "or rgb.txt depth.txt groundtruth.txt (TUM), "
+        "or rgb.txt depth.txt groundtruth.txt (TUM), or a capture (`gapdata sources` lists them), "
         "with intrinsics.json {fx, fy, cx, cy[, width, height, depth_scale]} or intrinsics.txt (fx fy cx cy, 3x3, 4x4)",
         title="folders of RGB-D frames",
         recognised_by="color/ or rgb/ or images/ with depth/, and pose/ or trajectory.log or traj.txt; results/ with "

@@ -19,6 +19,7 @@ from gapdata.records.pose_diagnosis import diagnose_poses
 from gapdata.sources.frame_reading import AS_DOCUMENTED
 from gapdata.sources.icl_nuim import IclScan, parse_associations, parse_numbered_poses
 from tests.support.exports import png
+from tests.support.fused_clouds import compactness
 from tests.support.phones import FRAMES, WIDTH, open_capture, present, walk
 from tests.support.walks import compare_with_walk
 
@@ -187,3 +188,11 @@ def test_a_number_stands_for_one_frame_only() -> None:
         parse_numbered_poses(b"1 0 0 0 0 0 0 1\n1 0 0 0 0 0 0 1\n")
     with pytest.raises(ValueError, match="line 2 lists frame 1 again"):
         parse_associations(b"1 rgb/1.png 1 depth/1.png\n1 rgb/1.png 1 depth/2.png\n")
+
+
+def test_the_fused_cloud_is_most_compact_as_poses_are_read(twin: Path) -> None:
+    scan = open_capture(twin)
+    frames = [frame for frame in present(scan) if np.isfinite(scan.camera_to_world[frame]).all()]
+    found = compactness(scan, frames[::3])
+    read = found.pop("camera_to_world opencv")
+    assert read < 0.8 * min(found.values())

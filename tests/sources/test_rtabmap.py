@@ -20,6 +20,7 @@ from gapdata.geometry.camera import Intrinsics
 from gapdata.records.pose_diagnosis import diagnose_poses
 from gapdata.sources.rtabmap import RtabmapScan, parse_node_camera, parse_node_poses
 from tests.support.exports import png
+from tests.support.fused_clouds import compactness
 from tests.support.phones import FRAMES, WIDTH, open_capture, present, walk
 from tests.support.walks import Tolerances, compare_with_walk
 
@@ -247,3 +248,11 @@ def test_a_local_transform_is_rigid() -> None:
     text = CALIBRATION.format(node=1, width=64, height=48, fx=50, fy=50, cx=31.5, cy=23.5, local=", ".join(["1."] * 12))
     with pytest.raises(ValueError, match="local_transform is not a rigid transform"):
         parse_node_camera(text.encode())
+
+
+def test_the_fused_cloud_is_most_compact_as_poses_are_read(export: Path) -> None:
+    scan = open_capture(export)
+    frames = [frame for frame in present(scan) if np.isfinite(scan.camera_to_world[frame]).all()]
+    found = compactness(scan, frames[::3])
+    read = found.pop("camera_to_world opencv")
+    assert read < 0.8 * min(found.values())

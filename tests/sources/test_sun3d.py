@@ -16,6 +16,7 @@ from gapdata.errors import SourceError
 from gapdata.geometry.camera import Intrinsics
 from gapdata.sources.sun3d import Sun3dScan, parse_extrinsics, rotated_back
 from tests.support.exports import png
+from tests.support.fused_clouds import compactness
 from tests.support.phones import FRAMES, WIDTH, open_capture, present, walk
 from tests.support.walks import compare_with_walk
 
@@ -166,3 +167,11 @@ def test_lost_poses_stay_lost() -> None:
     poses = parse_extrinsics(b"nan nan nan nan\nnan nan nan nan\nnan nan nan nan\n1 0 0 2\n0 1 0 3\n0 0 1 4\n")
     assert not np.isfinite(poses[0]).all()
     np.testing.assert_array_equal(poses[1, :3, 3], [2, 3, 4])
+
+
+def test_the_fused_cloud_is_most_compact_as_poses_are_read(twin: Path) -> None:
+    scan = open_capture(twin)
+    frames = [frame for frame in present(scan) if np.isfinite(scan.camera_to_world[frame]).all()]
+    found = compactness(scan, frames[::3])
+    read = found.pop("camera_to_world opencv")
+    assert read < 0.8 * min(found.values())

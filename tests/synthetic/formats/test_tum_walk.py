@@ -16,6 +16,7 @@ from gapdata.commands.main import main
 from gapdata.synthetic.formats.tum import FREIBURG1_LENS, hole, lost_depth
 from gapdata.synthetic.formats.walk import Walk, WalkOptions
 from tests.support.builds import contents
+from tests.support.fused_clouds import compactness
 from tests.support.walks import compare_with_walk
 
 FRAMES = 24
@@ -92,6 +93,20 @@ def test_frames_without_depth_and_in_the_hole_have_no_pose_of_their_neighbour(li
         assert scan.color_lens.coefficients == FREIBURG1_LENS.coefficients
 
 
+def test_a_build_that_was_stopped_goes_on_and_has_the_same_bytes(lists: Path, tmp_path: Path) -> None:
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    apart = ("--set", "shards.scenes_per_shard=1")
+    assert build(lists, whole, *apart) == 0
+    shutil.copytree(whole, stopped)
+    for name in ("shard-000001.tar", "shard-000001.json", "index.parquet", "report.json"):
+        (stopped / name).unlink()
+    kept = (stopped / "shard-000000.tar").stat().st_mtime_ns
+    assert build(lists, stopped, *apart) == 0
+    assert (stopped / "shard-000000.tar").stat().st_mtime_ns == kept
+    for name in ("shard-000000.tar", "shard-000001.tar", "index.parquet"):
+        assert (stopped / name).read_bytes() == (whole / name).read_bytes()
+
+
 def test_equal_options_give_equal_files_and_equal_shards(lists: Path, tmp_path: Path) -> None:
     words = ["--format", "tum", "--scenes", "1", "--frames", str(FRAMES), "--color-size", "192x108", "--noise", "0"]
     assert main(["synth", str(tmp_path / "again"), *words]) == 0
@@ -101,3 +116,11 @@ def test_equal_options_give_equal_files_and_equal_shards(lists: Path, tmp_path: 
         assert build(tmp_path / "again", tmp_path / name) == 0
     tars = [(tmp_path / name / "shard-000000.tar").read_bytes() for name in ("one", "two")]
     assert tars[0] == tars[1]
+
+
+def test_the_fused_cloud_is_most_compact_as_poses_are_read(lists: Path) -> None:
+    with gapdata.open_dataset(rgbd=lists).open_scan(ROOMS[1]) as scan:
+        known = scan.present & np.isfinite(scan.camera_to_world).all(axis=(1, 2))
+        found = compactness(scan, np.flatnonzero(known)[::4].tolist())
+    read = found.pop("camera_to_world opencv")
+    assert read < 0.8 * min(found.values())
