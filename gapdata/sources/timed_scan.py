@@ -122,9 +122,10 @@ class TimedScan(Scan):
 
     def _in_time(self, seconds: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return which rows (n,) are later than all before them; count the others."""
+        known = np.where(np.isfinite(seconds), seconds, np.nan)
         with np.errstate(invalid="ignore"):
-            latest = np.fmax.accumulate(np.concatenate([[-np.inf], seconds]))[:-1]
-            found = np.asarray(seconds > latest)
+            latest = np.fmax.accumulate(np.concatenate([[-np.inf], known]))[:-1]
+            found = np.asarray(known > latest)
         self.note("row_out_of_time", int((~found).sum()))
         return found
 

@@ -193,6 +193,14 @@ def test_at_60_hz_every_other_frame_is_used(members: dict[str, bytes], tmp_path:
     assert slow.frame_count == len(FRAMES)
 
 
+def test_moments_that_are_not_numbers_are_left_out(members: dict[str, bytes], tmp_path: Path) -> None:
+    stamps = json.loads(members["metadata"])["frameTimestamps"]
+    stamps[0], stamps[2], stamps[5] = float("inf"), float("nan"), -1e300
+    scan = open_capture(write(tmp_path / "a.r3d", edited(members, frameTimestamps=stamps)))
+    assert scan.notes["row_out_of_time"] == 3
+    assert [frame + FRAMES[1] for frame in present(scan)][:4] == [FRAMES[1], FRAMES[3], FRAMES[4], FRAMES[6]]
+
+
 def test_metadata_of_a_real_recording() -> None:
     """In the form of the real sample: five keys, camera by column, the first pose the identity, the third repeated."""
     fields = {
