@@ -62,6 +62,7 @@ def parse_rows(data: bytes) -> FrameRows:
         "row_without_aligned_pose": without_pose,
         "row_without_intrinsic": without_camera,
         "row_that_names_no_frame": len(content) - len(rows),
+        "frame_without_row": count - len(rows),
     }
     listed = np.zeros(count, dtype=bool)
     listed[places] = True

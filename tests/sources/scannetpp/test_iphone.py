@@ -268,7 +268,18 @@ def test_rows_of_any_damage_keep_the_sound_ones() -> None:
     assert np.isfinite(found.camera_to_world[[0, 2, 4, 5]]).all()
     assert np.isnan(found.matrices[2]).all()
     assert found.step == 2
-    assert found.notes == {"row_without_aligned_pose": 1, "row_without_intrinsic": 1, "row_that_names_no_frame": 3}
+    assert found.notes == {
+        "row_without_aligned_pose": 1,
+        "row_without_intrinsic": 1,
+        "row_that_names_no_frame": 3,
+        "frame_without_row": 1,
+    }
+
+
+def test_a_hole_among_the_rows_is_counted(root: Path, iphone: Path) -> None:
+    edit(iphone, lambda content: content.pop("frame_000002"))
+    with opened(root) as scan:
+        assert scan.notes["frame_without_row"] == 1
 
 
 def test_the_digest_follows_what_matters(root: Path, iphone: Path) -> None:
