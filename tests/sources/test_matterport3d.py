@@ -234,6 +234,26 @@ def test_damaged_images_are_named_with_their_still(copy: Path, houses: dict[str,
     assert (caught.value.frame, caught.value.path) == (0, str(path))
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("region3.fsegs.json", '{"segIndices": [1, null]}', "segments that are not integers"),
+        ("region3.fsegs.json", '{"segIndices": [1, 2]}', "has 2 segment indices for the"),
+        ("region3.semseg.json", '{"segGroups": [{"id": 1, "label": "x", "segments": 1e400}]}', "not integers"),
+        ("region3.semseg.json", "[]", "has no list segGroups"),
+        ("region3.ply", "ply", "mesh cannot be read"),
+    ],
+)
+def test_damaged_labels_are_one_error(
+    copy: Path, houses: dict[str, str], name: str, content: str, problem: str
+) -> None:
+    path = copy / houses["folders"] / "region_segmentations" / name
+    path.write_text(content)
+    with opened(copy, houses["folders"]) as scan, pytest.raises(SourceError, match=problem) as caught:
+        scan.annotation()
+    assert caught.value.path == str(path)
+
+
 def half(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 

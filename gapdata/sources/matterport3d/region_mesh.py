@@ -46,10 +46,17 @@ class RegionMesh:
         mesh, segments, labels = self.names
         data = self._files.read(KIND, mesh, MAX_BYTES)
         with self._naming(mesh):
-            vertices, faces, colors = read_mesh(data)
+            try:
+                vertices, faces, colors = read_mesh(data)
+            except ValueError as error:
+                raise ValueError(f"mesh cannot be read: {error}") from error
+            if not len(faces) or not np.isfinite(vertices).all():
+                raise ValueError("is empty or has places that are not finite")
+            if faces.min() < 0 or faces.max() >= len(vertices):
+                raise ValueError("has a face with a vertex that does not exist")
         segment_of_face = self._list(segments, "segIndices")
         with self._naming(segments):
-            ids = np.array(segment_of_face, dtype=np.int64) if segment_of_face else np.empty(0, dtype=np.int64)
+            ids = _integers(segment_of_face)
             if ids.shape != (len(faces),):
                 raise ValueError(f"has {len(segment_of_face)} segment indices for the {len(faces)} faces of {mesh}")
         groups = self._list(labels, "segGroups")
@@ -92,12 +99,9 @@ def _objects(
     for group in groups:
         fields = group if isinstance(group, dict) else {}
         object_id, label = integer(fields.get("objectId", fields.get("id"))), text(fields.get("label"), NAME_CHARACTERS)
-        try:
-            segments = np.array(fields.get("segments"), dtype=np.int64)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise ValueError("has a segment group whose segments are not integers") from error
-        if object_id is None or label is None or segments.ndim != 1:
+        if object_id is None or label is None:
             raise ValueError(f"has a malformed segment group: {str(group)[:100]!a}")
+        segments = _integers(fields.get("segments"))
         vertices = np.unique(faces[np.isin(segment_of_face, segments)]).astype(np.int64)
         reason = "repeated_object_id" if object_id in objects else "" if len(vertices) else "object_without_vertices"
         if reason:
@@ -105,3 +109,18 @@ def _objects(
             continue
         objects[object_id] = SceneObject(object_id=object_id, label=label.strip(), vertices=vertices)
     return tuple(objects[key] for key in sorted(objects)), notes
+
+
+def _integers(values: Any) -> NDArray[np.int64]:
+    """Return a list of integers as an array, (n,).
+
+    Raises:
+        ValueError: it is something else.
+    """
+    try:
+        array = np.array(values if isinstance(values, list) else None, dtype=np.int64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError("has segments that are not integers") from error
+    if array.ndim != 1:
+        raise ValueError("has segments that are not a list of integers")
+    return array
