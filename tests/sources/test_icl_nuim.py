@@ -12,12 +12,12 @@ import pytest
 from numpy.typing import NDArray
 
 import gapdata
-from gapdata.commands.main import main
 from gapdata.errors import SourceError
 from gapdata.geometry.camera import Intrinsics
 from gapdata.records.pose_diagnosis import diagnose_poses
 from gapdata.sources.frame_reading import AS_DOCUMENTED
 from gapdata.sources.icl_nuim import IclScan, parse_associations, parse_numbered_poses
+from tests.support.builds import build_twice
 from tests.support.exports import png
 from tests.support.fused_clouds import compactness
 from tests.support.phones import FRAMES, WIDTH, open_capture, present, walk
@@ -103,14 +103,8 @@ def test_the_written_bytes_say_the_same_without_the_reader(twin: Path) -> None:
 
 
 def test_records_show_what_the_walk_saw_and_are_written_twice_alike(twin: Path, tmp_path: Path) -> None:
-    settings = ["frames.image_size=[128,96]", "clips.frames=3", "clips.interval=4", "clips.step=3", "clips.max_shift=1"]
-    words = [part for setting in settings for part in ("--set", setting)]
-    for out in ("one", "two"):
-        command = ["build-shards", "--rgbd", str(twin), "--out", str(tmp_path / out), *words]
-        assert main([*command, "--executor", "inline"]) == 0
-    compare_with_walk(gapdata.open(tmp_path / "one"), walk())
-    tars = [(tmp_path / out / "shard-000000.tar").read_bytes() for out in ("one", "two")]
-    assert tars[0] == tars[1]
+    built = build_twice(twin, tmp_path)
+    compare_with_walk(gapdata.open(built), walk())
 
 
 def test_poses_as_they_are_written_would_not_agree(twin: Path) -> None:

@@ -19,6 +19,7 @@ from gapdata.errors import SourceError
 from gapdata.geometry.camera import Intrinsics
 from gapdata.records.pose_diagnosis import diagnose_poses
 from gapdata.sources.rtabmap import RtabmapScan, parse_node_camera, parse_node_poses
+from tests.support.builds import build_twice
 from tests.support.exports import png
 from tests.support.fused_clouds import compactness
 from tests.support.phones import FRAMES, WIDTH, open_capture, present, walk
@@ -128,15 +129,9 @@ def test_nodes_have_their_own_cameras_and_the_moments_and_poses_of_the_walk(expo
 
 
 def test_records_show_what_the_walk_saw_and_are_written_twice_alike(export: Path, tmp_path: Path) -> None:
-    settings = ["frames.image_size=[128,96]", "clips.frames=3", "clips.interval=4", "clips.step=3", "clips.max_shift=1"]
-    words = [part for setting in settings for part in ("--set", setting)]
-    for out in ("one", "two"):
-        command = ["build-shards", "--rgbd", str(export), "--out", str(tmp_path / out), *words]
-        assert main([*command, "--executor", "inline"]) == 0
+    built = build_twice(export, tmp_path)
     # Depth has half of colour's pixels along a side.
-    compare_with_walk(gapdata.open(tmp_path / "one"), walk(), Tolerances(share=0.9))
-    tars = [(tmp_path / out / "shard-000000.tar").read_bytes() for out in ("one", "two")]
-    assert tars[0] == tars[1]
+    compare_with_walk(gapdata.open(built), walk(), Tolerances(share=0.9))
 
 
 def test_rows_of_the_robot_are_noted_and_moved_to_the_camera_when_the_user_says_so(copy: Path, export: Path) -> None:

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 import gapdata
-from gapdata.commands.main import main
 from gapdata.errors import SourceError, UsageError
 from gapdata.geometry.camera import Intrinsics
 from gapdata.geometry.pose_convention import TO_AXES
 from gapdata.sources.rgbd import RgbdFolder
 from gapdata.sources.sens_scan import SensScan
 from gapdata.synthetic.sens_writer import SensWriter
+from tests.support.builds import build_twice
 from tests.support.phones import FRAMES, WIDTH, walk
 from tests.support.walks import compare_with_walk
 
@@ -91,14 +91,8 @@ def test_what_the_user_says_about_frames_counts(sens: Path, tmp_path: Path) -> N
 
 
 def test_records_show_what_the_walk_saw_and_are_written_twice_alike(sens: Path, tmp_path: Path) -> None:
-    settings = ["frames.image_size=[128,96]", "clips.frames=3", "clips.interval=4", "clips.step=3", "clips.max_shift=1"]
-    words = [part for setting in settings for part in ("--set", setting)]
-    for out in ("one", "two"):
-        command = ["build-shards", "--rgbd", str(sens), "--out", str(tmp_path / out), *words]
-        assert main([*command, "--executor", "inline"]) == 0
-    compare_with_walk(gapdata.open(tmp_path / "one"), walk())
-    tars = [(tmp_path / out / "shard-000000.tar").read_bytes() for out in ("one", "two")]
-    assert tars[0] == tars[1]
+    built = build_twice(sens, tmp_path)
+    compare_with_walk(gapdata.open(built), walk())
 
 
 def test_a_file_that_is_cut_is_named_with_its_frame(sens: Path, tmp_path: Path) -> None:

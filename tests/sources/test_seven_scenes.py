@@ -12,13 +12,13 @@ import pytest
 from numpy.typing import NDArray
 
 import gapdata
-from gapdata.commands.main import main
 from gapdata.errors import SourceError
 from gapdata.geometry.camera import Intrinsics
 from gapdata.sources.base import Scan
 from gapdata.sources.rgbd import RgbdFolder
 from gapdata.sources.seven_scenes import DEPTH_TO_COLOR, UNREGISTERED
 from gapdata.synthetic.sensor import exact_millimetres
+from tests.support.builds import build_twice
 from tests.support.exports import png
 from tests.support.phones import walk
 from tests.support.walks import Tolerances, compare_with_walk
@@ -76,15 +76,10 @@ def test_a_sequence_as_released_is_registered_by_the_measured_calibration(chess:
         assert scan.notes["depth_registered_by_a_measured_calibration"] == len(FRAMES)
         assert not (scan.depth(0) == 65535).any()
         assert not scan.depth(0)[:3].any()
-    settings = ["frames.image_size=[128,96]", "clips.frames=2", "clips.interval=1", "clips.step=1", "clips.max_shift=0"]
-    words = [part for setting in settings for part in ("--set", setting)]
-    for out in ("one", "two"):
-        command = ["build-shards", "--rgbd", str(chess), "--out", str(tmp_path / out), *words]
-        assert main([*command, "--executor", "inline"]) == 0
+    settings = ("frames.image_size=[128,96]", "clips.frames=2", "clips.interval=1", "clips.step=1", "clips.max_shift=0")
+    built = build_twice(chess, tmp_path, settings)
     numbers = dict(enumerate(FRAMES))
-    compare_with_walk(gapdata.open(tmp_path / "one"), walk(), Tolerances(valid=0.8, share=0.94), walk_frame=numbers)
-    tars = [(tmp_path / out / "shard-000000.tar").read_bytes() for out in ("one", "two")]
-    assert tars[0] == tars[1]
+    compare_with_walk(gapdata.open(built), walk(), Tolerances(valid=0.8, share=0.94), walk_frame=numbers)
 
 
 def test_the_calibration_fits_real_frames_and_one_camera_for_both_does_not(samples: Path, tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import gapdata
-from gapdata.commands.main import main
 from gapdata.errors import SourceError
 from gapdata.geometry.camera import Intrinsics
 from gapdata.sources.sun3d import Sun3dScan, parse_extrinsics, rotated_back
+from tests.support.builds import build_twice
 from tests.support.exports import png
 from tests.support.fused_clouds import compactness
 from tests.support.phones import FRAMES, WIDTH, open_capture, present, walk
@@ -104,14 +104,8 @@ def test_depth_that_was_never_rotated_is_refused_unless_the_user_states_its_unit
 
 
 def test_records_show_what_the_walk_saw_and_are_written_twice_alike(twin: Path, tmp_path: Path) -> None:
-    settings = ["frames.image_size=[128,96]", "clips.frames=3", "clips.interval=4", "clips.step=3", "clips.max_shift=1"]
-    words = [part for setting in settings for part in ("--set", setting)]
-    for out in ("one", "two"):
-        command = ["build-shards", "--rgbd", str(twin), "--out", str(tmp_path / out), *words]
-        assert main([*command, "--executor", "inline"]) == 0
-    compare_with_walk(gapdata.open(tmp_path / "one"), walk())
-    tars = [(tmp_path / out / "shard-000000.tar").read_bytes() for out in ("one", "two")]
-    assert tars[0] == tars[1]
+    built = build_twice(twin, tmp_path)
+    compare_with_walk(gapdata.open(built), walk())
 
 
 def test_poses_of_all_images_fit_a_download_of_some(copy: Path, twin: Path) -> None:

@@ -23,6 +23,14 @@ SETTINGS = (
     "prompts.spacing=8",
     "shards.scenes_per_shard=1",
 )
+NEAR = (
+    "frames.image_size=[128,96]",
+    "clips.frames=3",
+    "clips.interval=4",
+    "clips.step=3",
+    "clips.max_shift=1",
+)
+"""Clips of walks that are a second long."""
 APART = (*SETTINGS, "clips.step=3", "scene_views.frames=32")
 """The same with clips that share no frame, and views of whole scans."""
 
@@ -38,6 +46,19 @@ def build(source: object, out: object, *arguments: str, settings: Sequence[str] 
 
     words = ["build-shards", "--scannet", str(source), "--out", str(out), *overrides(settings)]
     return main([*words, "--executor", "inline", *arguments])
+
+
+def build_twice(place: Path, folder: Path, settings: Sequence[str] = NEAR) -> Path:
+    """Build a folder of ``--rgbd`` twice, find the same bytes, and return the first build."""
+    from gapdata.commands.main import main
+
+    outs = folder / "one", folder / "two"
+    for out in outs:
+        words = ["build-shards", "--rgbd", str(place), "--out", str(out), *overrides(settings)]
+        assert main([*words, "--executor", "inline"]) == 0
+    tars = [(out / "shard-000000.tar").read_bytes() for out in outs]
+    assert tars[0] == tars[1]
+    return outs[0]
 
 
 def write_build(folder: Path, records: Sequence[Record]) -> Path:

@@ -115,7 +115,7 @@ def compare_with_walk(
         frames = [place(frame) for frame in record.frame_ids]
         _compare_geometry(record, walk, frames, turn, limits, worst)
         if annotated:
-            _compare_objects(record, walk, frames, turn, labels, worst)
+            _compare_objects(record, walk, frames, turn, limits.pixels, labels, worst)
         else:
             assert not record.objects, f"{record.key} has objects, but its format has no annotation"
     assert worst.frames, "there are no records"
@@ -161,6 +161,7 @@ def _compare_objects(
     walk: Walk,
     frames: list[int],
     turn: Turn,
+    pixels: int,
     labels: Callable[[str], str],
     worst: Agreement,
 ) -> None:
@@ -177,7 +178,7 @@ def _compare_objects(
         found = record.instances(position).astype(np.int64) - 1
         for object_id, owner in owners.items():
             one, other = found == object_id, seen == owner
-            if other.sum() >= Tolerances().pixels:
+            if other.sum() >= pixels:
                 worst.overlaps.append(float((one & other).sum() / (one | other).sum()))
 
 
