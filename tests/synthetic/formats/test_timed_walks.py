@@ -18,6 +18,7 @@ from tests.support.fused_clouds import compactness, depth_off_mesh
 from tests.support.phones import open_capture, present
 from tests.support.walks import Agreement, Tolerances, compare_with_walk
 
+pytestmark = pytest.mark.slow
 FORMATS = ("stray", "record3d")
 FRAMES, WIDTH = 24, 192
 SETTINGS = ("frames.image_size=[128,96]", "clips.frames=2", "clips.interval=3", "clips.step=2", "clips.max_shift=1")
