@@ -106,6 +106,8 @@ class PolycamScan(CaptureScan):
         usable = {
             place: stem for place, (_, stem) in zip(places, stamps, strict=True) if self._is_complete(stem, files)
         }
+        if not files["confidence"]:
+            self.note("scan_without_confidence")
         self.blur_scores = {}
         pairs = self._pairs(usable, files)
         problems: list[SourceError] = []

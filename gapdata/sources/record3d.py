@@ -161,6 +161,8 @@ class Record3DScan(TimedScan):
         self.note("image_of_no_frame", sum(number >= rows for number in color | depth))
         if confidence:
             self.note("frame_without_confidence", sum(row not in confidence for row in known))
+        else:
+            self.note("scan_without_confidence")
         return np.array([row in color and row in depth for row in known], dtype=bool)
 
     def _check_library(self, packed: bytes) -> None:

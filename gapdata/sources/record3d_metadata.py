@@ -81,6 +81,8 @@ def parse_metadata(data: bytes) -> Recording:
         fields = json.loads(decode_text(data))
     except RecursionError as error:
         raise ValueError("has metadata that are nested too deeply") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"has metadata that are not valid JSON, as if they were cut off: {error}") from error
     if not isinstance(fields, dict):
         raise ValueError("has metadata that are not a JSON object")
     listed = fields.get("poses")
@@ -90,7 +92,7 @@ def parse_metadata(data: bytes) -> Recording:
         raise ValueError("has metadata without poses of seven numbers: share a recording of the LiDAR camera")
     notes: dict[str, int] = {}
     poses = _poses(values, fields.get("initPose"), notes)
-    rows = TimedRows(seconds=_seconds(fields, count, notes), intrinsics=_intrinsics(fields, count), poses=poses)
+    rows = TimedRows(seconds=_seconds(fields, count, notes), intrinsics=_intrinsics(fields, count, notes), poses=poses)
     return Recording(
         rows=rows,
         size=_size(fields, "w", "h"),
@@ -112,11 +114,12 @@ def _poses(values: NDArray[np.float64], initial: Any, notes: dict[str, int]) -> 
     if repeated:
         notes["pose_equal_to_the_one_before"] = repeated
     first = numbers(initial, (7,))
-    if first is not None:
-        moved, _ = poses_of_rows(first[None, 4:], first[None, :4])
-        if np.isfinite(moved).all() and np.abs(moved[0] - np.eye(4)).max() > STILL:
-            found = moved[0] @ found
-            notes["pose_moved_by_init_pose"] = len(found)
+    moved = np.full((4, 4), np.nan) if first is None else poses_of_rows(first[None, 4:], first[None, :4])[0][0]
+    if np.isfinite(moved).all() and np.abs(moved - np.eye(4)).max() > STILL:
+        found = moved @ found
+        notes["pose_moved_by_init_pose"] = len(found)
+    elif initial and not np.isfinite(moved).all():
+        notes["init_pose_not_usable"] = 1
     if known.any() and np.abs(found[known][0] - np.eye(4)).max() <= STILL:
         notes["vertical_not_known"] = 1
     return in_opencv_axes(found, TO_AXES["opengl"])
@@ -127,6 +130,8 @@ def _seconds(fields: dict[str, Any], count: int, notes: dict[str, int]) -> NDArr
     stamps = numbers(fields.get("frameTimestamps"), (count,))
     if stamps is not None:
         return stamps
+    if fields.get("frameTimestamps"):
+        notes["time_stamps_not_usable"] = 1
     rate = number(fields.get("fps"))
     if rate is None or rate <= 0:
         notes["frame_rate_not_stated"] = 1
@@ -134,7 +139,7 @@ def _seconds(fields: dict[str, Any], count: int, notes: dict[str, int]) -> NDArr
     return np.arange(count) / rate
 
 
-def _intrinsics(fields: dict[str, Any], count: int) -> NDArray[np.float64]:
+def _intrinsics(fields: dict[str, Any], count: int, notes: dict[str, int]) -> NDArray[np.float64]:
     """Return fx fy cx cy of each frame, (n, 4) pixels.
 
     Raises:
@@ -144,6 +149,8 @@ def _intrinsics(fields: dict[str, Any], count: int) -> NDArray[np.float64]:
         each = numbers(fields.get("perFrameIntrinsicCoeffs"), (count, width))
         if each is not None:
             return each[:, columns]
+    if fields.get("perFrameIntrinsicCoeffs"):
+        notes["intrinsics_of_frames_not_usable"] = 1
     shared = numbers(fields.get("K"), (9,))
     if shared is None:
         raise ValueError("has metadata without the nine numbers K of its camera")

@@ -91,7 +91,9 @@ class ScannerAppScan(CaptureScan):
             known = files["color"].keys() | files["depth"].keys() if kind == "camera" else files["camera"].keys()
             if missing := len(known - files[kind].keys()):
                 self.note(f"frame_without_{kind}", missing)
-        if files["confidence"] and (missing := len(set(complete) - files["confidence"].keys())):
+        if not files["confidence"]:
+            self.note("scan_without_confidence")
+        elif missing := len(set(complete) - files["confidence"].keys()):
             self.note("frame_without_confidence", missing)
         facts, problems = self._read_cameras({frame: files["camera"][frame] for frame in complete})
         facts = self._well_tracked(facts)

@@ -149,6 +149,8 @@ class StrayScan(TimedScan):
         self.note("depth_file_of_no_frame", len(depth.keys() - set(numbers)))
         if confidence:
             self.note("frame_without_confidence", sum(number not in confidence for number in numbers))
+        else:
+            self.note("scan_without_confidence")
         if self._colors.lacks_one:
             # Which of the two has none is found out when the first image is read.
             self.note("video_lacks_its_first_or_last_frame")

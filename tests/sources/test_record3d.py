@@ -201,6 +201,16 @@ def test_moments_that_are_not_numbers_are_left_out(members: dict[str, bytes], tm
     assert [frame + FRAMES[1] for frame in present(scan)][:4] == [FRAMES[1], FRAMES[3], FRAMES[4], FRAMES[6]]
 
 
+def test_optional_metadata_that_cannot_be_used_are_counted(members: dict[str, bytes], tmp_path: Path) -> None:
+    changes = {"frameTimestamps": [0, 1], "perFrameIntrinsicCoeffs": [[1, 2, 3, 4]], "initPose": [0] * 7}
+    without_confidence = {name: data for name, data in members.items() if not name.endswith(".conf")}
+    scan = open_capture(write(tmp_path / "a.r3d", edited(without_confidence, **changes)))
+    counted = ("time_stamps_not_usable", "intrinsics_of_frames_not_usable", "init_pose_not_usable")
+    assert [scan.notes[name] for name in (*counted, "scan_without_confidence")] == [1] * 4
+    plain = open_capture(write(tmp_path / "b.r3d", edited(members, **dict.fromkeys(changes, ...))))
+    assert np.array_equal(scan.camera_to_world, plain.camera_to_world, equal_nan=True)
+
+
 def test_metadata_of_a_real_recording() -> None:
     """In the form of the real sample: five keys, camera by column, the first pose the identity, the third repeated."""
     fields = {
@@ -231,7 +241,11 @@ def depth_of(values: np.ndarray) -> bytes:
 
 DAMAGE: dict[str, tuple[Callable[[dict[str, bytes]], dict[str, bytes]], int | None, str]] = {
     "no metadata": (lambda held: {"rgbd/0.jpg": b""}, None, "it has 0 members metadata, expected one"),
-    "metadata of text": (lambda held: {**held, "metadata": b"{"}, None, "Expecting property name"),
+    "metadata of text": (
+        lambda held: {**held, "metadata": b"{"},
+        None,
+        "metadata that are not valid JSON, as if they were cut off",
+    ),
     "metadata of a list": (lambda held: {**held, "metadata": b"[]"}, None, "are not a JSON object"),
     "nested metadata": (lambda held: {**held, "metadata": b"[" * 100_000}, None, "nested too deeply"),
     "no poses": (lambda held: edited(held, poses=...), None, "without poses of seven numbers"),
