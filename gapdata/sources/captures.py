@@ -145,8 +145,8 @@ CAPTURES: dict[str, Capture] = {
         help="a sequence of 7-Scenes as it was released",
         recognised_by="a folder such as seq-01 with frame-000000.color.png, .depth.png and .pose.txt",
         download="unpack the zips of https://www.microsoft.com/en-us/research/project/rgb-d-dataset-7-scenes/",
-        terms="7-Scenes licence (non-commercial research), https://www.microsoft.com/en-us/research/project/"
-        "rgb-d-dataset-7-scenes/",
+        terms="non-commercial research for 7-Scenes itself, https://www.microsoft.com/en-us/research/project/"
+        "rgb-d-dataset-7-scenes/; else those of whoever recorded frames with these names",
         categories="names in objects.json",
     ),
 }
