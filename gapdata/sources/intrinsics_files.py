@@ -7,13 +7,14 @@ from pathlib import Path
 from gapdata.errors import SourceError
 from gapdata.files.folders import by_lower_case, file_names
 
+OF_REPLICA, REPLICAS_FRAMES = "cam_params.json", "results"
 INTRINSICS_NAMES = (
     "intrinsics.json",
     "intrinsics.txt",
     "intrinsic.json",
     "intrinsic.txt",
     "camera.json",
-    "cam_params.json",
+    OF_REPLICA,
     "camera-intrinsics.txt",
     "camera_primesense.json",
     "camera_intrinsic.json",
@@ -24,7 +25,7 @@ INTRINSICS_CURE = 'write intrinsics.json: {"fx": ..., "fy": ..., "cx": ..., "cy"
 KNOWN_LACKS = {
     "traj_w_c.txt": "it is a render of Replica by Semantic-NeRF or vMAP, which differ in size, field of view and unit "
     "of depth, and do not write them down: state them in intrinsics.json",
-    "results": "copy cam_params.json from the top of NICE-SLAM's Replica.zip into the folder or above it",
+    REPLICAS_FRAMES: "copy cam_params.json from the top of NICE-SLAM's Replica.zip into the folder or above it",
 }
 """What to do about a folder without intrinsics that has an entry of this name."""
 
@@ -32,10 +33,15 @@ KNOWN_LACKS = {
 def intrinsics_file(scene_id: str, directory: Path, root: Path) -> Path:
     """Return the intrinsics file in a scene's folder, or else in the folder that the user named.
 
+    Replica's camera lies above its rooms, and is found there also if the user named one room.
+
     Raises:
         SourceError: there is none, or there are two.
     """
     found = find_intrinsics(scene_id, (directory, root))
+    above = directory.parent / OF_REPLICA
+    if found is None and (directory / REPLICAS_FRAMES).is_dir() and above.is_file():
+        return above
     if found is None:
         known = next((cure for name, cure in KNOWN_LACKS.items() if (directory / name).exists()), INTRINSICS_CURE)
         raise SourceError("has no intrinsics file", path=directory, scene=scene_id, cure=known)

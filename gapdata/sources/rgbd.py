@@ -274,9 +274,20 @@ def _find_scenes(root: Path) -> tuple[dict[str, Path], dict[str, str]]:
                 directories[entry.name] = place
             if is_scene:
                 break
-        if entry.name not in directories and (reason := why_foreign(Path(entry.path))) is not None:
-            passed_over[entry.name] = reason
+        if entry.name not in directories and not is_litter(entry.name):
+            reason = why_foreign(Path(entry.path)) or _what_lies_deeper(Path(entry.path))
+            passed_over |= {} if reason is None else {entry.name: reason}
     return directories, passed_over
+
+
+def _what_lies_deeper(folder: Path) -> str | None:
+    """Return that a folder holds folders of frames instead of frames; ``None`` for another folder."""
+    try:
+        below = [entry.name for entry in entries(folder) if is_kind(entry, folder=True) and not is_litter(entry.name)]
+        found = next((name for name in sorted(below, key=natural_key)[:SHOWN] if _is_scene(folder / name)), None)
+    except OSError:
+        return None
+    return None if found is None else f"holds scans one level further down, such as {found}/: give {folder} itself"
 
 
 def _is_scene(place: Path) -> bool:

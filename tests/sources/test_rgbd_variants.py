@@ -15,7 +15,7 @@ from gapdata.errors import SourceError, UsageError
 from gapdata.geometry.camera import Intrinsics
 from gapdata.sources.pose_files import parse_trajectory
 from gapdata.sources.rgbd import RgbdFolder
-from tests.support.exports import png
+from tests.support.exports import matrix_text, png
 from tests.support.phones import WIDTH, walk
 
 HEIGHT = WIDTH * 3 // 4
@@ -131,6 +131,28 @@ def test_replica_without_its_camera_file_says_where_it_is(tmp_path: Path) -> Non
     (folder / "traj.txt").write_text("\n".join(lines))
     with pytest.raises(SourceError, match=r"copy cam_params\.json from the top of NICE-SLAM's Replica\.zip"):
         RgbdFolder.open(tmp_path).open_scan("room0")
+
+
+def test_one_room_of_replica_finds_the_camera_above_it(tmp_path: Path) -> None:
+    folder = tmp_path / "room0"
+    write_images(folder, "results/frame{:06d}.jpg", "results/depth{:06d}.png")
+    (folder / "traj.txt").write_text("\n".join(" ".join(map(str, pose.reshape(-1))) for pose in walk().poses[:FRAMES]))
+    (tmp_path / "intrinsics.json").write_text("of something else")
+    (tmp_path / "cam_params.json").write_text(json.dumps({"camera": {**STATED, "scale": 6553.5}}))
+    with RgbdFolder.open(folder).open_scan("room0") as scan:
+        assert scan.depth_units_per_metre == 6553.5
+
+
+def test_folders_of_scans_one_level_further_down_are_named(tmp_path: Path) -> None:
+    for scene in ("office/seq-01", "chess/seq-01"):
+        write_images(tmp_path / scene, "frame-{:06d}.color.png", "frame-{:06d}.depth.png")
+        for frame in range(FRAMES):
+            (tmp_path / scene / f"frame-{frame:06d}.pose.txt").write_text(matrix_text(walk().poses[frame]))
+    with pytest.raises(
+        UsageError, match=r"chess holds scans one level further down, such as seq-01/: give .*chess its"
+    ):
+        RgbdFolder.open(tmp_path)
+    assert RgbdFolder.open(tmp_path / "office").scene_ids == ("seq-01",)
 
 
 def test_replicas_own_release_is_told_apart_from_a_folder_of_frames(tmp_path: Path) -> None:
