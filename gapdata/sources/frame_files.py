@@ -86,7 +86,14 @@ def list_frames(
     if layout.pose is not None:
         namings["pose"] = layout.pose
     listings = {folder: listed(directory / folder, scene_id) for folder in {item.folder for item in namings.values()}}
-    sought = {kind: Sought.among(listings[naming.folder], naming) for kind, naming in namings.items()}
+    sought = {
+        kind: Sought.among(
+            listings[naming.folder],
+            naming,
+            others=[other for other in namings.values() if other is not naming and other.folder == naming.folder],
+        )
+        for kind, naming in namings.items()
+    }
     try:
         names = {kind: list(found.files) for kind, found in sought.items()}
         numbering = _raw_indices(names) if layout.raw_indices else number_frames(names)

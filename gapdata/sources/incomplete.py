@@ -20,18 +20,21 @@ class Sought:
 
     naming: Naming
     files: Mapping[str, list[str]]  # the part of the name that names the frame -> paths relative to the scene
-    misnamed: list[str]  # with the right ending, in a folder for this kind only, but without a frame in their names
+    misnamed: list[str]  # with the right ending, in a folder for this kind, but without a frame of any kind in the name
     listed: list[str]
 
     @classmethod
-    def among(cls, names: list[str], naming: Naming) -> Sought:
-        """Sort the names of a folder's files."""
+    def among(cls, names: list[str], naming: Naming, others: Iterable[Naming] = ()) -> Sought:
+        """Sort the names of a folder's files; ``others`` are the other kinds that the folder holds."""
+        others = tuple(others)
         files: dict[str, list[str]] = {}
         misnamed = []
         for name in names:
             part = naming.frame_name(name)
             if part is not None:
                 files.setdefault(part, []).append(f"{naming.folder}/{name}" if naming.folder else name)
+            elif any(other.frame_name(name) is not None for other in others):
+                continue
             elif naming.folder and name.rpartition(".")[2].lower() in naming.endings:
                 misnamed.append(name)
         return cls(naming=naming, files=files, misnamed=misnamed, listed=names)

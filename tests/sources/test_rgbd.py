@@ -122,6 +122,7 @@ def test_replicas_naming_with_one_line_a_pose_and_the_camera_of_the_whole_datase
         assert dataset.scene_ids == ("office1", "room0")
         with dataset.open_scan("room0") as scan:
             assert scan.depth_units_per_metre == 6553.5
+            assert scan.notes == {}
             assert (scan.camera_to_world == sens.camera_to_world).all()
             assert (scan.depth(3) == sens.depth(3)).all()
 
