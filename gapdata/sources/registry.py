@@ -211,9 +211,12 @@ def open_dataset(**named: Any) -> Dataset:
 def _way_out(name: str, root: Location, cure: str | None) -> str | None:
     """Return what to do where a place does not hold what its option reads; ``None`` where the reader knows better."""
     get = SOURCES[name].how_to_get()
-    if not root.exists() or (isinstance(root, Path) and root.is_dir() and not any(entries(root))):
-        return "; ".join(filter(None, (cure, get)))
-    other = recognised_as(root)
+    try:
+        if not root.exists() or (isinstance(root, Path) and root.is_dir() and not any(entries(root))):
+            return "; ".join(filter(None, (cure, get)))
+        other = recognised_as(root)
+    except OSError:
+        return None  # a place that cannot be listed: the reader has said so
     return None if other in (None, name) else f"this looks like {title_of(other)}: use {as_option(other)}"
 
 
