@@ -26,6 +26,8 @@ KNOWN_LACKS = {
     "traj_w_c.txt": "it is a render of Replica by Semantic-NeRF or vMAP, which differ in size, field of view and unit "
     "of depth, and do not write them down: state them in intrinsics.json",
     REPLICAS_FRAMES: "copy cam_params.json from the top of NICE-SLAM's Replica.zip into the folder or above it",
+    "groundtruth.txt": "a sequence of TUM needs rgb.txt and depth.txt beside groundtruth.txt: unpack it again; "
+    f"for other frames {INTRINSICS_CURE}",
 }
 """What to do about a folder without intrinsics that has an entry of this name."""
 

@@ -143,6 +143,17 @@ def test_one_room_of_replica_finds_the_camera_above_it(tmp_path: Path) -> None:
         assert scan.depth_units_per_metre == 6553.5
 
 
+@pytest.mark.parametrize("lost", ["rgb.txt", "depth.txt"])
+def test_a_sequence_of_tum_without_a_list_is_told_which_lists_it_needs(tmp_path: Path, lost: str) -> None:
+    folder = tmp_path / "rgbd_dataset_freiburg1_desk"
+    write_images(folder, "rgb/{}.png", "depth/{}.png")
+    for name in ("rgb.txt", "depth.txt", "groundtruth.txt"):
+        (folder / name).write_text("# empty\n")
+    (folder / lost).unlink()
+    with pytest.raises(SourceError, match=r"needs rgb\.txt and depth\.txt beside groundtruth\.txt"):
+        RgbdFolder.open(folder).open_scan(folder.name)
+
+
 def test_folders_of_scans_one_level_further_down_are_named(tmp_path: Path) -> None:
     for scene in ("office/seq-01", "chess/seq-01"):
         write_images(tmp_path / scene, "frame-{:06d}.color.png", "frame-{:06d}.depth.png")
