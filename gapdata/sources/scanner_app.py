@@ -1,8 +1,11 @@
 """Read a capture of 3D Scanner App as it exports all data, ``--rgbd``.
 
 One folder holds ``frame_00000.json`` of every frame, ``frame_00000.jpg`` of some, ``depth_00000.png`` and
-``conf_00000.png``. The number of a frame is its raw index.
+``conf_00000.png``.
 
+- A raw index is a 30th of a second, by the ``time`` of each frame, so that frames of a clip that are 30 raw frames
+  apart are a second apart at any rate of the app. At 30 Hz it is the frame's number. Where most frames have no time, it
+  is the number, and noted; a frame without a time among others that have one, or whose time runs back, is left out.
 - A frame counts if it has an image, depth and its JSON; of the app's many frames, most have no image.
 - ``cameraPoseARFrame`` is camera to world by row, OpenGL axes, metres, in ARKit's world, y up. By column, where the
   last row of most matrices shows that, it is read, too, and noted.
@@ -27,6 +30,7 @@ from gapdata.files.checked_values import finite, number, numbers
 from gapdata.sources.capture_frames import Y_UP_TO_Z_UP, CaptureFrame, CaptureScan, y_up_pose
 from gapdata.sources.color_files import color_size
 from gapdata.sources.frame_reading import FrameReading
+from gapdata.sources.raw_clock import on_raw_clock
 
 NAME = re.compile(r"(frame|depth|conf)_(\d{1,9})\.(json|jpg|jpeg|png)")
 KINDS = {
@@ -37,6 +41,7 @@ KINDS = {
     ("depth", "png"): "depth",
     ("conf", "png"): "confidence",
 }
+TICKS_PER_SECOND = 1_000_000
 SENSOR_SIZE = (1920, 1440)
 """Pixels of the image that intrinsics are of, where they are not of the image that lies beside them."""
 NEAR_CENTRE = 0.1
@@ -71,7 +76,7 @@ class ScannerAppScan(CaptureScan):
     """A capture of 3D Scanner App."""
 
     frames_per_second: float | None
-    """By the times of the frames, of which each raw index is one; ``None`` where they are not given."""
+    """By the times of the app's frames; ``None`` where they are not given."""
 
     @property
     def axis_alignment(self) -> NDArray[np.float64]:
@@ -79,7 +84,7 @@ class ScannerAppScan(CaptureScan):
         return Y_UP_TO_Z_UP
 
     def describe_frames(self) -> dict[str, Any]:
-        """Return the facts about frames and cameras, with how many raw frames are a second."""
+        """Return the facts about frames and cameras, with how many frames the app counted in a second."""
         facts = super().describe_frames()
         facts["frames"]["frames_per_second"] = self.frames_per_second
         return facts
@@ -99,11 +104,14 @@ class ScannerAppScan(CaptureScan):
         facts = self._well_tracked(facts)
         if not facts:
             raise problems[0] if problems else self._damage(self._said("frame"), self.path, cure=EXPORT)
-        self.frames_per_second = _rate({frame: values["time"] for frame, values in facts.items()})
+        times = {frame: values["time"] for frame, values in facts.items()}
+        self.frames_per_second = _rate(times)
+        places = self._places(times)
+        facts = {frame: values for frame, values in facts.items() if frame in places}
         poses = self._poses_by_row(np.array([values["pose"] for values in facts.values()]))
         image_size = self._first_header(files["color"], sorted(facts), color_size)
         return {
-            frame: CaptureFrame(
+            places[frame]: CaptureFrame(
                 color=files["color"][frame],
                 depth=files["depth"][frame],
                 confidence=files["confidence"].get(frame, ""),
@@ -113,6 +121,22 @@ class ScannerAppScan(CaptureScan):
             )
             for (frame, values), pose in zip(facts.items(), poses, strict=True)
         }
+
+    def _places(self, times: Mapping[int, float | None]) -> dict[int, int]:
+        """Return the raw index of each frame that counts, by its number."""
+        known = {frame: time for frame, time in times.items() if time is not None and np.isfinite(time)}
+        if 2 * len(known) <= len(times):
+            self.note("frame_time_not_known", len(times))
+            return {frame: frame for frame in times}
+        latest, kept = -np.inf, {}
+        for (frame, time), following in zip(known.items(), [*known.values(), np.inf][1:], strict=True):
+            if latest < time < following:
+                latest, kept[frame] = time, round(time * TICKS_PER_SECOND)
+        if len(kept) < len(times):
+            self.note("frame_out_of_time", len(times) - len(kept))
+        start = next(iter(kept))
+        ticks = on_raw_clock(list(kept.values()), TICKS_PER_SECOND)
+        return {frame: start + tick for frame, tick in zip(kept, ticks, strict=True)}
 
     def _files(self) -> dict[str, dict[int, str]]:
         """Return the files of each kind by frame."""
@@ -185,7 +209,7 @@ def _is_near_centre(intrinsics: tuple[float, float, float, float], size: tuple[i
 
 
 def _rate(times: Mapping[int, float | None]) -> float | None:
-    """Return how many raw frames are a second, by the first and the last frame with a time."""
+    """Return how many frames the app counted in a second, by the first and the last frame with a time."""
     known = [(frame, time) for frame, time in times.items() if time is not None]
     if len(known) < 2 or known[-1][1] <= known[0][1]:
         return None

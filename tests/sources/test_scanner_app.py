@@ -54,6 +54,29 @@ def test_frames_with_images_have_the_poses_of_the_walk(twin: Twin) -> None:
     assert scan.describe_frames()["frames"]["frames_per_second"] == 30
 
 
+def test_raw_indices_are_30ths_of_a_second_at_any_rate(copy: Path) -> None:
+    edit(copy, lambda values: values.update(time=100 + values["frame_index"] / 60), range(FRAMES))
+    scan = open_capture(copy)
+    assert present(scan) == [USED[0] + round((frame - USED[0]) / 2) for frame in USED]
+    assert scan.describe_frames()["frames"]["frames_per_second"] == 60
+
+
+@pytest.mark.parametrize("wrong", [1e12, 0, float("nan"), None, "noon"])
+def test_a_frame_whose_time_is_wrong_does_not_move_the_others(copy: Path, wrong: object) -> None:
+    edit(copy, lambda values: values.update(time=wrong), (USED[3],))
+    scan = open_capture(copy)
+    assert set(present(scan)) < set(USED)
+    assert len(present(scan)) >= len(USED) - 2
+    assert scan.notes["frame_out_of_time"] == len(USED) - len(present(scan))
+
+
+def test_without_times_the_number_is_the_raw_index(copy: Path) -> None:
+    edit(copy, lambda values: values.pop("time"), range(FRAMES))
+    scan = open_capture(copy)
+    assert present(scan) == USED
+    assert scan.notes["frame_time_not_known"] == len(USED)
+
+
 def test_the_files_say_what_the_scan_gives(twin: Twin) -> None:
     """Read without the reader: plain JSON, and OpenCV for pixels as they lie in the file."""
     scan = twin.open()
