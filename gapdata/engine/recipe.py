@@ -139,8 +139,8 @@ class InstanceRecipe:
     ``projected``: take the masks of ScanNet's own ``<scene>_2d-instance-filt.zip``."""
     of_boxes: Literal["depth", "mesh"] = "depth"
     """For objects that the source gives as boxes only. ``depth``: a pixel shows the smallest box that its depth lies
-    in. ``mesh``: the vertices of the scan's mesh inside a box are the object's, and rays are cast as for other meshes.
-    Records tell it (``masks``)."""
+    in, or else is less than 3 cm away from. ``mesh``: the vertices of the scan's mesh inside a box are the object's,
+    and rays are cast as for other meshes. Records tell it (``masks``)."""
     tolerance: NotNegative = 0.1
     """Metres by which the depth of mesh and sensor may differ; a pixel that differs more counts as showing something
     that the mesh lacks."""
