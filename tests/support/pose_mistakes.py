@@ -130,6 +130,14 @@ class MistakenScan:
         """With the mistake in it."""
         return self._mistake.camera(self._scan.depth_intrinsics)
 
+    def color_camera(self, frame: int) -> Intrinsics:
+        """With the mistake in it."""
+        return self._mistake.camera(self._scan.color_camera(frame))
+
+    def depth_camera(self, frame: int) -> Intrinsics:
+        """With the mistake in it."""
+        return self._mistake.camera(self._scan.depth_camera(frame))
+
     @property
     def depth_units_per_metre(self) -> float:
         """With the mistake in it."""
