@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.files.image_tags import PNG_SIGNATURE
+from gapdata.files.tiff import read_page
 from gapdata.sources.images import chunks_are_sound, could_hold, encoded_image_size
 
 PNG_BITS = 24
@@ -42,3 +43,31 @@ def decode_gray(data: bytes, size: tuple[int, int]) -> NDArray[np.uint8]:
     if image is None:
         raise ValueError("cannot be decoded")
     return np.asarray(image, dtype=np.uint8)
+
+
+def decode_thirds(data: bytes, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Decode a TIFF of floats from 0 to 1 to (H, W) uint8: 0 for the lowest third, 1, and 2 for the highest.
+
+    Args:
+        data: the file.
+        size: the (width, height) that it must have.
+
+    Raises:
+        ValueError: it is damaged, or has another size or other numbers; the message says which.
+    """
+    import cv2
+
+    page = read_page(data)
+    if (page.width, page.height) != size:
+        raise ValueError(f"is {page.width}x{page.height}, expected {size[0]}x{size[1]}")
+    if page.samples != 1 or page.kind not in ("f4", "f8") or not page.upright or not could_hold(len(data), size):
+        raise ValueError(f"is a TIFF of {page.samples} channels of dtype {page.kind}, expected one of f4")
+    try:
+        values = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        values = None
+    if values is None or values.shape != (size[1], size[0]):
+        raise ValueError("cannot be decoded")
+    if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
+        raise ValueError("has a confidence outside of 0 to 1")
+    return np.asarray(np.minimum(values * 3, 2), dtype=np.uint8)

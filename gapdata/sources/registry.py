@@ -141,6 +141,19 @@ SOURCES: dict[str, Source] = {
         splits="metadata.csv, 3dod_train_val_splits.csv, raw_train_val_splits.csv, in DIR or above; else the folders "
         "Training and Validation",
     ),
+    "ca1m": Source(
+        module="gapdata.sources.ca1m",
+        in_stores=True,
+        help="a folder of CA-1M's tars (a path, s3://... or gs://...), ca1m-train-<id>.tar and ca1m-val-<id>.tar, read "
+        "in place: captures of ARKitScenes with poses in a laser scanner's world and boxes of everything in the room",
+        title="CA-1M",
+        recognised_by="ca1m-train-<id>.tar or ca1m-val-<id>.tar, also in train/ and val/",
+        download="curl -O each link of data/val.txt and data/train.txt of "
+        "https://github.com/apple/ml-cubifyanything into DIR",
+        terms="CC BY-NC-ND 4.0, https://creativecommons.org/licenses/by-nc-nd/4.0/",
+        categories="none: the boxes have no classes, apart from wall, floor, ceiling and door_frame",
+        splits="the names of the tars",
+    ),
     "matterport3d": Source(
         module="gapdata.sources.matterport3d.dataset",
         options=(ANNOTATIONS,),
