@@ -41,12 +41,19 @@ class StopSignals:
         self._before.clear()
 
     def install(self) -> None:
-        """Install the handlers; call it again after code that may have replaced them."""
+        """Install the handlers; call it again after code that may have replaced them, or may have swallowed a signal.
+
+        Raises:
+            Interrupted, Terminated: a signal came, and what it raised was caught by code that catches all errors, as
+                Ray does while it starts.
+        """
         if threading.current_thread() is not threading.main_thread():
             return
         for number in SIGNALS:
             before = signal.signal(number, self._receive)
             self._before.setdefault(number, before)
+        if self.requested and not self.patient:
+            raise self.error()
 
     @contextmanager
     def draining(self) -> Iterator[None]:
