@@ -34,6 +34,11 @@ class FramesAhead(Generic[Frame]):
             self._uses.update(frames)
         self._waiting = sorted(self._uses.keys() - self._kept.keys(), reverse=True)
 
+    def reach(self, frame: int) -> None:
+        """Make all expected frames up to this one, so that nothing behind it is left to go back for."""
+        while self._waiting and self._waiting[-1] <= frame:
+            self._keep(self._waiting.pop())
+
     def kept(self, frame: int) -> Frame | None:
         """Return a frame if it was made early, without counting this as a use.
 
@@ -51,8 +56,7 @@ class FramesAhead(Generic[Frame]):
         Raises:
             SourceError: the frame is damaged.
         """
-        while self._waiting and self._waiting[-1] <= frame:
-            self._keep(self._waiting.pop())
+        self.reach(frame)
         found = self.kept(frame)
         if found is None:
             found = self._make(frame)

@@ -134,6 +134,7 @@ class FramePreparer:
         self.image_size = stored_size(scan.color_intrinsics, settings)
         self._recent: OrderedDict[int, PreparedFrame] = OrderedDict()
         self._depths: OrderedDict[int, NDArray[np.uint16]] = OrderedDict()
+        self._hidden: OrderedDict[int, NDArray[np.bool_]] = OrderedDict()
         self._ahead = FramesAhead(lambda frame: self._make(frame).packed()) if scan.in_order else None
 
     @property
@@ -172,7 +173,10 @@ class FramePreparer:
         """
         if frame in self._recent:
             return self._recent[frame].depth
-        kept = None if self._ahead is None or frame in self._depths else self._ahead.kept(frame)
+        if self._ahead is None or frame in self._depths:
+            return self._registered_depth(frame)
+        self._ahead.reach(frame)  # masks of pixels may be a video, too
+        kept = self._ahead.kept(frame)
         return self._registered_depth(frame) if kept is None else decode_grey(kept.depth_png)
 
     def prepare(self, frame: int) -> PreparedFrame:
@@ -235,9 +239,9 @@ class FramePreparer:
             cv2.addWeighted(registered, MILLIMETRES_PER_METRE, registered, 0, 0, dtype=cv2.CV_16U), dtype=np.uint16
         )
         millimetres *= (registered >= self._settings.near) & (registered <= self._settings.far)
-        shown = scan.color_mask(frame)
-        if shown is not None:
-            millimetres[resize.apply_nearest(shown) == 0] = 0
+        hidden = self._hidden_pixels(frame)
+        if hidden is not None:
+            millimetres[hidden] = 0
         _remember(self._depths, frame, millimetres, self._capacity)
         return millimetres
 
@@ -253,12 +257,18 @@ class FramePreparer:
         if self._masks is None:
             return None
         metres = depth.astype(np.float32) / np.float32(MILLIMETRES_PER_METRE)
-        resize = self._resize(frame)
-        instances = self._masks.render(frame, resize.camera, self._scan.camera_to_world[frame], metres)
-        shown = self._scan.color_mask(frame)
-        if shown is not None:
-            instances = np.where(resize.apply_nearest(shown) == 0, np.uint16(0), instances)
-        return instances
+        instances = self._masks.render(frame, self.camera(frame), self._scan.camera_to_world[frame], metres)
+        hidden = self._hidden_pixels(frame)
+        return instances if hidden is None else np.where(hidden, np.uint16(0), instances)
+
+    def _hidden_pixels(self, frame: int) -> NDArray[np.bool_] | None:
+        """Return the stored pixels that do not show the scene, (H, W); ``None`` where all do."""
+        if frame not in self._hidden:
+            shown = self._scan.color_mask(frame)
+            if shown is None:
+                return None
+            _remember(self._hidden, frame, self._resize(frame).apply_nearest(shown) == 0, self._capacity)
+        return self._hidden[frame]
 
 
 def stored_size(native: Intrinsics, settings: FrameSettings) -> tuple[int, int]:

@@ -56,3 +56,21 @@ def test_a_frame_that_no_view_announced_is_made_when_it_is_asked_for() -> None:
     ahead.expect([[5]])
     assert [ahead.take(frame) for frame in (5, 2, 2)] == [5, 2, 2]
     assert made == {5: 1, 2: 2}
+
+
+@given(views=VIEWS)
+def test_looking_at_frames_before_they_are_taken_keeps_the_order(views: list[list[int]]) -> None:
+    made: list[int] = []
+
+    def make(frame: int) -> int:
+        made.append(frame)
+        return frame
+
+    ahead = FramesAhead(make)
+    ahead.expect(views)
+    for view in views:
+        for frame in view:  # as a view's depth is looked at before its frames are prepared
+            ahead.reach(frame)
+            assert ahead.kept(frame) == frame
+        assert [ahead.take(frame) for frame in view] == view
+    assert made == sorted(set(made))
