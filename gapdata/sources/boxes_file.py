@@ -20,7 +20,6 @@ The file lies in the folder of the capture, or beside a capture that is one file
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ from numpy.typing import NDArray
 from gapdata.errors import SourceError, kind_of_failure
 from gapdata.files.checked_values import NAME_CHARACTERS, finite, number, shown, text
 from gapdata.files.folders import in_any_case
-from gapdata.files.text import decode_text
+from gapdata.files.json_text import decode_json
 from gapdata.geometry.boxes import OrientedBox
 from gapdata.runtime.counting import counted
 from gapdata.sources.base import Annotation, Scan, SceneObject
@@ -119,10 +118,7 @@ def parse_objects(
     Raises:
         ValueError: something in it is wrong; the entry and the field are named.
     """
-    try:
-        values = json.loads(decode_text(data))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"is not valid JSON: {error}") from error
+    values = decode_json(data)
     if not isinstance(values, dict) or not isinstance(values.get("objects"), list):
         raise ValueError('is not {"world": "aligned", "objects": [...]}')
     _refuse_others(values, ("world", "objects", "up"), "the file")

@@ -8,7 +8,6 @@ other file uses, so that an object's id is its place in the list. The boxes have
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from gapdata.files.checked_values import NAME_CHARACTERS, finite, text
-from gapdata.files.text import decode_text
+from gapdata.files.json_text import decode_json
 from gapdata.geometry.boxes import OrientedBox
 from gapdata.geometry.camera import RIGID_TOLERANCE
 from gapdata.sources.base import SceneObject
@@ -42,12 +41,7 @@ def parse_instances(data: bytes) -> WorldBoxes:
     Raises:
         ValueError: it is not a list in JSON; the message says what it is.
     """
-    try:
-        items = json.loads(decode_text(data))
-    except RecursionError as error:
-        raise ValueError("is not valid JSON: it is nested too deeply") from error
-    except json.JSONDecodeError as error:
-        raise ValueError(f"is not valid JSON: {error}") from error
+    items = decode_json(data)
     if not isinstance(items, list) or len(items) > MAX_BOXES:
         raise ValueError(f"is not a list of at most {MAX_BOXES:,} boxes")
     notes: Counter[str] = Counter()

@@ -9,7 +9,6 @@ its image where they were stated for another size of the same shape.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from abc import abstractmethod
 from collections import Counter
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 from gapdata.annotations.frame_names import MAX_FRAME_ID
 from gapdata.errors import kind_of_failure
 from gapdata.files.folders import by_lower_case, file_names, in_any_case
-from gapdata.files.text import decode_text
+from gapdata.files.json_text import decode_json
 from gapdata.geometry.camera import Intrinsics
 from gapdata.geometry.lens import Lens
 from gapdata.sources.camera_files import IDENTITY, Calibration
@@ -245,9 +244,9 @@ class CaptureScan(ExtractedScan):
         data = self._read(self.path / name, limit)
         self._texts.update(b"%d " % len(data) + data)
         try:
-            value = json.loads(decode_text(data))
-        except (ValueError, RecursionError) as error:
-            raise self._damage(f"is not valid JSON: {error}", self.path / name) from error
+            value = decode_json(data)
+        except ValueError as error:
+            raise self._damage(str(error), self.path / name) from error
         if not isinstance(value, dict):
             raise self._damage(f"is a {type(value).__name__}, expected a JSON object", self.path / name)
         return value

@@ -8,7 +8,6 @@ annotated the capture, which is not the same as a capture without furniture.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from gapdata.files.checked_values import finite, text
-from gapdata.files.text import decode_text
+from gapdata.files.json_text import decode_json
 from gapdata.geometry.boxes import OrientedBox
 from gapdata.geometry.camera import RIGID_TOLERANCE
 from gapdata.sources.base import SceneObject
@@ -43,12 +42,7 @@ def parse_boxes(data: bytes) -> BoxFile:
     Raises:
         ValueError: it is not JSON, or lacks ``data``; the message says what it is.
     """
-    try:
-        content = json.loads(decode_text(data))
-    except RecursionError as error:
-        raise ValueError("is not valid JSON: it is nested too deeply") from error
-    except json.JSONDecodeError as error:
-        raise ValueError(f"is not valid JSON: {error}") from error
+    content = decode_json(data)
     items = content.get("data") if isinstance(content, dict) else None
     skipped = isinstance(content, dict) and content.get("skipped") is True
     if skipped:

@@ -6,14 +6,13 @@ segments and the label of each object. EmbodiedScan's boxes were made from them.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.files.checked_values import NAME_CHARACTERS, integer, text
-from gapdata.files.text import decode_text
+from gapdata.files.json_text import decode_json
 from gapdata.sources.base import Annotation, SceneObject
 from gapdata.sources.matterport3d.house_files import HouseFiles
 from gapdata.sources.ply import read_mesh
@@ -71,10 +70,7 @@ class RegionMesh:
     def _list(self, name: str, key: str) -> list[Any]:
         data = self._files.read(KIND, name, MAX_BYTES)
         with self._naming(name):
-            try:
-                found = json.loads(decode_text(data))
-            except RecursionError as error:
-                raise ValueError("is nested too deeply") from error
+            found = decode_json(data)
             values = found.get(key) if isinstance(found, dict) else None
             if not isinstance(values, list):
                 raise ValueError(f"has no list {key}")

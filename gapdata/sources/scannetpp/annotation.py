@@ -9,7 +9,6 @@ its sofa's; the smallest object has it, as in the benchmark. Annotators marked w
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -21,8 +20,8 @@ from numpy.typing import NDArray
 
 from gapdata.errors import MissingInput
 from gapdata.files.checked_values import integer
+from gapdata.files.json_text import decode_json
 from gapdata.files.storage import Location, file_in
-from gapdata.files.text import decode_text
 from gapdata.runtime.counting import counted
 from gapdata.sources.base import Annotation, SceneObject
 from gapdata.sources.ply import Mesh, read_sound_mesh
@@ -213,12 +212,7 @@ def _field(data: bytes, name: str) -> list[Any]:
     Raises:
         ValueError: there is none.
     """
-    try:
-        content = json.loads(decode_text(data))
-    except RecursionError as error:
-        raise ValueError("is nested too deeply") from error
-    except json.JSONDecodeError as error:
-        raise ValueError(f"is not valid JSON, as if it were cut off: {error}") from error
+    content = decode_json(data)
     if not isinstance(content, dict) or not isinstance(content.get(name), list):
         raise ValueError(f"has no list {name}")
     values: list[Any] = content[name]

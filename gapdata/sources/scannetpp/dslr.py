@@ -11,7 +11,6 @@ index 30 i. Those that are marked ``is_bad`` keep their number and are left out.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,9 +22,9 @@ from numpy.typing import NDArray
 from gapdata.errors import MissingInput, SourceError
 from gapdata.files.checked_values import number, numbers, text
 from gapdata.files.image_tags import jpeg_without_metadata
+from gapdata.files.json_text import decode_json
 from gapdata.files.natural_order import natural_key
 from gapdata.files.storage import Location, file_in
-from gapdata.files.text import decode_text
 from gapdata.geometry.camera import Intrinsics
 from gapdata.geometry.lens import Lens
 from gapdata.geometry.mesh_rays import MeshRays
@@ -245,12 +244,7 @@ def parse_transforms(data: bytes) -> Stills:
     Raises:
         ValueError: it is damaged, has no image, or a lens that cannot be undone.
     """
-    try:
-        content = json.loads(decode_text(data))
-    except RecursionError as error:
-        raise ValueError("is nested too deeply") from error
-    except json.JSONDecodeError as error:
-        raise ValueError(f"is not valid JSON, as if it were cut off: {error}") from error
+    content = decode_json(data)
     if not isinstance(content, dict):
         raise ValueError("is not an object with frames")
     listed = [item for name in ("frames", "test_frames") for item in _list(content.get(name))]

@@ -7,7 +7,6 @@ ARKit's own, in another world, and is not read. Rows may lack a field, or hold w
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from gapdata.annotations.frame_names import MAX_FRAME_ID
 from gapdata.files.checked_values import number, numbers
-from gapdata.files.text import decode_text
+from gapdata.files.json_text import decode_json
 
 FRAME = re.compile(r"frame_(\d{1,9})(?:\.\w{1,5})?")
 RATE = 30.0  # Hz of raw indices
@@ -42,12 +41,7 @@ def parse_rows(data: bytes) -> FrameRows:
     Raises:
         ValueError: it is not JSON, is not an object of frames, or has no frame with a camera.
     """
-    try:
-        content = json.loads(decode_text(data))
-    except RecursionError as error:
-        raise ValueError("is nested too deeply") from error
-    except json.JSONDecodeError as error:
-        raise ValueError(f"is not valid JSON, as if it were cut off: {error}") from error
+    content = decode_json(data)
     if not isinstance(content, dict):
         raise ValueError("is not an object of frames")
     found = {int(name[1]): row for key, row in content.items() if (name := FRAME.fullmatch(key))}

@@ -8,7 +8,6 @@ not fit. The mesh lies in the world of the poses; objects labelled ``remove`` ar
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +17,8 @@ from numpy.typing import NDArray
 
 from gapdata.errors import MissingInput, SourceError
 from gapdata.files.checked_values import NAME_CHARACTERS, integer, text
+from gapdata.files.json_text import decode_json
 from gapdata.files.storage import Location, file_in, open_ranged
-from gapdata.files.text import decode_text
 from gapdata.sources.base import Annotation, SceneObject
 from gapdata.sources.mask_archive import MaskArchive
 from gapdata.sources.ply_columns import read_columns, stacked
@@ -209,9 +208,9 @@ def _read(path: Location) -> bytes:
 
 def _json(path: Location) -> dict[str, Any]:
     try:
-        fields = json.loads(decode_text(_read(path)))
-    except (ValueError, RecursionError) as error:
-        raise SourceError(f"is not valid JSON: {error}", path=path, cure=AGAIN) from error
+        fields = decode_json(_read(path))
+    except ValueError as error:
+        raise SourceError(str(error), path=path, cure=AGAIN) from error
     if not isinstance(fields, dict):
         raise SourceError(f"is {type(fields).__name__}, expected an object", path=path, cure=AGAIN)
     return fields
