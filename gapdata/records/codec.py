@@ -104,7 +104,7 @@ def empty_png(size: tuple[int, int]) -> bytes:
     return encode_png(np.zeros((size[1], size[0]), dtype=np.uint8))
 
 
-def decode_grey(png: bytes) -> NDArray[np.uint16]:
+def decode_png(png: bytes) -> NDArray[np.uint16]:
     """Return the 16-bit image of a PNG that :func:`encode_png` wrote, (H, W)."""
     import cv2
 

@@ -18,7 +18,7 @@ from gapdata.geometry.depth_scales import NO_READING
 from gapdata.geometry.registration import register_depth
 from gapdata.prompts.instances import InstanceMasks, pixels_by_value
 from gapdata.prompts.sampling import InteriorPixels
-from gapdata.records.codec import MILLIMETRES_PER_METRE, decode_grey, encode_jpeg, encode_png
+from gapdata.records.codec import MILLIMETRES_PER_METRE, decode_png, encode_jpeg, encode_png
 from gapdata.records.frames_ahead import FramesAhead
 from gapdata.sources.base import Scan
 
@@ -103,7 +103,7 @@ class PackedFrame:
 
     def unpacked(self) -> PreparedFrame:
         """Return the frame with its depth and objects decoded."""
-        depth = decode_grey(self.depth_png)
+        depth = decode_png(self.depth_png)
         return PreparedFrame(
             frame_id=self.frame_id,
             camera=self.camera,
@@ -111,7 +111,7 @@ class PackedFrame:
             depth_png=self.depth_png,
             instance_png=self.instance_png,
             depth=depth,
-            objects=None if self.instance_png is None else FrameObjects(decode_grey(self.instance_png), depth),
+            objects=None if self.instance_png is None else FrameObjects(decode_png(self.instance_png), depth),
             sharpness=self.sharpness,
         )
 
@@ -177,7 +177,7 @@ class FramePreparer:
             return self._registered_depth(frame)
         self._ahead.reach(frame)  # masks of pixels may be a video, too
         kept = self._ahead.kept(frame)
-        return self._registered_depth(frame) if kept is None else decode_grey(kept.depth_png)
+        return self._registered_depth(frame) if kept is None else decode_png(kept.depth_png)
 
     def prepare(self, frame: int) -> PreparedFrame:
         """Return the frame at training size.

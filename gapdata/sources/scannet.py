@@ -23,22 +23,19 @@ from gapdata.annotations.taxonomy import EMPTY_LABEL_MAP, LABEL_MAP_NAME, LabelM
 from gapdata.errors import UsageError
 from gapdata.files.object_store import ObjectPath
 from gapdata.files.storage import Location, file_in, location, subfolders
-from gapdata.runtime.counting import counted, few
 from gapdata.sources.base import Annotation, Dataset, Scan
 from gapdata.sources.extracted import ExtractedScan
 from gapdata.sources.layouts import Layout, find_frames
 from gapdata.sources.mask_archive import MaskArchive
 from gapdata.sources.scene_files import SceneFiles
 from gapdata.sources.sens_scan import SensScan
-from gapdata.sources.split_lists import read_split_list
+from gapdata.sources.split_lists import read_split_list, twice_listed
 from gapdata.sources.stamps import Stamps, listing_digest, stamps_of
 
 SCENE_ID = re.compile(r"scene\d{4}_\d{2}")
 SCAN_FOLDERS = ("scans", "scans_test")
 FRAME_FOLDERS = ("posed_images", "scannet_frames_25k")
 """Folders of extracted frames, the denser first."""
-NAMED = 5
-"""Scenes that a note names."""
 SPLIT_FILES = {"train": "scannetv2_train.txt", "val": "scannetv2_val.txt", "test": "scannetv2_test.txt"}
 
 
@@ -164,13 +161,8 @@ class ScanNetDataset(Dataset):
                 f"note: none of {', '.join(SPLIT_FILES.values())} in or above {self.root} names these scenes, so their"
                 " split is 'unknown'; training and evaluation look for train and val unless told otherwise"
             )
-        twice = [scene_id for scene_id in scene_ids if scene_id in self.in_two_splits]
-        if twice:
-            named = [f"{scene_id} ({', '.join(self.in_two_splits[scene_id])})" for scene_id in twice]
-            lines.append(
-                f"warning: {counted(len(twice), 'scene')} in more than one split file in or above {self.root}:"
-                f" {few(named, NAMED)}; the last split counts, so that no held-out scene is trained on"
-            )
+        where = f"split file in or above {self.root}"
+        lines += twice_listed(scene_ids, self.in_two_splits, where)
         if not self.label_map.rows and any(map(self.annotated, scene_ids)):
             lines.append(
                 f"note: {LABEL_MAP_NAME} is not in or above {self.root}, so objects have their raw names only; the"

@@ -20,7 +20,7 @@ from gapdata.files.given_file import read_text
 from gapdata.files.object_store import ObjectPath
 from gapdata.files.storage import Location, absolute, file_in, subfolders
 from gapdata.runtime.choices import check_choice
-from gapdata.runtime.counting import counted, few
+from gapdata.runtime.counting import counted
 from gapdata.sources.base import Dataset, Scan
 from gapdata.sources.scannetpp.annotation import GROUPS, SceneMesh
 from gapdata.sources.scannetpp.dslr import FOLDER as DSLR
@@ -29,6 +29,7 @@ from gapdata.sources.scannetpp.failures import DOWNLOAD
 from gapdata.sources.scannetpp.frame_images import COLOR_FOLDER, COLOR_VIDEOS, find_images
 from gapdata.sources.scannetpp.iphone import FOLDER as IPHONE
 from gapdata.sources.scannetpp.iphone import IphoneScan, PoseSource
+from gapdata.sources.split_lists import twice_listed
 from gapdata.sources.stamps import Stamps, stamps_of
 
 Camera = Literal["auto", "iphone", "dslr"]
@@ -46,7 +47,6 @@ TABLE = "scannetpp"
 MAP = "metadata/semantic_benchmark/map_benchmark.csv"
 MAP_COLUMNS = ("class", "semantic_map_to")
 NOT_MAPPED = "None"
-NAMED = 5  # scenes that a note names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,13 +134,8 @@ class ScanNetPlusPlus(Dataset):
                 f"note: no list in splits/ in or above {self.root} names these scenes, so their split is 'unknown';"
                 " training and evaluation look for train and val unless told otherwise"
             )
-        twice = [scene_id for scene_id in scene_ids if scene_id in self.in_two_splits]
-        if twice:
-            named = [f"{scene_id} ({', '.join(self.in_two_splits[scene_id])})" for scene_id in twice]
-            lines.append(
-                f"warning: {counted(len(twice), 'scene')} in more than one split in or above {self.root}:"
-                f" {few(named, NAMED)}; the last split counts, so that no held-out scene is trained on"
-            )
+        where = f"split in or above {self.root}"
+        lines += twice_listed(scene_ids, self.in_two_splits, where)
         if not self.benchmark and any(map(self.annotated, scene_ids)):
             lines.append(
                 f"note: {MAP} is not in or above {self.root}, so spellings that the benchmark unites stay apart, and"

@@ -22,6 +22,7 @@ from gapdata.files.object_store import ObjectPath
 from gapdata.files.storage import Location, absolute, file_in, subfolders
 from gapdata.runtime.counting import counted, few
 from gapdata.sources.base import Dataset, Scan
+from gapdata.sources.split_lists import twice_listed
 from gapdata.sources.threerscan.labelled_mesh import LABELLED_MESH, LABELS, LabelFiles
 from gapdata.sources.threerscan.scan import ARCHIVE, FOLDER, ThreeRScan
 from gapdata.sources.threerscan.scan_list import LIST_NAME, SCAN_ID, SPLIT_FILES, ScanList, read_scan_list
@@ -114,14 +115,8 @@ class ThreeRScanDataset(Dataset):
                 " split of these scans is 'unknown'; training and evaluation look for train and val unless told"
                 " otherwise"
             )
-        twice = [scan for scan in scene_ids if scan in self.in_two_splits]
-        if twice:
-            named = [f"{scan} ({', '.join(self.in_two_splits[scan])})" for scan in twice]
-            lines.append(
-                f"warning: {counted(len(twice), 'scan')} in more than one split by {LIST_NAME} and the split files in"
-                f" or above {self.root}: {few(named, NAMED)}; the last split counts, so that no held-out scan is"
-                " trained on"
-            )
+        where = f"split by {LIST_NAME} and the split files in or above {self.root}"
+        lines += twice_listed(scene_ids, self.in_two_splits, where, "scan", NAMED)
         # Labels of the hidden test scans are not published.
         bare = [scan for scan in scene_ids if self.split(scan) != "test" and not self.annotated(scan)]
         if bare:
