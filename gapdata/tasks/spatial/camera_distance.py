@@ -34,6 +34,7 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
                 value=distance,
                 margin=0.0,
                 object_ids=(item.item.object_id,),
+                names=(item.name,),
                 frames=(frame,),
             )
 

@@ -62,7 +62,7 @@ def _step(facts: ViewFacts, first: int, second: int, rng: np.random.Generator) -
     axis = int(rng.integers(len(AXES)))
     if abs(step[axis]) < LEAST_STEP:
         return NotAsked("the camera moves too little")
-    return _number(MOVE, AXES[axis], float(step[axis]), 2, first, second)
+    return _number("step", MOVE, AXES[axis], float(step[axis]), 2, first, second)
 
 
 def _turn(facts: ViewFacts, first: int, second: int, rng: np.random.Generator) -> SpatialQuestion | NotAsked:
@@ -70,13 +70,16 @@ def _turn(facts: ViewFacts, first: int, second: int, rng: np.random.Generator) -
     axis = int(rng.integers(len(TURNS)))
     if not LEAST_TURN <= abs(turn[axis]) <= LARGEST_TURN or abs(turn[1]) > 60:
         return NotAsked("the camera turns too little or too far")
-    return _number(TURN, TURNS[axis], float(turn[axis]), 0, first, second)
+    return _number("turn", TURN, TURNS[axis], float(turn[axis]), 0, first, second)
 
 
-def _number(text: str, ways: tuple[str, str], value: float, decimals: int, first: int, second: int) -> SpatialQuestion:
+def _number(
+    form: str, text: str, ways: tuple[str, str], value: float, decimals: int, first: int, second: int
+) -> SpatialQuestion:
     names = {"first": frame_name(first), "second": frame_name(second), "way": ways[0], "back": ways[1]}
     return SpatialQuestion(
         kind="camera_motion",
+        form=form,
         text=text.format(**names),
         answer=number_text(value, decimals),
         value=value,

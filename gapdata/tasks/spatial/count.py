@@ -45,6 +45,7 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
             value=float(counts[name]),
             margin=0.0,
             object_ids=tuple(item.item.object_id for item in members[name]),
+            names=(name,),
         )
 
 

@@ -26,6 +26,7 @@ TRIES = 120
 class Sectors:
     """One form of the question; its sectors are between limits in degrees to the left, counted round."""
 
+    name: str
     text: str
     limits: tuple[float, ...]
     sectors: tuple[str, ...]
@@ -34,11 +35,13 @@ class Sectors:
 
 FORMS = (
     Sectors(
+        name="left-right",
         text="I stand at the {at} and face the {to}. Is the {what} to my left or to my right?",
         limits=(0.0, 135.0, 225.0),
         sectors=("left", "", "right"),
     ),
     Sectors(
+        name="thirds",
         text=(
             "I stand at the {at} and face the {to}. Is the {what} to my left, to my right or behind me, where behind "
             "means a turn of at least 135 degrees?"
@@ -47,6 +50,7 @@ FORMS = (
         sectors=("left", "behind", "right"),
     ),
     Sectors(
+        name="quarters",
         text="I stand at the {at} and face the {to}. In which quarter is the {what}?",
         limits=(0.0, 90.0, 180.0, 270.0),
         sectors=("front left", "back left", "back right", "front right"),
@@ -104,12 +108,14 @@ def _ask(
     options, letter = shuffled(answer, [name for name in form.sectors if name not in ("", answer)], rng)
     return SpatialQuestion(
         kind="direction",
+        form=form.name,
         text=with_letters(form.text.format(at=at.name, to=to.name, what=what.name), options),
         answer=letter,
         value=angle,
         margin=margin,
         options=options,
         object_ids=tuple(item.item.object_id for item in (at, to, what)),
+        names=(at.name, to.name, what.name),
     )
 
 

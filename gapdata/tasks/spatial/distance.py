@@ -36,6 +36,7 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
                 value=distance,
                 margin=0.0,
                 object_ids=(one.item.object_id, other.item.object_id),
+                names=(one.name, other.name),
             )
 
 

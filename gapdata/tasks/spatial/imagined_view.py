@@ -24,6 +24,7 @@ TRIES = 80
 TO_THE_RIGHT, AHEAD = range(2)
 FORMS = (
     IntervalOrder(
+        name="side",
         text=(
             "Imagine that I stand at the {at}, face the {to} and hold my head level. Is the {one} to the left or to "
             "the right of the {other}?"
@@ -32,6 +33,7 @@ FORMS = (
         answers=("left", "right"),
     ),
     IntervalOrder(
+        name="depth",
         text=(
             "Imagine that I stand at the {at}, face the {to} and hold my head level. Is the {one} nearer or farther "
             "than the {other}?"
@@ -75,12 +77,14 @@ def _ask(
     options, letter = shuffled(answer, [wrong], rng)
     return SpatialQuestion(
         kind="imagined_view",
+        form=form.name,
         text=with_letters(form.text.format(at=at.name, to=to.name, one=one.name, other=other.name), options),
         answer=letter,
         value=gap,
         margin=gap,
         options=options,
         object_ids=tuple(item.item.object_id for item in items),
+        names=tuple(item.name for item in items),
     )
 
 

@@ -15,6 +15,7 @@ LEAST_GAP = 0.15
 class IntervalOrder:
     """One axis: the text of the question, and the answers for the lower and for the higher interval."""
 
+    name: str
     text: str
     axis: int
     answers: tuple[str, str]

@@ -50,6 +50,7 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
             margin=gap,
             options=options,
             object_ids=tuple(items[place].item.object_id for place in (target, answer, *others)),
+            names=tuple(items[place].name for place in (target, answer, *others)),
         )
 
 

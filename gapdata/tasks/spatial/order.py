@@ -68,6 +68,7 @@ def _ask(items: list[Named], apart: float, rng: np.random.Generator) -> SpatialQ
         margin=apart - 1,
         options=options,
         object_ids=tuple(item.item.object_id for item in items),
+        names=tuple(item.name for item in items),
     )
 
 

@@ -34,6 +34,7 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
         value = float(np.linalg.norm(point)) if straight else float(z)
         yield SpatialQuestion(
             kind="pixel_depth",
+            form="distance" if straight else "depth",
             text=(DISTANCE if straight else DEPTH).format(frame=frame_name(frame)),
             answer=number_text(value, 2),
             value=value,

@@ -26,6 +26,8 @@ class SpatialQuestion:
 
     kind: str
     """The type of question, a key of :data:`gapdata.tasks.spatial.kinds.KINDS`."""
+    form: str = ""
+    """Which form of the type it is, where the type has several, such as ``quarters`` of a direction."""
     text: str
     """The question, without the placeholders of the frames."""
     answer: str
@@ -38,9 +40,13 @@ class SpatialQuestion:
     options: tuple[str, ...] = ()
     """Of a letter: the texts of A, B, ..."""
     object_ids: tuple[int, ...] = ()
+    names: tuple[str, ...] = ()
+    """The names of objects in the question, in the order of ``object_ids``; of a count the one name of them all."""
     frames: tuple[int, ...] = ()
     """Positions in the view that the question names; empty where it is about all frames."""
     marks: tuple[Mark, ...] = ()
+    mesh_value: float | None = None
+    """Of a distance of boxes: the distance of the objects' meshes, metres; ``None`` where it is not known."""
 
     def to_question(self, frames: int) -> Question:
         """Return the question as a model reads it, about a view of so many frames."""

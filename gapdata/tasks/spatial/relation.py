@@ -19,16 +19,19 @@ TRIES = 40
 
 FORMS = (
     IntervalOrder(
+        name="side",
         text="In {frame}, as the camera sees it, is the {one} to the left or to the right of the {other}?",
         axis=0,
         answers=("left", "right"),
     ),
     IntervalOrder(
+        name="height",
         text="In {frame}, as the camera sees it, is the {one} above or below the {other}?",
         axis=1,
         answers=("above", "below"),
     ),
     IntervalOrder(
+        name="depth",
         text="In {frame}, as the camera sees it, is the {one} nearer or farther than the {other}?",
         axis=2,
         answers=("nearer", "farther"),
@@ -61,12 +64,14 @@ def _ask(
     options, letter = shuffled(answer, [wrong], rng)
     return SpatialQuestion(
         kind="relation",
+        form=form.name,
         text=with_letters(form.text.format(frame=frame_name(frame), one=one.name, other=other.name), options),
         answer=letter,
         value=gap,
         margin=gap,
         options=options,
         object_ids=(one.item.object_id, other.item.object_id),
+        names=(one.name, other.name),
         frames=(frame,),
     )
 

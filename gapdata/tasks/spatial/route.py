@@ -82,6 +82,7 @@ def _ask(
         margin=margin,
         options=options,
         object_ids=tuple(item.item.object_id for item, _ in chosen),
+        names=(start.name, way.name, end.name),
     )
 
 

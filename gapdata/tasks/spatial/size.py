@@ -32,6 +32,7 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
                 value=longest,
                 margin=0.0,
                 object_ids=(item.item.object_id,),
+                names=(item.name,),
             )
 
 

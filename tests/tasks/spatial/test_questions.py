@@ -115,6 +115,15 @@ def test_questions_do_not_depend_on_the_order_in_which_records_are_asked(spatial
     assert other != first
 
 
+FORMS = {
+    "direction": {"left-right", "thirds", "quarters"},
+    "relation": {"side", "height", "depth"},
+    "imagined_view": {"side", "depth"},
+    "pixel_depth": {"depth", "distance"},
+    "camera_motion": {"step", "turn"},
+}
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_every_type_asks_bare_questions_with_their_provenance(spatial_build: Path, name: str) -> None:
     kind, task, found = KINDS[name], task_named(name), 0
@@ -126,6 +135,9 @@ def test_every_type_asks_bare_questions_with_their_provenance(spatial_build: Pat
                 assert np.isfinite([item.value, item.margin]).all()
                 assert set(item.object_ids) <= {other.object_id for other in record.objects}
                 assert all(0 <= frame < len(record) for frame in item.frames)
+                assert item.form in FORMS.get(name, {""})
+                assert len(item.names) == (1 if name == "count" else len(item.object_ids))
+                assert all(f" {other}" in item.text for other in item.names)
                 assert task.parse(item.answer) == (
                     item.answer if kind.metric == "letter" else pytest.approx(float(item.answer))
                 )
