@@ -4,7 +4,8 @@
 
 * ``description``: ``object_id, ann_id, object_name, text, unique``, about one object (ScanRefer, Scan2Cap);
 * ``conversation``: ``task, question, answer, mark, source, index``, question and answer exactly as in the annotation
-  file, and the marked pixel ``[frame position, u, v]`` of the stored image or null.
+  file, and the marked pixel ``[frame position, u, v]`` of the stored image or null. Questions of published benchmarks
+  also have ``benchmark, question_type, answers, options, id``, as far as their file says it.
 """
 
 from __future__ import annotations
@@ -43,7 +44,10 @@ class Expression:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
-    """A question and its answer from an annotation file, verbatim."""
+    """A question and its answer from an annotation file, verbatim.
+
+    The last five fields say how a published benchmark scores its question.
+    """
 
     task: str
     question: str
@@ -51,9 +55,21 @@ class Conversation:
     mark: tuple[int, float, float] | None  # position in the view, u, v in pixels of the stored image
     source: str  # name of the file
     index: int  # position in it
+    benchmark: str | None = None  # such as "vsi-bench"; None: the file is not a benchmark's
+    question_type: str | None = None  # the benchmark's own name of it, such as "object_rel_direction_easy"
+    answers: tuple[str, ...] = ()  # all that are accepted, of which ``answer`` is one
+    options: tuple[str, ...] = ()  # of a question with a choice, as the file has them
+    id: str | None = None  # the question's own, in its benchmark
 
     def to_fields(self) -> dict[str, Any]:
-        """Return the dictionary that a record stores."""
+        """Return the dictionary that a record stores; fields of benchmarks only where they say something."""
+        of_benchmark = {
+            "benchmark": self.benchmark,
+            "question_type": self.question_type,
+            "answers": list(self.answers),
+            "options": list(self.options),
+            "id": self.id,
+        }
         return {
             "kind": "conversation",
             "task": self.task,
@@ -62,6 +78,7 @@ class Conversation:
             "mark": None if self.mark is None else list(self.mark),
             "source": self.source,
             "index": self.index,
+            **{name: value for name, value in of_benchmark.items() if value},
         }
 
 
@@ -115,8 +132,23 @@ def _expression(fields: Mapping[str, Any]) -> Expression | Conversation:
             mark=_mark(fields["mark"]),
             source=str(fields["source"]),
             index=int(fields["index"]),
+            benchmark=_name(fields.get("benchmark")),
+            question_type=_name(fields.get("question_type")),
+            answers=_names(fields.get("answers")),
+            options=_names(fields.get("options")),
+            id=_name(fields.get("id")),
         )
     raise ValueError(f"kind {kind!r} is not one of {', '.join(KINDS)}")
+
+
+def _name(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | None):
+        raise TypeError(f"{type(value).__name__} instead of a list of texts")
+    return tuple(map(str, value or ()))
 
 
 def _mark(value: Any) -> tuple[int, float, float] | None:

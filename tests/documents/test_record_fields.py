@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gapdata.records.expressions import Conversation
 from gapdata.records.reading import record_from_json
 from gapdata.records.room_floor import RoomFloor
 from tests.conftest import REPOSITORY
@@ -29,6 +30,19 @@ ROOM = RoomFloor(
     height=0.0,
     free_origin=(0.0, 0.0),
     free=np.ones((2, 3), dtype=bool),
+)
+BENCHMARK = Conversation(
+    task="benchmark",
+    question="How many?",
+    answer="2",
+    mark=None,
+    source="test.jsonl",
+    index=0,
+    benchmark="vsi-bench",
+    question_type="object_counting",
+    answers=("2",),
+    options=("A. 2", "B. 3"),
+    id="7",
 )
 ROW = re.compile(r"^\| (\(?)`([a-z_.\[\]]+)`\)? \| .+ \|$", re.MULTILINE)
 
@@ -62,8 +76,14 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     for tar in sorted(folder.glob("*/shard-*.tar")):
         with tarfile.open(tar) as file:
             found += [json.load(file.extractfile(item)) for item in file if item.name.endswith(".json")]  # type: ignore[arg-type]
-    # The scenes above lie upright, have vertices, and do not have a floor.
-    turned = replace(record_from_json(json.dumps(found[0]).encode()), turned=90, masks="boxes", room=ROOM)
+    # The scenes above lie upright, have vertices, and do not have a floor or a benchmark's question.
+    turned = replace(
+        record_from_json(json.dumps(found[0]).encode()),
+        turned=90,
+        masks="boxes",
+        room=ROOM,
+        expressions=(BENCHMARK.to_fields(),),
+    )
     return [*found, json.loads(turned.to_json())]
 
 

@@ -17,6 +17,7 @@ from gapdata.records.reading import record_from_json
 from tests.support.task_records import describe, make_object, make_record, random_record
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+name = st.none() | text.filter(bool)
 told = st.builds(
     Expression,
     object_id=st.integers(0, 500),
@@ -33,6 +34,11 @@ talked = st.builds(
     mark=st.none() | st.tuples(st.integers(0, 31), st.floats(0, 511), st.floats(0, 383)),
     source=text,
     index=st.integers(0, 10**6),
+    benchmark=name,
+    question_type=name,
+    answers=st.lists(text, max_size=3).map(tuple),
+    options=st.lists(text, max_size=3).map(tuple),
+    id=name,
 )
 
 
@@ -58,6 +64,13 @@ def test_expressions_survive_the_trip_through_a_records_json(items: list[Express
             },
             "ValueError not enough values",
         ),
+        (
+            {
+                **Conversation(task="det", question="", answer="", mark=None, source="", index=0).to_fields(),
+                "answers": "2",
+            },
+            "TypeError str instead of a list of texts",
+        ),
         (["kind"], "AttributeError"),
     ],
 )
@@ -65,6 +78,13 @@ def test_a_malformed_expression_is_named_with_its_record_and_position(fields: ob
     record = make_record(expressions=(describe(1).to_fields(), fields))
     with pytest.raises(ShardError, match=f"record room-clip-00000: expression 1 is malformed: {problem}"):
         descriptions(record)
+
+
+def test_a_conversation_without_a_benchmark_is_stored_as_it_always_was() -> None:
+    old = {"kind": "conversation", "task": "det", "question": "?", "answer": "", "mark": None, "source": "", "index": 0}
+    (read,) = conversations(make_record(expressions=(old,)))
+    assert (read.benchmark, read.question_type, read.answers, read.options, read.id) == (None, None, (), (), None)
+    assert read.to_fields() == old
 
 
 def test_optional_fields_of_an_object_are_written_only_where_present() -> None:
