@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ def generate_answers(
     processor: GapProcessor,
     examples: Sequence[Example],
     max_new_tokens: int,
+    change: Callable[[dict[str, Any]], dict[str, Any]] = dict,
     **options: Any,
 ) -> list[str]:
     """Return the model's answer to each of some examples that were encoded without their answers.
@@ -27,6 +28,7 @@ def generate_answers(
         processor: the model's.
         examples: of equal or different lengths and numbers of frames.
         max_new_tokens: longer answers are cut off.
+        change: of the batch's inputs, on the model's device, before the model gets them.
         **options: passed to transformers' ``generate`` (``num_beams``, ``do_sample``, ...).
     """
     batch = processor.collate(examples).to(model.device)
@@ -35,6 +37,6 @@ def generate_answers(
         "pad_token_id": processor.token_ids["pad"],
         "eos_token_id": processor.token_ids["end"],
     }
-    output = model.generate(**batch.inputs, max_new_tokens=max_new_tokens, **(settings | options))
+    output = model.generate(**change(batch.inputs), max_new_tokens=max_new_tokens, **(settings | options))
     prompt_length = batch.inputs["input_ids"].shape[1]
     return [processor.decode(row) for row in output[:, prompt_length:].tolist()]

@@ -16,6 +16,14 @@ from collections.abc import Sequence
 
 OWN_CLIP = re.compile(r"-clip-\d{5}$")
 """The end of the key of a clip that follows from its first frame alone."""
+VIEW_OF_SCENE = re.compile(r"(?P<scene>.+)-(?:clip|scene|around)-[^/]*")
+"""A key and the scene id in it, which may have dashes itself."""
+
+
+def scene_of_key(key: str) -> str:
+    """Return the scene id that a record's key begins with; the key itself where it is not made as above."""
+    found = VIEW_OF_SCENE.fullmatch(key)
+    return key if found is None else found["scene"]
 
 
 def clip_key(scene_id: str, frame: int) -> str:

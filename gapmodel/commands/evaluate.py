@@ -90,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
     refuse_other_evaluation(job.out, job.belongs)
     if not _answer(job, questions, options.workers):
         return 0
-    wait_for_all(questions, job.out)
+    wait_for_all(questions, job.folders)
     settle(job.out, job.belongs)
     said = remarks(choice, [task.task for task in questions], options.split)
     results = replace(score_directory(reader, questions, job.out, options.seed), taught=choice.taught, remarks=said)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -16,9 +18,14 @@ from gapdata.tasks.chat import Unparsable
 from gapmodel.evaluation.asking import Asked, TaskQuestions, around_views, second_id, second_stage
 from gapmodel.evaluation.grounding import chosen_frame
 from gapmodel.generate import generate_answers
+from gapmodel.inspection.geometry_treatments import Treatment, treated
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.packing import Example, Frames, in_batches
 from gapmodel.processing import GapProcessor
+from gapmodel.questions.strange_views import StrangeViews
+
+Change = Callable[[dict[str, Any]], dict[str, Any]]
+"""What is done to the inputs of a batch."""
 
 
 class Keeper(Protocol):
@@ -42,6 +49,7 @@ class Answerer:
         keeper: also gets every new answer.
         share: (rank, workers); this worker takes every ``workers``-th record, from number ``rank`` on.
         bar: whether to show a bar.
+        treatment: what is done to the model's geometry; nothing where it is ``None``.
     """
 
     model: GapForConditionalGeneration
@@ -52,11 +60,21 @@ class Answerer:
     keeper: Keeper | None = None
     share: tuple[int, int] = (0, 1)
     bar: bool = True
+    treatment: Treatment | None = None
     _images: tuple[int, list[NDArray[np.uint8]]] = (-1, [])
     _looks: dict[tuple[int, ...], Frames] = field(default_factory=dict)
+    _strange: StrangeViews | None = None
+    _strange_look: tuple[tuple[int, int], NDArray[np.float32]] | None = None
 
     def answer(self, questions: TaskQuestions) -> None:
-        """Answer this worker's share of a task's questions, both stages where it has two."""
+        """Answer this worker's share of a task's questions, both stages where it has two.
+
+        Raises:
+            UsageError: the geometry of other places is wanted, and the split shows only one place.
+        """
+        split = questions.asking.split
+        if self._strange is None or self._strange.split != split:
+            self._strange = StrangeViews(self.reader, split, self.processor.config.grid_of)
         mine = shared(questions, self.share)
         self._ask(questions.task, mine)
         if questions.task == "grounding_two_stage":
@@ -64,14 +82,16 @@ class Answerer:
 
     def _ask(self, name: str, asked: Sequence[Asked]) -> None:
         waiting = [item for item in asked if item.id not in self.texts]
-        title = f"answering {name}"
+        title = f"answering {name}" + (f", geometry {self.treatment.name}" if self.treatment else "")
         with tqdm(
             total=len(asked), desc=title, unit="question", mininterval=1.0, file=sys.stderr, disable=not self.bar
         ) as bar:
             bar.update(len(asked) - len(waiting))
             for batch in in_batches(waiting, self.batch_size):
                 examples = [self._example(item) for item in batch]
-                found = generate_answers(self.model, self.processor, examples, max(item.tokens for item in batch))
+                longest = max(item.tokens for item in batch)
+                change = self._change(batch, examples)
+                found = generate_answers(self.model, self.processor, examples, longest, change)
                 lines = [
                     {"id": item.id, "task": item.kind, "key": item.key, "text": text}
                     for item, text in zip(batch, found, strict=True)
@@ -94,6 +114,31 @@ class Answerer:
         if item.order not in self._looks:
             self._looks = {item.order: self.processor.look(shown)}
         return self.processor.encode(item.key, self._looks[item.order], item.question, with_answer=False)
+
+    def _change(self, batch: Sequence[Asked], examples: Sequence[Example]) -> Change:
+        """Return what is done to the inputs of a batch of questions."""
+        if self.treatment is None:
+            return dict
+        strange = None
+        if self.treatment.change == "strange":
+            shapes = [len(example.frames.geometry_images) for example in examples]
+            views = [self._strange_frames(item, frames) for item, frames in zip(batch, shapes, strict=True)]
+            strange = [torch.from_numpy(view).to(self.model.device) for view in views]
+        return partial(treated, self.model, treatment=self.treatment, strange=strange)
+
+    def _strange_frames(self, item: Asked, frames: int) -> NDArray[np.float32]:
+        """Return another place's frames as the geometry encoder sees them, (F, 3, H, W), with the question's marks.
+
+        The marks stay where they are: what is taken away is the geometry, not the place that is asked about.
+        """
+        assert self._strange is not None
+        marks, wanted = item.question.marks, (item.index, frames)
+        if marks:
+            return self.processor.look(self._strange.images(*wanted), marks).geometry_images
+        if self._strange_look is None or self._strange_look[0] != wanted:
+            shown = self._strange.images(*wanted)
+            self._strange_look = (wanted, self.processor.look(shown).geometry_images)
+        return self._strange_look[1]
 
 
 def shared(questions: TaskQuestions, share: tuple[int, int]) -> list[Asked]:

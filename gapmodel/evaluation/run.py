@@ -5,6 +5,7 @@ In memory, or in a directory that keeps the answers, so that the same command go
     OUT/asked.json                   what the predictions belong to
     OUT/predictions/part-000.jsonl   a line for each question, a file for each worker
     OUT/report.json  OUT/report.md   the scores
+    OUT/geometry/<treatment>/...     the answers without geometry, or with another one (gapmodel/audit)
 """
 
 from __future__ import annotations
@@ -35,11 +36,13 @@ from gapmodel.evaluation.asking import (
 from gapmodel.evaluation.predictions import PredictionFile, fingerprint_of_files, read_answers, settle
 from gapmodel.evaluation.results import Evaluation, TaskResult
 from gapmodel.evaluation.scoring import score_task
+from gapmodel.inspection.geometry_treatments import Treatment
 from gapmodel.model_directory import RECIPE_FILE, load_model
 from gapmodel.questions.options import question_options
 from gapmodel.questions.recipe import DataRecipe
 
 MODEL_FILES = ("config.json", "*.safetensors", "gap_processor.json", "tokenizer.json")
+TREATED_FOLDER = "geometry"
 BASELINE_RECORDS = 2000
 """Constant answers are taken from at most this many training records."""
 TRAINED_AS = {"grounding_two_stage": "grounding_frame"}
@@ -113,8 +116,9 @@ def answer_share(
     share: tuple[int, int] = (0, 1),
     batch_size: int = 32,
     device: str = "cpu",
+    treatments: Sequence[Treatment | None] = (None,),
 ) -> None:
-    """Answer a worker's share of the questions that have no answer in ``out``.
+    """Answer a worker's share of the questions that have no answer in ``out``, with each treatment of geometry.
 
     The model is loaded only if there are such questions, and nothing is written before it is loaded.
 
@@ -127,26 +131,42 @@ def answer_share(
         share: (rank, workers).
         batch_size: questions answered at once.
         device: where the model runs.
+        treatments: what is done to the model's geometry; ``None`` leaves it as it is.
 
     Raises:
         UsageError: another process answers this worker's share, or ``out`` has predictions that belong elsewhere.
     """
-    if not missing(questions, read_answers(out)):
+    waiting = [item for item in treatments if missing(questions, read_answers(answers_folder(out, item)))]
+    if not waiting:
         return
     model, processor = load_model(directory)
-    settle(out, belongs)
-    with PredictionFile(out, share[0], build=reader.fingerprint) as file:
-        answerer = Answerer(
-            model=model.eval().to(device),
-            processor=processor,
-            reader=reader,
-            batch_size=batch_size,
-            texts=read_answers(out),
-            keeper=file,
-            share=share,
-        )
-        for task in questions:
-            answerer.answer(task)
+    model.eval().to(device)
+    for treatment in waiting:
+        folder = answers_folder(out, treatment)
+        settle(folder, treated_belongings(belongs, treatment))
+        with PredictionFile(folder, share[0], build=reader.fingerprint) as file:
+            answerer = Answerer(
+                model=model,
+                processor=processor,
+                reader=reader,
+                batch_size=batch_size,
+                texts=read_answers(folder),
+                keeper=file,
+                share=share,
+                treatment=treatment,
+            )
+            for task in questions:
+                answerer.answer(task)
+
+
+def answers_folder(out: Path, treatment: Treatment | None) -> Path:
+    """Return the folder that keeps an evaluation's answers with a treatment of geometry."""
+    return out if treatment is None else out / TREATED_FOLDER / treatment.name
+
+
+def treated_belongings(belongs: Mapping[str, Any], treatment: Treatment | None) -> dict[str, Any]:
+    """Return what the answers with a treatment belong to."""
+    return {**belongs} if treatment is None else {**belongs, "geometry": dataclasses.asdict(treatment)}
 
 
 def score_directory(reader: Records, questions: Sequence[TaskQuestions], out: Path, seed: int = 0) -> Evaluation:

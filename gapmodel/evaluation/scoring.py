@@ -47,7 +47,7 @@ def score_task(
 
 def _pointmap(questions: TaskQuestions, texts: Texts, seed: int, training: Sequence[Record]) -> list[TaskResult]:
     answers = [texts[item.id] for item in questions.asked]
-    truths = [_true_point(questions.records[item.index], item) for item in questions.asked]
+    truths = [true_point(questions.records[item.index], item) for item in questions.asked]
     scenes = [questions.records[item.index].scene_id for item in questions.asked]
     known = [PointmapAnswer(point=prompt.point, label=prompt.label) for record in training for prompt in record.prompts]
     constant = [pointmap.constant_baseline(known)] * len(truths)
@@ -101,7 +101,8 @@ def _cloud_intervals(scores: reconstruction.ReconstructionScores, seed: int) -> 
     )
 
 
-def _true_point(record: Record, item: Asked) -> PointmapAnswer:
+def true_point(record: Record, item: Asked) -> PointmapAnswer:
+    """Return the true point of a question in metres, and its label in the taxonomy that was asked for."""
     prompt = record.prompts[item.number]
     asked = pointmap.read(item.question.answer)
     # The answer of the question has the label in the taxonomy that was asked for, but rounded metres.
@@ -133,18 +134,18 @@ def _detection_intervals(views: Sequence[ScoredView], scenes: Sequence[str], see
     for limit in detection.THRESHOLDS:
         name = f"F1 at IoU {limit:.2f}"
         every = sorted({detection.naming()(box.label) or "" for view in views for box in (*view.predicted, *view.true)})
-        counts = _counts(views, every, limit, detection.naming())
-        found[name] = ratio_interval(counts.sum(axis=1), scenes, seed, name, _f1)
+        counts = detection_counts(views, every, limit, detection.naming())
+        found[name] = ratio_interval(counts.sum(axis=1), scenes, seed, name, f1_of)
         for list_name in detection.LISTS:
             classes = detection.list_classes(views, list_name)
             if classes:
                 name = f"F1 at IoU {limit:.2f}, {list_name}"
-                counts = _counts(views, classes, limit, detection.list_naming(list_name))
+                counts = detection_counts(views, classes, limit, detection.list_naming(list_name))
                 found[name] = ratio_interval(counts, scenes, seed, name, _mean_f1)
     return _known(found)
 
 
-def _counts(
+def detection_counts(
     views: Sequence[ScoredView], classes: Sequence[str], limit: float, name: detection.Naming
 ) -> NDArray[np.float64]:
     """Count hits, false alarms and misses of each view and class, (V, C, 3)."""
@@ -158,7 +159,8 @@ def _counts(
     return counts
 
 
-def _f1(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+def f1_of(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return F1 of summed hits, false alarms and misses (..., 3); 0 where there is nothing."""
     whole = 2 * sums[..., 0] + sums[..., 1] + sums[..., 2]
     return np.divide(2 * sums[..., 0], whole, out=np.zeros_like(whole), where=whole > 0)
 
@@ -167,14 +169,14 @@ def _mean_f1(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the mean over the classes with true boxes in a resample."""
     present = (sums[..., 0] + sums[..., 2]) > 0
     many = present.sum(axis=-1)
-    total = np.where(present, _f1(sums), 0.0).sum(axis=-1)
+    total = np.where(present, f1_of(sums), 0.0).sum(axis=-1)
     return np.asarray(np.divide(total, many, out=np.full(len(sums), np.nan), where=many > 0))
 
 
 def _grounding(questions: TaskQuestions, texts: Texts, seed: int) -> TaskResult:
-    ours = [_grounding_result(questions, item, texts, "none") for item in questions.asked]
+    ours = [grounding_result(questions, item, texts, "none") for item in questions.asked]
     alike = questions.asking.options.boxes == "aligned"
-    theirs = [_grounding_result(questions, item, texts, "gap") for item in questions.asked] if alike else None
+    theirs = [grounding_result(questions, item, texts, "gap") for item in questions.asked] if alike else None
     scenes = [item.scene for item in ours]
     intervals = {
         "mean IoU": mean_interval([item.iou for item in ours], scenes, seed, "mean IoU"),
@@ -195,7 +197,8 @@ def _grounding(questions: TaskQuestions, texts: Texts, seed: int) -> TaskResult:
     )
 
 
-def _grounding_result(questions: TaskQuestions, item: Asked, texts: Texts, compat: Compat) -> grounding.GroundingResult:
+def grounding_result(questions: TaskQuestions, item: Asked, texts: Texts, compat: Compat) -> grounding.GroundingResult:
+    """Return the score of the answer, or of both answers, to a grounding question."""
     record = questions.records[item.index]
     expression = descriptions(record)[item.number]
     options = questions.asking.options
@@ -212,7 +215,7 @@ def _captioning(questions: TaskQuestions, texts: Texts, seed: int) -> TaskResult
     given = questions.asking.options.caption_point == "truth"
     items = [(item.index, item.number, texts[item.id]) for item in questions.asked]
     captions = [
-        _caption(questions.records[index], number, text, given)
+        caption_of(questions.records[index], number, text, given)
         for index, number, text in (*items, *((index, number, None) for index, number in questions.missed))
     ]
     scenes = [item.scene for item in captions]
@@ -232,7 +235,8 @@ def _captioning(questions: TaskQuestions, texts: Texts, seed: int) -> TaskResult
     )
 
 
-def _caption(record: Record, number: int, text: str | None, given: bool) -> captioning.Caption:
+def caption_of(record: Record, number: int, text: str | None, given: bool) -> captioning.Caption:
+    """Return an object's caption; ``given`` where it was asked for at the centre of the true box."""
     said = descriptions(record)
     expression = said[number]
     item = next(item for item in record.objects if item.object_id == expression.object_id)

@@ -22,7 +22,8 @@ from gapdata.tasks.predictions import Asking
 from gapmodel.evaluation.answering import missing
 from gapmodel.evaluation.asking import TaskQuestions
 from gapmodel.evaluation.predictions import read_answers
-from gapmodel.evaluation.run import answer_share, asked_tasks
+from gapmodel.evaluation.run import answer_share, answers_folder, asked_tasks, treated_belongings
+from gapmodel.inspection.geometry_treatments import Treatment
 
 RETRIES = 2
 """Ray starts a worker that died again at most this many times."""
@@ -45,6 +46,17 @@ class EvaluationJob:
     batch_size: int
     optional: bool = False
     """Leave out tasks without questions instead of refusing them."""
+    treatments: tuple[Treatment | None, ...] = (None,)
+    """What is done to the model's geometry, one after another; ``None`` leaves it as it is."""
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folder of the answers with each treatment."""
+        return [answers_folder(self.out, treatment) for treatment in self.treatments]
+
+    def belongings(self, treatment: Treatment | None) -> dict[str, Any]:
+        """Return what the answers with a treatment belong to."""
+        return treated_belongings(self.belongs, treatment)
 
     def questions(self, reader: ShardReader) -> list[TaskQuestions]:
         """Return all questions, the same in every process."""
@@ -65,6 +77,7 @@ def answer(job: EvaluationJob, share: tuple[int, int], local_rank: int | None = 
         share=share,
         batch_size=job.batch_size,
         device=device,
+        treatments=job.treatments,
     )
 
 
@@ -90,11 +103,12 @@ def answer_on_ray(job: EvaluationJob, workers: int) -> None:
 def _follow(ray: Any, running: list[Any], job: EvaluationJob) -> None:
     reader = ShardReader(job.shards)
     questions = job.questions(reader)
-    total = sum(len(task.asked) for task in questions)
+    total = sum(len(task.asked) for task in questions) * len(job.folders)
     with tqdm(total=total, desc="answering", unit="question", mininterval=1.0, file=sys.stderr) as bar:
         while running:
             done, running = ray.wait(running, timeout=LOOK_EVERY)
-            bar.update(total - missing(questions, read_answers(job.out)) - bar.n)
+            lacking = sum(missing(questions, read_answers(folder)) for folder in job.folders)
+            bar.update(total - lacking - bar.n)
             for reference in done:
                 try:
                     ray.get(reference)
@@ -112,9 +126,9 @@ def torchrun_share() -> tuple[int, int] | None:
     return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
 
 
-def wait_for_all(questions: Sequence[TaskQuestions], out: Path) -> None:
+def wait_for_all(questions: Sequence[TaskQuestions], folders: Sequence[Path]) -> None:
     """Wait until the other ranks have answered their shares; torchrun ends all ranks where one fails."""
-    while missing(questions, read_answers(out)):
+    while any(missing(questions, read_answers(folder)) for folder in folders):
         time.sleep(LOOK_EVERY)
 
 

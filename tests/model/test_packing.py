@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,7 +119,8 @@ def test_a_padded_batch_of_tasks_sizes_and_frame_counts_answers_like_single_ques
         )
         for frames in (1, 3, 2)
     ]
-    for options in ({}, {"num_beams": 2}):
+    ways: tuple[dict[str, Any], ...] = ({}, {"num_beams": 2})
+    for options in ways:
         together = generate_answers(model, PROCESSOR, asked, 6, **options)
         assert together == [generate_answers(model, PROCESSOR, [each], 6, **options)[0] for each in asked]
 

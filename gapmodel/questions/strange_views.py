@@ -1,0 +1,98 @@
+"""For each record another place's view, whose geometry it is given to see whether a model notices.
+
+The choice follows from the record's key alone: not from the order of questions, the number of workers or the batch. It
+never falls on a view of the same place, by the places that the build's plan names and by ScanNet's names of scans.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable
+from contextlib import suppress
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gapdata.audit.leaks import scenes_of
+from gapdata.errors import UsageError
+from gapdata.records.keys import scene_of_key
+from gapdata.seeding import generator_for
+from gapdata.shards.reader import ShardReader
+from gapdata.shards.records import Records
+
+SCANNET_SCAN = re.compile(r"(scene\d{4})_\d\d")
+"""A scan of ScanNet; those with one number show one place."""
+
+
+class StrangeViews:
+    """The views of other places that stand in for the records of a split.
+
+    Args:
+        reader: the records.
+        split: of which they are, and the views that stand in for them.
+        grid_of: the patches (rows, columns) of a stored frame of (width, height); a view stands in only for one with
+            the same grid.
+    """
+
+    def __init__(self, reader: Records, split: str, grid_of: Callable[[int, int], tuple[int, int]]) -> None:
+        self.reader = reader
+        self.split = split
+        self._grid_of = grid_of
+        self._named = _named_places(reader)
+        self._views: dict[str, list[int]] = {}
+        self._chosen: dict[int, int | None] = {}
+        self._images: tuple[int, list[NDArray[np.uint8]]] = (-1, [])
+
+    def index(self, index: int) -> int | None:
+        """Return the position of the view that stands in for a record; ``None`` where there is no other place."""
+        if index not in self._chosen:
+            self._chosen[index] = self._choose(index)
+        return self._chosen[index]
+
+    def images(self, index: int, frames: int) -> list[NDArray[np.uint8]]:
+        """Return as many frames (H, W, 3) uint8 RGB of the view that stands in; a shorter one begins again.
+
+        Raises:
+            UsageError: the split does not show another place.
+        """
+        other = self.index(index)
+        if other is None:
+            raise UsageError(
+                f"split {self.split} shows no other place than {self.reader.keys[index]}, whose geometry could stand "
+                "in for its own",
+                cure="evaluate on more scenes, or leave strange out of --geometry",
+            )
+        if self._images[0] != other:
+            record = self.reader[other]
+            self._images = (other, [record.image(frame) for frame in range(len(record))])
+        return list(itertools.islice(itertools.cycle(self._images[1]), frames))
+
+    def place(self, index: int) -> frozenset[str]:
+        """Return the names of the places that a record shows; at least one."""
+        scene = scene_of_key(self.reader.keys[index])
+        scan = SCANNET_SCAN.fullmatch(scene)
+        return self._named.get(scene, frozenset()) | {scene if scan is None else scan[1]}
+
+    def _choose(self, index: int) -> int | None:
+        record = self.reader.without_images(index)
+        if record.view not in self._views:
+            self._views[record.view] = self.reader.select(split=self.split, view=record.view)
+        known, grid, own = self._views[record.view], self._grid_of(*record.image_size), self.place(index)
+        order: list[int] = generator_for(0, "strange view", record.key).permutation(known).tolist()
+        for other in order:
+            if own & self.place(other):
+                continue
+            if self._grid_of(*self.reader.without_images(other).image_size) == grid:
+                return other
+        return None
+
+
+def _named_places(reader: Records) -> dict[str, frozenset[str]]:
+    """Return the places of each scene that the plan of a build names; nothing for other records."""
+    found: dict[str, frozenset[str]] = {}
+    if isinstance(reader, ShardReader):
+        # A build of an earlier engine has no plan that can be read.
+        with suppress(UsageError):
+            found = {scene.scene_id: frozenset(scene.places) for scene in scenes_of([reader.build]) if scene.named}
+    return found
