@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,16 @@ class RoomFloor:
     height: float  # of the floor, metres
     free_origin: tuple[float, float]  # lower corner of the raster of the free floor
     free: NDArray[np.bool_]  # (rows along y, columns along x) cells of CELL where a person can stand
+
+    def mirrored(self) -> RoomFloor:
+        """Return the floor of the world in which x has the other sign."""
+        rim = self.free_origin[0] + CELL * self.free.shape[1]
+        return replace(
+            self,
+            outline=(self.outline * [-1.0, 1.0])[::-1],  # a mirror image runs the other way round
+            free_origin=(-rim, self.free_origin[1]),
+            free=self.free[:, ::-1],
+        )
 
     def to_fields(self) -> dict[str, Any]:
         """Return plain values, as a record's JSON holds them; the free floor is a list of runs, row after row."""

@@ -238,8 +238,9 @@ class Record:
         """Return the record of some of the frames, in that order; the first of them becomes the reference.
 
         Cameras, boxes, points, visible pixels and members follow. Objects (with their descriptions) and prompts that
-        the chosen frames do not show are left out. So are quality figures that compare frames, and conversations, which
-        are about exactly the frames of this record. The key stays.
+        the chosen frames do not show are left out. So are quality figures that compare frames, conversations, which are
+        about exactly the frames of this record, and the floor, which some frames of a scan need not show. The key
+        stays.
 
         Args:
             frames: positions in this record, each at most once.
@@ -272,6 +273,7 @@ class Record:
                 if prompt.frame in position
             ),
             expressions=tuple(item for item in self.expressions if item.get("object_id") in listed),
+            room=self.room if len(chosen) == len(self) else None,
             quality={
                 name: [self.quality[name][frame] for frame in chosen] for name in FRAME_FIGURES if name in self.quality
             },

@@ -39,7 +39,7 @@ from gapmodel.evaluation.scoring import score_task
 from gapmodel.inspection.geometry_treatments import Treatment
 from gapmodel.model_directory import RECIPE_FILE, load_model
 from gapmodel.questions.options import question_options
-from gapmodel.questions.recipe import DataRecipe
+from gapmodel.questions.recipe import DataRecipe, spatial_types, stored_data_recipe
 
 MODEL_FILES = ("config.json", "*.safetensors", "gap_processor.json", "tokenizer.json")
 TREATED_FOLDER = "geometry"
@@ -58,13 +58,10 @@ def model_data_recipe(directory: Path, task: str | None = None) -> DataRecipe:
     Of a mixture the part that asks ``task`` counts, if there is one.
     """
     fields = json.loads((directory / RECIPE_FILE).read_text(encoding="utf-8"))
-    data = fields["data"]
-    for part in fields.get("mixture", {}).values():
-        if part.get("task", data.get("task")) == TRAINED_AS.get(task or "", task):
-            data = data | part
-            break
-    known = {field.name for field in dataclasses.fields(DataRecipe)}
-    return DataRecipe(**{name: value for name, value in data.items() if name in known})
+    data, wanted = fields["data"], TRAINED_AS.get(task or "", task)
+    parts = [stored_data_recipe(data | part) for part in fields.get("mixture", {}).values()]
+    asks = (part for part in parts if wanted in (part.task, *spatial_types(part)))
+    return next(asks, None) or stored_data_recipe(data)
 
 
 def asking_as_trained(recipe: DataRecipe, split: str) -> Asking:

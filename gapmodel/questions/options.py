@@ -25,4 +25,5 @@ def question_options(recipe: DataRecipe) -> QuestionOptions:
         marks=recipe.marks,
         boxes=recipe.boxes,
         caption_point=recipe.caption_point,
+        per_kind=recipe.per_kind,
     )

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from gapdata.geometry.boxes import EulerConvention
 from gapdata.prompts.marks import MAX_MARKS
 from gapdata.recipes.bounds import Bounds, Count, NotNegative, PositiveCount
-from gapdata.recipes.toml_fields import require
+from gapdata.recipes.toml_fields import from_mapping, require
 from gapdata.records.schema import ViewKind
+from gapdata.runtime.choices import check_choice
 from gapdata.tasks.labels import MissingLabel
 from gapdata.tasks.questions import TASKS
+from gapdata.tasks.spatial.kinds import KINDS
 from gapdata.tasks.targets import CaptionPoint, TargetBox
 from gapdata.tasks.wordings import Wording
+
+SPATIAL = "spatial"
+"""The task that asks all types of questions about space."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataRecipe:
     """``[data]``: which questions are asked about which records."""
 
-    task: Annotated[str, tuple(TASKS)] = "pointmap"
-    """``pointmap``, ``detection``, ``grounding``, ``grounding_frame``, ``grounding_box``, ``captioning`` or
-    ``conversation``."""
+    task: Annotated[str, (*TASKS, SPATIAL)] = "pointmap"
+    """``pointmap``, ``detection``, ``grounding``, ``grounding_frame``, ``grounding_box``, ``captioning``,
+    ``conversation``, or ``spatial``: questions about space of all ``types``. The name of one type asks that alone."""
     split: str = "train"
     """Split of the records."""
     view: ViewKind = "clip"
@@ -33,7 +41,14 @@ class DataRecipe:
     prompts: Literal["stored", "sampled"] = "stored"
     """``stored``: ask about the record's own marked pixels; ``sampled``: mark new pixels at every visit (stage 1)."""
     questions_per_view: PositiveCount = 8
-    """Questions about a view in one epoch, for sampled prompts."""
+    """Questions about a view in one epoch, for sampled prompts, and the most for questions about space, which are drawn
+    anew in each epoch."""
+    types: tuple[Annotated[str, tuple(KINDS)], ...] = ()
+    """The types of ``spatial``; empty takes all that the kind of view can be asked."""
+    type_weights: dict[str, Any] = field(default_factory=dict)
+    """How often a type of ``spatial`` is drawn, relative to the others, which have 1; 0 leaves it out."""
+    per_kind: PositiveCount = 2
+    """The most questions of one type of question about space about a view in one epoch."""
     visits: Count = 1
     """Times that a record is visited in an epoch. Each visit asks an equal share of the record's questions, and
     questions of one visit about the same pixels share one encoded view; more visits mix scenes better. 0 visits a
@@ -77,9 +92,31 @@ class DataRecipe:
     """Smallest mean sharpness of a record's frames."""
 
 
+def stored_data_recipe(fields: Mapping[str, Any]) -> DataRecipe:
+    """Read a section that a run has stored, whatever its version: fields that are not known any more are left out.
+
+    Raises:
+        UsageError: a value has the wrong type or is out of bounds.
+    """
+    known = {item.name for item in dataclasses.fields(DataRecipe)}
+    recipe: DataRecipe = from_mapping(DataRecipe, {name: value for name, value in fields.items() if name in known})
+    return recipe
+
+
 def samples_prompts(data: DataRecipe) -> bool:
     """Return whether marked pixels are drawn anew at every visit, instead of taken from the records."""
     return data.task == "pointmap" and data.prompts == "sampled"
+
+
+def spatial_types(data: DataRecipe) -> Mapping[str, float]:
+    """Return the types of questions about space that are asked, with their weights; empty for other tasks."""
+    if data.task in KINDS:
+        return {data.task: 1.0}
+    if data.task != SPATIAL:
+        return {}
+    names = data.types or [name for name, kind in KINDS.items() if data.view in kind.views]
+    weights = {name: float(data.type_weights.get(name, 1)) for name in names}
+    return {name: weight for name, weight in weights.items() if weight > 0}
 
 
 def check_data_recipe(data: DataRecipe, where: str, path: Path | None) -> None:
@@ -93,7 +130,8 @@ def check_data_recipe(data: DataRecipe, where: str, path: Path | None) -> None:
     Raises:
         UsageError: two contradict each other; the message has their names and values.
     """
-    varied = [name for name, task in TASKS.items() if task.varied]
+    _check_types(data, where, path)
+    spoken = data.task in TASKS and not TASKS[data.task].varied
     require(
         data.space == "metric" or data.task == "detection" or samples_prompts(data),
         f"{where}.space = image is possible only for detection, and for pointmap with {where}.prompts = sampled",
@@ -105,8 +143,33 @@ def check_data_recipe(data: DataRecipe, where: str, path: Path | None) -> None:
         path,
     )
     require(
-        data.task in varied or not (data.frames or data.reframe or data.mirror),
-        f"{where}.frames, .reframe and .mirror are for {' and '.join(varied)} only, because texts that people wrote"
-        " about a view are not true of other or mirrored frames",
+        not spoken or not (data.frames or data.reframe or data.mirror),
+        f"{where}.frames, .reframe and .mirror are not for {data.task}, because texts that people wrote about a view"
+        " are not true of other or mirrored frames",
+        path,
+    )
+
+
+def _check_types(data: DataRecipe, where: str, path: Path | None) -> None:
+    require(
+        data.task == SPATIAL or not (data.types or data.type_weights),
+        f"{where}.types and .type_weights are for {where}.task = {SPATIAL}, not {data.task}",
+        path,
+    )
+    for name, weight in data.type_weights.items():
+        check_choice(f"type in {where}.type_weights", name, KINDS)
+        number = isinstance(weight, int | float) and not isinstance(weight, bool) and 0 <= weight < math.inf
+        require(number, f"{where}.type_weights.{name} is {weight!r}, expected a number of at least 0", path)
+    named = data.types or ((data.task,) if data.task in KINDS else ())
+    for name in named:
+        views = KINDS[name].views
+        require(
+            data.view in views,
+            f"{where} asks {name} about views of kind {data.view}, but it is asked only about {' and '.join(views)}",
+            path,
+        )
+    require(
+        data.task != SPATIAL or bool(spatial_types(data)),
+        f"{where}.type_weights leaves out all types that views of kind {data.view} can be asked",
         path,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gapmodel.model_directory import RECIPE_FILE
-from gapmodel.questions.recipe import DataRecipe
+from gapmodel.questions.recipe import DataRecipe, spatial_types, stored_data_recipe
 
 
 def taught_after(asked: Iterable[DataRecipe], before: Sequence[str] | None) -> list[str]:
@@ -18,7 +18,12 @@ def taught_after(asked: Iterable[DataRecipe], before: Sequence[str] | None) -> l
         asked: what the run's streams ask.
         before: the tasks that the model knew before it.
     """
-    return sorted({*(before or ()), *(task_name(data.task, data.space) for data in asked)})
+    return sorted({*(before or ()), *(name for data in asked for name in task_names(data))})
+
+
+def task_names(data: DataRecipe) -> tuple[str, ...]:
+    """Return the names under which what a stream asks is listed: each type of question about space has its own."""
+    return tuple(spatial_types(data)) or (task_name(data.task, data.space),)
 
 
 def task_name(task: str, space: str = "metric") -> str:
@@ -39,7 +44,7 @@ def taught_tasks(directory: Path) -> tuple[str, ...] | None:
         return None
     parts = recipe.get("mixture", {}).values() or [{}]
     asked = [{"task": "pointmap"} | recipe["data"] | part for part in parts]
-    return tuple(sorted({task_name(str(data["task"]), str(data.get("space", "metric"))) for data in asked}))
+    return tuple(sorted({name for data in asked for name in task_names(stored_data_recipe(data))}))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -83,6 +83,7 @@ def mirror(decoded: DecodedRecord) -> DecodedRecord:
             camera_to_first=MIRROR @ record.camera_to_first @ MIRROR,
             axis_alignment=None if record.axis_alignment is None else MIRROR @ record.axis_alignment @ MIRROR,
             objects=tuple(_mirrored(item) for item in record.objects),
+            room=None if record.room is None else record.room.mirrored(),
             prompts=tuple(
                 replace(
                     prompt,

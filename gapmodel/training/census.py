@@ -5,9 +5,11 @@ Nothing is left out silently, and a stream without any question is refused.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from gapdata.errors import UsageError
 from gapdata.runtime.counting import counted
@@ -15,8 +17,9 @@ from gapdata.shards.records import Records
 from gapdata.tasks.questions import count_askable, left_out, task_named
 from gapmodel.field_of_view import PAPER_WIDTH, paper_height
 from gapmodel.questions.options import question_options
-from gapmodel.questions.recipe import samples_prompts
+from gapmodel.questions.recipe import samples_prompts, spatial_types
 from gapmodel.questions.records import chosen_records, outside_quality
+from gapmodel.questions.spatial import looked_at, survey_types
 from gapmodel.training.distributed import ALONE, Ranks
 from gapmodel.training.recipe import Stream
 from gapmodel.training.stream_questions import StreamQuestions, build_of
@@ -52,10 +55,17 @@ class StreamCensus:
     descriptions: int  # of tasks that ask about descriptions
     left_out: Mapping[str, int]  # descriptions or objects by the reason why they are not asked about
     outside: int = 0  # further records that the recipe's bounds on quality leave out
+    looked: int = 0  # records that were asked about space, of which ``empty`` have no question
+    types: Mapping[str, int] = field(default_factory=dict)  # how many of these can be asked each type
+    unasked: Mapping[str, str] = field(default_factory=dict)  # the most frequent reason why none is asked a type
 
     def __str__(self) -> str:
         """Return one line for whoever starts the run."""
         parts = [counted(self.records, "record")]
+        if self.looked:
+            asked = ", ".join(f"{name} of {count:,}" for name, count in self.types.items() if count)
+            parts.append(f"of {self.looked:,} looked at, one can ask {asked or 'nothing'}")
+            parts += [f"never {name}, because {reason}" for name, reason in self.unasked.items()]
         if self.outside:
             parts.append(f"{self.outside:,} more left out by the recipe's bounds on quality")
         if self.empty:
@@ -64,6 +74,13 @@ class StreamCensus:
             of = f" of {counted(self.descriptions, 'description')}" if self.descriptions else ""
             parts.append(f"{sum(self.left_out.values()):,}{of} left out: {self.why}")
         return "; ".join(parts)
+
+    def to_fields(self) -> dict[str, Any]:
+        """Return plain values for the log; what only questions about space have is left out of others."""
+        fields = dataclasses.asdict(self)
+        if not self.looked:
+            del fields["looked"], fields["types"], fields["unasked"]
+        return fields
 
     @property
     def why(self) -> str:
@@ -96,6 +113,8 @@ def refuse_unasked(streams: Sequence[Stream], builds: Mapping[str, Records], fou
 def _census(stream: Stream, reader: Records, ranks: Ranks) -> StreamCensus:
     data = stream.data
     chosen = chosen_records(reader, data)
+    if spatial_types(data):
+        return _census_of_types(stream, reader, chosen, ranks)
     lost: Counter[str] = Counter()
     told = empty = 0
     task = task_named(data.task)
@@ -121,6 +140,28 @@ def _census(stream: Stream, reader: Records, ranks: Ranks) -> StreamCensus:
     )
 
 
+def _census_of_types(stream: Stream, reader: Records, chosen: Sequence[int], ranks: Ranks) -> StreamCensus:
+    """Count what some records can be asked about space; each rank asks its share of them."""
+    mine = looked_at(chosen)[ranks.rank :: ranks.world_size]
+    parts = ranks.gathered(dataclasses.replace(survey_types(reader, mine, stream.data), texts=()))
+    types = {name: sum(part.asked[name] for part in parts) for name in spatial_types(stream.data)}
+    reasons = {name: sum((Counter(part.refused[name]) for part in parts), Counter[str]()) for name in types}
+    return StreamCensus(
+        records=len(chosen),
+        empty=sum(part.empty for part in parts),
+        descriptions=0,
+        left_out={},
+        outside=outside_quality(reader, stream.data),
+        looked=sum(part.looked for part in parts),
+        types=types,
+        unasked={name: _most(reasons[name]) for name, count in types.items() if not count},
+    )
+
+
+def _most(reasons: Counter[str]) -> str:
+    return reasons.most_common(1)[0][0] if reasons else "there is nothing to ask about"
+
+
 def frame_notes(streams: Sequence[StreamQuestions]) -> list[str]:
     """Return a line for each stream: the size in which the vision tower sees its frames, and their tokens."""
     told = []
@@ -141,7 +182,13 @@ def _without(reader: Records, chosen: Sequence[int], what: str) -> int:
 
 def _refuse_nothing(stream: Stream, found: StreamCensus, reader: Records) -> None:
     data = stream.data
-    if found.empty == found.records:
+    if found.looked and found.empty == found.looked:
+        raise UsageError(
+            f"stream {stream.name!r} has no question: none of {counted(found.looked, 'record')} looked at can be asked"
+            f" {', '.join(f'{name} ({reason})' for name, reason in found.unasked.items())}",
+            cure="take other types, other views, or another build",
+        )
+    if not found.looked and found.empty == found.records:
         need: str = task_named(data.task).about
         if need == "prompts" and _without(reader, chosen_records(reader, data), "objects") == found.records:
             need = "masks"

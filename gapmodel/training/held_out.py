@@ -11,6 +11,7 @@ import torch
 from gapdata.shards.records import Records
 from gapmodel.packing import IGNORED, Batch, Example
 from gapmodel.processing import GapProcessor
+from gapmodel.questions.spatial import type_of
 from gapmodel.training.distributed import Ranks
 from gapmodel.training.learner import Learner, Losses
 from gapmodel.training.loading import blank_batch, lay_out, open_streams
@@ -43,10 +44,13 @@ class HeldOutQuestions:
     def losses(self, learner: Learner, ranks: Ranks) -> dict[str, float]:
         """Return the mean loss of an answer's token, by stream; all ranks share the work and get the same figures.
 
-        A stream is left out if its held-out records hold no question.
+        A stream of several types of questions about space has one of each type, too, as ``<stream>/<type>``. A stream
+        or type is left out if its held-out records hold no question.
         """
-        found = {stream.name: self._loss(index, learner, ranks) for index, stream in enumerate(self.orders)}
-        return {name: loss for name, loss in found.items() if loss is not None}
+        found: dict[str, float] = {}
+        for index in range(len(self.orders)):
+            found |= self._losses(index, learner, ranks)
+        return found
 
     def samples(self, learner: Learner, ranks: Ranks) -> list[dict[str, str]]:
         """Return a few questions with the true answer and the model's own; all ranks take part and get the same.
@@ -67,13 +71,17 @@ class HeldOutQuestions:
         for visit in range(self._count(index)):
             yield from self._examples(index, [visit])[:1]
 
-    def _loss(self, index: int, learner: Learner, ranks: Ranks) -> float | None:
-        total, answered = 0.0, 0
-        for _, losses in self.answers(index, learner, ranks):
-            total += losses.answer.double().sum().item()
-            answered += len(losses.answer)
-        total, count = ranks.sum([total, answered])
-        return total / count if count else None
+    def _losses(self, index: int, learner: Learner, ranks: Ranks) -> dict[str, float]:
+        stream = self.streams[index]
+        name, types = stream.stream.name, stream.types if len(stream.types) > 1 else ()
+        sums = {name: [0.0, 0.0], **{f"{name}/{kind}": [0.0, 0.0] for kind in types}}
+        for batch, losses in self.answers(index, learner, ranks):
+            for part, places in _parts(batch, losses, name, by_type=bool(types)):
+                sums[part][0] += losses.answer[places].double().sum().item()
+                sums[part][1] += int(places.sum())
+        together = iter(ranks.sum([value for pair in sums.values() for value in pair]))
+        found = {part: (next(together), next(together)) for part in sums}
+        return {part: total / count for part, (total, count) in found.items() if count}
 
     def answers(self, index: int, learner: Learner, ranks: Ranks) -> Iterator[tuple[Batch, Losses]]:
         """Yield a rank's part of a stream's questions, and their losses; all ranks have equally many batches."""
@@ -98,6 +106,15 @@ class HeldOutQuestions:
 
     def _truth(self, example: Example) -> str:
         return self.processor.decode(example.input_ids[example.labels != IGNORED].tolist())
+
+
+def _parts(batch: Batch, losses: Losses, name: str, *, by_type: bool) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield a stream's name with all places (n,) bool among a batch's losses, then those of each type of question."""
+    yield name, torch.ones_like(losses.questions, dtype=torch.bool)
+    if by_type:
+        kinds = [type_of(batch.keys[question]) for question in losses.questions.tolist()]
+        for kind in dict.fromkeys(kinds):
+            yield f"{name}/{kind}", torch.tensor([other == kind for other in kinds], device=losses.questions.device)
 
 
 def without_answer(example: Example) -> Example:

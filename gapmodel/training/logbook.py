@@ -9,7 +9,6 @@ import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -60,7 +59,7 @@ class Logbook:
         """Print what each stream draws on and leaves out, and ``notes``; the first step's line has the streams, too."""
         if not self.speaks:
             return
-        self._opening = {"streams": {name: asdict(found) for name, found in streams.items()}}
+        self._opening = {"streams": {name: found.to_fields() for name, found in streams.items()}}
         for name, found in streams.items():
             self._bar.write(f"{name}: {found}", file=sys.stderr)
         for note in notes:

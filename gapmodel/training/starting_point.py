@@ -23,8 +23,9 @@ from gapmodel.modeling import GapConfig, GapForConditionalGeneration
 from gapmodel.presets import QWEN_TOKENS, preset
 from gapmodel.processing import GapProcessor, ProcessorConfig, read_processor_config
 from gapmodel.questions.options import question_options
-from gapmodel.questions.recipe import DataRecipe
+from gapmodel.questions.recipe import DataRecipe, spatial_types
 from gapmodel.questions.records import chosen_records
+from gapmodel.questions.spatial import looked_at, survey_types
 from gapmodel.tokenizer import load_tokenizer, special_token_ids, train_tokenizer
 from gapmodel.training.recipe import ModelRecipe, TrainingRecipe
 
@@ -154,6 +155,8 @@ def spoken_texts(reader: Records, data: DataRecipe) -> list[str]:
     """Return the texts of questions beyond those of pointmap and detection, which every tokenizer is taught."""
     if data.task in (pointmap.TASK.name, detection.TASK.name):
         return []
+    if spatial_types(data):
+        return list(survey_types(reader, looked_at(chosen_records(reader, data)), data).texts)
     options, rng = question_options(data), np.random.default_rng(0)
     records = (reader.without_images(index) for index in chosen_records(reader, data))
     asked = [item for record in records for item in questions(record, data.task, options, rng)]

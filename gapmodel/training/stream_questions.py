@@ -18,12 +18,14 @@ from gapdata.shards.records import Records
 from gapdata.tasks import detection, image_space, pointmap
 from gapdata.tasks.chat import Mark, Question
 from gapdata.tasks.questions import questions, task_named
+from gapdata.tasks.spatial.view_facts import ViewFacts
 from gapdata.tasks.task import QuestionOptions
 from gapmodel.packing import Example, Frames
 from gapmodel.processing import GapProcessor
 from gapmodel.questions.options import question_options
-from gapmodel.questions.recipe import samples_prompts
+from gapmodel.questions.recipe import samples_prompts, spatial_types
 from gapmodel.questions.records import chosen_records, quality_bounds
+from gapmodel.questions.spatial import draw_questions, most_questions, needs_pixels
 from gapmodel.training.augment import DecodedRecord, decode, mirror, sample_prompt, subset
 from gapmodel.training.dense import dense_targets
 from gapmodel.training.mixture import StreamOrder, Visit
@@ -78,7 +80,10 @@ class StreamQuestions:
         self.classes = None if labels is None else {label: index for index, label in enumerate(labels)}
         self.samples_prompts = samples_prompts(stream.data)
         self.in_image = stream.data.space == "image"
-        self.geometry = self.classes is not None or self.samples_prompts or self.in_image
+        self.types = tuple(spatial_types(stream.data))
+        """The types of questions about space; empty for other tasks."""
+        shown = self.samples_prompts or self.in_image or needs_pixels(self.types)
+        self.geometry = self.classes is not None or shown
         self.cache = RecordCache() if cache is None else cache
 
     def order(self) -> StreamOrder:
@@ -109,6 +114,8 @@ class StreamQuestions:
     def _counts(self, chosen: Sequence[int]) -> dict[int, int]:
         """Count the questions of each of these records, by its index; for tasks about texts their JSON is read."""
         data, options = self.stream.data, question_options(self.stream.data)
+        if self.types:
+            return dict.fromkeys(chosen, most_questions(data))
         task = task_named(data.task)
         if self.in_image:
             return dict.fromkeys(chosen, 1)
@@ -126,13 +133,11 @@ class StreamQuestions:
     def examples(self, visit: Visit) -> list[Example]:
         """Return the questions of a visit with their answers; those about the same pixels share their :class:`Frames`.
 
-        An example's key is ``<record>/<stream>/<number of the question>``. A visit has no question where the record has
-        fewer questions than visits.
+        An example's key is ``<record>/<stream>/<number of the question>``, about space ``<type>-<number>``. A visit has
+        no question where the record has fewer questions than visits.
         """
-        decoded = self._decoded(visit.record)
+        decoded, rng = self._shown(visit)
         key = decoded.record.key
-        rng = generator_for(self.seed, "vary", self.stream.name, key, str(visit.epoch), str(visit.share))
-        decoded = self._varied(decoded, rng)
         looks: dict[tuple[Mark, ...], Frames] = {}
         examples = []
         for number, question in self._asked(decoded, visit, rng):
@@ -149,10 +154,29 @@ class StreamQuestions:
             examples.append(self.processor.encode(name, frames, question, with_answer=True, targets=targets))
         return examples
 
-    def _asked(self, decoded: DecodedRecord, visit: Visit, rng: np.random.Generator) -> list[tuple[int, Question]]:
+    def view(self, visit: Visit) -> DecodedRecord:
+        """Return the view that a visit shows: the record's, or a variation of it."""
+        return self._shown(visit)[0]
+
+    def _shown(self, visit: Visit) -> tuple[DecodedRecord, np.random.Generator]:
+        """Return the view that a visit shows, and the source of its further choices."""
+        decoded = self._decoded(visit.record)
+        epoch, share = str(visit.epoch), str(visit.share)
+        rng = generator_for(self.seed, "vary", self.stream.name, decoded.record.key, epoch, share)
+        return self._varied(decoded, rng), rng
+
+    def _asked(
+        self, decoded: DecodedRecord, visit: Visit, rng: np.random.Generator
+    ) -> Sequence[tuple[int | str, Question]]:
         """Return the visit's share of the record's questions, with their numbers in this epoch."""
         data, record = self.stream.data, decoded.record
         options = question_options(data)
+        if self.types:
+            depth, instances = (decoded.depth, decoded.instances) if self.geometry else (None, None)
+            facts = ViewFacts(record, options, depth=depth, instances=instances)
+            drawn = draw_questions(facts, data, self.seed, visit.epoch)
+            mine = drawn[visit.share :: data.visits or max(1, len(drawn))]
+            return [(name, item.to_question(len(record))) for name, item in mine]
         if self.samples_prompts:
             step = data.visits or data.questions_per_view
             numbers = range(visit.share, data.questions_per_view, step) if record.objects else range(0)

@@ -172,5 +172,5 @@ def test_a_new_model_knows_the_words_of_its_task() -> None:
 
 @pytest.mark.parametrize("change", ["data.mirror=true", "data.reframe=true", "data.frames=2"])
 def test_variations_that_language_does_not_follow_are_refused(change: str) -> None:
-    with pytest.raises(UsageError, match=r"data\.frames, \.reframe and \.mirror are for pointmap and detection only"):
+    with pytest.raises(UsageError, match=r"data\.frames, \.reframe and \.mirror are not for captioning, because"):
         read_training_recipe(None, ["data.task=captioning", change])

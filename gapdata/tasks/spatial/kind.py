@@ -52,7 +52,7 @@ def ask(
     refused: Counter[str] = Counter()
     if facts.record.view not in kind.views:
         return asked, refused
-    if kind.pixels and not facts.record.members:
+    if kind.pixels and not facts.has_pixels:
         refused["the record's images are not at hand"] += 1
         return asked, refused
     for tried, found in enumerate(kind.find(facts, rng)):

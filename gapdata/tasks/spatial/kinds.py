@@ -86,4 +86,4 @@ def task_of(kind: Kind) -> Task:
         return next(spatial_questions(record, options, 0, {kind.name: kind}))[2]
 
     parse = parse_number if kind.metric == "number" else parse_letter
-    return Task(name=kind.name, about="space", render=render, parse=parse, left_out=left_out)
+    return Task(name=kind.name, about="space", render=render, parse=parse, varied=True, left_out=left_out)

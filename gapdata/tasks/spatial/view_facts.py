@@ -48,14 +48,28 @@ class ViewFacts:
     Args:
         record: with or without its members.
         options: the taxonomy that names are taken from.
+        depth: the frames' depth, (F, H, W) float32 metres, 0 where unknown, where it is decoded already.
+        instances: their masks, (F, H, W) uint16 object id + 1, 0 where none, the same.
     """
 
-    def __init__(self, record: Record, options: QuestionOptions) -> None:
+    def __init__(
+        self,
+        record: Record,
+        options: QuestionOptions,
+        *,
+        depth: NDArray[np.float32] | None = None,
+        instances: NDArray[np.uint16] | None = None,
+    ) -> None:
         self.record = record
         self._taxonomy = options.taxonomy
         self._gaps: dict[tuple[int, int], float] = {}
-        self._depths: dict[int, NDArray[np.float32]] = {}
-        self._masks: dict[int, NDArray[np.uint16]] = {}
+        self._depths: dict[int, NDArray[np.float32]] = {} if depth is None else dict(enumerate(depth))
+        self._masks: dict[int, NDArray[np.uint16]] = {} if instances is None else dict(enumerate(instances))
+
+    @property
+    def has_pixels(self) -> bool:
+        """Whether depth and masks are at hand, given or in the record's members."""
+        return bool(self.record.members) or bool(self._depths and self._masks)
 
     @cached_property
     def first_to_aligned(self) -> NDArray[np.float64] | None:
