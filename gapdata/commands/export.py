@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from gapdata.commands.argument_types import local, place
+from gapdata.commands.argument_types import local, names, place, positive
 from gapdata.errors import UsageError
-from gapdata.export.registry import EXITS, GAP_TASKS
-from gapdata.runtime.choices import did_you_mean
+from gapdata.export.registry import EXITS, GAP_TASKS, TRAINERS
 from gapdata.runtime.terminal import say, say_result
 
 HELP = "Write a build in a form that other people's programs read."
@@ -17,7 +16,8 @@ NOTES = (
     "not published. Images keep the size that the build stores; their loader draws its cross of 21 pixels on them as "
     "they are, so on images narrower than ScanNet's 1296 pixels it covers more than the mark that this project draws. "
     "To read the export back: gapdata build-shards --scannet DIR --annotations DIR/annotations/*.json --recipe "
-    "manifests/gap-json.toml --set frames.image_size=[W,H], with the size of the images."
+    "manifests/gap-json.toml --set frames.image_size=[W,H], with the size of the images. With chat: DIR/README.md says "
+    "how the trainer is started on the folder; marks are drawn into the images, and frames carry no time stamps."
 )
 
 
@@ -30,33 +30,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=local, required=True, metavar="DIR", help="a new folder, or one to go on with")
     parser.add_argument("--split", choices=("train", "val", "test"), help="only records of this split (default: all)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    _add_gap_options(parser)
+    _add_question_options(parser)
 
 
-def _add_gap_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("options of gap-json", argument_default=argparse.SUPPRESS)
+def _add_question_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("options of gap-json and chat", argument_default=argparse.SUPPRESS)
     group.add_argument(
         "--tasks",
-        type=_tasks,
+        type=names,
         metavar="A,B",
-        help=f"some of {', '.join(GAP_TASKS)} (default: all): pre-training, detection, grounding's two stages and its "
-        "one-pass form, captioning",
+        help=f"gap-json: some of {', '.join(GAP_TASKS)} (pre-training, detection, grounding's two stages and its "
+        "one-pass form, captioning); chat: pointmap, detection, grounding, grounding_frame, grounding_box, captioning, "
+        "conversation, and the types of `gapdata questions` (default: all)",
     )
     group.add_argument(
         "--wording",
-        choices=("gap", "vgllm_v1", "vgllm_v2"),
-        help="words of the questions, with their Euler convention (default: gap)",
+        choices=("consistent", "gap", "vgllm_v1", "vgllm_v2"),
+        help="words of the questions, with their Euler convention (default: gap for gap-json, consistent for chat)",
     )
-
-
-def _tasks(text: str) -> tuple[str, ...]:
-    """Read names of tasks, in the order of :data:`GAP_TASKS`."""
-    named = [name for name in text.split(",") if name]
-    unknown = [name for name in named if name not in GAP_TASKS]
-    if unknown or not named:
-        meant = did_you_mean(unknown[0], GAP_TASKS) if unknown else ""
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of {', '.join(GAP_TASKS)}; {meant}".rstrip("; "))
-    return tuple(name for name in GAP_TASKS if name in named)
+    group = parser.add_argument_group("options of chat", argument_default=argparse.SUPPRESS)
+    group.add_argument("--trainer", choices=TRAINERS, help="whose form the files take (default: swift, of ms-swift)")
+    group.add_argument("--taxonomy", metavar="NAME", help="names of objects (default: the source's own)")
+    group.add_argument(
+        "--marks", type=positive, metavar="N", help="pixels that one pointmap question marks, at most 9 (default: 1)"
+    )
+    group.add_argument(
+        "--per-kind", type=positive, metavar="N", help="most spatial questions of a type about a view (default: 2)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -70,7 +70,9 @@ def run(options: argparse.Namespace) -> int:
     given = {name: value for name, value in vars(options).items() if name in known}
     for name in given.keys() - EXITS[options.format].options.keys():
         owners = [form for form, row in EXITS.items() if name in row.options]
-        raise UsageError(f"--{name} can be given with --format {' or '.join(owners)} only", cure="leave it out")
+        raise UsageError(
+            f"--{name.replace('_', '-')} can be given with --format {' or '.join(owners)} only", cure="leave it out"
+        )
     terms = read_report(options.build).get("terms", []) if (options.build / REPORT_NAME).is_file() else []
     for line in terms_lines(terms):
         say(f"terms of {line}", error=True)

@@ -52,6 +52,8 @@ def export_build(
     for name in options:
         check_choice(f"option of {form}", name, EXITS[form].options)
     options = {**EXITS[form].options, **options}
+    if options.get("tasks") is not None:
+        options["tasks"] = _known_tasks(options["tasks"], EXITS[form].tasks())
     reader = ShardReader(build)
     chosen = reader.select(split=split)
     if not chosen:
@@ -67,6 +69,17 @@ def export_build(
     report = {**report, "terms": [dict(row) for row in terms]}
     write_atomically(out / REPORT, _json(report))
     return report
+
+
+def _known_tasks(named: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """Return some tasks in the order of the known ones, so that equal choices make equal exports.
+
+    Raises:
+        UsageError: a task is unknown, or none is named.
+    """
+    for task in named or ("",):
+        check_choice("task", task, known)
+    return tuple(task for task in known if task in named)
 
 
 def _each(reader: ShardReader, chosen: Sequence[int], progress: Callable[[int], None]) -> Iterator[Record]:

@@ -23,19 +23,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.annotations.frame_names import MAX_FRAME_ID, SCENE_NAME, frame_of_path
-from gapdata.annotations.splits import SPLITS
 from gapdata.errors import ShardError
 from gapdata.export.items import image_path
-from gapdata.files.atomic import write_atomically
+from gapdata.export.placing import CURE, check_names, damaged, place, stored
 from gapdata.records.codec import member_name
 from gapdata.records.schema import Record
 from gapdata.runtime.counting import counted
 from gapdata.shards.reader import ShardReader
 from gapdata.sources.depth_files import depth_kind
 from gapdata.sources.images import encoded_image_size
-
-CURE = "run `gapdata verify` on the build"
 
 
 def export(build: ShardReader, records: Iterable[Record], out: Path) -> dict[str, Any]:
@@ -93,7 +89,7 @@ class PosedImages:
         Raises:
             ShardError: the split, the scene or a frame cannot be part of a file's name, or a camera is not finite.
         """
-        _check_names(record)
+        check_names(record)
         numbers = (record.intrinsics, record.camera_to_world, record.axis_alignment)
         if any(values is not None and not np.isfinite(values).all() for values in numbers):
             raise ShardError(f"record {record.key}: a camera is not finite", scene=record.scene_id, cure=CURE)
@@ -113,18 +109,18 @@ class PosedImages:
         if record.scene_id != self._scene:
             self._begin(record)
         for frame, frame_id in enumerate(record.frame_ids):
-            image, depth = (_member(record, member_name(frame, suffix)) for suffix in ("jpg", "depth.png"))
+            image, depth = (stored(record, member_name(frame, suffix)) for suffix in ("jpg", "depth.png"))
             pose = matrix_text(record.camera_to_world[frame]).encode()
             digest = hashlib.sha256(image + depth + pose).digest()
             if self._seen.get(frame_id, digest) != digest:
-                raise _damaged(record, frame, "another record has other bytes for this frame")
+                raise damaged(record, frame, "another record has other bytes for this frame")
             if frame_id in self._seen:
                 continue
             _check_images(record, frame, image, depth)
             path = self._out / image_path(record, frame)
-            _place(path.with_suffix(".png"), depth)
-            _place(path.with_suffix(".txt"), pose)
-            _place(path, image)
+            place(path.with_suffix(".png"), depth)
+            place(path.with_suffix(".txt"), pose)
+            place(path, image)
             self._seen[frame_id] = digest
             self.frames += 1
         self.scenes.setdefault(record.split, set()).add(record.scene_id)
@@ -134,7 +130,7 @@ class PosedImages:
         for split, scenes in sorted(self.scenes.items()):
             if split != "unknown":
                 text = "".join(f"{scene}\n" for scene in sorted(scenes))
-                _place(self._out / f"scannetv2_{split}.txt", text.encode())
+                place(self._out / f"scannetv2_{split}.txt", text.encode())
 
     def _begin(self, record: Record) -> None:
         scene = record.scene_id
@@ -145,15 +141,8 @@ class PosedImages:
         intrinsics = np.eye(4)
         intrinsics[:3, :3] = record.camera(0).matrix
         for name in ("intrinsic.txt", "depth_intrinsic.txt"):
-            _place(frames / name, matrix_text(intrinsics).encode())
-        _place(home / f"{scene}.txt", self._scene_text.encode())
-
-
-def _place(path: Path, data: bytes) -> None:
-    if not path.exists():
-        write_atomically(path, data)
-    elif path.stat().st_size != len(data) or path.read_bytes() != data:
-        raise ShardError("differs from what this build holds", path=path, cure="export to an empty folder")
+            place(frames / name, matrix_text(intrinsics).encode())
+        place(home / f"{scene}.txt", self._scene_text.encode())
 
 
 def matrix_text(matrix: NDArray[np.float64]) -> str:
@@ -176,35 +165,10 @@ def _scene_text(record: Record) -> str:
     return "".join(f"{name} = {value}\n" for name, value in fields.items())
 
 
-def _check_names(record: Record) -> None:
-    """Refuse names that would lead out of the folder, or that would not read back as this scene and frame."""
-    if record.split not in SPLITS:
-        raise ShardError(f"record {record.key!r} has the unknown split {record.split!r}", cure=CURE)
-    if SCENE_NAME.fullmatch(record.scene_id) is None:
-        problem = f"record {record.key!r} has the scene {record.scene_id!r}, which cannot be the name of a folder"
-        raise ShardError(problem, cure=CURE)
-    for frame, frame_id in enumerate(record.frame_ids):
-        named = 0 <= frame_id <= MAX_FRAME_ID
-        if not named or frame_of_path(image_path(record, frame)) != (record.scene_id, frame_id):
-            raise ShardError(f"record {record.key!r}: {frame_id} is not a raw index", scene=record.scene_id, cure=CURE)
-
-
 def _check_images(record: Record, frame: int, image: bytes, depth: bytes) -> None:
     try:
         sizes = encoded_image_size(image), depth_kind(depth).size
     except ValueError as error:
-        raise _damaged(record, frame, f"depth {error}") from error
+        raise damaged(record, frame, f"depth {error}") from error
     if any(size != record.image_size for size in sizes):
-        raise _damaged(record, frame, f"an image is incomplete or not {record.image_size[0]}x{record.image_size[1]}")
-
-
-def _member(record: Record, name: str) -> bytes:
-    if name not in record.members:
-        raise ShardError(f"record {record.key}: member {name} is missing", scene=record.scene_id, cure=CURE)
-    return record.members[name]
-
-
-def _damaged(record: Record, frame: int, problem: str) -> ShardError:
-    return ShardError(
-        f"record {record.key}: {problem}", scene=record.scene_id, frame=record.frame_ids[frame], cure=CURE
-    )
+        raise damaged(record, frame, f"an image is incomplete or not {record.image_size[0]}x{record.image_size[1]}")

@@ -7,7 +7,7 @@ heavy library, because the help of the command line reads it.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 GAP_TASKS = ("recons", "det", "scanrefer1", "scanrefer2", "scanrefer", "scan2cap")
 """The tasks of GAP-MLLM's and VG-LLM's files: pre-training, detection, grounding's two stages and its one-pass form,
 captioning. :data:`gapdata.annotations.conversation.TASKS` are the same."""
+
+TRAINERS = ("swift", "llamafactory", "qwen", "llava", "trl")
+"""Whose form conversations take: ms-swift, LLaMA-Factory, Qwen's finetune repository, LLaVA and its heirs, TRL."""
+
+
+def question_tasks() -> Sequence[str]:
+    """Return the names of all tasks that a record can be asked."""
+    from gapdata.tasks.questions import TASKS
+
+    return tuple(TASKS)
 
 
 class ExitModule(Protocol):
@@ -52,6 +62,8 @@ class Exit:
     help: str
     options: Mapping[str, Any] = field(default_factory=dict)
     """Further options that it takes, with their defaults."""
+    tasks: Callable[[], Sequence[str]] = tuple
+    """What its option ``tasks`` can name, in order; the default ``None`` of that option stands for all."""
 
     def load(self) -> ExitModule:
         """Import the file that writes this form."""
@@ -62,7 +74,18 @@ EXITS: dict[str, Exit] = {
     "gap-json": Exit(
         module="gapdata.export.gap_json",
         options={"tasks": GAP_TASKS, "wording": "gap"},
+        tasks=lambda: GAP_TASKS,
         help="JSON and images that GAP-MLLM's and VG-LLM's own loaders read, and build-shards reads back",
+    ),
+    "chat": Exit(
+        module="gapdata.export.chat",
+        options={
+            **{"trainer": "swift", "tasks": None, "wording": "consistent", "taxonomy": None},
+            **{"marks": 1, "per_kind": 2},
+        },
+        tasks=question_tasks,
+        help="questions and answers of all tasks as conversations for ms-swift, LLaMA-Factory, Qwen's finetune code, "
+        "LLaVA or TRL, with the marks drawn into the images",
     ),
     "posed-images": Exit(
         module="gapdata.export.posed_images",

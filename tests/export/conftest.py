@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gapdata.commands.main import main
+from gapdata.export.registry import TRAINERS
 from gapdata.geometry.camera import transform
 from tests.support.annotation_records import sentence, write_json
 from tests.support.export_builds import SETTINGS, SIZE, TRAIN, VAL, build
@@ -59,3 +60,14 @@ def imported(exported: Path) -> Path:
         "--scannet", str(exported), "--out", str(out), "--recipe", str(recipe), "--set", size, "--annotations", *files
     )
     return out
+
+
+@pytest.fixture(scope="session")
+def chats(shards: Path) -> Path:
+    """The folder of the build's conversations for each trainer."""
+    root = shards.parent / "chats"
+    for trainer in TRAINERS:
+        assert (
+            main(["export", str(shards), "--format", "chat", "--trainer", trainer, "--out", str(root / trainer)]) == 0
+        )
+    return root
