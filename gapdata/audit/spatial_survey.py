@@ -1,23 +1,23 @@
-"""Ask all records of a build spatial questions, and count what is asked, what is refused, and why."""
+"""Ask the records of a build spatial questions, and count what is asked, what is refused, and why."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from gapdata.files.atomic import write_atomically
+from gapdata.audit.spatial_blind import BlindRow, blind_table
+from gapdata.engine.plan import read_plan
+from gapdata.errors import UsageError
 from gapdata.files.storage import Location
 from gapdata.records.schema import Record
 from gapdata.runtime.choices import check_choice
 from gapdata.shards.reader import ShardReader
+from gapdata.tasks.spatial.balance import left_out
 from gapdata.tasks.spatial.kind import Kind
 from gapdata.tasks.spatial.kinds import KINDS, spatial_questions
-from gapdata.tasks.spatial.question import SpatialQuestion
+from gapdata.tasks.spatial.question_file import AskedQuestion
 from gapdata.tasks.task import QuestionOptions
 
 REASONS_SHOWN = 3
@@ -31,14 +31,32 @@ class QuestionSurvey:
     asked: Counter[str] = field(default_factory=Counter)
     refused: dict[str, Counter[str]] = field(default_factory=dict)
     """Candidates that were looked at and not asked, by type and reason."""
+    questions: list[AskedQuestion] = field(default_factory=list)
+    """Those that are asked, in the order of the records."""
+    blind: tuple[BlindRow, ...] | None = None
+    """What text alone reaches; ``None`` where that was not asked for."""
+
+    def balance(self) -> None:
+        """Leave out the questions whose answers their texts tell (:mod:`gapdata.tasks.spatial.balance`)."""
+        reasons = left_out(self.questions)
+        for item in self.questions:
+            if item.id in reasons:
+                self.asked[item.question.kind] -= 1
+                self.refused[item.question.kind][reasons[item.id]] += 1
+        self.questions = [item for item in self.questions if item.id not in reasons]
+
+    def guess_blindly(self) -> None:
+        """Find out what text alone reaches."""
+        self.blind = blind_table(self.questions)
 
     def to_fields(self) -> dict[str, Any]:
         """Return plain values, as JSON holds them."""
-        return {
+        fields: dict[str, Any] = {
             "records": self.records,
             "asked": dict(self.asked),
             "refused": {kind: dict(reasons.most_common()) for kind, reasons in self.refused.items()},
         }
+        return fields if self.blind is None else fields | {"blind": [row.to_fields() for row in self.blind]}
 
 
 def survey_questions(
@@ -48,7 +66,7 @@ def survey_questions(
     kinds: Sequence[str] | None = None,
     split: str | None = None,
     seed: int = 0,
-    out: Path | None = None,
+    balanced: bool = True,
 ) -> QuestionSurvey:
     """Ask every record of a build.
 
@@ -58,45 +76,95 @@ def survey_questions(
         kinds: types of question; ``None`` for all.
         split: only records of this split; ``None`` for all.
         seed: of all random choices.
-        out: where the questions go, a JSON object a line; ``None`` for nowhere.
+        balanced: leave out what texts tell.
 
     Raises:
         UsageError: there is no such build or type.
     """
-    for name in kinds or ():
-        check_choice("kind of question", name, KINDS)
-    wanted = {name: kind for name, kind in KINDS.items() if kinds is None or name in kinds}
+    wanted = wanted_kinds(kinds)
     survey = QuestionSurvey(asked=Counter(dict.fromkeys(wanted, 0)), refused={name: Counter() for name in wanted})
-    lines: list[str] = []
+    places = places_by_scene(build)
     for record in _records(ShardReader(build), wanted, split):
-        survey.records += 1
-        for kind, asked, refused in spatial_questions(record, options, seed, wanted):
-            survey.asked[kind.name] += len(asked)
-            survey.refused[kind.name].update(refused)
-            if out is not None:
-                lines += [json.dumps(question_fields(record, item, index)) for index, item in enumerate(asked)]
-    if out is not None:
-        write_atomically(out, "".join(f"{line}\n" for line in lines).encode())
+        ask_record(survey, record, options, wanted, places, seed)
+    if balanced:
+        survey.balance()
     return survey
 
 
-def _records(reader: ShardReader, kinds: dict[str, Kind], split: str | None) -> Iterator[Record]:
+def wanted_kinds(names: Sequence[str] | None) -> dict[str, Kind]:
+    """Return the types of question with these names; ``None`` for all.
+
+    Raises:
+        UsageError: there is no such type.
+    """
+    for name in names or ():
+        check_choice("kind of question", name, KINDS)
+    return {name: kind for name, kind in KINDS.items() if names is None or name in names}
+
+
+def ask_record(
+    survey: QuestionSurvey,
+    record: Record,
+    options: QuestionOptions,
+    kinds: Mapping[str, Kind],
+    places: Mapping[str, str],
+    seed: int,
+) -> None:
+    """Ask one record and enter its questions into a survey.
+
+    Args:
+        survey: is added to.
+        record: with its members where types need pixels.
+        options: how questions are asked.
+        kinds: types of question.
+        places: of scenes, as :func:`places_by_scene` gives them.
+        seed: of all random choices.
+    """
+    survey.records += 1
+    for kind, asked, refused in spatial_questions(record, options, seed, kinds):
+        survey.asked[kind.name] += len(asked)
+        survey.refused[kind.name].update(refused)
+        survey.questions += [
+            AskedQuestion(
+                id=f"{kind.name}/{record.key}/{number}",
+                key=record.key,
+                scene_id=record.scene_id,
+                split=record.split,
+                place=places.get(record.scene_id, ""),
+                question=item,
+            )
+            for number, item in enumerate(asked)
+        ]
+
+
+def places_by_scene(build: Location) -> dict[str, str]:
+    """Return the place that each scene of a build shows, by its plan; empty where there is no plan that tells.
+
+    Scenes that share any place have the same: the first of all that they are joined by.
+    """
+    try:
+        named = {scene.scene_id: scene.places for scene in read_plan(build).scenes if scene.places}
+    except UsageError:
+        return {}
+    parent = {place: place for places in named.values() for place in places}
+
+    def root(place: str) -> str:
+        while parent[place] != place:
+            place = parent[place] = parent[parent[place]]
+        return place
+
+    for places in named.values():
+        for other in places[1:]:
+            one, two = sorted((root(places[0]), root(other)))
+            parent[two] = one
+    return {scene: root(places[0]) for scene, places in named.items()}
+
+
+def _records(reader: ShardReader, kinds: Mapping[str, Kind], split: str | None) -> Iterator[Record]:
     """Yield the records, with their images only where a type needs them."""
     pixels = any(kind.pixels for kind in kinds.values())
     for index in reader.select(split=split):
         yield reader[index] if pixels else reader.without_images(index)
-
-
-def question_fields(record: Record, item: SpatialQuestion, index: int) -> dict[str, Any]:
-    """Return a question with its provenance as plain values.
-
-    Args:
-        record: that it is about.
-        item: the question.
-        index: its place among those of its type about this record.
-    """
-    fields = {name: value for name, value in dataclasses.asdict(item).items() if value not in ((), None)}
-    return {"id": f"{item.kind}/{record.key}/{index}", "key": record.key, "scene_id": record.scene_id, **fields}
 
 
 def format_survey(survey: QuestionSurvey) -> str:

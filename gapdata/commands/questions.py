@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from gapdata.commands.argument_types import local, place, positive
@@ -18,7 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=local,
         metavar="FILE",
-        help="write the questions there, a JSON object a line (default: only count)",
+        help="write the questions there, a JSON object a line, and the counts beside it, as FILE with .summary.json "
+        "for its ending (default: only count)",
     )
     parser.add_argument("--kinds", nargs="+", default=None, metavar="KIND", help="types of question (default: all)")
     parser.add_argument("--split", default=None, help="records of this split only")
@@ -27,12 +29,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--taxonomy", default=None, help="names of objects (default: the source's own)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="the same seed gives the same questions")
+    parser.add_argument("--unbalanced", action="store_true", help="keep the questions whose answers their texts tell")
+    parser.add_argument("--blind", action="store_true", help="print what guesses from text alone reach, by type")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(options: argparse.Namespace) -> int:
     """Ask, and return the exit status."""
+    from gapdata.audit.blind_text import format_blind
     from gapdata.audit.spatial_survey import format_survey, survey_questions
+    from gapdata.files.atomic import write_atomically
     from gapdata.tasks.task import QuestionOptions
 
     out: Path | None = options.out
@@ -42,8 +48,17 @@ def run(options: argparse.Namespace) -> int:
         kinds=options.kinds,
         split=options.split,
         seed=options.seed,
-        out=out,
+        balanced=not options.unbalanced,
     )
-    text = format_survey(survey) + ("" if out is None else f"\nwritten to {out}")
+    text = format_survey(survey)
+    if options.blind:
+        survey.guess_blindly()
+        text += f"\n{format_blind(survey.blind or ())}"
+    if out is not None:
+        asked = ("per_kind", "taxonomy", "seed", "split", "kinds", "unbalanced")
+        summary = {name: getattr(options, name) for name in asked} | survey.to_fields()
+        write_atomically(out, "".join(item.to_line() for item in survey.questions).encode())
+        write_atomically(out.with_suffix(".summary.json"), json.dumps(summary, indent=1).encode())
+        text += f"\nwritten to {out}"
     say_result(survey.to_fields(), text, as_json=options.json)
     return 0

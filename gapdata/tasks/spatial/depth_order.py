@@ -37,6 +37,7 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
         if len(pixels) < count:
             yield NotAsked("the frame has too few surfaces at different depths")
             continue
+        pixels = [pixels[place] for place in rng.permutation(count).tolist()]  # the first drawn has most to choose from
         values = np.array([depth[v, u] for u, v in pixels], dtype=np.float64)
         nearest = int(values.argmin())
         options = tuple(f"cross {number}" for number in range(1, count + 1))
