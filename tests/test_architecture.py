@@ -36,6 +36,7 @@ MODEL_FLOORS = (
     {"model"},
     {"inspection", "questions"},
     {"training", "evaluation"},
+    {"audit"},
     {"experiments"},
     {"commands"},
 )

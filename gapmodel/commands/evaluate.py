@@ -11,9 +11,11 @@ import hashlib
 import json
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from gapdata.commands.argument_types import local, place, positive
+from gapdata.errors import UsageError
 from gapdata.runtime.ray_job import refuse_temporary_places
 from gapdata.runtime.terminal import say, say_result
 from gapmodel.commands.training_extra import require_training_extra
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from gapmodel.evaluation.asking import TaskQuestions
     from gapmodel.evaluation.tasks import TaskChoice
     from gapmodel.evaluation.workers import EvaluationJob
+    from gapmodel.inspection.geometry_treatments import Treatment
 
 HELP = "Score a model on held-out scenes."
 
@@ -68,6 +71,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="scores to show: this project's and the authors' (both, the default), this project's (none), or the "
         "authors' (gap)",
     )
+    parser.add_argument(
+        "--geometry",
+        metavar="NAMES",
+        help="ask the same questions again without the model's geometry, and say what it contributes: own,zeroed,"
+        "strange,shuffled (none, another place's, that of other frames), blind (no visual token), or all",
+    )
+    parser.add_argument(
+        "--geometry-levels", action="store_true", help="do each of --geometry to each fusion level alone, too"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap intervals (default: 0)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -76,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
     """Answer what has no answer yet, score all answers, print the table, and return the exit status."""
     require_training_extra()
     from gapdata.shards.reader import ShardReader
-    from gapmodel.evaluation.predictions import refuse_other_evaluation, settle
+    from gapmodel.evaluation.predictions import settle
     from gapmodel.evaluation.report import as_dict, as_table, write_report
     from gapmodel.evaluation.run import score_directory
     from gapmodel.evaluation.tasks import remarks
@@ -87,7 +99,7 @@ def run(options: argparse.Namespace) -> int:
     reader.select(split=options.split)  # a split that no build has is refused before anything is asked
     choice, job = _job(options, reader)
     questions = job.questions(reader)
-    refuse_other_evaluation(job.out, job.belongs)
+    job.refuse_others()
     if not _answer(job, questions, options.workers):
         return 0
     wait_for_all(questions, job.folders)
@@ -95,8 +107,26 @@ def run(options: argparse.Namespace) -> int:
     said = remarks(choice, [task.task for task in questions], options.split)
     results = replace(score_directory(reader, questions, job.out, options.seed), taught=choice.taught, remarks=said)
     write_report(results, job.out, options.compat)
-    say_result(as_dict(results), f"{as_table(results, options.compat)}\n\nkept in {job.out}", as_json=options.json)
+    facts, text = as_dict(results), as_table(results, options.compat)
+    if audit := _audit(job, reader, questions, options.seed):
+        facts, text = facts | {"geometry": audit[0]}, f"{text}\n\n{audit[1]}"
+    say_result(facts, f"{text}\n\nkept in {job.out}", as_json=options.json)
     return 0
+
+
+def _audit(
+    job: EvaluationJob, reader: ShardReader, questions: list[TaskQuestions], seed: int
+) -> tuple[dict[str, Any], str] | None:
+    """Return what geometry contributes, as plain types and as text; ``None`` where nobody asked."""
+    from gapmodel.audit import results
+    from gapmodel.audit.run import audit_directory
+    from gapmodel.evaluation.workers import device_of
+
+    treatments = [item for item in job.treatments if item is not None]
+    if not treatments:
+        return None
+    audit = audit_directory(job.model, reader, questions, job.out, treatments, seed=seed, device=device_of(0))
+    return results.as_dict(audit), results.as_table(audit)
 
 
 def _job(options: argparse.Namespace, reader: ShardReader) -> tuple[TaskChoice, EvaluationJob]:
@@ -123,7 +153,24 @@ def _job(options: argparse.Namespace, reader: ShardReader) -> tuple[TaskChoice, 
         optional=choice.optional,
         limit=options.limit,
         batch_size=options.batch_size,
+        treatments=(None, *_treatments(options, directory)),
     )
+
+
+def _treatments(options: argparse.Namespace, directory: Path) -> tuple[Treatment, ...]:
+    """Return what is done to the model's geometry.
+
+    Raises:
+        UsageError: a name is unknown, or levels are asked for without anything to do to them.
+    """
+    from gapmodel.audit.run import named_treatments
+    from gapmodel.inspection.geometry_treatments import model_streams
+
+    levels = model_streams(directory) if options.geometry_levels else ()
+    found = named_treatments(options.geometry or "", levels)
+    if options.geometry_levels and not found:
+        raise UsageError("--geometry-levels does nothing alone", cure="add --geometry strange, or other names")
+    return found
 
 
 def _answer(job: EvaluationJob, questions: list[TaskQuestions], workers: int) -> bool:
@@ -132,7 +179,8 @@ def _answer(job: EvaluationJob, questions: list[TaskQuestions], workers: int) ->
     from gapmodel.evaluation.predictions import read_answers
     from gapmodel.evaluation.workers import answer, answer_on_ray, torchrun_share
 
-    if (job.out / "report.json").is_file() and not missing(questions, read_answers(job.out)):
+    complete = not any(missing(questions, read_answers(folder)) for folder in job.folders)
+    if (job.out / "report.json").is_file() and complete:
         say(f"{job.out}: already complete, nothing to ask", error=True)
     share = torchrun_share()
     if share is None and workers > 1:

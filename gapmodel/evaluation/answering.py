@@ -70,11 +70,8 @@ class Answerer:
         """Answer this worker's share of a task's questions, both stages where it has two.
 
         Raises:
-            UsageError: the geometry of other places is wanted, and the split shows only one place.
+            UsageError: the geometry of other places is wanted, and a split shows only one.
         """
-        split = questions.asking.split
-        if self._strange is None or self._strange.split != split:
-            self._strange = StrangeViews(self.reader, split, self.processor.config.grid_of)
         mine = shared(questions, self.share)
         self._ask(questions.task, mine)
         if questions.task == "grounding_two_stage":
@@ -88,9 +85,9 @@ class Answerer:
         ) as bar:
             bar.update(len(asked) - len(waiting))
             for batch in in_batches(waiting, self.batch_size):
-                examples = [self._example(item) for item in batch]
+                examples = [self.example(item) for item in batch]
                 longest = max(item.tokens for item in batch)
-                change = self._change(batch, examples)
+                change = self.change(batch, examples)
                 found = generate_answers(self.model, self.processor, examples, longest, change)
                 lines = [
                     {"id": item.id, "task": item.kind, "key": item.key, "text": text}
@@ -101,7 +98,8 @@ class Answerer:
                 self.texts |= {line["id"]: line["text"] for line in lines}
                 bar.update(len(batch))
 
-    def _example(self, item: Asked) -> Example:
+    def example(self, item: Asked) -> Example:
+        """Return a question as the model's input."""
         # Questions about a view follow each other: it is decoded once, and prepared once where nothing is drawn on it.
         if self._images[0] != item.index:
             record = self.reader[item.index]
@@ -115,23 +113,24 @@ class Answerer:
             self._looks = {item.order: self.processor.look(shown)}
         return self.processor.encode(item.key, self._looks[item.order], item.question, with_answer=False)
 
-    def _change(self, batch: Sequence[Asked], examples: Sequence[Example]) -> Change:
+    def change(self, batch: Sequence[Asked], examples: Sequence[Example]) -> Change:
         """Return what is done to the inputs of a batch of questions."""
         if self.treatment is None:
             return dict
         strange = None
         if self.treatment.change == "strange":
             shapes = [len(example.frames.geometry_images) for example in examples]
-            views = [self._strange_frames(item, frames) for item, frames in zip(batch, shapes, strict=True)]
+            views = [self.strange_frames(item, frames) for item, frames in zip(batch, shapes, strict=True)]
             strange = [torch.from_numpy(view).to(self.model.device) for view in views]
         return partial(treated, self.model, treatment=self.treatment, strange=strange)
 
-    def _strange_frames(self, item: Asked, frames: int) -> NDArray[np.float32]:
+    def strange_frames(self, item: Asked, frames: int) -> NDArray[np.float32]:
         """Return another place's frames as the geometry encoder sees them, (F, 3, H, W), with the question's marks.
 
         The marks stay where they are: what is taken away is the geometry, not the place that is asked about.
         """
-        assert self._strange is not None
+        if self._strange is None:
+            self._strange = StrangeViews(self.reader, self.processor.config.grid_of)
         marks, wanted = item.question.marks, (item.index, frames)
         if marks:
             return self.processor.look(self._strange.images(*wanted), marks).geometry_images

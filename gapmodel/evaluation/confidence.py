@@ -69,6 +69,33 @@ def ratio_interval(
     return _ends(figure(np.tensordot(_draws(len(names), seed, name).astype(np.float64), sums, axes=1)))
 
 
+def difference_interval(
+    own: NDArray[np.float64],
+    other: NDArray[np.float64],
+    scenes: Sequence[str],
+    seed: int,
+    name: str,
+    figure: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+) -> Interval | None:
+    """Return the interval of a figure of ``own`` counts minus that of ``other`` ones, about the same questions.
+
+    Both have the same scenes in each draw, so that what makes a scene easy or hard cancels out.
+
+    Args:
+        own: (N, ...) counts of each question or view.
+        other: (N, ...) counts of the same ones.
+        scenes: (N,) their scenes.
+        seed: of the draws.
+        name: the name of the figure.
+        figure: from sums (B, ...) to figures (B,).
+    """
+
+    def difference(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+        return figure(sums[:, 0]) - figure(sums[:, 1])
+
+    return ratio_interval(np.stack([own, other], axis=1), scenes, seed, name, difference)
+
+
 def _scenes(scenes: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
     # Sorted names, so that the order of the questions does not matter.
     names = sorted(set(scenes))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +13,7 @@ from gapmodel.evaluation.compat import WHY
 from gapmodel.evaluation.detection import Counts, DetectionScores
 from gapmodel.evaluation.figures import NamedFigure, figures
 from gapmodel.evaluation.results import Evaluation, TaskResult
+from gapmodel.evaluation.tables import NONE, Table, as_text, in_markdown, percent, without_empty_columns
 
 Columns = Literal["both", "none", "gap"]
 """``both``: our scores and the authors'; ``none``: ours alone; ``gap``: the authors' alone."""
@@ -27,18 +26,6 @@ TITLES = {
     "grounding_two_stage": "grounding in two stages",
     "captioning": "dense captioning",
 }
-
-
-NONE = "n/a"
-"""The text for a figure that does not exist."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """Rows of text under a header; a row of one cell is a heading."""
-
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 def write_report(results: Evaluation, out: Path, columns: Columns = "both") -> None:
@@ -69,20 +56,20 @@ def as_dict(results: Evaluation) -> dict[str, Any]:
 
 def as_table(results: Evaluation, columns: Columns = "both") -> str:
     """Return the text of a table of all tasks, and of one of the classes of detection."""
-    parts = [_text(summary(results, columns))]
+    parts = [as_text(summary(results, columns))]
     for task in results.tasks.values():
         if isinstance(task.ours, DetectionScores):
-            parts.append(_text(class_table(task, columns)))
+            parts.append(as_text(class_table(task, columns)))
     parts += [f"{TITLES[task.task]}: {note}" for task in results.tasks.values() for note in _notes(task)]
     return "\n\n".join([*parts, *results.remarks])
 
 
 def as_markdown(results: Evaluation, columns: Columns = "both") -> str:
     """Return the tables as a Markdown document."""
-    parts = [f"# Evaluation on split {results.split}", _markdown(summary(results, columns))]
+    parts = [f"# Evaluation on split {results.split}", in_markdown(summary(results, columns))]
     for task in results.tasks.values():
         if isinstance(task.ours, DetectionScores):
-            parts += ["## Detection by class", _markdown(class_table(task, columns))]
+            parts += ["## Detection by class", in_markdown(class_table(task, columns))]
     notes = [f"- {TITLES[task.task]}: {note}" for task in results.tasks.values() for note in _notes(task)]
     notes += [f"- {remark}" for remark in results.remarks]
     return "\n\n".join([*parts, *(["## Notes", "\n".join(notes)] if notes else [])]) + "\n"
@@ -106,7 +93,7 @@ def summary(results: Evaluation, columns: Columns = "both") -> Table:
             row.append(constant[figure.name].text() if figure.name in constant else "")
             rows.append(tuple(row))
         rows += [(f"  not asked: {reason}", str(count)) for reason, count in task.left_out.items()]
-    return _without_empty_columns(Table(header=(*header, "constant answer"), rows=tuple(rows)))
+    return without_empty_columns(Table(header=(*header, "constant answer"), rows=tuple(rows)))
 
 
 def class_table(task: TaskResult, columns: Columns = "both") -> Table:
@@ -126,19 +113,11 @@ def class_table(task: TaskResult, columns: Columns = "both") -> Table:
         for limit, classes in scores.by_class.items():
             counts = classes.get(label, Counts())
             shares = (counts.precision, counts.recall, counts.f1, scores.ap_by_class[limit].get(label, math.nan))
-            row += [_percent(value) for value in shares]
+            row += [percent(value) for value in shares]
             if theirs is not None:
-                row.append(_percent(theirs.by_class[limit].get(label, Counts()).f1))
+                row.append(percent(theirs.by_class[limit].get(label, Counts()).f1))
         rows.append(tuple(row))
-    return _without_empty_columns(Table(header=tuple(header), rows=tuple(rows)))
-
-
-def _without_empty_columns(table: Table) -> Table:
-    """Return the table without empty columns, such as the constant answer's where there is only captioning."""
-    said = [any(row[at] not in ("", NONE) for row in table.rows if len(row) > at) for at in range(len(table.header))]
-    kept = [at for at, something in enumerate(said) if something or not at or not table.rows]
-    rows = tuple(tuple(row[at] for at in kept if at < len(row)) for row in table.rows)
-    return Table(header=tuple(table.header[at] for at in kept), rows=rows)
+    return without_empty_columns(Table(header=tuple(header), rows=tuple(rows)))
 
 
 def _interval(figure: NamedFigure, task: TaskResult) -> str:
@@ -149,29 +128,6 @@ def _interval(figure: NamedFigure, task: TaskResult) -> str:
 def _notes(task: TaskResult) -> list[str]:
     why = WHY.get({"reconstruction": "pointmap"}.get(task.task, task.task))
     return [*([] if why is None or task.gap is None or task.task == "reconstruction" else [why]), *task.notes]
-
-
-def _text(table: Table) -> str:
-    cells = [table.header, *table.rows]
-    columns = range(len(table.header))
-    widths = [max((len(row[at]) for row in cells if len(row) > at and len(row) > 1), default=0) for at in columns]
-    lines = []
-    for row in cells:
-        padded = [row[0].ljust(widths[0]), *(cell.rjust(widths[at]) for at, cell in enumerate(row[1:], start=1))]
-        lines.append("  ".join(padded).rstrip())
-    return "\n".join(lines)
-
-
-def _markdown(table: Table) -> str:
-    lines = [_line(table.header), _line(["---", *["---:"] * (len(table.header) - 1)])]
-    for row in table.rows:
-        cells = [f"**{row[0]}**"] if len(row) == 1 else [row[0].strip(), *row[1:]]
-        lines.append(_line([*cells, *[""] * (len(table.header) - len(cells))]))
-    return "\n".join(lines)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _plain(value: Any) -> Any:
@@ -187,7 +143,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def _percent(value: float) -> str:
-    return NONE if math.isnan(value) else f"{100 * value:.1f}"

@@ -21,7 +21,7 @@ from gapdata.shards.reader import ShardReader
 from gapdata.tasks.predictions import Asking
 from gapmodel.evaluation.answering import missing
 from gapmodel.evaluation.asking import TaskQuestions
-from gapmodel.evaluation.predictions import read_answers
+from gapmodel.evaluation.predictions import read_answers, refuse_other_evaluation
 from gapmodel.evaluation.run import answer_share, answers_folder, asked_tasks, treated_belongings
 from gapmodel.inspection.geometry_treatments import Treatment
 
@@ -54,9 +54,14 @@ class EvaluationJob:
         """The folder of the answers with each treatment."""
         return [answers_folder(self.out, treatment) for treatment in self.treatments]
 
-    def belongings(self, treatment: Treatment | None) -> dict[str, Any]:
-        """Return what the answers with a treatment belong to."""
-        return treated_belongings(self.belongs, treatment)
+    def refuse_others(self) -> None:
+        """Refuse a directory whose answers belong to something else. Writes nothing.
+
+        Raises:
+            UsageError: they do; the message names the difference.
+        """
+        for treatment, folder in zip(self.treatments, self.folders, strict=True):
+            refuse_other_evaluation(folder, treated_belongings(self.belongs, treatment))
 
     def questions(self, reader: ShardReader) -> list[TaskQuestions]:
         """Return all questions, the same in every process."""

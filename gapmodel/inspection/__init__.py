@@ -1,1 +1,1 @@
-"""A look inside a model, for one record, as one picture."""
+"""A look inside a model, for one record, as one picture; and a look at the model without its geometry."""

@@ -17,16 +17,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from gapdata.seeding import generator_for
-from gapmodel.modeling import FusedFeatures, GapForConditionalGeneration
+from gapmodel.checkpoints import read_json
+from gapmodel.fusion import fusion_streams
+from gapmodel.geometry import build_geometry_encoder
+from gapmodel.modeling import FusedFeatures, GapConfig, GapForConditionalGeneration
 
 ChangeName = Literal["zeroed", "strange", "shuffled", "blind"]
 OWN = "own"
+AUTHORS_LEVELS = 4
+"""Fusion levels of the authors' models."""
 CHANGES: tuple[ChangeName, ...] = ("zeroed", "strange", "shuffled", "blind")
 
 
@@ -116,3 +122,14 @@ def _blank_tokens(model: GapForConditionalGeneration, grids: Tensor) -> dict[str
     )
     levels = len(vision.deepstack_visual_indexes)
     return {"image": FusedFeatures(pooler_output=blank, deepstack_features=[blank] * levels)}
+
+
+def model_streams(directory: Path) -> tuple[str, ...]:
+    """Return the visual streams that a model fuses geometry into, without loading its weights."""
+    fields = read_json(directory / "config.json")
+    if fields.get("use_geometry_encoder"):  # a checkpoint of the authors
+        return tuple(fusion_streams("gated", AUTHORS_LEVELS, AUTHORS_LEVELS - 1))
+    config = GapConfig.from_pretrained(str(directory))
+    with torch.device("meta"):
+        encoder = build_geometry_encoder(config.geometry)
+    return tuple(fusion_streams(config.fusion, len(encoder.levels), len(config.vision_config.deepstack_visual_indexes)))

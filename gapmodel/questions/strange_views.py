@@ -26,21 +26,19 @@ SCANNET_SCAN = re.compile(r"(scene\d{4})_\d\d")
 
 
 class StrangeViews:
-    """The views of other places that stand in for the records of a split.
+    """The views of other places that stand in for records, each of the record's split and kind of view.
 
     Args:
         reader: the records.
-        split: of which they are, and the views that stand in for them.
         grid_of: the patches (rows, columns) of a stored frame of (width, height); a view stands in only for one with
             the same grid.
     """
 
-    def __init__(self, reader: Records, split: str, grid_of: Callable[[int, int], tuple[int, int]]) -> None:
+    def __init__(self, reader: Records, grid_of: Callable[[int, int], tuple[int, int]]) -> None:
         self.reader = reader
-        self.split = split
         self._grid_of = grid_of
         self._named = _named_places(reader)
-        self._views: dict[str, list[int]] = {}
+        self._views: dict[tuple[str, str], list[int]] = {}
         self._chosen: dict[int, int | None] = {}
         self._images: tuple[int, list[NDArray[np.uint8]]] = (-1, [])
 
@@ -54,13 +52,12 @@ class StrangeViews:
         """Return as many frames (H, W, 3) uint8 RGB of the view that stands in; a shorter one begins again.
 
         Raises:
-            UsageError: the split does not show another place.
+            UsageError: its split does not show another place.
         """
         other = self.index(index)
         if other is None:
             raise UsageError(
-                f"split {self.split} shows no other place than {self.reader.keys[index]}, whose geometry could stand "
-                "in for its own",
+                f"no view of another place and with frames of its size can lend {self.reader.keys[index]} its geometry",
                 cure="evaluate on more scenes, or leave strange out of --geometry",
             )
         if self._images[0] != other:
@@ -76,9 +73,10 @@ class StrangeViews:
 
     def _choose(self, index: int) -> int | None:
         record = self.reader.without_images(index)
-        if record.view not in self._views:
-            self._views[record.view] = self.reader.select(split=self.split, view=record.view)
-        known, grid, own = self._views[record.view], self._grid_of(*record.image_size), self.place(index)
+        kind = (record.split, record.view)
+        if kind not in self._views:
+            self._views[kind] = self.reader.select(split=record.split, view=record.view)
+        known, grid, own = self._views[kind], self._grid_of(*record.image_size), self.place(index)
         order: list[int] = generator_for(0, "strange view", record.key).permutation(known).tolist()
         for other in order:
             if own & self.place(other):

@@ -13,9 +13,10 @@ import pytest
 from gapdata.errors import UsageError
 from gapdata.shards.records import RecordList
 from gapmodel.evaluation.asking import TASKS
-from gapmodel.evaluation.report import NONE, as_markdown, as_table, class_table, summary
+from gapmodel.evaluation.report import as_markdown, as_table, class_table, summary
 from gapmodel.evaluation.run import asked_tasks
 from gapmodel.evaluation.run import score as score_all
+from gapmodel.evaluation.tables import NONE
 from gapmodel.evaluation.tasks import choose_tasks, not_asked, untaught_note
 from gapmodel.model_directory import load_model
 from gapmodel.questions.recipe import DataRecipe

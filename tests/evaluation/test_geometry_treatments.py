@@ -91,7 +91,7 @@ def grid_of(width: int, height: int) -> tuple[int, int]:
 def strange_views(*scenes: str) -> StrangeViews:
     record = make_record(0, split="val")
     records = [replace(record, key=clip_key(scene, number), scene_id=scene) for number, scene in enumerate(scenes)]
-    return StrangeViews(RecordList(records), "val", grid_of)
+    return StrangeViews(RecordList(records), grid_of)
 
 
 def test_another_view_of_the_same_place_never_stands_in() -> None:
@@ -113,13 +113,13 @@ def test_the_choice_follows_from_the_key_alone() -> None:
 
 def test_only_a_view_with_the_same_grid_stands_in() -> None:
     portrait = replace(make_record(1, split="val"), image_size=(96, 128))
-    views = StrangeViews(RecordList([make_record(0, split="val"), portrait]), "val", grid_of)
+    views = StrangeViews(RecordList([make_record(0, split="val"), portrait]), grid_of)
     assert views.index(0) is None
 
 
 def test_one_place_alone_is_refused_with_the_way_out() -> None:
     views = strange_views("scene0000_00", "scene0000_01")
-    with pytest.raises(UsageError, match=r"split val shows no other place than .*_00-clip-00000.* leave strange"):
+    with pytest.raises(UsageError, match=r"no view of another place .* can lend scene0000_00-.* leave strange"):
         views.images(0, 2)
 
 
