@@ -1,32 +1,37 @@
 """Gather all annotation files that a user names into one :class:`SceneAnnotations` per scene of the data set.
 
-A file is recognised by its content, never by its name: EmbodiedScan's pickles, ScanRefer's and Scan2Cap's sentences,
-Mask3D's boxes and masks, GAP-MLLM's and VG-LLM's conversations. The one exception is a mask file, which has its scene
-in its name only. The split of a file's scenes is decided by :mod:`gapdata.annotations.split_evidence`.
+A file is recognised by its content (:mod:`gapdata.annotations.recognition`). The split of its scenes is decided by
+:mod:`gapdata.annotations.split_evidence`.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.annotations.annotation_file import AnnotationFile, named_split
+from gapdata.annotations.benchmark import BenchmarkQuestion, Questions
 from gapdata.annotations.conversation import ConversationItem
 from gapdata.annotations.embodiedscan import EmbodiedScene, read_embodiedscan
 from gapdata.annotations.embodiedscan_names import DATA_SETS
 from gapdata.annotations.gap_json import read_conversations
+from gapdata.annotations.multi3drefer import read_multi3drefer
 from gapdata.annotations.proposals import MASK_SUFFIX, MASKS_KIND, read_masks, read_proposals
+from gapdata.annotations.recognition import FileKind, recognise
+from gapdata.annotations.referit3d import read_referit3d
 from gapdata.annotations.report import FileReport, Tally
-from gapdata.annotations.scanrefer import Description, read_descriptions
+from gapdata.annotations.scanqa import read_scanqa
+from gapdata.annotations.scanrefer import Description, Descriptions, read_descriptions
 from gapdata.annotations.scene_annotations import Provenance, SceneAnnotations
+from gapdata.annotations.spar import read_spar, read_spar_bench
 from gapdata.annotations.split_evidence import (
     EMBODIEDSCAN,
     EVERY,
+    HELD_OUT,
     MADE_FROM_IT,
     SPLIT_ANEW,
     Evidence,
@@ -34,19 +39,27 @@ from gapdata.annotations.split_evidence import (
     possible_splits,
 )
 from gapdata.annotations.splits import FileSplits
+from gapdata.annotations.sqa3d import SituatedAnswers, read_answers, read_sqa3d, report_of_answers
+from gapdata.annotations.vsi_bench import read_vsi_bench
 from gapdata.errors import FileError, UsageError
 from gapdata.files.folders import is_litter
-from gapdata.files.given_file import open_given
-from gapdata.files.json_items import json_items
 from gapdata.files.storage import Location, absolute_text, location
 from gapdata.geometry.boxes import EulerConvention
 
-FileKind = Literal["embodiedscan", "descriptions", "proposals", "masks", "conversations", "nothing"]
-
+DESCRIPTION_READERS: Mapping[FileKind, Callable[[Location, Collection[str] | None], Descriptions]] = {
+    "descriptions": read_descriptions,
+    "multi3drefer": read_multi3drefer,
+    "referit3d": read_referit3d,
+}
+QUESTION_READERS: Mapping[FileKind, Callable[[Location, Collection[str] | None], Questions]] = {
+    "vsi-bench": read_vsi_bench,
+    "spar": read_spar,
+    "spar-bench": read_spar_bench,
+    "scanqa": read_scanqa,
+    "sqa3d": read_sqa3d,
+}
 MADE_FROM_EMBODIEDSCAN = frozenset({"det", "recons"})
 """Conversation files of these tasks follow EmbodiedScan's splits; files of other tasks keep ScanNet's splits."""
-SNIFFED_ITEMS = 20
-"""Items at the beginning of a file that are looked at; the first one that is recognised decides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,49 +125,8 @@ def gather(
     gathering = _Gathering(wanted, euler, scene_splits, source if source in DATA_SETS else "scannet")
     for file in _files(paths):
         gathering.read(file)
+    gathering.pair_situations()
     return gathering.result()
-
-
-def recognise(path: Location) -> FileKind:
-    """Return the kind of a file by its content; ``nothing`` for an empty list, which may be of any kind.
-
-    Raises:
-        FileError: it cannot be read, or its kind is unknown.
-    """
-    with open_given(path) as file:
-        head = file.read_at(0, 4)
-    if head[:1] == b"\x80":
-        return "embodiedscan"
-    if head == b"PK\x03\x04":
-        return "masks"
-    if not head:
-        raise FileError("is empty", path=path, cure="download it again")
-    sniffed = list(itertools.islice(json_items(path), SNIFFED_ITEMS))
-    if not sniffed:
-        return "nothing"
-    for item in sniffed:
-        kind = _kind_of_item(item)
-        if kind is not None:
-            return kind
-    raise FileError(
-        "is not an annotation file of a known kind",
-        path=path,
-        cure="known are EmbodiedScan's .pkl, ScanRefer's, Scan2Cap's, GAP-MLLM's and VG-LLM's .json, and Mask3D's "
-        "pred_box.json and mask.npz",
-    )
-
-
-def _kind_of_item(item: Any) -> FileKind | None:
-    if not isinstance(item, dict) or not item:
-        return None
-    if {"scene_id", "object_id", "description"} <= item.keys():
-        return "descriptions"
-    if item.keys() & {"images", "image", "video"} and item.keys() & {"conversations", "answer_text"}:
-        return "conversations"
-    boxes = next((rows for rows in item.values() if rows != []), None)
-    if isinstance(boxes, list) and all(isinstance(row, list) and len(row) == 6 for row in boxes):
-        return "proposals"
-    return None
 
 
 def _files(paths: Sequence[AnnotationFile | Location | str]) -> Iterable[AnnotationFile]:
@@ -176,6 +148,11 @@ def _files(paths: Sequence[AnnotationFile | Location | str]) -> Iterable[Annotat
                 raise UsageError("is named twice", path=file, cure="name every annotation file once")
             seen.add(absolute_text(file))
             yield AnnotationFile(path=file, split=given.split)
+
+
+def _held_out(file: AnnotationFile) -> Mapping[str, frozenset[str]] | None:
+    """Return how a file splits scenes anew: a ``test`` may be of the data set's validation scenes."""
+    return HELD_OUT if (file.split or named_split(file.path)) == "test" else None
 
 
 def _is_mask_file(name: str) -> bool:
@@ -201,6 +178,9 @@ class _Gathering:
         self.proposals: dict[str, NDArray[np.float64]] = {}
         self.mask_files: dict[str, str] = {}
         self.conversations: dict[str, list[ConversationItem]] = {}
+        self.questions: dict[str, dict[tuple[Any, ...], BenchmarkQuestion]] = {}
+        self.situations: list[AnnotationFile] = []  # SQA3D's questions, which wait for their answers
+        self.situated_answers: list[SituatedAnswers] = []
         self.reports: list[FileReport] = []
         self.file_splits: list[FileSplits] = []
         self.conflicts: dict[str, int] = {}
@@ -216,12 +196,18 @@ class _Gathering:
             resplit = EMBODIEDSCAN if self.source == "scannet" else SPLIT_ANEW
             self._note(file, embodied.report, dict.fromkeys(scenes, resplit))
             self._first("scene_of_two_EmbodiedScan_files", self.embodied, scenes)
-        elif kind == "descriptions":
-            described = read_descriptions(path, self.wanted)
-            self._note(file, described.report, dict.fromkeys(described.scenes))
+        elif kind in DESCRIPTION_READERS:
+            described = DESCRIPTION_READERS[kind](path, self.wanted)
+            self._note(file, described.report, dict.fromkeys(described.scenes, _held_out(file)))
             for scene_id, items in described.scenes.items():
                 keyed = {(item.object_id, item.ann_id): item for item in items}
                 self._first("description_of_two_files", self.descriptions.setdefault(scene_id, {}), keyed)
+        elif kind in QUESTION_READERS:
+            self._take_questions(file, QUESTION_READERS[kind](path, self.wanted))
+        elif kind == "sqa3d questions":
+            self.situations.append(file)
+        elif kind == "sqa3d answers":
+            self.situated_answers.append(read_answers(path))
         elif kind == "proposals":
             proposed = read_proposals(path, self.wanted)
             self._note(file, proposed.report, dict.fromkeys(proposed.scenes), teaches=False)
@@ -239,6 +225,32 @@ class _Gathering:
             self._note(file, talked.report, made)
             for scene_id, conversations in talked.scenes.items():
                 self.conversations.setdefault(scene_id, []).extend(conversations)
+
+    def _take_questions(self, file: AnnotationFile, found: Questions) -> None:
+        self._note(file, found.report, dict.fromkeys(found.scenes, _held_out(file)))
+        for scene_id, items in found.scenes.items():
+            keyed = {item.key: item for item in items}
+            self._first("question_of_two_files", self.questions.setdefault(scene_id, {}), keyed)
+
+    def pair_situations(self) -> None:
+        """Read SQA3D's questions, when the answers of all files are known.
+
+        Raises:
+            UsageError: its release's files of questions or of answers are missing.
+        """
+        if bool(self.situations) != bool(self.situated_answers):
+            path = self.situations[0].path if self.situations else self.situated_answers[0].path
+            has, lacks = ("questions", "annotations") if self.situations else ("annotations", "questions")
+            problem = f"has SQA3D's {has} only, which belong together with its {lacks}"
+            cure = f"name v1_balanced_{'sqa_' if self.situations else ''}{lacks}_*.json with --annotations, too"
+            raise UsageError(problem, path=path, cure=cure)
+        answers = {number: said for file in self.situated_answers for number, said in file.by_id.items()}
+        used: dict[str, str] = {}
+        for file in self.situations:
+            found = read_sqa3d(file.path, self.wanted, answers)
+            self._take_questions(file, found)
+            used.update({str(item.id): scene_id for scene_id, items in found.scenes.items() for item in items})
+        self.reports += [report_of_answers(file, used) for file in self.situated_answers]
 
     def _read_masks(self, file: AnnotationFile) -> None:
         """Check a mask file; a worker, which has the mesh, reads it again to make boxes."""
@@ -317,6 +329,7 @@ class _Gathering:
                 proposals=self.proposals.get(scene_id),
                 mask_file=self.mask_files.get(scene_id),
                 conversations=tuple(self.conversations.get(scene_id, ())),
+                questions=tuple(self.questions.get(scene_id, {}).values()),
             )
         masks = [tally.report(path=path, kind=MASKS_KIND, split=None) for path, tally in self.masks.items()]
         report = GatherReport(

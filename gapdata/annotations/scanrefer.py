@@ -7,7 +7,7 @@ scan of each space (``_00``) is described.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,7 @@ class Description:
     object_name: str
     ann_id: str
     text: str
+    data_set: str = KIND  # whose sentence it is; whether an object is unique is counted within one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +47,30 @@ def read_descriptions(path: Location, scene_ids: Collection[str] | None = None) 
     Raises:
         FileError: the file cannot be read or is not JSON.
     """
+    return gather_descriptions(path, KIND, json_items(path), lambda item, index: description(item), scene_ids)
+
+
+def gather_descriptions(
+    path: Location,
+    kind: str,
+    items: Iterable[Any],
+    read: Callable[[Any, int], Description | tuple[str, Any]],
+    scene_ids: Collection[str] | None,
+) -> Descriptions:
+    """Read the items of a file, count those that are left out, and keep the scenes named (all by default).
+
+    Args:
+        path: the file.
+        kind: its kind, for the report.
+        items: as decoded.
+        read: makes the description of an item and its position, or the reason to leave it out and the value of it.
+        scene_ids: scenes to keep.
+    """
     tally = Tally()
     scenes: dict[str, list[Description]] = {}
     seen: set[tuple[str, int, str]] = set()
-    for index, item in enumerate(json_items(path)):
-        found = description(item)
+    for index, item in enumerate(items):
+        found = read(item, index)
         if isinstance(found, tuple):
             tally.ignore(found[0], index, found[1])
         elif scene_ids is not None and found.scene_id not in scene_ids:
@@ -61,7 +81,7 @@ def read_descriptions(path: Location, scene_ids: Collection[str] | None = None) 
             seen.add(key)
             scenes.setdefault(found.scene_id, []).append(found)
             tally.take(found.scene_id)
-    report = tally.report(path=path, kind=KIND, split=named_split(path))
+    report = tally.report(path=path, kind=kind, split=named_split(path))
     return Descriptions(scenes={scene: tuple(items) for scene, items in sorted(scenes.items())}, report=report)
 
 
@@ -70,18 +90,23 @@ def description(item: Any) -> Description | tuple[str, Any]:
     if not isinstance(item, dict):
         return "not_an_object", item
     scene_id = scene_of_name(item.get("scene_id"))
-    object_id, ann_id = integer(item.get("object_id")), item.get("ann_id")
+    object_id, ann_id = integer(item.get("object_id")), ann_id_of(item.get("ann_id"))
     name, sentence = text(item.get("object_name"), NAME_CHARACTERS), text(item.get("description"))
-    if isinstance(ann_id, int) and not isinstance(ann_id, bool):
-        ann_id = str(ann_id) if abs(ann_id) < 2**63 else None
     if scene_id is None:
         return "no_scene_id", item.get("scene_id")
     if object_id is None:
         return "object_id_is_not_an_integer", item.get("object_id")
-    if text(ann_id, NAME_CHARACTERS) is None:
+    if ann_id is None:
         return "no_ann_id", item.get("ann_id")
     if name is None:
         return "no_object_name", item.get("object_name")
     if sentence is None:
         return "no_text", item.get("description")
-    return Description(scene_id=scene_id, object_id=object_id, object_name=name, ann_id=str(ann_id), text=sentence)
+    return Description(scene_id=scene_id, object_id=object_id, object_name=name, ann_id=ann_id, text=sentence)
+
+
+def ann_id_of(value: Any) -> str | None:
+    """Return the id of a sentence, which may be a number or a text."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value) if abs(value) < 2**63 else None
+    return text(value, NAME_CHARACTERS)

@@ -13,8 +13,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from gapdata.annotations.benchmark import BENCHMARKS, BenchmarkQuestion
 from gapdata.annotations.conversation import TASKS, ConversationCameras, ConversationItem
 from gapdata.annotations.embodiedscan import AnnotatedBox
+from gapdata.annotations.scanrefer import KIND as SCANREFER
 from gapdata.annotations.scanrefer import Description
 from gapdata.errors import FileError
 
@@ -51,6 +53,17 @@ class SceneAnnotations:
     mask_file: str | None = None
     """Mask3D's masks, for :func:`gapdata.annotations.proposals.read_masks`; to make boxes takes the mesh, too."""
     conversations: tuple[ConversationItem, ...] = ()
+    questions: tuple[BenchmarkQuestion, ...] = ()
+
+    @property
+    def about_frames(self) -> tuple[ConversationItem | BenchmarkQuestion, ...]:
+        """What asks about frames that it lists."""
+        return (*self.conversations, *(item for item in self.questions if item.frame_ids))
+
+    @property
+    def about_scan(self) -> tuple[BenchmarkQuestion, ...]:
+        """What asks about the whole scan."""
+        return tuple(item for item in self.questions if not item.frame_ids)
 
     def to_json(self) -> bytes:
         """Return the scene as JSON, from which :meth:`from_json` gives back every field exactly.
@@ -78,10 +91,11 @@ def _encode(scene: SceneAnnotations) -> bytes:
         "axis_alignment": _listed(scene.axis_alignment),
         "boxes": None if scene.boxes is None else [_box_fields(box) for box in scene.boxes],
         "visible": None if scene.visible is None else [[frame, list(ids)] for frame, ids in scene.visible.items()],
-        "descriptions": [[item.object_id, item.object_name, item.ann_id, item.text] for item in scene.descriptions],
+        "descriptions": [_description_fields(item) for item in scene.descriptions],
         "proposals": _listed(scene.proposals),
         "mask_file": scene.mask_file,
         "conversations": [_conversation_fields(item) for item in scene.conversations],
+        **({"questions": [_question_fields(item) for item in scene.questions]} if scene.questions else {}),
     }
     try:
         data = json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()
@@ -122,6 +136,7 @@ def _scene(fields: Mapping[str, Any]) -> SceneAnnotations:
         proposals=_optional(fields["proposals"], lambda value: _array(value, (-1, 6))),
         mask_file=_optional(fields["mask_file"], _name),
         conversations=tuple(_conversation(scene_id, item) for item in fields["conversations"]),
+        questions=tuple(_question(scene_id, item) for item in fields.get("questions", ())),
     )
 
 
@@ -134,14 +149,20 @@ def _visible(items: Any) -> dict[int, tuple[int, ...]]:
     return {_integer(frame): tuple(_integer(value) for value in ids) for frame, ids in items}
 
 
+def _description_fields(item: Description) -> list[Any]:
+    fields = [item.object_id, item.object_name, item.ann_id, item.text]
+    return fields if item.data_set == SCANREFER else [*fields, item.data_set]
+
+
 def _description(scene_id: str, item: Any) -> Description:
-    object_id, name, ann_id, sentence = item
+    object_id, name, ann_id, sentence, *others = item
     return Description(
         scene_id=scene_id,
         object_id=_integer(object_id),
         object_name=_name(name),
         ann_id=_name(ann_id),
         text=_name(sentence),
+        data_set=_name(others[0]) if others else SCANREFER,
     )
 
 
@@ -202,6 +223,41 @@ def _conversation(scene_id: str, item: Mapping[str, Any]) -> ConversationItem:
         euler=item["euler"],
         cameras=_optional(item["cameras"], lambda value: _cameras(value, len(frame_ids))),
         metadata=item["metadata"],
+    )
+
+
+def _question_fields(item: BenchmarkQuestion) -> dict[str, Any]:
+    return {
+        "benchmark": item.benchmark,
+        "question": item.question,
+        "answer": item.answer,
+        "source": item.source,
+        "index": item.index,
+        "question_type": item.question_type,
+        "answers": list(item.answers),
+        "options": list(item.options),
+        "id": item.id,
+        "frame_ids": list(item.frame_ids),
+        "object_ids": list(item.object_ids),
+    }
+
+
+def _question(scene_id: str, item: Mapping[str, Any]) -> BenchmarkQuestion:
+    if item["benchmark"] not in BENCHMARKS:
+        raise ValueError("unknown benchmark")
+    return BenchmarkQuestion(
+        scene_id=scene_id,
+        benchmark=item["benchmark"],
+        question=_name(item["question"]),
+        answer=_name(item["answer"]),
+        source=_name(item["source"]),
+        index=_integer(item["index"]),
+        question_type=_optional(item["question_type"], _name),
+        answers=tuple(map(_name, item["answers"])),
+        options=tuple(map(_name, item["options"])),
+        id=_optional(item["id"], _name),
+        frame_ids=tuple(map(_integer, item["frame_ids"])),
+        object_ids=tuple(map(_integer, item["object_ids"])),
     )
 
 

@@ -31,6 +31,10 @@ MADE_FROM_IT: Mapping[str, frozenset[str]] = {**EMBODIEDSCAN, "val": EVALUATION}
 """The same for detection and pre-training in the formats of VG-LLM and GAP-MLLM. Our own exports also have scenes
 of ScanNet's ``val`` as ``val``."""
 
+HELD_OUT: Mapping[str, frozenset[str]] = {"train": frozenset({"train"}), "val": EVALUATION, "test": EVALUATION}
+"""The same for the ``test`` of benchmarks, most of which is of the data sets' validation scenes: VSI-Bench's, ScanQA's,
+SQA3D's, Nr3D's."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from gapdata.annotations.benchmark import BenchmarkQuestion
 from gapdata.engine.open_scene import OpenScene
 from gapdata.engine.outcome import SceneOutcome, note
 from gapdata.engine.plan_views import around_view, plan_views
 from gapdata.geometry.camera import Intrinsics
 from gapdata.records.expressions import Conversation, Expression, descriptions
-from gapdata.records.language import stored_conversation
+from gapdata.records.language import stored_conversation, stored_question
 from gapdata.records.schema import Record
 from gapdata.records.views import View, conversation_views
+
+UNWANTED = "the recipe does not use conversations"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +47,14 @@ def ask_views(scene: OpenScene, camera: Intrinsics, outcome: SceneOutcome) -> li
     unshown = sum(key not in keys for key in scene.plan.keys)
     if unshown:
         note(outcome.dropped_views, "no_frame_shows_the_described_object", unshown)
+    about_scan = _questions(scene, outcome, shown=any(view.shows_scan for view in views))
     return [
-        AskedView(view=view, expressions=asked[view.key] if view.key in asked else _descriptions(scene, view))
+        AskedView(
+            view=view,
+            expressions=asked[view.key]
+            if view.key in asked
+            else (*_descriptions(scene, view), *(about_scan if view.shows_scan else ())),
+        )
         for view in views
     ]
 
@@ -85,16 +94,20 @@ def _descriptions(scene: OpenScene, view: View) -> tuple[Expression, ...]:
 
 def _conversations(scene: OpenScene, camera: Intrinsics, outcome: SceneOutcome) -> dict[str, tuple[Conversation, ...]]:
     """Return the conversations about each view that they name, by its key, with their marks in stored pixels."""
-    given, dropped = scene.annotations.conversations, outcome.dropped_conversations
+    given, dropped = scene.annotations.about_frames, outcome.dropped_conversations
     if not scene.recipe.annotations.conversations:
         if given:
-            note(dropped, "the recipe does not use conversations", len(given))
+            note(dropped, UNWANTED, len(given))
         return {}
     scan, asked = scene.scan, {}
     for view, items in conversation_views(scene.plan.scene_id, given).items():
         stored = []
         for item in items:
-            placed = stored_conversation(item, scan.color_intrinsics, camera, scan.color_lens)
+            placed = (
+                stored_question(item)
+                if isinstance(item, BenchmarkQuestion)
+                else stored_conversation(item, scan.color_intrinsics, camera, scan.color_lens)
+            )
             if scan.turned:
                 note(dropped, "is about frames as they were captured, and the recipe turns them (frames.upright)")
             elif not item.question:
@@ -105,3 +118,15 @@ def _conversations(scene: OpenScene, camera: Intrinsics, outcome: SceneOutcome) 
                 stored.append(placed)
         asked[view.key] = tuple(stored)
     return asked
+
+
+def _questions(scene: OpenScene, outcome: SceneOutcome, *, shown: bool) -> tuple[Conversation, ...]:
+    """Return the questions about the whole scan, if there is a view that shows it."""
+    given, dropped = scene.annotations.about_scan, outcome.dropped_conversations
+    if given and not scene.recipe.annotations.conversations:
+        note(dropped, UNWANTED, len(given))
+    elif given and not shown:
+        note(dropped, "asks about the whole scan, of which the recipe makes no shared view (scene_views)", len(given))
+    else:
+        return tuple(map(stored_question, given))
+    return ()

@@ -82,10 +82,10 @@ def _refuse_missing(recipe: Recipe, scenes: Mapping[str, SceneAnnotations]) -> N
             "the recipe's scene_views.per_description needs descriptions, and no file has any for these scenes",
             cure="name ScanRefer_filtered_train.json (or _val) with --annotations",
         )
-    if recipe.annotations.conversations and not any(item.conversations for item in scenes.values()):
+    if recipe.annotations.conversations and not any(item.conversations or item.questions for item in scenes.values()):
         raise UsageError(
             "the recipe's annotations.conversations needs conversations, and no file has any for these scenes",
-            cure="name GAP-MLLM's or VG-LLM's JSON files with --annotations",
+            cure="name GAP-MLLM's or VG-LLM's JSON files, or a benchmark's questions, with --annotations",
         )
 
 

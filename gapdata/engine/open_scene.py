@@ -114,7 +114,8 @@ def open_scene(
     outcome.notes.update(lenses_undone(scan))
     if scan.turned:
         outcome.notes[f"frames_turned_by_{scan.turned}"] = int(scan.present.sum())
-    outcome.descriptions, outcome.conversations = len(annotations.descriptions), len(annotations.conversations)
+    outcome.descriptions = len(annotations.descriptions)
+    outcome.conversations = len(annotations.conversations) + len(annotations.questions)
     usable = usable_poses(scan)
     outcome.notes.update(refused_poses(scan))
     scene = OpenScene(dataset=dataset.name, scan=scan, plan=plan, recipe=recipe, annotations=annotations, usable=usable)

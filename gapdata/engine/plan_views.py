@@ -50,7 +50,7 @@ def plan_views(
         shared = scene_view(scene_key(scene_id, 0), usable, recipe)
         views += [] if shared is None else [shared]
     if recipe.annotations.conversations:
-        views += conversation_views(scene_id, annotations.conversations)
+        views += conversation_views(scene_id, annotations.about_frames)
     return views
 
 

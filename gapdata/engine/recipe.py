@@ -127,7 +127,8 @@ class AnnotationRecipe:
     """Build scenes that one file trains on and another evaluates on, and files whose split contradicts the data set's;
     the report names them."""
     conversations: bool = False
-    """Make a view for each list of frames that a GAP-MLLM or VG-LLM file asks about, besides the views above."""
+    """Make a view for each list of frames that a file asks about (GAP-MLLM's, VG-LLM's, SPAR's), besides the views
+    above, and put questions about a whole scan (VSI-Bench's, ScanQA's, SQA3D's) to its scene view."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,7 +62,7 @@ def record_items(record: Record, task: str, wording: Wording) -> tuple[list[Item
     Raises:
         ShardError: an expression of the record is malformed or contradicts it.
     """
-    told = conversations(record)
+    told = [item for item in conversations(record) if item.benchmark is None or IMAGE in item.question]
     if told:
         return _given_items(record, [item for item in told if item.task == task])
     if record.view != KIND_OF_TASK.get(task, "clip"):
@@ -78,8 +78,13 @@ def record_items(record: Record, task: str, wording: Wording) -> tuple[list[Item
 
 def without_file(record: Record) -> Lost:
     """Count the conversations of a record that do not belong into any of their files."""
-    strange = sum(item.task not in TASKS for item in conversations(record))
-    return Counter({"a conversation of an unknown task": strange} if strange else {})
+    lost = Counter[str]()
+    for item in conversations(record):
+        if item.benchmark is not None:
+            lost["a benchmark's question"] += 1
+        elif item.task not in TASKS:
+            lost["a conversation of an unknown task"] += 1
+    return lost
 
 
 def question_options(record: Record, task: str, wording: Wording) -> QuestionOptions:

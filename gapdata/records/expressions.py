@@ -5,7 +5,7 @@
 * ``description``: ``object_id, ann_id, object_name, text, unique``, about one object (ScanRefer, Scan2Cap);
 * ``conversation``: ``task, question, answer, mark, source, index``, question and answer exactly as in the annotation
   file, and the marked pixel ``[frame position, u, v]`` of the stored image or null. Questions of published benchmarks
-  also have ``benchmark, question_type, answers, options, id``, as far as their file says it.
+  also have ``benchmark, question_type, answers, options, id, object_ids``, as far as their file says it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Expression:
 class Conversation:
     """A question and its answer from an annotation file, verbatim.
 
-    The last five fields say how a published benchmark scores its question.
+    The last six fields say how a published benchmark scores its question.
     """
 
     task: str
@@ -60,6 +60,7 @@ class Conversation:
     answers: tuple[str, ...] = ()  # all that are accepted, of which ``answer`` is one
     options: tuple[str, ...] = ()  # of a question with a choice, as the file has them
     id: str | None = None  # the question's own, in its benchmark
+    object_ids: tuple[int, ...] = ()  # objects of the scene that the file says it is about
 
     def to_fields(self) -> dict[str, Any]:
         """Return the dictionary that a record stores; fields of benchmarks only where they say something."""
@@ -69,6 +70,7 @@ class Conversation:
             "answers": list(self.answers),
             "options": list(self.options),
             "id": self.id,
+            "object_ids": list(self.object_ids),
         }
         return {
             "kind": "conversation",
@@ -134,9 +136,10 @@ def _expression(fields: Mapping[str, Any]) -> Expression | Conversation:
             index=int(fields["index"]),
             benchmark=_name(fields.get("benchmark")),
             question_type=_name(fields.get("question_type")),
-            answers=_names(fields.get("answers")),
-            options=_names(fields.get("options")),
+            answers=tuple(map(str, _listed(fields.get("answers")))),
+            options=tuple(map(str, _listed(fields.get("options")))),
             id=_name(fields.get("id")),
+            object_ids=tuple(map(int, _listed(fields.get("object_ids")))),
         )
     raise ValueError(f"kind {kind!r} is not one of {', '.join(KINDS)}")
 
@@ -145,10 +148,10 @@ def _name(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def _names(value: Any) -> tuple[str, ...]:
+def _listed(value: Any) -> list[Any]:
     if not isinstance(value, list | None):
-        raise TypeError(f"{type(value).__name__} instead of a list of texts")
-    return tuple(map(str, value or ()))
+        raise TypeError(f"{type(value).__name__} instead of a list")
+    return value or []
 
 
 def _mark(value: Any) -> tuple[int, float, float] | None:

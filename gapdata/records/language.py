@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from gapdata.annotations.benchmark import BenchmarkQuestion
 from gapdata.annotations.conversation import ConversationItem
 from gapdata.annotations.scanrefer import Description
 from gapdata.geometry.camera import Intrinsics
@@ -24,7 +25,8 @@ def scene_expressions(
 ) -> tuple[tuple[Expression, ...], dict[str, int]]:
     """Return the descriptions of a scene's objects, and how many were dropped, by reason.
 
-    A described object is ``unique`` when no other described object of the scene has its class among ScanRefer's 18.
+    A described object is ``unique`` when no other object of the scene that the same data set describes has its class
+    among ScanRefer's 18.
 
     Args:
         descriptions: of this scene.
@@ -42,18 +44,37 @@ def scene_expressions(
         else:
             kept.append((item, object_id))
     classes = {object_id: objects.labels[object_id].get("scanrefer18", OTHERS) for _, object_id in kept}
-    per_class = Counter(classes.values())
+    described = {(item.data_set, object_id) for item, object_id in kept}
+    per_class = Counter((data_set, classes[object_id]) for data_set, object_id in described)
     expressions = tuple(
         Expression(
             object_id=object_id,
             ann_id=item.ann_id,
             object_name=item.object_name,
             text=item.text,
-            unique=per_class[classes[object_id]] == 1,
+            unique=per_class[item.data_set, classes[object_id]] == 1,
         )
         for item, object_id in kept
     )
     return expressions, dict(sorted(dropped.items()))
+
+
+def stored_question(given: BenchmarkQuestion) -> Conversation:
+    """Return a benchmark's question as a conversation."""
+    return Conversation(
+        task=given.task,
+        question=given.question,
+        answer=given.answer,
+        mark=None,
+        source=given.source,
+        index=given.index,
+        benchmark=given.benchmark,
+        question_type=given.question_type,
+        answers=given.answers,
+        options=given.options,
+        id=given.id,
+        object_ids=given.object_ids,
+    )
 
 
 def stored_conversation(

@@ -10,7 +10,7 @@ from gapdata.records.expressions import Conversation, conversations
 from gapdata.records.schema import Record
 from gapdata.runtime.counting import counted
 from gapdata.tasks import captioning, detection, grounding, grounding_box, grounding_frame, pointmap
-from gapdata.tasks.chat import IMAGE, Mark, Question, Unparsable
+from gapdata.tasks.chat import IMAGE, Mark, Question, Unparsable, image_placeholders
 from gapdata.tasks.task import Task
 
 PARSERS: Mapping[str, Callable[[str], Any]] = {
@@ -27,12 +27,16 @@ PARSERS: Mapping[str, Callable[[str], Any]] = {
 def render(record: Record, conversation: Conversation) -> Question:
     """Return the conversation as it stands, with GAP-MLLM's cross where its file marks a pixel.
 
+    A benchmark's question about a whole scan follows the frames of the view, whatever their number.
+
     Raises:
         ShardError: the numbers of placeholders and of frames differ, or it marks a frame or a pixel that the view does
             not have.
     """
     where = f"record {record.key}: conversation {conversation.index} of {conversation.source}"
     found = conversation.question.count(IMAGE)
+    if not found and conversation.benchmark is not None:
+        return Question(text=image_placeholders(len(record)) + conversation.question, answer=conversation.answer)
     if found != len(record):
         raise ShardError(
             f"{where} has {counted(found, 'image placeholder')} for {counted(len(record), 'frame')}",

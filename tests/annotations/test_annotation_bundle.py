@@ -13,10 +13,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gapdata.annotations.bundle import Gathered, gather, recognise
+from gapdata.annotations.bundle import Gathered, gather
 from gapdata.annotations.conversation import TASKS, ConversationCameras, ConversationItem
 from gapdata.annotations.embodiedscan import AnnotatedBox
 from gapdata.annotations.proposals import read_masks
+from gapdata.annotations.recognition import recognise
 from gapdata.annotations.scanrefer import Description
 from gapdata.annotations.scene_annotations import Provenance, SceneAnnotations
 from gapdata.annotations.splits import FileSplits, overlaps, refuse_overlap

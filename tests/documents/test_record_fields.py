@@ -43,6 +43,7 @@ BENCHMARK = Conversation(
     answers=("2",),
     options=("A. 2", "B. 3"),
     id="7",
+    object_ids=(3,),
 )
 ROW = re.compile(r"^\| (\(?)`([a-z_.\[\]]+)`\)? \| .+ \|$", re.MULTILINE)
 

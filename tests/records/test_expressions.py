@@ -39,6 +39,7 @@ talked = st.builds(
     answers=st.lists(text, max_size=3).map(tuple),
     options=st.lists(text, max_size=3).map(tuple),
     id=name,
+    object_ids=st.lists(st.integers(0, 500), max_size=3).map(tuple),
 )
 
 
@@ -69,7 +70,7 @@ def test_expressions_survive_the_trip_through_a_records_json(items: list[Express
                 **Conversation(task="det", question="", answer="", mark=None, source="", index=0).to_fields(),
                 "answers": "2",
             },
-            "TypeError str instead of a list of texts",
+            "TypeError str instead of a list",
         ),
         (["kind"], "AttributeError"),
     ],
@@ -84,6 +85,7 @@ def test_a_conversation_without_a_benchmark_is_stored_as_it_always_was() -> None
     old = {"kind": "conversation", "task": "det", "question": "?", "answer": "", "mark": None, "source": "", "index": 0}
     (read,) = conversations(make_record(expressions=(old,)))
     assert (read.benchmark, read.question_type, read.answers, read.options, read.id) == (None, None, (), (), None)
+    assert read.object_ids == ()
     assert read.to_fields() == old
 
 

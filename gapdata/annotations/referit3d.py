@@ -1,0 +1,71 @@
+"""Read ReferIt3D's CSV: Nr3D's sentences of people, and Sr3D's, which were made from templates.
+
+A row has ``scan_id, target_id, utterance, instance_type, dataset, correct_guess, mentions_target_class`` and more;
+``target_id`` is the objectId of ScanNet's aggregation. Other columns are not read: some hold Python literals. The
+authors train and test on sentences with which a listener found the object and that say its class
+(``mentions_target_class_only`` of referit3d's ``arguments.py``); the others are counted and left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from gapdata.annotations.frame_names import scene_of_name
+from gapdata.annotations.scanrefer import Description, Descriptions, ann_id_of, gather_descriptions
+from gapdata.files.checked_values import NAME_CHARACTERS, integer, text
+from gapdata.files.csv_rows import csv_rows
+from gapdata.files.storage import Location
+
+KIND = "ReferIt3D"
+NEEDED = frozenset({"scan_id", "target_id", "utterance", "instance_type"})
+"""The columns by which a file is recognised."""
+KEPT_IF = {"correct_guess": "a_listener_guessed_wrong", "mentions_target_class": "does_not_say_the_class"}
+"""Columns of which only true rows are kept, and the reason for which others are left out."""
+TRUTH = {"true": True, "1": True, "false": False, "0": False}
+DATA_SETS = {"nr3d": "Nr3D", "sr3d": "Sr3D", "sr3d+": "Sr3D+"}
+
+
+def read_referit3d(path: Location, scene_ids: Collection[str] | None = None) -> Descriptions:
+    """Read a file and keep the scenes named (all by default).
+
+    Raises:
+        FileError: the file cannot be read or is not CSV.
+    """
+    return gather_descriptions(path, KIND, csv_rows(path), _description, scene_ids)
+
+
+def _description(row: Any, index: int) -> Description | tuple[str, Any]:
+    """Return a row as a description, or the reason why it is left out and the value that is wrong."""
+    if row is None:
+        return "another_number_of_fields_than_the_header", None
+    scene_id, object_id = scene_of_name(row.get("scan_id")), integer(row.get("target_id"))
+    name, sentence = text(row.get("instance_type"), NAME_CHARACTERS), text(row.get("utterance"))
+    data_set = row.get("dataset", "nr3d" if "assignmentid" in row else "sr3d").lower()
+    ann_id = ann_id_of(row.get("assignmentid") or index)
+    if scene_id is None:
+        return "no_scene_id", row.get("scan_id")
+    if object_id is None:
+        return "object_id_is_not_an_integer", row.get("target_id")
+    if data_set not in DATA_SETS:
+        return "unknown_data_set", data_set
+    if ann_id is None:
+        return "no_ann_id", row.get("assignmentid")
+    if name is None:
+        return "no_object_name", row.get("instance_type")
+    if sentence is None:
+        return "no_text", row.get("utterance")
+    for column, reason in KEPT_IF.items():
+        kept = TRUTH.get(row.get(column, "true").strip().lower())
+        if kept is None:
+            return f"{column}_is_neither_true_nor_false", row[column]
+        if not kept:
+            return reason, sentence
+    return Description(
+        scene_id=scene_id,
+        object_id=object_id,
+        object_name=name,
+        ann_id=f"{data_set}-{ann_id}",
+        text=sentence,
+        data_set=DATA_SETS[data_set],
+    )
