@@ -63,7 +63,7 @@ class DataRecipe:
     """Euler convention of a box's three angles, ``extrinsic_zxy`` or ``intrinsic_zxy``; empty takes the wording's
     own."""
     taxonomy: str = ""
-    """Taxonomy of the names in pointmap and detection; empty takes the record's own labels."""
+    """Taxonomy of the names in pointmap, detection and questions about space; empty takes the record's own labels."""
     missing_label: MissingLabel = "label"
     """For an object that the taxonomy does not name: ``label`` uses the record's own label, ``drop`` leaves it out."""
     marks: Annotated[int, Bounds(1, MAX_MARKS)] = 1

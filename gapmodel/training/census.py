@@ -63,8 +63,8 @@ class StreamCensus:
         """Return one line for whoever starts the run."""
         parts = [counted(self.records, "record")]
         if self.looked:
-            asked = ", ".join(f"{name} of {count:,}" for name, count in self.types.items() if count)
-            parts.append(f"of {self.looked:,} looked at, one can ask {asked or 'nothing'}")
+            asked = ", ".join(f"{name} {count:,}" for name, count in self.types.items() if count)
+            parts.append(f"of {self.looked:,} looked at as many can be asked: {asked or 'none'}")
             parts += [f"never {name}, because {reason}" for name, reason in self.unasked.items()]
         if self.outside:
             parts.append(f"{self.outside:,} more left out by the recipe's bounds on quality")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,15 +11,18 @@ from pathlib import Path
 import pytest
 
 from gapdata.errors import UsageError
+from gapdata.tasks.spatial.kinds import KINDS
 from gapmodel.model_directory import load_model
 from gapmodel.processing import GapProcessor
+from gapmodel.questions.recipe import spatial_types
 from gapmodel.training.recipe import TrainingRecipe, read_training_recipe
 from tests.conftest import REPOSITORY
 from tests.support.training_steps import run
 
 
 @pytest.mark.parametrize(
-    "name", ["tiny-pretrain.toml", "tiny-finetune.toml", "train-pretrain.toml", "train-finetune.toml"]
+    "name",
+    ["tiny-pretrain.toml", "tiny-finetune.toml", "train-pretrain.toml", "train-finetune.toml", "train-spatial.toml"],
 )
 def test_the_recipes_that_are_shipped_can_be_read(name: str) -> None:
     recipe = read_training_recipe(REPOSITORY / "manifests" / name, ["train.steps=7"])
@@ -41,6 +45,25 @@ def test_the_full_recipes_have_the_papers_settings(name: str) -> None:
     tasks = {"pretrain": {"pointmap"}, "finetune": {"detection", "grounding_frame", "grounding_box", "captioning"}}
     assert {stream.data.task for stream in recipe.streams} == tasks[name.removesuffix(".toml").removeprefix("train-")]
     assert all(s.data.frames == 4 for s in recipe.streams if s.data.view == "clip")
+
+
+def test_the_spatial_recipe_asks_every_type_with_the_optimiser_of_stage_two() -> None:
+    spatial, finetune = (
+        read_training_recipe(REPOSITORY / "manifests" / f"train-{name}.toml") for name in ("spatial", "finetune")
+    )
+    assert spatial.train == finetune.train
+    assert spatial.processor == finetune.processor
+    asked = [spatial_types(stream.data) for stream in spatial.streams]
+    assert {name for types in asked for name in types} == set(KINDS)
+    marked = {"pixel_depth", "depth_order", "correspondence"}
+    assert not marked & set(asked[0])
+
+
+def test_the_section_on_the_page_can_be_read(tmp_path: Path) -> None:
+    (section,) = re.findall(r"```toml\n(.*?)```", (REPOSITORY / "gapmodel" / "README.md").read_text(), flags=re.DOTALL)
+    (tmp_path / "own.toml").write_text(section)
+    (stream,) = read_training_recipe(tmp_path / "own.toml").streams
+    assert spatial_types(stream.data) == {"size": 1, "distance": 3}
 
 
 def test_a_public_preset_says_which_weights_it_needs(tmp_path: Path) -> None:

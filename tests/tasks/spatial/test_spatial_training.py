@@ -171,8 +171,8 @@ def test_a_mixture_of_types_and_detection_trains_and_says_what_it_asks(
     builds = {"": ShardReader(spatial_build)}
     train(TrainingConfig(recipe=MIXED, builds=builds, out=tmp_path / "run", bar=False))
     told = capsys.readouterr().err
-    assert "room: 2 records; of 2 looked at, one can ask " in told
-    assert "size of 2" in told
+    assert "room: 2 records; of 2 looked at as many can be asked: " in told
+    assert "size 2" in told
     assert "never room, because the scan has no labelled floor" in told
     log = read_log(tmp_path / "run")
     assert {key.split("/")[1] for line in log for key in line.get("keys", ())} == set(MIXED.mixture)
