@@ -12,13 +12,18 @@ BORDER_SHARE, SPACING_SHARE = 0.05, 0.08
 """Shares of the frame's width that a mark keeps from the border and from other marks, so that each can be told."""
 
 
-def smooth_pixels(depth: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Return the pixels that may be marked, (H, W), of a frame's depth (H, W) in metres."""
+def smooth_pixels(depth: NDArray[np.float32], step: float = np.inf) -> NDArray[np.bool_]:
+    """Return the pixels that may be marked, (H, W).
+
+    Args:
+        depth: of a frame, (H, W) metres.
+        step: metres by which it may vary over the patch around a mark, besides :data:`SPREAD`.
+    """
     import cv2
 
     known = cv2.erode((depth > 0).astype(np.uint8), np.ones((PATCH, PATCH), np.uint8)) > 0
     high, low = cv2.dilate(depth, np.ones((PATCH, PATCH))), cv2.erode(depth, np.ones((PATCH, PATCH)))
-    usable = known & (high - low < SPREAD * depth)
+    usable = known & (high - low < np.minimum(SPREAD * depth, step))
     border = border_of(depth.shape[1])
     inner = np.zeros_like(usable)
     inner[border:-border, border:-border] = usable[border:-border, border:-border]

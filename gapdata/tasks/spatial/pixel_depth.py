@@ -13,6 +13,9 @@ from gapdata.tasks.spatial.question import SpatialQuestion, frame_name, number_t
 from gapdata.tasks.spatial.view_facts import ViewFacts
 
 TRIES = 20
+STEP = 0.02
+"""Metres by which depth may vary around the mark. Two percent of four metres are the thickness of a book: a mark on its
+rim would show the one surface and be answered by the reading of the other."""
 DEPTH = (
     "In {frame}, how far is the point at the red cross from the camera, measured along the viewing direction? "
     "Answer in metres."
@@ -25,7 +28,7 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
     for _ in range(TRIES):
         frame, straight = int(rng.integers(len(facts.record))), rng.random() < 0.5
         depth = facts.depth(frame)
-        pixel = draw_pixel(smooth_pixels(depth), rng)
+        pixel = draw_pixel(smooth_pixels(depth, STEP), rng)
         if pixel is None:
             yield NotAsked("the frame has no smooth surface with depth")
             continue

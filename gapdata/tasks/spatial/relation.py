@@ -1,6 +1,7 @@
 """How two objects lie to each other as the camera of one frame sees them: to the side, in height, or in depth.
 
-The visible points of each object span an interval on an axis of the camera; the two intervals have to be apart.
+The visible points of each object span an interval on an axis of the camera; the two intervals have to be apart. A pixel
+without depth, as sensors leave on dark and shiny surfaces, may show any point of the object's box along its ray.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ def _ask(
     points = [facts.visible_points(item, frame)[:, form.axis] for item in (one, other)]
     if min(map(len, points)) == 0:
         return NotAsked("an object has no depth in the frame")
-    answer, wrong, gap = form.decide(*points)
+    hidden = [facts.hidden_points(item, frame)[:, form.axis] for item in (one, other)]
+    answer, wrong, gap = form.decide(*(np.concatenate(both) for both in zip(points, hidden, strict=True)))
     if gap < LEAST_GAP:
         return NotAsked("the objects are not clearly apart on this axis")
     options, letter = shuffled(answer, [wrong], rng)

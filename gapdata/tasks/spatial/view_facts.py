@@ -23,6 +23,7 @@ LEAST_PIXELS, LEAST_SHARE = 100, 0.002
 """An object is seen in a frame that shows this many of its pixels, and this share of the frame."""
 MOST_CUT = 0.25
 """Share of a box's surface outside of the frame's field of view from which on the object counts as cut off."""
+BOX_MARGIN = 0.02  # metres around a box in which its object may still lie
 UNNAMED = frozenset(("others", "otherprop", "otherstructure", "otherfurniture", "object", "remove", "unknown"))
 _GRID = np.linspace(-0.5, 0.5, 5)
 _SURFACE = np.array(
@@ -115,11 +116,33 @@ class ViewFacts:
 
     def visible_points(self, item: Named, frame: int) -> NDArray[np.float64]:
         """Return the points (n, 3) of an object's pixels in a frame, metres, in that frame's camera."""
+        depth = self.depth(frame)
+        rows, columns = np.nonzero((self._mask(frame) == item.item.object_id + 1) & (depth > 0))
+        return self.record.camera(frame).unproject(np.stack([columns, rows], axis=-1), depth[rows, columns])
+
+    def hidden_points(self, item: Named, frame: int) -> NDArray[np.float64]:
+        """Return where the points of an object's pixels without depth could lie at the nearest and at the farthest.
+
+        Returns:
+            (2 n, 3) metres, in the frame's camera: where the rays of the pixels enter and leave the object's box.
+        """
+        depth, mask = self.depth(frame), self._mask(frame)
+        rows, columns = np.nonzero((mask == item.item.object_id + 1) & (depth <= 0))
+        rays = self.record.camera(frame).unproject(np.stack([columns, rows], axis=-1), np.ones(len(rows)))
+        box = item.box.transformed(self.camera(frame))
+        # A ray along a face of the box never meets it: it is given a tiny slope, and meets it far away.
+        along = rays @ box.rotation
+        along = np.where(np.abs(along) < 1e-9, 1e-9, along)
+        reach, start = box.size / 2 + BOX_MARGIN, -box.center @ box.rotation
+        ends = np.sort(np.stack([(-reach - start) / along, (reach - start) / along]), axis=0)
+        enter, leave = np.maximum(ends[0].max(axis=-1), 0), ends[1].min(axis=-1)
+        met = leave > enter
+        return np.concatenate([rays[met] * enter[met, None], rays[met] * leave[met, None]])
+
+    def _mask(self, frame: int) -> NDArray[np.uint16]:
         if frame not in self._masks:
             self._masks[frame] = self.record.instances(frame)
-        depth = self.depth(frame)
-        rows, columns = np.nonzero((self._masks[frame] == item.item.object_id + 1) & (depth > 0))
-        return self.record.camera(frame).unproject(np.stack([columns, rows], axis=-1), depth[rows, columns])
+        return self._masks[frame]
 
     def gap(self, one: Named, other: Named) -> float:
         """Return the distance of the boxes of two objects in metres, computed once."""
