@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,12 @@ class QuestionSurvey:
     """Those that are asked, in the order of the records."""
     blind: tuple[BlindRow, ...] | None = None
     """What text alone reaches; ``None`` where that was not asked for."""
+
+    @classmethod
+    def of(cls, kinds: Iterable[str]) -> QuestionSurvey:
+        """Return the survey in which nothing was asked yet, of questions of these types."""
+        names = list(kinds)
+        return cls(asked=Counter(dict.fromkeys(names, 0)), refused={name: Counter() for name in names})
 
     def balance(self) -> None:
         """Leave out the questions whose answers their texts tell (:mod:`gapdata.tasks.spatial.balance`)."""
@@ -82,7 +88,7 @@ def survey_questions(
         UsageError: there is no such build or type.
     """
     wanted = wanted_kinds(kinds)
-    survey = QuestionSurvey(asked=Counter(dict.fromkeys(wanted, 0)), refused={name: Counter() for name in wanted})
+    survey = QuestionSurvey.of(wanted)
     places = places_by_scene(build)
     for record in _records(ShardReader(build), wanted, split):
         ask_record(survey, record, options, wanted, places, seed)

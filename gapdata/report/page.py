@@ -26,6 +26,7 @@ from gapdata.report.markup import Markup, data_block, escaped, joined, tag
 from gapdata.report.opened import OpenedRecords
 from gapdata.report.overview import losses, origin, tiles
 from gapdata.report.samples import measure_records
+from gapdata.report.space import SpaceSample, ask_sample, space
 from gapdata.report.worst import worst
 from gapdata.runtime.counting import counted
 from gapdata.shards.reader import ShardReader
@@ -44,7 +45,8 @@ def report_page(build: Location, views: int) -> tuple[bytes, dict[str, Any]]:
         views: how many views the gallery and the 3D view show.
 
     Returns:
-        The bytes; and ``records``, ``views`` and the ``damaged`` records among those that were read, key to problem.
+        The bytes; ``records``, ``views``, ``questions`` about space, and the ``damaged`` records among those that were
+        read, key to problem.
 
     Raises:
         UsageError: the place does not hold a finished build.
@@ -59,9 +61,15 @@ def report_page(build: Location, views: int) -> tuple[bytes, dict[str, Any]]:
         cloud = opened.read(position, partial(_cloud, opened, position))
         shown += [] if view is None else [view]
         clouds += [] if cloud is None else [cloud]
-    parts = _parts(contents, opened, shown, clouds)
+    sample = ask_sample(build, contents, opened)
+    parts = _parts(contents, opened, shown, clouds, sample)
     reader.close()
-    facts = {"records": len(contents), "views": len(shown), "damaged": opened.damaged}
+    facts = {
+        "records": len(contents),
+        "views": len(shown),
+        "questions": len(sample.survey.questions),
+        "damaged": opened.damaged,
+    }
     page = Template(files("gapdata.report").joinpath("page.html").read_text("utf-8")).substitute(parts)
     return page.encode("utf-8", "replace"), facts
 
@@ -71,10 +79,15 @@ def _cloud(opened: OpenedRecords, position: int, record: Record) -> dict[str, An
 
 
 def _parts(
-    contents: BuildContents, opened: OpenedRecords, shown: list[Markup], clouds: list[dict[str, Any]]
+    contents: BuildContents,
+    opened: OpenedRecords,
+    shown: list[Markup],
+    clouds: list[dict[str, Any]],
+    sample: SpaceSample,
 ) -> dict[str, Markup]:
     """Return what is put into ``page.html``, by the name of its place."""
     samples = measure_records(opened, spread(len(contents), SAMPLED_RECORDS))
+    asked = space(contents, opened, sample)
     badly = worst(contents, opened, {cloud["key"] for cloud in clouds})
     nothing = tag("p", "This build has no records.", class_="empty")
     script = Markup("\n".join(_asset(name) for name in SCRIPTS))
@@ -88,6 +101,7 @@ def _parts(
         "distributions": distributions(contents, samples) if len(contents) else nothing,
         "gallery": gallery(shown) if shown else nothing,
         "cloud": Markup(_asset("cloud.html")) if clouds else nothing,
+        "space": asked,
         "worst": badly,
         "records": joined(table) if len(contents) else nothing,
         "data": joined([data_block("record-data", _table_data(contents)), data_block("cloud-data", clouds)]),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gapdata.prompts.marks import draw_marks
 from gapdata.records.codec import encode_jpeg
 from gapdata.records.schema import Record
 from gapdata.show.scene.palette import depth_colors, object_color
@@ -57,7 +59,40 @@ def mask_picture(record: Record, frame: int, size: tuple[int, int]) -> str:
     values, inverse = np.unique(small, return_inverse=True)
     colors = np.array([(*object_color(int(value) - 1)[::-1], MASK_OPACITY) for value in values], dtype=np.uint8)
     colors[values == 0] = 0
-    _, data = cv2.imencode(".png", colors[inverse.reshape(small.shape)], [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    return _png(colors[inverse.reshape(small.shape)])
+
+
+def marked_picture(record: Record, frame: int, marks: Mapping[int, tuple[int, int]], size: tuple[int, int]) -> str:
+    """Draw a frame at ``size`` (width, height) with marks, by their numbers, as a model sees them.
+
+    Raises:
+        ShardError: the image is missing or damaged.
+    """
+    image = record.image(frame)
+    return _jpeg(draw_marks(image, marks) if marks else image, size)
+
+
+def objects_picture(record: Record, frame: int, object_ids: Collection[int], size: tuple[int, int]) -> str:
+    """Draw the outlines of some instances of a frame in their colours over nothing, as a PNG with transparency.
+
+    Raises:
+        ShardError: the mask is missing or damaged.
+    """
+    import cv2
+
+    small = cv2.resize(record.instances(frame), size, interpolation=cv2.INTER_NEAREST)
+    drawn = np.zeros((*small.shape, 4), dtype=np.uint8)
+    for number in object_ids:
+        inside = (small == number + 1).astype(np.uint8)
+        rim = inside - cv2.erode(inside, np.ones((5, 5), np.uint8), borderValue=0)
+        drawn[rim > 0] = (*object_color(number)[::-1], 255)
+    return _png(drawn)
+
+
+def _png(image: NDArray[np.uint8]) -> str:
+    import cv2
+
+    _, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 9])
     return f"data:image/png;base64,{base64.b64encode(data.tobytes()).decode()}"
 
 
