@@ -122,10 +122,11 @@ def _blind(rows: Sequence[BlindRow]) -> Markup:
         lines.append((title, row.questions, row.places, f"{100 * row.chance:.1f}", *cells))
     heads = ("type", "questions", "places", "chance", "best constant", "by names", "bag of words", "best rule")
     fitted = {"train": "fitted on train and scored on the others", "folds": "fitted and scored on folds of places"}
+    ways = " or ".join(sorted({fitted[row.fitted] for row in rows}))
     caption = (
         "What text alone reaches, in percent with 95 % intervals over places: accuracy of letters, mean relative "
-        f"accuracy of numbers; {' or '.join(sorted({fitted[row.fitted] for row in rows}))}. Rules: "
-        f"{', '.join(OF_LETTERS)}. Letters that are more than {100 * LARGEST_EXCESS:g} points above chance, and not by luck, stand out."
+        f"accuracy of numbers; {ways}. Rules: {', '.join(OF_LETTERS)}. Letters that are more than "
+        f"{100 * LARGEST_EXCESS:g} points above chance, and not by luck, stand out."
     )
     return table(heads, lines, caption=caption, class_="wide")
 
