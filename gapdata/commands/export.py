@@ -57,6 +57,18 @@ def _add_question_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--per-kind", type=positive, metavar="N", help="most spatial questions of a type about a view (default: 2)"
     )
+    group = parser.add_argument_group("options of hf", argument_default=argparse.SUPPRESS)
+    group.add_argument("--name", metavar="TEXT", help="name of the dataset on its card")
+    group.add_argument(
+        "--private",
+        action="store_true",
+        help="a copy that is not made public, of scans whose images may not be given to others; its card is gated",
+    )
+    group.add_argument(
+        "--text-only",
+        action="store_true",
+        help="no pixels and no geometry: scene ids, frame numbers and spatial questions",
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -6,10 +6,10 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from gapdata.errors import UsageError
-from gapdata.export.registry import EXITS
+from gapdata.export.registry import EXITS, CheckedExitModule
 from gapdata.files.atomic import write_atomically
 from gapdata.files.storage import Location
 from gapdata.records.schema import Record
@@ -62,10 +62,14 @@ def export_build(
             path=build,
             cure="`gapdata inspect BUILD` lists what it holds",
         )
+    module = EXITS[form].load()
+    told: dict[str, Any] = {"terms": terms} if EXITS[form].by_terms else {}
+    if told:
+        cast(CheckedExitModule, module).check(build, terms, options)
     digest = hashlib.sha256((build / INDEX_NAME).read_bytes()).hexdigest()
     _claim(out, {"format": form, "build": digest, "split": split, **options})
     announce(len(chosen))
-    report = EXITS[form].load().export(reader, _each(reader, chosen, progress), out, **options)
+    report = module.export(reader, _each(reader, chosen, progress), out, **told, **options)
     report = {**report, "terms": [dict(row) for row in terms]}
     write_atomically(out / REPORT, _json(report))
     return report

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
+    from gapdata.files.storage import Location
     from gapdata.records.schema import Record
     from gapdata.shards.reader import ShardReader
 
@@ -53,6 +54,23 @@ class ExitModule(Protocol):
         ...
 
 
+class CheckedExitModule(ExitModule, Protocol):
+    """What the file of an exit defines that the terms of use may forbid."""
+
+    def check(self, build: Location, terms: Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> None:
+        """Refuse what may not be exported so, before anything is written.
+
+        Args:
+            build: the folder.
+            terms: rows of :func:`gapdata.sources.terms.terms_table`.
+            options: those of the row, with the values that were given or the defaults.
+
+        Raises:
+            UsageError: the terms do not allow it.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exit:
     """One form of export."""
@@ -64,6 +82,10 @@ class Exit:
     """Further options that it takes, with their defaults."""
     tasks: Callable[[], Sequence[str]] = tuple
     """What its option ``tasks`` can name, in order; the default ``None`` of that option stands for all."""
+
+    by_terms: bool = False
+    """Whether the terms of use of the build's scans decide: the file is a :class:`CheckedExitModule`, and its
+    ``export`` is given ``terms``, too."""
 
     def load(self) -> ExitModule:
         """Import the file that writes this form."""
@@ -86,6 +108,13 @@ EXITS: dict[str, Exit] = {
         tasks=question_tasks,
         help="questions and answers of all tasks as conversations for ms-swift, LLaMA-Factory, Qwen's finetune code, "
         "LLaVA or TRL, with the marks drawn into the images",
+    ),
+    "hf": Exit(
+        module="gapdata.export.hf",
+        options={"private": False, "text_only": False, "name": "Views of scanned rooms"},
+        by_terms=True,
+        help="a Hugging Face dataset of the same tars, with a card by which load_dataset reads every frame of every "
+        "view",
     ),
     "posed-images": Exit(
         module="gapdata.export.posed_images",
