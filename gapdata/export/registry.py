@@ -116,6 +116,14 @@ EXITS: dict[str, Exit] = {
         help="a Hugging Face dataset of the same tars, with a card by which load_dataset reads every frame of every "
         "view",
     ),
+    "transforms": Exit(
+        module="gapdata.export.transforms",
+        help="scenes with transforms.json, depth and a cloud, as nerfstudio reads them",
+    ),
+    "colmap": Exit(
+        module="gapdata.export.colmap",
+        help="scenes as COLMAP's text models with a cloud, as trainers of Gaussian splats read them",
+    ),
     "posed-images": Exit(
         module="gapdata.export.posed_images",
         help="the frames alone, as JPEG, depth and pose files in EmbodiedScan's layout, which --scannet reads",
