@@ -20,6 +20,8 @@ from gapdata.runtime.choices import check_choice
 
 EulerConvention = Literal["extrinsic_zxy", "intrinsic_zxy"]
 
+EQUAL_AREA = 1.02
+"""Factor by which the ground area of another box around an object may be larger for it to be as good."""
 _CORNER_SIGNS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
 
 
@@ -98,6 +100,50 @@ def upright_box(points: NDArray[np.floating]) -> OrientedBox:
     One side of the smallest enclosing rectangle lies on an edge of the convex hull (Freeman and Shapira 1975), so
     every hull edge is tried. Of the equivalent yaw angles the one in (-45, 45] degrees is returned.
     """
+    axes, low, high, origin = _rectangles(points)
+    best = int(np.argmin(np.prod(high - low, axis=-1)))
+    bottom, top = float(points[:, 2].min()), float(points[:, 2].max())
+    middle = axes[best].T @ ((low[best] + high[best]) / 2) + origin
+    rotation = np.eye(3)
+    rotation[:2, :2] = axes[best].T
+    return OrientedBox(
+        center=np.array([middle[0], middle[1], (bottom + top) / 2]),
+        size=np.array([*(high[best] - low[best]), top - bottom]),
+        rotation=rotation,
+    )
+
+
+def turn_slack(points: NDArray[np.floating]) -> tuple[float, float]:
+    """Return how far the box of :func:`upright_box` could as well lie elsewhere, because another one is as small.
+
+    Around something round, or with as many corners as one likes, there are upright boxes of the same ground area at
+    several yaw angles; which is the smallest is decided by the last digit of the points (N, 3).
+
+    Returns:
+        The metres by which a side of any box of nearly the same ground area lies elsewhere, in any direction, and the
+        metres by which its longest side is longer or shorter. Both are 0 where there is one smallest box.
+    """
+    axes, low, high, _ = _rectangles(points)
+    area = np.prod(high - low, axis=-1)
+    best, equal = int(np.argmin(area)), np.flatnonzero(area <= EQUAL_AREA * area.min())
+    half, middle = (high - low) / 2, np.einsum("eak,ea->ek", axes, (low + high) / 2)
+    angles = np.linspace(0, 2 * np.pi, 72, endpoint=False)
+    ways = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+    # How far a rectangle reaches in a direction: its middle, and half of each side, seen from there.
+    reach = middle[equal] @ ways.T + np.einsum("ea,eaw->ew", half[equal], np.abs(axes[equal] @ ways.T))
+    height = float(np.ptp(points[:, 2]))
+    longest = np.maximum(2 * half[equal].max(axis=-1), height)
+    place = int(np.flatnonzero(equal == best)[0])
+    return float(np.abs(reach - reach[place]).max()), float(np.abs(longest - longest[place]).max())
+
+
+def _rectangles(points: NDArray[np.floating]) -> tuple[NDArray[np.float64], ...]:
+    """Return the rectangles around points (N, 3), seen from above, that have a side on an edge of the convex hull.
+
+    Returns:
+        Of each of E, its two axes (E, 2, 2), the lowest and the highest coordinates along them (E, 2), and the origin
+        (2,) that these are counted from.
+    """
     import cv2
 
     ground = np.asarray(points, dtype=np.float64)[:, :2]
@@ -109,16 +155,7 @@ def upright_box(points: NDArray[np.floating]) -> OrientedBox:
     axes = np.stack([np.stack([np.cos(yaw), np.sin(yaw)], -1), np.stack([-np.sin(yaw), np.cos(yaw)], -1)], axis=1)
     along = np.einsum("eak,pk->eap", axes, ground - origin if len(hull) <= 2 else hull)
     low, high = along.min(axis=-1), along.max(axis=-1)
-    best = int(np.argmin(np.prod(high - low, axis=-1)))
-    bottom, top = float(points[:, 2].min()), float(points[:, 2].max())
-    middle = axes[best].T @ ((low[best] + high[best]) / 2) + origin
-    rotation = np.eye(3)
-    rotation[:2, :2] = axes[best].T
-    return OrientedBox(
-        center=np.array([middle[0], middle[1], (bottom + top) / 2]),
-        size=np.array([*(high[best] - low[best]), top - bottom]),
-        rotation=rotation,
-    )
+    return axes, low, high, origin
 
 
 def aligned_iou(one: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -25,6 +25,8 @@ from gapdata.records.schema import Prompt, Record, SceneLabel, ViewObject
 from gapdata.records.views import View
 from gapdata.sources.base import Scan
 
+LEAST_SLACK = 0.01
+"""Metres by which a box could as well lie elsewhere, below which that is not told: annotations are not better."""
 METRE_DIGITS = 6
 """Positions are rounded to micrometres: far below any sensor, and the JSON stays a third shorter."""
 
@@ -155,9 +157,16 @@ def _visible_objects(
                 visible_pixels=pixels,
                 aligned_box=None if aligned is None else (*_rounded(aligned[:3]), *_rounded(aligned[3:])),
                 proposal=shown,
+                box_slack=_slack(objects.slack.get(object_id)),
             )
         )
     return tuple(found)
+
+
+def _slack(slack: tuple[float, float] | None) -> tuple[float, float] | None:
+    """Return how far a box could as well lie elsewhere, in whole millimetres, or ``None`` where that is little."""
+    reach, side = (0.0, 0.0) if slack is None else (round(value, 3) for value in slack)
+    return (reach, side) if max(reach, side) >= LEAST_SLACK else None
 
 
 def _proposal(proposal: Proposal, aligned_to_first: NDArray[np.float64]) -> dict[str, Any]:

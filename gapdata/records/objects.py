@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.annotations.embodiedscan import AnnotatedBox
-from gapdata.geometry.boxes import OrientedBox, aligned_iou, axis_aligned_box, upright_box
+from gapdata.geometry.boxes import OrientedBox, aligned_iou, axis_aligned_box, turn_slack, upright_box
 from gapdata.geometry.camera import transform
 from gapdata.sources.base import Annotation, SceneObject
 
@@ -40,6 +40,8 @@ class SceneObjects:
     boxes: Mapping[int, OrientedBox]  # unaligned world
     aligned: Mapping[int, NDArray[np.float64]]
     """(6,) centre and size of the box along the axes of the aligned world; empty where the scan has no alignment."""
+    slack: Mapping[int, tuple[float, float]] = field(default_factory=dict)
+    """:func:`gapdata.geometry.boxes.turn_slack` of the boxes that were fitted to vertices."""
     proposals: Mapping[int, Proposal] = field(default_factory=dict)
     without_box: tuple[int, ...] = ()  # too few vertices
 
@@ -54,7 +56,7 @@ def scene_objects(
     """
     to_aligned = np.eye(4) if axis_alignment is None else axis_alignment
     from_aligned = np.linalg.inv(to_aligned)
-    boxes, aligned, without = {}, {}, []
+    boxes, aligned, slack, without = {}, {}, {}, []
     for item in annotation.objects:
         if item.box is not None:
             boxes[item.object_id] = item.box
@@ -67,11 +69,14 @@ def scene_objects(
             continue
         points = transform(to_aligned, annotation.vertices[item.vertices].astype(np.float64))
         boxes[item.object_id] = upright_box(points).transformed(from_aligned)
+        slack[item.object_id] = turn_slack(points)
         if axis_alignment is not None:
             box = axis_aligned_box(points)
             aligned[item.object_id] = np.concatenate([box.center, box.size])
     names = {object_id: known["raw"] for object_id, known in labels.items()}
-    return SceneObjects(names=names, labels=labels, boxes=boxes, aligned=aligned, without_box=tuple(without))
+    return SceneObjects(
+        names=names, labels=labels, boxes=boxes, aligned=aligned, slack=slack, without_box=tuple(without)
+    )
 
 
 def annotation_of_boxes(
@@ -146,6 +151,7 @@ def with_embodiedscan(
                 for object_id, names in objects.labels.items()
             },
             boxes={object_id: box.box.transformed(to_world) for object_id, box in partner.items()},
+            slack={},
         ),
         {box.object_id: object_id for object_id, box in partner.items()},
         {name: count for name, count in unmatched.items() if count},

@@ -96,7 +96,15 @@ def _object_from_fields(item: Mapping[str, Any]) -> ViewObject:
         visible_pixels=tuple(_integer(count) for count in item["visible_pixels"]),
         aligned_box=None if aligned is None else tuple(_finite(value) for value in aligned),
         proposal=None if proposal is None else _proposal_from_fields(proposal),
+        box_slack=None if item.get("box_slack") is None else _slack(item["box_slack"]),
     )
+
+
+def _slack(values: Any) -> tuple[float, float]:
+    reach, side = (_finite(value) for value in values)
+    if min(reach, side) < 0:
+        raise ValueError("the slack of a box is negative")
+    return reach, side
 
 
 def _scene_label(item: Mapping[str, Any]) -> SceneLabel:

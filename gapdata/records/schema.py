@@ -52,6 +52,10 @@ class ViewObject:
     """The detector's proposal that overlaps the object best, as an oriented box in the first camera: ``center`` [3],
     ``size`` [3], ``rotation`` [3][3], and its ``iou`` with the object's box."""
 
+    box_slack: tuple[float, float] | None = None
+    """Metres by which a side of the box, and the length of its longest one, could as well be others: around something
+    round there are several smallest boxes (:func:`gapdata.geometry.boxes.turn_slack`). ``None`` where there is one."""
+
     @property
     def box(self) -> OrientedBox:
         """The oriented box, metres, in the camera of the first frame."""
@@ -332,6 +336,8 @@ def _object_fields(item: ViewObject) -> dict[str, Any]:
         fields["aligned_box"] = list(item.aligned_box)
     if item.proposal is not None:
         fields["proposal"] = dict(item.proposal)
+    if item.box_slack is not None:
+        fields["box_slack"] = list(item.box_slack)
     return fields
 
 

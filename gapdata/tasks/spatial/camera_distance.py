@@ -10,7 +10,7 @@ from gapdata.geometry.box_distance import distance_to_box
 from gapdata.geometry.camera import transform
 from gapdata.tasks.spatial.kind import Kind, NotAsked
 from gapdata.tasks.spatial.question import SpatialQuestion, frame_name, number_text
-from gapdata.tasks.spatial.view_facts import ViewFacts
+from gapdata.tasks.spatial.view_facts import ROUND, ViewFacts
 
 NEAREST, FARTHEST = 0.3, 8.0  # metres
 TEXT = "In {frame}, how far is the camera from the nearest point of the {name}? Answer in metres."
@@ -22,7 +22,9 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
     for place in rng.permutation(len(pairs)).tolist():
         item, frame = pairs[place]
         distance = float(distance_to_box(facts.record.camera_to_first[frame, :3, 3], item.box))
-        if not NEAREST <= distance <= FARTHEST:
+        if not item.firm:
+            yield NotAsked(ROUND)
+        elif not NEAREST <= distance <= FARTHEST:
             yield NotAsked("the camera is too near or too far")
         elif (transform(facts.camera(frame), item.box.corners)[:, 2] <= 0).any():
             yield NotAsked("a part of the object is behind the camera")

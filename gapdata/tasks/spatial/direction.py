@@ -92,8 +92,7 @@ OTHER_ANSWER = "the answer is another one than is wanted for balance"
 def _ask(
     facts: ViewFacts, form: Sectors, at: Named, to: Named, what: Named, rng: np.random.Generator, wanted: str
 ) -> SpatialQuestion | NotAsked:
-    gaps = [facts.gap(at, other) for other in (to, what)]
-    if min(gaps) < NEAREST or max(gaps) > FARTHEST:
+    if not facts.within_reach(at, (to, what), NEAREST, FARTHEST):
         return NotAsked("the objects are too near to each other or too far apart")
     angle, spread = bearing(facts, at, to, what)
     sector, margin = sector_of(angle, form.limits)
@@ -120,10 +119,13 @@ def _ask(
 
 
 def bearing(facts: ViewFacts, at: Named, to: Named, what: Named) -> tuple[float, NDArray[np.float64]]:
-    """Return the angle at ``at`` from ``to`` to ``what``, degrees to the left in 0..360, and those of its corners."""
+    """Return the angle at ``at`` from ``to`` to ``what``, degrees to the left in 0..360, and those of its corners.
+
+    Around something round, the corners are those of all boxes that fit it as well.
+    """
     assert facts.first_to_aligned is not None
     stand, sight, seen = (transform(facts.first_to_aligned, item.box.center)[:2] for item in (at, to, what))
-    corners = transform(facts.first_to_aligned, what.box.corners)[:, :2]
+    corners = transform(facts.first_to_aligned, what.widest_box.corners)[:, :2]
     ahead = sight - stand
     angles = []
     for place in (seen, *corners):

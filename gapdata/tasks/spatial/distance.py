@@ -9,7 +9,7 @@ import numpy as np
 
 from gapdata.tasks.spatial.kind import Kind, NotAsked
 from gapdata.tasks.spatial.question import SpatialQuestion, number_text
-from gapdata.tasks.spatial.view_facts import ViewFacts
+from gapdata.tasks.spatial.view_facts import ROUND, ViewFacts
 
 NEAREST, FARTHEST = 0.2, 8.0
 """Metres. Nearer boxes may touch, whatever their objects do; farther ones are in other rooms."""
@@ -24,7 +24,9 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
     for place in rng.permutation(len(pairs)).tolist():
         one, other = pairs[place] if rng.random() < 0.5 else pairs[place][::-1]
         distance = facts.gap(one, other)
-        if distance < NEAREST:
+        if not (one.firm and other.firm):
+            yield NotAsked(ROUND)
+        elif distance < NEAREST:
             yield NotAsked("the boxes are too near to each other")
         elif distance > FARTHEST:
             yield NotAsked("the objects are too far apart")

@@ -15,7 +15,7 @@ from gapdata.geometry.camera import transform
 from gapdata.tasks.spatial.interval_order import LEAST_GAP, IntervalOrder
 from gapdata.tasks.spatial.kind import Kind, NotAsked
 from gapdata.tasks.spatial.question import SpatialQuestion, shuffled, with_letters
-from gapdata.tasks.spatial.view_facts import Named, ViewFacts
+from gapdata.tasks.spatial.view_facts import ROUND, Named, ViewFacts
 
 NEAREST, FARTHEST = 0.3, 5.0  # metres between the box that one stands at and the others
 TRIES = 80
@@ -56,10 +56,10 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
     for _ in range(TRIES):
         at, to, one, other = (items[place] for place in rng.choice(len(items), 4, replace=False).tolist())
         form = FORMS[int(rng.integers(len(FORMS)))]
-        if min(facts.gap(at, item) for item in (to, one, other)) < NEAREST:
-            yield NotAsked("the objects are too near to where one stands")
-        elif max(facts.gap(at, item) for item in (to, one, other)) > FARTHEST:
-            yield NotAsked("the objects are too far from where one stands")
+        if not (one.firm and other.firm):
+            yield NotAsked(ROUND)
+        elif not facts.within_reach(at, (to, one, other), NEAREST, FARTHEST):
+            yield NotAsked("the objects are too near to where one stands, or too far from there")
         else:
             yield _ask(facts, form, (at, to, one, other), rng)
 

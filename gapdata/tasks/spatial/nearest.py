@@ -20,7 +20,7 @@ TEXT = "Which of these is nearest to the {target}, measured between nearest poin
 
 def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | NotAsked]:
     """Yield random questions; the answer is drawn first, so that no object is right more often than others."""
-    items = facts.nameable
+    items = tuple(item for item in facts.nameable if item.firm)
     count = len(items)
     if count < 1 + OPTIONS[0]:
         yield NotAsked("the view shows too few objects that can be named")

@@ -8,7 +8,7 @@ import numpy as np
 
 from gapdata.tasks.spatial.kind import Kind, NotAsked
 from gapdata.tasks.spatial.question import SpatialQuestion, number_text
-from gapdata.tasks.spatial.view_facts import ViewFacts
+from gapdata.tasks.spatial.view_facts import MOST_SLACK, ROUND, ViewFacts
 
 SMALLEST, LARGEST = 20.0, 400.0  # centimetres
 TEXT = "How long is the longest side (length, width or height) of the {name}? Answer in centimetres."
@@ -20,7 +20,9 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
         item = facts.nameable[place]
         longest = 100 * float(item.box.size.max())
         in_sight = np.any([facts.in_sight(item.box.corners, frame) for frame in range(len(facts.record))], axis=0)
-        if not SMALLEST <= longest <= LARGEST:
+        if item.item.box_slack is not None and item.item.box_slack[1] > MOST_SLACK:
+            yield NotAsked(ROUND)
+        elif not SMALLEST <= longest <= LARGEST:
             yield NotAsked("the object is too small or too large")
         elif not in_sight.all():
             yield NotAsked("a part of the object is outside of all frames")

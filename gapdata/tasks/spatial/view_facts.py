@@ -5,8 +5,8 @@ Only the record's JSON is needed; what needs pixels is read by the kinds that as
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -24,6 +24,10 @@ LEAST_PIXELS, LEAST_SHARE = 100, 0.002
 MOST_CUT = 0.25
 """Share of a box's surface outside of the frame's field of view from which on the object counts as cut off."""
 BOX_MARGIN = 0.02  # metres around a box in which its object may still lie
+MOST_SLACK = 0.015
+"""Metres by which the sides of a box could as well lie elsewhere, above which no length is told by it: lengths are
+answered in centimetres."""
+ROUND = "an object is round, and its box could as well be turned"
 UNNAMED = frozenset(("others", "otherprop", "otherstructure", "otherfurniture", "object", "remove", "unknown"))
 _GRID = np.linspace(-0.5, 0.5, 5)
 _SURFACE = np.array(
@@ -41,6 +45,21 @@ class Named:
     """Whether no other object of the scan could be meant by the name."""
     box: OrientedBox  # metres, in the camera of the first frame
     seen: tuple[int, ...]  # positions of the frames that show it well
+
+    @property
+    def slack(self) -> float:
+        """Metres by which the sides of its box could as well lie elsewhere."""
+        return 0.0 if self.item.box_slack is None else self.item.box_slack[0]
+
+    @property
+    def firm(self) -> bool:
+        """Whether there is one smallest box, from which lengths can be told."""
+        return self.slack <= MOST_SLACK
+
+    @property
+    def widest_box(self) -> OrientedBox:
+        """The box that holds all of the smallest ones; it is upright, and its third axis the vertical."""
+        return replace(self.box, size=self.box.size + 2 * self.slack * np.array([1, 1, 0]))
 
 
 class ViewFacts:
@@ -150,6 +169,11 @@ class ViewFacts:
         if pair not in self._gaps:
             self._gaps[pair] = box_distance(one.box, other.box)
         return self._gaps[pair]
+
+    def within_reach(self, at: Named, others: Iterable[Named], nearest: float, farthest: float) -> bool:
+        """Return whether objects are so many metres from another one, whichever of its smallest boxes each has."""
+        reaches = [(self.gap(at, other), at.slack + other.slack) for other in others]
+        return all(nearest + slack <= gap <= farthest - slack for gap, slack in reaches)
 
     def is_ambiguous(self, name: str) -> bool:
         """Return whether the scan has objects of another kind that could be meant by the name of a kind."""

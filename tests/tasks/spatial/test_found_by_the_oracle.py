@@ -82,3 +82,28 @@ def test_a_mark_does_not_stand_on_the_rim_of_something_flat() -> None:
     columns = {item.marks[0].pixel[0] for item in asked(record_of(depth, mask), "pixel_depth")}
     assert len(columns) > 20
     assert not columns & set(range(30, 34))
+
+
+def test_no_length_is_told_by_the_box_of_something_round() -> None:
+    names = ("table", "lamp", "bed")
+    for slack, kinds in ((None, {"distance", "camera_distance", "size"}), ((0.1, 0.0), {"size"}), ((0.1, 0.1), set())):
+        objects = tuple(
+            make_object(
+                number,
+                name,
+                (400, 400),
+                labels={"raw": name},
+                center=(x, 0.0, 3.0),
+                size=(0.4, 0.4, 0.4),
+                box_slack=slack if name == "lamp" else None,
+            )
+            for number, (name, x) in enumerate(zip(names, (-1.0, 0.0, 1.0), strict=True))
+        )
+        scene = tuple(SceneLabel(labels={"raw": name}, count=1) for name in names)
+        record = make_record(objects=objects, scene_objects=scene)
+        asked_about = {
+            kind
+            for kind in ("distance", "camera_distance", "size")
+            if any("lamp" in item.text for item in asked(record, kind))
+        }
+        assert asked_about == kinds

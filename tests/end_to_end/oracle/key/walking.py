@@ -14,6 +14,9 @@ CELL = 0.025
 KNEE, HEAD = 0.08, 1.8
 CLEARANCE = 0.15
 """Metres that a person keeps from what stands there: 5 cm less than the generator's, whose raster is coarser."""
+LEAST_FLOOR = 0.3
+"""Square metres of free floor in one piece, below which one does not walk there: the gaps between pieces of furniture.
+"""
 BESIDE, AROUND = 0.75, 0.35
 """Metres from an object within which one stands beside it, and by which such places may be farther than the nearest."""
 FLAT = ("floor", "rug", "ceiling", "lamp", "light", "wall", "door", "window", "doorframe", "curtain", "blinds")
@@ -111,4 +114,7 @@ def floor_of(room: TrueRoom) -> Floor:
     place = np.round((drawn - low) / CELL).astype(int).clip(0, [columns - 1, rows - 1])
     inside[place[:, 1], place[:, 0]] = 0
     distance = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) * CELL
-    return Floor(free=np.asarray(distance > CLEARANCE), low=low)
+    _, parts, stats, _ = cv2.connectedComponentsWithStats((distance > CLEARANCE).astype(np.uint8))
+    large = stats[:, cv2.CC_STAT_AREA] * CELL**2 > LEAST_FLOOR
+    large[0] = False  # what is not free
+    return Floor(free=large[parts], low=low)
