@@ -19,8 +19,9 @@ from gapdata.tasks.spatial.question_file import AskedQuestion
 
 SHOWN = 50
 SHOWN_FRAMES = 4
-WIDTH, MARKED_WIDTH = 272, 448
-"""Pixels of a frame's picture; a marked one is larger, because marks are small."""
+WIDTH, FEW_WIDTH, MARKED_WIDTH = 272, 384, 512
+"""Pixels of a frame's picture; one or two are larger, and so are marked ones, because marks are small."""
+FEW = 2
 CLEAR = 100  # pixels from which on an object can be told
 
 
@@ -44,7 +45,8 @@ def question_view(opened: OpenedRecords, position: int, asked: AskedQuestion) ->
         for frame in frames:
             names = tuple(member_name(frame, suffix) for suffix in ("jpg", "instance.png"))
             whole = opened.with_members(position, record, names)
-            pictures.append(_picture(whole, asked, frame, MARKED_WIDTH if frame in marked else WIDTH))
+            width = MARKED_WIDTH if frame in marked else FEW_WIDTH if len(frames) <= FEW else WIDTH
+            pictures.append(_picture(whole, asked, frame, width))
         options = [tag("li", option) for option in item.options]
         more = len(record) - len(frames)
         note = f"{len(frames)} of {len(record)} frames" if more > 0 else None
@@ -118,7 +120,8 @@ def _answer(record: Record, asked: AskedQuestion, frames: Sequence[int]) -> Mark
         )
         for number in item.object_ids
     ]
-    facts = [("value", f"{item.value:.4g}"), ("margin", f"{item.margin:.4g}"), ("id", asked.id)]
+    facts = [("value", f"{item.value:.4g}"), *([("margin", f"{item.margin:.4g}")] if item.options else [])]
+    facts += [("id", asked.id)]
     facts += [("distance of the meshes", f"{item.mesh_value:.4g} m")] if item.mesh_value is not None else []
     facts += [("marks", ", ".join(f"{mark.number}: {mark.pixel}" for mark in item.marks))] if item.marks else []
     facts += [("frames of the source", ", ".join(str(record.frame_ids[frame]) for frame in item.frames or frames))]
