@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gapdata.geometry.camera import transform
 from gapdata.tasks.chat import Mark
 from gapdata.tasks.spatial.kind import Kind, NotAsked
-from gapdata.tasks.spatial.marked_pixels import apart_from, draw_pixel, smooth_pixels
+from gapdata.tasks.spatial.marked_pixels import apart_from, draw_pixel, usable_pixels
 from gapdata.tasks.spatial.question import LETTERS, SpatialQuestion, frame_name, with_letters
 from gapdata.tasks.spatial.view_facts import ViewFacts
 
@@ -42,12 +42,12 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
 
 
 def _ask(facts: ViewFacts, first: int, second: int, rng: np.random.Generator) -> SpatialQuestion | NotAsked:
-    pixel = draw_pixel(smooth_pixels(facts.depth(first)), rng)
+    pixel = draw_pixel(usable_pixels(facts, first), rng)
     if pixel is None:
         return NotAsked("the frame has no smooth surface with depth")
     place = seen_again(facts, first, second, pixel)
     depth = facts.depth(second)
-    usable = smooth_pixels(depth)
+    usable = usable_pixels(facts, second)
     if place is None or not usable[place[1], place[0]]:
         return NotAsked("the other frame does not show the point")
     right = depth[place[1], place[0]]

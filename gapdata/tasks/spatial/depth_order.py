@@ -8,7 +8,7 @@ import numpy as np
 
 from gapdata.tasks.chat import Mark
 from gapdata.tasks.spatial.kind import Kind, NotAsked
-from gapdata.tasks.spatial.marked_pixels import apart_from, draw_pixel, smooth_pixels
+from gapdata.tasks.spatial.marked_pixels import apart_from, draw_pixel, usable_pixels
 from gapdata.tasks.spatial.question import LETTERS, SpatialQuestion, frame_name, with_letters
 from gapdata.tasks.spatial.view_facts import ViewFacts
 
@@ -24,7 +24,7 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
     for _ in range(TRIES):
         frame, count = int(rng.integers(len(facts.record))), int(rng.choice(COUNTS))
         depth = facts.depth(frame)
-        usable = smooth_pixels(depth)
+        usable = usable_pixels(facts, frame)
         pixels: list[tuple[int, int]] = []
         while len(pixels) < count:
             pixel = draw_pixel(usable, rng)

@@ -1,7 +1,8 @@
 """How two objects would lie for somebody who stands at a third one, faces a fourth, and holds the head level.
 
 The imagined camera stands at the centre of the first box, looks along the floor towards the centre of the second, and
-has its axes level. Two objects are compared by the intervals of their boxes on one of its axes.
+has its axes level. Two objects ahead of it are compared by the intervals of their boxes on one of its axes; bearings,
+or distances in a straight line, have to agree.
 """
 
 from __future__ import annotations
@@ -68,12 +69,15 @@ def _ask(
     facts: ViewFacts, form: IntervalOrder, items: tuple[Named, Named, Named, Named], rng: np.random.Generator
 ) -> SpatialQuestion | NotAsked:
     at, to, one, other = items
-    along = [_coordinates(facts, at, to, item, form.axis) for item in (one, other)]
-    answer, wrong, gap = form.decide(*along)
+    corners = [_corners(facts, at, to, item) for item in (one, other)]
+    if min(each[:, AHEAD].min() for each in corners) <= 0:
+        return NotAsked("an object is not ahead")
+    answer, wrong, gap = form.decide(*(each[:, form.axis] for each in corners))
     if gap < LEAST_GAP:
         return NotAsked("the objects are not clearly apart on this axis")
-    if form.axis == AHEAD and min(values.min() for values in along) <= 0:
-        return NotAsked("an object is not ahead")
+    seen = form.decide(*(_as_seen(each, form.axis) for each in corners))
+    if seen[0] != answer or seen[2] <= 0:
+        return NotAsked("by bearings or in a straight line, the objects lie the other way round or hardly apart")
     options, letter = shuffled(answer, [wrong], rng)
     return SpatialQuestion(
         kind="imagined_view",
@@ -88,13 +92,20 @@ def _ask(
     )
 
 
-def _coordinates(facts: ViewFacts, at: Named, to: Named, item: Named, axis: int) -> NDArray[np.float64]:
-    """Return the coordinates of a box's corners on an axis of the imagined camera, (8,) metres."""
+def _corners(facts: ViewFacts, at: Named, to: Named, item: Named) -> NDArray[np.float64]:
+    """Return the corners of a box in the imagined camera, (8, 2) metres: to the right, and ahead."""
     assert facts.first_to_aligned is not None
     stand, sight = (transform(facts.first_to_aligned, each.box.center)[:2] for each in (at, to))
     ahead = (sight - stand) / np.linalg.norm(sight - stand)
-    direction = np.array([ahead[1], -ahead[0]]) if axis == TO_THE_RIGHT else ahead
-    return np.asarray((transform(facts.first_to_aligned, item.box.corners)[:, :2] - stand) @ direction)
+    axes = np.stack([[ahead[1], -ahead[0]], ahead], axis=-1)
+    return np.asarray((transform(facts.first_to_aligned, item.box.corners)[:, :2] - stand) @ axes)
+
+
+def _as_seen(corners: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """Return what one would judge corners (8, 2) by: to the side their bearings (8,), in depth straight distances."""
+    if axis == TO_THE_RIGHT:
+        return np.asarray(np.arctan2(corners[:, TO_THE_RIGHT], corners[:, AHEAD]))
+    return np.asarray(np.linalg.norm(corners, axis=1))
 
 
 KIND = Kind(name="imagined_view", metric="letter", find=find, views=("scene",))

@@ -1,15 +1,30 @@
-"""Choose pixels that a question may mark: well inside the frame, on a smooth surface with known depth."""
+"""Choose pixels that a question may mark: well inside the frame, on a smooth surface with known depth, not on glass."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gapdata.tasks.spatial.view_facts import ViewFacts
+
 PATCH = 5  # pixels along a side
 SPREAD = 0.02
 """Share of the depth by which it may vary over the patch around a mark: steeper surfaces and edges are left out."""
 BORDER_SHARE, SPACING_SHARE = 0.05, 0.08
 """Shares of the frame's width that a mark keeps from the border and from other marks, so that each can be told."""
+GLASS = frozenset(("window", "mirror", "glass"))
+"""Words in the names of things that show what lies behind or before them, of which nobody can tell how far it is."""
+
+
+def usable_pixels(facts: ViewFacts, frame: int, step: float = np.inf) -> NDArray[np.bool_]:
+    """Return the pixels of a frame that may be marked, (H, W): smooth ones that show no glass.
+
+    Args:
+        facts: of the view.
+        frame: its position.
+        step: as of :func:`smooth_pixels`.
+    """
+    return smooth_pixels(facts.depth(frame), step) & ~facts.shows(frame, GLASS)
 
 
 def smooth_pixels(depth: NDArray[np.float32], step: float = np.inf) -> NDArray[np.bool_]:

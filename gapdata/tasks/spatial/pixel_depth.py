@@ -8,7 +8,7 @@ import numpy as np
 
 from gapdata.tasks.chat import Mark
 from gapdata.tasks.spatial.kind import Kind, NotAsked
-from gapdata.tasks.spatial.marked_pixels import draw_pixel, smooth_pixels
+from gapdata.tasks.spatial.marked_pixels import draw_pixel, usable_pixels
 from gapdata.tasks.spatial.question import SpatialQuestion, frame_name, number_text
 from gapdata.tasks.spatial.view_facts import ViewFacts
 
@@ -28,7 +28,7 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
     for _ in range(TRIES):
         frame, straight = int(rng.integers(len(facts.record))), rng.random() < 0.5
         depth = facts.depth(frame)
-        pixel = draw_pixel(smooth_pixels(depth, STEP), rng)
+        pixel = draw_pixel(usable_pixels(facts, frame, STEP), rng)
         if pixel is None:
             yield NotAsked("the frame has no smooth surface with depth")
             continue

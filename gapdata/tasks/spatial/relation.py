@@ -2,6 +2,9 @@
 
 The visible points of each object span an interval on an axis of the camera; the two intervals have to be apart. A pixel
 without depth, as sensors leave on dark and shiny surfaces, may show any point of the object's box along its ray.
+
+What one would answer by the picture, by heights in the room or by straight lines has to agree: of two things to the
+right, the farther one may be seen to the left of the nearer one, whatever the axis says.
 """
 
 from __future__ import annotations
@@ -9,32 +12,36 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
+from gapdata.geometry.camera import transform
 from gapdata.tasks.spatial.interval_order import LEAST_GAP, IntervalOrder
 from gapdata.tasks.spatial.kind import Kind, NotAsked
 from gapdata.tasks.spatial.question import SpatialQuestion, frame_name, shuffled, with_letters
 from gapdata.tasks.spatial.view_facts import Named, ViewFacts
 
 TRIES = 40
-
+LEAST_SHIFT = 0.03
+"""Share of the frame's width by which the middles of two objects differ in the picture, at least."""
+SIDE, HEIGHT, DEPTH = range(3)
 
 FORMS = (
     IntervalOrder(
         name="side",
         text="In {frame}, as the camera sees it, is the {one} to the left or to the right of the {other}?",
-        axis=0,
+        axis=SIDE,
         answers=("left", "right"),
     ),
     IntervalOrder(
         name="height",
         text="In {frame}, as the camera sees it, is the {one} above or below the {other}?",
-        axis=1,
+        axis=HEIGHT,
         answers=("above", "below"),
     ),
     IntervalOrder(
         name="depth",
         text="In {frame}, as the camera sees it, is the {one} nearer or farther than the {other}?",
-        axis=2,
+        axis=DEPTH,
         answers=("nearer", "farther"),
     ),
 )
@@ -56,13 +63,22 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
 def _ask(
     facts: ViewFacts, form: IntervalOrder, frame: int, one: Named, other: Named, rng: np.random.Generator
 ) -> SpatialQuestion | NotAsked:
-    points = [facts.visible_points(item, frame)[:, form.axis] for item in (one, other)]
-    if min(map(len, points)) == 0:
+    seen = [facts.visible_points(item, frame) for item in (one, other)]
+    if min(map(len, seen)) == 0:
         return NotAsked("an object has no depth in the frame")
-    hidden = [facts.hidden_points(item, frame)[:, form.axis] for item in (one, other)]
-    answer, wrong, gap = form.decide(*(np.concatenate(both) for both in zip(points, hidden, strict=True)))
+    whole = [
+        np.concatenate([points, facts.hidden_points(item, frame)])
+        for points, item in zip(seen, (one, other), strict=True)
+    ]
+    answer, wrong, gap = form.decide(*(points[:, form.axis] for points in whole))
     if gap < LEAST_GAP:
         return NotAsked("the objects are not clearly apart on this axis")
+    if form.axis == DEPTH:
+        straight = form.decide(*(np.linalg.norm(points, axis=1) for points in whole))
+        if straight[0] != answer or straight[2] <= 0:
+            return NotAsked("along the viewing direction and in a straight line, another one of the two is nearer")
+    elif not _looks_so(facts, frame, form, seen, answer):
+        return NotAsked("in the picture or in the room, the objects lie the other way round or hardly apart")
     options, letter = shuffled(answer, [wrong], rng)
     return SpatialQuestion(
         kind="relation",
@@ -76,6 +92,28 @@ def _ask(
         names=(one.name, other.name),
         frames=(frame,),
     )
+
+
+def _looks_so(facts: ViewFacts, frame: int, form: IntervalOrder, seen: list[NDArray[np.float64]], answer: str) -> bool:
+    """Return whether the middles of two objects lie in the picture, and above each other in the room, as is answered.
+
+    Args:
+        facts: of the view.
+        frame: the frame.
+        form: side or height.
+        seen: (n, 3) points of each object, metres, in the frame's camera.
+        answer: the answer.
+    """
+    camera = facts.record.camera(frame)
+    first, second = (float(np.median(camera.project(points)[:, form.axis])) for points in seen)
+    lower = answer == form.answers[0]
+    if (first < second) != lower or abs(first - second) < LEAST_SHIFT * camera.width:
+        return False
+    if form.axis == SIDE or facts.first_to_aligned is None:
+        return True
+    to_room = facts.first_to_aligned @ facts.record.camera_to_first[frame]
+    heights = [float(np.median(transform(to_room, points)[:, 2])) for points in seen]
+    return (heights[0] > heights[1]) == lower
 
 
 KIND = Kind(name="relation", metric="letter", find=find, pixels=True)

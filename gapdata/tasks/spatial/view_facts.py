@@ -163,6 +163,18 @@ class ViewFacts:
             self._masks[frame] = self.record.instances(frame)
         return self._masks[frame]
 
+    def shows(self, frame: int, words: frozenset[str]) -> NDArray[np.bool_]:
+        """Return which pixels (H, W) of a frame show objects with one of some words in a name; none without masks."""
+        width, height = self.record.image_size
+        if not (self._masks or self.record.has_instances):
+            return np.zeros((height, width), dtype=bool)
+        wanted = [
+            item.object_id + 1
+            for item in self.record.objects
+            if any(words & set(normalised(name).split()) for name in (item.label, *item.labels.values()))
+        ]
+        return np.isin(self._mask(frame), wanted)
+
     def gap(self, one: Named, other: Named) -> float:
         """Return the distance of the boxes of two objects in metres, computed once."""
         pair = (min(one.item.object_id, other.item.object_id), max(one.item.object_id, other.item.object_id))

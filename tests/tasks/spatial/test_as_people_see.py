@@ -1,0 +1,66 @@
+"""Where two readings of a question differ, it is not asked: the picture, the room and the answer agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from gapdata.geometry.camera import transform
+from gapdata.records.schema import Record
+from gapdata.shards.reader import ShardReader
+from gapdata.tasks.spatial.kinds import KINDS, spatial_questions
+from gapdata.tasks.spatial.question import LETTERS, SpatialQuestion
+from gapdata.tasks.task import QuestionOptions
+
+
+def asked(build: Path, kind: str, form: str = "") -> Iterator[tuple[Record, SpatialQuestion]]:
+    count = 0
+    for record in ShardReader(build):
+        for _, items, _ in spatial_questions(record, QuestionOptions(per_kind=12), 5, {kind: KINDS[kind]}):
+            for item in items:
+                if form in ("", item.form):
+                    count += 1
+                    yield record, item
+    assert count > 2
+
+
+def answer_text(item: SpatialQuestion) -> str:
+    return item.options[LETTERS.index(item.answer)]
+
+
+def test_sides_and_heights_are_those_in_the_picture(spatial_build: Path) -> None:
+    for axis, form, lower in ((1, "side", "left"), (0, "height", "above")):
+        for record, item in asked(spatial_build, "relation", form):
+            mask = record.instances(item.frames[0])
+            first, second = (np.median(np.nonzero(mask == number + 1)[axis]) for number in item.object_ids)
+            assert (first < second) == (answer_text(item) == lower)
+
+
+def test_what_is_nearer_in_an_imagined_view_is_nearer_in_a_straight_line(spatial_build: Path) -> None:
+    for record, item in asked(spatial_build, "imagined_view", "depth"):
+        assert record.axis_alignment is not None
+        to_room = record.axis_alignment @ record.camera_to_world[0]
+        boxes = {other.object_id: transform(to_room, other.box.center)[:2] for other in record.objects}
+        at, _, one, other = (boxes[number] for number in item.object_ids)
+        nearer = np.linalg.norm(one - at) < np.linalg.norm(other - at)
+        assert nearer == (answer_text(item) == "nearer")
+
+
+def test_things_of_an_imagined_view_are_ahead(spatial_build: Path) -> None:
+    for record, item in asked(spatial_build, "imagined_view"):
+        assert record.axis_alignment is not None
+        to_room = record.axis_alignment @ record.camera_to_world[0]
+        boxes = {other.object_id: transform(to_room, other.box.center)[:2] for other in record.objects}
+        at, to, one, other = (boxes[number] for number in item.object_ids)
+        assert min((one - at) @ (to - at), (other - at) @ (to - at)) > 0
+
+
+def test_no_mark_is_on_a_window_or_a_mirror(spatial_build: Path) -> None:
+    for kind in ("pixel_depth", "depth_order", "correspondence"):
+        for record, item in asked(spatial_build, kind):
+            labels = {other.object_id: other.label for other in record.objects}
+            for mark in item.marks:
+                shown = int(record.instances(mark.frame)[mark.pixel[1], mark.pixel[0]]) - 1
+                assert not {"window", "mirror"} & set(labels.get(shown, "").split())
