@@ -74,8 +74,8 @@ def _ask(
     if gap < LEAST_GAP:
         return NotAsked("the objects are not clearly apart on this axis")
     if form.axis == DEPTH:
-        straight = form.decide(*(np.linalg.norm(points, axis=1) for points in whole))
-        if straight[0] != answer or straight[2] <= 0:
+        straight = form.decide(*(np.median(np.linalg.norm(points, axis=1), keepdims=True) for points in seen))
+        if straight[0] != answer:
             return NotAsked("along the viewing direction and in a straight line, another one of the two is nearer")
     elif not _looks_so(facts, frame, form, seen, answer):
         return NotAsked("in the picture or in the room, the objects lie the other way round or hardly apart")
