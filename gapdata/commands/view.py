@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 HELP = "Show a view or a whole scene in 3D, with its boxes, cameras and prompts, in a window or as a file."
 CLOUDS = (".ply", ".glb")
-SUFFIXES = (".png", *CLOUDS)
+SUFFIXES = (".png", *CLOUDS, ".rrd")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=local,
         metavar="FILE",
         help="write a file instead of opening a window: x.png (a sheet of pictures), x.ply (the cloud) or x.glb (cloud,"
-        " cameras, boxes and prompts for any glTF viewer)",
+        " cameras, boxes and prompts for any glTF viewer) or x.rrd (a recording for rerun's viewer; with --scene a"
+        " timeline for each view)",
     )
     parser.add_argument(
         "--voxel",
@@ -86,7 +87,7 @@ def check_target(path: Path) -> None:
         raise UsageError(
             f"cannot save a view as {suffix or 'a file without suffix'}",
             path=path,
-            cure="name a .png, .ply or .glb file",
+            cure="name a .png, .ply, .glb or .rrd file",
         )
     if not path.absolute().parent.is_dir():
         raise UsageError("its folder does not exist", path=path, cure="create it first")
@@ -97,7 +98,7 @@ def save(viewing: Viewing, path: Path, mode: str = "rgb", voxel: float | None = 
 
     Args:
         viewing: what is shown.
-        path: a ``.png``, ``.ply`` or ``.glb`` file.
+        path: a ``.png``, ``.ply``, ``.glb`` or ``.rrd`` file.
         mode: how points are coloured.
         voxel: side of the cubes that get one point each, metres; ``None`` keeps all points.
 
@@ -114,6 +115,12 @@ def save(viewing: Viewing, path: Path, mode: str = "rgb", voxel: float | None = 
             sheet = viewing.sheet(viewing.start, mode)
             write_png(sheet, path)
             return f"{name}, {sheet.shape[1]} x {sheet.shape[0]} pixels"
+        if suffix == ".rrd":
+            from gapdata.show.model_files.rrd import save_rrd
+
+            records = viewing.records(viewing.start)
+            count = save_rrd(records, path, name, viewing.predictions)
+            return f"{name}, {counted(count, 'frame')} on {counted(len(records), 'timeline')}"
         from gapdata.show.model_files.glb import save_glb
         from gapdata.show.model_files.ply import save_ply
 

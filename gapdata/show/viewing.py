@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gapdata.errors import UsageError
 from gapdata.files.storage import Location
+from gapdata.records.schema import Record
 from gapdata.runtime.choices import near_names
 from gapdata.shards.fingerprint import planned_fingerprint
 from gapdata.shards.reader import ShardReader
@@ -75,6 +76,15 @@ class Viewing:
             drop_flying=drop_flying,
             predictions=self.predictions,
         )
+
+    def records(self, position: int) -> list[Record]:
+        """Return the record that is shown at a position, or all of the scene's, with their members.
+
+        Raises:
+            ShardError: a record is damaged.
+        """
+        places = scene_positions(self._reader.build, self.names[position]) if self._scenes else [position]
+        return [self._reader[place] for place in places]
 
     def sheet(self, position: int, mode: str) -> NDArray[np.uint8]:
         """Draw the sheet of what is shown at a position, (H, W, 3) uint8 RGB.
