@@ -6,9 +6,10 @@
     predictions/part-003.jsonl   what worker 3 answered: {"id", "key", "text", "build"}, a line for each question
 
 A question's id is its kind, the key of its record and numbers (:func:`question_id`): ``pointmap/<key>/<prompt>``,
-``detection/<key>``, ``grounding/<key>/<description>``, ``grounding_box/<key>/<description>/<frame>``, ... ``build`` is
-the fingerprint of the build, so that a file names its build wherever it is copied. Of two answers to one question the
-first counts. Texts are written by a model, so only the parsers of :mod:`gapdata.tasks` read them.
+``detection/<key>``, ``grounding/<key>/<description>``, ``grounding_box/<key>/<description>/<frame>``,
+``distance/<key>/<number>``, ... ``build`` is the fingerprint of the build, so that a file names its build wherever it
+is copied. Of two answers to one question the first counts. Texts are written by a model, so only the parsers of
+:mod:`gapdata.tasks` read them.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from gapdata.errors import UsageError
 from gapdata.geometry.boxes import EulerConvention
 from gapdata.runtime.counting import counted
 from gapdata.tasks.labels import MissingLabel
+from gapdata.tasks.spatial.kinds import KINDS
 from gapdata.tasks.targets import TargetBox
 from gapdata.tasks.task import QuestionOptions
 from gapdata.tasks.wordings import convention_of
@@ -39,6 +41,7 @@ NUMBERS_OF_AN_ID = {
     "grounding_frame": 1,
     "grounding_box": 2,
     "captioning": 1,
+    **dict.fromkeys(KINDS, 1),
 }
 """How many numbers follow the record's key in an id, by the kind of question."""
 

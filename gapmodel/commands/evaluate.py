@@ -48,11 +48,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--task",
         metavar="NAMES",
-        help="tasks to ask, with commas between them: pointmap, detection, grounding, grounding_two_stage, captioning; "
-        "or all (default: those that the model was taught). Tasks without questions in the split are left out",
+        help="tasks to ask, with commas between them: pointmap, detection, grounding, grounding_two_stage, captioning "
+        "(all: these five), or types of spatial questions, such as distance (spatial: all types; see `gapdata "
+        "questions`). Default: what the model was taught. Tasks without questions in the split are left out",
     )
     parser.add_argument(
-        "--limit", type=positive, metavar="N", help="at most N questions of each task, spread over the scenes"
+        "--limit",
+        type=positive,
+        metavar="N",
+        help="at most N questions of each task, spread over the scenes (default: all; 500 of each spatial type)",
     )
     parser.add_argument(
         "--batch-size", type=positive, default=32, metavar="N", help="questions answered at once (default: 32)"
@@ -131,8 +135,9 @@ def _audit(
 
 def _job(options: argparse.Namespace, reader: ShardReader) -> tuple[TaskChoice, EvaluationJob]:
     """Return which tasks are asked and why, and what each worker needs to know."""
+    from gapdata.tasks.spatial.kinds import KINDS
     from gapmodel.evaluation.asking import TASKS
-    from gapmodel.evaluation.run import asking_as_trained, belongings, model_data_recipe
+    from gapmodel.evaluation.run import asking_of, belongings
     from gapmodel.evaluation.tasks import choose_tasks
     from gapmodel.evaluation.workers import EvaluationJob
     from gapmodel.model_directory import model_directory
@@ -140,9 +145,11 @@ def _job(options: argparse.Namespace, reader: ShardReader) -> tuple[TaskChoice, 
 
     directory = model_directory(options.model).resolve()
     choice = choose_tasks(options.task, taught_tasks(directory))
-    askings = {task: asking_as_trained(model_data_recipe(directory, task), options.split) for task in TASKS}
+    askings = {task: asking_of(directory, task, options.split) for task in (*TASKS, *KINDS)}
     belongs = belongings(directory, reader, askings.__getitem__)
-    name = hashlib.sha256(json.dumps(belongs, sort_keys=True).encode()).hexdigest()[:8]
+    # The name does not tell types of spatial questions, so that an evaluation can be extended by them.
+    named = {**belongs, "asking": {task: belongs["asking"][task] for task in TASKS}}
+    name = hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:8]
     return choice, EvaluationJob(
         model=directory,
         shards=str(reader.build),

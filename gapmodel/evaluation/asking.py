@@ -21,12 +21,14 @@ from gapdata.tasks.chat import Question
 from gapdata.tasks.detection import TextBox
 from gapdata.tasks.predictions import Asking, question_id
 from gapdata.tasks.questions import obstacle
+from gapdata.tasks.spatial.question import SpatialQuestion
 from gapdata.tasks.task import QuestionOptions
 
 Item = TypeVar("Item")
 
 TASKS = ("pointmap", "detection", "grounding", "grounding_two_stage", "captioning")
-"""The tasks that can be evaluated; the points of ``pointmap`` are also scored together, scene by scene."""
+"""The tasks of the paper; the points of ``pointmap`` are also scored together, scene by scene. Types of spatial
+questions are tasks of their own (:mod:`gapmodel.evaluation.spatial_asking`)."""
 LANGUAGE_TASKS = TASKS[2:]
 AROUND = 9
 """A second stage sees this many frames before and after the chosen one, as in GAP-MLLM's inference."""
@@ -40,13 +42,14 @@ class Asked:
     """One question that is put to the model."""
 
     id: str
-    kind: str  # a key of TOKENS, or "detection"
+    kind: str  # a key of TOKENS, "detection", or a type of spatial question
     index: int  # of the record in the build
     key: str  # the record's
     number: int  # of the prompt or the description within the record
     question: Question
     tokens: int  # longest answer
     order: tuple[int, ...] = ()  # frames of the record that are shown, in this order; empty for all
+    spatial: SpatialQuestion | None = None  # of a spatial question: its provenance, by which it is scored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

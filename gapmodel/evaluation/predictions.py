@@ -79,23 +79,27 @@ def read_answers(folder: Path) -> dict[str, str]:
 def settle(folder: Path, asked: Mapping[str, Any]) -> None:
     """Write into ``folder`` what its predictions belong to, or check that it already says the same.
 
+    Tasks that it does not know yet are added to ``asking``.
+
     Raises:
         UsageError: see :func:`refuse_other_evaluation`.
     """
-    if not refuse_other_evaluation(folder, asked):
+    before = refuse_other_evaluation(folder, asked)
+    now = {**asked, **({"asking": {**before.get("asking", {}), **asked["asking"]}} if "asking" in asked else {})}
+    if before != json.loads(_written(now)):
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / ASKED_FILE, _written(asked).encode())
+        write_atomically(folder / ASKED_FILE, _written(now).encode())
 
 
-def refuse_other_evaluation(folder: Path, asked: Mapping[str, Any]) -> bool:
-    """Return whether ``folder`` already says that its predictions belong to ``asked``. Writes nothing.
+def refuse_other_evaluation(folder: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what ``folder`` says that its predictions belong to; empty where it does not say it. Writes nothing.
 
     Raises:
-        UsageError: they belong to something else; the message names the difference.
+        UsageError: they belong to something else than ``asked``; the message names the difference.
     """
     path = folder / ASKED_FILE
     if not path.is_file():
-        return False
+        return {}
     try:
         before = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
@@ -104,13 +108,20 @@ def refuse_other_evaluation(folder: Path, asked: Mapping[str, Any]) -> bool:
     if not isinstance(before, dict):
         raise UsageError("does not hold a JSON object", path=path, cure="use another --out, or delete this file")
     now = json.loads(_written(asked))
-    differences = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
+    differences = [name for name in sorted({*before, *now}) if _differ(before.get(name), now.get(name), name)]
     if differences:
         changes = ", ".join(f"{name} was {before.get(name)} and is {now.get(name)}" for name in differences)
         raise UsageError(
             f"belongs to another evaluation: {changes}", path=path, cure="use another --out, or delete its folder"
         )
-    return True
+    return before
+
+
+def _differ(before: Any, now: Any, name: str) -> bool:
+    """Return whether two values contradict each other; of ``asking`` only tasks that both have are compared."""
+    if name != "asking" or not isinstance(before, dict) or not isinstance(now, dict):
+        return bool(before != now)
+    return any(before[task] != now[task] for task in {*before} & {*now})
 
 
 def _written(asked: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from gapmodel.evaluation.compat import WHY
 from gapmodel.evaluation.detection import Counts, DetectionScores
 from gapmodel.evaluation.figures import NamedFigure, figures
 from gapmodel.evaluation.results import Evaluation, TaskResult
+from gapmodel.evaluation.spatial_report import spatial_notes, spatial_tables
 from gapmodel.evaluation.tables import NONE, Table, as_text, in_markdown, percent, without_empty_columns
 
 Columns = Literal["both", "none", "gap"]
@@ -38,13 +39,14 @@ def as_dict(results: Evaluation) -> dict[str, Any]:
     """Return nested plain types, valid as JSON everywhere: not-a-number becomes ``None``.
 
     Each task's scores stand under its name, the authors' under ``<task>_gap``, the constant answer's under
-    ``<task>_baseline``.
+    ``<task>_baseline``; those of all spatial questions under ``spatial``.
     """
     found: dict[str, Any] = {"split": results.split}
     for name, task in results.tasks.items():
         found[name] = _plain(task.ours)
         found |= {} if task.gap is None else {f"{name}_gap": _plain(task.gap)}
         found |= {} if task.baseline is None else {f"{name}_baseline": _plain(task.baseline)}
+    found |= {} if results.spatial is None else {"spatial": _plain(results.spatial)}
     tasks = results.tasks.items()
     found["intervals"] = {name: {k: list(v) for k, v in task.intervals.items()} for name, task in tasks}
     found["left_out"] = {name: task.left_out for name, task in tasks}
@@ -55,22 +57,31 @@ def as_dict(results: Evaluation) -> dict[str, Any]:
 
 
 def as_table(results: Evaluation, columns: Columns = "both") -> str:
-    """Return the text of a table of all tasks, and of one of the classes of detection."""
-    parts = [as_text(summary(results, columns))]
+    """Return the text of the tables: of all tasks, of the classes of detection, and of spatial questions."""
+    parts = [as_text(summary(results, columns))] if results.tasks else [f"split {results.split}"]
     for task in results.tasks.values():
         if isinstance(task.ours, DetectionScores):
             parts.append(as_text(class_table(task, columns)))
+    if results.spatial is not None:
+        parts += [f"{title}\n{as_text(table)}" for title, table in spatial_tables(results.spatial)]
     parts += [f"{TITLES[task.task]}: {note}" for task in results.tasks.values() for note in _notes(task)]
+    parts += [] if results.spatial is None else spatial_notes(results.spatial)
     return "\n\n".join([*parts, *results.remarks])
 
 
 def as_markdown(results: Evaluation, columns: Columns = "both") -> str:
     """Return the tables as a Markdown document."""
-    parts = [f"# Evaluation on split {results.split}", in_markdown(summary(results, columns))]
+    parts = [f"# Evaluation on split {results.split}"]
+    parts += [in_markdown(summary(results, columns))] if results.tasks else []
     for task in results.tasks.values():
         if isinstance(task.ours, DetectionScores):
             parts += ["## Detection by class", in_markdown(class_table(task, columns))]
+    if results.spatial is not None:
+        parts += [
+            part for name, table in spatial_tables(results.spatial) for part in (f"## {name}", in_markdown(table))
+        ]
     notes = [f"- {TITLES[task.task]}: {note}" for task in results.tasks.values() for note in _notes(task)]
+    notes += [] if results.spatial is None else [f"- {note}" for note in spatial_notes(results.spatial)]
     notes += [f"- {remark}" for remark in results.remarks]
     return "\n\n".join([*parts, *(["## Notes", "\n".join(notes)] if notes else [])]) + "\n"
 

@@ -10,6 +10,8 @@ from gapmodel.evaluation.detection import DetectionScores
 from gapmodel.evaluation.grounding import GroundingScores
 from gapmodel.evaluation.pointmap import PointmapScores
 from gapmodel.evaluation.reconstruction import ReconstructionScores
+from gapmodel.evaluation.spatial_overall import SpatialOverall
+from gapmodel.evaluation.spatial_scores import SpatialScores
 
 Scores = PointmapScores | ReconstructionScores | DetectionScores | GroundingScores | CaptionScores
 
@@ -32,11 +34,35 @@ class TaskResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpatialResult:
+    """The scores of one type of spatial questions; those of published programs are among ours."""
+
+    task: str
+    ours: SpatialScores
+    constant: SpatialScores | None = None
+    """A constant answer for each form, fitted on questions about training scenes; ``None`` without such questions."""
+    by_category: SpatialScores | None = None
+    """An answer that is constant for each form and the names in the question."""
+    intervals: dict[str, Interval] = field(default_factory=dict)
+    """95 % bootstrap intervals: of ``score``, of ``score, <form>``, and of the median errors."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpatialEvaluation:
+    """The results of all types of spatial questions that were asked."""
+
+    types: dict[str, SpatialResult]
+    overall: SpatialOverall
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """All tasks' results."""
 
     split: str
     tasks: dict[str, TaskResult] = field(default_factory=dict)
+    spatial: SpatialEvaluation | None = None
+    """``None`` where no spatial question was asked."""
     taught: tuple[str, ...] | None = None
     """The tasks of the model's training; ``None`` where they are not known."""
     remarks: tuple[str, ...] = ()

@@ -23,6 +23,8 @@ from gapdata.records.schema import Record
 from gapdata.runtime.counting import counted
 from gapdata.shards.records import Records
 from gapdata.tasks.predictions import Asking
+from gapdata.tasks.spatial.kinds import KINDS
+from gapdata.tasks.spatial.question import SpatialQuestion
 from gapmodel.evaluation.answering import Answerer, missing
 from gapmodel.evaluation.asking import (
     LANGUAGE_TASKS,
@@ -36,6 +38,9 @@ from gapmodel.evaluation.asking import (
 from gapmodel.evaluation.predictions import PredictionFile, fingerprint_of_files, read_answers, settle
 from gapmodel.evaluation.results import Evaluation, TaskResult
 from gapmodel.evaluation.scoring import score_task
+from gapmodel.evaluation.spatial_asking import spatial_tasks, spatial_view
+from gapmodel.evaluation.spatial_results import score_spatial
+from gapmodel.evaluation.tasks import expand
 from gapmodel.inspection.geometry_treatments import Treatment
 from gapmodel.model_directory import RECIPE_FILE, load_model
 from gapmodel.questions.options import question_options
@@ -64,6 +69,16 @@ def model_data_recipe(directory: Path, task: str | None = None) -> DataRecipe:
     return next(asks, None) or stored_data_recipe(data)
 
 
+def asking_of(directory: Path, task: str, split: str) -> Asking:
+    """Return how a model's held-out questions of a task are put: as it was trained, as far as its recipe says."""
+    recipe = model_data_recipe(directory, task)
+    asking = asking_as_trained(recipe, split)
+    if task not in KINDS:
+        return asking
+    view = spatial_view(KINDS[task], recipe.view if task in spatial_types(recipe) else None)
+    return replace(asking, language_view=view, frames=0)
+
+
 def asking_as_trained(recipe: DataRecipe, split: str) -> Asking:
     """Return how held-out questions are put: as in training, but each mark alone and the frames in their order."""
     spoken = recipe.task not in ("pointmap", "detection")
@@ -84,15 +99,18 @@ def asked_tasks(
     Args:
         reader: the build.
         askings: how the questions of each task are put.
-        tasks: names; ``all`` stands for every task, and makes all ``optional``.
+        tasks: names; those of :data:`gapmodel.evaluation.tasks.GROUPS` stand for several, and make all ``optional``.
         limit: at most this many questions of each task.
         optional: leave out tasks without questions in the split, as long as one task has some.
 
     Raises:
         UsageError: the split has no question of a task that must be asked, or of any task.
     """
-    named, optional = (TASKS, True) if "all" in tasks else (tasks, optional)
-    found = [task_questions(reader, askings(task), task, limit) for task in named]
+    named, grouped = expand(tasks)
+    optional = optional or grouped
+    kinds = [task for task in named if task in KINDS]
+    spatial = {task.task: task for task in spatial_tasks(reader, askings, kinds, limit)}
+    found = [spatial.get(task) or task_questions(reader, askings(task), task, limit) for task in named]
     empty = [task for task in found if not task.asked]
     if empty and (not optional or len(empty) == len(found)):
         reasons = ", ".join(sorted({reason for task in empty for reason in task.left_out})) or "no record of it has any"
@@ -184,11 +202,21 @@ def score_directory(reader: Records, questions: Sequence[TaskQuestions], out: Pa
 def score(reader: Records, questions: Sequence[TaskQuestions], texts: Mapping[str, str], seed: int = 0) -> Evaluation:
     """Score all tasks: a pure function of the records and the texts."""
     results: dict[str, TaskResult] = {}
+    spatial = [task for task in questions if task.task in KINDS]
     for task in questions:
-        for result in score_task(task, texts, seed=seed, training=known_records(reader, task)):
-            results[result.task] = result
+        if task.task not in KINDS:
+            for result in score_task(task, texts, seed=seed, training=known_records(reader, task)):
+                results[result.task] = result
     split = questions[0].asking.split if questions else ""
-    return Evaluation(split=split, tasks=results)
+    found = score_spatial(spatial, texts, known_questions(reader, spatial), seed)
+    return Evaluation(split=split, tasks=results, spatial=found)
+
+
+def known_questions(reader: Records, tasks: Sequence[TaskQuestions]) -> dict[str, list[SpatialQuestion]]:
+    """Return spatial questions about training scenes for constant answers, by type."""
+    askings = {task.task: replace(task.asking, split="train") for task in tasks}
+    found = spatial_tasks(reader, askings.__getitem__, list(askings))
+    return {task.task: [item.spatial for item in task.asked if item.spatial is not None] for task in found}
 
 
 def known_records(reader: Records, task: TaskQuestions) -> list[Record]:
@@ -202,6 +230,6 @@ def known_records(reader: Records, task: TaskQuestions) -> list[Record]:
 def belongings(directory: Path, reader: Records, askings: Askings) -> dict[str, Any]:
     """Return what predictions belong to: the bytes of the model, the records of the build, and the way of asking."""
     records = hashlib.sha256("\n".join(reader.keys).encode()).hexdigest()
-    asking = {task: dataclasses.asdict(askings(task)) for task in TASKS}
+    asking = {task: dataclasses.asdict(askings(task)) for task in (*TASKS, *KINDS)}
     model = fingerprint_of_files(directory, MODEL_FILES)
     return {"model": model, "build": reader.fingerprint, "records": records, "asking": asking}

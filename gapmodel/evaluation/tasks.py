@@ -1,17 +1,28 @@
-"""The tasks that an evaluation asks: the named ones, or those that the model was taught, and why not the others."""
+"""The tasks that an evaluation asks: the named ones, or those that the model was taught, and why not the others.
+
+``all`` stands for the five tasks of the paper, ``spatial`` for all types of spatial questions. Types are asked where
+they are named, or were taught.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from gapdata.errors import UsageError
 from gapdata.runtime.choices import unknown_choice
 from gapdata.tasks.questions import TASKS as TRAINED
+from gapdata.tasks.spatial.kinds import KINDS
 from gapmodel.evaluation.asking import TASKS
+from gapmodel.questions.recipe import SPATIAL
 from gapmodel.questions.taught import task_name
 
 ALL = "all"
+GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType({ALL: TASKS, SPATIAL: tuple(KINDS)})
+"""Names that stand for several tasks; of these, those without questions in the split are left out, not refused."""
+NAMES = (*TASKS, *GROUPS, *KINDS)
+"""All that a command line can name."""
 ANY = "conversation"
 """Other people's conversations may be about any task, so a model that was trained on them is asked everything."""
 NEEDS = {"grounding_two_stage": ("grounding_frame", "grounding_box")}
@@ -40,7 +51,8 @@ def choose_tasks(named: str | None, taught: Sequence[str] | None) -> TaskChoice:
     """Return the tasks that a command line names.
 
     Args:
-        named: tasks with commas between them, ``all``, or ``None``, which takes the tasks that were taught.
+        named: tasks with commas between them, names of :data:`GROUPS` among them, or ``None``, which takes the tasks
+            that were taught.
         taught: the tasks of the model's training; ``None`` where they are not known.
 
     Raises:
@@ -51,15 +63,21 @@ def choose_tasks(named: str | None, taught: Sequence[str] | None) -> TaskChoice:
         tasks = tuple(dict.fromkeys(name.strip() for name in named.split(",") if name.strip()))
         for task in tasks or ("",):
             _check(task)
-        everything = ALL in tasks
-        return TaskChoice(tasks=TASKS if everything else tasks, optional=everything, taught=known)
-    tasks = TASKS if known is None else tuple(task for task in TASKS if is_taught(task, known))
+        expanded, optional = expand(tasks)
+        return TaskChoice(tasks=expanded, optional=optional, taught=known)
+    tasks = TASKS if known is None else tuple(task for task in (*TASKS, *KINDS) if _by_default(task, known))
     if not tasks:
         raise UsageError(
             f"none of the tasks that the model was taught can be evaluated: {', '.join(taught or ()) or 'it has none'}",
             cure=f"name a task that is asked anyway with --task: {', '.join(TASKS)}",
         )
     return TaskChoice(tasks=tasks, optional=True, taught=known)
+
+
+def expand(names: Sequence[str]) -> tuple[tuple[str, ...], bool]:
+    """Return the tasks that some names stand for, each once, and whether a group is among the names."""
+    tasks = dict.fromkeys(task for name in names for task in GROUPS.get(name, (name,)))
+    return tuple(tasks), any(name in GROUPS for name in names)
 
 
 def is_taught(task: str, taught: Sequence[str]) -> bool:
@@ -90,12 +108,18 @@ def untaught_note(choice: TaskChoice, asked: Sequence[str]) -> str:
     return f"asked though not taught: {', '.join(strange)} (taught: {', '.join(taught or ())})" if strange else ""
 
 
+def _by_default(task: str, taught: Sequence[str]) -> bool:
+    # A model that was trained on other people's conversations is asked the paper's tasks, and not all types of
+    # spatial questions, of which there are many.
+    return is_taught(task, taught) if task in TASKS else task in taught
+
+
 def _check(task: str) -> None:
-    if task in (*TASKS, ALL):
+    if task in NAMES:
         return
     trained = {name for base in TRAINED for name in (base, task_name(base, "image"))}
     if task in trained:
         raise UsageError(
-            f"task {task!r} can be trained, but has no score of its own", cure=f"choose from {', '.join((*TASKS, ALL))}"
+            f"task {task!r} can be trained, but has no score of its own", cure=f"choose from {', '.join(NAMES)}"
         )
-    raise unknown_choice("task", task, (*TASKS, ALL))
+    raise unknown_choice("task", task, NAMES)
