@@ -2,7 +2,8 @@
 
 All types that are asked about a record are asked at once, because they share what has to be worked out about it. The
 questions of a record depend on it and on its name alone, so their ids (``distance/<key>/<number>``) are stable, and
-those of ``gapdata questions`` are the same.
+those of ``gapdata questions`` are the same. As there, questions whose answers their texts tell are left out, here among
+those that an evaluation looks at: twice as many as it asks.
 """
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ from dataclasses import dataclass, field, replace
 from gapdata.records.schema import Record
 from gapdata.shards.records import Records
 from gapdata.tasks.predictions import Asking, question_id
+from gapdata.tasks.spatial.balance import left_out
 from gapdata.tasks.spatial.kind import Kind
 from gapdata.tasks.spatial.kinds import KINDS, spatial_questions
+from gapdata.tasks.spatial.question_file import AskedQuestion
 from gapmodel.evaluation.asking import Asked, TaskQuestions
 
 TOKENS = 16
 """Longest answer: a letter or a number, as VSI-Bench allows."""
 MOST = 500
 """Most questions of one type where no limit is given; VSI-Bench asks 200 to 950."""
+LOOKED_AT = 2
+"""Questions that are looked at for each one that is asked, because some are left out for balance."""
 SEED = 0
 """Of the choice of questions, as ``gapdata questions`` has it by default."""
 OF_FRAMES = ("camera_distance", "pixel_depth", "depth_order", "relation", "correspondence")
@@ -32,7 +37,7 @@ OF_FRAMES = ("camera_distance", "pixel_depth", "depth_order", "relation", "corre
 class _Found:
     """The questions of one type that were found so far."""
 
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)  # in the order in which records were looked at
     records: dict[int, Record] = field(default_factory=dict)
     refused: Counter[str] = field(default_factory=Counter)
 
@@ -55,9 +60,14 @@ def spatial_tasks(
         names: of types, keys of :data:`gapdata.tasks.spatial.kinds.KINDS`.
         limit: most questions of a type; ``None`` for :data:`MOST`.
     """
+    most = MOST if limit is None else limit
     found = {name: _Found() for name in names}
     for asking, positions, kinds in _groups(reader, askings, names):
-        _ask(reader, asking, positions, kinds, found, MOST if limit is None else limit)
+        _ask(reader, asking, positions, kinds, found, LOOKED_AT * most)
+    told = left_out(_as_listed(item, part.records) for part in found.values() for item in part.asked)
+    for part in found.values():
+        part.refused.update(told[item.id] for item in part.asked if item.id in told)
+        part.asked = [item for item in part.asked if item.id not in told][:most]
     return [_task(name, askings(name), found[name]) for name in names]
 
 
@@ -111,12 +121,21 @@ def _ask(
                 )
 
 
+def _as_listed(item: Asked, records: dict[int, Record]) -> AskedQuestion:
+    record = records[item.index]
+    assert item.spatial is not None
+    return AskedQuestion(
+        id=item.id, key=item.key, scene_id=record.scene_id, split=record.split, place="", question=item.spatial
+    )
+
+
 def _task(name: str, asking: Asking, found: _Found) -> TaskQuestions:
+    used = {item.index for item in found.asked}
     return TaskQuestions(
         task=name,
         asking=asking,
         asked=tuple(sorted(found.asked, key=lambda item: (item.index, item.number))),
-        records=dict(sorted(found.records.items())),
+        records={index: record for index, record in sorted(found.records.items()) if index in used},
         # Candidates are refused by the thousand, so they are named only where nothing is left.
         left_out={} if found.asked else dict(sorted(found.refused.items())),
     )
