@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from gapdata.commands.argument_types import local, place, positive
@@ -37,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Ask, and return the exit status."""
     from gapdata.audit.blind_text import format_blind
+    from gapdata.audit.question_summary import write_summary
     from gapdata.audit.spatial_survey import format_survey, survey_questions
     from gapdata.files.atomic import write_atomically
     from gapdata.tasks.task import QuestionOptions
@@ -56,9 +56,8 @@ def run(options: argparse.Namespace) -> int:
         text += f"\n{format_blind(survey.blind or ())}"
     if out is not None:
         asked = ("per_kind", "taxonomy", "seed", "split", "kinds", "unbalanced")
-        summary = {name: getattr(options, name) for name in asked} | survey.to_fields()
+        write_summary(out, survey, {name: getattr(options, name) for name in asked})
         write_atomically(out, "".join(item.to_line() for item in survey.questions).encode())
-        write_atomically(out.with_suffix(".summary.json"), json.dumps(summary, indent=1).encode())
         text += f"\nwritten to {out}"
     say_result(survey.to_fields(), text, as_json=options.json)
     return 0

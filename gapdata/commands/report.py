@@ -25,18 +25,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--views", type=positive, default=12, metavar="N", help="views with pictures and 3D points (default: 12)"
     )
+    parser.add_argument(
+        "--questions",
+        type=local,
+        metavar="FILE",
+        help="show the spatial questions of this file of gapdata questions (default: ask a sample of the records)",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(options: argparse.Namespace) -> int:
     """Write the page, say what is in it and return the exit status."""
-    facts = write_page(options.build, options.out, options.views)
+    facts = write_page(options.build, options.out, options.views, options.questions)
     say_result(facts, format_written(facts), as_json=options.json)
     return DAMAGED if facts["damaged"] else 0
 
 
-def write_page(build: Location, out: Path, views: int) -> dict[str, Any]:
-    """Write the page of a finished build and return what is in it: ``path, bytes, records, views, damaged``.
+def write_page(build: Location, out: Path, views: int, questions: Path | None = None) -> dict[str, Any]:
+    """Write the page of a finished build and return what is in it: ``path, bytes, records, views, questions, damaged``.
 
     Raises:
         UsageError: the place holds no finished build, or the page cannot be written.
@@ -47,7 +53,7 @@ def write_page(build: Location, out: Path, views: int) -> dict[str, Any]:
 
     if not out.absolute().parent.is_dir():
         raise UsageError("its folder does not exist", path=out, cure="create it first")
-    page, facts = report_page(build, views)
+    page, facts = report_page(build, views, questions)
     try:
         write_atomically(out, page)
     except OSError as error:
@@ -59,6 +65,7 @@ def format_written(facts: dict[str, Any]) -> str:
     """Return what was written as text for a terminal."""
     lines = [
         f"{facts['path']}: {counted(facts['records'], 'record')}, {counted(facts['views'], 'view')}, "
+        f"{counted(facts['questions'], 'question')} about space, "
         f"{facts['bytes'] / 1e6:.1f} MB"
     ]
     lines += [f"  damaged: {key}: {problem}" for key, problem in facts["damaged"].items()]

@@ -11,6 +11,7 @@ import hashlib
 import math
 from functools import partial
 from importlib.resources import files
+from pathlib import Path
 from string import Template
 from typing import Any
 
@@ -26,7 +27,8 @@ from gapdata.report.markup import Markup, data_block, escaped, joined, tag
 from gapdata.report.opened import OpenedRecords
 from gapdata.report.overview import losses, origin, tiles
 from gapdata.report.samples import measure_records
-from gapdata.report.space import SpaceSample, ask_sample, space
+from gapdata.report.space import space
+from gapdata.report.space_sample import SpaceSample, ask_sample, read_sample
 from gapdata.report.worst import worst
 from gapdata.runtime.counting import counted
 from gapdata.shards.reader import ShardReader
@@ -37,19 +39,20 @@ TABLE_ROWS = 5000
 SCRIPTS = ("record_table.js", "point_cloud.js", "cloud_view.js", "page.js")
 
 
-def report_page(build: Location, views: int) -> tuple[bytes, dict[str, Any]]:
+def report_page(build: Location, views: int, questions: Path | None = None) -> tuple[bytes, dict[str, Any]]:
     """Return the page of a finished build, equal bytes for equal builds, and what is in it.
 
     Args:
         build: the directory or URI.
         views: how many views the gallery and the 3D view show.
+        questions: the question file that is shown; ``None`` asks a sample of the records.
 
     Returns:
         The bytes; ``records``, ``views``, ``questions`` about space, and the ``damaged`` records among those that were
         read, key to problem.
 
     Raises:
-        UsageError: the place does not hold a finished build.
+        UsageError: the place does not hold a finished build, or the question file is not about it.
         ShardError: its index or report is damaged.
     """
     contents = read_contents(build)
@@ -61,7 +64,7 @@ def report_page(build: Location, views: int) -> tuple[bytes, dict[str, Any]]:
         cloud = opened.read(position, partial(_cloud, opened, position))
         shown += [] if view is None else [view]
         clouds += [] if cloud is None else [cloud]
-    sample = ask_sample(build, contents, opened)
+    sample = ask_sample(build, contents, opened) if questions is None else read_sample(questions, contents)
     parts = _parts(contents, opened, shown, clouds, sample)
     reader.close()
     facts = {

@@ -5,65 +5,26 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from gapdata.audit.blind_text import best_other, percent
 from gapdata.audit.spatial_blind import LARGEST_EXCESS, BlindRow
-from gapdata.audit.spatial_survey import QuestionSurvey, ask_record, places_by_scene
+from gapdata.audit.spatial_survey import QuestionSurvey
 from gapdata.audit.text_guesses import OF_LETTERS
-from gapdata.files.storage import Location
-from gapdata.records.codec import member_name
-from gapdata.records.schema import Record
 from gapdata.report.charts import Distribution, bars, histogram
-from gapdata.report.contents import BuildContents, chosen_views
+from gapdata.report.contents import BuildContents
 from gapdata.report.markup import Markup, joined, table, tag
 from gapdata.report.opened import OpenedRecords
 from gapdata.report.space_questions import SHOWN, drawn_questions, letters_and_texts, question_view
+from gapdata.report.space_sample import PER_KIND, SpaceSample
 from gapdata.runtime.counting import counted
-from gapdata.tasks.spatial.kinds import KINDS
 from gapdata.tasks.spatial.question_file import AskedQuestion
-from gapdata.tasks.task import QuestionOptions
 
-SAMPLED = 48
-"""Records that are asked: decoding their depth and masks takes most of the time."""
-PER_KIND = 4
 REASONS_SHOWN = 3
 MOST_TEXTS = 8
 """Different right options from which on only letters are charted: they are then names."""
 UNIT = re.compile(r"Answer in ([a-z ]{1,30})\.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpaceSample:
-    """The questions about some records of a build."""
-
-    survey: QuestionSurvey
-    positions: dict[str, int]
-    """Positions of the records in the index, by their keys."""
-
-
-def ask_sample(build: Location, contents: BuildContents, opened: OpenedRecords) -> SpaceSample:
-    """Ask records of all kinds of view, evenly spread, and choose among the questions as `gapdata questions` does."""
-    survey, positions = QuestionSurvey.of(KINDS), dict[str, int]()
-    places, options = places_by_scene(build), QuestionOptions(per_kind=PER_KIND)
-    frames = contents.columns["frames"]
-    for position in chosen_views(contents.text("view"), SAMPLED):
-        count = int(frames[position])
-        names = {member_name(frame, suffix) for frame in range(count) for suffix in ("depth.png", "instance.png")}
-        key = opened.read(position, partial(_ask, survey, options, places), names)
-        if key is not None:
-            positions[key] = position
-    survey.balance()
-    survey.guess_blindly()
-    return SpaceSample(survey=survey, positions=positions)
-
-
-def _ask(survey: QuestionSurvey, options: QuestionOptions, places: dict[str, str], record: Record) -> str:
-    ask_record(survey, record, options, KINDS, places, 0)
-    return record.key
 
 
 def space(contents: BuildContents, opened: OpenedRecords, sample: SpaceSample) -> Markup:
@@ -72,18 +33,23 @@ def space(contents: BuildContents, opened: OpenedRecords, sample: SpaceSample) -
     if not survey.questions:
         reasons = "it has no annotated objects, or too few frames" if survey.records else "it has no records"
         return tag("p", f"No spatial questions can be asked of this build: {reasons}.", class_="empty")
-    lead = (
-        f"Asked of {counted(survey.records, 'record')} of {len(contents):,}, evenly spread, with at most {PER_KIND} "
-        f"questions of a type about each: {counted(len(survey.questions), 'question')}. For those of all records, and "
-        "what text reaches on them: "
-    )
+    count = counted(len(survey.questions), "question")
+    if sample.file:
+        lead = joined([f"The {count} of {sample.file}."])
+    else:
+        parts = f"Asked of {counted(survey.records, 'record')} of {len(contents):,}, evenly spread, with at most "
+        parts += (
+            f"{PER_KIND} questions of a type about each: {count}. For those of all records, and this page of them: "
+        )
+        commands = "gapdata questions BUILD --out FILE --blind", "gapdata report BUILD --questions FILE"
+        lead = joined([parts, tag("code", commands[0]), ", ", tag("code", commands[1]), "."])
     shown = [
         question_view(opened, sample.positions[item.key], item) for item in drawn_questions(survey.questions, SHOWN)
     ]
     articles = [view for view in shown if view is not None]
     return joined(
         [
-            tag("p", lead, tag("code", "gapdata questions BUILD --blind"), ".", class_="note"),
+            tag("p", lead, class_="note"),
             _counts(survey),
             _blind(survey.blind or ()),
             tag("h3", "Answers", class_="group"),
@@ -100,9 +66,9 @@ def space(contents: BuildContents, opened: OpenedRecords, sample: SpaceSample) -
 def _counts(survey: QuestionSurvey) -> Markup:
     rows = []
     for kind, count in survey.asked.items():
-        reasons = survey.refused[kind].most_common(REASONS_SHOWN)
-        why = "; ".join(f"{number:,} {reason}" for reason, number in reasons)
-        rows.append((kind.replace("_", " "), count, survey.refused[kind].total(), why))
+        refused = survey.refused[kind]
+        why = "; ".join(f"{number:,} {reason}" for reason, number in refused.most_common(REASONS_SHOWN))
+        rows.append((kind.replace("_", " "), count, refused.total(), why))
     heads = ("type", "asked", "refused", "most frequent reasons")
     return table(
         heads, rows, caption="Questions by type, and candidates that are not asked, with the reason", class_="wide"

@@ -126,7 +126,7 @@ def _answer(record: Record, asked: AskedQuestion, frames: Sequence[int]) -> Mark
     facts += [("marks", ", ".join(f"{mark.number}: {mark.pixel}" for mark in item.marks))] if item.marks else []
     facts += [("frames of the source", ", ".join(str(record.frame_ids[frame]) for frame in item.frames or frames))]
     rows = [part for name, value in facts for part in (tag("dt", name), tag("dd", value))]
-    plan = plan_sketch(record, item.object_ids, item.frames) if item.object_ids else None
+    plan = plan_sketch(record, item.object_ids, item.frames) if item.object_ids or item.kind == "room" else None
     told = tag("div", tag("dl", *rows, class_="facts"), tag("ul", *chips, class_="chips", aria_label="Objects"))
     return tag(
         "details",

@@ -149,6 +149,21 @@ def test_a_view_of_the_gallery_opens_in_3d_and_its_layers_can_be_switched(
 
 @needs_browser
 @pytest.mark.slow
+def test_the_answer_of_a_question_is_uncovered_by_a_click(browser: Browser, page: bytes, tmp_path: Path) -> None:
+    shown(browser, page, tmp_path)
+    seen = "return document.querySelector('.question .answer').checkVisibility()"
+    assert browser.run("return document.querySelectorAll('.question').length") > 20
+    assert not browser.run(seen)
+    browser.run("document.querySelector('.question').scrollIntoView()")
+    browser.click(".question summary")
+    browser.settle()
+    assert browser.run(seen)
+    assert browser.run("return document.querySelectorAll('.question details[open]').length") == 1
+    assert browser.messages() == []
+
+
+@needs_browser
+@pytest.mark.slow
 def test_hostile_names_run_nothing(browser: Browser, inline_build: Path, tmp_path: Path) -> None:
     page = report_page(named_by_a_villain(inline_build, tmp_path / "shards"), 2)[0]
     shown(browser, page, tmp_path)

@@ -15,6 +15,7 @@ from typing import Any
 
 from gapdata.errors import UsageError
 from gapdata.files.json_shape import misfit
+from gapdata.prompts.marks import MAX_MARKS
 from gapdata.tasks.chat import Mark
 from gapdata.tasks.spatial.question import LETTERS, SpatialQuestion, parse_number
 
@@ -123,8 +124,8 @@ def _frozen(value: Any) -> Any:
 
 
 def _mark(fields: dict[str, Any]) -> Mark:
-    if len(fields["pixel"]) != 2:
-        raise ValueError("the pixel of a mark has not two numbers")
+    if len(fields["pixel"]) != 2 or fields["number"] > MAX_MARKS:
+        raise ValueError(f"a mark has not two numbers as its pixel, or has a number above {MAX_MARKS}")
     return Mark(frame=fields["frame"], pixel=(fields["pixel"][0], fields["pixel"][1]), number=fields["number"])
 
 
