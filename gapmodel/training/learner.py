@@ -65,7 +65,10 @@ class Learner(nn.Module):
         model = self.model
         inputs = {"use_cache": False, **as_floats(batch.inputs, model.config.vision_config.temporal_patch_size)}
         features = model.model.get_image_features(
-            inputs.pop("pixel_values"), inputs["image_grid_thw"], inputs.pop("geometry_images")
+            inputs.pop("pixel_values"),
+            inputs["image_grid_thw"],
+            inputs.pop("geometry_images", None),
+            inputs.pop("geometry_features", None),
         )
         following = following_tokens(batch)
         answered = following != IGNORED  # (B, S) positions that predict a token of an answer
@@ -115,8 +118,10 @@ def as_floats(inputs: Mapping[str, Any], temporal: int) -> dict[str, Any]:
     def unit(pixels: Any) -> Any:
         return pixels.float() / 255.0 if pixels.dtype == torch.uint8 else pixels
 
-    patches, geometry = inputs["pixel_values"], inputs["geometry_images"]
+    patches, geometry = inputs["pixel_values"], inputs.get("geometry_images")
     if patches.dtype == torch.uint8:
         patches = ((unit(patches) - MEAN) / STD).reshape(len(patches), 3, 1, -1).expand(-1, -1, temporal, -1).flatten(1)
+    if geometry is None:  # features are given instead
+        return {**inputs, "pixel_values": patches}
     geometry = [unit(view) for view in geometry] if isinstance(geometry, list) else unit(geometry)
     return {**inputs, "pixel_values": patches, "geometry_images": geometry}

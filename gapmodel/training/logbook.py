@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from gapdata.files.atomic import write_atomically
 from gapmodel.training.census import StreamCensus
+from gapmodel.training.geometry_use import HeldOutLoss
 
 LOG_FILE = "log.jsonl"
 SAMPLES_FILE = "samples.jsonl"
@@ -91,16 +92,20 @@ class Logbook:
         self._bar.set_postfix(shown, refresh=False)
         self._bar.update(step + 1 - self._bar.n)
 
-    def held_out(self, step: int, figures: Mapping[str, float], samples: list[dict[str, str]]) -> None:
-        """Write the losses on held-out questions, and show answers beside the truth."""
+    def held_out(self, step: int, losses: Mapping[str, HeldOutLoss], samples: list[dict[str, str]]) -> None:
+        """Write the losses on held-out questions, and show answers beside the truth.
+
+        The names of the figures are those of :meth:`gapmodel.training.geometry_use.HeldOutLoss.figures`.
+        """
         if not self.speaks:
             return
-        self._write(LOG_FILE, {"step": step, **{f"held_out.{k}": _rounded(v) for k, v in figures.items()}})
+        figures = {name: value for stream, loss in losses.items() for name, value in loss.figures(stream).items()}
+        self._write(LOG_FILE, {"step": step, **{name: _rounded(value) for name, value in figures.items()}})
         if self._board is not None:
             for name, value in figures.items():
-                self._board.add_scalar(f"held_out/{name}", value, step)
-        losses = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
-        self._bar.write(f"step {step}: held-out loss of answers: {losses}", file=sys.stderr)
+                self._board.add_scalar(name.replace(".", "/", 1), value, step)
+        said = ", ".join(loss.shown(name) for name, loss in losses.items())
+        self._bar.write(f"step {step}: held-out loss of answers: {said}", file=sys.stderr)
         for sample in samples:
             self._write(SAMPLES_FILE, {"step": step, **sample})
             text = f"  {sample['key']}\n    true:  {_shown(sample['true'])}\n    model: {_shown(sample['model'])}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from gapdata.files.atomic import write_atomically
 from gapdata.runtime.counting import counted
 from gapmodel.model_directory import MODEL_DIRECTORY
+from gapmodel.training.geometry_use import losses_of_line
 from gapmodel.training.logbook import read_log
 
 OUTCOME_FILE = "outcome.json"
@@ -24,17 +25,21 @@ class TrainingOutcome:
     first_loss: float
     last_loss: float
     seconds: float
+    geometry: tuple[str, ...] = ()
+    """Whether the run uses geometry, a line for each stream by its last held-out losses; empty without them."""
 
     def __str__(self) -> str:
-        """Return two lines for whoever started the run."""
+        """Return a few lines for whoever started the run."""
         made = f"{counted(self.steps, 'step')}, {counted(self.questions, 'question')} in {self.seconds:.0f} s"
         losses = f"loss {self.first_loss:.3f} -> {self.last_loss:.3f}"
-        return f"{made}; {losses}\nmodel: {self.model_directory}"
+        return "\n".join([f"{made}; {losses}", *self.geometry, f"model: {self.model_directory}"])
 
 
 def outcome_of(out: Path, steps: int, seconds: float) -> TrainingOutcome:
     """Return the outcome of a run, from its log."""
-    lines = [line for line in read_log(out) if "answer" in line]
+    log = read_log(out)
+    lines = [line for line in log if "answer" in line]
+    held_out = next((found for line in reversed(log) if (found := losses_of_line(line))), {})
     losses = [line["loss"] for line in lines]
     tenth = max(1, len(losses) // 10)
     return TrainingOutcome(
@@ -44,6 +49,7 @@ def outcome_of(out: Path, steps: int, seconds: float) -> TrainingOutcome:
         first_loss=sum(losses[:tenth]) / tenth,
         last_loss=sum(losses[-tenth:]) / tenth,
         seconds=seconds,
+        geometry=tuple(said for name, loss in held_out.items() if (said := loss.sentence(name))),
     )
 
 
@@ -56,7 +62,8 @@ def write_outcome(out: Path, outcome: TrainingOutcome) -> None:
 def read_outcome(out: Path) -> TrainingOutcome:
     """Read the outcome of a finished run."""
     fields = json.loads((out / OUTCOME_FILE).read_bytes())
-    return TrainingOutcome(**{**fields, "model_directory": Path(fields["model_directory"])})
+    told = tuple(fields.get("geometry", ()))
+    return TrainingOutcome(**{**fields, "model_directory": Path(fields["model_directory"]), "geometry": told})
 
 
 def is_finished(out: Path) -> bool:

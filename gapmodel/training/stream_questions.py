@@ -26,6 +26,7 @@ from gapmodel.questions.options import question_options
 from gapmodel.questions.recipe import samples_prompts, spatial_types
 from gapmodel.questions.records import chosen_records, quality_bounds
 from gapmodel.questions.spatial import draw_questions, most_questions, needs_pixels
+from gapmodel.questions.strange_views import StrangeViews
 from gapmodel.training.augment import DecodedRecord, decode, mirror, sample_prompt, subset
 from gapmodel.training.dense import dense_targets
 from gapmodel.training.mixture import StreamOrder, Visit
@@ -130,11 +131,15 @@ class StreamQuestions:
         records = ((index, self.reader.without_images(index)) for index in chosen)
         return {index: len(questions(record, data.task, options, unvaried)) for index, record in records}
 
-    def examples(self, visit: Visit) -> list[Example]:
+    def examples(self, visit: Visit, strange: StrangeViews | None = None) -> list[Example]:
         """Return the questions of a visit with their answers; those about the same pixels share their :class:`Frames`.
 
         An example's key is ``<record>/<stream>/<number of the question>``, about space ``<type>-<number>``. A visit has
         no question where the record has fewer questions than visits.
+
+        Args:
+            visit: which questions.
+            strange: views of other places whose frames the geometry encoder gets instead, with the questions' marks.
         """
         decoded, rng = self._shown(visit)
         key = decoded.record.key
@@ -142,7 +147,12 @@ class StreamQuestions:
         examples = []
         for number, question in self._asked(decoded, visit, rng):
             if question.marks not in looks:
-                looks[question.marks] = self.processor.look(list(decoded.images), question.marks, raw=self.raw)
+                frames = self.processor.look(list(decoded.images), question.marks, raw=self.raw)
+                if strange is not None:
+                    other = strange.images(visit.record, len(decoded.images))
+                    lent = self.processor.look(other, question.marks, raw=self.raw).geometry_images
+                    frames = replace(frames, geometry_images=lent)
+                looks[question.marks] = frames
             config = self.processor.config
             targets = (
                 None
@@ -150,8 +160,8 @@ class StreamQuestions:
                 else dense_targets(decoded, question, config, self.classes, in_image=self.in_image)
             )
             name = f"{key}/{self.stream.name}/{number}"
-            frames = looks[question.marks]
-            examples.append(self.processor.encode(name, frames, question, with_answer=True, targets=targets))
+            look = looks[question.marks]
+            examples.append(self.processor.encode(name, look, question, with_answer=True, targets=targets))
         return examples
 
     def view(self, visit: Visit) -> DecodedRecord:

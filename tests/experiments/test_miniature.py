@@ -77,7 +77,7 @@ def test_a_size_can_be_read_and_its_models_be_built(size: str) -> None:
 
 
 def test_a_size_that_leaves_nothing_to_measure_on_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"scans\.choosing, 4, must leave some of the 4 held-out scenes"):
+    with pytest.raises(UsageError, match=r"scans\.choosing, 4, must leave two of the 4 held-out scenes"):
         read_miniature("quick", ["scans.choosing=4"])
 
 
@@ -213,7 +213,7 @@ def test_tasks_follow_their_needs_and_an_interrupted_experiment_repeats_none(tmp
 
 
 SMALLEST = (
-    "scans.scenes=8 scans.frames=40 scans.color_size=[64,48] scans.depth_size=[32,24] vision.steps=2 geometry.steps=2 "
+    "scans.scenes=12 scans.frames=30 scans.color_size=[64,48] scans.depth_size=[32,24] vision.steps=2 geometry.steps=2 "
     "vision.batch_size=2 geometry.batch_size=2 vision.measured=2 geometry.measured=2 train.batch_size=2 "
     "language.steps=2 stage1.steps=2 stage1.checkpoints=2 stage2.steps=2 stage2.checkpoints=2 measure.windows=2 "
     "measure.prompts=2 measure.choosing=2 scarce=3 workers=1"

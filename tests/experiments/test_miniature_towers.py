@@ -14,7 +14,6 @@ import torch
 from gapdata.engine.driver import run_build
 from gapdata.engine.executors.inline import InlineExecutor
 from gapdata.shards.reader import ShardReader
-from gapmodel.experiments.miniature.measure import without_geometry
 from gapmodel.experiments.miniature.recipe import TowerRecipe
 from gapmodel.experiments.miniature.towers import GeometryTower, VisionTower, load_tower, train_tower
 from gapmodel.experiments.miniature.views import Cells, fixed_views, label_names
@@ -151,18 +150,3 @@ def test_the_vision_tower_learns(reader: ShardReader, tmp_path: Path) -> None:
     shares = np.bincount(labels[labels >= 0].numpy()) / int((labels >= 0).sum())
     constant = -sum(share * np.log(share) for share in shares if share) + np.log(labels[0].numel())
     assert figures["losses"][-1] < 0.8 * constant
-
-
-def test_geometry_is_taken_away_as_its_name_says_and_only_within_the_block() -> None:
-    torch.manual_seed(0)
-    model, _ = first_model({"": RECORDS}, TOWERS)
-    images = torch.rand(4, 2, 3, 64, 64)
-    encoder = model.model.geometry.eval()
-    own = encoder(images)
-    with without_geometry(model, "zeroed"):
-        assert not any(level.any() for level in encoder(images))
-    with without_geometry(model, "strange"):
-        for level, strange in zip(own, encoder(images), strict=True):
-            torch.testing.assert_close(strange, level[[2, 3, 0, 1]])
-    for level, again in zip(own, encoder(images), strict=True):
-        torch.testing.assert_close(again, level)

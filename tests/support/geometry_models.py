@@ -38,6 +38,18 @@ def known_records() -> list[Record]:
 
 def write_knowing_model(folder: Path, records: list[Record], *, by_geometry: bool) -> Path:
     """Write a model that has learnt the points of these records, and can see them in one way only."""
+    model, processor = knowing_model(records, by_geometry=by_geometry)
+    folder.mkdir(parents=True)
+    model.save_pretrained(str(folder))
+    processor.save_pretrained(folder)
+    (folder / "recipe.json").write_text(json.dumps({"data": {"task": "pointmap"}}), encoding="utf-8")
+    return folder
+
+
+def knowing_model(
+    records: list[Record], *, by_geometry: bool, steps: int = STEPS
+) -> tuple[GapForConditionalGeneration, GapProcessor]:
+    """A model in evaluation mode that has learnt the points of these records in some steps."""
     torch.manual_seed(0)
     tokenizer = train_tokenizer([pointmap.WITH_LABEL, "chair table bed cabinet lamp plant"])
     config = preset(
@@ -51,12 +63,8 @@ def write_knowing_model(folder: Path, records: list[Record], *, by_geometry: boo
     model = GapForConditionalGeneration(config)
     processor = GapProcessor(tokenizer, ProcessorConfig(image_size=(64, 32), temporal_patch_size=1))
     _blind(model, by_geometry=by_geometry)
-    learn(model, questions(processor, records))
-    folder.mkdir(parents=True)
-    model.save_pretrained(str(folder))
-    processor.save_pretrained(folder)
-    (folder / "recipe.json").write_text(json.dumps({"data": {"task": "pointmap"}}), encoding="utf-8")
-    return folder
+    learn(model, questions(processor, records), steps)
+    return model, processor
 
 
 def questions(processor: GapProcessor, records: list[Record]) -> Batch:
@@ -70,14 +78,14 @@ def questions(processor: GapProcessor, records: list[Record]) -> Batch:
     return processor.collate(examples)
 
 
-def learn(model: GapForConditionalGeneration, batch: Batch) -> None:
+def learn(model: GapForConditionalGeneration, batch: Batch, steps: int = STEPS) -> None:
     """Learn the answers by heart; what was made blind stays blind."""
     model.model.freeze(("visual", "geometry"))
     learner = Learner(model.train())
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=6e-3, betas=(0.9, 0.99))
-    for step in range(STEPS):
+    for step in range(steps):
         for group in optimizer.param_groups:
-            group["lr"] = 6e-3 * min(1.0, (step + 1) / 10) * (0.1 + 0.9 * np.cos(np.pi * step / STEPS / 2) ** 2)
+            group["lr"] = 6e-3 * min(1.0, (step + 1) / 10) * (0.1 + 0.9 * np.cos(np.pi * step / steps / 2) ** 2)
         optimizer.zero_grad()
         loss = learner(batch).answer.mean()
         loss.backward()

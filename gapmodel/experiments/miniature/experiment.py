@@ -10,7 +10,7 @@ import time
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -30,7 +30,6 @@ from gapmodel.experiments.miniature.builds import make_scans, make_shards
 from gapmodel.experiments.miniature.features import remember
 from gapmodel.experiments.miniature.jobs import Job, run_jobs
 from gapmodel.experiments.miniature.measure import (
-    Missing,
     Subject,
     answer_losses,
     best_checkpoint,
@@ -38,11 +37,11 @@ from gapmodel.experiments.miniature.measure import (
     locate,
     name_and_point,
     place_sense,
-    without_geometry,
 )
 from gapmodel.experiments.miniature.towers import GeometryTower, VisionTower, load_tower, train_tower
 from gapmodel.experiments.miniature.views import label_names
 from gapmodel.experiments.miniature.workspace import Workspace
+from gapmodel.inspection.geometry_treatments import Treatment
 from gapmodel.model_directory import MODEL_DIRECTORY, load_model
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.training.checkpointing import checkpoints
@@ -58,7 +57,7 @@ from gapmodel.training.throughput import Arithmetic
 
 COUNTED_STEPS = 8
 """Steps of each stage that the cost of one is taken from."""
-MISSING: tuple[Missing, ...] = ("zeroed", "strange")
+MISSING: tuple[Literal["zeroed", "strange"], ...] = ("zeroed", "strange")
 
 
 def perform(workspace: Workspace) -> None:
@@ -196,8 +195,7 @@ def run_stage1(workspace: Workspace, seed: int) -> dict[str, Any]:
             subject = _subject(workspace, directory, ranks)
             curve.append({"steps": steps, **locate(subject, recipe.stage1.data, recipe.measure)})
         for how in MISSING:
-            with without_geometry(subject.model, how):
-                missing[how] = locate(subject, recipe.stage1.data, recipe.measure)
+            missing[how] = locate(subject, recipe.stage1.data, recipe.measure, Treatment(change=how))
         sense = place_sense(subject, training, recipe.measure.prompts)
     return {
         "training_cpu_seconds": cpu,
@@ -221,8 +219,7 @@ def run_arm(workspace: Workspace, seed: int, arm: Arm) -> dict[str, Any]:
         subject = _subject(workspace, _models(out, spent.stage2_steps)[best], ranks)
         scores = detect(subject, recipe.stage2.data, recipe.measure) | answer_losses(subject, training, windows)
         for how in MISSING:
-            with without_geometry(subject.model, how):
-                missing[how] = answer_losses(subject, training, windows)
+            missing[how] = answer_losses(subject, training, windows, how)
         if arm.stage1:
             stage1 = stage_recipe(recipe, recipe.stage1, recipe.stage1.steps, seed)
             remembered = place_sense(subject, stage1, recipe.measure.prompts)

@@ -1,21 +1,17 @@
 """Measure a run of the miniature on held-out scenes: scores, and whether geometry plays a part in them.
 
-A model that uses its geometry does worse without it. There are two ways of taking it away: *zeroed*, the encoder's
-features are all 0, which no model has seen; *strange*, each window gets another window's features, which look as they
-always do but say nothing about it.
+Geometry is taken away as :mod:`gapmodel.inspection.geometry_treatments` says: *zeroed*, or *strange*, another place's.
 """
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
-from torch import Tensor
 
 from gapdata.shards.reader import ShardReader
 from gapdata.tasks import image_space
@@ -31,27 +27,19 @@ from gapmodel.experiments.miniature.answer_parts import nats_by_part
 from gapmodel.experiments.miniature.correction import corrected_f1
 from gapmodel.experiments.miniature.recipe import MeasureRecipe
 from gapmodel.generate import generate_answers
+from gapmodel.inspection.geometry_treatments import Treatment
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.packing import IGNORED, in_batches
 from gapmodel.processing import GapProcessor
 from gapmodel.questions.options import euler_convention
 from gapmodel.questions.recipe import DataRecipe
 from gapmodel.training.distributed import Ranks
-from gapmodel.training.held_out import HeldOutQuestions, without_answer
+from gapmodel.training.held_out import Geometry, HeldOutQuestions, without_answer
 from gapmodel.training.learner import Learner
 from gapmodel.training.loading import make_streams
 from gapmodel.training.recipe import TrainingRecipe
 
-Missing = Literal["zeroed", "strange"]
 SPLIT = "val"
-
-
-def replaced_levels(levels: Sequence[Tensor], missing: Missing) -> list[Tensor]:
-    """Return a geometry encoder's levels, (B, F, h, w, D) each, all 0 or those of the view half a batch away."""
-    if missing == "zeroed":
-        return [torch.zeros_like(level) for level in levels]
-    # Neighbours in a batch can be marks in the same view, or windows of the same room.
-    return [level.roll(len(level) // 2, dims=0) for level in levels]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,16 +53,6 @@ class Subject:
     training: ShardReader
     """The build that it was trained on, from which the constant answer comes."""
     device: torch.device
-
-
-@contextmanager
-def without_geometry(model: GapForConditionalGeneration, missing: Missing) -> Iterator[None]:
-    """Give the model no geometry, or another view's, within the block."""
-    hook = model.model.geometry.register_forward_hook(lambda encoder, images, levels: replaced_levels(levels, missing))
-    try:
-        yield
-    finally:
-        hook.remove()
 
 
 def detect(subject: Subject, data: DataRecipe, recipe: MeasureRecipe) -> dict[str, Any]:
@@ -100,16 +78,23 @@ def detect(subject: Subject, data: DataRecipe, recipe: MeasureRecipe) -> dict[st
     return {**ours, "corrected": corrected, "constant": constant, "intervals": intervals}
 
 
-def locate(subject: Subject, data: DataRecipe, recipe: MeasureRecipe) -> dict[str, Any]:
-    """Return point errors and label accuracy at held-out marks, beside those of the constant answer."""
+def locate(
+    subject: Subject, data: DataRecipe, recipe: MeasureRecipe, treatment: Treatment | None = None
+) -> dict[str, Any]:
+    """Return point errors and label accuracy at held-out marks, beside those of the constant answer.
+
+    With a ``treatment`` the model is without its geometry.
+    """
     questions = task_questions(subject.reader, asking_as_trained(data, SPLIT), "pointmap", recipe.prompts)
-    texts = _answers(subject, questions, recipe.batch_size)
+    texts = _answers(subject, questions, recipe.batch_size, treatment)
     result = score_task(questions, texts, training=known_records(subject.training, questions))[0]
     ours = _pointmap_figures(cast("PointmapScores", result.ours))
     return {**ours, "constant": _pointmap_figures(cast("PointmapScores", result.baseline))}
 
 
-def answer_losses(subject: Subject, recipe: TrainingRecipe, questions: int) -> dict[str, Any]:
+def answer_losses(
+    subject: Subject, recipe: TrainingRecipe, questions: int, geometry: Geometry = "own"
+) -> dict[str, Any]:
     """Return the cross-entropy of the true answers to held-out questions of either stage.
 
     ``loss`` is the mean of a token, ``nats`` has that of each part of a box or marked point
@@ -118,7 +103,7 @@ def answer_losses(subject: Subject, recipe: TrainingRecipe, questions: int) -> d
     recipe = replace(recipe, run=replace(recipe.run, evaluate_split=SPLIT, evaluate_visits=questions))
     held_out, learner = HeldOutQuestions(recipe, {"": subject.reader}, subject.processor), Learner(subject.model).eval()
     answers: list[tuple[list[str], list[float]]] = []
-    for batch, losses in held_out.answers(0, learner, Ranks(device=subject.device)):
+    for batch, losses in held_out.answers(0, learner, Ranks(device=subject.device), geometry):
         known = batch.labels[:, 1:] != IGNORED
         found = torch.split(losses.answer.cpu(), known.sum(dim=1).tolist())
         for row, asked, values in zip(batch.labels[:, 1:], known, found, strict=True):
@@ -130,12 +115,11 @@ def answer_losses(subject: Subject, recipe: TrainingRecipe, questions: int) -> d
 def place_sense(subject: Subject, recipe: TrainingRecipe, questions: int) -> dict[str, float]:
     """Return how well a model places stage 1's held-out marks, whatever it was asked since.
 
-    ``point`` is the cross-entropy of the true points in nats, ``geometry`` how much more it is with another window's
+    ``point`` is the cross-entropy of the true points in nats, ``geometry`` how much more it is with another place's
     geometry.
     """
     own = answer_losses(subject, recipe, questions)["nats"]["centre"]
-    with without_geometry(subject.model, "strange"):
-        strange = answer_losses(subject, recipe, questions)["nats"]["centre"]
+    strange = answer_losses(subject, recipe, questions, "strange")["nats"]["centre"]
     return {"point": own, "geometry": strange - own}
 
 
@@ -171,9 +155,17 @@ def name_and_point(subject: Subject, recipe: TrainingRecipe, measure: MeasureRec
     }
 
 
-def _answers(subject: Subject, questions: TaskQuestions, batch: int) -> dict[str, str]:
-    model, processor, reader = subject.model.eval(), subject.processor, subject.reader
-    answerer = Answerer(model=model, processor=processor, reader=reader, batch_size=batch, bar=False)
+def _answers(
+    subject: Subject, questions: TaskQuestions, batch: int, treatment: Treatment | None = None
+) -> dict[str, str]:
+    answerer = Answerer(
+        model=subject.model.eval(),
+        processor=subject.processor,
+        reader=subject.reader,
+        batch_size=batch,
+        bar=False,
+        treatment=treatment,
+    )
     answerer.answer(questions)
     return answerer.texts
 

@@ -164,9 +164,9 @@ def _check(recipe: MiniatureRecipe, path: Path) -> None:
         path,
     )
     require(
-        recipe.scans.choosing < held_out,
-        f"scans.choosing, {recipe.scans.choosing}, must leave some of the {held_out} held-out scenes (a quarter of"
-        " scans.scenes) to measure on",
+        recipe.scans.choosing + 2 <= held_out,
+        f"scans.choosing, {recipe.scans.choosing}, must leave two of the {held_out} held-out scenes (a quarter of"
+        " scans.scenes) to measure on, which lend each other their geometry",
         path,
     )
     require(
