@@ -122,7 +122,7 @@ def test_the_benchmark_is_asked_only_where_its_images_have_names(tmp_path: Path)
 
 
 def test_whole_images_are_never_read_from_the_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gapdata.files.parquet_rows.MAX_GROUP_BYTES", 100_000)
+    monkeypatch.setattr("gapdata.files.parquet_rows.MAX_BATCH_BYTES", 100_000)
     rows = [bench(n, "nav", [{"bytes": bytes(1 << 20), "path": None}]) for n in range(2)]
     report = read_spar_bench(write_parquet(tmp_path / "test.parquet", rows, compression="none")).report
     assert report.ignored == {"images_are_in_the_file_and_name_no_frame": 2}

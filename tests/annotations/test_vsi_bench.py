@@ -173,8 +173,12 @@ def test_parquet_that_states_gigabytes_is_refused_before_it_is_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gapdata.files.parquet_rows.MAX_GROUP_BYTES", 100)
-    with pytest.raises(FileError, match="bytes of text in a group"):
+    with pytest.raises(FileError, match=r"rows, and up to [0-9]+ bytes in a group"):
         read_vsi_bench(write_parquet(tmp_path / "test.parquet", ROWS))
+    monkeypatch.undo()
+    monkeypatch.setattr("gapdata.files.parquet_rows.MAX_BATCH_BYTES", 100)
+    with pytest.raises(FileError, match=r"has 256 rows of [0-9]+ bytes"):
+        read_vsi_bench(tmp_path / "test.parquet")
 
 
 VALUES = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=8)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tests.fuzz.arkit_targets import arkit_capture
+from tests.fuzz.benchmark_targets import benchmark_files
 from tests.fuzz.build_targets import build_folder, record, shards
 from tests.fuzz.capture_targets import record3d_capture, stray_capture
 from tests.fuzz.cases import Target
@@ -39,6 +40,7 @@ TARGETS: Mapping[str, Target] = {
             (record3d_capture, 4),
             (listed_capture, 6),
             (scannetpp_scene, 5),
+            (benchmark_files, 12),
             (format_folders, 6),
             (format_texts, 20),
             (image_files, 6),
