@@ -1,4 +1,4 @@
-"""``gapdata inspect``: what a scan, a data set, a build or a record holds, and whether a scan's poses fit its depth."""
+"""``gapdata inspect``: what a scan, data set, build, record or annotation file holds, and whether poses fit depth."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ if TYPE_CHECKING:
     from gapdata.sources.base import Dataset, Scan
 
 EXAMPLE = "write this to objects.json beside the frames, with a box for each object, to train on them"
-HELP = "Say what a .sens file, a folder of frames, a scene, a data set, a build or a record holds."
+HELP = "Say what a .sens file, a folder of frames, a scene, a data set, a build, a record or an annotation file holds."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the place, and what to say about it."""
     parser.add_argument(
-        "path", type=place, metavar="PATH", help="a .sens file, a folder of frames, a scene, a data set or a build"
+        "path",
+        type=place,
+        metavar="PATH",
+        help="a .sens file, a folder of frames, a scene, a data set, a build or an annotation file",
     )
     parser.add_argument("--key", metavar="KEY", help="one record of a build")
     parser.add_argument(
@@ -64,6 +67,7 @@ def run(options: argparse.Namespace) -> int:
 
 def inspect_path(path: Location, key: str | None = None) -> tuple[dict[str, Any], str]:
     """Return the facts about a place, or about the record of a build, as plain values and as text."""
+    from gapdata.commands.annotation_facts import describe_annotations
     from gapdata.records.record_facts import describe_record
     from gapdata.shards.fingerprint import PLAN_NAME
     from gapdata.shards.reader import ShardReader
@@ -72,6 +76,8 @@ def inspect_path(path: Location, key: str | None = None) -> tuple[dict[str, Any]
         facts = describe_record(ShardReader(path)[key])
     elif (path / PLAN_NAME).exists():
         return _build_facts(path)
+    elif path.is_file() and (told := describe_annotations(path)) is not None:
+        return told
     else:
         with _opened(path) as found:
             facts = found.describe()
@@ -79,8 +85,8 @@ def inspect_path(path: Location, key: str | None = None) -> tuple[dict[str, Any]
         if example is not None:
             from gapdata.sources.boxes_example import example_text
 
-            told = format_facts(facts | {"objects_example": EXAMPLE})
-            return facts | {"objects_example": example}, f"{told}\n{example_text(example)}"
+            text = format_facts(facts | {"objects_example": EXAMPLE})
+            return facts | {"objects_example": example}, f"{text}\n{example_text(example)}"
     return facts, format_facts(facts)
 
 
