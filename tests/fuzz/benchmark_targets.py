@@ -22,10 +22,15 @@ def benchmark_files(seeds: Path, scratch: Path) -> Callable[[np.random.Generator
 
     release = sound.sqa3d_release([sound.situation()] * 2, [sound.situated_answer()] * 2)
     merged = [{**sound.situation(), "answers": [{"answer": "brown"}]}]
-    marked = {"red_point": [[553, 397]], "blue_bbox": [[1, 2, 30, 40]], "point_img_idx": [[1]]}
+    marked = {
+        "type": "depth_prediction_oc",
+        "red_point": [[553, 397]],
+        "blue_bbox": [[1, 2, 30, 40]],
+        "point_img_idx": [[1]],
+    }
     lists: tuple[list[Any], ...] = (
         [sound.vsi_row(), sound.vsi_choice()],
-        [sound.spar_line(), sound.spar_line((5,), type="depth_prediction_oc", **marked)],
+        [sound.spar_line(), {**sound.spar_line((5,)), **marked}],
         [sound.scanqa_row(), sound.scanqa_row(1, object_ids=[])],
         merged,
         [sound.several(), sound.several([1, 2], 1), sound.several([], 2)],
