@@ -34,14 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_question_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("options of gap-json and chat", argument_default=argparse.SUPPRESS)
+    group = parser.add_argument_group("questions of gap-json, chat and lmms-eval", argument_default=argparse.SUPPRESS)
     group.add_argument(
         "--tasks",
         type=names,
         metavar="A,B",
         help=f"gap-json: some of {', '.join(GAP_TASKS)} (pre-training, detection, grounding's two stages and its "
         "one-pass form, captioning); chat: pointmap, detection, grounding, grounding_frame, grounding_box, captioning, "
-        "conversation, and the types of `gapdata questions` (default: all)",
+        "conversation, and the types of `gapdata questions`; lmms-eval: these types (default: all)",
     )
     group.add_argument(
         "--wording",

@@ -32,6 +32,13 @@ def question_tasks() -> Sequence[str]:
     return tuple(TASKS)
 
 
+def spatial_tasks() -> Sequence[str]:
+    """Return the names of all types of spatial questions."""
+    from gapdata.tasks.spatial.kinds import KINDS
+
+    return tuple(KINDS)
+
+
 class ExitModule(Protocol):
     """What the file of an exit defines."""
 
@@ -115,6 +122,12 @@ EXITS: dict[str, Exit] = {
         by_terms=True,
         help="a Hugging Face dataset of the same tars, with a card by which load_dataset reads every frame of every "
         "view",
+    ),
+    "lmms-eval": Exit(
+        module="gapdata.export.lmms_eval",
+        options={"tasks": None, "taxonomy": None, "per_kind": 2},
+        tasks=spatial_tasks,
+        help="spatial questions as a task of lmms-eval, on which any model is scored, with its blind twin",
     ),
     "transforms": Exit(
         module="gapdata.export.transforms",
