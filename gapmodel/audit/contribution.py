@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gapmodel.audit.main_figure import MainFigure, main_figure
+from gapdata.tasks.spatial.kinds import KINDS
+from gapmodel.audit.main_figure import MainFigure, main_figure, together
 from gapmodel.evaluation.asking import TaskQuestions
 from gapmodel.evaluation.confidence import Interval, difference_interval
 from gapmodel.evaluation.scoring import Texts
@@ -23,6 +24,8 @@ FEWEST_SCENES = 6
 """With fewer scenes no interval counts: the differences of five have one sign by chance in 2 / 2**5, 6 %, of cases."""
 POINTS = 100.0
 """A point is a hundredth of a share, or of a score that is published times 100."""
+SPATIAL = "spatial"
+"""All types of questions about space together."""
 WHOLE = ""
 """The kind that stands for all questions of a task."""
 
@@ -67,8 +70,10 @@ class TaskAudit:
         return next(found, None)
 
 
-def audit_task(questions: TaskQuestions, own: Texts, treated: Mapping[Treatment, Texts], seed: int = 0) -> TaskAudit:
-    """Compare the answers to one task.
+def audit_tasks(
+    questions: Sequence[TaskQuestions], own: Texts, treated: Mapping[Treatment, Texts], seed: int = 0
+) -> list[TaskAudit]:
+    """Compare the answers to each task, and to all types of questions about space together.
 
     Args:
         questions: what was asked.
@@ -76,15 +81,30 @@ def audit_task(questions: TaskQuestions, own: Texts, treated: Mapping[Treatment,
         treated: those with each treatment.
         seed: of the bootstrap.
     """
-    mine = main_figure(questions, own)
+    answers: dict[Treatment | None, Texts] = {None: own}
+    answers |= dict(treated.items())
+    found: list[TaskAudit] = []
+    spatial: list[dict[Treatment | None, MainFigure]] = []
+    for task in questions:
+        figures = {treatment: main_figure(task, texts) for treatment, texts in answers.items()}
+        found.append(_task_audit(task.task, figures, seed))
+        spatial += [figures] if task.task in KINDS else []
+    if len(spatial) > 1:
+        every = {treatment: together([figures[treatment] for figures in spatial]) for treatment in answers}
+        found.append(_task_audit(SPATIAL, every, seed))
+    return found
+
+
+def _task_audit(task: str, figures: Mapping[Treatment | None, MainFigure], seed: int) -> TaskAudit:
+    mine = figures[None]
     found: list[Contribution] = []
-    for treatment, texts in treated.items():
-        other = main_figure(questions, texts)
+    for treatment, other in figures.items():
+        if treatment is None:
+            continue
         # One level alone is compared over all questions: with many kinds the table would be long, and say little.
         for kind in (WHOLE, *(() if treatment.stream else _kinds(mine))):
-            name = " ".join(["geometry", questions.task, kind])
-            found.append(_contribution(treatment, kind, mine, other, seed, name))
-    return TaskAudit(task=questions.task, figure=mine.name, contributions=tuple(found))
+            found.append(_contribution(treatment, kind, mine, other, seed, " ".join(["geometry", task, kind])))
+    return TaskAudit(task=task, figure=mine.name, contributions=tuple(found))
 
 
 def _kinds(figure: MainFigure) -> Sequence[str]:

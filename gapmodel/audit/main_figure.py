@@ -7,6 +7,7 @@ pointmap              mean of max(0, 1 - error / 1 m)                           
 detection             F1 at IoU 0.25 over all boxes                                   ratio of sums over views
 grounding             accuracy at IoU 0.25 (in one pass and in two stages)            mean over questions
 captioning            CIDEr at IoU 0.50                                               mean over objects
+a spatial type        mean relative accuracy of numbers, accuracy of letters          mean over questions
 ===================== =============================================================== ==================
 
 Every figure is a function of counts that are summed over questions, so that scenes can be drawn with replacement. All
@@ -22,10 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.tasks.detection import DetectionAnswer
+from gapdata.tasks.spatial.kinds import KINDS
 from gapdata.tasks.wordings import convention_of
 from gapmodel.evaluation import captioning, detection, pointmap
 from gapmodel.evaluation.asking import TaskQuestions, truth
 from gapmodel.evaluation.scoring import Texts, caption_of, detection_counts, f1_of, grounding_result, true_point
+from gapmodel.evaluation.spatial_results import spatial_answers
 
 LIMIT = 0.25
 """IoU of detection and grounding: small models reach hardly any higher one."""
@@ -57,7 +60,20 @@ def main_figure(questions: TaskQuestions, texts: Texts) -> MainFigure:
         return _detection(questions, texts)
     if questions.task == "captioning":
         return _captioning(questions, texts)
+    if questions.task in KINDS:
+        return _spatial(questions, texts)
     return _grounding(questions, texts)
+
+
+def together(figures: Sequence[MainFigure]) -> MainFigure:
+    """Return the mean over the questions of several tasks whose figures are means."""
+    return MainFigure(
+        name="mean score of all questions",
+        counts=np.concatenate([figure.counts for figure in figures]),
+        scenes=tuple(scene for figure in figures for scene in figure.scenes),
+        kinds=("",) * sum(len(figure.kinds) for figure in figures),
+        of_sums=mean_of,
+    )
 
 
 def mean_of(sums: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -111,6 +127,17 @@ def _grounding(questions: TaskQuestions, texts: Texts) -> MainFigure:
         [float(item.iou >= LIMIT) for item in found],
         [item.scene for item in found],
         [{True: "unique", False: "multiple", None: ""}[item.unique] for item in found],
+    )
+
+
+def _spatial(questions: TaskQuestions, texts: Texts) -> MainFigure:
+    answers = spatial_answers(questions, texts)
+    name = "mean relative accuracy" if KINDS[questions.task].metric != "letter" else "accuracy"
+    return mean_figure(
+        name,
+        [answer.score for answer in answers],
+        [answer.scene for answer in answers],
+        [answer.form for answer in answers],
     )
 
 

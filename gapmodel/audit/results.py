@@ -7,7 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from gapmodel.audit.contribution import FEWEST_SCENES, WHOLE, Contribution, TaskAudit
+from gapdata.tasks.spatial.kinds import KINDS
+from gapmodel.audit.contribution import FEWEST_SCENES, SPATIAL, WHOLE, Contribution, TaskAudit
 from gapmodel.audit.levels import LevelFigures
 from gapmodel.evaluation.tables import NONE, Table, as_text, in_markdown
 
@@ -16,6 +17,7 @@ TITLES = {
     "grounding": "grounding in one pass",
     "grounding_two_stage": "grounding in two stages",
     "captioning": "dense captioning",
+    SPATIAL: "all questions about space together",
 }
 DECIDING = ("strange", "zeroed", "shuffled")
 """The treatment that a task's sentence is about: the first of these that was asked for."""
@@ -68,7 +70,8 @@ def task_sentence(task: TaskAudit) -> str:
 
 def title_of(task: str) -> str:
     """Return a task's name as sentences have it."""
-    return TITLES.get(task, task.replace("_", " "))
+    title = TITLES.get(task, task.replace("_", " "))
+    return f"{title} questions" if task in KINDS else title
 
 
 def span(item: Contribution) -> str:

@@ -20,7 +20,7 @@ from gapdata.files.atomic import write_atomically
 from gapdata.runtime.choices import check_choice
 from gapdata.runtime.counting import counted
 from gapdata.shards.records import Records
-from gapmodel.audit.contribution import audit_task
+from gapmodel.audit.contribution import audit_tasks
 from gapmodel.audit.levels import LevelFigures, level_figures, one_a_view
 from gapmodel.audit.plot import draw
 from gapmodel.audit.results import DECIDING, GeometryAudit, as_dict, as_markdown
@@ -93,7 +93,7 @@ def audit_directory(
     levels = () if moving is None else _levels(directory, reader, questions, out / TREATED_FOLDER, moving, device)
     audit = GeometryAudit(
         split=questions[0].asking.split,
-        tasks=tuple(audit_task(task, own, treated, seed) for task in questions),
+        tasks=tuple(audit_tasks(questions, own, treated, seed)),
         levels=tuple(levels),
         moved_by="" if moving is None else moving.change,
     )

@@ -28,7 +28,7 @@ def score_spatial(
         training: what the constant answers are fitted on.
         seed: of the bootstrap.
     """
-    answers = {task.task: _answers(task, texts) for task in tasks}
+    answers = {task.task: spatial_answers(task, texts) for task in tasks}
     types = {task.task: _result(task, answers[task.task], training.get(task.task, ()), seed) for task in tasks}
     return SpatialEvaluation(types=types, overall=overall(answers, seed)) if types else None
 
@@ -42,7 +42,8 @@ def _result(
         asked = {item.id: item.spatial for item in task.asked if item.spatial is not None}
         baselines = [
             summarised(
-                _answers(task, {name: blind.to(item, by_category=named) for name, item in asked.items()}), task.task
+                spatial_answers(task, {name: blind.to(item, by_category=named) for name, item in asked.items()}),
+                task.task,
             )
             for named in (False, True)
         ]
@@ -55,7 +56,8 @@ def _result(
     )
 
 
-def _answers(task: TaskQuestions, texts: Mapping[str, str]) -> list[SpatialAnswer]:
+def spatial_answers(task: TaskQuestions, texts: Mapping[str, str]) -> list[SpatialAnswer]:
+    """Return the answers to the questions of one type with their scores."""
     found = []
     for item in task.asked:
         assert item.spatial is not None
