@@ -47,6 +47,9 @@ class DataRecipe:
     """The types of ``spatial``; empty takes all that the kind of view can be asked."""
     type_weights: dict[str, Any] = field(default_factory=dict)
     """How often a type of ``spatial`` is drawn, relative to the others, which have 1; 0 leaves it out."""
+    questions: str = ""
+    """A file of `gapdata questions`: its questions about space are asked instead of drawn ones, each once in an epoch.
+    They were balanced over the whole build, so that their texts tell less of the answers."""
     per_kind: PositiveCount = 2
     """The most questions of one type of question about space about a view in one epoch."""
     visits: Count = 1
@@ -154,6 +157,17 @@ def _check_types(data: DataRecipe, where: str, path: Path | None) -> None:
     require(
         data.task == SPATIAL or not (data.types or data.type_weights),
         f"{where}.types and .type_weights are for {where}.task = {SPATIAL}, not {data.task}",
+        path,
+    )
+    require(
+        bool(spatial_types(data)) or not data.questions,
+        f"{where}.questions is for questions about space, not for {where}.task = {data.task}",
+        path,
+    )
+    require(
+        not data.questions or not (data.frames or data.reframe or data.mirror or data.type_weights),
+        f"{where}.questions = {data.questions!r} are about views as they are stored, so .frames, .reframe, .mirror and"
+        " .type_weights cannot be set",
         path,
     )
     for name, weight in data.type_weights.items():

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from gapdata.tasks.spatial.kinds import KINDS, spatial_questions
 from gapdata.tasks.spatial.question import SpatialQuestion
 from gapdata.tasks.spatial.view_facts import ViewFacts
 from gapmodel.questions.options import question_options
+from gapmodel.questions.question_index import question_index
 from gapmodel.questions.recipe import DataRecipe, spatial_types
 
 LOOKED_AT = 32
@@ -85,8 +87,10 @@ class TypeSurvey:
     texts: tuple[str, ...] = ()  # questions and answers
 
 
-def looked_at(chosen: Sequence[int]) -> list[int]:
-    """Return the records that are asked before a run, evenly spaced."""
+def looked_at(chosen: Sequence[int], data: DataRecipe) -> list[int]:
+    """Return the records that are asked before a run, evenly spaced; all where their questions are in a file."""
+    if data.questions:
+        return list(chosen)
     count = min(LOOKED_AT, len(chosen))
     return [chosen[place * len(chosen) // count] for place in range(count)]
 
@@ -100,6 +104,8 @@ def survey_types(reader: Records, chosen: Iterable[int], data: DataRecipe) -> Ty
         data: the section of the recipe.
     """
     types = spatial_types(data)
+    if data.questions:
+        return _survey_of_file(reader, chosen, data)
     asked, refused = Counter(dict.fromkeys(types, 0)), {name: Counter[str]() for name in types}
     texts: list[str] = []
     looked = empty = 0
@@ -115,6 +121,20 @@ def survey_types(reader: Records, chosen: Iterable[int], data: DataRecipe) -> Ty
             texts += [text for item in found for text in (item.text, item.answer)]
         empty += asked.total() == before
     return TypeSurvey(looked=looked, empty=empty, asked=asked, refused=refused, texts=tuple(texts))
+
+
+def _survey_of_file(reader: Records, chosen: Iterable[int], data: DataRecipe) -> TypeSurvey:
+    index, types = question_index(Path(data.questions)), spatial_types(data)
+    held = {position: index.counts(reader.keys[position], types) for position in chosen}
+    read = (reader.without_images(position) for position in list(held)[:LOOKED_AT])
+    said = [item for record in read for _, item in index.about(record, types)]
+    return TypeSurvey(
+        looked=len(held),
+        empty=sum(not counts for counts in held.values()),
+        asked={name: sum(name in counts for counts in held.values()) for name in types},
+        refused={name: {f"{data.questions} has none about these records": 1} for name in types},
+        texts=tuple(text for item in said for text in (item.text, item.answer)),
+    )
 
 
 def _shown(record: Record, data: DataRecipe) -> Record:

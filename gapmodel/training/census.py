@@ -142,7 +142,7 @@ def _census(stream: Stream, reader: Records, ranks: Ranks) -> StreamCensus:
 
 def _census_of_types(stream: Stream, reader: Records, chosen: Sequence[int], ranks: Ranks) -> StreamCensus:
     """Count what some records can be asked about space; each rank asks its share of them."""
-    mine = looked_at(chosen)[ranks.rank :: ranks.world_size]
+    mine = looked_at(chosen, stream.data)[ranks.rank :: ranks.world_size]
     parts = ranks.gathered(dataclasses.replace(survey_types(reader, mine, stream.data), texts=()))
     types = {name: sum(part.asked[name] for part in parts) for name in spatial_types(stream.data)}
     reasons = {name: sum((Counter(part.refused[name]) for part in parts), Counter[str]()) for name in types}

@@ -37,6 +37,7 @@ from gapdata.files.atomic import write_atomically
 from gapdata.seeding import generator_for
 from gapdata.shards.records import Records
 from gapmodel.model_directory import MODEL_DIRECTORY, RUN_FILE
+from gapmodel.questions.question_index import question_index
 from gapmodel.training.checkpoint_files import INDEX, PARTS, RestrictedReader, digests_of, first_damage
 from gapmodel.training.distributed import ALONE, Ranks
 from gapmodel.training.learner import Learner
@@ -66,10 +67,11 @@ def identity(recipe: TrainingRecipe, builds: Mapping[str, Records], init: Path |
     """Return what decides the result of a run, as plain values; ``[run]`` does not, and may change."""
     fields = {name: value for name, value in recipe.to_dict().items() if name != "run"}
     sources = {name or "shards": _build_digest(reader) for name, reader in builds.items()}
+    files = sorted({stream.data.questions for stream in recipe.streams if stream.data.questions})
     plain: dict[str, Any] = json.loads(
         json.dumps({**fields, "builds": sources, "init": None if init is None else _digest(init)})
     )
-    return plain
+    return plain | ({"questions": {name: question_index(Path(name)).sha256 for name in files}} if files else {})
 
 
 def claim(out: Path, wanted: Mapping[str, Any], traces: Collection[str] = TRACES) -> None:

@@ -156,7 +156,7 @@ def spoken_texts(reader: Records, data: DataRecipe) -> list[str]:
     if data.task in (pointmap.TASK.name, detection.TASK.name):
         return []
     if spatial_types(data):
-        return list(survey_types(reader, looked_at(chosen_records(reader, data)), data).texts)
+        return list(survey_types(reader, looked_at(chosen_records(reader, data), data), data).texts)
     options, rng = question_options(data), np.random.default_rng(0)
     records = (reader.without_images(index) for index in chosen_records(reader, data))
     asked = [item for record in records for item in questions(record, data.task, options, rng)]

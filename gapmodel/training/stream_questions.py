@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from gapdata.tasks.task import QuestionOptions
 from gapmodel.packing import Example, Frames
 from gapmodel.processing import GapProcessor
 from gapmodel.questions.options import question_options
+from gapmodel.questions.question_index import question_index
 from gapmodel.questions.recipe import samples_prompts, spatial_types
 from gapmodel.questions.records import chosen_records, quality_bounds
 from gapmodel.questions.spatial import draw_questions, most_questions, needs_pixels
@@ -83,7 +85,9 @@ class StreamQuestions:
         self.in_image = stream.data.space == "image"
         self.types = tuple(spatial_types(stream.data))
         """The types of questions about space; empty for other tasks."""
-        shown = self.samples_prompts or self.in_image or needs_pixels(self.types)
+        self.written = question_index(Path(stream.data.questions)) if stream.data.questions else None
+        """The file that has the stream's questions about space; ``None`` where they are drawn."""
+        shown = self.samples_prompts or self.in_image or (self.written is None and needs_pixels(self.types))
         self.geometry = self.classes is not None or shown
         self.cache = RecordCache() if cache is None else cache
 
@@ -115,6 +119,8 @@ class StreamQuestions:
     def _counts(self, chosen: Sequence[int]) -> dict[int, int]:
         """Count the questions of each of these records, by its index; for tasks about texts their JSON is read."""
         data, options = self.stream.data, question_options(self.stream.data)
+        if self.written is not None:
+            return {index: self.written.counts(self.reader.keys[index], self.types).total() for index in chosen}
         if self.types:
             return dict.fromkeys(chosen, most_questions(data))
         task = task_named(data.task)
@@ -181,7 +187,7 @@ class StreamQuestions:
         """Return the visit's share of the record's questions, with their numbers in this epoch."""
         data, record = self.stream.data, decoded.record
         options = question_options(data)
-        if self.types:
+        if self.types and self.written is None:
             depth, instances = (decoded.depth, decoded.instances) if self.geometry else (None, None)
             facts = ViewFacts(record, options, depth=depth, instances=instances)
             drawn = draw_questions(facts, data, self.seed, visit.epoch)
@@ -195,6 +201,10 @@ class StreamQuestions:
             return [(0, _boxes_in_images(decoded, options))] if visit.share == 0 else []
         # Prompts are shared out among questions, and questions among visits, anew in each epoch, which asks each once.
         sharing = generator_for(self.seed, "share", self.stream.name, record.key, str(visit.epoch))
+        if self.written is not None:
+            named = self.written.about(record, self.types)
+            order = sharing.permutation(len(named))[visit.share :: data.visits or max(1, len(named))].tolist()
+            return [(named[place][0], named[place][1].to_question(len(record))) for place in order]
         asked = questions(record, data.task, options, sharing)
         numbers = sharing.permutation(len(asked))[visit.share :: data.visits or max(1, len(asked))].tolist()
         return [(number, asked[number]) for number in numbers]
