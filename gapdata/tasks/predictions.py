@@ -7,9 +7,9 @@
 
 A question's id is its kind, the key of its record and numbers (:func:`question_id`): ``pointmap/<key>/<prompt>``,
 ``detection/<key>``, ``grounding/<key>/<description>``, ``grounding_box/<key>/<description>/<frame>``,
-``distance/<key>/<number>``, ... ``build`` is the fingerprint of the build, so that a file names its build wherever it
-is copied. Of two answers to one question the first counts. Texts are written by a model, so only the parsers of
-:mod:`gapdata.tasks` read them.
+``distance/<key>/<number>``, ``vsi-bench/<key>/<conversation>``, ... ``build`` is the fingerprint of the build, so that
+a file names its build wherever it is copied. Of two answers to one question the first counts. Texts are written by a
+model, so only the parsers of :mod:`gapdata.tasks` read them.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ ASKED_FILE = "asked.json"
 MAX_LINE = 2**20
 """Longest line that is read: an answer has a few thousand characters."""
 MAX_ASKED = 2**20
+BENCHMARKS = ("vsi-bench", "spar-bench", "scanqa", "sqa3d")
+"""The published benchmarks whose questions an evaluation asks, as conversations name them."""
 NUMBERS_OF_AN_ID = {
     "pointmap": 1,
     "detection": 0,
@@ -41,7 +43,7 @@ NUMBERS_OF_AN_ID = {
     "grounding_frame": 1,
     "grounding_box": 2,
     "captioning": 1,
-    **dict.fromkeys(KINDS, 1),
+    **dict.fromkeys((*KINDS, *BENCHMARKS), 1),
 }
 """How many numbers follow the record's key in an id, by the kind of question."""
 

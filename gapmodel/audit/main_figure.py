@@ -8,6 +8,7 @@ detection             F1 at IoU 0.25 over all boxes                             
 grounding             accuracy at IoU 0.25 (in one pass and in two stages)            mean over questions
 captioning            CIDEr at IoU 0.50                                               mean over objects
 a spatial type        mean relative accuracy of numbers, accuracy of letters          mean over questions
+benchmarks            score by the benchmark's rules                                  mean over questions
 ===================== =============================================================== ==================
 
 Every figure is a function of counts that are summed over questions, so that scenes can be drawn with replacement. All
@@ -23,10 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.tasks.detection import DetectionAnswer
+from gapdata.tasks.predictions import BENCHMARKS
 from gapdata.tasks.spatial.kinds import KINDS
 from gapdata.tasks.wordings import convention_of
 from gapmodel.evaluation import captioning, detection, pointmap
 from gapmodel.evaluation.asking import TaskQuestions, truth
+from gapmodel.evaluation.benchmark_results import benchmark_answers
+from gapmodel.evaluation.benchmark_scores import RULES, type_of
 from gapmodel.evaluation.scoring import Texts, caption_of, detection_counts, f1_of, grounding_result, true_point
 from gapmodel.evaluation.spatial_results import spatial_answers
 
@@ -62,6 +66,8 @@ def main_figure(questions: TaskQuestions, texts: Texts) -> MainFigure:
         return _captioning(questions, texts)
     if questions.task in KINDS:
         return _spatial(questions, texts)
+    if questions.task in BENCHMARKS:
+        return _benchmark(questions, texts)
     return _grounding(questions, texts)
 
 
@@ -150,3 +156,10 @@ def _captioning(questions: TaskQuestions, texts: Texts) -> MainFigure:
     ]
     values, _ = captioning.item_scores(captions, CAPTION_LIMIT)
     return mean_figure(f"CIDEr at IoU {CAPTION_LIMIT:.2f}", values, [item.scene for item in captions])
+
+
+def _benchmark(questions: TaskQuestions, texts: Texts) -> MainFigure:
+    found = benchmark_answers(questions, texts)
+    name = RULES[questions.task]
+    scores, scenes = [item.published[name] for _, item in found], [item.scene for _, item in found]
+    return mean_figure(name, scores, scenes, [type_of(given) for given, _ in found])

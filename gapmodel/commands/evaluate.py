@@ -49,8 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--task",
         metavar="NAMES",
         help="tasks to ask, with commas between them: pointmap, detection, grounding, grounding_two_stage, captioning "
-        "(all: these five), or types of spatial questions, such as distance (spatial: all types; see `gapdata "
-        "questions`). Default: what the model was taught. Tasks without questions in the split are left out",
+        "(all: these five), types of spatial questions, such as distance (spatial: all types; see `gapdata "
+        "questions`), or vsi-bench, spar-bench, scanqa, sqa3d (benchmarks: all four; their questions that the build "
+        "holds). Default: what the model was taught. Tasks without questions in the split are left out",
     )
     parser.add_argument(
         "--limit",
@@ -135,6 +136,7 @@ def _audit(
 
 def _job(options: argparse.Namespace, reader: ShardReader) -> tuple[TaskChoice, EvaluationJob]:
     """Return which tasks are asked and why, and what each worker needs to know."""
+    from gapdata.tasks.predictions import BENCHMARKS
     from gapdata.tasks.spatial.kinds import KINDS
     from gapmodel.evaluation.asking import TASKS
     from gapmodel.evaluation.run import asking_of, belongings
@@ -145,9 +147,9 @@ def _job(options: argparse.Namespace, reader: ShardReader) -> tuple[TaskChoice, 
 
     directory = model_directory(options.model).resolve()
     choice = choose_tasks(options.task, taught_tasks(directory))
-    askings = {task: asking_of(directory, task, options.split) for task in (*TASKS, *KINDS)}
+    askings = {task: asking_of(directory, task, options.split) for task in (*TASKS, *KINDS, *BENCHMARKS)}
     belongs = belongings(directory, reader, askings.__getitem__)
-    # The name does not tell types of spatial questions, so that an evaluation can be extended by them.
+    # The name tells the paper's tasks alone, so that an evaluation can be extended by the others.
     named = {**belongs, "asking": {task: belongs["asking"][task] for task in TASKS}}
     name = hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:8]
     return choice, EvaluationJob(

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gapdata.files.atomic import write_atomically
+from gapmodel.evaluation.benchmark_report import TITLES as BENCHMARK_TITLES
+from gapmodel.evaluation.benchmark_report import benchmark_notes, benchmark_table
 from gapmodel.evaluation.compat import WHY
 from gapmodel.evaluation.detection import Counts, DetectionScores
 from gapmodel.evaluation.figures import NamedFigure, figures
@@ -39,7 +41,8 @@ def as_dict(results: Evaluation) -> dict[str, Any]:
     """Return nested plain types, valid as JSON everywhere: not-a-number becomes ``None``.
 
     Each task's scores stand under its name, the authors' under ``<task>_gap``, the constant answer's under
-    ``<task>_baseline``; those of all spatial questions under ``spatial``.
+    ``<task>_baseline``; those of all spatial questions under ``spatial``, those of published
+    benchmarks under their names.
     """
     found: dict[str, Any] = {"split": results.split}
     for name, task in results.tasks.items():
@@ -47,6 +50,7 @@ def as_dict(results: Evaluation) -> dict[str, Any]:
         found |= {} if task.gap is None else {f"{name}_gap": _plain(task.gap)}
         found |= {} if task.baseline is None else {f"{name}_baseline": _plain(task.baseline)}
     found |= {} if results.spatial is None else {"spatial": _plain(results.spatial)}
+    found |= {name: _plain(result) for name, result in results.benchmarks.items()}
     tasks = results.tasks.items()
     found["intervals"] = {name: {k: list(v) for k, v in task.intervals.items()} for name, task in tasks}
     found["left_out"] = {name: task.left_out for name, task in tasks}
@@ -62,10 +66,9 @@ def as_table(results: Evaluation, columns: Columns = "both") -> str:
     for task in results.tasks.values():
         if isinstance(task.ours, DetectionScores):
             parts.append(as_text(class_table(task, columns)))
-    if results.spatial is not None:
-        parts += [f"{title}\n{as_text(table)}" for title, table in spatial_tables(results.spatial)]
+    parts += [f"{title}\n{as_text(table)}" for title, table in _question_tables(results)]
     parts += [f"{TITLES[task.task]}: {note}" for task in results.tasks.values() for note in _notes(task)]
-    parts += [] if results.spatial is None else spatial_notes(results.spatial)
+    parts += _question_notes(results)
     return "\n\n".join([*parts, *results.remarks])
 
 
@@ -76,14 +79,23 @@ def as_markdown(results: Evaluation, columns: Columns = "both") -> str:
     for task in results.tasks.values():
         if isinstance(task.ours, DetectionScores):
             parts += ["## Detection by class", in_markdown(class_table(task, columns))]
-    if results.spatial is not None:
-        parts += [
-            part for name, table in spatial_tables(results.spatial) for part in (f"## {name}", in_markdown(table))
-        ]
+    parts += [part for name, table in _question_tables(results) for part in (f"## {name}", in_markdown(table))]
     notes = [f"- {TITLES[task.task]}: {note}" for task in results.tasks.values() for note in _notes(task)]
-    notes += [] if results.spatial is None else [f"- {note}" for note in spatial_notes(results.spatial)]
+    notes += [f"- {note}" for note in _question_notes(results)]
     notes += [f"- {remark}" for remark in results.remarks]
     return "\n\n".join([*parts, *(["## Notes", "\n".join(notes)] if notes else [])]) + "\n"
+
+
+def _question_tables(results: Evaluation) -> list[tuple[str, Table]]:
+    """Return the tables of spatial questions and of benchmarks, with their titles."""
+    tables = [] if results.spatial is None else spatial_tables(results.spatial)
+    theirs = [(f"Questions of {BENCHMARK_TITLES[name]}", benchmark_table(r)) for name, r in results.benchmarks.items()]
+    return [*tables, *theirs]
+
+
+def _question_notes(results: Evaluation) -> list[str]:
+    notes = [] if results.spatial is None else spatial_notes(results.spatial)
+    return [*notes, *(note for result in results.benchmarks.values() for note in benchmark_notes(result))]
 
 
 def summary(results: Evaluation, columns: Columns = "both") -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from gapmodel.evaluation.benchmark_results import BenchmarkResult
 from gapmodel.evaluation.captioning import CaptionScores
 from gapmodel.evaluation.confidence import Interval
 from gapmodel.evaluation.detection import DetectionScores
@@ -63,6 +64,8 @@ class Evaluation:
     tasks: dict[str, TaskResult] = field(default_factory=dict)
     spatial: SpatialEvaluation | None = None
     """``None`` where no spatial question was asked."""
+    benchmarks: dict[str, BenchmarkResult] = field(default_factory=dict)
+    """Published benchmarks' own questions, by the benchmark."""
     taught: tuple[str, ...] | None = None
     """The tasks of the model's training; ``None`` where they are not known."""
     remarks: tuple[str, ...] = ()

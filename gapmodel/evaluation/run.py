@@ -22,7 +22,7 @@ from gapdata.errors import UsageError
 from gapdata.records.schema import Record
 from gapdata.runtime.counting import counted
 from gapdata.shards.records import Records
-from gapdata.tasks.predictions import Asking
+from gapdata.tasks.predictions import BENCHMARKS, Asking
 from gapdata.tasks.spatial.kinds import KINDS
 from gapdata.tasks.spatial.question import SpatialQuestion
 from gapmodel.evaluation.answering import Answerer, missing
@@ -35,6 +35,8 @@ from gapmodel.evaluation.asking import (
     spread,
     task_questions,
 )
+from gapmodel.evaluation.benchmark_asking import benchmark_tasks
+from gapmodel.evaluation.benchmark_results import score_benchmark
 from gapmodel.evaluation.predictions import PredictionFile, fingerprint_of_files, read_answers, settle
 from gapmodel.evaluation.results import Evaluation, TaskResult
 from gapmodel.evaluation.scoring import score_task
@@ -108,9 +110,10 @@ def asked_tasks(
     """
     named, grouped = expand(tasks)
     optional = optional or grouped
-    kinds = [task for task in named if task in KINDS]
-    spatial = {task.task: task for task in spatial_tasks(reader, askings, kinds, limit)}
-    found = [spatial.get(task) or task_questions(reader, askings(task), task, limit) for task in named]
+    kinds, benchmarks = ([task for task in named if task in group] for group in (KINDS, BENCHMARKS))
+    swept = [*spatial_tasks(reader, askings, kinds, limit), *benchmark_tasks(reader, askings, benchmarks, limit)]
+    together = {task.task: task for task in swept}
+    found = [together.get(task) or task_questions(reader, askings(task), task, limit) for task in named]
     empty = [task for task in found if not task.asked]
     if empty and (not optional or len(empty) == len(found)):
         reasons = ", ".join(sorted({reason for task in empty for reason in task.left_out})) or "no record of it has any"
@@ -203,13 +206,14 @@ def score(reader: Records, questions: Sequence[TaskQuestions], texts: Mapping[st
     """Score all tasks: a pure function of the records and the texts."""
     results: dict[str, TaskResult] = {}
     spatial = [task for task in questions if task.task in KINDS]
+    benchmarks = {task.task: score_benchmark(task, texts, seed) for task in questions if task.task in BENCHMARKS}
     for task in questions:
-        if task.task not in KINDS:
+        if task.task not in (*KINDS, *BENCHMARKS):
             for result in score_task(task, texts, seed=seed, training=known_records(reader, task)):
                 results[result.task] = result
     split = questions[0].asking.split if questions else ""
     found = score_spatial(spatial, texts, known_questions(reader, spatial), seed)
-    return Evaluation(split=split, tasks=results, spatial=found)
+    return Evaluation(split=split, tasks=results, spatial=found, benchmarks=benchmarks)
 
 
 def known_questions(reader: Records, tasks: Sequence[TaskQuestions]) -> dict[str, list[SpatialQuestion]]:
@@ -230,6 +234,6 @@ def known_records(reader: Records, task: TaskQuestions) -> list[Record]:
 def belongings(directory: Path, reader: Records, askings: Askings) -> dict[str, Any]:
     """Return what predictions belong to: the bytes of the model, the records of the build, and the way of asking."""
     records = hashlib.sha256("\n".join(reader.keys).encode()).hexdigest()
-    asking = {task: dataclasses.asdict(askings(task)) for task in (*TASKS, *KINDS)}
+    asking = {task: dataclasses.asdict(askings(task)) for task in (*TASKS, *KINDS, *BENCHMARKS)}
     model = fingerprint_of_files(directory, MODEL_FILES)
     return {"model": model, "build": reader.fingerprint, "records": records, "asking": asking}

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from gapmodel.evaluation.confidence import Interval
+from gapmodel.evaluation.grouped_means import OverallFigure
 from gapmodel.evaluation.results import SpatialEvaluation, SpatialResult
-from gapmodel.evaluation.spatial_overall import OverallFigure
 from gapmodel.evaluation.spatial_scores import SpatialScores, published_scorers, unit_of
-from gapmodel.evaluation.tables import Table, percent, without_empty_columns
+from gapmodel.evaluation.tables import Table, percent, span, without_empty_columns
 
 HEADER = ("type", "asked", "unreadable", "score", "95 % interval", "constant", "by category", "chance", "above chance")
 SAME = 5e-4
@@ -117,7 +116,7 @@ def _score_row(result: SpatialResult, form: str) -> tuple[str, ...]:
         str(ours.questions),
         str(ours.unparsable),
         percent(ours.score),
-        _span(interval),
+        span(interval),
         *blind,
         *([percent(ours.chance), percent(ours.caa)] if ours.metric == "letter" else ["", ""]),
     )
@@ -130,7 +129,7 @@ def _of_form(result: SpatialResult, form: str) -> Iterator[SpatialScores | None]
 
 def _overall_row(name: str, figure: OverallFigure) -> tuple[str, ...]:
     of = f" without {len(figure.missing)} of its parts" if figure.missing and not math.isnan(figure.of_asked) else ""
-    return (f"{name}{of}", "", "", percent(figure.of_asked), _span(figure.interval))
+    return (f"{name}{of}", "", "", percent(figure.of_asked), span(figure.interval))
 
 
 def _error_row(result: SpatialResult, form: str, scores: SpatialScores) -> tuple[str, ...]:
@@ -140,9 +139,9 @@ def _error_row(result: SpatialResult, form: str, scores: SpatialScores) -> tuple
         _name(result.task, form),
         percent(scores.exact),
         "" if unit is None or math.isnan(scores.median_error) else f"{scores.median_error:.2f} {unit}".strip(),
-        "" if unit is None else _span(intervals.get("median error"), 1.0, 2),
+        "" if unit is None else span(intervals.get("median error"), 1.0, 2),
         percent(scores.median_relative_error),
-        _span(intervals.get("median relative error")),
+        span(intervals.get("median relative error")),
     )
 
 
@@ -150,7 +149,3 @@ def _differing(ours: float, published: dict[str, float], names: list[str]) -> li
     return [
         percent(published[name]) if name in published and abs(published[name] - ours) >= SAME else "" for name in names
     ]
-
-
-def _span(interval: Interval | None, factor: float = 100.0, digits: int = 1) -> str:
-    return "" if interval is None else " .. ".join(f"{factor * end:.{digits}f}" for end in interval)

@@ -54,3 +54,8 @@ def _line(cells: Sequence[str]) -> str:
 def percent(value: float) -> str:
     """Return a share as a percentage without its sign."""
     return NONE if math.isnan(value) else f"{100 * value:.1f}"
+
+
+def span(interval: tuple[float, float] | None, factor: float = 100.0, digits: int = 1) -> str:
+    """Return an interval, of shares in percent; empty for none."""
+    return "" if interval is None else " .. ".join(f"{factor * end:.{digits}f}" for end in interval)

@@ -1,7 +1,8 @@
 """The tasks that an evaluation asks: the named ones, or those that the model was taught, and why not the others.
 
-``all`` stands for the five tasks of the paper, ``spatial`` for all types of spatial questions. Types are asked where
-they are named, or were taught.
+``all`` stands for the five tasks of the paper, ``spatial`` for all types of spatial questions, and ``benchmarks`` for
+the published benchmarks whose questions a build can hold. Types are asked where they are named or were taught,
+benchmarks where they are named.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from types import MappingProxyType
 
 from gapdata.errors import UsageError
 from gapdata.runtime.choices import unknown_choice
+from gapdata.tasks.predictions import BENCHMARKS
 from gapdata.tasks.questions import TASKS as TRAINED
 from gapdata.tasks.spatial.kinds import KINDS
 from gapmodel.evaluation.asking import TASKS
@@ -19,9 +21,9 @@ from gapmodel.questions.recipe import SPATIAL
 from gapmodel.questions.taught import task_name
 
 ALL = "all"
-GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType({ALL: TASKS, SPATIAL: tuple(KINDS)})
+GROUPS: Mapping[str, tuple[str, ...]] = MappingProxyType({ALL: TASKS, SPATIAL: tuple(KINDS), "benchmarks": BENCHMARKS})
 """Names that stand for several tasks; of these, those without questions in the split are left out, not refused."""
-NAMES = (*TASKS, *GROUPS, *KINDS)
+NAMES = (*TASKS, *GROUPS, *KINDS, *BENCHMARKS)
 """All that a command line can name."""
 ANY = "conversation"
 """Other people's conversations may be about any task, so a model that was trained on them is asked everything."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from gapdata.tasks.spatial.mra import LEAST_THRESHOLD, MOST_THRESHOLD, THRESHOLDS
 
+_ALLOWED = 1 - np.linspace(LEAST_THRESHOLD, MOST_THRESHOLD, THRESHOLDS)  # (10,) relative errors
 MAX_CHARACTERS = 10_000
 """Longest text that is read of an answer."""
 
@@ -16,7 +17,7 @@ def passed(error: float) -> float:
     A negative error passes all of them: scorers that divide by the truth itself, and not by its amount, give full marks
     to any answer where the truth is negative.
     """
-    return float(np.mean(error <= 1 - np.linspace(LEAST_THRESHOLD, MOST_THRESHOLD, THRESHOLDS)))
+    return float(np.mean(error <= _ALLOWED))
 
 
 def as_float(text: str) -> float | None:

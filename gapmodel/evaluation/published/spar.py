@@ -88,8 +88,13 @@ def view_change(text: str, answer: str) -> float:
 
 def mended_view_change(text: str, answer: str) -> float:
     """Return the score of a change of view as VLMEvalKit mended it: errors by the truth, entries read one by one."""
-    said, right = _axes(_entries(text)), _axes(_entries(answer))
+    said, right = axes(text), axes(answer)
     return sum(passed(_error(read, truth)) for read, truth in zip(said, right, strict=True)) / len(AXES)
+
+
+def axes(text: str) -> list[float]:
+    """Return the five signed axes of a change of view, 0 for those that a text does not state readably."""
+    return _axes(_entries(text))
 
 
 def _error(read: float, truth: float) -> float:
