@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from gapmodel.audit.plot import draw
 from gapmodel.audit.results import GeometryAudit, as_dict, as_markdown, as_table, sentences, task_sentence
 from gapmodel.audit.run import named_treatments
 from gapmodel.evaluation.asking import Asked, TaskQuestions, second_id
-from gapmodel.evaluation.confidence import difference_interval, mean_interval
+from gapmodel.evaluation.confidence import difference_interval, expanded_tail, mean_interval
 from gapmodel.evaluation.run import score
 from gapmodel.evaluation.scoring import f1_of
 from gapmodel.inspection.geometry_treatments import Treatment
@@ -166,7 +167,7 @@ def test_names_become_treatments_in_a_fixed_order_and_blind_has_no_levels() -> N
     assert len(named_treatments("all", ())) == 4
 
 
-@pytest.mark.parametrize("scenes", [6, 30])
+@pytest.mark.parametrize("scenes", [FEWEST_SCENES, 30])
 def test_without_an_effect_few_differences_are_told_from_chance(scenes: int) -> None:
     """Whether an answer is right depends on the scene; the treatment only draws anew."""
     rng = np.random.default_rng(scenes)
@@ -179,7 +180,13 @@ def test_without_an_effect_few_differences_are_told_from_chance(scenes: int) -> 
         span = difference_interval(first, second, names, 0, f"trial {trial}", mean_of)
         assert span is not None
         told += span[0] > 0 or span[1] < 0
-    assert told / 300 < (0.15 if scenes == FEWEST_SCENES else 0.09)
+    assert 0.01 < told / 300 < 0.09
+
+
+@pytest.mark.parametrize(("scenes", "t"), [(6, 2.571), (8, 2.365), (11, 2.228), (31, 2.042), (10_000, 1.960)])
+def test_the_interval_of_few_scenes_is_as_wide_as_students_t(scenes: int, t: float) -> None:
+    expected = NormalDist().cdf(-((scenes / (scenes - 1)) ** 0.5) * t)
+    assert expanded_tail(scenes) == pytest.approx(expected, rel=0.02)
 
 
 def test_pairing_takes_out_what_makes_a_scene_hard() -> None:
