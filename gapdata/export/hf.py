@@ -13,31 +13,26 @@ public, ``text_only`` leaves out pixels and geometry (:mod:`gapdata.export.hf_te
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gapdata.errors import ShardError, UsageError
+from gapdata.errors import UsageError
 from gapdata.export.croissant import croissant
 from gapdata.export.dataset_card import Config, card
 from gapdata.export.hf_text import export_text
 from gapdata.export.public_terms import check_public, licence_text
+from gapdata.export.tars import chosen_tars, place_tar
 from gapdata.files.atomic import atomic_file, write_atomically
-from gapdata.files.storage import Location, open_ranged
+from gapdata.files.storage import Location
 from gapdata.records.codec import POINTMAP
 from gapdata.records.schema import Record
 from gapdata.runtime.counting import counted
-from gapdata.shards.index import INDEX_NAME, index_batches, read_commit, read_index
+from gapdata.shards.index import INDEX_NAME, read_index
 from gapdata.shards.reader import ShardReader
 from gapdata.shards.splits import SPLITS_NAME
 
-CHUNK = 1 << 22
-SHARD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 NOTE = (
     "Frames `00.jpg`, `01.jpg`, ... are RGB; `00.depth.png` is 16-bit, millimetres, 0 without a value; "
     "`00.instance.png` is an object's id + 1, 0 for none; `00.prompt.png` is the number of the prompt whose mark "
@@ -96,18 +91,16 @@ def export(
     if text_only:
         return export_text(records, out, terms=terms, name=name)
     keys = {record.key for record in records}
-    tars, columns, views = _chosen(build.build, keys)
-    files = {}
-    for names in tars.values():
-        for tar in names:
-            files[tar] = _place_tar(build.build, tar, out / tar)
-    _write_index(build.build, out, {tar for names in tars.values() for tar in names})
+    chosen = chosen_tars(build.build, keys)
+    tars, views = chosen.by_split, chosen.views
+    files = {tar: place_tar(build.build, tar, out / tar) for tar in chosen.records}
+    _write_index(build.build, out, set(files))
     write_atomically(out / SPLITS_NAME, (json.dumps(tars, indent=1) + "\n").encode())
     write_atomically(out / "LICENSE.md", licence_text(terms).encode())
     said = "; ".join(f"{row.get('title')}: {row.get('terms')}" for row in terms) or "not stated"
     sentence = f"{counted(len(keys), 'view')} of scanned rooms: frames with depth, cameras, objects and prompts"
     write_atomically(out / "croissant.json", croissant(name, sentence, said, files))
-    config = Config(name="default", files=tars, features=columns)
+    config = Config(name="default", files=tars, features=_columns(chosen.members))
     text = _text(sentence, next(iter(tars)), private)
     gate = f"The frames are of scans that may not be passed on freely: {said}" if private else ""
     tasks = ("visual-question-answering", "depth-estimation", "object-detection")
@@ -141,97 +134,11 @@ def _text(sentence: str, split: str, private: bool) -> str:
     return "\n".join([*(warning if private else []), f"{sentence}.", "", usage, NOTE, "", "Terms: LICENSE.md.", ""])
 
 
-def _chosen(build: Location, keys: set[str]) -> tuple[dict[str, list[str]], dict[str, str], Counter[str]]:
-    """Return the tars of each split that hold records, the columns of all records, and their number by kind of view.
-
-    Raises:
-        UsageError: a tar holds other records as well.
-        ShardError: the name of a tar could lead out of the folder.
-    """
-    splits: dict[str, str] = {}  # of each tar
-    left: set[str] = set()
-    names: set[str] = set()
-    views: Counter[str] = Counter()
-    for batch in index_batches(build, ["key", "shard", "split", "view", "members"], []):
-        for row in batch.to_pylist():
-            tar = f"{row['shard']}.tar"
-            if SHARD.fullmatch(row["shard"]) is None:
-                raise ShardError(f"names the shard {tar!r}", path=build / INDEX_NAME, cure="run build-shards again")
-            if row["key"] not in keys:
-                left.add(tar)
-                continue
-            if splits.setdefault(tar, row["split"]) != row["split"]:
-                raise UsageError(f"{tar} holds records of several splits", path=build, cure="build the shards again")
-            views[row["view"]] += 1
-            names.update(member["name"] for member in row["members"])
-    mixed = sorted(left & splits.keys())
-    if mixed:
-        raise UsageError(f"{mixed[0]} holds records of several splits", path=build, cure="export without --split")
-    tars: dict[str, list[str]] = {}
-    for tar, split in sorted(splits.items()):
-        tars.setdefault(split, []).append(tar)
-    return dict(sorted(tars.items())), _columns(names), views
-
-
-def _columns(members: set[str]) -> dict[str, str]:
+def _columns(members: Collection[str]) -> dict[str, str]:
     """Return the type of each column: the JSON first, then the images of each frame."""
     images = sorted(name for name in members if name.endswith((".jpg", ".png")))
-    strange = members - {"json", POINTMAP, *images}
+    strange = set(members) - {"json", POINTMAP, *images}
     return {"json": "json", **dict.fromkeys(images, "image"), **dict.fromkeys(sorted(strange), "binary")}
-
-
-def _place_tar(build: Location, tar: str, target: Path) -> tuple[int, str]:
-    """Link or copy a tar, and return its size and SHA-256.
-
-    Raises:
-        ShardError: it differs from its commit record, or the file exists and holds something else.
-    """
-    source, there = build / tar, target.exists()
-    try:
-        if not there:
-            _link_or_copy(source, target)
-        with open(target, "rb") as file:
-            digest, size = hashlib.file_digest(file, "sha256").hexdigest(), target.stat().st_size
-        wanted = _committed(build, tar) or (_digest(source) if there else digest)
-    except OSError as error:
-        raise ShardError(f"cannot be read: {error.strerror}", path=source, cure="run build-shards again") from error
-    if digest != wanted:
-        if there:
-            raise ShardError("differs from what this build holds", path=target, cure="export to an empty folder")
-        target.unlink()
-        raise ShardError("differs from its commit record", path=source, cure="run `gapdata verify` on the build")
-    return size, digest
-
-
-def _committed(build: Location, tar: str) -> str | None:
-    """Return the digest that a tar was finished with; ``None`` where that is not known."""
-    place = build / f"{tar.removesuffix('.tar')}.json"
-    return str(read_commit(place)["sha256"]) if place.is_file() else None
-
-
-def _digest(source: Location) -> str:
-    digest, file = hashlib.sha256(), open_ranged(source)
-    for offset in range(0, file.size, CHUNK):
-        digest.update(file.read_at(offset, CHUNK))
-    file.close()
-    return digest.hexdigest()
-
-
-def _link_or_copy(source: Location, target: Path) -> None:
-    if isinstance(source, Path):
-        try:
-            os.link(source.resolve(), target)
-        except OSError:  # another disk, or one without links: what is wrong with the tar itself shows below
-            pass
-        else:
-            return
-    file = open_ranged(source)
-    try:
-        with atomic_file(target) as copy:
-            for offset in range(0, file.size, CHUNK):
-                copy.write(file.read_at(offset, CHUNK))
-    finally:
-        file.close()
 
 
 def _write_index(build: Location, out: Path, tars: set[str]) -> None:

@@ -129,6 +129,10 @@ EXITS: dict[str, Exit] = {
         tasks=spatial_tasks,
         help="spatial questions as a task of lmms-eval, on which any model is scored, with its blind twin",
     ),
+    "energon": Exit(
+        module="gapdata.export.energon",
+        help="the same tars for megatron-energon, with their splits and a cooker",
+    ),
     "transforms": Exit(
         module="gapdata.export.transforms",
         help="scenes with transforms.json, depth and a cloud, as nerfstudio reads them",
