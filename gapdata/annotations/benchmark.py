@@ -17,6 +17,9 @@ TASK = "benchmark"
 """The ``task`` of a stored conversation that asks a benchmark's question; how it is scored follows from ``benchmark``
 and ``question_type``."""
 IMAGE = "<image>"
+ColorMark = tuple[int, str, tuple[float, ...]]
+"""A disc or a box that a question points with: the position of its frame, its colour, and x and y of its centre, or
+left, top, right and bottom."""
 SHORT_ANSWER = "Answer the question using a single word or phrase."
 """The end of ScanQA's and SQA3D's questions in the data of Chat-Scene and LLaVA-3D; these benchmarks, which were made
 for classifiers, have no wording of their own, and their scores compare whole answers."""
@@ -42,6 +45,7 @@ class BenchmarkQuestion:
     frame_ids: tuple[int, ...] = ()
     """Raw frames that the question is about, in its order; empty: it is about the whole scan."""
     object_ids: tuple[int, ...] = ()  # objects that the file says it is about
+    marks: tuple[ColorMark, ...] = ()  # in thousandths of the image's sides
 
     @property
     def task(self) -> str:
@@ -53,7 +57,7 @@ class BenchmarkQuestion:
         """What no other question has: the benchmark's id, or what is asked of which frames where ids repeat."""
         if self.id is not None and not self.frame_ids:
             return self.benchmark, self.id
-        return self.benchmark, self.question_type, self.question, self.frame_ids
+        return self.benchmark, self.question_type, self.question, self.frame_ids, self.marks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

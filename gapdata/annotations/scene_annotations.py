@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.annotations.benchmark import BENCHMARKS, BenchmarkQuestion
+from gapdata.annotations.benchmark import BENCHMARKS, BenchmarkQuestion, ColorMark
 from gapdata.annotations.conversation import TASKS, ConversationCameras, ConversationItem
 from gapdata.annotations.embodiedscan import AnnotatedBox
 from gapdata.annotations.scanrefer import KIND as SCANREFER
@@ -239,6 +239,7 @@ def _question_fields(item: BenchmarkQuestion) -> dict[str, Any]:
         "id": item.id,
         "frame_ids": list(item.frame_ids),
         "object_ids": list(item.object_ids),
+        "marks": [[frame, color, *place] for frame, color, place in item.marks],
     }
 
 
@@ -258,7 +259,15 @@ def _question(scene_id: str, item: Mapping[str, Any]) -> BenchmarkQuestion:
         id=_optional(item["id"], _name),
         frame_ids=tuple(map(_integer, item["frame_ids"])),
         object_ids=tuple(map(_integer, item["object_ids"])),
+        marks=tuple(map(_mark, item["marks"])),
     )
+
+
+def _mark(item: Any) -> ColorMark:
+    frame, color, *place = item
+    if len(place) not in (2, 4):
+        raise ValueError("a mark is neither a point nor a box")
+    return _integer(frame), _name(color), tuple(map(float, _array(place, (len(place),))))
 
 
 def _cameras(value: Any, frames: int) -> ConversationCameras:

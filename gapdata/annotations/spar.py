@@ -33,6 +33,7 @@ from gapdata.annotations.benchmark import (
 )
 from gapdata.annotations.frame_names import MAX_FRAME_ID, MAX_PATH
 from gapdata.annotations.rows import annotation_rows
+from gapdata.annotations.spar_marks import spar_marks
 from gapdata.files.checked_values import MAX_TEXT, text
 from gapdata.files.json_text import decode_json
 from gapdata.files.storage import Location
@@ -64,7 +65,6 @@ MAX_IMAGES = 64
 NAMED_FROM = 11
 """Images from which on SPAR's loader names each of them."""
 LEADING = re.compile(r"(?:(?:Frame-[0-9]{1,2}: ?)?<image>\n?|<video>\n?)+")
-MARK = re.compile(r"(?:red|green|blue|yellow)_(?:point|bbox)|(?:point|bbox)_list")
 
 
 def is_spar(item: Mapping[str, Any]) -> bool:
@@ -99,8 +99,7 @@ def _line(row: Any, source: str, index: int) -> BenchmarkQuestion:
     kind = _type(facts.get("type"))
     scene_id, frame_ids = _places(fields.get("image", fields.get("images")))
     question, answer = _turns(fields.get("conversations"))
-    if any(MARK.fullmatch(name) for name in facts):
-        raise LeftOut("marks_in_colours_cannot_be_drawn", kind)
+    marks = spar_marks(kind, facts, len(frame_ids))
     return BenchmarkQuestion(
         scene_id=scene_id,
         benchmark="spar-7m",
@@ -110,6 +109,7 @@ def _line(row: Any, source: str, index: int) -> BenchmarkQuestion:
         question_type=kind,
         id=question_id(fields.get("id")),
         frame_ids=frame_ids,
+        marks=marks,
         source=source,
         index=index,
     )

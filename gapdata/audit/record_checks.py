@@ -172,11 +172,13 @@ def _check_expressions(record: Record) -> Iterator[str]:
             yield f"description {item.ann_id} is about object {item.object_id}, which is not listed"
     width, height = record.image_size
     for talk in conversations(record):
-        if talk.mark is None:
-            continue
-        frame, u, v = talk.mark
-        if not (0 <= frame < len(record) and -0.5 <= u < width - 0.5 and -0.5 <= v < height - 0.5):
-            yield f"the mark {list(talk.mark)} of {talk.source} item {talk.index} lies outside the view"
+        marked = [] if talk.mark is None else [talk.mark]
+        marked += [
+            (frame, place[at], place[at + 1]) for frame, _, place in talk.marks for at in range(0, len(place), 2)
+        ]
+        for frame, u, v in marked:
+            if not (0 <= frame < len(record) and -0.5 <= u < width - 0.5 and -0.5 <= v < height - 0.5):
+                yield f"the mark {[frame, u, v]} of {talk.source} item {talk.index} lies outside the view"
 
 
 def _check_prompts(record: Record, depth: NDArray[np.float32], masks: NDArray[np.uint16]) -> Iterator[str]:

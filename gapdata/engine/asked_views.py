@@ -47,7 +47,7 @@ def ask_views(scene: OpenScene, camera: Intrinsics, outcome: SceneOutcome) -> li
     unshown = sum(key not in keys for key in scene.plan.keys)
     if unshown:
         note(outcome.dropped_views, "no_frame_shows_the_described_object", unshown)
-    about_scan = _questions(scene, outcome, shown=any(view.shows_scan for view in views))
+    about_scan = _questions(scene, camera, outcome, shown=any(view.shows_scan for view in views))
     return [
         AskedView(
             view=view,
@@ -104,7 +104,7 @@ def _conversations(scene: OpenScene, camera: Intrinsics, outcome: SceneOutcome) 
         stored = []
         for item in items:
             placed = (
-                stored_question(item)
+                stored_question(item, scan.color_intrinsics, camera, scan.color_lens)
                 if isinstance(item, BenchmarkQuestion)
                 else stored_conversation(item, scan.color_intrinsics, camera, scan.color_lens)
             )
@@ -120,7 +120,7 @@ def _conversations(scene: OpenScene, camera: Intrinsics, outcome: SceneOutcome) 
     return asked
 
 
-def _questions(scene: OpenScene, outcome: SceneOutcome, *, shown: bool) -> tuple[Conversation, ...]:
+def _questions(scene: OpenScene, camera: Intrinsics, outcome: SceneOutcome, *, shown: bool) -> tuple[Conversation, ...]:
     """Return the questions about the whole scan, if there is a view that shows it."""
     given, dropped = scene.annotations.about_scan, outcome.dropped_conversations
     if given and not scene.recipe.annotations.conversations:
@@ -128,5 +128,6 @@ def _questions(scene: OpenScene, outcome: SceneOutcome, *, shown: bool) -> tuple
     elif given and not shown:
         note(dropped, "asks about the whole scan, of which the recipe makes no shared view (scene_views)", len(given))
     else:
-        return tuple(map(stored_question, given))
+        placed = [stored_question(item, scene.scan.color_intrinsics, camera) for item in given]
+        return tuple(item for item in placed if item is not None)
     return ()

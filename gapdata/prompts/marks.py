@@ -11,13 +11,14 @@ colour beside it, defined at the native width like the cross. Number 0 is the au
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.errors import UsageError
+from gapdata.prompts.colored_shapes import SHAPE_NUMBERS, draw_shapes
+from gapdata.prompts.coverage import covered_shares, touched_pixels
 
 NATIVE_WIDTH = 1296.0
 ARM_LENGTH = 10.5
@@ -78,13 +79,16 @@ def draw_marks(
 ) -> NDArray[np.uint8]:
     """Return a copy of ``image`` (H, W, 3) uint8 RGB with the marks of ``pixels`` (number -> (u, v)).
 
-    Plates come first and crosses on top, so no cross is hidden. Each plate takes a quadrant between two arms in which
+    SPAR's discs and boxes come first (:mod:`gapdata.prompts.colored_shapes`), then plates, and crosses on top, so no
+    cross is hidden. Each plate takes a quadrant between two arms in which
     it stays inside the image and off the other marks, if there is one.
 
     Raises:
         UsageError: a number has no colour.
     """
     marked = image.copy()
+    draw_shapes(marked, pixels, native_width)
+    pixels = {number: pixel for number, pixel in pixels.items() if number not in SHAPE_NUMBERS}
     size = (image.shape[1], image.shape[0])
     for number, plate in _plates(size, pixels, native_width).items():
         window, covered, ink = _plate_coverage(size, plate, number)
@@ -116,11 +120,11 @@ def _cross(
     """Return the window of a cross, and the share of each of its pixels that the cross covers."""
     scale = image_size[0] / native_width
     columns, rows = (
-        _pixels(size, at - ARM_LENGTH * scale, at + ARM_LENGTH * scale)
+        touched_pixels(size, at - ARM_LENGTH * scale, at + ARM_LENGTH * scale)
         for size, at in zip(image_size, pixel, strict=True)
     )
     (long_u, thin_u), (long_v, thin_v) = (
-        [_covered(pixels, at - half * scale, at + half * scale) for half in (ARM_LENGTH, HALF_BAR)]
+        [covered_shares(pixels, at - half * scale, at + half * scale) for half in (ARM_LENGTH, HALF_BAR)]
         for pixels, at in zip((columns, rows), pixel, strict=True)
     )
     horizontal, vertical = np.outer(thin_v, long_u), np.outer(long_v, thin_u)
@@ -201,8 +205,8 @@ def _plate_coverage(
     width, height = image_size
     columns, rows = PLATE_CELLS
     edges_u, edges_v = np.linspace(plate[0], plate[2], columns + 1), np.linspace(plate[1], plate[3], rows + 1)
-    across = np.stack([_covered(range(width), edges_u[cell], edges_u[cell + 1]) for cell in range(columns)])
-    down = np.stack([_covered(range(height), edges_v[cell], edges_v[cell + 1]) for cell in range(rows)])
+    across = np.stack([covered_shares(range(width), edges_u[cell], edges_u[cell + 1]) for cell in range(columns)])
+    down = np.stack([covered_shares(range(height), edges_v[cell], edges_v[cell + 1]) for cell in range(rows)])
     cells = np.zeros((rows, columns))
     cells[1:-1, 1:-1] = [[character == "#" for character in row] for row in DIGITS[number]]
     along_v, along_u = down.sum(axis=0), across.sum(axis=0)
@@ -215,18 +219,6 @@ def _ink(number: int) -> int:
     """Return black or white, whichever stands out from the plate (luma of Rec. 601)."""
     red, green, blue = COLORS[number - 1]
     return 0 if 0.299 * red + 0.587 * green + 0.114 * blue > 110 else 255
-
-
-def _pixels(size: int, low: float, high: float) -> range:
-    """Return which of ``size`` pixels [low, high] covers any part of."""
-    first = max(0, math.floor(low - 0.5) + 1)
-    return range(first, max(first, min(size, math.ceil(high + 0.5))))
-
-
-def _covered(pixels: range, low: float, high: float) -> NDArray[np.float64]:
-    """Return the share of the unit interval around each pixel's centre that [low, high] covers."""
-    left = np.arange(pixels.start, pixels.stop) - 0.5
-    return np.asarray(np.maximum(np.minimum(left + 1.0, high) - np.maximum(left, low), 0.0))
 
 
 def _touched(shares: NDArray[np.float64]) -> slice:

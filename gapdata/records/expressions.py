@@ -5,7 +5,7 @@
 * ``description``: ``object_id, ann_id, object_name, text, unique``, about one object (ScanRefer, Scan2Cap);
 * ``conversation``: ``task, question, answer, mark, source, index``, question and answer exactly as in the annotation
   file, and the marked pixel ``[frame position, u, v]`` of the stored image or null. Questions of published benchmarks
-  also have ``benchmark, question_type, answers, options, id, object_ids``, as far as their file says it.
+  also have ``benchmark, question_type, answers, options, id, object_ids, marks``, as far as their file says it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gapdata.annotations.benchmark import ColorMark
 from gapdata.errors import ShardError
+from gapdata.prompts.colored_shapes import COLOR_NAMES
 from gapdata.records.schema import Record
 
 KINDS = ("description", "conversation")
@@ -46,7 +48,7 @@ class Expression:
 class Conversation:
     """A question and its answer from an annotation file, verbatim.
 
-    The last six fields say how a published benchmark scores its question.
+    The last seven fields say how a published benchmark asks and scores its question.
     """
 
     task: str
@@ -61,6 +63,7 @@ class Conversation:
     options: tuple[str, ...] = ()  # of a question with a choice, as the file has them
     id: str | None = None  # the question's own, in its benchmark
     object_ids: tuple[int, ...] = ()  # objects of the scene that the file says it is about
+    marks: tuple[ColorMark, ...] = ()  # SPAR's discs and boxes, in pixels of the stored images
 
     def to_fields(self) -> dict[str, Any]:
         """Return the dictionary that a record stores; fields of benchmarks only where they say something."""
@@ -71,6 +74,7 @@ class Conversation:
             "options": list(self.options),
             "id": self.id,
             "object_ids": list(self.object_ids),
+            "marks": [[frame, color, *place] for frame, color, place in self.marks],
         }
         return {
             "kind": "conversation",
@@ -140,6 +144,7 @@ def _expression(fields: Mapping[str, Any]) -> Expression | Conversation:
             options=tuple(map(str, _listed(fields.get("options")))),
             id=_name(fields.get("id")),
             object_ids=tuple(map(int, _listed(fields.get("object_ids")))),
+            marks=tuple(map(_color_mark, _listed(fields.get("marks")))),
         )
     raise ValueError(f"kind {kind!r} is not one of {', '.join(KINDS)}")
 
@@ -159,3 +164,10 @@ def _mark(value: Any) -> tuple[int, float, float] | None:
         return None
     frame, u, v = value
     return int(frame), float(u), float(v)
+
+
+def _color_mark(value: Any) -> ColorMark:
+    frame, color, *place = value
+    if color not in COLOR_NAMES or len(place) not in (2, 4):
+        raise ValueError(f"{str(value)[:60]} is not a disc or a box")
+    return int(frame), str(color), tuple(map(float, place))

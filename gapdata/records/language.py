@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from gapdata.annotations.benchmark import BenchmarkQuestion
 from gapdata.annotations.conversation import ConversationItem
 from gapdata.annotations.scanrefer import Description
@@ -16,6 +18,7 @@ from gapdata.geometry.lens import Lens, behind_lens
 from gapdata.records.expressions import Conversation, Expression
 from gapdata.records.objects import SceneObjects
 
+THOUSAND = 1000.0  # of a side of the image, in which SPAR places marks
 OTHERS = "others"
 """ScanRefer's class of everything outside its 17 named classes."""
 
@@ -59,8 +62,26 @@ def scene_expressions(
     return expressions, dict(sorted(dropped.items()))
 
 
-def stored_question(given: BenchmarkQuestion) -> Conversation:
-    """Return a benchmark's question as a conversation."""
+def stored_question(
+    given: BenchmarkQuestion, native: Intrinsics, stored: Intrinsics, lens: Lens | None = None
+) -> Conversation | None:
+    """Return a benchmark's question as a conversation, with its marks in pixels of the stored image.
+
+    Args:
+        given: the question, with its marks in thousandths of the native image's sides.
+        native: the camera of that image.
+        stored: the camera of the stored one.
+        lens: of the native image.
+
+    Returns:
+        The conversation; ``None`` where the crop has cut a mark off.
+    """
+    marks = []
+    for frame, color, place in given.marks:
+        placed = _placed(place, native, stored, lens)
+        if placed is None:
+            return None
+        marks.append((frame, color, placed))
     return Conversation(
         task=given.task,
         question=given.question,
@@ -74,7 +95,25 @@ def stored_question(given: BenchmarkQuestion) -> Conversation:
         options=given.options,
         id=given.id,
         object_ids=given.object_ids,
+        marks=tuple(marks),
     )
+
+
+def _placed(
+    place: tuple[float, ...], native: Intrinsics, stored: Intrinsics, lens: Lens | None
+) -> tuple[float, ...] | None:
+    """Return a disc's centre or a box, cut to the stored image; ``None`` where nothing of it is left."""
+    sides = np.array([native.width, native.height])
+    points = [
+        behind_lens(lens, native, stored, tuple(point)) for point in np.reshape(place, (-1, 2)) / THOUSAND * sides
+    ]
+    limits = np.array([stored.width - 1, stored.height - 1])
+    inside = np.clip(points, 0, limits)
+    if len(points) == 1 and np.abs(inside - points).max() > 0.5:
+        return None
+    if len(points) == 2 and not (inside[1] > inside[0]).all():
+        return None
+    return tuple(round(float(value), 3) + 0.0 for value in inside.ravel())
 
 
 def stored_conversation(

@@ -49,7 +49,8 @@ class Mark:
     frame: int  # position within the view
     pixel: tuple[int, int]  # (u, v) of the stored image
     number: int = 0
-    """0 draws GAP-MLLM's red cross; 1, 2, ... the cross of that number's colour with the number beside it."""
+    """0 draws GAP-MLLM's red cross; 1 to 9 the cross of that number's colour with the number beside it; higher ones are
+    SPAR's discs and boxes (:mod:`gapdata.prompts.colored_shapes`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gapdata.errors import ShardError
+from gapdata.prompts.colored_shapes import shape_pixels
 from gapdata.records.expressions import Conversation, conversations
 from gapdata.records.schema import Record
 from gapdata.runtime.counting import counted
@@ -25,7 +26,7 @@ PARSERS: Mapping[str, Callable[[str], Any]] = {
 
 
 def render(record: Record, conversation: Conversation) -> Question:
-    """Return the conversation as it stands, with GAP-MLLM's cross where its file marks a pixel.
+    """Return the conversation as it stands, with GAP-MLLM's cross where its file marks a pixel, and SPAR's shapes.
 
     A benchmark's question about a whole scan follows the frames of the view, whatever their number.
 
@@ -42,18 +43,24 @@ def render(record: Record, conversation: Conversation) -> Question:
             f"{where} has {counted(found, 'image placeholder')} for {counted(len(record), 'frame')}",
             cure="build the shards again",
         )
-    marks = () if conversation.mark is None else (_mark(conversation.mark, record, where),)
+    marks = tuple(
+        _mark((frame, *pixel), record, where, number)
+        for frame, color, place in conversation.marks
+        for number, pixel in shape_pixels(color, tuple(map(round, place))).items()
+    )
+    if conversation.mark is not None:
+        marks = (_mark(conversation.mark, record, where),)
     return Question(text=conversation.question, answer=conversation.answer, marks=marks)
 
 
-def _mark(mark: tuple[int, float, float], record: Record, where: str) -> Mark:
+def _mark(mark: tuple[int, float, float], record: Record, where: str, number: int = 0) -> Mark:
     frame, u, v = mark[0], round(mark[1]), round(mark[2])
     if not (0 <= frame < len(record) and 0 <= u < record.image_size[0] and 0 <= v < record.image_size[1]):
         raise ShardError(
             f"{where} marks pixel ({u}, {v}) of frame {frame}, which the view does not have",
             cure="build the shards again",
         )
-    return Mark(frame=frame, pixel=(u, v))
+    return Mark(frame=frame, pixel=(u, v), number=number)
 
 
 def parse(task: str, text: str) -> Any:

@@ -85,6 +85,66 @@ def test_what_cannot_be_asked_of_a_scans_frames_is_counted(tmp_path: Path) -> No
     assert (report.taken, report.items) == (1, len(rows))
 
 
+RED, BLUE, GREEN = [[100, 200]], [[300, 400]], [[1000, 0]]
+BOXES = {"red_bbox": [[1, 2, 30, 40]], "blue_bbox": [[5, 6, 70, 80]], "green_bbox": [[9, 10, 110, 120]]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "images", "facts", "drawn"),
+    [
+        ("depth_prediction_oc", 1, {"red_point": RED, "blue_point": BLUE}, {"red": 0, "blue": 0}),
+        (
+            "depth_prediction_oo_mv",
+            3,
+            {"red_point": RED, "blue_point": BLUE, "green_point": GREEN, "point_img_idx": [[0, 2, 1]]},
+            {"red": 0, "blue": 2, "green": 1},
+        ),
+        (
+            "distance_infer_center_oo_mv",
+            3,
+            {"red_point": RED, "blue_point": BLUE, "green_point": GREEN, "point_img_idx": [[0, 2, 1]]},
+            {"red": 0, "green": 2, "blue": 1},
+        ),
+        ("spatial_imagination_oc_mv", 3, {**BOXES, "bbox_img_idx": [[0, 1, 2]]}, {"green": 0, "blue": 1, "red": 2}),
+        (
+            "obj_spatial_relation_oo_mv",
+            3,
+            {"blue_bbox": BOXES["blue_bbox"], "green_bbox": BOXES["green_bbox"], "bbox_img_idx": [[2, 1]]},
+            {"blue": 2, "green": 1},
+        ),
+        ("obj_spatial_relation_oc_mv", 2, {"red_bbox": BOXES["red_bbox"], "bbox_img_idx": [[1]]}, {"red": 1}),
+        ("position_matching", 2, {"red_bbox": BOXES["red_bbox"], "bbox_img_idx": [[0, 1]]}, {"red": 0}),
+        ("camera_motion_infer", 2, {}, {}),
+    ],
+)
+def test_marks_are_on_the_images_on_which_spars_program_draws_them(
+    tmp_path: Path, kind: str, images: int, facts: dict[str, Any], drawn: dict[str, int]
+) -> None:
+    file = write_lines(tmp_path / "a.jsonl", [{**spar_line(range(images)), "type": kind, **facts}])
+    (item,) = read_spar(file).scenes[SCENE]
+    assert {color: frame for frame, color, _ in item.marks} == drawn
+    for _, color, place in item.marks:
+        shape = "bbox" if len(place) == 4 else "point"
+        assert list(place) == facts[f"{color}_{shape}"][0]
+
+
+def test_a_question_without_its_marks_cannot_be_asked(tmp_path: Path) -> None:
+    marked = {"type": "depth_prediction_oc_mv", "red_point": RED, "blue_point": BLUE, "point_img_idx": [[0, 1]]}
+    changes: list[dict[str, Any]] = [
+        *({"blue_point": None}, {"blue_point": [[1, 1001]]}, {"red_point": [[1]]}, {"red_point": "x"}),
+        *({"point_img_idx": [[0, 2]]}, {"point_img_idx": None}, {"point_img_idx": [[0]]}, {"red_point": [[-1, 2]]}),
+        *({"type": "spatial_imagination_oo_video"}, {"type": "position_matching", "red_bbox": [[5, 5, 5, 9]]}),
+    ]
+    rows = [{**spar_line((place, place + 1)), **marked, **change} for place, change in enumerate(changes)]
+    assert read_spar(write_lines(tmp_path / "a.jsonl", rows)).report.ignored == {
+        "mark_is_an_empty_box": 1,
+        "mark_outside_the_image": 4,
+        "mark_without_an_image": 3,
+        "marks_with_names_beside_them": 1,
+        "question_without_its_marks": 1,
+    }
+
+
 def bench(number: int, task: str, image: list[Any]) -> dict[str, Any]:
     asked = {"question": "How far is the chair?", "answer": "1.5"}
     return {

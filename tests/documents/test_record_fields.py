@@ -44,6 +44,7 @@ BENCHMARK = Conversation(
     options=("A. 2", "B. 3"),
     id="7",
     object_ids=(3,),
+    marks=((0, "red", (1.0, 2.0)),),
 )
 ROW = re.compile(r"^\| (\(?)`([a-z_.\[\]]+)`\)? \| .+ \|$", re.MULTILINE)
 

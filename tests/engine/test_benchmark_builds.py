@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gapdata.commands.main import main
+from gapdata.prompts.marks import draw_marks
 from gapdata.records.expressions import conversations, descriptions
 from gapdata.shards.reader import ShardReader
 from gapdata.tasks.questions import questions
@@ -101,6 +103,30 @@ def test_a_question_that_names_frames_comes_with_exactly_these(told: Path) -> No
     assert asked.text == "<image>\n<image>\nHow does the camera move from the first image to the second?"
     (item,) = conversations(clip)
     assert (item.benchmark, item.question_type) == ("spar-7m", "view_change_infer")
+
+
+def test_marks_are_carried_to_the_same_place_of_a_smaller_image_and_drawn(dataset: Path, tmp_path: Path) -> None:
+    """Native images have 128x96 pixels, stored ones 64x48."""
+    marks = {"red_point": [[250, 500]], "blue_bbox": [[500, 250, 750, 750]]}
+    line = {**spar_line((3, 30)), "type": "obj_spatial_relation_oo_mv", "red_bbox": marks["blue_bbox"]}
+    line |= {"green_bbox": [[0, 0, 1000, 1000]], "bbox_img_idx": [[1, 0]]}
+    disc = {**spar_line((5,)), "type": "distance_prediction_oc", "red_point": marks["red_point"]}
+    file = write_lines(tmp_path / "fill_2.jsonl", [line, disc])
+    settings = (*SETTINGS, "--set", "frames.image_size=[64,48]", "--set", "scene_views.enabled=false")
+    assert build(dataset, tmp_path / "out", "--annotations", str(file), *settings) == 0
+    pair, single = ShardReader(tmp_path / "out")
+    ((asked,), (alone,)) = ask(pair), ask(single)
+    assert [(mark.frame, mark.number, mark.pixel) for mark in asked.marks] == [
+        (1, 21, (32, 12)),
+        (1, 31, (48, 36)),
+        (0, 22, (0, 0)),
+        (0, 32, (63, 47)),
+    ]
+    assert [(mark.frame, mark.number, mark.pixel) for mark in alone.marks] == [(0, 11, (16, 24))]
+    seen = draw_marks(single.image(0), {mark.number: mark.pixel for mark in alone.marks}, native_width=128)
+    assert (seen[24, 16] == (255, 0, 0)).all()
+    assert (seen[24, 40] == single.image(0)[24, 40]).all()
+    assert main(["verify", str(tmp_path / "out"), "--workers", "1"]) == 0
 
 
 def test_every_question_is_in_the_report(told: Path) -> None:

@@ -40,6 +40,15 @@ talked = st.builds(
     options=st.lists(text, max_size=3).map(tuple),
     id=name,
     object_ids=st.lists(st.integers(0, 500), max_size=3).map(tuple),
+    marks=st.lists(
+        st.tuples(
+            st.integers(0, 31),
+            st.sampled_from(["red", "green", "blue", "yellow"]),
+            st.tuples(st.floats(0, 511), st.floats(0, 383))
+            | st.tuples(st.floats(0, 511), st.floats(0, 383), st.floats(0, 511), st.floats(0, 383)),
+        ),
+        max_size=3,
+    ).map(tuple),
 )
 
 
@@ -85,7 +94,7 @@ def test_a_conversation_without_a_benchmark_is_stored_as_it_always_was() -> None
     old = {"kind": "conversation", "task": "det", "question": "?", "answer": "", "mark": None, "source": "", "index": 0}
     (read,) = conversations(make_record(expressions=(old,)))
     assert (read.benchmark, read.question_type, read.answers, read.options, read.id) == (None, None, (), (), None)
-    assert read.object_ids == ()
+    assert (read.object_ids, read.marks) == ((), ())
     assert read.to_fields() == old
 
 
