@@ -23,6 +23,7 @@ from gapdata.records.schema import Record
 from gapdata.runtime.counting import counted
 from gapdata.shards.records import Records
 from gapdata.tasks.predictions import BENCHMARKS, Asking
+from gapdata.tasks.questions import TASKS as TRAINED
 from gapdata.tasks.spatial.kinds import KINDS
 from gapdata.tasks.spatial.question import SpatialQuestion
 from gapmodel.evaluation.answering import Answerer, missing
@@ -52,6 +53,8 @@ MODEL_FILES = ("config.json", "*.safetensors", "gap_processor.json", "tokenizer.
 TREATED_FOLDER = "geometry"
 BASELINE_RECORDS = 2000
 """Constant answers are taken from at most this many training records."""
+AUTHORS_SCENE_TASKS = ("grounding", "grounding_frame", "captioning")
+"""What the authors ask about views of a whole scene."""
 TRAINED_AS = {"grounding_two_stage": "grounding_frame"}
 """The training task whose options a task is asked with, where it has another name."""
 
@@ -62,10 +65,15 @@ Askings = Callable[[str], Asking]
 def model_data_recipe(directory: Path, task: str | None = None) -> DataRecipe:
     """Read how a model was asked during training: the frames of a view, detection's convention and limits.
 
-    Of a mixture the part that asks ``task`` counts, if there is one.
+    Of a mixture the part that asks ``task`` counts, if there is one. A checkpoint of the authors has no recipe and is
+    asked in their words.
     """
+    wanted = TRAINED_AS.get(task or "", task)
+    if not (directory / RECIPE_FILE).is_file():
+        known = wanted if wanted is not None and wanted in TRAINED else "pointmap"
+        return DataRecipe(task=known, view="scene" if known in AUTHORS_SCENE_TASKS else "clip", wording="gap")
     fields = json.loads((directory / RECIPE_FILE).read_text(encoding="utf-8"))
-    data, wanted = fields["data"], TRAINED_AS.get(task or "", task)
+    data = fields["data"]
     parts = [stored_data_recipe(data | part) for part in fields.get("mixture", {}).values()]
     asks = (part for part in parts if wanted in (part.task, *spatial_types(part)))
     return next(asks, None) or stored_data_recipe(data)

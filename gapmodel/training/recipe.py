@@ -123,7 +123,8 @@ class RunRecipe:
     export_every: Count = 0
     """Steps between model directories ``models/step-000100``; the last step always writes ``model``."""
     evaluate_every: Count = 0
-    """Steps between measurements of the loss on held-out questions; 0 does not measure it."""
+    """Steps between measurements of the loss on held-out questions, with the views' own geometry and with another
+    place's; 0 does not measure it."""
     evaluate_split: str = "val"
     """Split of the held-out questions."""
     evaluate_visits: PositiveCount = 64

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import pytest
 
+from gapdata.shards.reader import ShardReader
 from gapmodel.commands.main import main
+from gapmodel.evaluation.answering import missing
+from gapmodel.evaluation.asking import TASKS
 from gapmodel.evaluation.predictions import read_answers
-from gapmodel.inspection.geometry_treatments import CHANGES
+from gapmodel.evaluation.run import asking_of
+from gapmodel.evaluation.workers import EvaluationJob, answer
+from gapmodel.inspection.geometry_treatments import CHANGES, Treatment
 from tests.support.builds import write_build
 from tests.support.geometry_models import known_records, write_knowing_model
 
@@ -102,6 +108,32 @@ def test_an_interrupted_audit_asks_only_what_has_no_answer(build: Path, needing:
     assert part.read_bytes() == b"".join([*kept, *lines[4:]])
     assert (tmp_path / "predictions" / "part-000.jsonl").read_bytes() == own
     assert again["levels"] == first["levels"]
+
+
+def test_workers_share_every_treatment_and_answer_as_one_process(build: Path, needing: Path, tmp_path: Path) -> None:
+    reader = ShardReader(build)
+    askings = {task: asking_of(needing, task, "val") for task in TASKS}
+    job = EvaluationJob(
+        model=needing,
+        shards=str(build),
+        out=tmp_path / "two",
+        belongs={"model": "m"},
+        askings=askings,
+        tasks=("pointmap",),
+        limit=None,
+        batch_size=3,
+        treatments=(None, Treatment(change="strange"), Treatment(change="shuffled", stream="final")),
+    )
+    for rank in range(2):
+        answer(job, (rank, 2))
+    alone = replace(job, out=tmp_path / "one", batch_size=32)
+    answer(alone, (0, 1))
+    questions = job.questions(reader)
+    for here, there in zip(job.folders, alone.folders, strict=True):
+        assert len(list((here / "predictions").iterdir())) == 2
+        assert not missing(questions, read_answers(here))
+        assert read_answers(here) == read_answers(there)
+    assert len({json.dumps(read_answers(folder), sort_keys=True) for folder in job.folders}) == 3
 
 
 def test_answers_of_another_model_are_refused_with_its_treatment(

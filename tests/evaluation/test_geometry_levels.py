@@ -13,6 +13,7 @@ from gapdata.tasks.predictions import Asking
 from gapmodel.audit.levels import level_figures, one_a_view
 from gapmodel.evaluation.answering import Answerer
 from gapmodel.evaluation.asking import task_questions
+from gapmodel.evaluation.run import asking_of
 from gapmodel.gap_mllm import load_gap_mllm
 from gapmodel.inspection.geometry_treatments import CHANGES, Treatment, model_streams, treated
 from gapmodel.model_directory import load_model
@@ -73,3 +74,12 @@ def test_a_checkpoint_of_the_authors_is_treated_level_by_level(gap_mllm: tuple[P
         given |= {"input_ids": torch.where(inputs["mm_token_type_ids"] == 1, model.config.image_token_id, 7)}
         with torch.no_grad():
             assert torch.isfinite(model(**given).logits).all()
+
+
+def test_a_checkpoint_of_the_authors_is_asked_in_their_words(gap_mllm: tuple[Path, dict[str, Tensor]]) -> None:
+    directory, _ = gap_mllm
+    for task, view in (("pointmap", "clip"), ("detection", "clip"), ("grounding_two_stage", "scene")):
+        asking = asking_of(directory, task, "val")
+        assert asking.options.wording == "gap"
+        assert (asking.language_view if view == "scene" else asking.view) == view
+    assert asking_of(directory, "distance", "val").split == "val"
