@@ -124,6 +124,7 @@ class _ChatExport:
 
     def finish(self) -> None:
         """End the files; they appear when the ``with`` block ends well."""
+        self._images.flush()
         for file in self._files.values():
             file.close()
 

@@ -12,6 +12,7 @@ halved, because its bar is one or two pixels wide.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -66,6 +67,10 @@ class FrameImages:
             self._key, self._stored = record.key, [(data, hashlib.sha256(data).digest()) for data in images]
         return [self._frame(record, frame, marks) for frame in range(len(record))]
 
+    def flush(self) -> None:
+        """Wait until all images are on disk; to be called before a file that names them appears."""
+        os.sync()
+
     def _frame(self, record: Record, frame: int, marks: Sequence[Mark]) -> str:
         drawn = {mark.number: mark.pixel for mark in marks if mark.frame == frame}
         stem = f"{IMAGES}/{record.scene_id}/{record.frame_ids[frame]:05d}"
@@ -74,7 +79,7 @@ class FrameImages:
         if self._seen.get(name, digest) != digest:
             raise damaged(record, frame, "another record has other bytes for this frame")
         if name not in self._seen:
-            place(self._out / name, encode(draw_marks(record.image(frame), drawn)) if drawn else data)
+            place(self._out / name, encode(draw_marks(record.image(frame), drawn)) if drawn else data, durable=False)
             self._seen[name] = digest
             self.frames += not drawn
             self.marked += bool(drawn)

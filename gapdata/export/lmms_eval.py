@@ -90,6 +90,7 @@ def export(
                     row = question_row(record, item, images.write(record, item.question.marks))
                     files[record.split].write(json.dumps(row, allow_nan=False).encode() + b"\n")
                     asked.setdefault(record.split, Counter())[row["question_type"]] += 1
+        images.flush()
     write_atomically(out / "utils.py", Path(lmms_utils.__file__).read_bytes())
     for split, counts in asked.items():
         for blind in (False, True):

@@ -8,7 +8,7 @@ from gapdata.annotations.frame_names import MAX_FRAME_ID, SCENE_NAME, frame_of_p
 from gapdata.annotations.splits import SPLITS
 from gapdata.errors import ShardError
 from gapdata.export.items import image_path
-from gapdata.files.atomic import write_atomically
+from gapdata.files.atomic import atomic_file
 from gapdata.records.codec import member_name
 from gapdata.records.schema import Record
 from gapdata.sources.images import encoded_image_size
@@ -16,14 +16,21 @@ from gapdata.sources.images import encoded_image_size
 CURE = "run `gapdata verify` on the build"
 
 
-def place(path: Path, data: bytes) -> None:
+def place(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Write a file, or make sure that it is there from an export that was stopped.
+
+    Args:
+        path: where.
+        data: its bytes.
+        durable: flush it to disk now; else the caller does before it writes what names the file (``os.sync``). To
+            wait for the disk with each of many images takes several times as long as to make them.
 
     Raises:
         ShardError: the file exists and holds something else.
     """
     if not path.exists():
-        write_atomically(path, data)
+        with atomic_file(path, durable=durable) as file:
+            file.write(data)
     elif path.stat().st_size != len(data) or path.read_bytes() != data:
         raise ShardError("differs from what this build holds", path=path, cure="export to an empty folder")
 

@@ -7,6 +7,7 @@ written once. Records of a scene lie together in a build, so one scene is in mem
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,14 +125,15 @@ class _Gatherer:
     def _write(self, record: Record, frame: int, image: bytes, depth: bytes) -> None:
         name, frame_id = f"{record.frame_ids[frame]:05d}", record.frame_ids[frame]
         pose = np.asarray(self._to_world @ record.camera_to_world[frame], dtype=np.float64)
-        place(self._folder / IMAGES / f"{name}.jpg", image)
+        place(self._folder / IMAGES / f"{name}.jpg", image, durable=False)
         if self._depth:
-            place(self._folder / DEPTHS / f"{name}.png", depth)
+            place(self._folder / DEPTHS / f"{name}.png", depth, durable=False)
         self.scene.frames[frame_id] = PosedFrame(name=name, camera=record.camera(frame), camera_to_world=pose)
         self._points.append(_frame_points(record, frame, pose))
 
     def finish(self) -> PosedScene:
-        """Return the scene with its thinned cloud."""
+        """Return the scene with its thinned cloud, its images on disk."""
+        os.sync()
         points = np.concatenate(self._points)
         cubes = np.floor(np.stack([points[axis] for axis in "xyz"], axis=1) / VOXEL).astype(np.int64)
         _, first = np.unique(cubes, axis=0, return_index=True)

@@ -52,7 +52,7 @@ def test_frames_are_exported_alone(
     assert tree(tmp_path / "frames").keys() - frames.keys() == {"export.json", "report.json"}
     assert frames.items() <= tree(tmp_path / "frames").items()
     assert main([*command, "--tasks", "det"]) == 2
-    assert "--tasks can be given with --format gap-json or chat only" in capsys.readouterr().err
+    assert "--tasks is an option of --format gap-json, chat, lmms-eval only" in capsys.readouterr().err
     with pytest.raises(UsageError, match="format 'gap-jsn' is unknown; did you mean gap-json"):
         export_build("gap-jsn", shards, tmp_path / "other")
 
