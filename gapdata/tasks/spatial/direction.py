@@ -70,37 +70,62 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
     triples = [
         (at, to, what) for at in items for to in items for what in items if len({at.name, to.name, what.name}) == 3
     ]
-    order = rng.permutation(len(triples)).tolist()
+    left = [triples[place] for place in rng.permutation(len(triples)).tolist()]
+    known: dict[tuple[int, ...], _Bearings] = {}
     for _ in range(TRIES):
         form = FORMS[int(rng.integers(len(FORMS)))]
         choices = [sector for sector in form.sectors if sector]
         wanted = choices[int(rng.integers(len(choices)))]
-        found: SpatialQuestion | NotAsked = NotAsked("no three objects have this answer")
-        while order:
-            at, to, what = triples[order.pop()]
-            found = _ask(facts, form, at, to, what, rng, wanted)
-            if not isinstance(found, NotAsked) or found.reason != OTHER_ANSWER:
+        others = []
+        while left:
+            triple = left.pop()
+            found = _ask(facts, form, triple, known, rng, wanted)
+            if isinstance(found, NotAsked) and found.reason == OTHER_ANSWER:
+                others.append(triple)  # one of the next draws may want its answer
+                continue
+            yield found
+            if not isinstance(found, NotAsked):
                 break
-        if not order and isinstance(found, NotAsked):
+        else:
+            yield NotAsked("no three objects have the answer that is wanted for balance")
+        left += others[::-1]
+        if not left:
             return
-        yield found
 
 
 OTHER_ANSWER = "the answer is another one than is wanted for balance"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bearings:
+    """The direction of an object for somebody who stands at a second one and faces a third, degrees to the left."""
+
+    angle: float
+    around: tuple[float, ...]
+    """Those of the corners of the object, and of its centre for somebody who faces a corner of the third."""
+
+
 def _ask(
-    facts: ViewFacts, form: Sectors, at: Named, to: Named, what: Named, rng: np.random.Generator, wanted: str
+    facts: ViewFacts,
+    form: Sectors,
+    triple: tuple[Named, Named, Named],
+    known: dict[tuple[int, ...], _Bearings],
+    rng: np.random.Generator,
+    wanted: str,
 ) -> SpatialQuestion | NotAsked:
+    at, to, what = triple
     if not facts.within_reach(at, (to, what), NEAREST, FARTHEST):
         return NotAsked("the objects are too near to each other or too far apart")
-    angle, spread = bearing(facts, at, to, what)
+    ids = tuple(item.item.object_id for item in triple)
+    if ids not in known:
+        angle, spread = bearing(facts, at, to, what)
+        known[ids] = _Bearings(angle=angle, around=(*spread.tolist(), *facing_corners(facts, at, to, what).tolist()))
+    angle = known[ids].angle
     sector, margin = sector_of(angle, form.limits)
-    corners = [sector_of(value, form.limits)[0] for value in spread]
     if margin < LEAST_MARGIN:
         return NotAsked("the direction is too near to the limit of a sector")
-    if any(other != sector for other in corners):
-        return NotAsked("the object reaches into another sector")
+    if any(sector_of(value, form.limits)[0] != sector for value in known[ids].around):
+        return NotAsked("the object reaches into another sector, or what one faces is so wide that it could")
     answer = form.sectors[sector]
     if answer != wanted:
         return NotAsked(OTHER_ANSWER)
@@ -113,7 +138,7 @@ def _ask(
         value=angle,
         margin=margin,
         options=options,
-        object_ids=tuple(item.item.object_id for item in (at, to, what)),
+        object_ids=ids,
         names=(at.name, to.name, what.name),
     )
 
@@ -126,13 +151,22 @@ def bearing(facts: ViewFacts, at: Named, to: Named, what: Named) -> tuple[float,
     assert facts.first_to_aligned is not None
     stand, sight, seen = (transform(facts.first_to_aligned, item.box.center)[:2] for item in (at, to, what))
     corners = transform(facts.first_to_aligned, what.widest_box.corners)[:, :2]
-    ahead = sight - stand
-    angles = []
-    for place in (seen, *corners):
-        aside = place - stand
-        left = ahead[0] * aside[1] - ahead[1] * aside[0]
-        angles.append(float(np.degrees(np.arctan2(left, ahead @ aside))) % 360)
+    angles = [_to_the_left(stand, sight, place) for place in (seen, *corners)]
     return angles[0], np.array(angles[1:])
+
+
+def facing_corners(facts: ViewFacts, at: Named, to: Named, what: Named) -> NDArray[np.float64]:
+    """Return the angles at ``at`` from each corner of ``to`` to ``what``: one may face any part of something wide."""
+    assert facts.first_to_aligned is not None
+    stand, seen = (transform(facts.first_to_aligned, item.box.center)[:2] for item in (at, what))
+    corners = transform(facts.first_to_aligned, to.box.corners)[:, :2]
+    return np.array([_to_the_left(stand, corner, seen) for corner in corners])
+
+
+def _to_the_left(stand: NDArray[np.float64], sight: NDArray[np.float64], place: NDArray[np.float64]) -> float:
+    """Return the angle from the line of sight to a place, degrees to the left in 0..360; points are (2,) metres."""
+    ahead, aside = sight - stand, place - stand
+    return float(np.degrees(np.arctan2(ahead[0] * aside[1] - ahead[1] * aside[0], ahead @ aside))) % 360
 
 
 def sector_of(angle: float, limits: tuple[float, ...]) -> tuple[int, float]:
