@@ -6,6 +6,7 @@ angles of its forward axis in the first camera's horizontal and vertical planes.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from gapdata.tasks.spatial.kind import Kind, NotAsked
 from gapdata.tasks.spatial.question import SpatialQuestion, frame_name, number_text, shuffled, with_letters
 from gapdata.tasks.spatial.view_facts import ViewFacts
+from gapdata.tasks.spatial.wanted_answers import OTHER_ANSWER, ask_for_wanted
 
 LEAST_STEP = 0.15  # metres
 LEAST_TURN, LARGEST_TURN = 10.0, 120.0
@@ -27,6 +29,10 @@ TURN = (
 MOST = "From {first} to {second}, in which direction does the camera move most?"
 AXES = (("right", "left"), ("up", "down"), ("forward", "backward"))
 TURNS = (("right", "left"), ("up", "down"))
+UPWARD = 1
+UPWARD_OFFERED = 0.1
+"""Share of the questions with another answer that offer up and down, too: were they offered more often than they are
+right, one could do without them."""
 
 
 def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | NotAsked]:
@@ -36,14 +42,21 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
 
 
 def find_direction(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | NotAsked]:
-    """Yield pairs of frames in random order, each asked about by the direction in which the camera moves most."""
-    for first, second in _pairs(facts, rng):
-        yield _direction(facts, first, second, rng)
+    """Yield pairs of frames, each asked about by the direction in which the camera moves most."""
+    ways = [way for axis in AXES for way in axis]
+
+    def draw() -> str:
+        return ways[int(rng.integers(len(ways)))]
+
+    def ask(pair: tuple[int, int], wanted: str) -> SpatialQuestion | NotAsked:
+        return _direction(facts, *pair, wanted, rng)
+
+    yield from ask_for_wanted(_pairs(facts, rng), draw, ask)
 
 
 def _pairs(facts: ViewFacts, rng: np.random.Generator) -> list[tuple[int, int]]:
-    count = len(facts.record)
-    pairs = [(first, second) for first in range(count) for second in range(first + 1, count)]
+    """Return the pairs of frames, forth and back in time: people walk forward, and a step back is one forth again."""
+    pairs = list(itertools.permutations(range(len(facts.record)), 2))
     return [pairs[place] for place in rng.permutation(len(pairs)).tolist()]
 
 
@@ -88,7 +101,9 @@ def _number(
     )
 
 
-def _direction(facts: ViewFacts, first: int, second: int, rng: np.random.Generator) -> SpatialQuestion | NotAsked:
+def _direction(
+    facts: ViewFacts, first: int, second: int, wanted: str, rng: np.random.Generator
+) -> SpatialQuestion | NotAsked:
     step, _ = motion(facts, first, second)
     lengths = np.sort(np.abs(step))
     axis = int(np.argmax(np.abs(step)))
@@ -97,8 +112,10 @@ def _direction(facts: ViewFacts, first: int, second: int, rng: np.random.Generat
     if lengths[2] < DOMINANT * lengths[1]:
         return NotAsked("the camera does not move in one direction most")
     answer = AXES[axis][0 if step[axis] > 0 else 1]
-    others = [way for ways in AXES for way in ways if way != answer]
-    options, letter = shuffled(answer, rng.permutation(others)[:3].tolist(), rng)
+    if answer != wanted:
+        return OTHER_ANSWER
+    wrong = [way for ways in (AXES[axis], AXES[_other_axis(axis, rng)]) for way in ways if way != answer]
+    options, letter = shuffled(answer, wrong, rng)
     return SpatialQuestion(
         kind="camera_direction",
         text=with_letters(MOST.format(first=frame_name(first), second=frame_name(second)), options),
@@ -108,6 +125,14 @@ def _direction(facts: ViewFacts, first: int, second: int, rng: np.random.Generat
         options=options,
         frames=(first, second),
     )
+
+
+def _other_axis(axis: int, rng: np.random.Generator) -> int:
+    """Return the axis of the two further options: rarely up and down, which hardly ever are right."""
+    if AXES[axis] == AXES[UPWARD]:
+        return int(rng.choice([other for other in range(len(AXES)) if other != UPWARD]))
+    level = next(other for other in range(len(AXES)) if other not in (axis, UPWARD))
+    return UPWARD if rng.random() < UPWARD_OFFERED else level
 
 
 KIND = Kind(name="camera_motion", metric="number", find=find, views=("clip",))

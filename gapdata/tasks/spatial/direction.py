@@ -16,10 +16,10 @@ from gapdata.geometry.camera import transform
 from gapdata.tasks.spatial.kind import Kind, NotAsked
 from gapdata.tasks.spatial.question import SpatialQuestion, shuffled, with_letters
 from gapdata.tasks.spatial.view_facts import Named, ViewFacts
+from gapdata.tasks.spatial.wanted_answers import OTHER_ANSWER, ask_for_wanted
 
 NEAREST, FARTHEST = 0.3, 5.0  # metres between boxes
 LEAST_MARGIN = 10.0  # degrees to the limit of a sector
-TRIES = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,30 +70,17 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
     triples = [
         (at, to, what) for at in items for to in items for what in items if len({at.name, to.name, what.name}) == 3
     ]
-    left = [triples[place] for place in rng.permutation(len(triples)).tolist()]
     known: dict[tuple[int, ...], _Bearings] = {}
-    for _ in range(TRIES):
+
+    def draw() -> tuple[Sectors, str]:
         form = FORMS[int(rng.integers(len(FORMS)))]
         choices = [sector for sector in form.sectors if sector]
-        wanted = choices[int(rng.integers(len(choices)))]
-        others = []
-        while left:
-            triple = left.pop()
-            found = _ask(facts, form, triple, known, rng, wanted)
-            if isinstance(found, NotAsked) and found.reason == OTHER_ANSWER:
-                others.append(triple)  # one of the next draws may want its answer
-                continue
-            yield found
-            if not isinstance(found, NotAsked):
-                break
-        else:
-            yield NotAsked("no three objects have the answer that is wanted for balance")
-        left += others[::-1]
-        if not left:
-            return
+        return form, choices[int(rng.integers(len(choices)))]
 
+    def ask(triple: tuple[Named, Named, Named], wanted: tuple[Sectors, str]) -> SpatialQuestion | NotAsked:
+        return _ask(facts, triple, wanted, known, rng)
 
-OTHER_ANSWER = "the answer is another one than is wanted for balance"
+    yield from ask_for_wanted([triples[place] for place in rng.permutation(len(triples)).tolist()], draw, ask)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,13 +94,12 @@ class _Bearings:
 
 def _ask(
     facts: ViewFacts,
-    form: Sectors,
     triple: tuple[Named, Named, Named],
+    wanted: tuple[Sectors, str],
     known: dict[tuple[int, ...], _Bearings],
     rng: np.random.Generator,
-    wanted: str,
 ) -> SpatialQuestion | NotAsked:
-    at, to, what = triple
+    (at, to, what), (form, answer) = triple, wanted
     if not facts.within_reach(at, (to, what), NEAREST, FARTHEST):
         return NotAsked("the objects are too near to each other or too far apart")
     ids = tuple(item.item.object_id for item in triple)
@@ -126,9 +112,8 @@ def _ask(
         return NotAsked("the direction is too near to the limit of a sector")
     if any(sector_of(value, form.limits)[0] != sector for value in known[ids].around):
         return NotAsked("the object reaches into another sector, or what one faces is so wide that it could")
-    answer = form.sectors[sector]
-    if answer != wanted:
-        return NotAsked(OTHER_ANSWER)
+    if form.sectors[sector] != answer:
+        return OTHER_ANSWER
     options, letter = shuffled(answer, [name for name in form.sectors if name not in ("", answer)], rng)
     return SpatialQuestion(
         kind="direction",

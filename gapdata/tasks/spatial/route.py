@@ -7,7 +7,8 @@ places nearest to the two objects, is hardly longer than the straight line: then
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from gapdata.records.room_floor import CELL, RoomFloor
 from gapdata.tasks.spatial.kind import Kind, NotAsked
 from gapdata.tasks.spatial.question import SpatialQuestion, shuffled, with_letters
 from gapdata.tasks.spatial.view_facts import Named, ViewFacts
+from gapdata.tasks.spatial.wanted_answers import OTHER_ANSWER, ask_for_wanted
 
 BESIDE = 0.7  # metres from an object to the place where one stands beside it
 SHORTEST_LEG = 0.8  # metres
@@ -26,13 +28,14 @@ DETOUR = 1.1
 LEAST_MARGIN = 15.0  # degrees to the next limit
 LIMITS = (0.0, 45.0, 135.0)
 """Degrees: up to 45 one goes straight on, from 135 on one turns back."""
-TRIES = 120
 COARSE = 2  # cells of the free floor along a side of a cell of the search
 TEXT = (
     "I stand at the {start} and face the {way}. I walk to the {way}, then turn and walk to the {end}. How do I turn at "
     "the {way}?"
 )
 TURNS = ("left", "right", "back", "straight on")
+Place = tuple[Named, NDArray[np.int64]]
+"""An object, and the cell (column, row) of the free floor where one stands beside it."""
 
 
 def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | NotAsked]:
@@ -47,16 +50,21 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
     if len(reachable) < 3:
         yield NotAsked("one can stand beside too few objects")
         return
-    for _ in range(TRIES):
-        wanted = TURNS[int(rng.integers(len(TURNS)))]
-        chosen = [reachable[place] for place in rng.choice(len(reachable), 3, replace=False).tolist()]
-        yield _ask(facts, ways, chosen, wanted, rng)
+    triples = list(itertools.permutations(reachable, 3))
+
+    def draw() -> str:
+        return TURNS[int(rng.integers(len(TURNS)))]
+
+    def ask(chosen: Sequence[Place], wanted: str) -> SpatialQuestion | NotAsked:
+        return _ask(facts, ways, chosen, wanted, rng)
+
+    yield from ask_for_wanted([triples[place] for place in rng.permutation(len(triples)).tolist()], draw, ask)
 
 
 def _ask(
     facts: ViewFacts,
     ways: _Ways,
-    chosen: list[tuple[Named, NDArray[np.int64]]],
+    chosen: Sequence[Place],
     wanted: str,
     rng: np.random.Generator,
 ) -> SpatialQuestion | NotAsked:
@@ -68,7 +76,7 @@ def _ask(
     if margin < LEAST_MARGIN or _name(turn) != sector:
         return NotAsked("the turn is too near to a limit")
     if sector != wanted:
-        return NotAsked("the answer is another one than is wanted for balance")
+        return OTHER_ANSWER
     legs = [(chosen[0][1], chosen[1][1]), (chosen[1][1], chosen[2][1])]
     if not all(ways.is_straight(begin, end) for begin, end in legs):
         return NotAsked("one cannot walk straight from one object to the next")

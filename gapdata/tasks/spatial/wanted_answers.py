@@ -1,0 +1,49 @@
+"""Ask so that all answers are equally frequent: the answer is drawn first, and kept until a candidate has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+from gapdata.tasks.spatial.kind import NotAsked
+from gapdata.tasks.spatial.question import SpatialQuestion
+
+Candidate = TypeVar("Candidate")
+Wanted = TypeVar("Wanted")
+MOST_DRAWS = 120
+OTHER_ANSWER = NotAsked("the answer is another one than is wanted for balance")
+NONE_HAS_IT = NotAsked("no candidate has the answer that is wanted for balance")
+
+
+def ask_for_wanted(
+    candidates: Sequence[Candidate],
+    draw: Callable[[], Wanted],
+    ask: Callable[[Candidate, Wanted], SpatialQuestion | NotAsked],
+) -> Iterator[SpatialQuestion | NotAsked]:
+    """Yield questions, each about another candidate, and the reasons of candidates that cannot be asked about.
+
+    Were the answer drawn again for each candidate, frequent answers would win.
+
+    Args:
+        candidates: in random order.
+        draw: draws the answer that is wanted next.
+        ask: asks about a candidate; :data:`OTHER_ANSWER` where it has another answer than is wanted, which a later draw
+            may want.
+    """
+    left = list(candidates)[::-1]
+    for _ in range(MOST_DRAWS):
+        if not left:
+            return
+        wanted, others = draw(), list[Candidate]()
+        while left:
+            candidate = left.pop()
+            found = ask(candidate, wanted)
+            if found is OTHER_ANSWER:
+                others.append(candidate)
+                continue
+            yield found
+            if not isinstance(found, NotAsked):
+                break
+        else:
+            yield NONE_HAS_IT
+        left += others[::-1]
