@@ -54,7 +54,7 @@ class NameCounts:
         clues: list[int] = []
         sizes: list[int] = []
         for item in questions:
-            names = (*stem_names(item), *map(frame_name, item.frames))
+            names = (*stem_names(item), *frame_names(item))
             for letter, option in zip(LETTERS, item.options, strict=False):
                 found = list(clues_of(letter, option, names))
                 clues += [numbers.setdefault(clue, len(numbers)) for _, clue in found]
@@ -111,6 +111,12 @@ def stem_names(item: SpatialQuestion) -> tuple[str, ...]:
     """Return the names in the question itself, in the order in which it says them; names of options are not in it."""
     stem = item.text.partition("\n")[0]
     return tuple(sorted({name for name in item.names if name in stem}, key=lambda name: (stem.index(name), name)))
+
+
+def frame_names(item: SpatialQuestion) -> tuple[str, ...]:
+    """Return the names of a question's frames, and of two of them whether it goes forth or back in time."""
+    names = tuple(map(frame_name, item.frames))
+    return names if len(names) != 2 else ("forth" if item.frames[0] < item.frames[1] else "back", *names)
 
 
 def clues_of(letter: str, option: str, names: tuple[str, ...]) -> Iterator[tuple[int, tuple[object, ...]]]:

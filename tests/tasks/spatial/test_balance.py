@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from gapdata.audit.spatial_blind import BlindRow, blind_table
 from gapdata.tasks.spatial.balance import TOLD, TWOS, left_out
+from gapdata.tasks.spatial.kind import NotAsked
 from gapdata.tasks.spatial.question import SpatialQuestion, shuffled, with_letters
 from gapdata.tasks.spatial.question_file import AskedQuestion
+from gapdata.tasks.spatial.wanted_answers import NONE_HAS_IT, OTHER_ANSWER, ask_for_wanted
 
 LUCK = 0.04
 """Excess that some hundred questions reach by chance."""
@@ -146,3 +148,21 @@ def test_there_are_at_most_as_many_twos_as_threes() -> None:
     assert answers["2"] == answers["3"] == sum(item.question.answer == "3" for item in items)
     assert answers["4"] == sum(item.question.answer == "4" for item in items)
     assert set(left_out(items).values()) == {TWOS}
+
+
+def test_the_wanted_answer_is_kept_until_a_candidate_has_it() -> None:
+    rng = np.random.default_rng(0)
+    candidates = ["often"] * 900 + ["rarely"] * 100
+
+    def ask(candidate: str, wanted: str) -> SpatialQuestion | NotAsked:
+        if candidate != wanted:
+            return OTHER_ANSWER
+        return SpatialQuestion(kind="size", text=candidate, answer="1", value=1.0, margin=0.0)
+
+    order = [candidates[place] for place in rng.permutation(len(candidates)).tolist()]
+    found = list(ask_for_wanted(order, lambda: str(rng.choice(["often", "rarely"])), ask))
+    answers = Counter(item.text for item in found if isinstance(item, SpatialQuestion))
+    assert answers.total() == len(found) == 120
+    assert abs(answers["often"] - answers["rarely"]) < 40
+    assert list(ask_for_wanted(["often"], lambda: "never", ask))[0] == NONE_HAS_IT
+    assert list(ask_for_wanted([], lambda: "often", ask)) == []
