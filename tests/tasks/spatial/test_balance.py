@@ -164,5 +164,5 @@ def test_the_wanted_answer_is_kept_until_a_candidate_has_it() -> None:
     answers = Counter(item.text for item in found if isinstance(item, SpatialQuestion))
     assert answers.total() == len(found) == 120
     assert abs(answers["often"] - answers["rarely"]) < 40
-    assert list(ask_for_wanted(["often"], lambda: "never", ask))[0] == NONE_HAS_IT
+    assert next(iter(ask_for_wanted(["often"], lambda: "never", ask))) == NONE_HAS_IT
     assert list(ask_for_wanted([], lambda: "often", ask)) == []
