@@ -70,8 +70,6 @@ def count_askable(record: Record, task: str) -> int:
         return len(descriptions(record))
     if about == "conversations":
         return len(conversations(record))
-    if about == "space":
-        return len(record)
     return len(record.prompts if about == "prompts" else record.objects)
 
 

@@ -79,6 +79,11 @@ class HeldOutLoss:
         )
 
 
+def is_type(name: str) -> bool:
+    """Return whether losses with this name are those of one type of question about space, and not of a stream."""
+    return "/" in name
+
+
 def losses_of_line(line: Mapping[str, Any]) -> dict[str, HeldOutLoss]:
     """Return the losses of each stream in a line of ``log.jsonl``; none in a line of another kind."""
     names = [name.removeprefix(PREFIX) for name in line if name.startswith(PREFIX)]

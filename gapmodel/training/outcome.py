@@ -9,7 +9,7 @@ from pathlib import Path
 from gapdata.files.atomic import write_atomically
 from gapdata.runtime.counting import counted
 from gapmodel.model_directory import MODEL_DIRECTORY
-from gapmodel.training.geometry_use import losses_of_line
+from gapmodel.training.geometry_use import is_type, losses_of_line
 from gapmodel.training.logbook import read_log
 
 OUTCOME_FILE = "outcome.json"
@@ -26,7 +26,8 @@ class TrainingOutcome:
     last_loss: float
     seconds: float
     geometry: tuple[str, ...] = ()
-    """Whether the run uses geometry, a line for each stream by its last held-out losses; empty without them."""
+    """Whether the run uses geometry, a line for each stream by its last held-out losses, and for each type of question
+    about space that tells; empty without them."""
 
     def __str__(self) -> str:
         """Return a few lines for whoever started the run."""
@@ -49,7 +50,11 @@ def outcome_of(out: Path, steps: int, seconds: float) -> TrainingOutcome:
         first_loss=sum(losses[:tenth]) / tenth,
         last_loss=sum(losses[-tenth:]) / tenth,
         seconds=seconds,
-        geometry=tuple(said for name, loss in held_out.items() if (said := loss.sentence(name))),
+        geometry=tuple(
+            said
+            for name, loss in held_out.items()
+            if (loss.told or not is_type(name)) and (said := loss.sentence(name))
+        ),
     )
 
 

@@ -169,7 +169,8 @@ def test_a_mixture_of_types_and_detection_trains_and_says_what_it_asks(
     spatial_build: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     builds = {"": ShardReader(spatial_build)}
-    train(TrainingConfig(recipe=MIXED, builds=builds, out=tmp_path / "run", bar=False))
+    outcome = train(TrainingConfig(recipe=MIXED, builds=builds, out=tmp_path / "run", bar=False))
+    assert {line.split(":")[0] for line in outcome.geometry if "cannot be told" in line} <= set(MIXED.mixture)
     told = capsys.readouterr().err
     assert "room: 2 records; of 2 looked at as many can be asked: " in told
     assert "size 2" in told
