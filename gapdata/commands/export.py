@@ -82,9 +82,8 @@ def run(options: argparse.Namespace) -> int:
     given = {name: value for name, value in vars(options).items() if name in known}
     for name in given.keys() - EXITS[options.format].options.keys():
         owners = [form for form, row in EXITS.items() if name in row.options]
-        raise UsageError(
-            f"--{name.replace('_', '-')} can be given with --format {' or '.join(owners)} only", cure="leave it out"
-        )
+        option = name.replace("_", "-")
+        raise UsageError(f"--{option} is an option of --format {', '.join(owners)} only", cure="leave it out")
     terms = read_report(options.build).get("terms", []) if (options.build / REPORT_NAME).is_file() else []
     for line in terms_lines(terms):
         say(f"terms of {line}", error=True)
