@@ -30,6 +30,7 @@ from gapmodel.evaluation.predictions import read_answers
 from gapmodel.evaluation.run import TREATED_FOLDER, answers_folder
 from gapmodel.inspection.geometry_treatments import CHANGES, OWN, ChangeName, Treatment
 from gapmodel.model_directory import load_model
+from gapmodel.questions.strange_views import StrangeViews
 
 LEVELS_FILE = "levels.json"
 PICTURE = "geometry.png"
@@ -54,6 +55,22 @@ def named_treatments(names: str, streams: Sequence[str]) -> tuple[Treatment, ...
         for change in chosen
         for stream in ("", *(streams if change != "blind" else ()))
     )
+
+
+def refuse_one_place(reader: Records, questions: Sequence[TaskQuestions], treatments: Sequence[Treatment]) -> None:
+    """Refuse to lend geometry where there is one place only, before anything is asked.
+
+    Raises:
+        UsageError: ``strange`` is among the treatments, and all records show one place.
+    """
+    if not any(item.change == "strange" for item in treatments):
+        return
+    views = StrangeViews(reader, lambda width, height: (height, width))
+    if not views.several_places(sorted({index for task in questions for index in task.records})):
+        raise UsageError(
+            f"split {questions[0].asking.split} shows one place only, so no other one can lend its geometry",
+            cure="evaluate on more scenes, or leave strange out of --geometry",
+        )
 
 
 def audit_directory(

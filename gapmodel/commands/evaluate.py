@@ -93,6 +93,7 @@ def run(options: argparse.Namespace) -> int:
     """Answer what has no answer yet, score all answers, print the table, and return the exit status."""
     require_training_extra()
     from gapdata.shards.reader import ShardReader
+    from gapmodel.audit.run import refuse_one_place
     from gapmodel.evaluation.predictions import settle
     from gapmodel.evaluation.report import as_dict, as_table, write_report
     from gapmodel.evaluation.run import score_directory
@@ -105,6 +106,7 @@ def run(options: argparse.Namespace) -> int:
     choice, job = _job(options, reader)
     questions = job.questions(reader)
     job.refuse_others()
+    refuse_one_place(reader, questions, [item for item in job.treatments if item is not None])
     if not _answer(job, questions, options.workers):
         return 0
     wait_for_all(questions, job.folders)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,6 @@ class StrangeViews:
     def __init__(self, reader: Records, grid_of: Callable[[int, int], tuple[int, int]]) -> None:
         self.reader = reader
         self._grid_of = grid_of
-        self._named = _named_places(reader)
         self._views: dict[tuple[str, str], list[int]] = {}
         self._chosen: dict[int, int | None] = {}
         self._images: tuple[int, list[NDArray[np.uint8]]] = (-1, [])
@@ -69,7 +69,17 @@ class StrangeViews:
         """Return the names of the places that a record shows; at least one."""
         scene = scene_of_key(self.reader.keys[index])
         scan = SCANNET_SCAN.fullmatch(scene)
-        return self._named.get(scene, frozenset()) | {scene if scan is None else scan[1]}
+        return self._named_places.get(scene, frozenset()) | {scene if scan is None else scan[1]}
+
+    def several_places(self, indices: Iterable[int]) -> bool:
+        """Return whether some of these records show another place than the first of them."""
+        first: frozenset[str] | None = None
+        for index in indices:
+            place = self.place(index)
+            first = first or place
+            if not first & place:
+                return True
+        return False
 
     def _choose(self, index: int) -> int | None:
         record = self.reader.without_images(index)
@@ -85,12 +95,13 @@ class StrangeViews:
                 return other
         return None
 
-
-def _named_places(reader: Records) -> dict[str, frozenset[str]]:
-    """Return the places of each scene that the plan of a build names; nothing for other records."""
-    found: dict[str, frozenset[str]] = {}
-    if isinstance(reader, ShardReader):
-        # A build of an earlier engine has no plan that can be read.
-        with suppress(UsageError):
-            found = {scene.scene_id: frozenset(scene.places) for scene in scenes_of([reader.build]) if scene.named}
-    return found
+    @cached_property
+    def _named_places(self) -> dict[str, frozenset[str]]:
+        """The places of each scene that the plan of a build names; nothing for other records."""
+        found: dict[str, frozenset[str]] = {}
+        if isinstance(self.reader, ShardReader):
+            # A build of an earlier engine has no plan that can be read.
+            with suppress(UsageError):
+                scenes = scenes_of([self.reader.build])
+                found = {scene.scene_id: frozenset(scene.places) for scene in scenes if scene.named}
+        return found

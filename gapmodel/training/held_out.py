@@ -47,7 +47,9 @@ class HeldOutQuestions:
         self.processor = processor
         self.streams = open_streams(self.recipe, builds, processor, raw=False, cache=cache)
         self.orders = tuple(stream.order() for stream in self.streams)
-        self.strange = tuple(StrangeViews(stream.reader, processor.config.grid_of) for stream in self.streams)
+        readers = {id(stream.reader): stream.reader for stream in self.streams}
+        strange = {name: StrangeViews(reader, processor.config.grid_of) for name, reader in readers.items()}
+        self.strange = tuple(strange[id(stream.reader)] for stream in self.streams)
 
     def losses(self, learner: Learner, ranks: Ranks) -> dict[str, HeldOutLoss]:
         """Return the losses of each stream; all ranks share the work and get the same figures.

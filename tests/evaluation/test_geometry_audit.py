@@ -110,6 +110,16 @@ def test_an_interrupted_audit_asks_only_what_has_no_answer(build: Path, needing:
     assert again["levels"] == first["levels"]
 
 
+def test_strange_geometry_of_one_place_is_refused_before_anything_is_asked(
+    needing: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build = write_build(tmp_path / "shards", known_records()[:1])
+    words = ["evaluate", "--shards", str(build), "--model", str(needing), "--out", str(tmp_path / "out")]
+    assert main([*words, "--task", "pointmap", "--geometry", "all"]) == 2
+    assert "split val shows one place only, so no other one can lend its geometry; evaluate" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_workers_share_every_treatment_and_answer_as_one_process(build: Path, needing: Path, tmp_path: Path) -> None:
     reader = ShardReader(build)
     askings = {task: asking_of(needing, task, "val") for task in TASKS}

@@ -84,6 +84,21 @@ def test_a_treatment_of_one_level_leaves_the_others(name: str, level: int) -> No
         assert torch.equal(other, every if index == level else mine)
 
 
+def test_a_model_of_one_level_is_changed_there_alone_and_blinded_everywhere() -> None:
+    model, inputs = make_model(levels=[3]), make_inputs([[10, 11], [12]])
+    assert list(model.model.streams) == ["final"]
+    grid = (inputs["pixel_values"], inputs["image_grid_thw"])
+    own = model.model.get_image_features(*grid, inputs["geometry_images"])
+    zeroed = treated(model, inputs, Treatment(change="zeroed"))
+    changed = model.model.get_image_features(*grid, geometry_features=zeroed["geometry_features"])
+    blind = treated(model, inputs, Treatment(change="blind"))["mm_encoder_outputs"]["image"]
+    levels = (own.deepstack_features, changed.deepstack_features, blind.deepstack_features)
+    for mine, other, nothing in zip(*levels, strict=True):
+        assert torch.equal(torch.cat(tuple(mine)), torch.cat(tuple(other)))
+        assert not torch.cat(tuple(nothing)).any()
+    assert not torch.equal(torch.cat(tuple(own.pooler_output)), torch.cat(tuple(changed.pooler_output)))
+
+
 def grid_of(width: int, height: int) -> tuple[int, int]:
     return height // 16, width // 16
 
