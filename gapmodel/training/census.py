@@ -39,7 +39,7 @@ NEEDS = {
     "objects": ("have no objects to detect (scans of your own are not annotated)", ANNOTATED),
     "conversations": (
         "have no conversations",
-        "build with annotations.conversations = true and GAP-MLLM's or VG-LLM's JSON among --annotations",
+        "build with annotations.conversations = true and conversations or a benchmark's questions among --annotations",
     ),
     "descriptions": ("have no descriptions", "build with ScanRefer's JSON among --annotations"),
 }

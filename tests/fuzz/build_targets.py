@@ -125,13 +125,19 @@ def shards(seeds: Path, scratch: Path) -> Callable[[np.random.Generator], int]:
         pq.write_table(pa.Table.from_pylist(changed, schema=schema), buffer)
         return buffer.getvalue()
 
+    def with_other_facts(rng: np.random.Generator) -> bytes:
+        """The same columns, and damage in what the file says about them, which is at its end."""
+        data = files[build / INDEX_NAME]
+        start = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+        return data[:start] + damaged(data[start:-8], rng) + data[-8:]
+
     def case(rng: np.random.Generator) -> int:
         path = pick(rng, tuple(files))
         data = damaged(files[path], rng, tars)
         if path.suffix == ".tar" and rng.random() < 0.5:
             data = forged_tar(files[path], rng)
         if path.name == INDEX_NAME and rng.random() < 0.7:
-            data = moved(rng) if rng.random() < 0.6 else forged(rng)
+            data = pick(rng, (moved, moved, forged, with_other_facts))(rng)
         with replaced(path, data):
             reader = ShardReader(build)
             try:
