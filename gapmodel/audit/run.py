@@ -61,16 +61,12 @@ def refuse_one_place(reader: Records, questions: Sequence[TaskQuestions], treatm
     """Refuse to lend geometry where there is one place only, before anything is asked.
 
     Raises:
-        UsageError: ``strange`` is among the treatments, and all records show one place.
+        UsageError: ``strange`` is among the treatments, and a record has no view of another place.
     """
-    if not any(item.change == "strange" for item in treatments):
-        return
-    views = StrangeViews(reader, lambda width, height: (height, width))
-    if not views.several_places(sorted({index for task in questions for index in task.records})):
-        raise UsageError(
-            f"split {questions[0].asking.split} shows one place only, so no other one can lend its geometry",
-            cure="evaluate on more scenes, or leave strange out of --geometry",
-        )
+    if any(item.change == "strange" for item in treatments):
+        views = StrangeViews(reader)
+        for index in sorted({index for task in questions for index in task.records}):
+            views.checked(index)
 
 
 def audit_directory(

@@ -130,7 +130,7 @@ class Answerer:
         The marks stay where they are: what is taken away is the geometry, not the place that is asked about.
         """
         if self._strange is None:
-            self._strange = StrangeViews(self.reader, self.processor.config.grid_of)
+            self._strange = StrangeViews(self.reader)
         marks, wanted = item.question.marks, (item.index, frames)
         if marks:
             return self.processor.look(self._strange.images(*wanted), marks).geometry_images

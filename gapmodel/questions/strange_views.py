@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cached_property
 
@@ -27,17 +26,10 @@ SCANNET_SCAN = re.compile(r"(scene\d{4})_\d\d")
 
 
 class StrangeViews:
-    """The views of other places that stand in for records, each of the record's split and kind of view.
+    """The views of other places that stand in for records, each of the record's split, kind of view and image size."""
 
-    Args:
-        reader: the records.
-        grid_of: the patches (rows, columns) of a stored frame of (width, height); a view stands in only for one with
-            the same grid.
-    """
-
-    def __init__(self, reader: Records, grid_of: Callable[[int, int], tuple[int, int]]) -> None:
+    def __init__(self, reader: Records) -> None:
         self.reader = reader
-        self._grid_of = grid_of
         self._views: dict[tuple[str, str], list[int]] = {}
         self._chosen: dict[int, int | None] = {}
         self._images: tuple[int, list[NDArray[np.uint8]]] = (-1, [])
@@ -54,16 +46,25 @@ class StrangeViews:
         Raises:
             UsageError: its split does not show another place.
         """
-        other = self.index(index)
-        if other is None:
-            raise UsageError(
-                f"no view of another place and with frames of its size can lend {self.reader.keys[index]} its geometry",
-                cure="evaluate on more scenes, or leave strange out of --geometry",
-            )
+        other = self.checked(index)
         if self._images[0] != other:
             record = self.reader[other]
             self._images = (other, [record.image(frame) for frame in range(len(record))])
         return list(itertools.islice(itertools.cycle(self._images[1]), frames))
+
+    def checked(self, index: int) -> int:
+        """Return :meth:`index`.
+
+        Raises:
+            UsageError: the record's split does not show another place.
+        """
+        other = self.index(index)
+        if other is None:
+            raise UsageError(
+                f"no view of another place, with frames of its size, can lend {self.reader.keys[index]} its geometry",
+                cure="evaluate on more scenes, or leave strange out of --geometry",
+            )
+        return other
 
     def place(self, index: int) -> frozenset[str]:
         """Return the names of the places that a record shows; at least one."""
@@ -71,27 +72,17 @@ class StrangeViews:
         scan = SCANNET_SCAN.fullmatch(scene)
         return self._named_places.get(scene, frozenset()) | {scene if scan is None else scan[1]}
 
-    def several_places(self, indices: Iterable[int]) -> bool:
-        """Return whether some of these records show another place than the first of them."""
-        first: frozenset[str] | None = None
-        for index in indices:
-            place = self.place(index)
-            first = first or place
-            if not first & place:
-                return True
-        return False
-
     def _choose(self, index: int) -> int | None:
         record = self.reader.without_images(index)
         kind = (record.split, record.view)
         if kind not in self._views:
             self._views[kind] = self.reader.select(split=record.split, view=record.view)
-        known, grid, own = self._views[kind], self._grid_of(*record.image_size), self.place(index)
+        known, own = self._views[kind], self.place(index)
         order: list[int] = generator_for(0, "strange view", record.key).permutation(known).tolist()
         for other in order:
             if own & self.place(other):
                 continue
-            if self._grid_of(*self.reader.without_images(other).image_size) == grid:
+            if self.reader.without_images(other).image_size == record.image_size:
                 return other
         return None
 

@@ -48,7 +48,7 @@ class HeldOutQuestions:
         self.streams = open_streams(self.recipe, builds, processor, raw=False, cache=cache)
         self.orders = tuple(stream.order() for stream in self.streams)
         readers = {id(stream.reader): stream.reader for stream in self.streams}
-        strange = {name: StrangeViews(reader, processor.config.grid_of) for name, reader in readers.items()}
+        strange = {name: StrangeViews(reader) for name, reader in readers.items()}
         self.strange = tuple(strange[id(stream.reader)] for stream in self.streams)
 
     def losses(self, learner: Learner, ranks: Ranks) -> dict[str, HeldOutLoss]:

@@ -116,7 +116,8 @@ def test_strange_geometry_of_one_place_is_refused_before_anything_is_asked(
     build = write_build(tmp_path / "shards", known_records()[:1])
     words = ["evaluate", "--shards", str(build), "--model", str(needing), "--out", str(tmp_path / "out")]
     assert main([*words, "--task", "pointmap", "--geometry", "all"]) == 2
-    assert "split val shows one place only, so no other one can lend its geometry; evaluate" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "no view of another place, with frames of its size, can lend room0000-clip-00000 its geometry" in said
     assert not (tmp_path / "out").exists()
 
 
