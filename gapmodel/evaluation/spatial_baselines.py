@@ -63,7 +63,7 @@ def _middle(items: Sequence[SpatialQuestion]) -> str:
 
 
 def _best_number(answers: Sequence[str]) -> str:
-    """Return the answer that scores most against all of them; it lies below the median, since errors are relative."""
+    """Return the answer that scores most against all of them, which the median need not do: errors are relative."""
     texts = sorted(set(answers), key=float)
     truths = np.array([float(answer) for answer in answers])
     scores = [float(relative_accuracy(float(text), truths).mean()) for text in texts]

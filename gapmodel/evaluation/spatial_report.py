@@ -54,7 +54,8 @@ def spatial_notes(found: SpatialEvaluation) -> list[str]:
     ]
     notes += [f"unreadable answers: {'; '.join(said)}"] if said else []
     published = published_table(found)
-    return [*notes, *(f"{name} {why}" for name, why in WHY_PUBLISHED.items() if name in published.header)]
+    shown = published.header if published.rows else ()
+    return [*notes, *(f"{name} {why}" for name, why in WHY_PUBLISHED.items() if name in shown)]
 
 
 def score_table(found: SpatialEvaluation) -> Table:

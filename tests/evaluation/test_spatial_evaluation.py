@@ -62,7 +62,9 @@ def test_a_perfect_answerer_scores_everything_everywhere(reader: ShardReader, as
             assert part.metric == "number" or part.caa == 1.0
     assert found.overall.vsi.of_asked == 1.0
     assert all(figure.of_asked == 1.0 for figure in found.overall.spar.values())
-    assert "published" not in as_table(score(reader, asked, right_answers(asked)))
+    table = as_table(score(reader, asked, right_answers(asked)))
+    assert "published" not in table
+    assert "blank-separated" not in table
 
 
 def test_a_constant_answerer_scores_the_share_of_its_letter(reader: ShardReader, asked: list[TaskQuestions]) -> None:

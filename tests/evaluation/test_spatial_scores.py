@@ -82,6 +82,13 @@ def test_published_programs_score_the_same_answers_otherwise() -> None:
     assert published_scorers("camera_motion") == {}
 
 
+@given(st.integers(1, 1000), st.integers(0, 3000))
+def test_too_much_is_punished_more_than_too_little(truth: int, said: int) -> None:
+    score = scored("size", str(truth), str(said)).score
+    assert score <= 0.1 or said < 1.5 * truth
+    assert score == 0.0 or said > 0
+
+
 def test_every_type_of_a_benchmark_is_one_of_ours() -> None:
     assert {*VSI_TYPES, *SPAR_TYPES} <= set(KINDS)
     levels = [name for names in LEVELS.values() for name in names]
