@@ -39,8 +39,8 @@ ROOT = "view"
 CAMERA = f"{ROOT}/camera"
 IMAGE = f"{CAMERA}/image"
 HALF_PIXEL = 0.5
-POINT_RADIUS = 0.006
-"""Metres, of the pointmap's points: they lie some centimetres apart."""
+THIN = -0.7
+"""Radius of rays: below zero it is in points of the screen."""
 INSTALL = "pip install 'gapmllm[rerun]'"
 
 
@@ -71,7 +71,7 @@ def save_rrd(records: Sequence[Record], path: Path, name: str, predictions: Pred
         stream = rerun.RecordingStream("gapdata", recording_id=name, send_properties=False)
         stream.set_log_time_enabled(False)
         stream.set_log_tick_enabled(False)
-        stream.save(temporary, default_blueprint=_blueprint(records[0].key, predictions is not None))
+        stream.save(temporary, default_blueprint=_blueprint(records[0], predictions is not None))
         writer = _Writer(rerun, stream, records[0])
         for record in records:
             writer.write(record, Answers() if predictions is None else answers_about(record, predictions).drawn)
@@ -84,7 +84,7 @@ def save_rrd(records: Sequence[Record], path: Path, name: str, predictions: Pred
     return sum(map(len, records))
 
 
-def _blueprint(timeline: str, answered: bool) -> Any:
+def _blueprint(first: Record, answered: bool) -> Any:
     """Return the layout that opens first: the room on the left, the current frame on the right."""
     import rerun.blueprint as layout
 
@@ -96,13 +96,16 @@ def _blueprint(timeline: str, answered: bool) -> Any:
             ("objects", "objects", []),
         )
     ]
-    room = layout.Spatial3DView(origin="/", contents=["+ /**", f"- {IMAGE}/objects"], name="room")
+    # Depth projected back has the colours of distances; where a pointmap is stored, that one shows the room.
+    hidden = ("objects", "depth") if POINTMAP in first.members else ("objects",)
+    contents = ["+ /**", *(f"- {IMAGE}/{name}" for name in hidden)]
+    room = layout.Spatial3DView(origin="/", contents=contents, name="room")
     side = [images[0], layout.Tabs(images[1], images[2])]
     if answered:
         side.append(layout.TextDocumentView(origin=f"{ROOT}/predictions/answers", name="answers"))
     return layout.Blueprint(
         layout.Horizontal(room, layout.Vertical(*side), column_shares=[3, 2]),
-        layout.TimePanel(timeline=timeline, expanded=False),
+        layout.TimePanel(timeline=first.key, expanded=False),
         collapse_panels=True,
     )
 
@@ -129,7 +132,7 @@ class _Writer:
         stream.log(f"{ROOT}/prompts", self._points(prompts))
         rays = [np.stack([item.eye, item.point]) for item in prompts if item.eye is not None]
         colors = [item.color for item in prompts if item.eye is not None]
-        stream.log(f"{ROOT}/prompts/rays", rerun.LineStrips3D(rays, colors=colors))
+        stream.log(f"{ROOT}/prompts/rays", rerun.LineStrips3D(rays, colors=colors, radii=THIN))
         if POINTMAP in record.members:
             stream.log(f"{ROOT}/points", self._pointmap(record))
         self._answers(answers)
@@ -206,6 +209,7 @@ class _Writer:
             quaternions=[rerun.Quaternion(xyzw=np.roll(quaternion_of(item.box.rotation), -1)) for item in boxes],
             labels=[item.text for item in boxes],
             colors=[item.color for item in boxes],
+            fill_mode=rerun.components.FillMode.MajorWireframe,
         )
 
     def _points(self, points: Sequence[ShownPoint]) -> Any:
@@ -213,6 +217,8 @@ class _Writer:
             [item.point for item in points],
             labels=[" ".join(filter(None, (str(item.number), item.label, item.note))) for item in points],
             colors=[item.color for item in points],
+            # The marks in the frame name the prompts already; here a click does.
+            show_labels=any(item.predicted for item in points),
             radii=0.03,
         )
 
@@ -224,7 +230,10 @@ class _Writer:
         images = np.stack([record.image(frame) for frame in range(len(record))])
         known = np.isfinite(points).all(axis=-1)
         colors = images[:, stride // 2 :: stride, stride // 2 :: stride][:, :rows, :columns]
-        return self._rerun.Points3D(points[known], colors=colors[known], radii=POINT_RADIUS)
+        # A point is as large as its block of pixels there, so that surfaces look closed.
+        away = np.linalg.norm(points - record.camera_to_first[:, None, None, :3, 3], axis=-1)
+        radii = away * stride / (2 * record.intrinsics[:, 0])[:, None, None]
+        return self._rerun.Points3D(points[known], colors=colors[known], radii=radii[known])
 
 
 def _table(rows: Sequence[AnswerRow], notes: Sequence[str]) -> str:
