@@ -22,7 +22,9 @@ from gapdata.prompts.instances import InstanceMasks, InstanceRenderer
 from gapdata.prompts.projected import ProjectedInstances
 from gapdata.records.expressions import Expression
 from gapdata.records.find_floor import find_floor
+from gapdata.records.find_mesh_distances import find_mesh_distances
 from gapdata.records.language import scene_expressions
+from gapdata.records.mesh_distances import MeshDistances
 from gapdata.records.objects import (
     SceneObjects,
     aligned_in,
@@ -57,6 +59,7 @@ class OpenScene:
     masks: InstanceMasks | None = None  # None without annotation
     masks_from: str = ""  # see gapdata.records.schema.Record.masks
     room: RoomFloor | None = None  # None where no view of the whole scan is made, and where no floor is labelled
+    distances: MeshDistances | None = None  # None without labelled mesh
     expressions: tuple[Expression, ...] = ()  # descriptions of its objects
     sightings: Sightings | None = None  # None where views are not drawn for descriptions
 
@@ -135,6 +138,7 @@ def open_scene(
         scene,
         objects=objects,
         room=_room(scan, annotation, objects, recipe),
+        distances=find_mesh_distances(annotation, objects),
         masks=masks,
         masks_from=masks_from,
         expressions=expressions,

@@ -139,4 +139,5 @@ def _assembled(scene: OpenScene, asked: AskedView, prepared: PreparedView) -> Re
         rng=generator_for(recipe.seed, "prompts", asked.view.key),
         masks=scene.masks_from,
         room=scene.room,
+        distances=scene.distances,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,10 +17,12 @@ from gapdata.prompts.marks import mark_mask
 from gapdata.prompts.sampling import PromptPixel, PromptSampling, sample_prompts
 from gapdata.records.codec import MILLIMETRES_PER_METRE, empty_png, encode_npy, encode_png, member_name
 from gapdata.records.expressions import Conversation, Expression
+from gapdata.records.mesh_distances import MeshDistances
 from gapdata.records.objects import Proposal, SceneObjects
 from gapdata.records.prepare import PreparedFrame
 from gapdata.records.room_floor import RoomFloor
-from gapdata.records.schema import Prompt, Record, SceneLabel, ViewObject
+from gapdata.records.schema import Prompt, Record, ViewObject
+from gapdata.records.unique_names import scene_labels
 from gapdata.records.views import View
 from gapdata.sources.base import Scan
 
@@ -56,6 +57,7 @@ def assemble_record(
     rng: np.random.Generator,
     masks: str = "",
     room: RoomFloor | None = None,
+    distances: MeshDistances | None = None,
 ) -> Record:
     """Put one record together.
 
@@ -73,6 +75,7 @@ def assemble_record(
         rng: seeded from the recipe and the view's key.
         masks: what instance masks are made from, see :attr:`gapdata.records.schema.Record.masks`.
         room: the floor of the scene; only views of the whole scan carry it.
+        distances: of the scene's objects; the record holds those of the objects in the view.
     """
     camera_to_world = np.array(scan.camera_to_world[list(view.frame_ids)], dtype=np.float64)
     camera_to_first = relative_poses(camera_to_world)
@@ -110,19 +113,14 @@ def assemble_record(
         objects=view_objects,
         prompts=prompts,
         expressions=tuple(item.to_fields() for item in expressions if _is_about(item, view_objects)),
-        scene_objects=() if objects is None else _scene_labels(objects),
+        scene_objects=() if objects is None else scene_labels(objects.labels),
         room=room if view.kind == "scene" else None,
+        mesh_distances=None if distances is None else distances.among({item.object_id for item in view_objects}),
         quality=quality,
         turned=scan.turned,
         masks="" if objects is None else masks,
         members=_members(frames, prompts, pointmap, size, settings.mark_native_width),
     )
-
-
-def _scene_labels(objects: SceneObjects) -> tuple[SceneLabel, ...]:
-    """Return the names of all objects of a scene with their numbers, in the order of the first of each."""
-    counts = Counter(tuple(objects.labels[object_id].items()) for object_id in sorted(objects.labels))
-    return tuple(SceneLabel(labels=dict(names), count=count) for names, count in counts.items())
 
 
 def _is_about(item: Expression | Conversation, listed: Sequence[ViewObject]) -> bool:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gapdata.errors import ShardError
 from gapdata.geometry.upright import TURNS
 from gapdata.records.codec import VERIFY
+from gapdata.records.mesh_distances import MeshDistances
 from gapdata.records.room_floor import RoomFloor
 from gapdata.records.schema import SCHEMA, VIEW_KINDS, Prompt, Record, SceneLabel, ViewObject
 from gapdata.runtime.counting import counted
@@ -73,9 +74,14 @@ def _record_from_fields(fields: Mapping[str, Any], members: Mapping[str, bytes])
         expressions=tuple(dict(item) for item in fields["expressions"]),
         scene_objects=tuple(_scene_label(item) for item in fields.get("scene_objects", ())),
         room=None if fields.get("room") is None else RoomFloor.from_fields(fields["room"]),
+        mesh_distances=_mesh_distances(fields.get("mesh_distances")),
         quality=dict(fields["quality"]),
         members=members,
     )
+
+
+def _mesh_distances(fields: Mapping[str, Any] | None) -> MeshDistances | None:
+    return None if fields is None else MeshDistances.from_fields(fields)
 
 
 def _turn(value: Any) -> int:

@@ -21,6 +21,7 @@ from gapdata.geometry.boxes import OrientedBox
 from gapdata.geometry.camera import Intrinsics, transform
 from gapdata.geometry.pointmap import first_frame_pointmap
 from gapdata.records import codec
+from gapdata.records.mesh_distances import MeshDistances
 from gapdata.records.room_floor import RoomFloor
 from gapdata.runtime.counting import counted
 
@@ -139,6 +140,8 @@ class Record:
     """All objects of the scan, seen or not, by their names; empty without annotation."""
     room: RoomFloor | None = None
     """The floor of the scene; only of views of a whole scan with a labelled floor and an aligned world."""
+    mesh_distances: MeshDistances | None = None
+    """Of the objects that questions may name; ``None`` where the scan has no labelled mesh."""
     quality: Mapping[str, Any] = field(default_factory=dict)
     split_origin: str = ""
     """Name of the annotation file that gives the split; empty for the data set itself."""
@@ -316,6 +319,7 @@ class Record:
             "expressions": [dict(item) for item in self.expressions],
             **({"scene_objects": [item.to_fields() for item in self.scene_objects]} if self.scene_objects else {}),
             **({} if self.room is None else {"room": self.room.to_fields()}),
+            **({} if self.mesh_distances is None else {"mesh_distances": self.mesh_distances.to_fields()}),
             "quality": dict(self.quality),
         }
         return json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()

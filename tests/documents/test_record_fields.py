@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from gapdata.records.expressions import Conversation
+from gapdata.records.mesh_distances import MeshDistances
 from gapdata.records.reading import record_from_json
 from gapdata.records.room_floor import RoomFloor
 from tests.conftest import REPOSITORY
@@ -46,6 +47,7 @@ BENCHMARK = Conversation(
     object_ids=(3,),
     marks=((0, "red", (1.0, 2.0)),),
 )
+DISTANCES = MeshDistances(object_ids=(0, 1), metres=np.array([[np.nan, 1.5], [1.5, np.nan]]))
 ROW = re.compile(r"^\| (\(?)`([a-z_.\[\]]+)`\)? \| .+ \|$", re.MULTILINE)
 
 
@@ -88,6 +90,9 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
         room=ROOM,
         expressions=(BENCHMARK.to_fields(),),
     )
+    # The scenes above lie upright, have vertices, and do not have a floor.
+    read = record_from_json(json.dumps(found[0]).encode())
+    turned = replace(read, turned=90, masks="boxes", room=ROOM, mesh_distances=DISTANCES)
     return [*found, json.loads(turned.to_json())]
 
 
