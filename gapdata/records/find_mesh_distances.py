@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.geometry.box_distance import box_distance
+from gapdata.geometry.box_distance import box_distances
 from gapdata.records.mesh_distances import MILLIMETRES_PER_METRE, MeshDistances
 from gapdata.records.objects import SceneObjects
 from gapdata.records.unique_names import nameable_ids
@@ -56,8 +56,10 @@ def find_mesh_distances(annotation: Annotation, objects: SceneObjects) -> MeshDi
     vertices = annotation.vertices if not boxes else annotation.vertices @ boxes[0].rotation
     clouds = [_Cloud(_points_on(vertices[annotation.faces[owner == key]])) for key in object_ids]
     metres = np.full((len(clouds), len(clouds)), np.nan)
-    for one, other in itertools.combinations(range(len(clouds)), 2):
-        if box_distance(boxes[one], boxes[other]) >= LEAST_GAP:
+    pairs = list(itertools.combinations(range(len(clouds)), 2))
+    gaps = box_distances([boxes[one] for one, _ in pairs], [boxes[other] for _, other in pairs])
+    for (one, other), gap in zip(pairs, gaps, strict=True):
+        if gap >= LEAST_GAP:
             metres[one, other] = metres[other, one] = clouds[one].distance(clouds[other])
     return MeshDistances(object_ids=object_ids, metres=np.rint(metres * MILLIMETRES_PER_METRE) / MILLIMETRES_PER_METRE)
 
@@ -115,7 +117,7 @@ class _Cloud:
         for one, another in zip(self._levels, other._levels, strict=True):
             apart = _lengths(one.middles[ones] - another.middles[others])
             if best is None:
-                near = apart.argmin()[None]
+                near = np.array([apart.argmin()])
             else:
                 best = min(best, float(apart.min()))
                 beyond = np.maximum(another.low[others] - one.high[ones], one.low[ones] - another.high[others])

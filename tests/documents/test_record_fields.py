@@ -88,11 +88,9 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
         turned=90,
         masks="boxes",
         room=ROOM,
+        mesh_distances=DISTANCES,
         expressions=(BENCHMARK.to_fields(),),
     )
-    # The scenes above lie upright, have vertices, and do not have a floor.
-    read = record_from_json(json.dumps(found[0]).encode())
-    turned = replace(read, turned=90, masks="boxes", room=ROOM, mesh_distances=DISTANCES)
     return [*found, json.loads(turned.to_json())]
 
 

@@ -41,4 +41,4 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
             )
 
 
-KIND = Kind(name="camera_distance", metric="number", find=find)
+KIND = Kind(name="camera_distance", metric="number", find=find, least_objects=1)

@@ -1,7 +1,9 @@
 """How the camera moves and turns from one frame to another, in the axes of the first of the two.
 
 Yaw is the turn of the viewing direction to the right and pitch its turn upwards, both seen from the first camera: the
-angles of its forward axis in the first camera's horizontal and vertical planes.
+angles of its forward axis in the first camera's horizontal and vertical planes. A turn is asked about only where it
+does not depend on which of the two comes first, and where the camera hardly rolls: else "how many degrees to the
+right" has several answers.
 """
 
 from __future__ import annotations
@@ -20,6 +22,9 @@ from gapdata.tasks.spatial.wanted_answers import OTHER_ANSWER, ask_for_wanted
 LEAST_STEP = 0.15  # metres
 LEAST_TURN, LARGEST_TURN = 10.0, 120.0
 """Degrees; beyond the second a turn to the left could as well be one to the right."""
+SAME_TURN, SAME_TURN_SHARE = 1.0, 0.05
+"""Degrees, and share of the turn, by which it may depend on whether yaw or pitch comes first."""
+MOST_ROLL = 15.0
 DOMINANT = 1.5
 """Factor by which the largest component of a step exceeds the next, for its direction to be asked."""
 MOVE = "From {first} to {second}, how far does the camera move {way}, in metres, negative for {back}? Answer in metres."
@@ -70,6 +75,22 @@ def motion(facts: ViewFacts, first: int, second: int) -> tuple[NDArray[np.float6
     return step, np.array([yaw, pitch])
 
 
+def other_order(between: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return yaw and pitch of a (4, 4) second to first camera where the pitch comes first, (2,) degrees."""
+    right, down, ahead = between[:3, 2]
+    back = -1.0 if ahead < 0 else 1.0
+    yaw = np.arctan2(right, back * np.sqrt(max(1 - right**2, 0.0)))
+    return np.degrees([yaw, np.arctan2(-down * back, ahead * back)])
+
+
+def roll(between: NDArray[np.float64]) -> float:
+    """Return the turn about the viewing direction of a (4, 4) second to first camera, degrees clockwise."""
+    right, _, ahead = between[:3, 2]
+    yaw = np.arctan2(right, ahead)
+    level = np.array([np.cos(yaw), 0.0, -np.sin(yaw)])  # what the axis to the right would be without roll
+    return float(np.degrees(np.arctan2(-(between[:3, 1] @ level), between[:3, 0] @ level)))
+
+
 def _step(facts: ViewFacts, first: int, second: int, rng: np.random.Generator) -> SpatialQuestion | NotAsked:
     step, _ = motion(facts, first, second)
     axis = int(rng.integers(len(AXES)))
@@ -81,8 +102,14 @@ def _step(facts: ViewFacts, first: int, second: int, rng: np.random.Generator) -
 def _turn(facts: ViewFacts, first: int, second: int, rng: np.random.Generator) -> SpatialQuestion | NotAsked:
     _, turn = motion(facts, first, second)
     axis = int(rng.integers(len(TURNS)))
-    if not LEAST_TURN <= abs(turn[axis]) <= LARGEST_TURN or abs(turn[1]) > 60:
+    if not LEAST_TURN <= abs(turn[axis]) <= LARGEST_TURN:
         return NotAsked("the camera turns too little or too far")
+    between = facts.camera(first) @ facts.record.camera_to_first[second]
+    other = other_order(between)[axis]
+    if abs(other - turn[axis]) > max(SAME_TURN, SAME_TURN_SHARE * abs(turn[axis])):
+        return NotAsked("the camera turns about several axes")
+    if abs(roll(between)) > MOST_ROLL:
+        return NotAsked("the camera rolls")
     return _number("turn", TURN, TURNS[axis], float(turn[axis]), 0, first, second)
 
 
@@ -135,5 +162,5 @@ def _other_axis(axis: int, rng: np.random.Generator) -> int:
     return UPWARD if rng.random() < UPWARD_OFFERED else level
 
 
-KIND = Kind(name="camera_motion", metric="number", find=find, views=("clip",))
-DIRECTION = Kind(name="camera_direction", metric="letter", find=find_direction, views=("clip",))
+KIND = Kind(name="camera_motion", metric="number", find=find, views=("clip",), least_frames=2)
+DIRECTION = Kind(name="camera_direction", metric="letter", find=find_direction, views=("clip",), least_frames=2)

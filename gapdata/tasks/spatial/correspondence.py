@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from gapdata.annotations.object_names import could_mean
 from gapdata.geometry.camera import transform
 from gapdata.tasks.chat import Mark
 from gapdata.tasks.spatial.kind import Kind, NotAsked
@@ -28,9 +29,6 @@ TEXT = "Cross 1 in {first} marks a point. Which cross in {second} marks the same
 def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | NotAsked]:
     """Yield random points that two frames see."""
     count = len(facts.record)
-    if count < 2:
-        yield NotAsked("the view has a single frame")
-        return
     for _ in range(TRIES):
         first, second = rng.choice(count, 2, replace=False).tolist()
         if np.linalg.norm(facts.record.camera_to_first[first, :3, 3] - facts.record.camera_to_first[second, :3, 3]) < (
@@ -51,7 +49,7 @@ def _ask(facts: ViewFacts, first: int, second: int, rng: np.random.Generator) ->
     if place is None or not usable[place[1], place[0]]:
         return NotAsked("the other frame does not show the point")
     right = depth[place[1], place[0]]
-    others = usable & (depth > NEAR * right) & (depth < FAR * right)
+    others = usable & (depth > NEAR * right) & (depth < FAR * right) & like_pixels(facts, second, place)
     pixels = [place]
     while len(pixels) <= WRONG:
         wrong = draw_pixel(others & apart_from(depth.shape, pixels), rng)
@@ -74,10 +72,26 @@ def _ask(facts: ViewFacts, first: int, second: int, rng: np.random.Generator) ->
     )
 
 
+def like_pixels(facts: ViewFacts, frame: int, pixel: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return the pixels of a frame (H, W) on objects of a name like that of the object at a pixel, or on none as it is.
+
+    A wrong mark on another kind of object could be told without looking for the point. In a frame without instance
+    masks, all pixels are alike.
+    """
+    if not facts.has_instances:
+        return np.ones(facts.depth(frame).shape, dtype=bool)
+    mask = facts.instances(frame)
+    names = {item.object_id + 1: facts.name_of(item.labels, item.label) for item in facts.record.objects}
+    name = names.get(int(mask[pixel[1], pixel[0]]))
+    if name is None:
+        return ~np.isin(mask, list(names))
+    return np.isin(mask, [value for value, other in names.items() if other == name or could_mean(name, other)])
+
+
 def seen_again(facts: ViewFacts, first: int, second: int, pixel: tuple[int, int]) -> tuple[int, int] | None:
     """Return the pixel (u, v) of another frame that shows the point of a pixel; ``None`` where it does not.
 
-    The way back from there has to end within a pixel and a half of where it began.
+    The way back from there has to end at most one pixel, across and down, from where it began.
     """
     forth = _moved(facts, first, second, np.array(pixel))
     if forth is None:
@@ -103,4 +117,4 @@ def _moved(facts: ViewFacts, first: int, second: int, pixel: NDArray[np.int64]) 
     return place if depth > 0 and abs(depth - seen[2]) < SAME_DEPTH * seen[2] else None
 
 
-KIND = Kind(name="correspondence", metric="letter", find=find, views=("scene", "clip"), pixels=True)
+KIND = Kind(name="correspondence", metric="letter", find=find, views=("scene", "clip"), pixels=True, least_frames=2)

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gapdata.annotations.categories import background
+from gapdata.annotations.object_names import is_name, is_plural
 from gapdata.tasks.spatial.kind import Kind, NotAsked
 from gapdata.tasks.spatial.question import SpatialQuestion
-from gapdata.tasks.spatial.view_facts import UNNAMED, Named, ViewFacts
+from gapdata.tasks.spatial.view_facts import Named, ViewFacts
 
 FEWEST, MOST = 2, 10
 UNRELIABLE = frozenset(("towel", "pillow", "cushion", "book", "window", "door", "picture", "box"))
@@ -29,7 +29,7 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
     members: dict[str, list[Named]] = defaultdict(list)
     for item in facts.objects:
         members[item.name].append(item)
-    names = sorted(name for name in counts if name and name not in background() | UNNAMED)
+    names = sorted(name for name in counts if is_name(name))
     for place in rng.permutation(len(names)).tolist():
         name, chance = names[place], rng.random()
         reason = _obstacle(facts, name, counts[name], members[name])
@@ -52,11 +52,13 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
 def _obstacle(facts: ViewFacts, name: str, count: int, members: list[Named]) -> str | None:
     if not FEWEST <= count <= MOST:
         return "there are too few or too many of the kind"
+    if is_plural(name):
+        return "an object of the kind may be several things"
     if UNRELIABLE & set(name.split()):
         return "the kind is not annotated reliably"
     if len(members) < count or not all(item.seen for item in members):
         return "some object of the kind is not seen well"
-    if facts.is_ambiguous(name):
+    if any(facts.is_ambiguous(name, item.item.labels) for item in members):
         return "another kind has a name that contains it, or is contained in it"
     return None
 

@@ -1,7 +1,8 @@
 """Where an object lies for somebody who stands at a second one and faces a third: in VSI-Bench's three forms.
 
 Centres of boxes are projected to the floor. The angle from the line of sight to the object counts to the left, and the
-whole footprint of the object has to lie in one sector.
+whole footprint of the object has to lie in one sector. Footprints have to be apart, too: somebody at a table cannot
+face the lamp above it.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.geometry.camera import transform
 from gapdata.tasks.spatial.kind import Kind, NotAsked
+from gapdata.tasks.spatial.level_geometry import Plan, plan_of, turned_left, within_reach
 from gapdata.tasks.spatial.question import SpatialQuestion, shuffled, with_letters
-from gapdata.tasks.spatial.view_facts import Named, ViewFacts
-from gapdata.tasks.spatial.wanted_answers import OTHER_ANSWER, ask_for_wanted
+from gapdata.tasks.spatial.view_facts import ViewFacts
+from gapdata.tasks.spatial.wanted_answers import balanced
 
 NEAREST, FARTHEST = 0.3, 5.0  # metres between boxes
-LEAST_MARGIN = 10.0  # degrees to the limit of a sector
+LEAST_MARGIN = 10.0  # degrees to the limit of a sector, either way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,60 +61,54 @@ FORMS = (
 
 def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | NotAsked]:
     """Yield random triples of objects; form and answer are drawn first, so that all answers are equally frequent."""
-    if facts.first_to_aligned is None:
-        yield NotAsked("the scan does not tell what is up")
-        return
-    items = facts.nameable
-    if len(items) < 3:
-        yield NotAsked("the view shows too few objects that can be named")
-        return
-    triples = [
-        (at, to, what) for at in items for to in items for what in items if len({at.name, to.name, what.name}) == 3
-    ]
-    known: dict[tuple[int, ...], _Bearings] = {}
+    triples = _triples(len(facts.nameable))
+    plan = plan_of(facts)
+    at, to, what = triples
+    within = within_reach(facts, plan, NEAREST, FARTHEST)
+    usable = within[at, to] & within[at, what]
+    if not usable.all():
+        yield NotAsked("the objects are too near to each other or too far apart", int((~usable).sum()))
+    triples = triples[:, usable]
+    angle, around = bearings(plan, triples)
+    draws = []
+    for form in FORMS:
+        sector, margin = sectors_of(angle, form.limits)
+        clear = margin >= LEAST_MARGIN
+        whole = (sectors_of(around, form.limits)[0] == sector[:, None]).all(axis=-1)
+        if not clear.all():
+            yield NotAsked("the direction is too near to the limit of a sector", int((~clear).sum()))
+        if not whole[clear].all():
+            yield NotAsked(
+                "the object reaches into another sector, or what one faces is so wide that it could",
+                int((clear & ~whole).sum()),
+            )
+        choices = {
+            answer: np.flatnonzero(clear & whole & (sector == place))
+            for place, answer in enumerate(form.sectors)
+            if answer
+        }
+        draws.append((form, margin, balanced(choices, rng)))
+    while draws:
+        place = int(rng.integers(len(draws)))
+        form, margin, drawn = draws[place]
+        found = next(drawn, None)
+        if found is None:
+            del draws[place]
+            continue
+        answer, chosen = found
+        yield _question(facts, form, triples[:, chosen].tolist(), answer, float(angle[chosen]), margin[chosen], rng)
 
-    def draw() -> tuple[Sectors, str]:
-        form = FORMS[int(rng.integers(len(FORMS)))]
-        choices = [sector for sector in form.sectors if sector]
-        return form, choices[int(rng.integers(len(choices)))]
 
-    def ask(triple: tuple[Named, Named, Named], wanted: tuple[Sectors, str]) -> SpatialQuestion | NotAsked:
-        return _ask(facts, triple, wanted, known, rng)
-
-    yield from ask_for_wanted([triples[place] for place in rng.permutation(len(triples)).tolist()], draw, ask)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Bearings:
-    """The direction of an object for somebody who stands at a second one and faces a third, degrees to the left."""
-
-    angle: float
-    around: tuple[float, ...]
-    """Those of the corners of the object, and of its centre for somebody who faces a corner of the third."""
-
-
-def _ask(
+def _question(
     facts: ViewFacts,
-    triple: tuple[Named, Named, Named],
-    wanted: tuple[Sectors, str],
-    known: dict[tuple[int, ...], _Bearings],
+    form: Sectors,
+    triple: list[int],
+    answer: str,
+    angle: float,
+    margin: np.float64,
     rng: np.random.Generator,
-) -> SpatialQuestion | NotAsked:
-    (at, to, what), (form, answer) = triple, wanted
-    if not facts.within_reach(at, (to, what), NEAREST, FARTHEST):
-        return NotAsked("the objects are too near to each other or too far apart")
-    ids = tuple(item.item.object_id for item in triple)
-    if ids not in known:
-        angle, spread = bearing(facts, at, to, what)
-        known[ids] = _Bearings(angle=angle, around=(*spread.tolist(), *facing_corners(facts, at, to, what).tolist()))
-    angle = known[ids].angle
-    sector, margin = sector_of(angle, form.limits)
-    if margin < LEAST_MARGIN:
-        return NotAsked("the direction is too near to the limit of a sector")
-    if any(sector_of(value, form.limits)[0] != sector for value in known[ids].around):
-        return NotAsked("the object reaches into another sector, or what one faces is so wide that it could")
-    if form.sectors[sector] != answer:
-        return OTHER_ANSWER
+) -> SpatialQuestion:
+    at, to, what = (facts.nameable[place] for place in triple)
     options, letter = shuffled(answer, [name for name in form.sectors if name not in ("", answer)], rng)
     return SpatialQuestion(
         kind="direction",
@@ -121,43 +116,38 @@ def _ask(
         text=with_letters(form.text.format(at=at.name, to=to.name, what=what.name), options),
         answer=letter,
         value=angle,
-        margin=margin,
+        margin=float(margin),
         options=options,
-        object_ids=ids,
+        object_ids=tuple(item.item.object_id for item in (at, to, what)),
         names=(at.name, to.name, what.name),
     )
 
 
-def bearing(facts: ViewFacts, at: Named, to: Named, what: Named) -> tuple[float, NDArray[np.float64]]:
-    """Return the angle at ``at`` from ``to`` to ``what``, degrees to the left in 0..360, and those of its corners.
+def _triples(count: int) -> NDArray[np.int64]:
+    """Return all triples of different objects, (3, n)."""
+    found = np.indices((count, count, count)).reshape(3, -1)
+    return found[:, (found[0] != found[1]) & (found[0] != found[2]) & (found[1] != found[2])]
 
-    Around something round, the corners are those of all boxes that fit it as well.
+
+def bearings(plan: Plan, triples: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the angles at the first object from the second to the third, (n,) degrees to the left in 0..360.
+
+    With them come the angles to the third one's corners, and from the corners of the second one to the third: one may
+    face any part of something wide, (n, 16). Around something round, corners are those of all boxes that fit it as well.
     """
-    assert facts.first_to_aligned is not None
-    stand, sight, seen = (transform(facts.first_to_aligned, item.box.center)[:2] for item in (at, to, what))
-    corners = transform(facts.first_to_aligned, what.widest_box.corners)[:, :2]
-    angles = [_to_the_left(stand, sight, place) for place in (seen, *corners)]
-    return angles[0], np.array(angles[1:])
+    at, to, what = triples
+    ahead = plan.centers[to] - plan.centers[at]
+    angle = turned_left(ahead, plan.centers[what] - plan.centers[at])
+    spread = turned_left(ahead[:, None], plan.corners[what] - plan.centers[at][:, None])
+    facing = turned_left(plan.corners[to] - plan.centers[at][:, None], (plan.centers[what] - plan.centers[at])[:, None])
+    return angle % 360, np.concatenate([spread, facing], axis=-1) % 360
 
 
-def facing_corners(facts: ViewFacts, at: Named, to: Named, what: Named) -> NDArray[np.float64]:
-    """Return the angles at ``at`` from each corner of ``to`` to ``what``: one may face any part of something wide."""
-    assert facts.first_to_aligned is not None
-    stand, seen = (transform(facts.first_to_aligned, item.box.center)[:2] for item in (at, what))
-    corners = transform(facts.first_to_aligned, to.box.corners)[:, :2]
-    return np.array([_to_the_left(stand, corner, seen) for corner in corners])
+def sectors_of(angle: NDArray[np.float64], limits: tuple[float, ...]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the sectors that angles (...) lie in, and the degrees to the nearest limit, either way round."""
+    sector = np.searchsorted(limits, angle, side="right") - 1
+    away = np.abs((angle[..., None] - np.array(limits) + 180) % 360 - 180)
+    return np.asarray(sector), np.asarray(away.min(axis=-1))
 
 
-def _to_the_left(stand: NDArray[np.float64], sight: NDArray[np.float64], place: NDArray[np.float64]) -> float:
-    """Return the angle from the line of sight to a place, degrees to the left in 0..360; points are (2,) metres."""
-    ahead, aside = sight - stand, place - stand
-    return float(np.degrees(np.arctan2(ahead[0] * aside[1] - ahead[1] * aside[0], ahead @ aside))) % 360
-
-
-def sector_of(angle: float, limits: tuple[float, ...]) -> tuple[int, float]:
-    """Return the sector that an angle lies in, and the degrees to the nearest limit, either way round."""
-    sector = max(place for place, limit in enumerate(limits) if angle >= limit)
-    return sector, min(abs((angle - limit + 180) % 360 - 180) for limit in limits)
-
-
-KIND = Kind(name="direction", metric="letter", find=find, views=("scene",))
+KIND = Kind(name="direction", metric="letter", find=find, views=("scene",), needs_up=True, least_objects=3)

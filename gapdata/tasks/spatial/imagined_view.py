@@ -1,8 +1,8 @@
 """How two objects would lie for somebody who stands at a third one, faces a fourth, and holds the head level.
 
 The imagined camera stands at the centre of the first box, looks along the floor towards the centre of the second, and
-has its axes level. Two objects ahead of it are compared by the intervals of their boxes on one of its axes; bearings,
-or distances in a straight line, have to agree.
+has its axes level. Two objects are compared by the intervals of their boxes on one of its axes. What a picture would
+show has to agree: both objects lie ahead, and are in the same order by their bearings, or by how far away they are.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.geometry.camera import transform
 from gapdata.tasks.spatial.interval_order import LEAST_GAP, IntervalOrder
 from gapdata.tasks.spatial.kind import Kind, NotAsked
+from gapdata.tasks.spatial.level_geometry import Plan, plan_of, within_reach
 from gapdata.tasks.spatial.question import SpatialQuestion, shuffled, with_letters
-from gapdata.tasks.spatial.view_facts import ROUND, Named, ViewFacts
+from gapdata.tasks.spatial.view_facts import ViewFacts
 
 NEAREST, FARTHEST = 0.3, 5.0  # metres between the box that one stands at and the others
-TRIES = 80
-
-
+LEAST_SHARE = 0.05
+"""Share of the distance to the farther object that the gap has at least: centres of boxes are right to a few
+centimetres, and a line of sight between two of them turns with that."""
+PAIRS = 40  # random pairs of where one stands and what one faces
 TO_THE_RIGHT, AHEAD = range(2)
 FORMS = (
     IntervalOrder(
@@ -46,43 +47,46 @@ FORMS = (
 
 
 def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | NotAsked]:
-    """Yield random choices of four objects; which of the two is asked about is drawn, so answers are in balance."""
-    if facts.first_to_aligned is None:
-        yield NotAsked("the scan does not tell what is up")
+    """Yield random choices of four objects; form and answer are drawn first, so that answers are in balance."""
+    plan, count = plan_of(facts), len(facts.nameable)
+    usable = within_reach(facts, plan, NEAREST, FARTHEST)
+    firm = np.array([item.firm for item in facts.nameable])
+    if not usable.any():
+        yield NotAsked("the objects are too near to where one stands, or too far away", count * (count - 1))
         return
-    items = facts.nameable
-    if len(items) < 4:
-        yield NotAsked("the view shows too few objects that can be named")
-        return
-    for _ in range(TRIES):
-        at, to, one, other = (items[place] for place in rng.choice(len(items), 4, replace=False).tolist())
-        form = FORMS[int(rng.integers(len(FORMS)))]
-        if not (one.firm and other.firm):
-            yield NotAsked(ROUND)
-        elif not facts.within_reach(at, (to, one, other), NEAREST, FARTHEST):
-            yield NotAsked("the objects are too near to where one stands, or too far from there")
-        else:
-            yield _ask(facts, form, (at, to, one, other), rng)
+    standing = np.argwhere(usable)
+    wanted = [(form, answer) for form in FORMS for answer in form.answers]
+    for at, to in standing[rng.permutation(len(standing))[:PAIRS]].tolist():
+        others = np.flatnonzero(usable[at] & firm)
+        others = others[others != to]
+        views = _seen_from(plan, at, to, others)
+        form, answer = wanted[int(rng.integers(len(wanted)))]
+        gaps = _ordered(views, form)
+        chosen = np.argwhere(gaps > 0)
+        if not len(chosen):
+            yield NotAsked("no two objects are ahead and clearly apart on this axis", len(others) * (len(others) - 1))
+            continue
+        lower, higher = chosen[int(rng.integers(len(chosen)))].tolist()
+        gap = float(gaps[lower, higher])
+        one, other = (lower, higher) if answer == form.answers[0] else (higher, lower)
+        yield _question(facts, form, (at, to, int(others[one]), int(others[other])), answer, gap, rng)
 
 
-def _ask(
-    facts: ViewFacts, form: IntervalOrder, items: tuple[Named, Named, Named, Named], rng: np.random.Generator
-) -> SpatialQuestion | NotAsked:
-    at, to, one, other = items
-    corners = [_corners(facts, at, to, item) for item in (one, other)]
-    if min(each[:, AHEAD].min() for each in corners) <= 0:
-        return NotAsked("an object is not ahead")
-    answer, wrong, gap = form.decide(*(each[:, form.axis] for each in corners))
-    if gap < LEAST_GAP:
-        return NotAsked("the objects are not clearly apart on this axis")
-    seen = form.decide(*(_as_seen(each, form.axis) for each in corners))
-    if seen[0] != answer or seen[2] <= 0:
-        return NotAsked("by bearings or in a straight line, the objects lie the other way round or hardly apart")
-    options, letter = shuffled(answer, [wrong], rng)
+def _question(
+    facts: ViewFacts,
+    form: IntervalOrder,
+    places: tuple[int, int, int, int],
+    answer: str,
+    gap: float,
+    rng: np.random.Generator,
+) -> SpatialQuestion:
+    items = [facts.nameable[place] for place in places]
+    names = dict(zip(("at", "to", "one", "other"), (item.name for item in items), strict=True))
+    options, letter = shuffled(answer, [other for other in form.answers if other != answer], rng)
     return SpatialQuestion(
         kind="imagined_view",
         form=form.name,
-        text=with_letters(form.text.format(at=at.name, to=to.name, one=one.name, other=other.name), options),
+        text=with_letters(form.text.format(**names), options),
         answer=letter,
         value=gap,
         margin=gap,
@@ -92,20 +96,29 @@ def _ask(
     )
 
 
-def _corners(facts: ViewFacts, at: Named, to: Named, item: Named) -> NDArray[np.float64]:
-    """Return the corners of a box in the imagined camera, (8, 2) metres: to the right, and ahead."""
-    assert facts.first_to_aligned is not None
-    stand, sight = (transform(facts.first_to_aligned, each.box.center)[:2] for each in (at, to))
-    ahead = (sight - stand) / np.linalg.norm(sight - stand)
-    axes = np.stack([[ahead[1], -ahead[0]], ahead], axis=-1)
-    return np.asarray((transform(facts.first_to_aligned, item.box.corners)[:, :2] - stand) @ axes)
+def _seen_from(plan: Plan, at: int, to: int, others: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the corners of boxes in the imagined camera: to the right and ahead, (n, 8, 2) metres."""
+    ahead = plan.centers[to] - plan.centers[at]
+    ahead = ahead / np.linalg.norm(ahead)
+    away = plan.corners[others] - plan.centers[at]
+    return np.stack([away @ np.array([ahead[1], -ahead[0]]), away @ ahead], axis=-1)
 
 
-def _as_seen(corners: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    """Return what one would judge corners (8, 2) by: to the side their bearings (8,), in depth straight distances."""
-    if axis == TO_THE_RIGHT:
-        return np.asarray(np.arctan2(corners[:, TO_THE_RIGHT], corners[:, AHEAD]))
-    return np.asarray(np.linalg.norm(corners, axis=1))
+def _ordered(views: NDArray[np.float64], form: IntervalOrder) -> NDArray[np.float64]:
+    """Return the metres between the intervals of all pairs, (n, n), 0 where the first is not clearly the lower one.
+
+    Args:
+        views: (n, 8, 2) corners to the right and ahead, metres.
+        form: which axis.
+    """
+    along = views[..., form.axis]
+    gaps = along.min(axis=-1)[None, :] - along.max(axis=-1)[:, None]
+    away = np.linalg.norm(views, axis=-1)
+    least = np.maximum(LEAST_GAP, LEAST_SHARE * np.maximum.outer(away.max(axis=-1), away.max(axis=-1)))
+    seen = away if form.axis == AHEAD else np.arctan2(views[..., TO_THE_RIGHT], views[..., AHEAD])
+    agreed = seen.min(axis=-1)[None, :] > seen.max(axis=-1)[:, None]
+    before = views[..., AHEAD].min(axis=-1) > 0
+    return np.where((gaps >= least) & agreed & before[:, None] & before[None, :], gaps, 0.0)
 
 
-KIND = Kind(name="imagined_view", metric="letter", find=find, views=("scene",))
+KIND = Kind(name="imagined_view", metric="letter", find=find, views=("scene",), needs_up=True, least_objects=4)

@@ -18,9 +18,10 @@ MOST_TRIES = 200
 
 @dataclass(frozen=True, slots=True)
 class NotAsked:
-    """The reason why a candidate is not asked."""
+    """The reason why candidates are not asked."""
 
     reason: str
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,11 @@ class Kind:
     """Kinds of view that it is asked about."""
     pixels: bool = False
     """Whether it needs a record's members, and not its JSON alone."""
+    needs_up: bool = False
+    """Whether it needs a world of which it is known what is up."""
+    least_objects: int = 0
+    """Objects that the view has to show well, and that have a name of their own."""
+    least_frames: int = 1
 
 
 def ask(
@@ -52,14 +58,27 @@ def ask(
     refused: Counter[str] = Counter()
     if facts.record.view not in kind.views:
         return asked, refused
-    if kind.pixels and not facts.has_pixels:
-        refused["the record's images are not at hand"] += 1
-        return asked, refused
+    reason = _obstacle(kind, facts)
+    if reason is not None:
+        return asked, Counter({reason: 1})
     for tried, found in enumerate(kind.find(facts, rng)):
         if isinstance(found, NotAsked):
-            refused[found.reason] += 1
+            refused[found.reason] += found.count
         else:
             asked.append(found)
         if len(asked) >= most or tried >= MOST_TRIES:
             break
     return asked, refused
+
+
+def _obstacle(kind: Kind, facts: ViewFacts) -> str | None:
+    """Return why a view cannot be asked any question of a kind, or ``None`` where it can."""
+    if kind.pixels and not facts.has_pixels:
+        return "the record's images are not at hand"
+    if kind.needs_up and facts.first_to_aligned is None:
+        return "the scan does not tell what is up"
+    if len(facts.record) < kind.least_frames:
+        return "the view has too few frames"
+    if len(facts.nameable) < kind.least_objects:
+        return "the view shows too few objects that can be named"
+    return None

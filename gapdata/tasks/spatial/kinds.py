@@ -32,7 +32,7 @@ from gapdata.tasks.spatial import (
 )
 from gapdata.tasks.spatial.kind import Kind, ask
 from gapdata.tasks.spatial.question import SpatialQuestion, parse_letter, parse_number
-from gapdata.tasks.spatial.view_facts import ViewFacts
+from gapdata.tasks.spatial.view_facts import facts_of
 from gapdata.tasks.task import QuestionOptions, Task
 
 KINDS: Mapping[str, Kind] = {
@@ -69,7 +69,7 @@ def spatial_questions(
         seed: of all random choices, together with the record's key and the type.
         kinds: the types.
     """
-    facts = ViewFacts(record, options)
+    facts = facts_of(record, options)
     for name, kind in kinds.items():
         asked, refused = ask(kind, facts, options.per_kind, generator_for(seed, "spatial", record.key, name))
         yield kind, asked, refused
@@ -79,7 +79,7 @@ def task_of(kind: Kind) -> Task:
     """Return the task that asks questions of one type."""
 
     def render(record: Record, options: QuestionOptions, rng: np.random.Generator) -> list[Question]:
-        asked, _ = ask(kind, ViewFacts(record, options), options.per_kind, rng)
+        asked, _ = ask(kind, facts_of(record, options), options.per_kind, rng)
         return [item.to_question(len(record)) for item in asked]
 
     def left_out(record: Record, options: QuestionOptions) -> Mapping[str, int]:

@@ -1,38 +1,40 @@
-"""Which of several objects is nearest to another one, by the distances of their boxes."""
+"""Which of several objects is nearest to another one, by the distances of their boxes.
+
+Where the scan has a labelled mesh, the answer is the nearest by the distances of the meshes, too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gapdata.tasks.spatial.kind import Kind, NotAsked
 from gapdata.tasks.spatial.question import SpatialQuestion, shuffled, with_letters
-from gapdata.tasks.spatial.view_facts import ViewFacts
+from gapdata.tasks.spatial.view_facts import ROUND, ViewFacts
 
 NEAREST = 0.15  # metres
 LEAST_GAP, LEAST_GAP_SHARE = 0.15, 0.1
 """Metres by which the distances of two options differ at least, and this share of the larger one."""
 OPTIONS = (2, 3, 4)
-TRIES = 60
+TRIES = 30
 TEXT = "Which of these is nearest to the {target}, measured between nearest points?"
 
 
 def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | NotAsked]:
     """Yield random questions; the answer is drawn first, so that no object is right more often than others."""
-    items = tuple(item for item in facts.nameable if item.firm)
-    count = len(items)
-    if count < 1 + OPTIONS[0]:
-        yield NotAsked("the view shows too few objects that can be named")
+    firm = np.flatnonzero([item.firm for item in facts.nameable])
+    items = [facts.nameable[place] for place in firm.tolist()]
+    if len(items) <= OPTIONS[0]:
+        yield NotAsked(ROUND)
         return
-    distance = np.zeros((count, count))
-    for one in range(count):
-        for other in range(one):
-            distance[one, other] = distance[other, one] = facts.gap(items[one], items[other])
+    distance, mesh = facts.gaps[np.ix_(firm, firm)], facts.mesh_gaps[np.ix_(firm, firm)]
+    clear = _clearly_nearer(distance, None if facts.record.mesh_distances is None else mesh)
     asked = set()
     for _ in range(TRIES):
-        answer, size = int(rng.integers(count)), int(rng.choice(OPTIONS))
-        drawn = _draw(distance, answer, size, rng)
+        answer, size = int(rng.integers(len(items))), int(rng.integers(OPTIONS[0], OPTIONS[-1] + 1))
+        drawn = _draw(distance, clear, answer, size, rng)
         if drawn is None:
             yield NotAsked("no target has this object clearly nearer than others")
             continue
@@ -54,24 +56,40 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
         )
 
 
+def _clearly_nearer(distance: NDArray[np.float64], mesh: NDArray[np.float64] | None) -> NDArray[np.bool_]:
+    """Return whether, to a target, one object is clearly nearer than another: (targets, objects, others).
+
+    Args:
+        distance: (n, n) of boxes, metres.
+        mesh: (n, n) of meshes, NaN where not measured: that is not clear; ``None`` for a scan without a labelled mesh.
+    """
+    clear = _apart(distance) & (distance[:, None, :] > distance[:, :, None]) & (distance[:, :, None] >= NEAREST)
+    if mesh is not None:
+        clear &= mesh[:, None, :] - mesh[:, :, None] > LEAST_GAP
+    different = ~np.eye(len(distance), dtype=bool)
+    return np.asarray(clear & different[:, :, None] & different[:, None, :])
+
+
+def _apart(distance: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return whether the distances of two objects to a target are apart, (targets, objects, objects)."""
+    one, other = distance[:, :, None], distance[:, None, :]
+    return np.asarray(np.abs(one - other) > np.maximum(LEAST_GAP, LEAST_GAP_SHARE * np.maximum(one, other)))
+
+
 def _draw(
-    distance: np.ndarray[tuple[int, int], np.dtype[np.float64]], answer: int, size: int, rng: np.random.Generator
+    distance: NDArray[np.float64], clear: NDArray[np.bool_], answer: int, size: int, rng: np.random.Generator
 ) -> tuple[int, list[int]] | None:
     """Return a target of which ``answer`` is the nearest of ``size`` options, and the other options.
 
     Every option has to be the nearest of these for some target of the scene: else it would be a wrong one whatever the
     target is, and the text alone would tell.
     """
-    count = len(distance)
-    for target in rng.permutation([place for place in range(count) if place != answer]).tolist():
-        reach = distance[target]
-        if reach[answer] < NEAREST:
-            continue
+    apart = clear | np.swapaxes(clear, 1, 2)
+    targets = np.flatnonzero(clear[:, answer].sum(axis=-1) >= size - 1)
+    for target in rng.permutation(targets).tolist():
         chosen: list[int] = []
-        for other in rng.permutation([place for place in range(count) if place not in (answer, target)]).tolist():
-            apart = [abs(reach[other] - reach[place]) for place in (answer, *chosen)]
-            least = [_least(reach[other], reach[place]) for place in (answer, *chosen)]
-            if reach[other] > reach[answer] and all(a > b for a, b in zip(apart, least, strict=True)):
+        for other in rng.permutation(np.flatnonzero(clear[target, answer])).tolist():
+            if all(apart[target, other, place] for place in chosen):
                 chosen.append(other)
             if len(chosen) == size - 1:
                 break
@@ -80,13 +98,9 @@ def _draw(
     return None
 
 
-def _least(one: float, other: float) -> float:
-    return max(LEAST_GAP, LEAST_GAP_SHARE * max(one, other))
+def _each_is_nearest_to_some(distance: NDArray[np.float64], options: list[int]) -> bool:
+    targets = np.delete(distance[:, options], options, axis=0)
+    return len(np.unique(targets.argmin(axis=-1))) == len(options)
 
 
-def _each_is_nearest_to_some(distance: np.ndarray[tuple[int, int], np.dtype[np.float64]], options: list[int]) -> bool:
-    targets = [place for place in range(len(distance)) if place not in options]
-    return {int(np.argmin(distance[target, options])) for target in targets} == set(range(len(options)))
-
-
-KIND = Kind(name="nearest", metric="letter", find=find, views=("scene",))
+KIND = Kind(name="nearest", metric="letter", find=find, views=("scene",), least_objects=1 + OPTIONS[0])

@@ -11,7 +11,6 @@ from gapdata.tasks.spatial.kind import Kind, NotAsked
 from gapdata.tasks.spatial.question import SpatialQuestion, shuffled, with_letters
 from gapdata.tasks.spatial.view_facts import Named, ViewFacts
 
-FEWEST_FRAMES = 8
 LEAST_APART = 2
 """Frames between the one that shows an object clearly and the one with the first glimpse of the next object."""
 GLIMPSE = 10  # pixels
@@ -23,18 +22,12 @@ TEXT = "In which order do these appear first in the frames?"
 def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | NotAsked]:
     """Yield random choices of objects that appear clearly one after the other."""
     record = facts.record
-    if len(record) < FEWEST_FRAMES:
-        yield NotAsked("the view has too few frames")
-        return
     if list(record.frame_ids) != sorted(record.frame_ids):
         yield NotAsked("the frames are not in the order of time")
         return
-    known = [(item, appearance(facts, item)) for item in facts.nameable]
-    if len(known) < SIZES[0]:
-        yield NotAsked("the view shows too few objects that can be named")
-        return
+    known = [(item, appearance(item)) for item in facts.nameable]
     for _ in range(TRIES):
-        size = min(int(rng.choice(SIZES)), len(known))
+        size = min(int(rng.integers(SIZES[0], SIZES[1] + 1)), len(known))
         chosen = [known[place] for place in rng.choice(len(known), size, replace=False).tolist()]
         chosen.sort(key=lambda pair: pair[1])
         apart = min(later[0] - earlier[1] for (_, earlier), (_, later) in itertools.pairwise(chosen))
@@ -44,11 +37,13 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
         yield _ask([item for item, _ in chosen], float(apart), rng)
 
 
-def appearance(facts: ViewFacts, item: Named) -> tuple[int, int]:
-    """Return the frames with the first glimpse of an object, and with the first clear sight of it."""
-    pixels = item.item.visible_pixels
-    glimpse = next(frame for frame, count in enumerate(pixels) if count >= GLIMPSE)
-    return glimpse, next(frame for frame, count in enumerate(pixels) if count >= facts.least_pixels)
+def appearance(item: Named) -> tuple[int, int]:
+    """Return the frames with the first glimpse of an object, and with the first sight of nearly all of it.
+
+    It appears somewhere between the two: when, is a matter of taste, and the order does not depend on it.
+    """
+    glimpse = next(frame for frame, count in enumerate(item.item.visible_pixels) if count >= GLIMPSE)
+    return glimpse, min(item.seen)
 
 
 def _ask(items: list[Named], apart: float, rng: np.random.Generator) -> SpatialQuestion:
@@ -72,4 +67,11 @@ def _ask(items: list[Named], apart: float, rng: np.random.Generator) -> SpatialQ
     )
 
 
-KIND = Kind(name="order", metric="letter", find=find, views=("scene", "clip"))
+KIND = Kind(
+    name="order",
+    metric="letter",
+    find=find,
+    views=("scene", "clip"),
+    least_objects=SIZES[0],
+    least_frames=8,
+)

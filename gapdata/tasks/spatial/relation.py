@@ -116,4 +116,4 @@ def _looks_so(facts: ViewFacts, frame: int, form: IntervalOrder, seen: list[NDAr
     return (heights[0] > heights[1]) == lower
 
 
-KIND = Kind(name="relation", metric="letter", find=find, pixels=True)
+KIND = Kind(name="relation", metric="letter", find=find, pixels=True, least_objects=2)

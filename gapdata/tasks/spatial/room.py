@@ -20,7 +20,7 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
     """Yield the question about the room, if walls close it."""
     room = facts.record.room
     if room is None:
-        yield NotAsked("the scan has no labelled floor, or does not tell what is up")
+        yield NotAsked("the scan has no labelled floor")
     elif room.walled < LEAST_WALLED:
         yield NotAsked("walls do not close the room")
     elif not SMALLEST <= room.area <= LARGEST:
@@ -30,4 +30,4 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
         yield SpatialQuestion(kind="room", text=TEXT, answer=answer, value=room.area, margin=0.0)
 
 
-KIND = Kind(name="room", metric="number", find=find, views=("scene",))
+KIND = Kind(name="room", metric="number", find=find, views=("scene",), needs_up=True)

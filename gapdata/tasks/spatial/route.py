@@ -1,170 +1,127 @@
 """How one turns on the way from an object over a second to a third, where both legs cross free floor.
 
-A leg is walkable if the shortest way over the free floor (:class:`gapdata.records.room_floor.RoomFloor`), between the
-places nearest to the two objects, is hardly longer than the straight line: then there is one way, and it goes straight.
+A leg goes straight: every cell of the free floor (:class:`gapdata.records.room_floor.RoomFloor`) along the line between
+the places nearest to its two objects is free. So it is the shortest way, whatever other ways there are, and one arrives
+from where one set out: a longer way around would have to be compared only where the straight one is not free, and such
+routes are not asked. The turn is that between the centres of the boxes, and between the places where one stands, too.
 """
 
 from __future__ import annotations
 
-import heapq
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.geometry.box_distance import distance_to_box
-from gapdata.geometry.camera import transform
 from gapdata.records.room_floor import CELL, RoomFloor
 from gapdata.tasks.spatial.kind import Kind, NotAsked
+from gapdata.tasks.spatial.level_geometry import plan_of, turned_left
 from gapdata.tasks.spatial.question import SpatialQuestion, shuffled, with_letters
-from gapdata.tasks.spatial.view_facts import Named, ViewFacts
-from gapdata.tasks.spatial.wanted_answers import OTHER_ANSWER, ask_for_wanted
+from gapdata.tasks.spatial.view_facts import ViewFacts
+from gapdata.tasks.spatial.wanted_answers import balanced
 
 BESIDE = 0.7  # metres from an object to the place where one stands beside it
 SHORTEST_LEG = 0.8  # metres
-DETOUR = 1.1
-"""Factor by which a leg may be longer than the straight line."""
-LEAST_MARGIN = 15.0  # degrees to the next limit
-LIMITS = (0.0, 45.0, 135.0)
+LEAST_MARGIN = 15.0  # degrees to the next limit, either way
+LIMITS = (45.0, 135.0)
 """Degrees: up to 45 one goes straight on, from 135 on one turns back."""
-COARSE = 2  # cells of the free floor along a side of a cell of the search
+STEP = CELL / 2  # metres between the places of a leg that are looked at
+EYES = 1.0
+"""Metres above the floor at which the distance to an object is measured, within its height."""
 TEXT = (
     "I stand at the {start} and face the {way}. I walk to the {way}, then turn and walk to the {end}. How do I turn at "
     "the {way}?"
 )
 TURNS = ("left", "right", "back", "straight on")
-Place = tuple[Named, NDArray[np.int64]]
-"""An object, and the cell (column, row) of the free floor where one stands beside it."""
 
 
 def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | NotAsked]:
     """Yield random triples of objects that one can walk between; the answer is drawn first."""
     room = facts.record.room
-    if room is None or facts.first_to_aligned is None:
-        yield NotAsked("the scan has no labelled floor, or does not tell what is up")
+    if room is None:
+        yield NotAsked("the scan has no labelled floor")
         return
-    ways = _Ways(room)
-    places = {item.name: (item, ways.beside(facts, item)) for item in facts.nameable}
-    reachable = [(item, place) for item, place in places.values() if place is not None]
-    if len(reachable) < 3:
-        yield NotAsked("one can stand beside too few objects")
+    standing, reachable = _beside(facts, room)
+    walkable = _walkable(room, standing) & reachable[:, None] & reachable
+    triples = np.argwhere(walkable[:, :, None] & walkable[None] & ~np.eye(len(standing), dtype=bool)[:, None]).T
+    if not triples.shape[1]:
+        yield NotAsked("one cannot walk straight from an object to a second and on to a third")
         return
-    triples = list(itertools.permutations(reachable, 3))
+    turn, margin = turns(plan_of(facts).centers, triples)
+    on_foot, margin_on_foot = turns(standing, triples)
+    answers, clear = _names(turn), np.minimum(margin, margin_on_foot) >= LEAST_MARGIN
+    clear &= answers == _names(on_foot)
+    if not clear.all():
+        yield NotAsked("the turn is too near to a limit", int((~clear).sum()))
+    choices = {answer: np.flatnonzero(clear & (answers == answer)) for answer in TURNS}
+    for answer, chosen in balanced(choices, rng):
+        options, letter = shuffled(answer, [other for other in TURNS if other != answer], rng)
+        start, way, end = (facts.nameable[place] for place in triples[:, chosen].tolist())
+        yield SpatialQuestion(
+            kind="route",
+            text=with_letters(TEXT.format(start=start.name, way=way.name, end=end.name), options),
+            answer=letter,
+            value=float(turn[chosen]),
+            margin=float(min(margin[chosen], margin_on_foot[chosen])),
+            options=options,
+            object_ids=(start.item.object_id, way.item.object_id, end.item.object_id),
+            names=(start.name, way.name, end.name),
+        )
 
-    def draw() -> str:
-        return TURNS[int(rng.integers(len(TURNS)))]
 
-    def ask(chosen: Sequence[Place], wanted: str) -> SpatialQuestion | NotAsked:
-        return _ask(facts, ways, chosen, wanted, rng)
+def turns(places: NDArray[np.float64], triples: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the turns at the second of three places, and the degrees to the nearest limit, (n,) each.
 
-    yield from ask_for_wanted([triples[place] for place in rng.permutation(len(triples)).tolist()], draw, ask)
+    Args:
+        places: (k, 2) metres, seen from above.
+        triples: (3, n) of them.
+
+    Returns:
+        Degrees to the left positive, -180..180; and degrees.
+    """
+    start, way, end = triples
+    turn = turned_left(places[way] - places[start], places[end] - places[way])
+    return turn, np.abs(np.abs(turn)[:, None] - np.array(LIMITS)).min(axis=-1)
 
 
-def _ask(
-    facts: ViewFacts,
-    ways: _Ways,
-    chosen: Sequence[Place],
-    wanted: str,
-    rng: np.random.Generator,
-) -> SpatialQuestion | NotAsked:
+def _names(turn: NDArray[np.float64]) -> NDArray[np.str_]:
+    sideways = np.where(turn > 0, "left", "right")
+    return np.where(np.abs(turn) < LIMITS[0], "straight on", np.where(np.abs(turn) > LIMITS[1], "back", sideways))
+
+
+def _beside(facts: ViewFacts, room: RoomFloor) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the free place nearest to each object, (n, 2) metres, aligned world, and whether one is near, (n,)."""
     assert facts.first_to_aligned is not None
-    centres = [transform(facts.first_to_aligned, item.box.center)[:2] for item, _ in chosen]
-    standing = [ways.metres(place) for _, place in chosen]
-    angle, margin = turn_at(*centres)
-    turn, sector = turn_at(*standing)[0], _name(angle)
-    if margin < LEAST_MARGIN or _name(turn) != sector:
-        return NotAsked("the turn is too near to a limit")
-    if sector != wanted:
-        return OTHER_ANSWER
-    legs = [(chosen[0][1], chosen[1][1]), (chosen[1][1], chosen[2][1])]
-    if not all(ways.is_straight(begin, end) for begin, end in legs):
-        return NotAsked("one cannot walk straight from one object to the next")
-    options, letter = shuffled(sector, [turn for turn in TURNS if turn != sector], rng)
-    start, way, end = (item for item, _ in chosen)
-    return SpatialQuestion(
-        kind="route",
-        text=with_letters(TEXT.format(start=start.name, way=way.name, end=end.name), options),
-        answer=letter,
-        value=angle,
-        margin=margin,
-        options=options,
-        object_ids=tuple(item.item.object_id for item, _ in chosen),
-        names=(start.name, way.name, end.name),
-    )
-
-
-def turn_at(start: NDArray[np.float64], way: NDArray[np.float64], end: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the turn at ``way`` in degrees, to the left positive, -180..180, and the degrees to the nearest limit."""
-    came, goes = way - start, end - way
-    turn = float(np.degrees(np.arctan2(came[0] * goes[1] - came[1] * goes[0], came @ goes)))
-    return turn, min(abs(abs(turn) - limit) for limit in LIMITS[1:])
-
-
-def _name(turn: float) -> str:
-    if abs(turn) < LIMITS[1]:
-        return "straight on"
-    if abs(turn) > LIMITS[2]:
-        return "back"
-    return "left" if turn > 0 else "right"
-
-
-class _Ways:
-    """The free floor of a room, on a coarser raster of which a cell is free if all of it is."""
-
-    def __init__(self, room: RoomFloor) -> None:
-        rows, columns = (side // COARSE * COARSE for side in room.free.shape)
-        blocks = room.free[:rows, :columns].reshape(rows // COARSE, COARSE, columns // COARSE, COARSE)
-        self._free: NDArray[np.bool_] = np.asarray(blocks.all(axis=(1, 3)))
-        self._origin = np.array(room.free_origin)
-        self._size = CELL * COARSE
-        self._height = room.height
-
-    def metres(self, place: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the centre of a cell (column, row), (2,) metres, aligned world."""
-        return np.asarray(self._origin + (place + 0.5) * self._size)
-
-    def beside(self, facts: ViewFacts, item: Named) -> NDArray[np.int64] | None:
-        """Return the free cell (column, row) that is nearest to an object, or ``None`` where none is near."""
-        assert facts.first_to_aligned is not None
-        rows, columns = np.nonzero(self._free)
-        if not len(rows):
-            return None
-        cells = np.stack([columns, rows], axis=-1)
+    rows, columns = np.nonzero(room.free)
+    standing, near = np.zeros((len(facts.nameable), 2)), np.zeros(len(facts.nameable), dtype=bool)
+    if not len(rows):
+        return standing, near
+    cells = np.array(room.free_origin) + (np.stack([columns, rows], axis=-1) + 0.5) * CELL
+    for place, item in enumerate(facts.nameable):
         box = item.box.transformed(facts.first_to_aligned)
-        level = np.full(len(cells), np.clip(self._height + 1.0, box.corners[:, 2].min(), box.corners[:, 2].max()))
-        distance = distance_to_box(np.concatenate([self.metres(cells), level[:, None]], axis=-1), box)
-        nearest = int(distance.argmin())
-        return cells[nearest] if distance[nearest] <= BESIDE else None
-
-    def is_straight(self, begin: NDArray[np.int64], end: NDArray[np.int64]) -> bool:
-        """Return whether the shortest way between two cells is hardly longer than the straight line."""
-        straight = float(np.hypot(*(end - begin)))
-        if straight * self._size < SHORTEST_LEG:
-            return False
-        # A way over cells and their diagonals is up to 8 % longer than the line that it follows.
-        return self._shortest(begin, end, DETOUR * 1.08 * straight) is not None
-
-    def _shortest(self, begin: NDArray[np.int64], end: NDArray[np.int64], limit: float) -> float | None:
-        """Return the length of the shortest way in cells, or ``None`` where it is longer than the limit (A*)."""
-        goal, start = (int(end[0]), int(end[1])), (int(begin[0]), int(begin[1]))
-        best = {start: 0.0}
-        queue = [(float(np.hypot(goal[0] - start[0], goal[1] - start[1])), start)]
-        while queue:
-            estimate, place = heapq.heappop(queue)
-            if estimate > limit:
-                return None
-            if place == goal:
-                return best[place]
-            for step_x, step_y in ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1)):
-                x, y = place[0] + step_x, place[1] + step_y
-                if not (0 <= y < self._free.shape[0] and 0 <= x < self._free.shape[1] and self._free[y, x]):
-                    continue
-                length = best[place] + (1.0 if step_x == 0 or step_y == 0 else 2**0.5)
-                if length < best.get((x, y), np.inf):
-                    best[x, y] = length
-                    heapq.heappush(queue, (length + float(np.hypot(goal[0] - x, goal[1] - y)), (x, y)))
-        return None
+        low, high = box.corners.min(axis=0), box.corners.max(axis=0)
+        around = cells[((cells > low[:2] - BESIDE) & (cells < high[:2] + BESIDE)).all(axis=-1)]
+        if len(around):
+            level = np.full(len(around), np.clip(room.height + EYES, low[2], high[2]))
+            distance = distance_to_box(np.concatenate([around, level[:, None]], axis=-1), box)
+            standing[place], near[place] = around[distance.argmin()], distance.min() <= BESIDE
+    return standing, near
 
 
-KIND = Kind(name="route", metric="letter", find=find, views=("scene",))
+def _walkable(room: RoomFloor, places: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return between which places (n, 2) one can walk straight over the free floor, and far enough, (n, n)."""
+    one, other = np.triu_indices(len(places), 1)
+    length = np.linalg.norm(places[one] - places[other], axis=-1)
+    steps = np.linspace(0, 1, 2 + int(length.max(initial=0.0) / STEP))[:, None, None]
+    along = places[one] + steps * (places[other] - places[one])  # (steps, pairs, 2)
+    cells = np.floor((along - room.free_origin) / CELL).astype(np.int64)
+    inside = np.asarray(((cells >= 0) & (cells < room.free.shape[::-1])).all(axis=-1))
+    cells = np.where(inside[..., None], cells, 0)
+    free = inside & room.free[cells[..., 1], cells[..., 0]]
+    walkable = np.zeros((len(places), len(places)), dtype=bool)
+    walkable[one, other] = free.all(axis=0) & (length >= SHORTEST_LEG)
+    return walkable | walkable.T
+
+
+KIND = Kind(name="route", metric="letter", find=find, views=("scene",), needs_up=True, least_objects=3)

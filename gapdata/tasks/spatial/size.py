@@ -1,4 +1,7 @@
-"""How large an object is: the longest side of its box, in whole centimetres."""
+"""How large an object is: the longest side of its box, in whole centimetres.
+
+Boxes stand upright and are fitted to the vertices, or are the source's own.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +18,15 @@ TEXT = "How long is the longest side (length, width or height) of the {name}? An
 
 
 def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | NotAsked]:
-    """Yield the nameable objects in random order; every corner of the box has to be in sight of some frame."""
+    """Yield the nameable objects in random order; all of the box has to be in sight of some frame or other."""
     for place in rng.permutation(len(facts.nameable)).tolist():
         item = facts.nameable[place]
         longest = 100 * float(item.box.size.max())
-        in_sight = np.any([facts.in_sight(item.box.corners, frame) for frame in range(len(facts.record))], axis=0)
         if item.item.box_slack is not None and item.item.box_slack[1] > MOST_SLACK:
             yield NotAsked(ROUND)
         elif not SMALLEST <= longest <= LARGEST:
             yield NotAsked("the object is too small or too large")
-        elif not in_sight.all():
+        elif not facts.all_in_sight(item.box):
             yield NotAsked("a part of the object is outside of all frames")
         else:
             yield SpatialQuestion(
@@ -38,4 +40,4 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
             )
 
 
-KIND = Kind(name="size", metric="number", find=find)
+KIND = Kind(name="size", metric="number", find=find, least_objects=1)

@@ -5,30 +5,33 @@ Only the record's JSON is needed; what needs pixels is read by the kinds that as
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gapdata.annotations.categories import background, normalised
-from gapdata.geometry.box_distance import box_distance
-from gapdata.geometry.boxes import OrientedBox
-from gapdata.geometry.camera import transform
-from gapdata.records.schema import Record, ViewObject
+from gapdata.annotations.categories import normalised
+from gapdata.annotations.object_names import is_name
+from gapdata.geometry.box_distance import box_distances
+from gapdata.geometry.boxes import OrientedBox, box_corners
+from gapdata.records.schema import Record, SceneLabel, ViewObject
+from gapdata.records.unique_names import is_like, means_one
 from gapdata.tasks.task import QuestionOptions
 
 LEAST_PIXELS, LEAST_SHARE = 100, 0.002
 """An object is seen in a frame that shows this many of its pixels, and this share of the frame."""
 MOST_CUT = 0.25
-"""Share of a box's surface outside of the frame's field of view from which on the object counts as cut off."""
+"""Share of a box's surface outside of the frame's field of view from which on the object counts as cut off. A record
+does not hold how much of a mask's border the frame cuts; the box is known, and also what lies behind other things."""
+AGREES, AGREES_SHARE = 0.05, 0.1
+"""Metres by which the distances of boxes and of meshes may differ, or this share of the boxes' distance."""
 BOX_MARGIN = 0.02  # metres around a box in which its object may still lie
 MOST_SLACK = 0.015
 """Metres by which the sides of a box could as well lie elsewhere, above which no length is told by it: lengths are
 answered in centimetres."""
 ROUND = "an object is round, and its box could as well be turned"
-UNNAMED = frozenset(("others", "otherprop", "otherstructure", "otherfurniture", "object", "remove", "unknown"))
 _GRID = np.linspace(-0.5, 0.5, 5)
 _SURFACE = np.array(
     [point for point in np.stack(np.meshgrid(_GRID, _GRID, _GRID), -1).reshape(-1, 3) if np.abs(point).max() == 0.5]
@@ -62,6 +65,12 @@ class Named:
         return replace(self.box, size=self.box.size + 2 * self.slack * np.array([1, 1, 0]))
 
 
+@lru_cache(maxsize=1)
+def facts_of(record: Record, options: QuestionOptions) -> ViewFacts:
+    """Return the facts about a record; those about the last one are kept, since each type asks for them."""
+    return ViewFacts(record, options)
+
+
 class ViewFacts:
     """The facts about one record.
 
@@ -82,7 +91,6 @@ class ViewFacts:
     ) -> None:
         self.record = record
         self._taxonomy = options.taxonomy
-        self._gaps: dict[tuple[int, int], float] = {}
         self._depths: dict[int, NDArray[np.float32]] = {} if depth is None else dict(enumerate(depth))
         self._masks: dict[int, NDArray[np.uint16]] = {} if instances is None else dict(enumerate(instances))
 
@@ -90,6 +98,11 @@ class ViewFacts:
     def has_pixels(self) -> bool:
         """Whether depth and masks are at hand, given or in the record's members."""
         return bool(self.record.members) or bool(self._depths and self._masks)
+
+    @property
+    def has_instances(self) -> bool:
+        """Whether instance masks are at hand."""
+        return bool(self._masks) or self.record.has_instances
 
     @cached_property
     def first_to_aligned(self) -> NDArray[np.float64] | None:
@@ -106,13 +119,14 @@ class ViewFacts:
     @cached_property
     def objects(self) -> tuple[Named, ...]:
         """The objects of the view that are not background, in the record's order."""
-        found = []
-        for item in self.record.objects:
-            name = self.name_of(item.labels, item.label)
-            if name not in background() | UNNAMED:
-                box, seen = item.box, self._seen(item)
-                found.append(Named(item=item, name=name, unique=self._is_unique(item, name), box=box, seen=seen))
-        return tuple(found)
+        listed = [(item, self.name_of(item.labels, item.label)) for item in self.record.objects]
+        listed = [(item, name) for item, name in listed if is_name(name)]
+        boxes, seen = [item.box for item, _ in listed], self._seen([item for item, _ in listed])
+        unique = [_means_one(name, _frozen(item.labels), self._scene) for item, name in listed]
+        return tuple(
+            Named(item=item, name=name, unique=unique[place], box=boxes[place], seen=seen[place])
+            for place, (item, name) in enumerate(listed)
+        )
 
     @cached_property
     def nameable(self) -> tuple[Named, ...]:
@@ -123,9 +137,14 @@ class ViewFacts:
         """Return the name of an object in questions: that of the taxonomy where it has one, else the source's own."""
         return normalised(labels.get(self._taxonomy or "raw", label))
 
+    @cached_property
+    def world_to_cameras(self) -> NDArray[np.float64]:
+        """The (F, 4, 4) transforms from the first camera to that of each frame."""
+        return np.asarray(np.linalg.inv(self.record.camera_to_first))
+
     def camera(self, frame: int) -> NDArray[np.float64]:
         """Return the (4, 4) transform from the first camera to that of a frame."""
-        return np.asarray(np.linalg.inv(self.record.camera_to_first[frame]))
+        return np.asarray(self.world_to_cameras[frame])
 
     def depth(self, frame: int) -> NDArray[np.float32]:
         """Return the depth of a frame, (H, W) float32 metres, 0 where unknown, decoded once."""
@@ -136,7 +155,7 @@ class ViewFacts:
     def visible_points(self, item: Named, frame: int) -> NDArray[np.float64]:
         """Return the points (n, 3) of an object's pixels in a frame, metres, in that frame's camera."""
         depth = self.depth(frame)
-        rows, columns = np.nonzero((self._mask(frame) == item.item.object_id + 1) & (depth > 0))
+        rows, columns = np.nonzero((self.instances(frame) == item.item.object_id + 1) & (depth > 0))
         return self.record.camera(frame).unproject(np.stack([columns, rows], axis=-1), depth[rows, columns])
 
     def hidden_points(self, item: Named, frame: int) -> NDArray[np.float64]:
@@ -145,7 +164,7 @@ class ViewFacts:
         Returns:
             (2 n, 3) metres, in the frame's camera: where the rays of the pixels enter and leave the object's box.
         """
-        depth, mask = self.depth(frame), self._mask(frame)
+        depth, mask = self.depth(frame), self.instances(frame)
         rows, columns = np.nonzero((mask == item.item.object_id + 1) & (depth <= 0))
         rays = self.record.camera(frame).unproject(np.stack([columns, rows], axis=-1), np.ones(len(rows)))
         box = item.box.transformed(self.camera(frame))
@@ -158,85 +177,120 @@ class ViewFacts:
         met = leave > enter
         return np.concatenate([rays[met] * enter[met, None], rays[met] * leave[met, None]])
 
-    def _mask(self, frame: int) -> NDArray[np.uint16]:
-        if frame not in self._masks:
-            self._masks[frame] = self.record.instances(frame)
-        return self._masks[frame]
-
     def shows(self, frame: int, words: frozenset[str]) -> NDArray[np.bool_]:
         """Return which pixels (H, W) of a frame show objects with one of some words in a name; none without masks."""
         width, height = self.record.image_size
-        if not (self._masks or self.record.has_instances):
+        if not self.has_instances:
             return np.zeros((height, width), dtype=bool)
         wanted = [
             item.object_id + 1
             for item in self.record.objects
             if any(words & set(normalised(name).split()) for name in (item.label, *item.labels.values()))
         ]
-        return np.isin(self._mask(frame), wanted)
+        return np.isin(self.instances(frame), wanted)
 
-    def gap(self, one: Named, other: Named) -> float:
-        """Return the distance of the boxes of two objects in metres, computed once."""
-        pair = (min(one.item.object_id, other.item.object_id), max(one.item.object_id, other.item.object_id))
-        if pair not in self._gaps:
-            self._gaps[pair] = box_distance(one.box, other.box)
-        return self._gaps[pair]
+    def instances(self, frame: int) -> NDArray[np.uint16]:
+        """Return the instance mask of a frame, (H, W) uint16 object id + 1, decoded once."""
+        if frame not in self._masks:
+            self._masks[frame] = self.record.instances(frame)
+        return self._masks[frame]
 
-    def within_reach(self, at: Named, others: Iterable[Named], nearest: float, farthest: float) -> bool:
-        """Return whether objects are so many metres from another one, whichever of its smallest boxes each has."""
-        reaches = [(self.gap(at, other), at.slack + other.slack) for other in others]
-        return all(nearest + slack <= gap <= farthest - slack for gap, slack in reaches)
+    @cached_property
+    def gaps(self) -> NDArray[np.float64]:
+        """The distances (n, n) of the boxes of all pairs of :attr:`nameable` objects, metres, 0 on the diagonal."""
+        count = len(self.nameable)
+        gaps = np.zeros((count, count))
+        rows, columns = np.triu_indices(count, 1)
+        boxes = [item.box for item in self.nameable]
+        gaps[rows, columns] = box_distances([boxes[i] for i in rows], [boxes[i] for i in columns])
+        return gaps + gaps.T
 
-    def is_ambiguous(self, name: str) -> bool:
+    @cached_property
+    def mesh_gaps(self) -> NDArray[np.float64]:
+        """The distances (n, n) of the meshes of :attr:`nameable` objects, metres, NaN where they are not known."""
+        count, known = len(self.nameable), self.record.mesh_distances
+        gaps = np.full((count, count), np.nan)
+        if known is None:
+            return gaps
+        place = {object_id: index for index, object_id in enumerate(known.object_ids)}
+        ids = [item.item.object_id for item in self.nameable]
+        listed = [index for index, object_id in enumerate(ids) if object_id in place]
+        theirs = [place[ids[index]] for index in listed]
+        gaps[np.ix_(listed, listed)] = known.metres[np.ix_(theirs, theirs)]
+        return gaps
+
+    @cached_property
+    def agreed(self) -> NDArray[np.bool_]:
+        """Which pairs of :attr:`nameable` objects (n, n) are as far apart by their meshes as by their boxes.
+
+        Of a scan without a labelled mesh all do: its boxes are all that is known.
+        """
+        if self.record.mesh_distances is None:
+            return np.ones(self.gaps.shape, dtype=bool)
+        off = np.abs(self.mesh_gaps - self.gaps)  # NaN, and so not agreed, where a pair was not measured
+        return np.asarray(off <= np.maximum(AGREES, AGREES_SHARE * self.gaps))
+
+    def is_ambiguous(self, name: str, labels: Mapping[str, str]) -> bool:
         """Return whether the scan has objects of another kind that could be meant by the name of a kind."""
         others = [
             label
             for label in self.record.scene_objects
             if self.name_of(label.labels, label.labels.get("raw", "")) != name
         ]
-        return any(_overlap(name, normalised(theirs)) for label in others for theirs in label.labels.values())
+        return any(is_like(name, labels, label.labels) for label in others)
 
-    def _is_unique(self, item: ViewObject, name: str) -> bool:
-        """Return whether no other object of the scan shares the name, contains it or is contained in it."""
-        own = dict(item.labels)
-        for other in self.record.scene_objects:
-            count = other.count - (dict(other.labels) == own)
-            if count > 0 and any(_overlap(name, normalised(theirs)) for theirs in other.labels.values()):
-                return False
-        return bool(self.record.scene_objects)
+    @cached_property
+    def _scene(self) -> tuple[tuple[tuple[tuple[str, str], ...], int], ...]:
+        return tuple((_frozen(label.labels), label.count) for label in self.record.scene_objects)
 
-    def _seen(self, item: ViewObject) -> tuple[int, ...]:
-        return tuple(
-            frame
-            for frame, pixels in enumerate(item.visible_pixels)
-            if pixels >= self.least_pixels and self.cut(item.box, frame) <= MOST_CUT
-        )
+    def _seen(self, items: list[ViewObject]) -> list[tuple[int, ...]]:
+        """Return the frames that show each object well: enough of its pixels, and most of its box in sight."""
+        if not items:
+            return []
+        pixels = np.array([item.visible_pixels for item in items])
+        places, frames = np.nonzero(pixels >= self.least_pixels)
+        size = np.array([item.size for item in items])
+        rotation, center = np.array([item.rotation for item in items]), np.array([item.center for item in items])
+        points = (_SURFACE * size[:, None]) @ np.swapaxes(rotation, 1, 2) + center[:, None]  # (items, points, 3)
+        well = 1 - self._in_sight(points[places], frames).mean(axis=-1) <= MOST_CUT
+        return [tuple(frames[(places == place) & well].tolist()) for place in range(len(items))]
 
-    def cut(self, box: OrientedBox, frame: int) -> float:
-        """Return the share of a box's surface that lies outside of a frame's field of view."""
-        return float(1 - self.in_sight(transform(_placed(box), _SURFACE), frame).mean())
+    @cached_property
+    def corners(self) -> NDArray[np.float64]:
+        """The corners (n, 8, 3) of the boxes of :attr:`nameable` objects, metres, in the first camera."""
+        boxes = [item.box for item in self.nameable]
+        center, size = np.array([box.center for box in boxes]), np.array([box.size for box in boxes])
+        rotation = np.array([box.rotation for box in boxes])
+        return box_corners(center.reshape(-1, 3), size.reshape(-1, 3), rotation.reshape(-1, 3, 3))
 
     def in_sight(self, points: NDArray[np.float64], frame: int) -> NDArray[np.bool_]:
         """Return which points (n, 3), in the first camera, project into a frame, (n,), whatever may hide them."""
-        camera = self.record.camera(frame)
-        pixels = camera.project(transform(self.camera(frame), points))
-        with np.errstate(invalid="ignore"):
-            return np.asarray(
-                (pixels >= -0.5).all(axis=-1) & (pixels < [camera.width - 0.5, camera.height - 0.5]).all(axis=-1)
-            )
+        return np.asarray(self._in_sight(points[None], np.array([frame]))[0])
+
+    def all_in_sight(self, box: OrientedBox) -> bool:
+        """Return whether each part of a box's surface projects into some frame, whatever may hide it."""
+        points = (_SURFACE * box.size) @ box.rotation.T + box.center
+        frames = np.arange(len(self.record))
+        return bool(self._in_sight(points[None], frames).any(axis=0).all())
+
+    def _in_sight(self, points: NDArray[np.float64], frames: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which points (m, n, 3), in the first camera, project into the frame (m,) of each row, (m, n)."""
+        matrices, (fx, fy, cx, cy) = self.world_to_cameras[frames], self.record.intrinsics[frames].T[:, :, None]
+        seen = points @ np.swapaxes(matrices[:, :3, :3], 1, 2) + matrices[:, None, :3, 3]
+        ahead = seen[..., 2] > 0
+        z = np.where(ahead, seen[..., 2], 1.0)
+        u, v = seen[..., 0] / z * fx + cx, seen[..., 1] / z * fy + cy
+        width, height = self.record.image_size
+        return np.asarray(ahead & (u >= -0.5) & (u < width - 0.5) & (v >= -0.5) & (v < height - 0.5))
 
 
-def _placed(box: OrientedBox) -> NDArray[np.float64]:
-    """Return the (4, 4) transform from the unit cube around 0 to a box."""
-    matrix = np.eye(4)
-    matrix[:3, :3] = box.rotation * box.size
-    matrix[:3, 3] = box.center
-    return matrix
+def _frozen(labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(labels.items())
 
 
-def _overlap(name: str, other: str) -> bool:
-    """Return whether one name contains the other, word by word."""
-    if not other or other in UNNAMED:
-        return False
-    one, two = f" {name} ", f" {other} "
-    return one in two or two in one
+@lru_cache(maxsize=4096)
+def _means_one(
+    name: str, labels: tuple[tuple[str, str], ...], scene: tuple[tuple[tuple[tuple[str, str], ...], int], ...]
+) -> bool:
+    """Return :func:`means_one`, once for all views of a scene."""
+    return means_one(name, dict(labels), [SceneLabel(labels=dict(own), count=count) for own, count in scene])

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gapdata.tasks.spatial.kind import NotAsked
 from gapdata.tasks.spatial.question import SpatialQuestion
 
 Candidate = TypeVar("Candidate")
 Wanted = TypeVar("Wanted")
+Answer = TypeVar("Answer")
 MOST_DRAWS = 120
 OTHER_ANSWER = NotAsked("the answer is another one than is wanted for balance")
 NONE_HAS_IT = NotAsked("no candidate has the answer that is wanted for balance")
@@ -47,3 +51,19 @@ def ask_for_wanted(
         else:
             yield NONE_HAS_IT
         left += others[::-1]
+
+
+def balanced(candidates: Mapping[Answer, NDArray[np.int64]], rng: np.random.Generator) -> Iterator[tuple[Answer, int]]:
+    """Yield answers with one of their candidates each, every candidate at most once.
+
+    Args:
+        candidates: (n,) numbers of the candidates of each answer.
+        rng: of the kind.
+    """
+    left = {answer: rng.permutation(numbers).tolist() for answer, numbers in candidates.items() if len(numbers)}
+    while left:
+        answers = list(left)
+        answer = answers[int(rng.integers(len(answers)))]
+        yield answer, left[answer].pop()
+        if not left[answer]:
+            del left[answer]
