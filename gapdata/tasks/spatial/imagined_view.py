@@ -22,7 +22,7 @@ NEAREST, FARTHEST = 0.3, 5.0  # metres between the box that one stands at and th
 LEAST_SHARE = 0.05
 """Share of the distance to the farther object that the gap has at least: centres of boxes are right to a few
 centimetres, and a line of sight between two of them turns with that."""
-PAIRS = 40  # random pairs of where one stands and what one faces
+PAIRS = 80  # random pairs of where one stands and what one faces
 TO_THE_RIGHT, AHEAD = range(2)
 FORMS = (
     IntervalOrder(
@@ -55,17 +55,16 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
         yield NotAsked("the objects are too near to where one stands, or too far away", count * (count - 1))
         return
     standing = np.argwhere(usable)
-    wanted = [(form, answer) for form in FORMS for answer in form.answers]
     for at, to in standing[rng.permutation(len(standing))[:PAIRS]].tolist():
         others = np.flatnonzero(usable[at] & firm)
         others = others[others != to]
         views = _seen_from(plan, at, to, others)
-        form, answer = wanted[int(rng.integers(len(wanted)))]
-        gaps = _ordered(views, form)
-        chosen = np.argwhere(gaps > 0)
-        if not len(chosen):
-            yield NotAsked("no two objects are ahead and clearly apart on this axis", len(others) * (len(others) - 1))
+        found = [(form, gaps) for form in FORMS for gaps in (_ordered(views, form),) if (gaps > 0).any()]
+        if not found:
+            yield NotAsked("no two objects are ahead and clearly apart on an axis", len(others) * (len(others) - 1))
             continue
+        form, gaps = found[int(rng.integers(len(found)))]
+        answer, chosen = form.answers[int(rng.integers(2))], np.argwhere(gaps > 0)
         lower, higher = chosen[int(rng.integers(len(chosen)))].tolist()
         gap = float(gaps[lower, higher])
         one, other = (lower, higher) if answer == form.answers[0] else (higher, lower)
