@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.tasks.spatial.kind import Kind, NotAsked
-from gapdata.tasks.spatial.level_geometry import Plan, plan_of, turned_left, within_reach
+from gapdata.tasks.spatial.level_geometry import FloorPlan, plan_of, turned_left, within_reach
 from gapdata.tasks.spatial.question import SpatialQuestion, shuffled, with_letters
 from gapdata.tasks.spatial.view_facts import ViewFacts
 from gapdata.tasks.spatial.wanted_answers import balanced
@@ -129,7 +129,7 @@ def _triples(count: int) -> NDArray[np.int64]:
     return found[:, (found[0] != found[1]) & (found[0] != found[2]) & (found[1] != found[2])]
 
 
-def bearings(plan: Plan, triples: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def bearings(plan: FloorPlan, triples: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the angles at the first object from the second to the third, (n,) degrees to the left in 0..360.
 
     With them come the angles to the third one's corners, and from the corners of the second one to the third: one may
