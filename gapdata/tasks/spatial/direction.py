@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.tasks.spatial.kind import Kind, NotAsked
-from gapdata.tasks.spatial.level_geometry import FloorPlan, plan_of, turned_left, within_reach
+from gapdata.tasks.spatial.level_geometry import ViewPlan, plan_of, turned_left, within_reach
 from gapdata.tasks.spatial.question import SpatialQuestion, shuffled, with_letters
 from gapdata.tasks.spatial.view_facts import ViewFacts
 from gapdata.tasks.spatial.wanted_answers import balanced
 
 NEAREST, FARTHEST = 0.3, 5.0  # metres between boxes
 LEAST_MARGIN = 10.0  # degrees to the limit of a sector, either way
+WIDE = "the object reaches into another sector, or what one faces is so wide that it could"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +89,7 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
             if answer
         }
         draws.append((form, margin, balanced(choices, rng)))
+    asked: set[int] = set()  # no three objects in two forms
     while draws:
         place = int(rng.integers(len(draws)))
         form, margin, drawn = draws[place]
@@ -96,6 +98,9 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
             del draws[place]
             continue
         answer, chosen = found
+        if chosen in asked:
+            continue
+        asked.add(chosen)
         yield _question(facts, form, triples[:, chosen].tolist(), answer, float(angle[chosen]), margin[chosen], rng)
 
 
@@ -129,11 +134,11 @@ def _triples(count: int) -> NDArray[np.int64]:
     return found[:, (found[0] != found[1]) & (found[0] != found[2]) & (found[1] != found[2])]
 
 
-def bearings(plan: FloorPlan, triples: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def bearings(plan: ViewPlan, triples: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the angles at the first object from the second to the third, (n,) degrees to the left in 0..360.
 
     With them come the angles to the third one's corners, and from the corners of the second one to the third: one may
-    face any part of something wide, (n, 16). Around something round, corners are those of all boxes that fit it as well.
+    face any part of something wide, (n, 16). Around something round, corners are those of all boxes that fit as well.
     """
     at, to, what = triples
     ahead = plan.centers[to] - plan.centers[at]

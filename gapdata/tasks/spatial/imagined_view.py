@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gapdata.tasks.spatial.interval_order import LEAST_GAP, IntervalOrder
 from gapdata.tasks.spatial.kind import Kind, NotAsked
-from gapdata.tasks.spatial.level_geometry import FloorPlan, plan_of, within_reach
+from gapdata.tasks.spatial.level_geometry import ViewPlan, plan_of, within_reach
 from gapdata.tasks.spatial.question import SpatialQuestion, shuffled, with_letters
 from gapdata.tasks.spatial.view_facts import ViewFacts
 
@@ -95,7 +95,7 @@ def _question(
     )
 
 
-def _seen_from(plan: FloorPlan, at: int, to: int, others: NDArray[np.int64]) -> NDArray[np.float64]:
+def _seen_from(plan: ViewPlan, at: int, to: int, others: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the corners of boxes in the imagined camera: to the right and ahead, (n, 8, 2) metres."""
     ahead = plan.centers[to] - plan.centers[at]
     ahead = ahead / np.linalg.norm(ahead)

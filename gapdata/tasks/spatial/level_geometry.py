@@ -12,7 +12,7 @@ from gapdata.tasks.spatial.view_facts import ViewFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FloorPlan:
+class ViewPlan:
     """Objects seen from above, in the order of :attr:`ViewFacts.nameable`: metres, aligned world."""
 
     centers: NDArray[np.float64]  # (n, 2) of the boxes
@@ -21,17 +21,17 @@ class FloorPlan:
     """(n, n) between footprints, along the axes of one of the two boxes: at least so far apart they are."""
 
 
-def plan_of(facts: ViewFacts) -> FloorPlan:
+def plan_of(facts: ViewFacts) -> ViewPlan:
     """Return the plan of the objects that can be named; the aligned world has to be known."""
     assert facts.first_to_aligned is not None
     centers = transform(facts.first_to_aligned, np.array([item.box.center for item in facts.nameable]).reshape(-1, 3))
     widest = np.array([item.widest_box.corners for item in facts.nameable]).reshape(-1, 8, 3)
     corners = transform(facts.first_to_aligned, widest)[..., :2]
     axes = np.array([facts.first_to_aligned[:2, :3] @ item.box.rotation for item in facts.nameable]).reshape(-1, 2, 3)
-    return FloorPlan(centers=centers[:, :2], corners=corners, gaps=_gaps(corners, axes))
+    return ViewPlan(centers=centers[:, :2], corners=corners, gaps=_gaps(corners, axes))
 
 
-def within_reach(facts: ViewFacts, plan: FloorPlan, nearest: float, farthest: float) -> NDArray[np.bool_]:
+def within_reach(facts: ViewFacts, plan: ViewPlan, nearest: float, farthest: float) -> NDArray[np.bool_]:
     """Return which objects are so many metres from which, (n, n), whichever of its smallest boxes each of them has.
 
     Their footprints have to be apart by the least distance, too: below a lamp, one cannot face it.
