@@ -73,8 +73,7 @@ def _add_question_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Export, print the report, and return the exit status."""
-    from gapdata.engine.report import REPORT_NAME, read_report
-    from gapdata.export.export_build import export_build
+    from gapdata.export.export_build import export_build, stated_terms
     from gapdata.runtime.progress import Progress
     from gapdata.sources.terms import terms_lines
 
@@ -84,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
         owners = [form for form, row in EXITS.items() if name in row.options]
         option = name.replace("_", "-")
         raise UsageError(f"--{option} is an option of --format {', '.join(owners)} only", cure="leave it out")
-    terms = read_report(options.build).get("terms", []) if (options.build / REPORT_NAME).is_file() else []
+    terms = stated_terms(options.build)
     for line in terms_lines(terms):
         say(f"terms of {line}", error=True)
     with Progress(0, "records", "export") as progress:

@@ -11,6 +11,7 @@ from typing import Any, cast
 from gapdata.errors import UsageError
 from gapdata.export.registry import EXITS, CheckedExitModule
 from gapdata.files.atomic import write_atomically
+from gapdata.files.json_shape import read_shaped
 from gapdata.files.storage import Location
 from gapdata.records.schema import Record
 from gapdata.runtime.choices import check_choice
@@ -29,7 +30,7 @@ def export_build(
     split: str | None = None,
     progress: Callable[[int], None] = lambda count: None,
     announce: Callable[[int], None] = lambda total: None,
-    terms: Sequence[Mapping[str, Any]] = (),
+    terms: Sequence[Mapping[str, Any]] | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     """Write a build's records in another form and return the report.
@@ -41,7 +42,8 @@ def export_build(
         split: export only records of this split.
         progress: called with the number of records that are done.
         announce: called once with the number of records.
-        terms: the terms of use of the build's scans, which the export's report repeats.
+        terms: the terms of use of the build's scans, which the export's report repeats; ``None`` for those that the
+            build states.
         options: further ones that the form takes.
 
     Raises:
@@ -62,7 +64,7 @@ def export_build(
             path=build,
             cure="`gapdata inspect BUILD` lists what it holds",
         )
-    module = EXITS[form].load()
+    module, terms = EXITS[form].load(), stated_terms(build) if terms is None else terms
     told: dict[str, Any] = {"terms": terms} if EXITS[form].by_terms else {}
     if told:
         cast(CheckedExitModule, module).check(build, terms, options)
@@ -73,6 +75,18 @@ def export_build(
     report = {**report, "terms": [dict(row) for row in terms]}
     write_atomically(out / REPORT, _json(report))
     return report
+
+
+def stated_terms(build: Location) -> list[dict[str, Any]]:
+    """Return the terms of use that ``report.json`` states, of a build or of one that was exported as a dataset.
+
+    Raises:
+        ShardError: the file is damaged.
+    """
+    place = build / REPORT
+    report = read_shaped(place, {}, "run build-shards again") if place.is_file() else {}
+    rows = report.get("terms", [])
+    return [dict(row) for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
 
 def _known_tasks(named: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:

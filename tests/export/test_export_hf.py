@@ -82,6 +82,15 @@ def test_the_tars_are_the_builds_own_and_the_folder_is_a_build(mixed: Path, publ
     assert json.loads((published / "splits.json").read_text()) == {"train": ["shard-000000.tar"]}
 
 
+def test_a_published_folder_is_exported_again_by_the_terms_that_it_states(published: Path, tmp_path: Path) -> None:
+    out = tmp_path / "again"
+    assert main(["export", str(published), "--format", "hf", "--name", "Rooms: a test", "--out", str(out)]) == 0
+    own = {"export.json"}
+    assert {name: data for name, data in tree(out).items() if name not in own} == {
+        name: data for name, data in tree(published).items() if name not in own
+    }
+
+
 def test_croissant_has_the_digest_of_every_tar(published: Path) -> None:
     about = json.loads((published / "croissant.json").read_text())
     assert about["name"] == "Rooms: a test"
