@@ -60,6 +60,8 @@ def task_sentence(task: TaskAudit) -> str:
     if found.interval is None or found.scenes < FEWEST_SCENES:
         few = f"{found.scenes} scene{'s' * (found.scenes != 1)}"
         return f"What geometry contributes to {title} cannot be told from {few} ({about})."
+    if found.own == found.other == 0:
+        return f"What geometry contributes to {title} cannot be told: {task.figure} is 0 with it and with {instead}."
     if not found.decided:
         return f"Geometry contributes nothing to {title} that can be told from chance ({about}; {span(found)})."
     amount = f"{abs(found.difference):.1f} ± {half_width(found):.1f} points"

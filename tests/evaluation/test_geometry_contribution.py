@@ -140,6 +140,15 @@ def test_a_task_has_one_sentence(found: Contribution, said: str) -> None:
     assert task_sentence(TaskAudit(task="detection", figure="F1", contributions=(found,))).startswith(said)
 
 
+def test_a_figure_of_zero_says_nothing_about_geometry() -> None:
+    found = replace(contribution(0.0, (0.0, 0.0)), own=0.0, other=0.0)
+    said = task_sentence(TaskAudit(task="detection", figure="F1", contributions=(found,)))
+    assert (
+        said
+        == "What geometry contributes to detection cannot be told: F1 is 0 with it and with another place's geometry."
+    )
+
+
 def test_the_sentence_is_about_another_places_geometry_where_that_was_asked() -> None:
     zeroed = replace(contribution(5.0, (3.0, 7.0)), treatment=Treatment(change="zeroed"))
     level = replace(contribution(5.0, (3.0, 7.0)), treatment=Treatment(change="strange", stream="final"))
