@@ -44,9 +44,9 @@ def _add_build_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="[SPLIT=]FILE",
-        help="other people's files about the scenes, recognised by their content: embodiedscan_infos_*.pkl,"
-        " ScanRefer's, Scan2Cap's and Multi3DRefer's JSON, Nr3D's and Sr3D's CSV, Mask3D's pred_box.json or a folder of mask.npz,"
-        " GAP-MLLM's and VG-LLM's JSON, and the questions of VSI-Bench, SPAR, ScanQA and SQA3D; val=FILE states the"
+        help="other people's files about the scenes, recognised by their content: embodiedscan_infos_*.pkl;"
+        " ScanRefer's, Scan2Cap's, Multi3DRefer's, GAP-MLLM's and VG-LLM's JSON; Nr3D's and Sr3D's CSV; Mask3D's"
+        " pred_box.json or a folder of mask.npz; questions of VSI-Bench, SPAR, ScanQA and SQA3D; val=FILE states the"
         " split of a file where neither its scenes nor its name tell it",
     )
 
