@@ -38,11 +38,12 @@ class TaskChoice:
     tasks: tuple[str, ...]
     optional: bool
     taught: tuple[str, ...] | None = None  # None where it is not known
+    named: bool = False  # whether a command line names them
 
     @property
     def untaught(self) -> tuple[str, ...]:
         """Tasks that are not asked because the model was not taught them."""
-        return tuple(task for task in TASKS if self.optional and task not in self.tasks)
+        return () if self.named else tuple(task for task in TASKS if task not in self.tasks)
 
     def without_questions(self, asked: Sequence[str]) -> tuple[str, ...]:
         """Return the tasks that are not asked because the split has no questions for them."""
@@ -66,7 +67,7 @@ def choose_tasks(named: str | None, taught: Sequence[str] | None) -> TaskChoice:
         for task in tasks or ("",):
             _check(task)
         expanded, optional = expand(tasks)
-        return TaskChoice(tasks=expanded, optional=optional, taught=known)
+        return TaskChoice(tasks=expanded, optional=optional, taught=known, named=True)
     tasks = TASKS if known is None else tuple(task for task in (*TASKS, *KINDS) if _by_default(task, known))
     if not tasks:
         raise UsageError(

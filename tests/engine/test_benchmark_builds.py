@@ -13,8 +13,10 @@ from gapdata.commands.main import main
 from gapdata.prompts.marks import draw_marks
 from gapdata.records.expressions import conversations, descriptions
 from gapdata.shards.reader import ShardReader
+from gapdata.tasks.predictions import Asking
 from gapdata.tasks.questions import questions
 from gapdata.tasks.task import QuestionOptions
+from gapmodel.evaluation.run import asked_tasks
 from tests.support.annotation_records import sentence, write_json
 from tests.support.benchmark_records import (
     nr3d_row,
@@ -72,6 +74,15 @@ def told(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def report_of(out: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((out / "report.json").read_text())
     return content
+
+
+def test_an_evaluation_asks_them_about_the_frames_of_the_view(told: Path) -> None:
+    asked = asked_tasks(ShardReader(told), lambda task: Asking(split="train"), ["benchmarks"])
+    assert {task.task: len(task.asked) for task in asked} == {"vsi-bench": 2, "scanqa": 1, "sqa3d": 1}
+    for task in asked:
+        for item in task.asked:
+            assert item.question.text.startswith("<image>" * SHOWN)
+            assert item.question.text.count("<image>") == SHOWN
 
 
 def test_questions_about_a_scan_are_put_to_its_scene_view(told: Path) -> None:

@@ -24,7 +24,7 @@ from gapmodel.evaluation.predictions import read_answers, settle
 from gapmodel.evaluation.report import as_dict, as_markdown, as_table, write_report
 from gapmodel.evaluation.run import answer_share, asked_tasks, asking_of, belongings, score, score_directory
 from gapmodel.evaluation.spatial_asking import OF_FRAMES, spatial_view, spread_order
-from gapmodel.evaluation.tasks import choose_tasks
+from gapmodel.evaluation.tasks import choose_tasks, not_asked
 from gapmodel.model_directory import load_model
 from tests.support.evaluations import write_model
 
@@ -162,6 +162,7 @@ def test_types_are_asked_by_name_and_where_they_were_taught() -> None:
     assert set(KINDS).isdisjoint(choose_tasks(None, ("conversation",)).tasks)
     assert choose_tasks(None, ("detection", "size")).tasks == ("detection", "size")
     assert choose_tasks("all,spatial", None).tasks[-1] == "route"
+    assert not_asked(choose_tasks("spatial", ("size",)), list(KINDS), "val") == ""
 
 
 def test_the_report_shows_types_forms_overall_figures_and_what_is_missing(
