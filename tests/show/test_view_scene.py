@@ -133,7 +133,7 @@ def test_a_scene_is_saved_from_the_command_line(
             "has no record 'room0003_00-clip-00000'; did you mean room0002_00-clip-0",
         ),
         (["--key", "nonsense"], f"has no record 'nonsense'; keys look like {SCENE}-clip-00000"),
-        (["--save", "x.obj"], "x.obj: cannot save a view as .obj; name a .png, .ply or .glb file"),
+        (["--save", "x.obj"], "x.obj: cannot save a view as .obj; name a .png, .ply, .glb or .rrd file"),
         (["--save", "nowhere/x.png"], "nowhere/x.png: its folder does not exist; create it first"),
     ],
 )
