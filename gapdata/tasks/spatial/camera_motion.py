@@ -1,9 +1,9 @@
 """How the camera moves and turns from one frame to another, in the axes of the first of the two.
 
 Yaw is the turn of the viewing direction to the right and pitch its turn upwards, both seen from the first camera: the
-angles of its forward axis in the first camera's horizontal and vertical planes. A turn is asked about only where it
-does not depend on which of the two comes first, and where the camera hardly rolls: else "how many degrees to the
-right" has several answers.
+angles of its forward axis in the first camera's horizontal and vertical planes. A yaw is asked about only where it
+is the same if the camera pitches first, and both only where the other one and the roll are small: else "how many
+degrees to the right" has several answers.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ LEAST_STEP = 0.15  # metres
 LEAST_TURN, LARGEST_TURN = 10.0, 120.0
 """Degrees; beyond the second a turn to the left could as well be one to the right."""
 SAME_TURN, SAME_TURN_SHARE = 1.0, 0.05
-"""Degrees, and share of the turn, by which it may depend on whether yaw or pitch comes first."""
-MOST_ROLL = 15.0
+"""Degrees, and share of the turn, by which yaw may depend on whether it or pitch comes first."""
+MOST_ASIDE, MOST_ROLL = 60.0, 30.0
+"""Degrees of the other turn, and of roll, beyond which neither is asked about."""
 DOMINANT = 1.5
 """Factor by which the largest component of a step exceeds the next, for its direction to be asked."""
 MOVE = "From {first} to {second}, how far does the camera move {way}, in metres, negative for {back}? Answer in metres."
@@ -75,12 +76,10 @@ def motion(facts: ViewFacts, first: int, second: int) -> tuple[NDArray[np.float6
     return step, np.array([yaw, pitch])
 
 
-def other_order(between: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return yaw and pitch of a (4, 4) second to first camera where the pitch comes first, (2,) degrees."""
-    right, down, ahead = between[:3, 2]
-    back = -1.0 if ahead < 0 else 1.0
-    yaw = np.arctan2(right, back * np.sqrt(max(1 - right**2, 0.0)))
-    return np.degrees([yaw, np.arctan2(-down * back, ahead * back)])
+def yaw_after_pitch(between: NDArray[np.float64]) -> float:
+    """Return the yaw of a (4, 4) second to first camera if the camera had pitched first, degrees to the right."""
+    right, _, ahead = between[:3, 2]
+    return float(np.degrees(np.arctan2(right, (-1.0 if ahead < 0 else 1.0) * np.sqrt(max(1 - right**2, 0.0)))))
 
 
 def roll(between: NDArray[np.float64]) -> float:
@@ -105,11 +104,10 @@ def _turn(facts: ViewFacts, first: int, second: int, rng: np.random.Generator) -
     if not LEAST_TURN <= abs(turn[axis]) <= LARGEST_TURN:
         return NotAsked("the camera turns too little or too far")
     between = facts.camera(first) @ facts.record.camera_to_first[second]
-    other = other_order(between)[axis]
-    if abs(other - turn[axis]) > max(SAME_TURN, SAME_TURN_SHARE * abs(turn[axis])):
+    if axis == 0 and abs(yaw_after_pitch(between) - turn[0]) > max(SAME_TURN, SAME_TURN_SHARE * abs(turn[0])):
         return NotAsked("the camera turns about several axes")
-    if abs(roll(between)) > MOST_ROLL:
-        return NotAsked("the camera rolls")
+    if abs(turn[1 - axis]) > MOST_ASIDE or abs(roll(between)) > MOST_ROLL:
+        return NotAsked("the camera turns about several axes")
     return _number("turn", TURN, TURNS[axis], float(turn[axis]), 0, first, second)
 
 
