@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from pathlib import Path
 
 from gapdata.commands.main import main
@@ -14,15 +16,16 @@ from tests.end_to_end.oracle.key.verdict import Marked, View
 
 SENSOR_NOISE = 0.02
 """Share of a depth by which the simulated sensor is off at most on a smooth surface, at the default strength."""
-SETTINGS = ("frames.image_size=[320,240]", "scene_views.frames=32", "prompts.per_view=0")
+SETTINGS = ("scene_views.frames=32", "prompts.per_view=0")
 
 
-def build_rooms(root: Path, options: SynthesisOptions) -> Path:
-    """Write scans of rooms below a folder, build shards of them, and return the folder of the build."""
+def build_rooms(root: Path, options: SynthesisOptions, size: tuple[int, int]) -> Path:
+    """Write scans of rooms below a folder, build shards with images of a size, and return the folder of the build."""
     synthesise_dataset(root / "scans", options, workers=1)
-    told = [part for setting in SETTINGS for part in ("--set", setting)]
+    told = [part for setting in (f"frames.image_size={list(size)}", *SETTINGS) for part in ("--set", setting)]
     where = ["--scannet", str(root / "scans"), "--out", str(root / "build")]
-    assert main(["build-shards", *where, *told, "--executor", "inline"]) == 0
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        assert main(["build-shards", *where, *told, "--executor", "inline"]) == 0
     return root / "build"
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from tests.end_to_end.oracle.key.grammar import Asked
-from tests.end_to_end.oracle.key.verdict import Verdict, View
+from tests.end_to_end.oracle.key.verdict import METRES, Verdict, View
 
 SHARE_APART, APART = 0.08, 0.1
 SPREAD = 0.02
@@ -31,7 +31,7 @@ def pixel_depth(asked: Asked, view: View) -> Verdict:
     depth = float(view.room.hits(view.frames[asked.frames[0]], view.lens, pixels)[0][0])
     stretch = float(np.linalg.norm(view.lens.directions(pixels)[0])) if asked.form == "distance" else 1.0
     value = depth * stretch
-    return Verdict(number=value, tolerance=view.metres + view.noise * value)
+    return Verdict(number=value, tolerance=METRES + view.noise * value)
 
 
 def depth_order(asked: Asked, view: View) -> Verdict:
@@ -41,12 +41,12 @@ def depth_order(asked: Asked, view: View) -> Verdict:
     depth, _ = view.room.hits(view.frames[asked.frames[0]], view.lens, pixels)
     problems = _about_options(asked, numbers)
     first, second = np.sort(depth)[:2].tolist()
-    if second - first < max(APART, SHARE_APART * second) - view.metres - view.noise * second:
+    if second - first < max(APART, SHARE_APART * second) - METRES - view.noise * second:
         problems.append(f"two marks are {second - first:.3f} m apart in depth")
     return Verdict(
-        right=tuple((depth <= depth.min() + view.metres).tolist()),
+        right=tuple((depth <= depth.min() + METRES).tolist()),
         figure=second - first,
-        near=2 * view.metres + (SPREAD + 2 * view.noise) * second,
+        near=2 * METRES + (SPREAD + 2 * view.noise) * second,
         problems=tuple(problems),
     )
 

@@ -8,7 +8,7 @@ from tests.end_to_end.oracle.key.grammar import Asked
 from tests.end_to_end.oracle.key.names import all_of, the
 from tests.end_to_end.oracle.key.sightings import unseen
 from tests.end_to_end.oracle.key.upright_boxes import CORNERS
-from tests.end_to_end.oracle.key.verdict import ROOM_SHARE, Verdict, View
+from tests.end_to_end.oracle.key.verdict import METRES, ROOM_SHARE, Verdict, View
 
 CORNER_SLACK = 3.0
 """Pixels beside the image within which a corner still counts as in sight."""
@@ -29,9 +29,9 @@ def distance(asked: Asked, view: View) -> Verdict:
     one, other = (the(view.room, name) for name in asked.names)
     gap = view.room.gap(one, other)
     problems = unseen(view, [one, other])
-    if not 0.2 - view.metres <= gap <= 8 + view.metres:
+    if not 0.2 - METRES <= gap <= 8 + METRES:
         problems.append(f"{gap:.3f} m is too near or too far")
-    return Verdict(number=gap, tolerance=view.metres, problems=tuple(problems))
+    return Verdict(number=gap, tolerance=METRES, problems=tuple(problems))
 
 
 def nearest(asked: Asked, view: View) -> Verdict:
@@ -42,12 +42,12 @@ def nearest(asked: Asked, view: View) -> Verdict:
     problems = unseen(view, [target, *members])
     ordered = np.sort(gaps)
     least = np.maximum(LEAST_GAP, LEAST_SHARE * ordered[1:])
-    if (np.diff(ordered) < least - view.metres).any() or ordered[0] < LEAST_GAP - view.metres:
+    if (np.diff(ordered) < least - METRES).any() or ordered[0] < LEAST_GAP - METRES:
         problems.append(f"the distances {ordered.round(3).tolist()} are too near to each other or to 0")
     return Verdict(
-        right=tuple((gaps <= gaps.min() + view.metres).tolist()),
+        right=tuple((gaps <= gaps.min() + METRES).tolist()),
         figure=float(ordered[1] - ordered[0]),
-        near=2 * view.metres,
+        near=2 * METRES,
         problems=tuple(problems),
     )
 
@@ -61,9 +61,9 @@ def size(asked: Asked, view: View) -> Verdict:
     covered = np.any([in_sight(view, position, corners) for position in range(len(view.frames))], axis=0)
     if not covered.all():
         problems.append(f"{int((~covered).sum())} corners are outside of all frames")
-    if not 20 - 100 * view.metres <= longest <= 400 + 100 * view.metres:
+    if not 20 - 100 * METRES <= longest <= 400 + 100 * METRES:
         problems.append(f"{longest:.1f} cm is too small or too large")
-    return Verdict(number=longest, tolerance=100 * view.metres, problems=tuple(problems))
+    return Verdict(number=longest, tolerance=100 * METRES, problems=tuple(problems))
 
 
 def in_sight(

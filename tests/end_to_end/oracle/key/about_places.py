@@ -12,7 +12,7 @@ from tests.end_to_end.oracle.key.grammar import Asked
 from tests.end_to_end.oracle.key.names import the
 from tests.end_to_end.oracle.key.sightings import unseen
 from tests.end_to_end.oracle.key.upright_boxes import CORNERS
-from tests.end_to_end.oracle.key.verdict import DEGREES, Verdict, View, chosen
+from tests.end_to_end.oracle.key.verdict import DEGREES, METRES, Verdict, View, chosen
 
 LEAST_MARGIN = 10.0
 LEAST_GAP = 0.15
@@ -51,7 +51,7 @@ def direction(asked: Asked, view: View) -> Verdict:
         if _sector(degrees_left((complex(x, y) - plan(view, at)) / ahead), sectors) != answer:
             problems.append("a corner lies in another sector")
     for member in (to, what):
-        if not 0.3 - view.metres <= view.room.gap(at, member) <= 5 + view.metres:
+        if not 0.3 - METRES <= view.room.gap(at, member) <= 5 + METRES:
             problems.append(f"the {view.room.labels[member]} is too near or too far")
     return chosen(asked.options, answer, figure=angle, near=DEGREES, problems=tuple(problems))
 
@@ -72,11 +72,11 @@ def imagined_view(asked: Asked, view: View) -> Verdict:
     words = ("left", "right") if asked.form == "side" else ("nearer", "farther")
     answer, gap = lower_or_higher(intervals[0], intervals[1], words)
     problems = unseen(view, [at, to, one, other])
-    if gap < LEAST_GAP - view.metres and not view.room.disturbed:
+    if gap < LEAST_GAP - METRES and not view.room.disturbed:
         problems.append(f"the intervals are {gap:.3f} m apart")
-    if asked.form == "depth" and min(values.min() for values in intervals) < -view.metres:
+    if asked.form == "depth" and min(values.min() for values in intervals) < -METRES:
         problems.append("an object is not ahead")
-    return chosen(asked.options, answer, figure=gap, near=2 * view.metres, problems=tuple(problems))
+    return chosen(asked.options, answer, figure=gap, near=2 * METRES, problems=tuple(problems))
 
 
 def lower_or_higher(one: NDArray[np.float64], other: NDArray[np.float64], words: tuple[str, str]) -> tuple[str, float]:

@@ -66,9 +66,21 @@ def first_shown(view: View, member: int, least: float) -> int:
     return next(shown, len(view.frames))
 
 
-def visible_points(view: View, position: int, member: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Return the points (n, 3) of an object's pixels in the camera of a frame: right, down, ahead, metres."""
+def visible_points(
+    view: View, position: int, member: int, *, inner: bool = False
+) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Return the points (n, 3) of an object's pixels in the camera of a frame: right, down, ahead, metres.
+
+    Args:
+        view: what is asked about.
+        position: of the frame.
+        member: the object.
+        inner: whether only pixels count of which all neighbours show the object, too.
+    """
+    import cv2
+
     sight = view.room.sight(view.frames[position], view.lens)
-    rows, columns = np.nonzero(sight.objects == member)
+    shown = (sight.objects == member).astype(np.uint8)
+    rows, columns = np.nonzero(cv2.erode(shown, np.ones((3, 3), np.uint8)) if inner else shown)
     pixels = np.stack([columns, rows], axis=1).astype(np.float64)
     return np.asarray(view.lens.directions(pixels) * sight.depth[rows, columns][:, None])

@@ -43,7 +43,7 @@ class TrueRoom:
     points: tuple[Floats, ...]  # by object id, (n, 3)
     vertices: Floats  # (V, 3)
     faces: NDArray[np.int32]  # (T, 3)
-    face_object: NDArray[np.int32]  # (T,)
+    face_object: NDArray[np.int32]  # (T,) object ids, NOTHING of what nobody annotated
     caster: Any  # open3d.t.geometry.RaycastingScene over the mesh
     eroded: int = 0
     """Pixels by which what is seen of each object is made smaller all round."""
@@ -90,7 +90,7 @@ class TrueRoom:
             )
             seen = np.where(high == low, seen, NOTHING)
         return Sight(
-            depth=answer["t_hit"].numpy().reshape(lens.height, lens.width),
+            depth=np.array(answer["t_hit"].numpy()).reshape(lens.height, lens.width),
             objects=seen.astype(np.int32),
             pixels=np.bincount(seen.ravel().astype(np.int64) + 1, minlength=len(self.labels) + 1)[1:],
         )
@@ -124,7 +124,10 @@ def true_room(index: int, options: SynthesisOptions) -> TrueRoom:
     faces = scene.mesh.faces.astype(np.int32)
     caster = o3d.t.geometry.RaycastingScene(nthreads=1)
     caster.add_triangles(o3d.core.Tensor(vertices.astype(np.float32)), o3d.core.Tensor(faces.astype(np.uint32)))
-    points = tuple(vertices[chosen] for chosen in _annotated(scene))
+    chosen = _annotated(scene)
+    points = tuple(vertices[places] for places in chosen)
+    known = np.zeros(len(vertices), dtype=bool)
+    known[np.concatenate(chosen)] = True
     center, half, yaw = zip(*(smallest_box(cloud) for cloud in points), strict=True)
     return TrueRoom(
         labels=scene.labels,
@@ -134,7 +137,7 @@ def true_room(index: int, options: SynthesisOptions) -> TrueRoom:
         points=points,
         vertices=vertices,
         faces=faces,
-        face_object=scene.face_object,
+        face_object=np.where(known[faces].all(axis=1), scene.face_object, NOTHING).astype(np.int32),
         caster=caster,
     )
 

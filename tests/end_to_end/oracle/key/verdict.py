@@ -32,13 +32,6 @@ class View:
     marks: tuple[Marked, ...] = ()
     noise: float = 0.0
     """Share of a reading by which the scan's depth may be off."""
-    scale: float = 1.0
-    """Factor by which the room is larger than life."""
-
-    @property
-    def metres(self) -> float:
-        """Return the tolerance of distances, which grows with the room."""
-        return METRES * self.scale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
