@@ -9,8 +9,9 @@ DEMO   ?= outputs/demo
 SIZE   ?= full
 CASES  ?= 100000
 PROCESSES ?= 5000
+QUESTIONS ?= 100000
 
-.PHONY: setup demo reproduce test test-fast test-lowest lint format bench fuzz load same-bytes picture clean
+.PHONY: setup demo reproduce test test-fast test-lowest lint format bench fuzz load oracle same-bytes picture clean
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.ready
@@ -61,6 +62,11 @@ fuzz: setup
 # Three hundred scenes built, verified, reported on and trained from, without growth; several minutes.
 load: setup
 	SCENES=300 $(BIN)/python -m pytest tests/end_to_end/test_load.py --override-ini addopts= -q -s -p no:dash
+
+# QUESTIONS spatial questions about furnished rooms, each answered anew by a key that shares no module with their
+# generator: any disagreement, and any answer that is never given, is an error.
+oracle: setup
+	$(BIN)/python -m tests.end_to_end.oracle.campaign --questions $(QUESTIONS)
 
 # The same arrays encoded in PROCESSES fresh processes: one digest, or an error; a quarter of an hour.
 same-bytes: setup

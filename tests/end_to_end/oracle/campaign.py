@@ -35,14 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--questions", type=int, default=100_000, help="how many at least (default: 100000)")
     parser.add_argument("--seed", type=int, default=0, help="of the first round's rooms (default: 0)")
-    parser.add_argument("--seeds", type=int, default=4, help="of the generator, for each room (default: 4)")
-    parser.add_argument("--kinds", nargs="+", help="only these")
+    parser.add_argument("--seeds", type=int, default=12, help="of the generator, for each room (default: 12)")
     options = parser.parse_args(arguments)
-    exam, started, rounds = Exam(), time.process_time(), 0
+    exam, started, rounds, told = Exam(), time.process_time(), 0, 0
     while exam.total < options.questions:
         with tempfile.TemporaryDirectory() as folder:
             _ask_round(Path(folder), options.seed + rounds, rounds, range(options.seeds), exam)
         rounds += 1
+        print("\n".join(exam.faults[told:]), end="\n" if exam.faults[told:] else "", file=sys.stderr)
+        told = len(exam.faults)
         megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         seconds = time.process_time() - started
         print(

@@ -106,8 +106,10 @@ def scaled(record: Record, factor: int) -> Record:
             free_origin=(room.free_origin[0] * factor, room.free_origin[1] * factor),
         )
     assert record.axis_alignment is not None
+    distances = record.mesh_distances
     return replace(
         record,
+        mesh_distances=None if distances is None else replace(distances, metres=distances.metres * factor),
         camera_to_world=_farther(record.camera_to_world, factor),
         camera_to_first=_farther(record.camera_to_first, factor),
         axis_alignment=_farther(record.axis_alignment, factor),
@@ -121,7 +123,8 @@ def _scaled_object(item: ViewObject, factor: int) -> ViewObject:
     x, y, z = (factor * value for value in item.center)
     length, width, height = (factor * value for value in item.size)
     aligned = None if item.aligned_box is None else tuple(factor * value for value in item.aligned_box)
-    return replace(item, center=(x, y, z), size=(length, width, height), aligned_box=aligned)
+    slack = None if item.box_slack is None else (factor * item.box_slack[0], factor * item.box_slack[1])
+    return replace(item, center=(x, y, z), size=(length, width, height), aligned_box=aligned, box_slack=slack)
 
 
 def scaled_room(room: TrueRoom, factor: int) -> TrueRoom:
