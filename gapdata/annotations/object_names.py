@@ -49,7 +49,7 @@ READABLE = re.compile(r"[^\W_][\w '&()+./-]{0,59}")
 """Names that can stand in a sentence and in a list with commas."""
 _MEANING = {word: group[0] for group in ONE_MEANING for word in group if " " not in word}
 _PHRASES = {phrase: group[0] for group in ONE_MEANING for phrase in group if " " in phrase}
-_IRREGULAR = {"shelves": "shelf", "knives": "knife", "people": "person", "dishes": "dish", "clothes": "clothes"}
+_IRREGULAR = {"knives": "knife", "people": "person", "clothes": "clothes"}
 
 
 def is_name(name: str) -> bool:
@@ -97,6 +97,8 @@ def _singular(word: str) -> str:
     """Return a word without the ending of a plural."""
     if word in _IRREGULAR:
         return _IRREGULAR[word]
+    if word.endswith("lves"):  # shelves, bookshelves
+        return f"{word[:-3]}f"
     if word.endswith(("ches", "shes", "xes", "sses")):
         return word[:-2]
     return word[:-1] if len(word) > COMPOUND and word.endswith("s") and not word.endswith(("ss", "us", "is")) else word

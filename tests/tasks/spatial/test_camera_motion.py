@@ -1,0 +1,96 @@
+"""Turns and steps of the camera are those of its definition, and turns of several meanings are not asked about."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gapdata.records.schema import Record
+from gapdata.tasks.spatial.camera_motion import LEAST_TURN, motion, roll, yaw_after_pitch
+from gapdata.tasks.spatial.kind import ask
+from gapdata.tasks.spatial.kinds import KINDS
+from gapdata.tasks.spatial.question import LETTERS, SpatialQuestion
+from gapdata.tasks.spatial.view_facts import ViewFacts
+from gapdata.tasks.task import QuestionOptions
+from tests.support.task_records import make_record
+
+
+def turned(yaw: float = 0.0, pitch: float = 0.0, rolled: float = 0.0) -> np.ndarray:
+    """The pose of a camera that turns right, then up, then about its axis, by degrees."""
+    y, p, r = np.radians([yaw, pitch, rolled])
+    right = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
+    up = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
+    about = np.array([[np.cos(r), -np.sin(r), 0], [np.sin(r), np.cos(r), 0], [0, 0, 1]])
+    pose = np.eye(4)
+    pose[:3, :3] = right @ up @ about
+    return pose
+
+
+def clip(second: np.ndarray) -> ViewFacts:
+    return ViewFacts(two_frames(second), QuestionOptions())
+
+
+def two_frames(second: np.ndarray) -> Record:
+    poses = np.stack([np.eye(4), second])
+    return make_record(camera_to_world=poses, camera_to_first=poses)
+
+
+def asked(facts: ViewFacts, kind: str) -> list[SpatialQuestion]:
+    found = [ask(KINDS[kind], facts, 9, np.random.default_rng(seed))[0] for seed in range(60)]
+    return [item for items in found for item in items]
+
+
+@given(st.floats(-170, 170), st.floats(-80, 80), st.floats(-60, 60))
+def test_yaw_pitch_and_roll_are_those_that_the_camera_was_turned_by(yaw: float, pitch: float, rolled: float) -> None:
+    pose = turned(yaw, pitch, rolled)
+    _, turn = motion(clip(pose), 0, 1)
+    np.testing.assert_allclose(turn, [yaw, pitch], atol=1e-6)
+    assert abs(roll(pose)) == pytest.approx(abs(rolled), abs=1e-6)
+    if abs(pitch) < 1e-9:
+        assert yaw_after_pitch(pose) == pytest.approx(yaw, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("yaw", "pitch", "rolled", "forms"),
+    [
+        (30, 0, 0, {"right"}),
+        (-30, 5, 10, {"right"}),
+        (0, 20, 0, {"up"}),
+        (LEAST_TURN - 0.5, 0, 0, set()),
+        (LEAST_TURN + 0.5, 0, 0, {"right"}),
+        (40, 35, 0, {"up"}),  # were the pitch first, the yaw would be 32 degrees
+        (30, 0, 40, set()),
+        (130, 0, 0, set()),
+    ],
+)
+def test_turns_are_asked_about_where_they_have_one_meaning(
+    yaw: float, pitch: float, rolled: float, forms: set[str]
+) -> None:
+    found = [item for item in asked(clip(turned(yaw, pitch, rolled)), "camera_motion") if item.frames == (0, 1)]
+    assert {item.form for item in found} <= {"turn"}
+    assert {way for item in found for way in ("right", "up") if f"turn {way}" in item.text} == forms
+    for item in found:
+        assert item.value == pytest.approx(yaw if "turn right" in item.text else pitch)
+
+
+@pytest.mark.parametrize(
+    ("step", "answer"),
+    [
+        ((0.0, 0.0, 0.5), "forward"),
+        ((-0.5, 0.0, 0.2), "left"),
+        ((0.0, 0.5, 0.1), "down"),
+        ((0.0, -0.5, 0.1), "up"),
+        ((0.3, 0.0, 0.21), None),  # less than one and a half times the next
+        ((0.3, 0.0, 0.19), "right"),
+        ((0.14, 0.0, 0.0), None),
+    ],
+)
+def test_the_direction_of_a_step_is_asked_about_where_one_axis_dominates(
+    step: tuple[float, float, float], answer: str | None
+) -> None:
+    pose = np.eye(4)
+    pose[:3, 3] = step
+    found = [item for item in asked(clip(pose), "camera_direction") if item.frames == (0, 1)]
+    assert {item.options[LETTERS.index(item.answer)] for item in found} == ({answer} if answer else set())
