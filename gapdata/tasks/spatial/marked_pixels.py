@@ -61,8 +61,8 @@ def draw_pixel(usable: NDArray[np.bool_], rng: np.random.Generator) -> tuple[int
 
 def apart_from(shape: tuple[int, ...], pixels: list[tuple[int, int]]) -> NDArray[np.bool_]:
     """Return the pixels of a frame (H, W) that are far enough from all marks."""
-    v, u = np.indices(shape[:2])
+    v, u = np.arange(shape[0]), np.arange(shape[1])
     far = np.ones(shape[:2], dtype=bool)
     for column, row in pixels:
-        far &= np.hypot(u - column, v - row) > SPACING_SHARE * shape[1]
+        far &= np.add.outer((v - row) ** 2, (u - column) ** 2) > (SPACING_SHARE * shape[1]) ** 2
     return far

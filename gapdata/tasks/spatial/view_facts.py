@@ -92,6 +92,7 @@ class ViewFacts:
         self.record = record
         self._taxonomy = options.taxonomy
         self._depths: dict[int, NDArray[np.float32]] = {} if depth is None else dict(enumerate(depth))
+        self._with_word: dict[frozenset[str], list[int]] = {}
         self._masks: dict[int, NDArray[np.uint16]] = {} if instances is None else dict(enumerate(instances))
 
     @property
@@ -182,12 +183,15 @@ class ViewFacts:
         width, height = self.record.image_size
         if not self.has_instances:
             return np.zeros((height, width), dtype=bool)
-        wanted = [
-            item.object_id + 1
-            for item in self.record.objects
-            if any(words & set(normalised(name).split()) for name in (item.label, *item.labels.values()))
-        ]
-        return np.isin(self.instances(frame), wanted)
+        if words not in self._with_word:
+            self._with_word[words] = [
+                item.object_id + 1
+                for item in self.record.objects
+                if any(words & set(normalised(name).split()) for name in (item.label, *item.labels.values()))
+            ]
+        if not self._with_word[words]:
+            return np.zeros((height, width), dtype=bool)
+        return np.isin(self.instances(frame), self._with_word[words])
 
     def instances(self, frame: int) -> NDArray[np.uint16]:
         """Return the instance mask of a frame, (H, W) uint16 object id + 1, decoded once."""

@@ -45,8 +45,8 @@ def said(item: SpatialQuestion) -> str:
 def random_room(seed: int) -> list[Placed]:
     rng = np.random.default_rng(seed)
     return [
-        (name, box(*rng.uniform(-2, 2, 2), z=rng.uniform(0, 2), size=rng.uniform(0.1, 0.6), turn=rng.uniform(0, 3)))
-        for name in NAMES
+        (name, box(x, y, z=rng.uniform(0, 2), size=rng.uniform(0.1, 0.6), turn=rng.uniform(0, 3)))
+        for name, (x, y) in zip(NAMES, rng.uniform(-2, 2, (len(NAMES), 2)).tolist(), strict=True)
     ]
 
 
