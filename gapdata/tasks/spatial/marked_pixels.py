@@ -24,7 +24,9 @@ def usable_pixels(facts: ViewFacts, frame: int, step: float = np.inf) -> NDArray
         frame: its position.
         step: as of :func:`smooth_pixels`.
     """
-    return smooth_pixels(facts.depth(frame), step) & ~facts.shows(frame, GLASS)
+    if (frame, step) not in facts.usable:
+        facts.usable[frame, step] = smooth_pixels(facts.depth(frame), step) & ~facts.shows(frame, GLASS)
+    return facts.usable[frame, step]
 
 
 def smooth_pixels(depth: NDArray[np.float32], step: float = np.inf) -> NDArray[np.bool_]:

@@ -93,6 +93,8 @@ class ViewFacts:
         self._taxonomy = options.taxonomy
         self._depths: dict[int, NDArray[np.float32]] = {} if depth is None else dict(enumerate(depth))
         self._with_word: dict[frozenset[str], list[int]] = {}
+        self.usable: dict[tuple[int, float], NDArray[np.bool_]] = {}
+        """What :func:`gapdata.tasks.spatial.marked_pixels.usable_pixels` found, by frame and step."""
         self._masks: dict[int, NDArray[np.uint16]] = {} if instances is None else dict(enumerate(instances))
 
     @property
