@@ -82,7 +82,7 @@ def walk(pixels: dict[str, tuple[int, ...]], frames: tuple[int, ...] = ()) -> li
 
 
 MANY = 9999
-CLEAR = {
+CLEAR: dict[str, tuple[int, ...]] = {
     "table": (MANY,) * 8,
     "bed": (0, 0, MANY, 0, 0, 0, 0, MANY),
     "piano": (0, 0, 0, 9, 20, MANY, 0, 0),
