@@ -37,6 +37,9 @@ ANSWERS = {
     ("count", ""): {"2", "3"},
 }
 """What each sentence has to be answered with at least once; all others are answered with any number."""
+MOST_LETTERS = {"camera_direction": 4, "nearest": 3}
+"""Letters that are asked for at least once, where they are fewer than a sentence allows. These rooms do not have four
+objects of which each is clearly the nearest to some other one: with four options nothing is asked."""
 
 
 @dataclass(slots=True)
@@ -91,7 +94,7 @@ class Exam:
                 gaps.append(f"{sentence.kind} {sentence.form} is not asked")
         for kind, tally in self.tallies.items():
             most = max(sentence.options[1] for sentence in SENTENCES if sentence.kind == kind)
-            most = 4 if kind == "camera_direction" else most
+            most = MOST_LETTERS.get(kind, most)
             gaps += [f"{kind}: never {letter}" for letter in "ABCDEFGH"[:most] if not tally.letters[letter]]
         return gaps
 
