@@ -31,16 +31,14 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
         return
     distance, mesh = facts.gaps[np.ix_(firm, firm)], facts.mesh_gaps[np.ix_(firm, firm)]
     clear = _clearly_nearer(distance, None if facts.record.mesh_distances is None else mesh)
-    asked = set()
+    asked: set[tuple[int, int]] = set()
     for _ in range(TRIES):
-        answer, size = int(rng.integers(len(items))), int(rng.integers(OPTIONS[0], OPTIONS[-1] + 1))
-        drawn = _draw(distance, clear, answer, size, rng)
+        size = int(rng.integers(OPTIONS[0], OPTIONS[-1] + 1))
+        drawn = _draw_any(distance, clear, size, asked, rng)
         if drawn is None:
-            yield NotAsked("no target has this object clearly nearer than others")
+            yield NotAsked("no target has one of so many objects clearly nearer than the others")
             continue
-        target, others = drawn
-        if (target, answer) in asked:
-            continue
+        target, answer, others = drawn
         asked.add((target, answer))
         options, letter = shuffled(items[answer].name, [items[other].name for other in others], rng)
         gap = float(distance[target, others].min() - distance[target, answer])
@@ -74,6 +72,24 @@ def _apart(distance: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return whether the distances of two objects to a target are apart, (targets, objects, objects)."""
     one, other = distance[:, :, None], distance[:, None, :]
     return np.asarray(np.abs(one - other) > np.maximum(LEAST_GAP, LEAST_GAP_SHARE * np.maximum(one, other)))
+
+
+def _draw_any(
+    distance: NDArray[np.float64],
+    clear: NDArray[np.bool_],
+    size: int,
+    asked: set[tuple[int, int]],
+    rng: np.random.Generator,
+) -> tuple[int, int, list[int]] | None:
+    """Return a target, its nearest of ``size`` options and the others, for the first of random answers that has them.
+
+    The number of options is kept until an answer has so many: drawn again for each, two would nearly always win.
+    """
+    for answer in rng.permutation(len(distance)).tolist():
+        drawn = _draw(distance, clear, answer, size, rng)
+        if drawn is not None and (drawn[0], answer) not in asked:
+            return drawn[0], answer, drawn[1]
+    return None
 
 
 def _draw(
