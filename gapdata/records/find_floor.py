@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,7 @@ PARTS = {
 NO_PART = -1  # of a vertex without an object
 
 Mask = NDArray[np.uint8]
+Number = TypeVar("Number", bound=np.generic)
 
 
 def find_floor(
@@ -63,15 +65,15 @@ def find_floor(
     raster = _Raster(low=low, shape=tuple(np.ceil((high - low) / CELL).astype(int)[::-1]))
     floor_cells = raster.draw(points, floor)
     furniture = faces[(parts[faces] == FURNITURE).all(axis=-1)]
-    standing = furniture[points[furniture, 2].max(axis=-1) < height + HEAD]
+    lows, tops = _low_and_top(points[:, 2][furniture])
+    standing = furniture[tops < height + HEAD]
     covered = floor_cells | raster.draw(points, standing)
     outline = _outline(covered)
     if outline is None:
         return None
     walls = raster.draw(points, faces[(parts[faces] == WALL).all(axis=-1)])
     inside = raster.filled(outline)
-    tops = points[furniture, 2].max(axis=-1)
-    in_the_way = furniture[(tops > height + KNEE) & (points[furniture, 2].min(axis=-1) < height + HEAD)]
+    in_the_way = furniture[(tops > height + KNEE) & (lows < height + HEAD)]
     blocked = raster.draw(points, in_the_way) | walls
     corners = raster.simplified(outline)
     return RoomFloor(
@@ -93,6 +95,12 @@ def _parts(annotation: Annotation, labels: Mapping[int, Mapping[str, str]]) -> N
     return parts
 
 
+def _low_and_top(corners: NDArray[Number]) -> tuple[NDArray[Number], NDArray[Number]]:
+    """Return the least and the greatest of three numbers of each triangle (T, 3), which NumPy's axes are slow at."""
+    one, two, three = corners[:, 0], corners[:, 1], corners[:, 2]
+    return np.minimum(np.minimum(one, two), three), np.maximum(np.maximum(one, two), three)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Raster:
     """Square cells over the plan; ``low`` is the outer corner of the first."""
@@ -109,11 +117,13 @@ class _Raster:
 
         cells = np.zeros(self.shape, dtype=np.uint8)
         places = np.floor((points[:, :2] - self.low) / CELL).astype(np.int32)
-        used = places[np.unique(faces)]
-        cells[used[:, 1], used[:, 0]] = 1
-        corners = places[faces]  # (T, 3, 2)
-        large = (corners.max(axis=1) - corners.min(axis=1)).max(axis=-1) > 1
-        for triangle in corners[large]:
+        columns, rows = places[:, 0][faces], places[:, 1][faces]  # (T, 3)
+        cells[rows, columns] = 1
+        large = np.zeros(len(faces), dtype=bool)
+        for line in (columns, rows):
+            low, top = _low_and_top(line)
+            large |= top - low > 1
+        for triangle in places[faces[large]]:
             cv2.fillConvexPoly(cells, triangle, 1)
         return cells
 

@@ -54,7 +54,7 @@ def find_mesh_distances(annotation: Annotation, objects: SceneObjects) -> MeshDi
     boxes = [objects.boxes[key] for key in object_ids]
     # Most furniture stands along the walls: along its axes blocks are full, and most of them are left out.
     vertices = annotation.vertices if not boxes else annotation.vertices @ boxes[0].rotation
-    clouds = [_Cloud(_points_on(vertices[annotation.faces[owner == key]])) for key in object_ids]
+    clouds = [_Cloud(_points_on(vertices, annotation.faces[owner == key])) for key in object_ids]
     metres = np.full((len(clouds), len(clouds)), np.nan)
     pairs = list(itertools.combinations(range(len(clouds)), 2))
     gaps = box_distances([boxes[one] for one, _ in pairs], [boxes[other] for _, other in pairs])
@@ -151,13 +151,22 @@ def _lengths(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.sqrt(np.einsum("ni,ni->n", vectors, vectors)))
 
 
-def _points_on(triangles: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the corners of triangles (T, 3, 3), and points in between where their sides are long, (n, 3) metres."""
-    sides = np.linalg.norm(triangles - np.roll(triangles, 1, axis=1), axis=-1).max(axis=-1)
-    parts = np.clip(np.ceil(sides / SPACING), 1, MOST_PARTS).astype(int)
-    found = [triangles.reshape(-1, 3)]
+def _points_on(vertices: NDArray[np.floating], faces: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Return the corners of triangles, and points in between where their sides are long, (n, 3) metres.
+
+    Args:
+        vertices: (V, 3) metres, of all triangles.
+        faces: (T, 3) corners of some triangles.
+    """
+    used = np.zeros(len(vertices), dtype=bool)
+    used[faces] = True
+    found = [vertices[used]]
+    first, second, third = (vertices[faces[:, corner]] for corner in range(3))
+    squares = [np.einsum("ni,ni->n", side, side) for side in (first - second, second - third, third - first)]
+    longest = np.sqrt(np.maximum(np.maximum(squares[0], squares[1]), squares[2]))
+    parts = np.clip(np.ceil(longest / SPACING), 1, MOST_PARTS).astype(int)
     for count in np.unique(parts[parts > 1]).tolist():
         steps = [(i, j, count - i - j) for i in range(count + 1) for j in range(count + 1 - i)]
         weights = np.array([step for step in steps if count not in step], dtype=np.float32) / count
-        found.append((weights @ triangles[parts == count]).reshape(-1, 3))
+        found.append((weights @ vertices[faces[parts == count]]).reshape(-1, 3))
     return np.concatenate(found).astype(np.float64)
