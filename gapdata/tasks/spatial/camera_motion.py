@@ -1,9 +1,10 @@
 """How the camera moves and turns from one frame to another, in the axes of the first of the two.
 
 Yaw is the turn of the viewing direction to the right and pitch its turn upwards, both seen from the first camera: the
-angles of its forward axis in the first camera's horizontal and vertical planes. A yaw is asked about only where it
-is the same if the camera pitches first, and both only where the other one and the roll are small: else "how many
-degrees to the right" has several answers.
+angles of its forward axis in the first camera's horizontal and vertical planes. A turn is asked about only where it
+does not depend on which of the two comes first, and where the other one and the roll are small: else "how many degrees
+to the right" has several answers. A camera that looks down at a room and turns aside pitches in its own axes without
+looking any lower, so a pitch has to be that of the room, too, where it is known what is up.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ LEAST_STEP = 0.15  # metres
 LEAST_TURN, LARGEST_TURN = 10.0, 120.0
 """Degrees; beyond the second a turn to the left could as well be one to the right."""
 SAME_TURN, SAME_TURN_SHARE = 1.0, 0.05
-"""Degrees, and share of the turn, by which yaw may depend on whether it or pitch comes first."""
+"""Degrees, and share of the turn, by which a turn may depend on whether yaw or pitch comes first, and a pitch on
+whether it is meant in the camera's axes or in the room."""
 MOST_ASIDE, MOST_ROLL = 60.0, 30.0
 """Degrees of the other turn, and of roll, beyond which neither is asked about."""
 DOMINANT = 1.5
@@ -76,10 +78,20 @@ def motion(facts: ViewFacts, first: int, second: int) -> tuple[NDArray[np.float6
     return step, np.array([yaw, pitch])
 
 
-def yaw_after_pitch(between: NDArray[np.float64]) -> float:
-    """Return the yaw of a (4, 4) second to first camera if the camera had pitched first, degrees to the right."""
-    right, _, ahead = between[:3, 2]
-    return float(np.degrees(np.arctan2(right, (-1.0 if ahead < 0 else 1.0) * np.sqrt(max(1 - right**2, 0.0)))))
+def other_order(between: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return yaw and pitch of a (4, 4) second to first camera if the camera had pitched first, (2,) degrees."""
+    right, down, ahead = between[:3, 2]
+    facing = -1.0 if ahead < 0 else 1.0
+    yaw = np.arctan2(right, facing * np.sqrt(max(1 - right**2, 0.0)))
+    return np.asarray(np.degrees([yaw, np.arctan2(-down * facing, ahead * facing)]))
+
+
+def pitch_in_room(facts: ViewFacts, first: int, second: int) -> float | None:
+    """Return how far the viewing direction turns upwards in the room, degrees; ``None`` where up is not known."""
+    if facts.first_to_aligned is None:
+        return None
+    up = (facts.first_to_aligned @ facts.record.camera_to_first[[first, second]])[:, 2, 2]
+    return float(np.diff(np.degrees(np.arcsin(np.clip(up, -1, 1))))[0])
 
 
 def roll(between: NDArray[np.float64]) -> float:
@@ -104,7 +116,10 @@ def _turn(facts: ViewFacts, first: int, second: int, rng: np.random.Generator) -
     if not LEAST_TURN <= abs(turn[axis]) <= LARGEST_TURN:
         return NotAsked("the camera turns too little or too far")
     between = facts.camera(first) @ facts.record.camera_to_first[second]
-    if axis == 0 and abs(yaw_after_pitch(between) - turn[0]) > max(SAME_TURN, SAME_TURN_SHARE * abs(turn[0])):
+    others = [float(other_order(between)[axis])]
+    in_room = pitch_in_room(facts, first, second) if axis == UPWARD else None
+    others += [] if in_room is None else [in_room]
+    if any(abs(other - turn[axis]) > max(SAME_TURN, SAME_TURN_SHARE * abs(turn[axis])) for other in others):
         return NotAsked("the camera turns about several axes")
     if abs(turn[1 - axis]) > MOST_ASIDE or abs(roll(between)) > MOST_ROLL:
         return NotAsked("the camera turns about several axes")

@@ -17,7 +17,7 @@ GLASS = frozenset(("window", "mirror", "glass"))
 
 
 def usable_pixels(facts: ViewFacts, frame: int, step: float = np.inf) -> NDArray[np.bool_]:
-    """Return the pixels of a frame that may be marked, (H, W): smooth ones that show no glass.
+    """Return the pixels of a frame that may be marked, (H, W): smooth ones inside of one object that show no glass.
 
     Args:
         facts: of the view.
@@ -25,7 +25,9 @@ def usable_pixels(facts: ViewFacts, frame: int, step: float = np.inf) -> NDArray
         step: as of :func:`smooth_pixels`.
     """
     if (frame, step) not in facts.usable:
-        facts.usable[frame, step] = smooth_pixels(facts.depth(frame), step) & ~facts.shows(frame, GLASS)
+        smooth = smooth_pixels(facts.depth(frame), step) & ~facts.shows(frame, GLASS)
+        # Depth is often coarser than the picture, and passes over the tip of a leaf that the mask has.
+        facts.usable[frame, step] = smooth & _alike(facts.instances(frame)) if facts.has_instances else smooth
     return facts.usable[frame, step]
 
 
@@ -45,6 +47,14 @@ def smooth_pixels(depth: NDArray[np.float32], step: float = np.inf) -> NDArray[n
     inner = np.zeros_like(usable)
     inner[border:-border, border:-border] = usable[border:-border, border:-border]
     return np.asarray(inner)
+
+
+def _alike(mask: NDArray[np.uint16]) -> NDArray[np.bool_]:
+    """Return the pixels of a mask (H, W) around which the whole patch has the same number."""
+    import cv2
+
+    kernel = np.ones((PATCH, PATCH))
+    return np.asarray(cv2.dilate(mask, kernel) == cv2.erode(mask, kernel))
 
 
 def border_of(width: int) -> int:

@@ -16,6 +16,7 @@ from gapdata.annotations.categories import normalised
 from gapdata.annotations.object_names import is_name
 from gapdata.geometry.box_distance import box_distances
 from gapdata.geometry.boxes import OrientedBox, box_corners
+from gapdata.geometry.camera import Intrinsics
 from gapdata.records.schema import Record, SceneLabel, ViewObject
 from gapdata.records.unique_names import is_like, means_one
 from gapdata.tasks.task import QuestionOptions
@@ -63,6 +64,11 @@ class Named:
     def widest_box(self) -> OrientedBox:
         """The box that holds all of the smallest ones; it is upright, and its third axis the vertical."""
         return replace(self.box, size=self.box.size + 2 * self.slack * np.array([1, 1, 0]))
+
+
+@lru_cache(maxsize=4)
+def _ray_lengths(camera: Intrinsics) -> NDArray[np.float32]:
+    return np.asarray(np.linalg.norm(camera.rays(), axis=-1), dtype=np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -154,6 +160,10 @@ class ViewFacts:
         if frame not in self._depths:
             self._depths[frame] = self.record.depth(frame)
         return self._depths[frame]
+
+    def ray_lengths(self, frame: int) -> NDArray[np.float32]:
+        """Return how much longer than its depth the way from the camera to a pixel's point is, (H, W)."""
+        return _ray_lengths(self.record.camera(frame))
 
     def visible_points(self, item: Named, frame: int) -> NDArray[np.float64]:
         """Return the points (n, 3) of an object's pixels in a frame, metres, in that frame's camera."""

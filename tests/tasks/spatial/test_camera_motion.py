@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapdata.records.schema import Record
-from gapdata.tasks.spatial.camera_motion import LEAST_TURN, motion, roll, yaw_after_pitch
+from gapdata.tasks.spatial.camera_motion import LEAST_TURN, motion, other_order, roll
 from gapdata.tasks.spatial.kind import ask
 from gapdata.tasks.spatial.kinds import KINDS
 from gapdata.tasks.spatial.question import LETTERS, SpatialQuestion
@@ -49,7 +49,7 @@ def test_yaw_pitch_and_roll_are_those_that_the_camera_was_turned_by(yaw: float, 
     np.testing.assert_allclose(turn, [yaw, pitch], atol=1e-6)
     assert abs(roll(pose)) == pytest.approx(abs(rolled), abs=1e-6)
     if abs(pitch) < 1e-9:
-        assert yaw_after_pitch(pose) == pytest.approx(yaw, abs=1e-3)
+        assert other_order(pose) == pytest.approx([yaw, 0], abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,8 @@ def test_yaw_pitch_and_roll_are_those_that_the_camera_was_turned_by(yaw: float, 
         (0, 20, 0, {"up"}),
         (LEAST_TURN - 0.5, 0, 0, set()),
         (LEAST_TURN + 0.5, 0, 0, {"right"}),
-        (40, 35, 0, {"up"}),  # were the pitch first, the yaw would be 32 degrees
+        (40, 35, 0, set()),  # were the pitch first, it would be 42 degrees, and the yaw 32
+        (5, -20, 0, {"up"}),
         (30, 0, 40, set()),
         (130, 0, 0, set()),
     ],
@@ -94,3 +95,16 @@ def test_the_direction_of_a_step_is_asked_about_where_one_axis_dominates(
     pose[:3, 3] = step
     found = [item for item in asked(clip(pose), "camera_direction") if item.frames == (0, 1)]
     assert {item.options[LETTERS.index(item.answer)] for item in found} == ({answer} if answer else set())
+
+
+@pytest.mark.parametrize(("aside", "rise"), [(0, 15), (0, -15), (55, 0), (55, 4), (-55, 0)])
+def test_a_camera_that_looks_down_and_turns_aside_is_not_said_to_turn_up(aside: int, rise: int) -> None:
+    level_to_room = np.eye(4)
+    level_to_room[:3, :3] = [[1, 0, 0], [0, 0, 1], [0, -1, 0]]  # z up; a level camera looks along y
+    poses = np.stack([level_to_room @ turned(0, -35), level_to_room @ turned(aside, -35 + rise)])
+    first = np.linalg.inv(poses[0]) @ poses
+    for alignment in (np.eye(4), None):
+        record = make_record(camera_to_world=poses, camera_to_first=first, axis_alignment=alignment)
+        found = [item for item in asked(ViewFacts(record, QuestionOptions()), "camera_motion") if "up" in item.text]
+        assert bool(found) == (aside == 0)
+        assert all(abs(abs(item.value) - abs(rise)) < 1e-6 for item in found)
