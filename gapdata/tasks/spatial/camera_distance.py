@@ -14,9 +14,11 @@ from gapdata.geometry.box_distance import distance_to_box
 from gapdata.geometry.camera import transform
 from gapdata.tasks.spatial.kind import Kind, NotAsked
 from gapdata.tasks.spatial.question import SpatialQuestion, frame_name, number_text
-from gapdata.tasks.spatial.view_facts import AGREES, AGREES_SHARE, ROUND, Named, ViewFacts
+from gapdata.tasks.spatial.view_facts import ROUND, Named, ViewFacts
 
 NEAREST, FARTHEST = 0.3, 8.0  # metres
+AGREES, AGREES_SHARE = 0.05, 0.05
+"""Metres by which the nearest point that is seen may be farther than the box, or this share of the box's distance."""
 NEAREST_SHARE = 0.01
 """Share of an object's pixels that may be nearer than its nearest point that is seen: their depth may be wrong."""
 TEXT = "In {frame}, how far is the camera from the nearest point of the {name}? Answer in metres."
