@@ -61,14 +61,23 @@ def ask(
     reason = _obstacle(kind, facts)
     if reason is not None:
         return asked, Counter({reason: 1})
+    told: set[object] = set()
     for tried, found in enumerate(kind.find(facts, rng)):
         if isinstance(found, NotAsked):
             refused[found.reason] += found.count
+        elif _same(found) in told:
+            refused["the same is asked already"] += 1
         else:
             asked.append(found)
+            told.add(_same(found))
         if len(asked) >= most or tried >= MOST_TRIES:
             break
     return asked, refused
+
+
+def _same(item: SpatialQuestion) -> object:
+    """Return what is equal for questions that differ in the order of their options, or in wrong options, alone."""
+    return item.text.partition("\n")[0], item.frames, frozenset(item.object_ids), item.marks
 
 
 def _obstacle(kind: Kind, facts: ViewFacts) -> str | None:

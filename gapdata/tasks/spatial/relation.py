@@ -4,7 +4,8 @@ The visible points of each object span an interval on an axis of the camera; the
 without depth, as sensors leave on dark and shiny surfaces, may show any point of the object's box along its ray.
 
 What one would answer by the picture, by heights in the room or by straight lines has to agree: of two things to the
-right, the farther one may be seen to the left of the nearer one, whatever the axis says.
+right, the farther one may be seen to the left of the nearer one, whatever the axis says; and of two things that stand
+on the floor, the farther one is seen above the nearer one.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ def _looks_so(facts: ViewFacts, frame: int, form: IntervalOrder, seen: list[NDAr
         return True
     to_room = facts.first_to_aligned @ facts.record.camera_to_first[frame]
     heights = [float(np.median(transform(to_room, points)[:, 2])) for points in seen]
-    return (heights[0] > heights[1]) == lower
+    return (heights[0] > heights[1]) == lower and abs(heights[0] - heights[1]) >= LEAST_GAP
 
 
 KIND = Kind(name="relation", metric="letter", find=find, pixels=True, least_objects=2)

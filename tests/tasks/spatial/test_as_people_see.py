@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from gapdata.records.schema import Record
 from gapdata.shards.reader import ShardReader
 from gapdata.tasks.spatial.kinds import KINDS, spatial_questions
 from gapdata.tasks.spatial.question import LETTERS, SpatialQuestion
+from gapdata.tasks.spatial.view_facts import ViewFacts
 from gapdata.tasks.task import QuestionOptions
 
 
@@ -64,3 +66,24 @@ def test_no_mark_is_on_a_window_or_a_mirror(spatial_build: Path) -> None:
             for mark in item.marks:
                 shown = int(record.instances(mark.frame)[mark.pixel[1], mark.pixel[0]]) - 1
                 assert not {"window", "mirror"} & set(labels.get(shown, "").split())
+
+
+def test_what_is_above_in_the_picture_is_clearly_higher_in_the_room(spatial_build: Path) -> None:
+    for record, item in asked(spatial_build, "relation", "height"):
+        assert record.axis_alignment is not None
+        facts, frame = ViewFacts(record, QuestionOptions()), item.frames[0]
+        to_room = record.axis_alignment @ record.camera_to_world[frame]
+        named = {other.item.object_id: other for other in facts.nameable}
+        one, other = (
+            np.median(transform(to_room, facts.visible_points(named[number], frame))[:, 2])
+            for number in item.object_ids
+        )
+        assert (one - other if answer_text(item) == "above" else other - one) > 0.14
+
+
+def test_no_question_is_asked_twice_of_a_view(spatial_build: Path) -> None:
+    options = QuestionOptions(per_kind=50)
+    for record in itertools.islice(ShardReader(spatial_build), 6):
+        for _, items, _ in spatial_questions(record, options, 1):
+            texts = [(item.text.split("\n")[0], item.marks, frozenset(item.object_ids)) for item in items]
+            assert len(texts) == len(set(texts))
