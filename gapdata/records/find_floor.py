@@ -63,18 +63,19 @@ def find_floor(
     if not (np.isfinite([low, high]).all() and (high - low).max() <= LARGEST_SIDE):
         return None
     raster = _Raster(low=low, shape=tuple(np.ceil((high - low) / CELL).astype(int)[::-1]))
-    floor_cells = raster.draw(points, floor)
+    places = np.floor((points[:, :2] - low) / CELL).astype(np.int32)
+    floor_cells = raster.draw(places, floor)
     furniture = faces[(parts[faces] == FURNITURE).all(axis=-1)]
     lows, tops = _low_and_top(points[:, 2][furniture])
     standing = furniture[tops < height + HEAD]
-    covered = floor_cells | raster.draw(points, standing)
+    covered = floor_cells | raster.draw(places, standing)
     outline = _outline(covered)
     if outline is None:
         return None
-    walls = raster.draw(points, faces[(parts[faces] == WALL).all(axis=-1)])
+    walls = raster.draw(places, faces[(parts[faces] == WALL).all(axis=-1)])
     inside = raster.filled(outline)
     in_the_way = furniture[(tops > height + KNEE) & (lows < height + HEAD)]
-    blocked = raster.draw(points, in_the_way) | walls
+    blocked = raster.draw(places, in_the_way) | walls
     corners = raster.simplified(outline)
     return RoomFloor(
         outline=corners,
@@ -108,15 +109,18 @@ class _Raster:
     low: NDArray[np.float64]  # (2,) x, y metres
     shape: tuple[int, ...]  # rows along y, columns along x
 
-    def draw(self, points: NDArray[np.float64], faces: NDArray[np.int32]) -> Mask:
+    def draw(self, places: NDArray[np.int32], faces: NDArray[np.int32]) -> Mask:
         """Return the cells that faces touch, seen from above, (rows, columns) uint8 0 or 1.
 
         Small faces are drawn by their corners, which lie closer than cells; others are filled.
+
+        Args:
+            places: (V, 2) column and row of each vertex.
+            faces: (T, 3) of vertices.
         """
         import cv2
 
         cells = np.zeros(self.shape, dtype=np.uint8)
-        places = np.floor((points[:, :2] - self.low) / CELL).astype(np.int32)
         columns, rows = places[:, 0][faces], places[:, 1][faces]  # (T, 3)
         cells[rows, columns] = 1
         large = np.zeros(len(faces), dtype=bool)

@@ -32,7 +32,7 @@ MOST_OBJECTS = 64
 CELL = 0.0025
 """Metres; of points in one cell the first one counts."""
 SIDES = (128, 64, 32, 16)
-"""Cells along a side of the blocks, from large to small; a block holds whole blocks of the next size."""
+"""Cells along a side of the blocks, from large to small, powers of two: a block holds whole blocks of the next size."""
 MOST_CELLS = 256 * SIDES[0]
 """Cells along an object; the points of a longer one, beyond 82 metres, share the last ones."""
 
@@ -97,33 +97,37 @@ class _Cloud:
         cells = np.minimum((points - points.min(axis=0)) / CELL, MOST_CELLS - 1).astype(np.int64)
         key = np.zeros(len(points), dtype=np.int64)
         for outer, inner in itertools.pairwise((MOST_CELLS, *SIDES, 1)):
-            key = key * (outer // inner) ** 3 + _joined(cells % outer // inner, outer // inner)
+            for axis in range(3):
+                key = key << _bits(outer // inner) | cells[:, axis] >> _bits(inner) & outer // inner - 1
         key, first = np.unique(key, return_index=True)
         self._points = points[first]
-        starts = [*(_changes(key // side**3) for side in SIDES), np.arange(len(key))]
+        starts = [*(_changes(key >> 3 * _bits(side)) for side in SIDES), np.arange(len(key))]
         self._levels = [_Blocks.of(self._points, *pair) for pair in itertools.pairwise(starts)]
 
     def distance(self, other: _Cloud) -> float:
         """Return the least distance of two points, one of each cloud, in metres."""
-        return self._nearest(other, self._nearest(other, None))
+        return float(np.sqrt(self._nearest(other, self._nearest(other, None))))
 
     def _nearest(self, other: _Cloud, best: float | None) -> float:
-        """Return the least distance of two points of pairs of blocks that may be nearer than ``best``.
+        """Return the least squared distance of two points of pairs of blocks that may be nearer than ``best``.
 
         Without that only the pair that may be nearest is followed, so that the result may be too large.
         """
         sizes = len(self._levels[0].middles), len(other._levels[0].middles)
-        ones, others = np.indices(sizes).reshape(2, -1)
+        ones, others = (side.ravel() for side in np.indices(sizes))
         for one, another in zip(self._levels, other._levels, strict=True):
-            apart = _lengths(one.middles[ones] - another.middles[others])
+            apart = _squares(one.middles.take(ones, 0) - another.middles.take(others, 0))
             if best is None:
-                near = np.array([apart.argmin()])
+                near = apart.argmin(keepdims=True)
             else:
                 best = min(best, float(apart.min()))
-                beyond = np.maximum(another.low[others] - one.high[ones], one.low[ones] - another.high[others])
-                near = np.flatnonzero(_lengths(np.maximum(beyond, 0)) <= best)
+                beyond = np.maximum(
+                    another.low.take(others, 0) - one.high.take(ones, 0),
+                    one.low.take(ones, 0) - another.high.take(others, 0),
+                )
+                near = np.flatnonzero(_squares(np.maximum(beyond, 0, out=beyond)) <= best)
             ones, others = _pairs_of_parts(one, another, ones[near], others[near])
-        return float(_lengths(self._points[ones] - other._points[others]).min())
+        return float(_squares(self._points.take(ones, 0) - other._points.take(others, 0)).min())
 
 
 def _pairs_of_parts(
@@ -137,9 +141,9 @@ def _pairs_of_parts(
     return row + np.repeat(one.begins[ones], sizes), column + np.repeat(other.begins[others], sizes)
 
 
-def _joined(cells: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Return one number for each cell (n, 3) of a raster with so many along a side."""
-    return np.asarray((cells[:, 0] * count + cells[:, 1]) * count + cells[:, 2])
+def _bits(count: int) -> int:
+    """Return the exponent of a power of two."""
+    return count.bit_length() - 1
 
 
 def _changes(key: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -147,8 +151,9 @@ def _changes(key: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]]))
 
 
-def _lengths(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(np.sqrt(np.einsum("ni,ni->n", vectors, vectors)))
+def _squares(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the squared lengths (n,) of vectors (n, 3)."""
+    return np.asarray(np.einsum("ni,ni->n", vectors, vectors))
 
 
 def _points_on(vertices: NDArray[np.floating], faces: NDArray[np.int32]) -> NDArray[np.float64]:
