@@ -118,7 +118,7 @@ class _Cloud:
         for one, another in zip(self._levels, other._levels, strict=True):
             apart = _squares(one.middles.take(ones, 0) - another.middles.take(others, 0))
             if best is None:
-                near = apart.argmin(keepdims=True)
+                near = np.array([apart.argmin()])
             else:
                 best = min(best, float(apart.min()))
                 beyond = np.maximum(
