@@ -64,7 +64,7 @@ def ask(
     told: set[object] = set()
     for tried, found in enumerate(kind.find(facts, rng)):
         if isinstance(found, NotAsked):
-            refused[found.reason] += found.count
+            refused.update({found.reason: found.count} if found.count else {})
         elif _same(found) in told:
             refused["the same is asked already"] += 1
         else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,13 @@ from gapdata.errors import UsageError
 from gapdata.files.json_shape import misfit
 from gapdata.prompts.marks import MAX_MARKS
 from gapdata.tasks.chat import Mark
-from gapdata.tasks.spatial.question import LETTERS, SpatialQuestion, parse_number
+from gapdata.tasks.spatial.kinds import KINDS
+from gapdata.tasks.spatial.question import LETTERS, SpatialQuestion
 
 MAX_LINE = 100_000
 """Bytes of the longest line that is read; a question has some hundreds."""
 CURE = "write the file again with `gapdata questions BUILD --out FILE`"
+BARE_NUMBER = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?")
 _PLACED = ("id", "key", "scene_id", "split", "place")
 _SHAPE = {**dict.fromkeys(("id", "key", "scene_id", "kind", "text", "answer"), str), "value": float, "margin": float}
 _OPTIONAL: dict[str, Any] = {
@@ -135,5 +138,10 @@ def _check_answer(question: SpatialQuestion) -> None:
         raise ValueError(f"it has {count} options")
     if count and question.answer not in tuple(LETTERS[:count]):
         raise ValueError("its answer is not the letter of an option")
-    if not count and not isinstance(parse_number(question.answer), float):
-        raise ValueError("its answer is not a number")
+    if not count and not BARE_NUMBER.fullmatch(question.answer):
+        raise ValueError("its answer is not a bare number")
+    if len(set(question.options)) < count:
+        raise ValueError("two of its options are the same")
+    kind = KINDS.get(question.kind)
+    if kind is not None and (kind.metric == "letter") != bool(count):
+        raise ValueError(f"a question of the type {question.kind} is answered with a {kind.metric}")

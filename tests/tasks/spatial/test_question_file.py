@@ -23,7 +23,7 @@ MARKS = st.builds(Mark, frame=INTEGERS, pixel=st.tuples(INTEGERS, INTEGERS), num
 
 @st.composite
 def asked(draw: st.DrawFn) -> AskedQuestion:
-    options = tuple(draw(st.one_of(st.just([]), st.lists(NAMES, min_size=2, max_size=len(LETTERS)))))
+    options = tuple(draw(st.one_of(st.just([]), st.lists(NAMES, min_size=2, max_size=len(LETTERS), unique=True))))
     return AskedQuestion(
         id=draw(GIVEN),
         key=draw(GIVEN),
@@ -70,7 +70,12 @@ WELL: dict[str, Any] = {
     [
         ({"answer": "C"}, "not the letter of an option"),
         ({"answer": "AB"}, "not the letter of an option"),
-        ({"options": []}, "not a number"),
+        ({"options": []}, "not a bare number"),
+        ({"options": [], "answer": "about 3 m"}, "not a bare number"),
+        ({"options": [], "answer": "9" * 400}, "not a bare number"),
+        ({"options": [], "answer": "3"}, "the type nearest is answered with a letter"),
+        ({"kind": "size"}, "the type size is answered with a number"),
+        ({"options": ["bed", "bed"]}, "two of its options are the same"),
         ({"options": ["bed"]}, "has 1 options"),
         ({"value": float("nan")}, "value is out of range"),
         ({"margin": "0.5"}, "margin is text, expected a number"),
