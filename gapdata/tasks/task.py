@@ -28,7 +28,12 @@ class QuestionOptions:
     convention: EulerConvention | None = None
     """Meaning of the three angles; ``None`` takes the wording's own."""
     taxonomy: str | None = None
-    """Taxonomy of the names in pointmap and detection; ``None`` takes the record's own labels."""
+    """Taxonomy of the names in pointmap, detection and questions about space; ``None`` takes the record's own labels.
+
+    Those are what annotators wrote while they looked at the object, and mostly say more than a class, as in "office
+    chair". A class would not be surer: a question about space names an object only where no other one of the scan has
+    the same name in any taxonomy, or one that contains the name or is contained in it
+    (:func:`gapdata.records.unique_names.means_one`)."""
     missing_label: MissingLabel = "label"
     min_visible_pixels: int = 1
     """An object is asked about if one frame shows this much of it (the first frame, for ``grounding_box``)."""

@@ -17,8 +17,12 @@ from pathlib import Path
 import pytest
 
 from gapdata.geometry.box_distance import box_distance
+from gapdata.records.find_floor import find_floor
+from gapdata.records.find_mesh_distances import find_mesh_distances
+from gapdata.records.objects import scene_objects
 from gapdata.records.schema import Record
 from gapdata.shards.reader import ShardReader
+from gapdata.sources.scannet import ScanNetDataset
 from gapdata.synthetic.dataset import SynthesisOptions, synthesise_dataset
 from gapdata.tasks.spatial.kind import Kind
 from gapdata.tasks.spatial.kinds import KINDS, spatial_questions
@@ -31,6 +35,8 @@ FRAMES, RUNS = 240, 3
 FASTEST, LARGEST_SHARE, PEER = 2000, 0.15, 20
 """Questions a second from the JSON of records, share of a scene's build that all its questions take, and how many times
 faster an exact distance has to be than one of sampled boxes."""
+LARGEST_FIELDS = 0.05
+"""Share of a scene's build that the floor and the distances of meshes take, which are found once a scene."""
 FLAT = 4 << 20
 """Bytes by which memory may grow from one pass over all records to many."""
 IN_JSON = {name: kind for name, kind in KINDS.items() if not kind.pixels}
@@ -99,6 +105,24 @@ def test_all_questions_of_a_scene_take_little_beside_its_build(built: tuple[Path
         f"\n{count} questions of all types about {len(reader)} views: {taken:.2f} s CPU, {share:.1%} of {build:.2f} s"
     )
     assert share < LARGEST_SHARE
+
+
+def test_the_fields_for_questions_take_little_of_a_build(built: tuple[Path, float]) -> None:
+    dataset = ScanNetDataset.open(built[0].parent / "scans")
+    scan = dataset.open_scan(dataset.scene_ids[0])
+    annotation, alignment = scan.annotation(), scan.axis_alignment
+    assert annotation is not None
+    assert alignment is not None
+    labels = {item.object_id: dataset.labels(item.label) for item in annotation.objects}
+    objects = scene_objects(annotation, labels, alignment)
+    distances = least_seconds(lambda: find_mesh_distances(annotation, objects))
+    floor = least_seconds(lambda: find_floor(annotation, labels, alignment))
+    share = (distances + floor) / built[1]
+    print(
+        f"\na mesh of {len(annotation.vertices):,} vertices and {len(annotation.objects)} objects: distances"
+        f" {1e3 * distances:.0f} ms, floor {1e3 * floor:.0f} ms, {share:.1%} of {built[1]:.2f} s"
+    )
+    assert share < LARGEST_FIELDS
 
 
 def test_memory_stays_flat(built: tuple[Path, float]) -> None:

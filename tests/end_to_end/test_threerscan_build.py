@@ -14,11 +14,13 @@ import pytest
 import gapdata
 from gapdata.commands.main import main
 from gapdata.geometry.upright import Turn
-from gapdata.records.schema import Record
+from gapdata.records.schema import Record, SceneLabel
 from gapdata.sources.registry import open_dataset
 from gapdata.synthetic.formats import threerscan
 from gapdata.synthetic.formats.walk import Walk, WalkOptions
 from gapdata.synthetic.releases.vocabulary import EMBODIEDSCAN
+from gapdata.tasks.spatial.kinds import spatial_questions
+from gapdata.tasks.task import QuestionOptions
 from tests.support.object_stores import s3_server
 from tests.support.walks import Tolerances, compare_with_walk
 
@@ -54,6 +56,17 @@ def tars(folder: Path) -> dict[str, bytes]:
 def records(folder: Path, scene_id: str) -> list[Record]:
     with gapdata.open(folder) as found:
         return [record for record in found if record.scene_id == scene_id]
+
+
+def renamed(record: Record) -> Record:
+    """The record with names that each of its objects has alone."""
+    names = [{"raw": f"thing{number:02d}"} for number in range(len(record.objects))]
+    pairs = zip(record.objects, names, strict=True)
+    return replace(
+        record,
+        objects=tuple(replace(item, label=own["raw"], labels=own) for item, own in pairs),
+        scene_objects=tuple(SceneLabel(labels=own, count=1) for own in names),
+    )
 
 
 def test_records_hold_what_the_walk_saw(download: Path, walk: Walk, tmp_path: Path) -> None:
@@ -98,6 +111,13 @@ def test_boxes_of_embodiedscan_are_objects_where_there_are_no_others(
     found = records(tmp_path / "build", reference)
     compare_with_walk(found, walk, BOXES_ONLY, annotated=True, labels=EMBODIEDSCAN.__getitem__)
     assert {record.masks for record in found} == {"boxes"}
+    assert {record.mesh_distances for record in found} == {None}
+    # The walk's few things share their names; with names of their own, they are asked about by their boxes.
+    each = [about for record in map(renamed, found) for about in spatial_questions(record, QuestionOptions(), 0)]
+    assert {"distance", "size", "camera_distance", "relation"} <= {kind.name for kind, items, _ in each if items}
+    assert {reason for kind, _, refused in each if kind.name == "room" for reason in refused} == {
+        "the scan has no labelled floor"
+    }
     assert build(bare, tmp_path / "without", "--scenes", reference) == 0
     assert not any(record.objects for record in records(tmp_path / "without", reference))
 

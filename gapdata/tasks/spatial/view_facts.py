@@ -143,7 +143,10 @@ class ViewFacts:
         return tuple(item for item in self.objects if item.unique and item.seen)
 
     def name_of(self, labels: Mapping[str, str], label: str) -> str:
-        """Return the name of an object in questions: that of the taxonomy where it has one, else the source's own."""
+        """Return the name of an object in questions: that of the taxonomy where it has one, else the source's own.
+
+        :attr:`gapdata.tasks.task.QuestionOptions.taxonomy` says why the source's own is taken unless another is wanted.
+        """
         return normalised(labels.get(self._taxonomy or "raw", label))
 
     @cached_property

@@ -99,6 +99,32 @@ def test_an_object_is_named_only_where_its_name_means_one_object_of_the_scene() 
     assert unique_names(named("door", "doorframe", "wall")) == {"door", "doorframe"}
 
 
+OFFICE_CHAIR = {"raw": "office chair", "nyu40": "chair", "scannet200": "office chair"}
+CHAIR = {"raw": "chair", "nyu40": "chair", "scannet200": "chair"}
+STOOL = {"raw": "stool", "nyu40": "chair", "scannet200": "stool"}
+NIGHTSTAND = {"raw": "nightstand", "nyu40": "night stand", "scannet200": "nightstand"}
+
+
+@pytest.mark.parametrize("taxonomy", [None, "raw", "nyu40", "scannet200"])
+@pytest.mark.parametrize(
+    ("labels", "unique"),
+    [
+        ((OFFICE_CHAIR, CHAIR, NIGHTSTAND), [NIGHTSTAND]),  # one name contains the other
+        ((OFFICE_CHAIR, STOOL, NIGHTSTAND), [NIGHTSTAND]),  # both are chairs of nyu40
+        ((OFFICE_CHAIR, NIGHTSTAND), [OFFICE_CHAIR, NIGHTSTAND]),
+    ],
+)
+def test_the_source_s_own_names_are_as_sure_as_those_of_a_taxonomy(
+    taxonomy: str | None, labels: tuple[dict[str, str], ...], unique: list[dict[str, str]]
+) -> None:
+    record = make_record(
+        objects=tuple(make_object(number, own["raw"], (9, 9), labels=own) for number, own in enumerate(labels)),
+        scene_objects=tuple(SceneLabel(labels=own, count=1) for own in labels),
+    )
+    facts = ViewFacts(record, QuestionOptions(taxonomy=taxonomy))
+    assert [item.name for item in facts.objects if item.unique] == [own[taxonomy or "raw"] for own in unique]
+
+
 def test_without_the_list_of_the_scene_nothing_is_named() -> None:
     record = make_record((make_object(0, "chair", (9, 9)),))
     assert unique_names(record) == set()
