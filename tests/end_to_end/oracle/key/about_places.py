@@ -64,10 +64,11 @@ def imagined_view(asked: Asked, view: View) -> Verdict:
     """Turn the plan so that the way ahead is the imaginary axis, and compare the boxes' corners."""
     at, to, one, other = (the(view.room, name) for name in asked.names)
     ahead = plan(view, to) - plan(view, at)
-    intervals = []
+    intervals, reach = [], 0.0
     for member in (one, other):
         corners = view.room.boxes.part([member]).points(CORNERS)[0]
         local = (corners[:, 0] + 1j * corners[:, 1] - plan(view, at)) / ahead * abs(ahead) * 1j
+        reach = max(reach, float(abs(local).max()))
         intervals.append(local.real if asked.form == "side" else local.imag)
     words = ("left", "right") if asked.form == "side" else ("nearer", "farther")
     answer, gap = lower_or_higher(intervals[0], intervals[1], words)
@@ -76,7 +77,9 @@ def imagined_view(asked: Asked, view: View) -> Verdict:
         problems.append(f"the intervals are {gap:.3f} m apart")
     if asked.form == "depth" and min(values.min() for values in intervals) < -METRES:
         problems.append("an object is not ahead")
-    return chosen(asked.options, answer, figure=gap, near=2 * METRES, problems=tuple(problems))
+    # The line of sight turns with the two centres that it goes through, and what lies far away moves most.
+    near = 2 * METRES + 2 * METRES * reach / abs(ahead)
+    return chosen(asked.options, answer, figure=gap, near=near, problems=tuple(problems))
 
 
 def lower_or_higher(one: NDArray[np.float64], other: NDArray[np.float64], words: tuple[str, str]) -> tuple[str, float]:
