@@ -1,14 +1,21 @@
-"""Answers about marked pixels: pixel depth, depth order and correspondence, by one ray through each mark."""
+"""Answers about marked pixels: pixel depth, depth order and correspondence, by rays through each mark.
+
+A cross marks what is around its middle, and not what one ray meets that falls through the crack between two doors: of
+nine rays, a pixel apart, the one of middle depth counts.
+"""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tests.end_to_end.oracle.key.grammar import Asked
 from tests.end_to_end.oracle.key.verdict import METRES, Verdict, View
 
+Floats = NDArray[np.float64]
+AROUND = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1]), axis=-1).reshape(-1, 2)  # pixels
 SHARE_APART, APART = 0.08, 0.1
 SPREAD = 0.02
 """Share of its depth that a mark's surface may vary around it."""
@@ -24,11 +31,19 @@ def marked(view: View, asked: Asked, numbers: range) -> np.ndarray[tuple[int, in
     return np.array([found[number].pixel for number in numbers], dtype=np.float64)
 
 
+def surfaces(view: View, frame: int, pixels: Floats) -> tuple[Floats, Floats]:
+    """Return the depth (n,) and the place (n, 3) of what marks (n, 2) of a frame of the walk show."""
+    depth, _ = view.room.hits(frame, view.lens, (pixels[:, None] + AROUND).reshape(-1, 2))
+    middle = np.median(depth.reshape(len(pixels), -1), axis=1)
+    pose = view.room.poses[frame]
+    return middle, view.lens.directions(pixels) * middle[:, None] @ pose[:3, :3].T + pose[:3, 3]
+
+
 def pixel_depth(asked: Asked, view: View) -> Verdict:
-    """Cast a ray through the mark."""
+    """Cast rays through the mark."""
     assert len(view.marks) == 1
     pixels = marked(view, asked, range(1))
-    depth = float(view.room.hits(view.frames[asked.frames[0]], view.lens, pixels)[0][0])
+    depth = float(surfaces(view, view.frames[asked.frames[0]], pixels)[0][0])
     stretch = float(np.linalg.norm(view.lens.directions(pixels)[0])) if asked.form == "distance" else 1.0
     value = depth * stretch
     return Verdict(number=value, tolerance=METRES + view.noise * value)
@@ -38,7 +53,7 @@ def depth_order(asked: Asked, view: View) -> Verdict:
     """Compare the rays through the marks."""
     numbers = range(1, 1 + len(view.marks))
     pixels = marked(view, asked, numbers)
-    depth, _ = view.room.hits(view.frames[asked.frames[0]], view.lens, pixels)
+    depth, _ = surfaces(view, view.frames[asked.frames[0]], pixels)
     problems = _about_options(asked, numbers)
     first, second = np.sort(depth)[:2].tolist()
     if second - first < max(APART, SHARE_APART * second) - METRES - view.noise * second:
@@ -52,12 +67,12 @@ def depth_order(asked: Asked, view: View) -> Verdict:
 
 
 def correspondence(asked: Asked, view: View) -> Verdict:
-    """Cast a ray through each mark: marks of one point meet the room at the same place."""
+    """Cast rays through each mark: marks of one point meet the room at the same place."""
     first, second = (view.frames[position] for position in asked.frames)
     numbers = range(2, 1 + len(view.marks))
     here, there = marked(view, asked, range(1, 2)), marked(view, asked, numbers)
-    _, (place,) = view.room.hits(first, view.lens, here)
-    depth, places = view.room.hits(second, view.lens, there)
+    _, (place,) = surfaces(view, first, here)
+    depth, places = surfaces(view, second, there)
     apart = np.linalg.norm(places - place, axis=1)
     pose = view.room.poses[second]
     image = view.lens.images(((place - pose[:3, 3]) @ pose[:3, :3])[None])[0]
