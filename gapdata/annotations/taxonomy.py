@@ -20,6 +20,8 @@ from gapdata.files.storage import Location
 LABEL_MAP_NAME = "scannetv2-labels.combined.tsv"
 COLUMNS = ("raw_category", "id", "category", "nyu40id", "nyu40class")
 """Columns by which ScanNet's label map is recognised."""
+TAXONOMIES = ("raw", "nyu40", "scannet20", "scannet200", "scanrefer18", "embodiedscan")
+"""All taxonomies in which objects have names; ``raw`` is the source's own."""
 SPELLINGS = {"refridgerator": "refrigerator"}
 """NYU40 classes that copies of the label map spell in two ways, and the spelling that is used."""
 

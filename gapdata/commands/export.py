@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from gapdata.annotations.taxonomy import TAXONOMIES
 from gapdata.commands.argument_types import local, names, place, positive
 from gapdata.errors import UsageError
 from gapdata.export.registry import EXITS, GAP_TASKS, TRAINERS
@@ -50,7 +51,7 @@ def _add_question_options(parser: argparse.ArgumentParser) -> None:
     )
     group = parser.add_argument_group("options of chat", argument_default=argparse.SUPPRESS)
     group.add_argument("--trainer", choices=TRAINERS, help="whose form the files take (default: swift, of ms-swift)")
-    group.add_argument("--taxonomy", metavar="NAME", help="names of objects (default: the source's own)")
+    group.add_argument("--taxonomy", choices=TAXONOMIES, help="names of objects (default: raw, the source's own)")
     group.add_argument(
         "--marks", type=positive, metavar="N", help="pixels that one pointmap question marks, at most 9 (default: 1)"
     )

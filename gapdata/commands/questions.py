@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from gapdata.annotations.taxonomy import TAXONOMIES
 from gapdata.commands.argument_types import local, place, positive
 from gapdata.runtime.terminal import say_result
 
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--per-kind", type=positive, default=2, metavar="N", help="most questions of a type about a view (default: 2)"
     )
-    parser.add_argument("--taxonomy", default=None, help="names of objects (default: the source's own)")
+    parser.add_argument("--taxonomy", choices=TAXONOMIES, help="names of objects (default: raw, the source's own)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="the same seed gives the same questions")
     parser.add_argument("--unbalanced", action="store_true", help="keep the questions whose answers their texts tell")
     parser.add_argument("--blind", action="store_true", help="print what guesses from text alone reach, by type")

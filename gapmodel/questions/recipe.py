@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from gapdata.annotations.taxonomy import TAXONOMIES
 from gapdata.geometry.boxes import EulerConvention
 from gapdata.prompts.marks import MAX_MARKS
 from gapdata.recipes.bounds import Bounds, Count, NotNegative, PositiveCount
@@ -154,6 +155,8 @@ def check_data_recipe(data: DataRecipe, where: str, path: Path | None) -> None:
 
 
 def _check_types(data: DataRecipe, where: str, path: Path | None) -> None:
+    if data.taxonomy:
+        check_choice(f"{where}.taxonomy", data.taxonomy, TAXONOMIES, path=path)
     require(
         data.task == SPATIAL or not (data.types or data.type_weights),
         f"{where}.types and .type_weights are for {where}.task = {SPATIAL}, not {data.task}",
