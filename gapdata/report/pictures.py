@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,8 +72,10 @@ def marked_picture(record: Record, frame: int, marks: Mapping[int, tuple[int, in
     return _jpeg(draw_marks(image, marks) if marks else image, size)
 
 
-def objects_picture(record: Record, frame: int, object_ids: Collection[int], size: tuple[int, int]) -> str:
-    """Draw the outlines of some instances of a frame in their colours over nothing, as a PNG with transparency.
+def objects_picture(record: Record, frame: int, object_ids: Sequence[int], size: tuple[int, int]) -> str:
+    """Draw the outlines of some instances of a frame over nothing, as a PNG with transparency.
+
+    The colours are those of their positions in ``object_ids``, because ids that are far apart may look alike.
 
     Raises:
         ShardError: the mask is missing or damaged.
@@ -82,10 +84,10 @@ def objects_picture(record: Record, frame: int, object_ids: Collection[int], siz
 
     small = cv2.resize(record.instances(frame), size, interpolation=cv2.INTER_NEAREST)
     drawn = np.zeros((*small.shape, 4), dtype=np.uint8)
-    for number in object_ids:
+    for position, number in enumerate(object_ids):
         inside = (small == number + 1).astype(np.uint8)
         rim = inside - cv2.erode(inside, np.ones((5, 5), np.uint8), borderValue=0)
-        drawn[rim > 0] = (*object_color(number)[::-1], 255)
+        drawn[rim > 0] = (*object_color(position)[::-1], 255)
     return _png(drawn)
 
 

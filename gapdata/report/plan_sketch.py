@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +19,12 @@ TEXT_SHARE = 0.035
 """Height of letters as a share of the longer side."""
 
 
-def plan_sketch(record: Record, named: Collection[int], frames: Collection[int]) -> Markup | None:
+def plan_sketch(record: Record, named: Sequence[int], frames: Collection[int]) -> Markup | None:
     """Draw the plan of a record in centimetres; ``None`` where the scan does not tell what is up.
 
     Args:
         record: its JSON is enough.
-        named: ids of the objects that are coloured and named.
+        named: ids of the objects that are named, and coloured by their positions in it.
         frames: positions of the frames whose cameras are drawn with their direction.
     """
     if record.axis_alignment is None:
@@ -42,7 +42,7 @@ def plan_sketch(record: Record, named: Collection[int], frames: Collection[int])
     parts = [tag("polygon", points=_points(outline), class_="floor")] if len(outline) else []
     parts += [tag("polygon", tag("title", item.label), points=_points(footprints[item.object_id])) for item in others]
     for item in shown:
-        color = "fill:rgb({},{},{})".format(*object_color(item.object_id))
+        color = "fill:rgb({},{},{})".format(*object_color(named.index(item.object_id)))
         parts.append(tag("polygon", points=_points(footprints[item.object_id]), style=color, class_="named"))
     parts.append(tag("polyline", points=_points(way), class_="way"))
     parts += [tag("polyline", points=_points(np.stack([way[at], ahead[at]])), class_="gaze") for at in frames]

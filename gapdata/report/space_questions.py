@@ -114,11 +114,14 @@ def _answer(record: Record, asked: AskedQuestion, frames: Sequence[int]) -> Mark
     item = asked.question
     answer = f"{item.answer}. {asked.answer_text}" if item.options else item.answer
     labels = {other.object_id: other.label for other in record.objects}
+    labels |= dict(zip(item.object_ids, item.names, strict=False))
     chips = [
         tag(
-            "li", tag("i", style="--color:rgb({},{},{})".format(*object_color(number))), labels.get(number, str(number))
+            "li",
+            tag("i", style="--color:rgb({},{},{})".format(*object_color(position))),
+            labels.get(number, str(number)),
         )
-        for number in item.object_ids
+        for position, number in enumerate(item.object_ids)
     ]
     facts = [("value", f"{item.value:.4g}"), *([("margin", f"{item.margin:.4g}")] if item.options else [])]
     facts += [("id", asked.id)]
