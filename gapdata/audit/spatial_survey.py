@@ -180,5 +180,7 @@ def format_survey(survey: QuestionSurvey) -> str:
         reasons = survey.refused[kind].most_common(REASONS_SHOWN)
         why = "; ".join(f"{number} {reason}" for reason, number in reasons)
         refused = survey.refused[kind].total()
+        if not count and not refused:
+            why = f"is asked about views of kind {' or '.join(KINDS[kind].views)} only"
         lines.append(f"  {kind:<16} {count:>7} asked, {refused:>7} refused{': ' + why if why else ''}")
     return "\n".join(lines)

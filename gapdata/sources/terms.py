@@ -64,7 +64,7 @@ def own_terms(root: Location) -> SourceFacts | None:
         if not lines:
             raise UsageError("is empty", path=place, cure="write the terms of use into its first line, or remove it")
         shared = "redistributable" in (line.lower() for line in lines[1:])
-        return SourceFacts(title=f"as {TERMS_NAME} says", terms=lines[0][:LONGEST], redistributable=shared)
+        return SourceFacts(title=f"these scans, as {TERMS_NAME} says", terms=lines[0][:LONGEST], redistributable=shared)
     return None
 
 

@@ -30,10 +30,12 @@ def test_the_user_may_state_other_terms(tmp_path: Path) -> None:
     assert own_terms(tmp_path / "rooms") is None
     (tmp_path / "terms.txt").write_text("CC BY 4.0, https://example.org\nRedistributable\n")
     own = own_terms(tmp_path / "rooms")
-    assert own == SourceFacts(title="as terms.txt says", terms="CC BY 4.0, https://example.org", redistributable=True)
+    assert own == SourceFacts(
+        title="these scans, as terms.txt says", terms="CC BY 4.0, https://example.org", redistributable=True
+    )
     assert terms_table([("scannet", "sens")], own)[0]["redistributable"]
     (tmp_path / "terms.txt").write_text("only here\n")
-    assert own_terms(tmp_path) == SourceFacts(title="as terms.txt says", terms="only here")
+    assert own_terms(tmp_path) == SourceFacts(title="these scans, as terms.txt says", terms="only here")
     (tmp_path / "terms.txt").write_text(" \n")
     with pytest.raises(UsageError, match=r"terms\.txt: is empty; write the terms of use into its first line"):
         own_terms(tmp_path)
