@@ -64,7 +64,9 @@ class StreamCensus:
         parts = [counted(self.records, "record")]
         if self.looked:
             asked = ", ".join(f"{name} {count:,}" for name, count in self.types.items() if count)
-            parts.append(f"of {self.looked:,} looked at as many can be asked: {asked or 'none'}")
+            parts.append(
+                f"of {counted(self.looked, 'record')} looked at, so many can be asked each type: {asked or 'none'}"
+            )
             parts += [f"never {name}, because {reason}" for name, reason in self.unasked.items()]
         if self.outside:
             parts.append(f"{self.outside:,} more left out by the recipe's bounds on quality")

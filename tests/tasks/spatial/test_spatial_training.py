@@ -172,7 +172,7 @@ def test_a_mixture_of_types_and_detection_trains_and_says_what_it_asks(
     outcome = train(TrainingConfig(recipe=MIXED, builds=builds, out=tmp_path / "run", bar=False))
     assert {line.split(":")[0] for line in outcome.geometry if "cannot be told" in line} <= set(MIXED.mixture)
     told = capsys.readouterr().err
-    assert "room: 2 records; of 2 looked at as many can be asked: " in told
+    assert "room: 2 records; of 2 records looked at, so many can be asked each type: " in told
     assert "size 2" in told
     assert "never room, because the scan has no labelled floor" in told
     log = read_log(tmp_path / "run")
