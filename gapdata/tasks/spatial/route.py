@@ -35,7 +35,7 @@ EYES = 1.0
 """Metres above the floor at which the distance to an object is measured, within its height."""
 TEXT = (
     "I stand at the {start} and face the {way}. I walk to the {way}, then turn and walk to the {end}. How do I turn at "
-    "the {way}?"
+    "the {way}, where back means a turn of at least 135 degrees, and straight on one of at most 45?"
 )
 TURNS = ("left", "right", "back", "straight on")
 

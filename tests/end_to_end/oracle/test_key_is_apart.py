@@ -83,7 +83,8 @@ def test_what_the_grammar_writes_it_reads_as_the_same(sentence: Sentence, data: 
         "Which of these is nearest to the lamp, measured between nearest points?\nA. chair\nB. chair\n"
         "Answer with the letter.",
         "I stand at the bed and face the lamp. I walk to the chair, then turn and walk to the desk. How do I turn at "
-        "the lamp?\nA. left\nB. right\nC. back\nD. straight on\nAnswer with the letter.",
+        "the lamp, where back means a turn of at least 135 degrees, and straight on one of at most 45?"
+        "\nA. left\nB. right\nC. back\nD. straight on\nAnswer with the letter.",
     ],
 )
 def test_the_grammar_has_no_other_texts(text: str) -> None:

@@ -109,7 +109,9 @@ SENTENCES = (
     Sentence(
         "route",
         "",
-        STAND + "I walk to the {name}, then turn and walk to the {name}. How do I turn at the {name}?",
+        STAND
+        + "I walk to the {name}, then turn and walk to the {name}. How do I turn at the {name}, where back means a "
+        "turn of at least 135 degrees, and straight on one of at most 45?",
         (3, 4),
     ),
 )
