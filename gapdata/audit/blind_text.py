@@ -28,7 +28,11 @@ def format_blind(rows: Sequence[BlindRow]) -> str:
     )
     found = [_listed(row) for row in rows if row.exceeding]
     limit = f"{100 * LARGEST_EXCESS:g} points"
-    end = f"more than {limit} above chance (*): {'; '.join(found)}" if found else f"no letters exceed chance by {limit}"
+    end = (
+        f"more than {limit} above chance (*): {'; '.join(found)}"
+        if found
+        else f"no letters are known to exceed chance by {limit}"
+    )
     return "\n".join([head, *(f"  {line}" for line in table), end])
 
 

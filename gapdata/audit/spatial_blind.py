@@ -23,12 +23,14 @@ MOST_QUESTIONS = 10_000
 RESAMPLES, LEVEL = 1000, 0.95
 LARGEST_EXCESS = 0.03
 """By which the score of a letter form may exceed chance."""
+FEWEST_TOLD = 6
+"""Places below which nothing is told from chance."""
 Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlindScore:
-    """The mean score of one way to guess, with its 95 % interval over places, ``None`` with fewer than two."""
+    """The mean score of one way to guess, with its 95 % interval over places, ``None`` with too few of them."""
 
     score: float
     interval: Interval | None
@@ -39,7 +41,7 @@ class BlindScore:
     @property
     def exceeds(self) -> bool:
         """Whether the score is above chance by more than it may be, and not by luck."""
-        return self.excess > LARGEST_EXCESS and (self.excess_interval is None or self.excess_interval[0] > 0)
+        return self.excess > LARGEST_EXCESS and self.excess_interval is not None and self.excess_interval[0] > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,9 +153,12 @@ def _scored(scores: NDArray[np.float64], by_chance: NDArray[np.float64], places:
 
 
 def _interval(values: NDArray[np.float64], places: Sequence[str]) -> Interval | None:
-    """Return the bootstrap interval of the mean of values (N,) over places, which are drawn with replacement."""
+    """Return the bootstrap interval of the mean of values (N,) over places, which are drawn with replacement.
+
+    Of fewer than :data:`FEWEST_TOLD` places it is ``None``: a few of them, drawn again, tell too narrow an interval.
+    """
     names, where = np.unique(places, return_inverse=True)
-    if len(names) < 2:
+    if len(names) < FEWEST_TOLD:
         return None
     sums, sizes = np.bincount(where, weights=values), np.bincount(where)
     rng = generator_for(0, "blind interval")

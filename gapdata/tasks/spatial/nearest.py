@@ -36,7 +36,7 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
         size = int(rng.integers(OPTIONS[0], OPTIONS[-1] + 1))
         drawn = _draw_any(distance, clear, size, asked, rng)
         if drawn is None:
-            yield NotAsked("no target has one of so many objects clearly nearer than the others")
+            yield NotAsked("to no object is one of the options clearly the nearest")
             continue
         target, answer, others = drawn
         asked.add((target, answer))
