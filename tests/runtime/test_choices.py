@@ -97,6 +97,11 @@ def test_a_split_that_a_build_has_none_of_is_empty_and_no_mistake(build: Path, t
     assert len(ShardReader(odd).select(split="mine")) == 1
 
 
+def test_a_task_of_an_export_is_refused_with_the_near_name_of_that_form(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "build", "--format", "gap-json", "--out", "x", "--tasks", "recon"]) == 2
+    assert "task 'recon' is unknown; did you mean recons? choose from recons, det" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -104,7 +109,6 @@ def test_a_split_that_a_build_has_none_of_is_empty_and_no_mistake(build: Path, t
         (["view", "build", "--color", "instances"], "did you mean instance? choose from"),
         (["export", "build", "--format", "gapjson", "--out", "x"], "did you mean gap-json?"),
         (["export", "build", "--format", "gap-json", "--out", "x", "--split", "valid"], "did you mean val?"),
-        (["export", "build", "--format", "gap-json", "--out", "x", "--tasks", "recon"], "did you mean recons?"),
         (["completion", "bsh"], "did you mean bash?"),
     ],
 )
