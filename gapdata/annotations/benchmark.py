@@ -1,15 +1,12 @@
-"""A question of a published benchmark about a scan, and how the questions of a file are read and counted."""
+"""A question of a published benchmark about a scan, and how its fields are read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from gapdata.annotations.annotation_file import named_split
-from gapdata.annotations.report import FileReport, Tally
+from gapdata.annotations.kept_rows import KeptRows, LeftOut
 from gapdata.files.checked_values import MAX_ID, MAX_TEXT, NAME_CHARACTERS, number, text
-from gapdata.files.storage import Location
 
 Benchmark = Literal["vsi-bench", "spar-bench", "spar-7m", "scanqa", "sqa3d"]
 BENCHMARKS: tuple[str, ...] = get_args(Benchmark)
@@ -59,68 +56,14 @@ class BenchmarkQuestion:
             return self.benchmark, self.id
         return self.benchmark, self.question_type, self.question, self.frame_ids, self.marks
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Questions:
-    """The questions of one file by scene, in the file's order."""
-
-    scenes: Mapping[str, tuple[BenchmarkQuestion, ...]]
-    report: FileReport
+    @property
+    def repeated(self) -> tuple[str, Any]:
+        """The reason why a second one with this key is left out, and its id."""
+        return "repeated_question", self.id
 
 
-class LeftOut(Exception):
-    """A row of a file is left out, for a reason and because of a value."""
-
-    def __init__(self, reason: str, value: Any = None) -> None:
-        self.reason, self.value = reason, value
-
-
-def gather_questions(
-    path: Location,
-    kind: str,
-    rows: Iterable[Any],
-    read: Callable[[Any, int], BenchmarkQuestion],
-    scene_ids: Collection[str] | None,
-) -> Questions:
-    """Read the rows of a file, count those that are left out, and keep the scenes named (all by default).
-
-    Args:
-        path: the file.
-        kind: its kind, for the report.
-        rows: its rows, as decoded.
-        read: makes the question of a row and its position; raises :class:`LeftOut`.
-        scene_ids: scenes to keep.
-    """
-    tally = Tally()
-    found: dict[str, list[BenchmarkQuestion]] = {}
-    seen: set[tuple[Any, ...]] = set()
-    for index, row in enumerate(rows):
-        try:
-            question = read(row, index)
-        except LeftOut as left_out:
-            tally.ignore(left_out.reason, index, left_out.value)
-            continue
-        if scene_ids is not None and question.scene_id not in scene_ids:
-            tally.ignore("scene_not_in_data_set", index, question.scene_id)
-        elif question.key in seen:
-            tally.ignore("repeated_question", index, question.id)
-        else:
-            seen.add(question.key)
-            found.setdefault(question.scene_id, []).append(question)
-            tally.take(question.scene_id)
-    report = tally.report(path=path, kind=kind, split=named_split(path))
-    return Questions(scenes={scene: tuple(items) for scene, items in sorted(found.items())}, report=report)
-
-
-def fields_of(row: Any) -> Mapping[str, Any]:
-    """Return a row that is an object.
-
-    Raises:
-        LeftOut: it is something else.
-    """
-    if not isinstance(row, dict):
-        raise LeftOut("not_an_object", row)
-    return row
+Questions = KeptRows[BenchmarkQuestion]
+"""The questions of one file by scene."""
 
 
 def asked(value: Any, what: str = "question") -> str:

@@ -11,7 +11,8 @@ from collections.abc import Collection
 from typing import Any
 
 from gapdata.annotations.frame_names import scene_of_name
-from gapdata.annotations.scanrefer import Description, Descriptions, ann_id_of, gather_descriptions
+from gapdata.annotations.kept_rows import LeftOut, fields_of, keep_rows, needed
+from gapdata.annotations.scanrefer import Description, Descriptions, ann_id_of
 from gapdata.files.checked_values import NAME_CHARACTERS, integers, text
 from gapdata.files.json_items import json_items
 from gapdata.files.storage import Location
@@ -28,28 +29,21 @@ def read_multi3drefer(path: Location, scene_ids: Collection[str] | None = None) 
     Raises:
         FileError: the file cannot be read or is not JSON.
     """
-    return gather_descriptions(path, KIND, json_items(path), _description, scene_ids)
+    return keep_rows(path, KIND, json_items(path), lambda row, _: _description(row), scene_ids)
 
 
-def _description(item: Any, index: int) -> Description | tuple[str, Any]:
-    """Return an item as a description, or the reason why it is left out and the value that is wrong."""
-    if not isinstance(item, dict):
-        return "not_an_object", item
-    scene_id = scene_of_name(item.get("scene_id"))
-    object_ids, ann_id = integers(item.get("object_ids"), MAX_TARGETS), ann_id_of(item.get("ann_id"))
-    name, sentence = text(item.get("object_name"), NAME_CHARACTERS), text(item.get("description"))
-    if scene_id is None:
-        return "no_scene_id", item.get("scene_id")
-    if object_ids is None:
-        return "object_ids_are_not_integers", item.get("object_ids")
-    if ann_id is None:
-        return "no_ann_id", item.get("ann_id")
-    if name is None:
-        return "no_object_name", item.get("object_name")
-    if sentence is None:
-        return "no_text", item.get("description")
+def _description(row: Any) -> Description:
+    """Return a row as a description; raises :class:`LeftOut`."""
+    fields = fields_of(row)
+    scene_id = needed(scene_of_name(fields.get("scene_id")), "no_scene_id", fields.get("scene_id"))
+    object_ids = needed(
+        integers(fields.get("object_ids"), MAX_TARGETS), "object_ids_are_not_integers", fields.get("object_ids")
+    )
+    ann_id = needed(ann_id_of(fields.get("ann_id")), "no_ann_id", fields.get("ann_id"))
+    name = needed(text(fields.get("object_name"), NAME_CHARACTERS), "no_object_name", fields.get("object_name"))
+    sentence = needed(text(fields.get("description")), "no_text", fields.get("description"))
     if len(set(object_ids)) != 1:
-        return ("describes_several_objects" if object_ids else "describes_no_object"), sentence
+        raise LeftOut("describes_several_objects" if object_ids else "describes_no_object", sentence)
     return Description(
         scene_id=scene_id,
         object_id=object_ids[0],

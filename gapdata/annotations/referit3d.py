@@ -12,7 +12,8 @@ from collections.abc import Collection
 from typing import Any
 
 from gapdata.annotations.frame_names import scene_of_name
-from gapdata.annotations.scanrefer import Description, Descriptions, ann_id_of, gather_descriptions
+from gapdata.annotations.kept_rows import LeftOut, keep_rows, needed
+from gapdata.annotations.scanrefer import Description, Descriptions, ann_id_of
 from gapdata.files.checked_values import NAME_CHARACTERS, integer, text
 from gapdata.files.csv_rows import csv_rows
 from gapdata.files.storage import Location
@@ -32,35 +33,27 @@ def read_referit3d(path: Location, scene_ids: Collection[str] | None = None) -> 
     Raises:
         FileError: the file cannot be read or is not CSV.
     """
-    return gather_descriptions(path, KIND, csv_rows(path), _description, scene_ids)
+    return keep_rows(path, KIND, csv_rows(path), _description, scene_ids)
 
 
-def _description(row: Any, index: int) -> Description | tuple[str, Any]:
-    """Return a row as a description, or the reason why it is left out and the value that is wrong."""
+def _description(row: Any, index: int) -> Description:
+    """Return a row as a description; raises :class:`LeftOut`."""
     if row is None:
-        return "another_number_of_fields_than_the_header", None
-    scene_id, object_id = scene_of_name(row.get("scan_id")), integer(row.get("target_id"))
-    name, sentence = text(row.get("instance_type"), NAME_CHARACTERS), text(row.get("utterance"))
+        raise LeftOut("another_number_of_fields_than_the_header")
+    scene_id = needed(scene_of_name(row.get("scan_id")), "no_scene_id", row.get("scan_id"))
+    object_id = needed(integer(row.get("target_id")), "object_id_is_not_an_integer", row.get("target_id"))
     data_set = row.get("dataset", "nr3d" if "assignmentid" in row else "sr3d").lower()
-    ann_id = ann_id_of(row.get("assignmentid") or index)
-    if scene_id is None:
-        return "no_scene_id", row.get("scan_id")
-    if object_id is None:
-        return "object_id_is_not_an_integer", row.get("target_id")
     if data_set not in DATA_SETS:
-        return "unknown_data_set", data_set
-    if ann_id is None:
-        return "no_ann_id", row.get("assignmentid")
-    if name is None:
-        return "no_object_name", row.get("instance_type")
-    if sentence is None:
-        return "no_text", row.get("utterance")
+        raise LeftOut("unknown_data_set", data_set)
+    ann_id = needed(ann_id_of(row.get("assignmentid") or index), "no_ann_id", row.get("assignmentid"))
+    name = needed(text(row.get("instance_type"), NAME_CHARACTERS), "no_object_name", row.get("instance_type"))
+    sentence = needed(text(row.get("utterance")), "no_text", row.get("utterance"))
     for column, reason in KEPT_IF.items():
         kept = TRUTH.get(row.get(column, "true").strip().lower())
         if kept is None:
-            return f"{column}_is_neither_true_nor_false", row[column]
+            raise LeftOut(f"{column}_is_neither_true_nor_false", row[column])
         if not kept:
-            return reason, sentence
+            raise LeftOut(reason, sentence)
     return Description(
         scene_id=scene_id,
         object_id=object_id,

@@ -13,15 +13,13 @@ from gapdata.annotations.benchmark import (
     MAX_ANSWERS,
     SHORT_ANSWER,
     BenchmarkQuestion,
-    LeftOut,
     Questions,
     asked,
-    fields_of,
-    gather_questions,
     question_id,
     texts,
 )
 from gapdata.annotations.frame_names import scene_of_name
+from gapdata.annotations.kept_rows import LeftOut, fields_of, keep_rows
 from gapdata.annotations.rows import annotation_rows
 from gapdata.files.checked_values import integers
 from gapdata.files.storage import Location
@@ -37,7 +35,7 @@ def read_scanqa(path: Location, scene_ids: Collection[str] | None = None) -> Que
     Raises:
         FileError: the file cannot be read, or is neither JSON nor Parquet.
     """
-    return gather_questions(
+    return keep_rows(
         path, KIND, annotation_rows(path, COLUMNS), lambda row, index: _question(row, path.name, index), scene_ids
     )
 

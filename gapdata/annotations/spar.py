@@ -24,14 +24,12 @@ from typing import Any
 from gapdata.annotations.benchmark import (
     IMAGE,
     BenchmarkQuestion,
-    LeftOut,
     Questions,
     asked,
-    fields_of,
-    gather_questions,
     question_id,
 )
 from gapdata.annotations.frame_names import MAX_FRAME_ID, MAX_PATH
+from gapdata.annotations.kept_rows import LeftOut, fields_of, keep_rows
 from gapdata.annotations.rows import annotation_rows
 from gapdata.annotations.spar_marks import spar_marks
 from gapdata.files.checked_values import MAX_TEXT, text
@@ -80,7 +78,7 @@ def read_spar(path: Location, scene_ids: Collection[str] | None = None) -> Quest
         FileError: the file cannot be read or is not JSON.
     """
     rows = annotation_rows(path, ())
-    return gather_questions(path, KIND, rows, lambda row, index: _line(row, path.name, index), scene_ids)
+    return keep_rows(path, KIND, rows, lambda row, index: _line(row, path.name, index), scene_ids)
 
 
 def read_spar_bench(path: Location, scene_ids: Collection[str] | None = None) -> Questions:
@@ -90,7 +88,7 @@ def read_spar_bench(path: Location, scene_ids: Collection[str] | None = None) ->
         FileError: the file cannot be read, or is neither JSON nor Parquet.
     """
     rows = annotation_rows(path, BENCH_COLUMNS)
-    return gather_questions(path, BENCH_KIND, rows, lambda row, index: _bench_row(row, path.name, index), scene_ids)
+    return keep_rows(path, BENCH_KIND, rows, lambda row, index: _bench_row(row, path.name, index), scene_ids)
 
 
 def _line(row: Any, source: str, index: int) -> BenchmarkQuestion:

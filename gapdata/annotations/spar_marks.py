@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gapdata.annotations.benchmark import ColorMark, LeftOut
+from gapdata.annotations.benchmark import ColorMark
+from gapdata.annotations.kept_rows import LeftOut
 from gapdata.files.checked_values import finite, integers
 
 SIDE = 1000.0

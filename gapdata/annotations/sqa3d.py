@@ -19,15 +19,13 @@ from gapdata.annotations.benchmark import (
     MAX_ANSWERS,
     SHORT_ANSWER,
     BenchmarkQuestion,
-    LeftOut,
     Questions,
     asked,
-    fields_of,
-    gather_questions,
     question_id,
     texts,
 )
 from gapdata.annotations.frame_names import scene_of_name
+from gapdata.annotations.kept_rows import LeftOut, fields_of, keep_rows
 from gapdata.annotations.report import FileReport, Tally
 from gapdata.annotations.rows import annotation_rows
 from gapdata.errors import FileError
@@ -65,7 +63,7 @@ def read_sqa3d(
         FileError: the file cannot be read, or is neither JSON nor Parquet.
     """
     rows = annotation_rows(path, COLUMNS) if answers is None else _listed(path, "questions")
-    return gather_questions(path, KIND, rows, lambda row, index: _question(row, path.name, index, answers), scene_ids)
+    return keep_rows(path, KIND, rows, lambda row, index: _question(row, path.name, index, answers), scene_ids)
 
 
 def read_answers(path: Location) -> SituatedAnswers:

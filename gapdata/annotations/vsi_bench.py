@@ -19,17 +19,15 @@ from typing import Any
 from gapdata.annotations.benchmark import (
     MAX_OPTIONS,
     BenchmarkQuestion,
-    LeftOut,
     Questions,
     asked,
-    fields_of,
-    gather_questions,
     letter,
     number_text,
     question_id,
     texts,
 )
 from gapdata.annotations.frame_names import scene_of_name
+from gapdata.annotations.kept_rows import LeftOut, fields_of, keep_rows
 from gapdata.annotations.rows import annotation_rows
 from gapdata.files.storage import Location
 
@@ -62,7 +60,7 @@ def read_vsi_bench(path: Location, scene_ids: Collection[str] | None = None) -> 
         data_sets[name if name in DATA_SETS else "unknown"] += 1
         return _question(row, path.name, index)
 
-    found = gather_questions(path, KIND, annotation_rows(path, COLUMNS), read, scene_ids)
+    found = keep_rows(path, KIND, annotation_rows(path, COLUMNS), read, scene_ids)
     notes = {"questions by data set": ", ".join(f"{name} {count}" for name, count in sorted(data_sets.items()))}
     return replace(found, report=replace(found.report, notes=notes))
 
