@@ -103,7 +103,7 @@ def _row(kind: str, form: str, items: list[AskedQuestion]) -> BlindRow | None:
         for name, guess in GUESSES.items()
         if letters or name not in OF_LETTERS
     }
-    places = [place_of(item) for item in asked]
+    places = [item.place_or_scene for item in asked]
     return BlindRow(
         kind=kind,
         form=form,
@@ -116,11 +116,6 @@ def _row(kind: str, form: str, items: list[AskedQuestion]) -> BlindRow | None:
     )
 
 
-def place_of(item: AskedQuestion) -> str:
-    """Return the place of a question, or its scene where no plan tells."""
-    return item.place or item.scene_id
-
-
 def _thinned(items: list[AskedQuestion]) -> list[AskedQuestion]:
     step = -(-len(items) // MOST_QUESTIONS)
     return items[::step]
@@ -129,17 +124,17 @@ def _thinned(items: list[AskedQuestion]) -> list[AskedQuestion]:
 def _parts(items: list[AskedQuestion]) -> tuple[str, list[tuple[list[AskedQuestion], list[AskedQuestion]]]]:
     """Return how guesses are fitted, and pairs of questions to learn from and to guess; none with a single place."""
     trained = [item for item in items if item.split == TRAINED]
-    known = {place_of(item) for item in trained}
-    held_out = [item for item in items if item.split != TRAINED and place_of(item) not in known]
-    if min(len(known), len({place_of(item) for item in held_out})) >= FEWEST_PLACES:
+    known = {item.place_or_scene for item in trained}
+    held_out = [item for item in items if item.split != TRAINED and item.place_or_scene not in known]
+    if min(len(known), len({item.place_or_scene for item in held_out})) >= FEWEST_PLACES:
         return "train", [(trained, held_out)]
-    places = sorted({place_of(item) for item in items})
+    places = sorted({item.place_or_scene for item in items})
     order = generator_for(0, "blind folds", *places).permutation(len(places)).tolist()
     fold = {place: number % FOLDS for number, place in zip(order, places, strict=True)}
     parts = []
     for number in range(min(FOLDS, len(places))):
-        inside = [item for item in items if fold[place_of(item)] == number]
-        parts.append(([item for item in items if fold[place_of(item)] != number], inside))
+        inside = [item for item in items if fold[item.place_or_scene] == number]
+        parts.append(([item for item in items if fold[item.place_or_scene] != number], inside))
     return "folds", [(known, inside) for known, inside in parts if known and inside]
 
 

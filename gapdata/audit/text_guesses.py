@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.audit.bag_of_words import LetterWords, NumberWords
-from gapdata.tasks.spatial.mra import relative_accuracy
+from gapdata.tasks.spatial.mra import best_number, relative_accuracy
 from gapdata.tasks.spatial.name_counts import stem_names
 from gapdata.tasks.spatial.question import LETTERS, SpatialQuestion
 
@@ -98,10 +98,8 @@ OF_LETTERS = ("option text", "longest", "middle", "first named")
 
 def best_constant(truths: NDArray[np.float64]) -> float:
     """Return the number with the best mean relative accuracy over ``truths`` (N,)."""
-    shown = _spread(truths, MOST_FITTED)
     tried = np.unique(np.outer(_spread(truths, 100), np.linspace(0.6, 1.1, 11)))
-    scores = [relative_accuracy(number, shown).mean() for number in tried]
-    return float(tried[int(np.argmax(scores))])
+    return best_number(tried, _spread(truths, MOST_FITTED))[0]
 
 
 def _spread(values: NDArray[np.float64], most: int) -> NDArray[np.float64]:

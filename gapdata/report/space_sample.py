@@ -64,10 +64,7 @@ def read_sample(path: Path, contents: BuildContents) -> SpaceSample:
     for item in questions:
         if item.key not in positions:
             problem = f"asks about record {item.key}, which the build lacks"
-        elif (
-            max((*item.question.frames, *(mark.frame for mark in item.question.marks)), default=-1)
-            >= lengths[positions[item.key]]
-        ):
+        elif item.question.fewest_frames > lengths[positions[item.key]]:
             problem = f"question {item.id} is about a frame that its record lacks"
         else:
             continue

@@ -11,7 +11,7 @@ import numpy as np
 
 from gapdata.records.expressions import Conversation, conversations
 from gapdata.tasks.chat import Unparsable
-from gapdata.tasks.spatial.mra import relative_accuracy
+from gapdata.tasks.spatial.mra import best_number
 from gapdata.tasks.spatial.question import parse_number
 from gapmodel.evaluation.asking import TaskQuestions
 from gapmodel.evaluation.benchmark_scores import (
@@ -134,7 +134,7 @@ def best_constant(items: Sequence[Conversation]) -> float:
     truths = np.array([value for value in read if not isinstance(value, Unparsable)])
     tried = np.unique(truths)
     tried = tried[np.unique(np.linspace(0, len(tried) - 1, min(len(tried), MOST_CONSTANTS)).round().astype(int))]
-    return float(relative_accuracy(tried[:, None], truths[None]).mean(axis=1).max()) if len(truths) else math.nan
+    return best_number(tried, truths)[1] if len(truths) else math.nan
 
 
 def _overall(name: str, title: str, groups: Sequence[Sequence[Part]], answers: Answers, seed: int) -> BenchmarkOverall:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gapdata.tasks.spatial.kinds import KINDS
-from gapdata.tasks.spatial.mra import relative_accuracy
+from gapdata.tasks.spatial.mra import best_number
 from gapdata.tasks.spatial.question import LETTERS, SpatialQuestion
 
 
@@ -63,11 +63,10 @@ def _middle(items: Sequence[SpatialQuestion]) -> str:
 
 
 def _best_number(answers: Sequence[str]) -> str:
-    """Return the answer that scores most against all of them, which the median need not do: errors are relative."""
-    texts = sorted(set(answers), key=float)
-    truths = np.array([float(answer) for answer in answers])
-    scores = [float(relative_accuracy(float(text), truths).mean()) for text in texts]
-    return texts[int(np.argmax(scores))]
+    """Return the answer, as it is written, that scores most against all of them."""
+    written = {float(text): text for text in sorted(set(answers), reverse=True)}
+    number, _ = best_number(np.array(sorted(written)), np.array([float(answer) for answer in answers]))
+    return written[number]
 
 
 def _commonest(texts: Sequence[str]) -> str:

@@ -84,6 +84,5 @@ def question_index(path: Path) -> QuestionIndex:
 
 def _fits(record: Record, item: SpatialQuestion) -> bool:
     width, height = record.image_size
-    frames = [*item.frames, *(mark.frame for mark in item.marks)]
     pixels = [mark.pixel for mark in item.marks]
-    return all(frame < len(record) for frame in frames) and all(u < width and v < height for u, v in pixels)
+    return item.fewest_frames <= len(record) and all(u < width and v < height for u, v in pixels)

@@ -64,7 +64,7 @@ def _surplus_twos(items: Sequence[AskedQuestion]) -> list[str]:
 
 def _told(items: Sequence[AskedQuestion]) -> list[str]:
     """Return the ids of the letter questions of one form that are left out."""
-    places = np.unique([item.place or item.scene_id for item in items], return_inverse=True)[1]
+    places = np.unique([item.place_or_scene for item in items], return_inverse=True)[1]
     counts = NameCounts([item.question for item in items], places)
     kept = np.ones(len(items), dtype=bool)
     for _ in range(ROUNDS):

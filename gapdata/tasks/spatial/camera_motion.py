@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,11 +54,15 @@ def find_direction(facts: ViewFacts, rng: np.random.Generator) -> Iterator[Spati
     """Yield pairs of frames, each asked about by the direction in which the camera moves most."""
     ways = [way for axis in AXES for way in axis]
 
+    @cache  # a pair is looked at again for each answer that is wanted and that it does not have
+    def step(first: int, second: int) -> NDArray[np.float64]:
+        return motion(facts, first, second)[0]
+
     def draw() -> str:
         return ways[int(rng.integers(len(ways)))]
 
     def ask(pair: tuple[int, int], wanted: str) -> SpatialQuestion | NotAsked:
-        return _direction(facts, *pair, wanted, rng)
+        return _direction(step(*pair), *pair, wanted, rng)
 
     yield from ask_for_wanted(_pairs(facts, rng), draw, ask)
 
@@ -142,9 +147,8 @@ def _number(
 
 
 def _direction(
-    facts: ViewFacts, first: int, second: int, wanted: str, rng: np.random.Generator
+    step: NDArray[np.float64], first: int, second: int, wanted: str, rng: np.random.Generator
 ) -> SpatialQuestion | NotAsked:
-    step, _ = motion(facts, first, second)
     lengths = np.sort(np.abs(step))
     axis = int(np.argmax(np.abs(step)))
     if lengths[2] < LEAST_STEP:

@@ -79,10 +79,7 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
         if not clear.all():
             yield NotAsked("the direction is too near to the limit of a sector", int((~clear).sum()))
         if not whole[clear].all():
-            yield NotAsked(
-                "the object reaches into another sector, or what one faces is so wide that it could",
-                int((clear & ~whole).sum()),
-            )
+            yield NotAsked(WIDE, int((clear & ~whole).sum()))
         choices = {
             answer: np.flatnonzero(clear & whole & (sector == place))
             for place, answer in enumerate(form.sectors)

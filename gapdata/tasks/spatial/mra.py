@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 LEAST_THRESHOLD, MOST_THRESHOLD, THRESHOLDS = 0.5, 0.95, 10
-_ALLOWED = 1 - np.linspace(LEAST_THRESHOLD, MOST_THRESHOLD, THRESHOLDS)  # (10,) relative errors
+ALLOWED_ERRORS = 1 - np.linspace(LEAST_THRESHOLD, MOST_THRESHOLD, THRESHOLDS)  # (10,) relative errors
 
 
 def relative_accuracy(predicted: ArrayLike, truth: ArrayLike) -> NDArray[np.float64]:
@@ -27,4 +27,15 @@ def relative_accuracy(predicted: ArrayLike, truth: ArrayLike) -> NDArray[np.floa
     guess, right = np.asarray(predicted, dtype=np.float64), np.asarray(truth, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         error = np.where(right == 0, np.where(guess == 0, 0.0, np.inf), np.abs(guess - right) / np.abs(right))
-    return np.asarray((error[..., None] <= _ALLOWED).mean(axis=-1), dtype=np.float64)
+    return np.asarray((error[..., None] <= ALLOWED_ERRORS).mean(axis=-1), dtype=np.float64)
+
+
+def best_number(tried: NDArray[np.float64], truths: NDArray[np.float64]) -> tuple[float, float]:
+    """Return which of some numbers (K,) scores most as the answer to all questions, and its mean score over them.
+
+    Errors are relative, so the median of the true answers ``truths`` (N,) need not be the best. Of equally good ones
+    the first counts.
+    """
+    scores = [float(relative_accuracy(number, truths).mean()) for number in tried]
+    best = int(np.argmax(scores))
+    return float(tried[best]), scores[best]

@@ -48,6 +48,11 @@ class SpatialQuestion:
     mesh_value: float | None = None
     """Of a distance of boxes: the distance of the objects' meshes, metres; ``None`` where it is not known."""
 
+    @property
+    def fewest_frames(self) -> int:
+        """The frames that a view has at least if it has all that the question names or marks."""
+        return 1 + max((*self.frames, *(mark.frame for mark in self.marks)), default=-1)
+
     def to_question(self, frames: int) -> Question:
         """Return the question as a model reads it, about a view of so many frames."""
         return Question(text=image_placeholders(frames) + self.text, answer=self.answer, marks=self.marks)

@@ -57,6 +57,11 @@ class AskedQuestion:
     question: SpatialQuestion
 
     @property
+    def place_or_scene(self) -> str:
+        """The place, or the scene where no plan tells."""
+        return self.place or self.scene_id
+
+    @property
     def answer_text(self) -> str:
         """The text of the right option, or the number."""
         item = self.question

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from gapdata.tasks.spatial.mra import LEAST_THRESHOLD, MOST_THRESHOLD, THRESHOLDS
+from gapdata.tasks.spatial.mra import ALLOWED_ERRORS
 
-_ALLOWED = 1 - np.linspace(LEAST_THRESHOLD, MOST_THRESHOLD, THRESHOLDS)  # (10,) relative errors
 MAX_CHARACTERS = 10_000
 """Longest text that is read of an answer."""
 
@@ -17,7 +16,7 @@ def passed(error: float) -> float:
     A negative error passes all of them: scorers that divide by the truth itself, and not by its amount, give full marks
     to any answer where the truth is negative.
     """
-    return float(np.mean(error <= _ALLOWED))
+    return float(np.mean(error <= ALLOWED_ERRORS))
 
 
 def as_float(text: str) -> float | None:
