@@ -183,6 +183,6 @@ def report_text(report: dict[str, Any], what: str) -> str:
     scenes = counted(sum(report["scenes"].values()), "scene")
     lines = [f"{counted(report['frames'], 'frame')} and {counted(report['points'], 'point')} of {scenes}, {what}"]
     if report["own_world"]:
-        lines.append(f"note: {counted(report['own_world'], 'scene')} without axis alignment: the scan's world, z may "
-                     "not be up")  # fmt: skip
+        without = counted(report["own_world"], "scene")
+        lines.append(f"note: {without} without axis alignment: the scan's world, z may not be up")
     return "\n".join(lines)
