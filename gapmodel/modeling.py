@@ -106,6 +106,7 @@ class GapModel(GapPreTrainedModel, Qwen3VLModel):
     def __init__(self, config: GapConfig) -> None:
         super().__init__(config)
         self.geometry = build_geometry_encoder(config.geometry)
+        config.geometry = dict(self.geometry.config)  # with the licence and source of its weights
         vision = config.vision_config
         self.streams = fusion_streams(config.fusion, len(self.geometry.levels), len(vision.deepstack_visual_indexes))
         hidden = vision.out_hidden_size

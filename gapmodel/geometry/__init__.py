@@ -19,14 +19,19 @@ ENCODERS: dict[str, type[GeometryEncoder]] = {
 def build_geometry_encoder(config: Mapping[str, Any]) -> GeometryEncoder:
     """Build the encoder that ``config["name"]`` names from the other fields; its ``config`` attribute keeps them.
 
+    The kept fields also say which licence the encoder's weights have, and where they come from: ``licence`` and
+    ``source``, those of the class unless ``config`` has its own (for other weights of the same shape).
+
     Raises:
         UsageError: no encoder has that name.
     """
     options = dict(config)
     name = options.pop("name", None)
     check_choice("geometry encoder", name, ENCODERS)
-    encoder = ENCODERS[name](**options)
-    encoder.config = dict(config)
+    kind = ENCODERS[name]
+    stated = {field: options.pop(field, getattr(kind, field)) for field in ("licence", "source")}
+    encoder = kind(**options)
+    encoder.config = {**config, **stated}
     return encoder
 
 

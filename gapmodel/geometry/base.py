@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -25,13 +25,25 @@ class GeometryEncoder(nn.Module, ABC):
     visual tokens, those before it with the DeepStack levels in order. ``reference`` says whether features are relative
     to the first frame's camera (``"first"``: metric coordinates "in the first camera" can be read from them) or not
     (``"none"``).
+
+    ``licence`` is that of the public weights that the class loads, by its SPDX identifier or its own name, and
+    ``source`` their name on the Hugging Face Hub, empty if there are none. Every class states both, whatever its base
+    class says: weights of another size often have another licence.
     """
 
+    licence: ClassVar[str]
+    source: ClassVar[str]
     patch_size: int
     levels: tuple[int, ...]
     dim: int
     config: dict[str, Any]
     reference: Literal["first", "none"]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse a class that does not state its weights' licence and source."""
+        super().__init_subclass__(**kwargs)
+        if silent := [name for name in ("licence", "source") if not isinstance(cls.__dict__.get(name), str)]:
+            raise TypeError(f"{cls.__name__} must state as text: {', '.join(silent)}")
 
     @abstractmethod
     def encode(self, images: Tensor) -> list[Tensor]:

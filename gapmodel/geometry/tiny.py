@@ -7,12 +7,16 @@ different values, and it does not have LayerScale, which would start it near the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from gapmodel.geometry.vggt import VGGT
 
 
 class TinyGeometryEncoder(VGGT):
     """``depth`` pairs of (frame, global) attention blocks of width ``width``; features are ``2 * width`` wide."""
+
+    licence: ClassVar[str] = "Apache-2.0"
+    source: ClassVar[str] = ""
 
     def __init__(
         self,

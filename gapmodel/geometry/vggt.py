@@ -16,7 +16,7 @@ million values at the default sizes (:func:`gapmodel.checkpoints.load_geometry` 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +53,10 @@ class VGGT(GeometryEncoder):
         init_values: start of the aggregator's LayerScale; ``None`` leaves LayerScale out.
         token_std: spread of the special tokens at initialisation.
     """
+
+    # VGGT's code and the later file VGGT-1B-Commercial allow commercial use; this file does not.
+    licence: ClassVar[str] = "CC-BY-NC-4.0"
+    source: ClassVar[str] = "facebook/VGGT-1B"
 
     def __init__(
         self,

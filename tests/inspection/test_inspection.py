@@ -87,6 +87,8 @@ def test_attention_moves_with_the_frames() -> None:
 
 def test_an_encoder_of_another_shape_and_a_patch_outside_are_refused() -> None:
     class Other(GeometryEncoder):
+        licence, source = "MIT", ""
+
         def encode(self, images: Tensor) -> list[Tensor]:
             return []
 

@@ -313,6 +313,8 @@ def test_impossible_sizes_are_refused(options: dict[str, Any], message: str) -> 
 
 def test_another_encoder_is_one_class_and_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     class Mean(GeometryEncoder):
+        licence, source = "MIT", "someone/mean"
+
         def __init__(self, *, patch_size: int) -> None:
             super().__init__()
             self.patch_size, self.levels, self.dim, self.reference = patch_size, (0,), 3, "none"
@@ -323,3 +325,18 @@ def test_another_encoder_is_one_class_and_one_line(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(ENCODERS, "mean", Mean)
     encoder = build_geometry_encoder({"name": "mean", "patch_size": 14})
     assert [level.shape for level in encoder(make_images(rows=2, columns=4))] == [(1, 3, 2, 4, 3)]
+
+
+def test_every_encoder_states_the_licence_and_the_source_of_its_weights() -> None:
+    stated = {name: (kind.licence, kind.source) for name, kind in ENCODERS.items()}
+    assert stated == {"tiny": ("Apache-2.0", ""), "vggt": ("CC-BY-NC-4.0", "facebook/VGGT-1B")}
+    with pytest.raises(TypeError, match="Silent must state as text: licence, source"):
+        type("Silent", (VGGT,), {})
+
+
+def test_an_encoders_configuration_carries_its_licence_or_that_of_other_weights() -> None:
+    config = {"name": "vggt", **SMALL, "levels": [0]}
+    own = build_geometry_encoder(config).config
+    assert own == config | {"licence": "CC-BY-NC-4.0", "source": "facebook/VGGT-1B"}
+    other = {"licence": "VGGT licence", "source": "facebook/VGGT-1B-Commercial"}
+    assert build_geometry_encoder(config | other).config == config | other
