@@ -41,7 +41,7 @@ MODEL_FLOORS = (
     {"commands"},
 )
 """Rooms of gapmodel, likewise; ``model`` is every file that lies beside them. All of them lie above gapdata's."""
-MODEL_LINES = 1550
+MODEL_LINES = 1650
 """Lines of code that a reader of the model has before them at most: rooms ``geometry`` and ``model``."""
 TRAINING_ONLY = {"torch", "transformers", "gapmodel", "tokenizers", "safetensors"}
 TORCH_FILE = REPOSITORY / "gapdata" / "shards" / "torch_dataset.py"
