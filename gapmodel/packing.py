@@ -256,7 +256,13 @@ def _stacked(rows: Sequence[Sequence[Mapping[str, NDArray[Any]]]]) -> dict[str, 
 
 
 def _frames(views: Sequence[Frames]) -> dict[str, Any]:
-    """Return the views' pixels in the order of their placeholders; geometry is one tensor if all shapes are equal."""
+    """Return the views' pixels in the order of their placeholders; geometry is one tensor if all shapes are equal.
+
+    A question can be about no frame at all (it is then text); where all are, there are no pixels.
+    """
+    views = [view for view in views if len(view.geometry_images)]
+    if not views:
+        return {}
     geometry = [torch.from_numpy(view.geometry_images) for view in views]
     grids = [[1, *view.grid] for view in views for _ in view.geometry_images]
     return {

@@ -117,6 +117,14 @@ class ProcessorConfig:
         return centred_window(width, height, self.grid_of(width, height))
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A turn of a conversation: who speaks, and the texts between which its images stand, one more than images."""
+
+    role: str
+    texts: tuple[str, ...]
+
+
 AUTHORS = ProcessorConfig(paper_preprocessing=True, geometry_patch_size=14, prompting="authors")
 """For the checkpoints that the authors released."""
 
@@ -173,6 +181,8 @@ class GapProcessor:
         questions can share a visual prefix. With ``raw`` the pixels stay uint8, an eighth of the bytes, until they are
         on the device (:func:`gapmodel.training.learner.as_floats`); ``paper_preprocessing`` gives floats all the same.
         """
+        if not images:
+            return self._nothing()
         native = self.config.mark_native_width
         marked = []
         for index, image in enumerate(images):
@@ -197,6 +207,16 @@ class GapProcessor:
             grid=(pixels.shape[1] // config.patch_size, pixels.shape[2] // config.patch_size),
         )
 
+    def _nothing(self) -> Frames:
+        """Return no frame, with the grid that one would have."""
+        config, (rows, columns) = self.config, self.config.grid
+        side = config.geometry_patch_size
+        return Frames(
+            pixel_values=np.zeros((0, 3 * config.temporal_patch_size * config.patch_size**2), np.float32),
+            geometry_images=np.zeros((0, 3, rows * side, columns * side), np.float32),
+            grid=(rows, columns),
+        )
+
     def encode(
         self,
         key: str,
@@ -214,9 +234,43 @@ class GapProcessor:
             UsageError: the question has more or fewer placeholders than there are images.
         """
         frames = images if isinstance(images, Frames) else self.look(images, question.marks)
-        tokens = frames.grid[0] * frames.grid[1] // self.config.merge_size**2
-        prompt, answer = self.token_sequence(question, len(frames.geometry_images), tokens)
-        ids = np.array([*prompt, *answer] if with_answer else prompt, dtype=np.int64)
+        count, tokens = len(frames.geometry_images), self._tokens(frames)
+        prompt, answer = self.token_sequence(question, count, tokens)
+        return self._example(key, frames, prompt, answer if with_answer else (), targets)
+
+    def encode_turns(
+        self,
+        key: str,
+        frames: Frames,
+        turns: Sequence[Turn],
+        *,
+        answer: str = "",
+        seconds: Sequence[float] | None = None,
+    ) -> Example:
+        """Return a conversation that the model is to continue; ``answer`` is the beginning of what it says.
+
+        Args:
+            key: its name.
+            frames: all its images, as :meth:`look` made them; none is possible, too.
+            turns: a first one of the role ``system`` stands in the place of the system prompt in use.
+            answer: labelled, without an end.
+            seconds: of the images' time stamps, if there are any; ``None`` counts ``seconds_per_frame``.
+        """
+        prompt = self._prompt(turns, self._tokens(frames), seconds)
+        return self._example(key, frames, prompt, self._ids(answer))
+
+    def _tokens(self, frames: Frames) -> int:
+        return frames.grid[0] * frames.grid[1] // self.config.merge_size**2
+
+    def _example(
+        self,
+        key: str,
+        frames: Frames,
+        prompt: Sequence[int],
+        answer: Sequence[int],
+        targets: Mapping[str, NDArray[Any]] | None = None,
+    ) -> Example:
+        ids = np.array([*prompt, *answer], dtype=np.int64)
         labels = np.full(len(ids), IGNORED, dtype=np.int64)
         labels[len(prompt) :] = ids[len(prompt) :]
         return Example(
@@ -234,26 +288,36 @@ class GapProcessor:
     ) -> tuple[list[int], list[int]]:
         """Return the token ids of the prompt (with visual placeholders) and of the answer (with its end)."""
         # What a description says after the frames' own placeholders is text, even if it spells another one.
-        first, *pieces = question.text.split(IMAGE, frames)
-        if len(pieces) != frames:
+        pieces = question.text.split(IMAGE, frames)
+        if len(pieces) != frames + 1:
             raise UsageError(
-                f"the question has {counted(len(pieces), 'image placeholder')} for {counted(frames, 'image')}",
+                f"the question has {counted(len(pieces) - 1, 'image placeholder')} for {counted(frames, 'image')}",
                 cure="give one image for each placeholder",
             )
+        ids, learns = self.token_ids, self.config.way.learns_line_break
+        prompt = self._prompt([Turn("user", tuple(pieces))], tokens_per_frame or self.config.tokens_per_frame)
+        return prompt, [*self._ids(question.answer), ids["end"], *(self._ids("\n") if learns else ())]
+
+    def _prompt(
+        self, turns: Sequence[Turn], tokens_per_frame: int, seconds: Sequence[float] | None = None
+    ) -> list[int]:
         config, ids, way = self.config, self.token_ids, self.config.way
-        image = [ids["image"]] * (tokens_per_frame or config.tokens_per_frame)
-        visual = [ids["vision_start"], *image, ids["vision_end"]]
-        system = [*self._ids("system\n" + way.system_prompt), ids["end"], *self._ids("\n"), ids["start"]]
-        prompt = [ids["start"], *(system if way.system_prompt else ())]
-        # Text between two control tokens is tokenized as one string, as a chat template's output would be.
-        text = "user\n" + first
-        for index, piece in enumerate(pieces):
-            stamp = f"<{index * config.seconds_per_frame:.1f} seconds>" if way.timestamps else ""
-            prompt += [*self._ids(text + stamp), *visual]
-            # The published loaders remove the line break after a placeholder; so do we.
-            text = piece.removeprefix("\n")
-        prompt += [*self._ids(text), ids["end"], *self._ids("\n"), ids["start"], *self._ids("assistant\n")]
-        return prompt, [*self._ids(question.answer), ids["end"], *(self._ids("\n") if way.learns_line_break else ())]
+        visual = [ids["vision_start"], *[ids["image"]] * tokens_per_frame, ids["vision_end"]]
+        if way.system_prompt and (not turns or turns[0].role != "system"):
+            turns = [Turn("system", (way.system_prompt,)), *turns]
+        prompt: list[int] = []
+        shown = 0
+        for turn in turns:
+            # Text between two control tokens is tokenized as one string, as a chat template's output would be.
+            text = f"{turn.role}\n{turn.texts[0]}"
+            prompt.append(ids["start"])
+            for piece in turn.texts[1:]:
+                time = shown * config.seconds_per_frame if seconds is None else seconds[shown]
+                prompt += [*self._ids(text + (f"<{time:.1f} seconds>" if way.timestamps else "")), *visual]
+                # The published loaders remove the line break after a placeholder; so do we.
+                text, shown = piece.removeprefix("\n"), shown + 1
+            prompt += [*self._ids(text), ids["end"], *self._ids("\n")]
+        return [*prompt, ids["start"], *self._ids("assistant\n")]
 
     def collate(self, examples: Sequence[Example]) -> Batch:
         """Return a batch with a row for each example, padded on the left."""

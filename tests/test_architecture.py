@@ -36,12 +36,12 @@ MODEL_FLOORS = (
     {"model"},
     {"inspection", "questions"},
     {"training", "evaluation"},
-    {"audit"},
+    {"audit", "harness"},
     {"experiments"},
     {"commands"},
 )
 """Rooms of gapmodel, likewise; ``model`` is every file that lies beside them. All of them lie above gapdata's."""
-MODEL_LINES = 1650
+MODEL_LINES = 1700
 """Lines of code that a reader of the model has before them at most: rooms ``geometry`` and ``model``."""
 TRAINING_ONLY = {"torch", "transformers", "gapmodel", "tokenizers", "safetensors"}
 TORCH_FILE = REPOSITORY / "gapdata" / "shards" / "torch_dataset.py"

@@ -100,6 +100,18 @@ class VideoFrames:
 
         return max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
 
+    @property
+    def rate(self) -> float:
+        """Return the frames of a second, as the header states them; 0 where it does not."""
+        import cv2
+
+        return float(self._capture.get(cv2.CAP_PROP_FPS))
+
+    @property
+    def seconds(self) -> float:
+        """Return the time of the frame that was decoded last."""
+        return self._seconds
+
     def frame(self, index: int) -> NDArray[np.uint8]:
         """Return a frame, (H, W, 3) uint8 RGB.
 
