@@ -157,6 +157,8 @@ def task_text(split: str, types: Sequence[str], blind: bool) -> str:
         *(f"- {{metric: {name}, aggregation: mean, higher_is_better: true}}" for name in types),
         "lmms_eval_specific_kwargs:",
         f'  default: {{pre_prompt: "{BEFORE}", post_prompt: ""}}',
+        # Models of this project are asked as they were trained: the question alone.
+        '  gap_mllm: {pre_prompt: "", post_prompt: ""}',
         "metadata:",
         "- version: 1.0",
     ]
