@@ -38,7 +38,7 @@ class Sampling:
 
 
 @dataclass(slots=True, kw_only=True)
-class Conversation:
+class Dialogue:
     """What a model is shown."""
 
     turns: list[Turn] = field(default_factory=list)
@@ -60,13 +60,13 @@ class Conversation:
         return [index * trained if time is None else time for index, time in enumerate(self.times)]
 
 
-def read_messages(messages: Sequence[Mapping[str, Any]], sampling: Sampling) -> Conversation:
+def read_messages(messages: Sequence[Mapping[str, Any]], sampling: Sampling) -> Dialogue:
     """Return messages as a conversation, videos as frames.
 
     Raises:
         UsageError: a message has another role or kind of content, or an image or a video cannot be read.
     """
-    found = Conversation()
+    found = Dialogue()
     for message in messages:
         role, content = str(message["role"]), message["content"]
         if role not in ROLES:
