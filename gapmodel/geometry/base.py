@@ -64,9 +64,9 @@ class GeometryEncoder(nn.Module, ABC):
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return patch features, one (B, F, h, w, ``dim``) for each level, earliest first.
 
-        On a GPU matrix products run in bfloat16 (autocast), whether the weights are float32 or bfloat16; on a CPU
-        everything runs in the weights' own precision. No graph is built if every parameter is frozen, unless the images
-        require a gradient.
+        On a GPU, and on a CPU inside autocast, matrix products run in bfloat16, whether the weights are float32 or
+        bfloat16; otherwise everything runs in the weights' own precision. No graph is built if every parameter is
+        frozen, unless the images require a gradient.
 
         Args:
             images: (B, F, 3, H, W) floating point RGB in [0, 1]; H and W multiples of ``patch_size``.
@@ -86,8 +86,9 @@ class GeometryEncoder(nn.Module, ABC):
                 cure="resize them to multiples of the geometry encoder's patch_size",
             )
         graph = torch.is_grad_enabled() and (images.requires_grad or not self.frozen)
-        on_gpu = images.device.type == "cuda"
-        with torch.set_grad_enabled(graph), torch.autocast("cuda" if on_gpu else "cpu", torch.bfloat16, enabled=on_gpu):
+        device = "cuda" if images.device.type == "cuda" else "cpu"
+        rounds = device == "cuda" or torch.is_autocast_enabled(device)
+        with torch.set_grad_enabled(graph), torch.autocast(device, torch.bfloat16, enabled=rounds):
             return self.encode(images)
 
 

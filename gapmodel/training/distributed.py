@@ -28,6 +28,8 @@ class Ranks:
     rank: int = 0
     world_size: int = 1
     device: torch.device = CPU
+    half: bool = False
+    """Whether a CPU uses bfloat16 products, too."""
 
     @property
     def first(self) -> bool:
@@ -62,9 +64,9 @@ class Ranks:
             dist.barrier()
 
     def precision(self) -> AbstractContextManager[Any]:
-        """Use bfloat16 products on a GPU; on a CPU everything is float32."""
-        on_gpu = self.device.type == "cuda"
-        return torch.autocast("cuda", torch.bfloat16) if on_gpu else nullcontext()
+        """Use bfloat16 products on a GPU, and with ``half``; otherwise everything is float32 on a CPU."""
+        rounds = self.half or self.device.type == "cuda"
+        return torch.autocast(self.device.type, torch.bfloat16) if rounds else nullcontext()
 
     def _reduced(self, values: Sequence[float], how: Any) -> list[float]:
         if self.world_size == 1:

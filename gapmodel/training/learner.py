@@ -87,6 +87,18 @@ class Learner(nn.Module):
             visual, asked = self.head.visual(tokens).sum() * 0.0, self.head.asked(hidden).sum() * 0.0
         return Losses(answer=answer, questions=questions, dense={"visual": visual, "asked": asked})
 
+    def round_frozen(self) -> None:
+        """Keep frozen matrices, and the frozen embeddings of words, in bfloat16, to which products round them anyhow.
+
+        Vectors (norms, scales) stay as they are: products do not round them, and they are small.
+        """
+        embeddings = self.model.model.language_model.embed_tokens
+        for module in self.modules():
+            if isinstance(module, (nn.Linear, nn.Conv2d, nn.Conv3d)) or module is embeddings:
+                for parameter in module.parameters(recurse=False):
+                    if not parameter.requires_grad:
+                        parameter.data = parameter.data.to(torch.bfloat16)
+
     def write(self, processor: GapProcessor, examples: Sequence[Example], max_new_tokens: int) -> list[str]:
         """Return the model's own answers (:func:`gapmodel.generate.generate_answers`)."""
         return generate_answers(self.model, processor, examples, max_new_tokens)

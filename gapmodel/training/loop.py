@@ -47,6 +47,7 @@ def train(config: TrainingConfig, ranks: Ranks = ALONE) -> TrainingOutcome:
     began = time.monotonic()
     config = replace(config, recipe=as_started(config.recipe, config.init))
     recipe, out, due = config.recipe, config.out, config.recipe.run
+    ranks = replace(ranks, half=recipe.train.frozen_precision == "bfloat16")
     set_up_process(recipe, ranks)
     found = look(config, ranks)
     if found.finished:

@@ -20,6 +20,27 @@ MICRO_TOKENS = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoraRecipe:
+    """``[model.lora]``: low-rank matrices in place of the language model's weights (:mod:`gapmodel.training.low_rank`).
+
+    It belongs to a run, not to a model: with ``--init``, a run does not take over that of the run before.
+    """
+
+    rank: Count = 0
+    """Rank of the matrices that are trained in place of the language model, whose own weights stay as they are; 0
+    trains those. The fusion is trained whole either way. It needs the package peft (`pip install 'gapmllm[lora]'`)."""
+    alpha: Positive = 32.0
+    """The product of the matrices is scaled by ``alpha / rank``."""
+    dropout: Share = 0.0
+    """Share of the inputs of the matrices that is dropped in training."""
+    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    """Linear layers of the language model that get matrices: by default all of attention and of the MLPs."""
+    keep: Literal["merged", "adapter"] = "merged"
+    """``merged``: the model is written with the product added to its weights, as any other. ``adapter``: and beside
+    it, in ``model/adapter``, peft's own files for the model that the run started from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRecipe:
     """``[model]``: the model that a run without ``--init`` starts from."""
 
@@ -39,6 +60,7 @@ class ModelRecipe:
     """File or directory of VGGT-1B's weights; needed by the public sizes."""
     random: bool = False
     """Give a public size random weights, to measure its speed without the published ones."""
+    lora: LoraRecipe = LoraRecipe()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +119,9 @@ class TrainRecipe:
     """Second beta of AdamW."""
     freeze: tuple[str, ...] = ()
     """Parts of the model that are not trained, among ``visual``, ``language_model``, ``geometry`` and ``fusion``."""
+    frozen_precision: Literal["float32", "bfloat16"] = "float32"
+    """Precision in which matrices that are not trained are kept. ``bfloat16`` takes half of the memory; a GPU rounds
+    them to it in any case when it multiplies, and then a CPU does, too."""
     visual_weight: float = 0.0
     """Weight of the loss on the content of each visual token, for random encoders (:mod:`gapmodel.training.dense`)."""
     asked_weight: float = 0.0
@@ -202,7 +227,15 @@ def check_training_recipe(recipe: TrainingRecipe, path: Path | None = None) -> N
     """
     for stream in recipe.streams:
         check_data_recipe(stream.data, f"mixture.{stream.name}" if recipe.mixture else "data", path)
-    train = recipe.train
+    train, lora = recipe.train, recipe.model.lora
+    require(
+        not lora.rank or "language_model" not in train.freeze,
+        f"model.lora.rank = {lora.rank} trains the language model, which train.freeze leaves out",
+        path,
+    )
+    require(
+        bool(lora.targets) or not lora.rank, f"model.lora.rank = {lora.rank}, but model.lora.targets is empty", path
+    )
     require(
         not train.token_budget or not (train.visual_weight or train.asked_weight),
         f"train.token_budget = {train.token_budget} packs several questions into a row, but losses on visual tokens"

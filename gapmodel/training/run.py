@@ -30,6 +30,7 @@ from gapmodel.training.distributed import Ranks, shard
 from gapmodel.training.held_out import HeldOutQuestions
 from gapmodel.training.learner import Learner
 from gapmodel.training.loading import Step, Steps, blank_batch, load, make_streams, step_count
+from gapmodel.training.low_rank import add_adapter
 from gapmodel.training.memory import Estimate, fitting, measure
 from gapmodel.training.mixture import Mixture
 from gapmodel.training.optimisation import build_optimizer
@@ -163,6 +164,8 @@ def prepare(config: TrainingConfig, ranks: Ranks, checkpoint: Path | None) -> Ru
     recipe, settings = config.recipe, config.recipe.train
     torch.manual_seed(recipe.seed)
     learner, processor, labels = first_learner(config)
+    if settings.frozen_precision == "bfloat16":
+        learner.round_frozen()
     learner.to(ranks.device).train()
     cache = RecordCache()
     streams, mixture = make_streams(recipe, config.builds, processor, labels, cache=cache)
@@ -206,6 +209,8 @@ def first_learner(config: TrainingConfig) -> tuple[Learner, GapProcessor, list[s
     else:
         model, processor = load_model(config.init)
     model.model.freeze(settings.freeze)
+    if recipe.model.lora.rank:
+        add_adapter(model, recipe.model.lora, recipe.seed)
     if config.prepare is not None:
         config.prepare(model)
     if recipe.run.checkpoint_activations:

@@ -90,10 +90,14 @@ def as_started(recipe: TrainingRecipe, init: Path | None, given: Mapping[str, An
         named = {name: value for name, value in asdict(recipe.processor).items() if value != plain[name]}
         given = {"processor": named}
     for section, fields in has.items():
-        _refuse_other(fields, given.get(section, {}), section, init)
+        named = {name: value for name, value in given.get(section, {}).items() if name != "lora"}
+        _refuse_other(fields, named, section, init)
     recipe = replace(recipe, processor=processor)
     known = has.get("model") if whole else None
-    return recipe if known is None else replace(recipe, model=from_mapping(ModelRecipe, known))
+    if known is None:
+        return recipe
+    # Matrices of low rank are how a run trains. Those of the run before are merged into the model.
+    return replace(recipe, model=replace(from_mapping(ModelRecipe, known), lora=recipe.model.lora))
 
 
 def _refuse_other(has: Mapping[str, Any], given: Mapping[str, Any], where: str, init: Path) -> None:

@@ -36,7 +36,8 @@ def peak_flops(device: torch.device) -> float | None:
 class Arithmetic:
     """Floating point operations of a step that training needs, recomputed activations left out.
 
-    A weight costs 2 operations for each token that passes it, 4 more where gradients flow on. A patch passes the vision
+    A weight costs 2 operations for each token that passes it, 2 more where gradients flow back through it, and another
+    2 where it is trained. A patch passes the vision
     tower and the geometry encoder, every ``merge`` squared of them make a visual token, which passes the fusion; each
     token passes the language model, each answer token the head. Attention adds 4 L S D a token forwards, S the length
     of what it may look at, taken as the rows' mean length.
@@ -47,11 +48,11 @@ class Arithmetic:
         self.patch = sum(_cost(part) for part in (parts.visual, parts.geometry))
         self.visual = _cost(parts.fusion)
         embedding = parts.language_model.embed_tokens
-        self.token = _cost(parts.language_model) - _cost(embedding)
-        self.answer = _cost(model.lm_head)
         text = model.config.text_config
-        trained = any(parameter.requires_grad for parameter in parts.language_model.parameters())
-        self.pair = (12 if trained else 4) * text.num_hidden_layers * text.num_attention_heads * text.head_dim / 2
+        crossed = any(each.requires_grad for part in (parts.language_model, parts.fusion) for each in part.parameters())
+        self.token = _cost(parts.language_model, crossed) - _cost(embedding, crossed)
+        self.answer = _cost(model.lm_head, crossed)
+        self.pair = (12 if crossed else 4) * text.num_hidden_layers * text.num_attention_heads * text.head_dim / 2
         self.merge = model.config.vision_config.spatial_merge_size**2
 
     def __call__(self, step: Step) -> float:
@@ -65,8 +66,12 @@ class Arithmetic:
         return total
 
 
-def _cost(module: nn.Module) -> float:
-    return float(sum(parameter.numel() * (6 if parameter.requires_grad else 2) for parameter in module.parameters()))
+def _cost(module: nn.Module, crossed: bool = False) -> float:
+    """Return operations for a token; through a ``crossed`` module gradients flow back though it may be frozen."""
+    frozen = 4 if crossed else 2
+    return float(
+        sum(parameter.numel() * (6 if parameter.requires_grad else frozen) for parameter in module.parameters())
+    )
 
 
 class Meter:

@@ -36,7 +36,10 @@ def tables(recipe: type[Any]) -> str:
     for field in dataclasses.fields(recipe):
         section = getattr(recipe(), field.name)
         if dataclasses.is_dataclass(section):
-            parts.append(table(field.name, type(section), section))
+            inner = {f.name: getattr(section, f.name) for f in dataclasses.fields(section)}
+            deeper = {name: value for name, value in inner.items() if dataclasses.is_dataclass(value)}
+            parts.append(table(field.name, type(section), section, hidden=tuple(deeper)))
+            parts += [table(f"{field.name}.{name}", type(value), value) for name, value in deeper.items()]
         elif field.name == "mixture":
             stream = Stream(name="", weight=1.0, build="", data=recipe().data)
             parts.append(table("mixture.NAME", Stream, stream, hidden=("name", "data")))

@@ -89,9 +89,11 @@ def changed(recipe: TrainingRecipe, changes: Sequence[str]) -> TrainingRecipe:
     fields: dict[str, Any] = recipe.to_dict()
     for change in changes:
         name, _, value = change.partition("=")
-        section, _, field = name.partition(".")
-        kind = type(fields[section][field])
-        fields[section][field] = kind(value)
+        *sections, field = name.split(".")
+        inner = fields
+        for section in sections:
+            inner = inner[section]
+        inner[field] = type(inner[field])(value)
     return from_mapping(TrainingRecipe, fields)
 
 
