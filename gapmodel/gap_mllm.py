@@ -41,6 +41,22 @@ GAP_MLLM_NAMES = (
 """The authors' names into ours, substituted one after another: DeepStack's three levels come first, then the last."""
 
 
+def gap_mllm_fields(directory: str | Path) -> dict[str, Any]:
+    """Return the configuration of a released checkpoint.
+
+    Raises:
+        UsageError: there is none, or it is of another model.
+    """
+    fields = read_json(Path(directory) / "config.json")
+    if wrong := [f"{name} {fields.get(name)!r}" for name, known in GAP_MLLM.items() if fields.get(name) not in known]:
+        raise UsageError(
+            f"is not a GAP-MLLM with gated fusion of VGGT relative to the first frame: {', '.join(wrong)}",
+            path=Path(directory) / "config.json",
+            cure="name a checkpoint that the authors released",
+        )
+    return fields
+
+
 def load_gap_mllm(
     directory: str | Path, *, geometry: Mapping[str, Any] | None = None, dtype: torch.dtype = torch.float32
 ) -> tuple[GapForConditionalGeneration, LoadReport]:
@@ -57,13 +73,7 @@ def load_gap_mllm(
     Raises:
         UsageError: there is no such model, it is of another kind, or its tensors do not fit.
     """
-    fields = read_json(Path(directory) / "config.json")
-    if wrong := [f"{name} {fields.get(name)!r}" for name, known in GAP_MLLM.items() if fields.get(name) not in known]:
-        raise UsageError(
-            f"is not a GAP-MLLM with gated fusion of VGGT relative to the first frame: {', '.join(wrong)}",
-            path=Path(directory) / "config.json",
-            cure="name a checkpoint that the authors released",
-        )
+    fields = gap_mllm_fields(directory)
     tokens = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
     stock = ("text_config", "vision_config", "tie_word_embeddings", *tokens)
     config = GapConfig(

@@ -26,10 +26,10 @@ from gapmodel.audit.plot import draw
 from gapmodel.audit.results import DECIDING, GeometryAudit, as_dict, as_markdown
 from gapmodel.evaluation.answering import missing
 from gapmodel.evaluation.asking import TaskQuestions
+from gapmodel.evaluation.authors_view import View, load_for_view
 from gapmodel.evaluation.predictions import read_answers
 from gapmodel.evaluation.run import TREATED_FOLDER, answers_folder
 from gapmodel.inspection.geometry_treatments import CHANGES, OWN, ChangeName, Treatment
-from gapmodel.model_directory import load_model
 from gapmodel.questions.strange_views import StrangeViews
 
 LEVELS_FILE = "levels.json"
@@ -78,6 +78,7 @@ def audit_directory(
     *,
     seed: int = 0,
     device: str = "cpu",
+    view: View = "own",
 ) -> GeometryAudit:
     """Compare the answers in ``out``, look at the fusion levels, and write both down.
 
@@ -89,6 +90,7 @@ def audit_directory(
         treatments: with which it was asked, too.
         seed: of the bootstrap.
         device: where the model runs, for the levels.
+        view: what was shown and said to the model.
 
     Raises:
         UsageError: some questions have no answer yet.
@@ -103,7 +105,7 @@ def audit_directory(
     treated = {treatment: found for treatment, found in texts.items() if treatment is not None}
     whole = [item for item in treatments if not item.stream]
     moving = next((item for name in DECIDING for item in whole if item.change == name), None)
-    levels = () if moving is None else _levels(directory, reader, questions, out / TREATED_FOLDER, moving, device)
+    levels = () if moving is None else _levels(directory, reader, questions, out / TREATED_FOLDER, moving, device, view)
     audit = GeometryAudit(
         split=questions[0].asking.split,
         tasks=tuple(audit_tasks(questions, own, treated, seed)),
@@ -121,6 +123,7 @@ def _levels(
     folder: Path,
     treatment: Treatment,
     device: str,
+    view: View,
 ) -> Sequence[LevelFigures]:
     """Return the figures of the levels; they are kept, because the model is large."""
     asked = one_a_view(questions)
@@ -129,7 +132,7 @@ def _levels(
     kept = json.loads(path.read_bytes()) if path.is_file() else {}
     if {name: kept.get(name) for name in belongs} == belongs:
         return [LevelFigures(**fields) for fields in kept["levels"]]
-    model, processor = load_model(directory)
+    model, processor = load_for_view(directory, view)
     found = level_figures(model.eval().to(device), processor, reader, asked, treatment)
     kept = {**belongs, "levels": [dataclasses.asdict(level) for level in found]}
     write_atomically(path, json.dumps(kept, indent=2).encode())

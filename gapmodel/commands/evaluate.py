@@ -23,6 +23,7 @@ from gapmodel.commands.training_extra import require_training_extra
 if TYPE_CHECKING:
     from gapdata.shards.reader import ShardReader
     from gapmodel.evaluation.asking import TaskQuestions
+    from gapmodel.evaluation.authors_view import View
     from gapmodel.evaluation.tasks import TaskChoice
     from gapmodel.evaluation.workers import EvaluationJob
     from gapmodel.inspection.geometry_treatments import Treatment
@@ -35,8 +36,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shards", type=place, required=True, metavar="BUILD", help="a build of `gapdata build-shards`"
     )
+    model = parser.add_mutually_exclusive_group(required=True)
+    model.add_argument("--model", type=local, metavar="DIR", help="a model directory, or the run that wrote it")
+    model.add_argument(
+        "--gap-mllm", type=local, metavar="DIR", help="instead: a checkpoint that GAP-MLLM's authors released"
+    )
     parser.add_argument(
-        "--model", type=local, required=True, metavar="DIR", help="a model directory, or the run that wrote it"
+        "--view",
+        choices=("own", "authors"),
+        help="what is shown and said to the model: the frames and texts of its training (own, the default), or those "
+        "of the authors' inference scripts (authors, the default of --gap-mllm)",
     )
     parser.add_argument(
         "--out",
@@ -94,6 +103,7 @@ def run(options: argparse.Namespace) -> int:
     require_training_extra()
     from gapdata.shards.reader import ShardReader
     from gapmodel.audit.run import refuse_one_place
+    from gapmodel.evaluation.authors_view import view_facts
     from gapmodel.evaluation.predictions import settle
     from gapmodel.evaluation.report import as_dict, as_table, write_report
     from gapmodel.evaluation.run import score_directory
@@ -112,7 +122,8 @@ def run(options: argparse.Namespace) -> int:
     wait_for_all(questions, job.folders)
     settle(job.out, job.belongs)
     said = remarks(choice, [task.task for task in questions], options.split)
-    results = replace(score_directory(reader, questions, job.out, options.seed), taught=choice.taught, remarks=said)
+    scores = score_directory(reader, questions, job.out, options.seed)
+    results = replace(scores, taught=choice.taught, remarks=said, view=view_facts(job.view))
     write_report(results, job.out, options.compat)
     facts, text = as_dict(results), as_table(results, options.compat)
     if audit := _audit(job, reader, questions, options.seed):
@@ -132,7 +143,8 @@ def _audit(
     treatments = [item for item in job.treatments if item is not None]
     if not treatments:
         return None
-    audit = audit_directory(job.model, reader, questions, job.out, treatments, seed=seed, device=device_of(0))
+    device = device_of(0)
+    audit = audit_directory(job.model, reader, questions, job.out, treatments, seed=seed, device=device, view=job.view)
     return results.as_dict(audit), results.as_table(audit)
 
 
@@ -144,13 +156,17 @@ def _job(options: argparse.Namespace, reader: ShardReader) -> tuple[TaskChoice, 
     from gapmodel.evaluation.run import asking_of, belongings
     from gapmodel.evaluation.tasks import choose_tasks
     from gapmodel.evaluation.workers import EvaluationJob
+    from gapmodel.gap_mllm import gap_mllm_fields
     from gapmodel.model_directory import model_directory
     from gapmodel.questions.taught import taught_tasks
 
-    directory = model_directory(options.model).resolve()
+    directory = model_directory(options.model or options.gap_mllm).resolve()
+    if options.gap_mllm:
+        gap_mllm_fields(directory)
+    view: View = options.view or ("authors" if options.gap_mllm else "own")
     choice = choose_tasks(options.task, taught_tasks(directory))
-    askings = {task: asking_of(directory, task, options.split) for task in (*TASKS, *KINDS, *BENCHMARKS)}
-    belongs = belongings(directory, reader, askings.__getitem__)
+    askings = {task: asking_of(directory, task, options.split, view) for task in (*TASKS, *KINDS, *BENCHMARKS)}
+    belongs = belongings(directory, reader, askings.__getitem__, view)
     # The name tells the paper's tasks alone, so that an evaluation can be extended by the others.
     named = {**belongs, "asking": {task: belongs["asking"][task] for task in TASKS}}
     name = hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:8]
@@ -165,6 +181,7 @@ def _job(options: argparse.Namespace, reader: ShardReader) -> tuple[TaskChoice, 
         limit=options.limit,
         batch_size=options.batch_size,
         treatments=(None, *_treatments(options, directory)),
+        view=view,
     )
 
 

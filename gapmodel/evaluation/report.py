@@ -57,6 +57,7 @@ def as_dict(results: Evaluation) -> dict[str, Any]:
     found["notes"] = {name: _notes(task) for name, task in tasks}
     found["taught"] = None if results.taught is None else list(results.taught)
     found["remarks"] = list(results.remarks)
+    found |= {"view": results.view} if results.view else {}
     return found
 
 

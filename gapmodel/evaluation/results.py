@@ -70,3 +70,5 @@ class Evaluation:
     """The tasks of the model's training; ``None`` where they are not known."""
     remarks: tuple[str, ...] = ()
     """About the choice of tasks: which were not asked, and which were asked although they were not taught."""
+    view: dict[str, str] = field(default_factory=dict)
+    """What the authors' view changes in what was shown and said; empty where the model saw what it was trained on."""

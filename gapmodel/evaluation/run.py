@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from gapdata.errors import UsageError
-from gapdata.records.schema import Record
+from gapdata.records.schema import Record, ViewKind
 from gapdata.runtime.counting import counted
 from gapdata.shards.records import Records
 from gapdata.tasks.predictions import BENCHMARKS, Asking
@@ -36,6 +36,7 @@ from gapmodel.evaluation.asking import (
     spread,
     task_questions,
 )
+from gapmodel.evaluation.authors_view import View, load_for_view
 from gapmodel.evaluation.benchmark_asking import benchmark_tasks
 from gapmodel.evaluation.benchmark_results import score_benchmark
 from gapmodel.evaluation.predictions import PredictionFile, fingerprint_of_files, read_answers, settle
@@ -45,7 +46,7 @@ from gapmodel.evaluation.spatial_asking import spatial_tasks, spatial_view
 from gapmodel.evaluation.spatial_results import score_spatial
 from gapmodel.evaluation.tasks import expand
 from gapmodel.inspection.geometry_treatments import Treatment
-from gapmodel.model_directory import RECIPE_FILE, load_model
+from gapmodel.model_directory import RECIPE_FILE
 from gapmodel.questions.options import question_options
 from gapmodel.questions.recipe import DataRecipe, spatial_types, stored_data_recipe
 
@@ -55,6 +56,8 @@ BASELINE_RECORDS = 2000
 """Constant answers are taken from at most this many training records."""
 AUTHORS_SCENE_TASKS = ("grounding", "grounding_frame", "captioning")
 """What the authors ask about views of a whole scene."""
+AUTHORS_TAXONOMY = "embodiedscan"
+"""Their files name objects as EmbodiedScan does."""
 TRAINED_AS = {"grounding_two_stage": "grounding_frame"}
 """The training task whose options a task is asked with, where it has another name."""
 
@@ -71,7 +74,8 @@ def model_data_recipe(directory: Path, task: str | None = None) -> DataRecipe:
     wanted = TRAINED_AS.get(task or "", task)
     if not (directory / RECIPE_FILE).is_file():
         known = wanted if wanted is not None and wanted in TRAINED else "pointmap"
-        return DataRecipe(task=known, view="scene" if known in AUTHORS_SCENE_TASKS else "clip", wording="gap")
+        kind: ViewKind = "scene" if known in AUTHORS_SCENE_TASKS else "clip"
+        return DataRecipe(task=known, view=kind, wording="gap", taxonomy=AUTHORS_TAXONOMY)
     fields = json.loads((directory / RECIPE_FILE).read_text(encoding="utf-8"))
     data = fields["data"]
     parts = [stored_data_recipe(data | part) for part in fields.get("mixture", {}).values()]
@@ -79,14 +83,20 @@ def model_data_recipe(directory: Path, task: str | None = None) -> DataRecipe:
     return next(asks, None) or stored_data_recipe(data)
 
 
-def asking_of(directory: Path, task: str, split: str) -> Asking:
-    """Return how a model's held-out questions of a task are put: as it was trained, as far as its recipe says."""
+def asking_of(directory: Path, task: str, split: str, view: View = "own") -> Asking:
+    """Return how a model's held-out questions of a task are put: as it was trained, as far as its recipe says.
+
+    In the authors' view they are put in the authors' words, about all frames of a view; names and angles stay those of
+    the training.
+    """
     recipe = model_data_recipe(directory, task)
     asking = asking_as_trained(recipe, split)
+    if view == "authors" and task in TASKS:
+        return replace(asking, frames=0, options=replace(asking.options, wording="gap"))
     if task not in KINDS:
         return asking
-    view = spatial_view(KINDS[task], recipe.view if task in spatial_types(recipe) else None)
-    return replace(asking, language_view=view, frames=0)
+    kind = spatial_view(KINDS[task], recipe.view if task in spatial_types(recipe) else None)
+    return replace(asking, language_view=kind, frames=0)
 
 
 def asking_as_trained(recipe: DataRecipe, split: str) -> Asking:
@@ -143,6 +153,7 @@ def answer_share(
     batch_size: int = 32,
     device: str = "cpu",
     treatments: Sequence[Treatment | None] = (None,),
+    view: View = "own",
 ) -> None:
     """Answer a worker's share of the questions that have no answer in ``out``, with each treatment of geometry.
 
@@ -158,6 +169,7 @@ def answer_share(
         batch_size: questions answered at once.
         device: where the model runs.
         treatments: what is done to the model's geometry; ``None`` leaves it as it is.
+        view: what is shown and said to the model.
 
     Raises:
         UsageError: another process answers this worker's share, or ``out`` has predictions that belong elsewhere.
@@ -165,7 +177,7 @@ def answer_share(
     waiting = [item for item in treatments if missing(questions, read_answers(answers_folder(out, item)))]
     if not waiting:
         return
-    model, processor = load_model(directory)
+    model, processor = load_for_view(directory, view)
     model.eval().to(device)
     for treatment in waiting:
         folder = answers_folder(out, treatment)
@@ -239,9 +251,10 @@ def known_records(reader: Records, task: TaskQuestions) -> list[Record]:
     return [first_frames(reader.without_images(index), task.asking.frames) for index in found]
 
 
-def belongings(directory: Path, reader: Records, askings: Askings) -> dict[str, Any]:
+def belongings(directory: Path, reader: Records, askings: Askings, view: View = "own") -> dict[str, Any]:
     """Return what predictions belong to: the bytes of the model, the records of the build, and the way of asking."""
+    seen = {} if view == "own" else {"view": view}
     records = hashlib.sha256("\n".join(reader.keys).encode()).hexdigest()
     asking = {task: dataclasses.asdict(askings(task)) for task in (*TASKS, *KINDS, *BENCHMARKS)}
     model = fingerprint_of_files(directory, MODEL_FILES)
-    return {"model": model, "build": reader.fingerprint, "records": records, "asking": asking}
+    return {"model": model, "build": reader.fingerprint, "records": records, "asking": asking, **seen}

@@ -21,6 +21,7 @@ from gapdata.shards.reader import ShardReader
 from gapdata.tasks.predictions import Asking
 from gapmodel.evaluation.answering import missing
 from gapmodel.evaluation.asking import TaskQuestions
+from gapmodel.evaluation.authors_view import View, in_view
 from gapmodel.evaluation.predictions import read_answers, refuse_other_evaluation
 from gapmodel.evaluation.run import answer_share, answers_folder, asked_tasks, treated_belongings
 from gapmodel.inspection.geometry_treatments import Treatment
@@ -48,6 +49,8 @@ class EvaluationJob:
     """Leave out tasks without questions instead of refusing them."""
     treatments: tuple[Treatment | None, ...] = (None,)
     """What is done to the model's geometry, one after another; ``None`` leaves it as it is."""
+    view: View = "own"
+    """What is shown and said to the model (:mod:`gapmodel.evaluation.authors_view`)."""
 
     @property
     def folders(self) -> list[Path]:
@@ -65,7 +68,8 @@ class EvaluationJob:
 
     def questions(self, reader: ShardReader) -> list[TaskQuestions]:
         """Return all questions, the same in every process."""
-        return asked_tasks(reader, self.askings.__getitem__, self.tasks, self.limit, optional=self.optional)
+        found = asked_tasks(reader, self.askings.__getitem__, self.tasks, self.limit, optional=self.optional)
+        return [in_view(task, self.view) for task in found]
 
 
 def answer(job: EvaluationJob, share: tuple[int, int], local_rank: int | None = None) -> None:
@@ -83,6 +87,7 @@ def answer(job: EvaluationJob, share: tuple[int, int], local_rank: int | None = 
         batch_size=job.batch_size,
         device=device,
         treatments=job.treatments,
+        view=job.view,
     )
 
 
