@@ -8,13 +8,12 @@ has hardly any wall along it is open: there the scan ends, and not the room.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.geometry.camera import transform
+from gapdata.records.plan_raster import Mask, PlanRaster, low_and_top
 from gapdata.records.room_floor import CELL, RoomFloor, signed_area
 from gapdata.sources.base import Annotation
 
@@ -24,7 +23,6 @@ WALL_REACH = 0.3
 LARGEST_SIDE = 60.0
 """Metres. A scene that is larger has stray vertices far away, and its floor is not looked for."""
 LEAST_AREA = 1.0  # square metres
-SIMPLIFIED = 0.04  # metres by which the stored outline may leave the raster's
 KNEE, HEAD = 0.08, 1.8
 """Metres above the floor between which something stands in the way: one steps over rugs and walks below lamps."""
 WALKER = 0.2  # metres that a person keeps from what stands in the way
@@ -36,9 +34,6 @@ PARTS = {
 }
 """Names, of nyu40 or the source's own, that tell a surface's part in a room; all others are furniture."""
 NO_PART = -1  # of a vertex without an object
-
-Mask = NDArray[np.uint8]
-Number = TypeVar("Number", bound=np.generic)
 
 
 def find_floor(
@@ -52,30 +47,26 @@ def find_floor(
         axis_alignment: (4, 4) to the aligned world.
     """
     parts = _parts(annotation, labels)
-    points = transform(axis_alignment, annotation.vertices.astype(np.float64))
-    faces = annotation.faces
-    floor = faces[(parts[faces] == FLOOR).all(axis=-1)]
-    if not len(floor):
+    x, y, z = np.ascontiguousarray(transform(axis_alignment, annotation.vertices.astype(np.float64)).T)  # (V,) each
+    floor, furniture, wall = _faces_by_part(annotation.faces, parts)
+    if not floor.size:
         return None
-    height = float(np.median(points[floor, 2]))
-    labelled = points[parts != NO_PART]
-    low, high = labelled[:, :2].min(axis=0) - 2 * CLOSED_GAP, labelled[:, :2].max(axis=0) + 2 * CLOSED_GAP
+    height = float(np.median(z[floor]))
+    labelled = parts != NO_PART
+    plan = np.stack([x[labelled], y[labelled]])
+    low, high = plan.min(axis=1) - 2 * CLOSED_GAP, plan.max(axis=1) + 2 * CLOSED_GAP
     if not (np.isfinite([low, high]).all() and (high - low).max() <= LARGEST_SIDE):
         return None
-    raster = _Raster(low=low, shape=tuple(np.ceil((high - low) / CELL).astype(int)[::-1]))
-    places = np.floor((points[:, :2] - low) / CELL).astype(np.int32)
-    floor_cells = raster.draw(places, floor)
-    furniture = faces[(parts[faces] == FURNITURE).all(axis=-1)]
-    lows, tops = _low_and_top(points[:, 2][furniture])
-    standing = furniture[tops < height + HEAD]
-    covered = floor_cells | raster.draw(places, standing)
-    outline = _outline(covered)
+    raster = PlanRaster.of(x, y, low, high)
+    lows, tops = low_and_top(z[furniture])
+    stands, blocks = tops < height + HEAD, (tops > height + KNEE) & (lows < height + HEAD)
+    # Nearly all furniture does both, and is drawn once.
+    chosen = stands & blocks, stands & ~blocks, blocks & ~stands
+    does_both, only_stands, only_blocks = (raster.draw(furniture[:, some]) for some in chosen)
+    outline = _outline(raster.draw(floor) | does_both | only_stands)
     if outline is None:
         return None
-    walls = raster.draw(places, faces[(parts[faces] == WALL).all(axis=-1)])
-    inside = raster.filled(outline)
-    in_the_way = furniture[(tops > height + KNEE) & (lows < height + HEAD)]
-    blocked = raster.draw(places, in_the_way) | walls
+    walls = raster.draw(wall)
     corners = raster.simplified(outline)
     return RoomFloor(
         outline=corners,
@@ -83,7 +74,7 @@ def find_floor(
         walled=_walled(outline, walls),
         height=height,
         free_origin=(float(low[0]), float(low[1])),
-        free=_free(inside, blocked),
+        free=_free(raster.filled(outline), does_both | only_blocks | walls),
     )
 
 
@@ -96,56 +87,12 @@ def _parts(annotation: Annotation, labels: Mapping[int, Mapping[str, str]]) -> N
     return parts
 
 
-def _low_and_top(corners: NDArray[Number]) -> tuple[NDArray[Number], NDArray[Number]]:
-    """Return the least and the greatest of three numbers of each triangle (T, 3), which NumPy's axes are slow at."""
-    one, two, three = corners[:, 0], corners[:, 1], corners[:, 2]
-    return np.minimum(np.minimum(one, two), three), np.maximum(np.maximum(one, two), three)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Raster:
-    """Square cells over the plan; ``low`` is the outer corner of the first."""
-
-    low: NDArray[np.float64]  # (2,) x, y metres
-    shape: tuple[int, ...]  # rows along y, columns along x
-
-    def draw(self, places: NDArray[np.int32], faces: NDArray[np.int32]) -> Mask:
-        """Return the cells that faces touch, seen from above, (rows, columns) uint8 0 or 1.
-
-        Small faces are drawn by their corners, which lie closer than cells; others are filled.
-
-        Args:
-            places: (V, 2) column and row of each vertex.
-            faces: (T, 3) of vertices.
-        """
-        import cv2
-
-        cells = np.zeros(self.shape, dtype=np.uint8)
-        columns, rows = places[:, 0][faces], places[:, 1][faces]  # (T, 3)
-        cells[rows, columns] = 1
-        large = np.zeros(len(faces), dtype=bool)
-        for line in (columns, rows):
-            low, top = _low_and_top(line)
-            large |= top - low > 1
-        for triangle in places[faces[large]]:
-            cv2.fillConvexPoly(cells, triangle, 1)
-        return cells
-
-    def filled(self, outline: NDArray[np.int32]) -> Mask:
-        """Return the cells within an outline of cells (n, 2)."""
-        import cv2
-
-        cells = np.zeros(self.shape, dtype=np.uint8)
-        cv2.fillPoly(cells, [outline], 1)
-        return cells
-
-    def simplified(self, outline: NDArray[np.int32]) -> NDArray[np.float64]:
-        """Return the corners of an outline of cells, (n, 2) metres, counter-clockwise."""
-        import cv2
-
-        corners = cv2.approxPolyDP(outline[:, None], SIMPLIFIED / CELL, closed=True)[:, 0]
-        metres = self.low + (corners + 0.5) * CELL
-        return np.asarray(metres if signed_area(metres) > 0 else metres[::-1])
+def _faces_by_part(faces: NDArray[np.int32], parts: NDArray[np.int8]) -> list[NDArray[np.int32]]:
+    """Return the faces (T, 3) of which all corners are of the floor, of furniture and of walls, each (3, n)."""
+    corners = np.ascontiguousarray(faces.T)  # whole rows: NumPy's axes of length three are slow
+    one, two, three = parts[corners]
+    part = np.where((one == two) & (one == three), one, NO_PART)
+    return [corners[:, part == wanted] for wanted in (FLOOR, FURNITURE, WALL)]
 
 
 def _outline(covered: Mask) -> NDArray[np.int32] | None:
