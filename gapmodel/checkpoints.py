@@ -3,6 +3,8 @@
 =====================  ============================================================================================
 Qwen3-VL 2B, 4B, 8B    the stock names, which are also ours: everything but the geometry encoder and the fusion
 VGGT-1B                ``aggregator.`` and our names; its camera, point, depth and track heads are ignored and counted
+Depth Anything 3       ``model.backbone.pretrained.`` and our names; its depth and ray head and its camera encoder and
+                       decoder are ignored and counted
 GAP-MLLM               the authors' names, :data:`gapmodel.gap_mllm.GAP_MLLM_NAMES`. They register the geometry modules
                        twice, so each of their tensors may come under two names
 =====================  ============================================================================================
@@ -34,6 +36,9 @@ INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 FILES = ("model.safetensors", "model.pt", "pytorch_model.bin")
 """A directory is searched for these, indexes first."""
 VGGT_HEADS = r"(?:camera|point|depth|track)_head"
+DEPTH_ANYTHING_HEADS = r"model\.(?:head|cam_enc|cam_dec)"
+GEOMETRY_NAMES = [(r"^(?:aggregator|model\.backbone\.pretrained|model\.geometry)\.", "")]
+"""What stands before a geometry encoder's names: in VGGT's file, in Depth Anything 3's, in checkpoints of ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,18 +68,18 @@ class LoadReport:
 
 
 def load_geometry(encoder: nn.Module, path: str | Path, *, strict: bool = True) -> LoadReport:
-    """Read a geometry encoder's weights: facebook/VGGT-1B's file, one of our checkpoints, or the bare names.
+    """Read a geometry encoder's weights: its public file, one of our checkpoints, or the bare names.
 
     Args:
-        encoder: :class:`gapmodel.geometry.vggt.VGGT`, or another encoder whose weights were saved by us.
+        encoder: one of :data:`gapmodel.geometry.ENCODERS`.
         path: ``model.safetensors`` or ``model.pt``, or the directory that holds it.
         strict: refuse a file that does not fit exactly; otherwise load what fits and report the rest.
 
     Raises:
         UsageError: the file cannot be read or, if strict, does not fit; nothing has been loaded then.
     """
-    ignored = rf"{VGGT_HEADS}|model\.(?:visual|language_model|fusion)|lm_head"
-    return load_weights(encoder, path, [(r"^(?:aggregator|model\.geometry)\.", "")], ignored=ignored, strict=strict)
+    ignored = rf"{VGGT_HEADS}|{DEPTH_ANYTHING_HEADS}|model\.(?:visual|language_model|fusion)|lm_head"
+    return load_weights(encoder, path, GEOMETRY_NAMES, ignored=ignored, strict=strict)
 
 
 def load_weights(

@@ -7,12 +7,16 @@ from typing import Any
 
 from gapdata.runtime.choices import check_choice
 from gapmodel.geometry.base import GeometryEncoder
+from gapmodel.geometry.depth_anything import DepthAnything3, DepthAnything3Large, DepthAnything3Small
 from gapmodel.geometry.tiny import TinyGeometryEncoder
 from gapmodel.geometry.vggt import VGGT
 
 ENCODERS: dict[str, type[GeometryEncoder]] = {
     "tiny": TinyGeometryEncoder,
     "vggt": VGGT,
+    "depth-anything-3-small": DepthAnything3Small,
+    "depth-anything-3-base": DepthAnything3,
+    "depth-anything-3-large": DepthAnything3Large,
 }
 
 

@@ -38,6 +38,7 @@ class GeometryEncoder(nn.Module, ABC):
     dim: int
     config: dict[str, Any]
     reference: Literal["first", "none"]
+    special: int = 0
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Refuse a class that does not state its weights' licence and source."""
@@ -48,6 +49,13 @@ class GeometryEncoder(nn.Module, ABC):
     @abstractmethod
     def encode(self, images: Tensor) -> list[Tensor]:
         """Encode images as :meth:`forward` does, which adds checks, precision and gradient mode."""
+
+    def attention_pairs(self) -> dict[int, tuple[nn.Module, nn.Module]]:
+        """Return blocks that attend within each frame and, next, over all frames, by their level; none by default.
+
+        ``gapmodel inspect`` draws their attention. ``special`` tokens of each frame stand before its patches.
+        """
+        return {}
 
     def init_weights(self) -> None:
         """Initialise all except linear, convolution and normalisation layers, by ``transformers.initialization``."""
@@ -90,6 +98,24 @@ class GeometryEncoder(nn.Module, ABC):
         rounds = device == "cuda" or torch.is_autocast_enabled(device)
         with torch.set_grad_enabled(graph), torch.autocast(device, torch.bfloat16, enabled=rounds):
             return self.encode(images)
+
+
+def check_levels(levels: Sequence[int], known: Sequence[int], blocks: str) -> None:
+    """Refuse levels that the network does not have or that are out of order.
+
+    Args:
+        levels: the chosen ones.
+        known: the numbers to choose from, ascending.
+        blocks: what they are numbers of.
+
+    Raises:
+        UsageError: the levels are not some of them in ascending order.
+    """
+    if not levels or list(levels) != sorted(set(levels) & set(known)):
+        raise UsageError(
+            f"levels {tuple(levels)} do not name some of the {len(known)} {blocks} in ascending order",
+            cure=f"choose from {', '.join(map(str, known))}",
+        )
 
 
 def merge_block_order(features: Tensor, merge: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""The transformer block that DINOv2 and VGGT share, and VGGT's rotary positions.
+"""What DINOv2, VGGT and Depth Anything 3 share: a transformer block, patch embedding, rotary positions.
 
 Module names are those of the public checkpoints, so that their files load key by key.
 """
@@ -11,6 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gapdata.errors import UsageError
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+"""ImageNet's statistics of RGB in [0, 1]."""
 Rotary = tuple[Tensor, Tensor]
 """Factors (T, head_dim) of each channel and of the channel it is paired with: cosines, and sines with their sign."""
 
@@ -95,6 +100,25 @@ class PatchEmbed(nn.Module):
         """Embed the patches of images."""
         patches: Tensor = self.proj(pixels.to(self.proj.weight.dtype)).flatten(2).transpose(1, 2)
         return patches
+
+
+def normalised(images: Tensor) -> Tensor:
+    """Return images (..., 3, H, W) of RGB in [0, 1] with ImageNet's mean and spread taken away."""
+    mean, std = (images.new_tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+    return (images - mean) / std
+
+
+def check_heads(embed_dim: int, num_heads: int) -> None:
+    """Refuse a width whose heads cannot be rotated in two axes.
+
+    Raises:
+        UsageError: the heads do not have a multiple of four channels each.
+    """
+    if embed_dim % (4 * num_heads):
+        raise UsageError(
+            f"embed_dim {embed_dim} does not give {num_heads} heads a multiple of 4 channels each",
+            cure="rotary positions in two axes turn channels in pairs; change embed_dim or num_heads",
+        )
 
 
 def rotary_positions(rows: int, columns: int, special: int, head_dim: int, base: float, device: torch.device) -> Rotary:

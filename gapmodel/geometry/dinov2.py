@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -40,9 +42,9 @@ class DinoV2(nn.Module):
     ) -> None:
         super().__init__()
         self.patch_size = patch_size
-        self.side = img_size // patch_size
+        side = img_size // patch_size
         self.cls_token = nn.Parameter(torch.empty(1, 1, embed_dim))
-        self.pos_embed = nn.Parameter(torch.empty(1, 1 + self.side**2, embed_dim))
+        self.pos_embed = nn.Parameter(torch.empty(1, 1 + side**2, embed_dim))
         self.register_tokens = nn.Parameter(torch.empty(1, num_register_tokens, embed_dim))
         # Used only in masked pre-training, but it is in the public file.
         self.mask_token = nn.Parameter(torch.empty(1, embed_dim), requires_grad=False)
@@ -73,14 +75,29 @@ class DinoV2(nn.Module):
         return tokens
 
     def positions(self, rows: int, columns: int) -> Tensor:
-        """Return the position embedding of the class token and of a grid of patches, (1, 1 + h * w, D).
+        """Return the position embedding of the class token and of a grid of patches, (1, 1 + h * w, D)."""
+        return resized_positions(self.pos_embed, rows, columns, offset=0, antialias=True)
 
-        If the image has the learned square grid, that is used as it is. Otherwise it is resized to (rows, columns) in
-        float32 by antialiased bicubic interpolation, without the offset of 0.1 that DINOv2 had in earlier versions.
-        """
-        if rows == columns == self.side:
-            return self.pos_embed
-        learned = self.pos_embed.float()
-        square = learned[:, 1:].reshape(1, self.side, self.side, -1).permute(0, 3, 1, 2)
-        grid = F.interpolate(square, (rows, columns), mode="bicubic", antialias=True)
-        return torch.cat([learned[:, :1], grid.flatten(2).transpose(1, 2)], dim=1)
+
+def resized_positions(learned: Tensor, rows: int, columns: int, *, offset: float, antialias: bool) -> Tensor:
+    """Resize learned positions of a class token and a square grid to (rows, columns), in float32 and bicubically.
+
+    If the image has the learned grid, they are returned as they are. DINOv2 once asked for ``offset`` = 0.1 patches
+    more than there are, so that rounding could not lose one; files of that time depend on its slightly smaller step.
+
+    Args:
+        learned: (1, 1 + side * side, D), the class token first.
+        rows: patches of a column of the image.
+        columns: patches of a row.
+        offset: patches that the scale counts beyond the rows and columns.
+        antialias: widen the filter where the grid shrinks.
+    """
+    side = math.isqrt(learned.shape[1] - 1)
+    if rows == columns == side:
+        return learned
+    learned = learned.float()
+    square = learned[:, 1:].reshape(1, side, side, -1).permute(0, 3, 1, 2)
+    scale = ((rows + offset) / side, (columns + offset) / side) if offset else None
+    size = None if offset else (rows, columns)
+    grid = F.interpolate(square, size, scale, mode="bicubic", antialias=antialias)
+    return torch.cat([learned[:, :1], grid.flatten(2).transpose(1, 2)], dim=1)

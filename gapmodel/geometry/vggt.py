@@ -22,14 +22,10 @@ import torch
 from torch import Tensor, nn
 from transformers import initialization as init
 
-from gapdata.errors import UsageError
-from gapmodel.geometry.base import GeometryEncoder
-from gapmodel.geometry.blocks import Block, LayerScale, PatchEmbed, rotary_positions
+from gapmodel.geometry.base import GeometryEncoder, check_levels
+from gapmodel.geometry.blocks import Block, LayerScale, PatchEmbed, check_heads, normalised, rotary_positions
 from gapmodel.geometry.dinov2 import DinoV2
 
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
-"""ImageNet's statistics of RGB in [0, 1]."""
 NORM_EPS = 1e-5
 
 
@@ -78,11 +74,13 @@ class VGGT(GeometryEncoder):
         token_std: float = 1e-6,
     ) -> None:
         super().__init__()
-        _check(embed_dim, num_heads, depth, levels)
+        check_heads(embed_dim, num_heads)
+        check_levels(levels, range(depth), "pairs of blocks")
         self.patch_size = patch_size
         self.levels = tuple(levels)
         self.dim = 2 * embed_dim
         self.reference = "first"
+        self.special = 1 + num_register_tokens
         self.head_dim = embed_dim // num_heads
         self.rope_freq = rope_freq
         self.token_std = token_std
@@ -125,11 +123,9 @@ class VGGT(GeometryEncoder):
         """See :meth:`GeometryEncoder.forward`."""
         B, frames, _, H, W = images.shape
         rows, columns = H // self.patch_size, W // self.patch_size
-        mean, std = (images.new_tensor(values).view(3, 1, 1) for values in (MEAN, STD))
-        patches = self.patch_embed(((images - mean) / std).flatten(0, 1))  # (B * F, h * w, D)
+        patches = self.patch_embed(normalised(images).flatten(0, 1))  # (B * F, h * w, D)
         x = torch.cat([self._special_tokens(B, frames), patches], dim=1)  # (B * F, S + h * w, D)
-        special = x.shape[1] - rows * columns
-        of_frame = cos, sin = rotary_positions(rows, columns, special, self.head_dim, self.rope_freq, x.device)
+        of_frame = cos, sin = rotary_positions(rows, columns, self.special, self.head_dim, self.rope_freq, x.device)
         of_view = cos.repeat(frames, 1), sin.repeat(frames, 1)  # every frame has the same positions
 
         features = []
@@ -137,9 +133,13 @@ class VGGT(GeometryEncoder):
             x = in_frame = self.frame_blocks[level](x, of_frame)
             x = self.global_blocks[level](x.reshape(B, -1, x.shape[-1]), of_view).reshape(in_frame.shape)
             if level in self.levels:
-                both = torch.cat([in_frame, x], dim=-1)[:, special:]
+                both = torch.cat([in_frame, x], dim=-1)[:, self.special :]
                 features.append(both.reshape(B, frames, rows, columns, self.dim))
         return features
+
+    def attention_pairs(self) -> dict[int, tuple[nn.Module, nn.Module]]:
+        """See :meth:`GeometryEncoder.attention_pairs`."""
+        return dict(enumerate(zip(self.frame_blocks, self.global_blocks, strict=True)))
 
     def _special_tokens(self, B: int, frames: int) -> Tensor:
         """Return the camera and register tokens of every frame, (B * F, S, D)."""
@@ -150,16 +150,3 @@ class VGGT(GeometryEncoder):
 
 def _first(value: int | None, otherwise: int) -> int:
     return otherwise if value is None else value
-
-
-def _check(embed_dim: int, num_heads: int, depth: int, levels: Sequence[int]) -> None:
-    if embed_dim % (4 * num_heads):
-        raise UsageError(
-            f"embed_dim {embed_dim} does not give {num_heads} heads a multiple of 4 channels each",
-            cure="rotary positions in two axes turn channels in pairs; change embed_dim or num_heads",
-        )
-    if not levels or list(levels) != sorted(set(levels)) or not 0 <= levels[0] <= levels[-1] < depth:
-        raise UsageError(
-            f"levels {tuple(levels)} do not name some of the {depth} pairs of blocks in ascending order",
-            cure=f"choose from 0 to {depth - 1}",
-        )

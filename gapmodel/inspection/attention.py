@@ -25,7 +25,6 @@ from gapdata.tasks.chat import IMAGE, Question
 from gapmodel.field_of_view import centred_window
 from gapmodel.geometry.base import GeometryEncoder
 from gapmodel.geometry.blocks import Attention, Rotary
-from gapmodel.geometry.vggt import VGGT
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.processing import GapProcessor
 
@@ -64,14 +63,15 @@ def token_attention(encoder: GeometryEncoder, images: Tensor, patch: tuple[int, 
     """Return the attention of one patch in every pair of blocks up to the encoder's last level.
 
     Args:
-        encoder: of VGGT's shape.
+        encoder: one with :meth:`GeometryEncoder.attention_pairs`, as VGGT has.
         images: (F, 3, H, W) in [0, 1], one view.
         patch: frame, row and column.
 
     Raises:
-        UsageError: the encoder is not of VGGT's shape, or there is no such patch.
+        UsageError: the encoder has no such pairs, or there is no such patch.
     """
-    if not isinstance(encoder, VGGT):
+    pairs = encoder.attention_pairs()
+    if not pairs:
         raise UsageError(f"attention of {type(encoder).__name__} cannot be drawn", cure="choose an encoder like VGGT")
     frames, rows, columns = len(images), *(side // encoder.patch_size for side in images.shape[-2:])
     frame, row, column = patch
@@ -80,7 +80,7 @@ def token_attention(encoder: GeometryEncoder, images: Tensor, patch: tuple[int, 
             f"there is no patch {patch} (frame, row, column) in {frames} frames of {rows} x {columns} patches",
             cure="choose a patch of these frames",
         )
-    special = encoder.camera_token.shape[2] + encoder.register_token.shape[2]
+    special = encoder.special
     tokens = special + rows * columns
     place = special + row * columns + column
     in_frames: list[Tensor] = []
@@ -92,20 +92,21 @@ def token_attention(encoder: GeometryEncoder, images: Tensor, patch: tuple[int, 
 
     look_in_frame = partial(capture, in_frames, frame, place)  # q and k (F, heads, T, head_dim)
     look_in_view = partial(capture, in_views, 0, frame * tokens + place)  # (1, heads, F * T, head_dim)
-    handles = [block.get_submodule("attn").register_forward_pre_hook(look_in_frame) for block in encoder.frame_blocks]
-    handles += [block.get_submodule("attn").register_forward_pre_hook(look_in_view) for block in encoder.global_blocks]
+    handles = [block.get_submodule("attn").register_forward_pre_hook(look_in_frame) for block, _ in pairs.values()]
+    handles += [block.get_submodule("attn").register_forward_pre_hook(look_in_view) for _, block in pairs.values()]
     try:
         encoder(images[None])
     finally:
         for handle in handles:
             handle.remove()
+    numbers = list(pairs)[: len(in_views)]  # those after the last level did not run
     return [
         TokenAttention(
-            layer=index,
+            layer=number,
             frame=in_frame[special:].reshape(rows, columns).numpy(),
             view=in_view.reshape(frames, tokens)[:, special:].reshape(frames, rows, columns).numpy(),
         )
-        for index, (in_frame, in_view) in enumerate(zip(in_frames, in_views, strict=True))
+        for number, in_frame, in_view in zip(numbers, in_frames, in_views, strict=True)
     ]
 
 

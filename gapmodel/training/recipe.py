@@ -45,7 +45,7 @@ class ModelRecipe:
     """``[model]``: the model that a run without ``--init`` starts from."""
 
     preset: str = "tiny"
-    """``tiny`` has random weights and its own tokenizer; the public sizes start from Qwen3-VL and VGGT-1B."""
+    """``tiny`` has random weights and its own tokenizer; the public ones start from Qwen3-VL and a geometry encoder."""
     fusion: str | dict[str, str] = "gated"
     """One strategy for all levels, or a strategy for each visual stream (:func:`gapmodel.fusion.fusion_streams`)."""
     text: dict[str, Any] = field(default_factory=dict)
@@ -53,11 +53,11 @@ class ModelRecipe:
     vision: dict[str, Any] = field(default_factory=dict)
     """The same for the vision tower."""
     geometry: dict[str, Any] = field(default_factory=dict)
-    """The same for the geometry encoder."""
+    """The same for the geometry encoder; ``name`` chooses another one (:data:`gapmodel.geometry.ENCODERS`)."""
     qwen: str = ""
     """Directory of Qwen3-VL with its tokenizer, as `hf download` writes it; needed by the public sizes."""
     geometry_weights: str = ""
-    """File or directory of VGGT-1B's weights; needed by the public sizes."""
+    """File or directory of the geometry encoder's weights; needed by the public sizes."""
     random: bool = False
     """Give a public size random weights, to measure its speed without the published ones."""
     lora: LoraRecipe = LoraRecipe()

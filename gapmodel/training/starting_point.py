@@ -13,11 +13,13 @@ import torch
 
 from gapdata.errors import UsageError
 from gapdata.recipes.toml_fields import from_mapping
+from gapdata.runtime.choices import check_choice
 from gapdata.shards.records import Records
 from gapdata.tasks import detection, image_space, pointmap
 from gapdata.tasks.chat import IMAGE
 from gapdata.tasks.labels import object_label
 from gapdata.tasks.questions import questions
+from gapmodel.geometry import ENCODERS
 from gapmodel.model_directory import RECIPE_FILE, model_directory
 from gapmodel.modeling import GapConfig, GapForConditionalGeneration
 from gapmodel.presets import QWEN_TOKENS, preset
@@ -40,11 +42,13 @@ def first_model(builds: Builds, recipe: TrainingRecipe) -> tuple[GapForCondition
     """
     if recipe.model.preset == "tiny" or recipe.model.random:
         return _random_model(builds, recipe)
-    chosen = recipe.model
+    chosen, described = recipe.model, _config(recipe, QWEN_TOKENS, {})
     if not chosen.qwen or not chosen.geometry_weights:
+        check_choice("geometry encoder", described.geometry["name"], ENCODERS)
+        weights = ENCODERS[described.geometry["name"]].source or "of the geometry encoder"
         raise UsageError(
             f"preset {chosen.preset!r} starts from public weights",
-            cure="give --set model.qwen=DIR (Qwen3-VL) and --set model.geometry_weights=FILE (VGGT-1B), or --init",
+            cure=f"give --set model.qwen=DIR (Qwen3-VL) and --set model.geometry_weights=FILE ({weights}), or --init",
         )
     if not Path(chosen.qwen).is_dir():
         raise UsageError(
@@ -52,7 +56,6 @@ def first_model(builds: Builds, recipe: TrainingRecipe) -> tuple[GapForCondition
             path=chosen.qwen,
             cure="download it first: `hf download Qwen/Qwen3-VL-2B-Instruct --local-dir DIR`, and give DIR",
         )
-    described = _config(recipe, QWEN_TOKENS, {})
     model = GapForConditionalGeneration.from_base(
         chosen.qwen,
         described.geometry,

@@ -14,9 +14,9 @@ from transformers import Dinov2WithRegistersConfig, Dinov2WithRegistersModel
 from gapdata.errors import UsageError
 from gapmodel.geometry import ENCODERS, GeometryEncoder, build_geometry_encoder
 from gapmodel.geometry.base import encode_views, merge_block_order
-from gapmodel.geometry.blocks import rotary_positions, rotate
+from gapmodel.geometry.blocks import MEAN, STD, rotary_positions, rotate
 from gapmodel.geometry.dinov2 import DinoV2
-from gapmodel.geometry.vggt import MEAN, STD, VGGT
+from gapmodel.geometry.vggt import VGGT
 
 PATCH, WIDTH, HEADS = 14, 32, 2
 SMALL: dict[str, Any] = {
@@ -133,16 +133,19 @@ def turned(x: Tensor, position: tuple[float, float], base: float = 100.0) -> Ten
     return torch.cat(out)
 
 
-def slow_block(block: torch.nn.Module, x: Tensor, positions: list[tuple[int, int]]) -> Tensor:
-    """One aggregator block on (T, D) tokens, from the formulas, a head and a query at a time."""
+def slow_block(block: torch.nn.Module, x: Tensor, positions: list[tuple[int, int]] | None, eps: float = 1e-5) -> Tensor:
+    """One block on (T, D) tokens, from the formulas, a head and a query at a time.
+
+    Without positions, queries and keys are neither normalised nor rotated: DINOv2's block.
+    """
     weights = dict(block.named_parameters())
 
     def linear(name: str, value: Tensor) -> Tensor:
         return value @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
 
-    def norm(name: str, value: Tensor) -> Tensor:
+    def norm(name: str, value: Tensor, eps: float = eps) -> Tensor:
         centred = value - value.mean(-1, keepdim=True)
-        scaled = centred / (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+        scaled = centred / (centred.square().mean(-1, keepdim=True) + eps).sqrt()
         return scaled * weights[f"{name}.weight"] + weights[f"{name}.bias"]
 
     D, size = x.shape[1], x.shape[1] // HEADS
@@ -150,9 +153,10 @@ def slow_block(block: torch.nn.Module, x: Tensor, positions: list[tuple[int, int
     attended = torch.zeros_like(x)
     for head in range(HEADS):
         q, k, v = (projected[:, part * D + head * size : part * D + (head + 1) * size] for part in range(3))
-        q, k = norm("attn.q_norm", q), norm("attn.k_norm", k)
-        q = torch.stack([turned(token, place) for token, place in zip(q, positions, strict=True)])
-        k = torch.stack([turned(token, place) for token, place in zip(k, positions, strict=True)])
+        if positions is not None:
+            q, k = norm("attn.q_norm", q, 1e-5), norm("attn.k_norm", k, 1e-5)
+            q = torch.stack([turned(token, place) for token, place in zip(q, positions, strict=True)])
+            k = torch.stack([turned(token, place) for token, place in zip(k, positions, strict=True)])
         for token in range(len(x)):
             weight = (k @ q[token] / size**0.5).exp()
             attended[token, head * size : (head + 1) * size] = weight @ v / weight.sum()
@@ -299,7 +303,7 @@ def test_bytes_instead_of_numbers_are_refused() -> None:
     [
         (
             {"levels": (1, 3)},
-            r"levels \(1, 3\) do not name some of the 3 pairs of blocks in ascending order; choose from 0 to 2",
+            r"levels \(1, 3\) do not name some of the 3 pairs of blocks in ascending order; choose from 0, 1, 2",
         ),
         ({"levels": (2, 1)}, r"levels \(2, 1\)"),
         ({"levels": ()}, r"levels \(\)"),
@@ -329,7 +333,13 @@ def test_another_encoder_is_one_class_and_one_line(monkeypatch: pytest.MonkeyPat
 
 def test_every_encoder_states_the_licence_and_the_source_of_its_weights() -> None:
     stated = {name: (kind.licence, kind.source) for name, kind in ENCODERS.items()}
-    assert stated == {"tiny": ("Apache-2.0", ""), "vggt": ("CC-BY-NC-4.0", "facebook/VGGT-1B")}
+    assert stated == {
+        "tiny": ("Apache-2.0", ""),
+        "vggt": ("CC-BY-NC-4.0", "facebook/VGGT-1B"),
+        "depth-anything-3-small": ("Apache-2.0", "depth-anything/DA3-SMALL"),
+        "depth-anything-3-base": ("Apache-2.0", "depth-anything/DA3-BASE"),
+        "depth-anything-3-large": ("CC-BY-NC-4.0", "depth-anything/DA3-LARGE"),
+    }
     with pytest.raises(TypeError, match="Silent must state as text: licence, source"):
         type("Silent", (VGGT,), {})
 
