@@ -85,6 +85,19 @@ def resample(
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC, box=box))
 
 
+def of_one_size(images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+    """Return images of one size, because a view has one patch grid.
+
+    Where they differ, each is cropped in its middle to the aspect of the largest one and resized to it.
+    """
+    sizes = {image.shape[:2] for image in images}
+    if len(sizes) <= 1:
+        return list(images)
+    height, width = max(sizes, key=lambda size: (size[0] * size[1], size))
+    windows = [centred_window(image.shape[1], image.shape[0], (height, width)) for image in images]
+    return [resample(image, window, (width, height)) for image, window in zip(images, windows, strict=True)]
+
+
 def scaled(images: NDArray[Any]) -> NDArray[np.float32]:
     """Turn uint8 images (F, H, W, 3) into float32 in [0, 1]."""
     return images.astype(np.float32) / 255.0

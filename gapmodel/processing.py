@@ -27,7 +27,7 @@ from gapdata.errors import UsageError
 from gapdata.geometry.block_sizes import MERGE, PATCH, near_sizes
 from gapdata.prompts.marks import NATIVE_WIDTH, draw_marks
 from gapdata.recipes.bounds import NotNegative, Positive, PositiveCount
-from gapdata.recipes.toml_fields import from_mapping
+from gapdata.recipes.typed_fields import from_mapping
 from gapdata.runtime.counting import counted
 from gapdata.tasks.chat import IMAGE, Mark, Question
 from gapdata.tasks.prompting import PROMPTING, Prompting, PromptingName, prompting_name

@@ -13,7 +13,7 @@ from gapdata.engine.recipe import Recipe, check_recipe
 from gapdata.errors import UsageError
 from gapdata.files.atomic import write_atomically
 from gapdata.files.storage import Location
-from gapdata.recipes.toml_fields import from_mapping
+from gapdata.recipes.typed_fields import from_mapping
 from gapdata.shards.fingerprint import PLAN_NAME
 
 ENGINE_VERSION = 10

@@ -15,7 +15,8 @@ from gapdata.files.storage import Location
 from gapdata.geometry.block_sizes import PATCH, near_sizes
 from gapdata.recipes.bounds import Bounds, Count, NotNegative, Positive, PositiveCount, Share
 from gapdata.recipes.recipe_files import recipe_file
-from gapdata.recipes.toml_fields import read_toml, require
+from gapdata.recipes.toml_fields import read_toml
+from gapdata.recipes.typed_fields import require
 
 SIDES = (32, 8192)
 """The least and the most pixels along a side of a stored image."""

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.errors import UsageError
-from gapmodel.field_of_view import centred_window, resample
 from gapmodel.harness.video_frames import evenly_spaced, sample_video
 from gapmodel.processing import Turn
 
@@ -88,19 +87,6 @@ def user_message(visuals: Sequence[Any], text: str) -> dict[str, Any]:
     """Return what a task without messages shows and asks as one: first what is seen, then the text."""
     content: list[dict[str, Any]] = [{"type": _kind(visual), "url": visual} for visual in visuals]
     return {"role": "user", "content": [*content, {"type": "text", "text": text}]}
-
-
-def of_one_size(images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
-    """Return images of one size, because a view has one patch grid.
-
-    Where they differ, each is cropped in its middle to the aspect of the largest one and resized to it.
-    """
-    sizes = {image.shape[:2] for image in images}
-    if len(sizes) <= 1:
-        return list(images)
-    height, width = max(sizes, key=lambda size: (size[0] * size[1], size))
-    windows = [centred_window(image.shape[1], image.shape[0], (height, width)) for image in images]
-    return [resample(image, window, (width, height)) for image, window in zip(images, windows, strict=True)]
 
 
 def _kind(visual: Any) -> str:

@@ -13,8 +13,9 @@ import torch
 
 from gapdata.errors import UsageError
 from gapdata.runtime.counting import counted
+from gapmodel.field_of_view import of_one_size
 from gapmodel.generate import generate_answers
-from gapmodel.harness.conversation import Sampling, of_one_size, read_messages
+from gapmodel.harness.conversation import Sampling, read_messages
 from gapmodel.harness.generation import Generation
 from gapmodel.model_directory import RECIPE_FILE, load_model, model_directory
 from gapmodel.modeling import GapForConditionalGeneration

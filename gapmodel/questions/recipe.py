@@ -13,7 +13,7 @@ from gapdata.annotations.taxonomy import TAXONOMIES
 from gapdata.geometry.boxes import EulerConvention
 from gapdata.prompts.marks import MAX_MARKS
 from gapdata.recipes.bounds import Bounds, Count, NotNegative, PositiveCount
-from gapdata.recipes.toml_fields import from_mapping, require
+from gapdata.recipes.typed_fields import from_mapping, require
 from gapdata.records.schema import ViewKind
 from gapdata.runtime.choices import check_choice
 from gapdata.tasks.labels import MissingLabel

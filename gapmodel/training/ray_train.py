@@ -21,7 +21,7 @@ from typing import Any
 
 from gapdata.errors import GapDataError, UsageError
 from gapdata.files.storage import absolute, location
-from gapdata.recipes.toml_fields import from_mapping
+from gapdata.recipes.typed_fields import from_mapping
 from gapdata.runtime.counting import counted
 from gapdata.runtime.ray_cluster import HeadWatch
 from gapdata.runtime.ray_session import RaySession

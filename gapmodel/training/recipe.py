@@ -11,7 +11,8 @@ from typing import Any, Literal
 from gapdata.errors import UsageError
 from gapdata.recipes.bounds import Count, NotNegative, Positive, PositiveCount, Share
 from gapdata.recipes.recipe_files import recipe_file
-from gapdata.recipes.toml_fields import from_mapping, read_toml, require
+from gapdata.recipes.toml_fields import read_toml
+from gapdata.recipes.typed_fields import from_mapping, require
 from gapmodel.processing import ProcessorConfig
 from gapmodel.questions.recipe import DataRecipe, check_data_recipe
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from gapdata.errors import UsageError
-from gapdata.recipes.toml_fields import from_mapping
+from gapdata.recipes.typed_fields import from_mapping
 from gapdata.runtime.choices import check_choice
 from gapdata.shards.records import Records
 from gapdata.tasks import detection, image_space, pointmap

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gapdata.recipes.toml_fields import from_mapping
+from gapdata.recipes.typed_fields import from_mapping
 from gapdata.shards.records import RecordList
 from gapmodel.processing import ProcessorConfig
 from gapmodel.questions.recipe import DataRecipe

@@ -14,7 +14,8 @@ from typing import Any
 
 from gapdata.recipes.bounds import PositiveCount
 from gapdata.recipes.recipe_files import manifests_folder
-from gapdata.recipes.toml_fields import read_toml, require
+from gapdata.recipes.toml_fields import read_toml
+from gapdata.recipes.typed_fields import require
 from gapmodel.processing import ProcessorConfig
 from gapmodel.questions.recipe import DataRecipe
 from gapmodel.training.recipe import ModelRecipe, TrainingRecipe, TrainRecipe, check_training_recipe
