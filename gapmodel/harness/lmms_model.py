@@ -13,6 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from lmms_eval.api.instance import GenerationResult
 from lmms_eval.api.model import lmms
 from tqdm import tqdm
 
@@ -73,16 +74,17 @@ class GapMllm(lmms):
                     bar.update(len(batch))
         return found
 
-    def loglikelihood(self, requests: list[Any]) -> list[tuple[float, bool]]:
+    def loglikelihood(self, requests: list[Any]) -> list[Any]:
         """Return the *negative* log-probability of each request's continuation, and whether it is the greedy one.
 
         lmms-eval takes the choice with the smallest figure: its own models return losses. A continuation begins the
         answer's turn, so the blank that separates it from a text without turns is left out.
         """
-        found: list[tuple[float, bool]] = []
+        found: list[Any] = []
         with self._bar(requests) as bar:
             for batch in in_batches(requests, self.batch_size):
-                found += self._likelihoods(batch)
+                # lmms-eval 0.7.3 writes a bare pair out as text, which it cannot read again.
+                found += [GenerationResult(text=pair) for pair in self._likelihoods(batch)]
                 bar.update(len(batch))
         return found
 
