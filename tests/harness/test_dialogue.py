@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gapdata.errors import UsageError
-from gapmodel.harness.conversation import Sampling, of_one_size, read_messages, user_message
+from gapmodel.field_of_view import of_one_size
+from gapmodel.harness.conversation import Sampling, read_messages, user_message
 from gapmodel.harness.generation import read_generation
 from gapmodel.harness.video_frames import sample_video
 from gapmodel.processing import Turn

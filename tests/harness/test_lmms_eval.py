@@ -101,8 +101,8 @@ def run(folder: Path, model: Path, tasks: Sequence[str], *more: str, batch: int 
     done = subprocess.run(
         [sys.executable, "-c", RUN, *words, *more], cwd=folder, env=environment, capture_output=True, text=True
     )
-    (found,) = list(out.rglob("*_results.json")) or [None]
-    assert found is not None, done.stdout[-2000:] + done.stderr[-4000:]
+    assert list(out.rglob("*_results.json")), done.stdout[-2000:] + done.stderr[-4000:]
+    (found,) = out.rglob("*_results.json")
     results: dict[str, Any] = json.loads(found.read_text())
     results["answers"] = {}
     for task in tasks:
