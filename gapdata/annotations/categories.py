@@ -48,6 +48,7 @@ def background() -> frozenset[str]:
     return frozenset(category_list("background"))
 
 
+@lru_cache(maxsize=65536)
 def normalised(label: str) -> str:
     """Write a label as the lists do: lower case, single spaces, and spaces for ScanRefer's underscores."""
     return " ".join(label.replace("_", " ").lower().split())

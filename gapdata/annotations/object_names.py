@@ -75,7 +75,7 @@ def could_mean(one: str, other: str) -> bool:
 def share_a_name(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
     """Return whether two objects, with their labels by taxonomy, have the same name in one of the taxonomies."""
     return any(
-        normalised(label) == normalised(other.get(taxonomy, "")) and normalised(label) not in VAGUE
+        (name := normalised(label)) == normalised(other.get(taxonomy, "")) and name not in VAGUE
         for taxonomy, label in one.items()
     )
 
