@@ -19,7 +19,13 @@ from gapdata.synthetic.dataset import SynthesisOptions, synthesise_dataset
 from tests.conftest import REPOSITORY
 from tests.documents.recipe_tables import PAGE, page_with_tables
 from tests.support.phones import write_twin
-from tests.support.weights import SMALL_VGGT, write_qwen, write_vggt
+from tests.support.weights import (
+    SMALL_DEPTH_ANYTHING,
+    SMALL_VGGT,
+    write_depth_anything,
+    write_qwen,
+    write_vggt,
+)
 
 PAGES = {
     name: (REPOSITORY / name).read_text()
@@ -39,7 +45,7 @@ SMALLER = {
 }
 """What makes a command quick enough for a test, as recipe fields."""
 FULL_SIZE = ["processor.image_size=[128,96]", "train.steps=1", "train.batch_size=2", "run.workers=0"]
-FULL_SIZE += ["run.evaluate_every=0", SMALL_VGGT]
+FULL_SIZE += ["run.evaluate_every=0"]
 """And what makes the recipes for public weights quick."""
 SMALLER_FIELDS = {
     name: ast.literal_eval(value) for name, _, value in (f.partition("=") for f in SMALLER["build-shards"])
@@ -66,6 +72,8 @@ def quick(line: str) -> list[str]:
     words = shlex.split(line)
     name = words[1] if words[0] in ("gapdata", "gapmodel") else Path(words[1]).name
     fields = [*SMALLER.get(name, []), *(FULL_SIZE if "train-" in line else [])]
+    if "train-" in line:
+        fields += SMALL_DEPTH_ANYTHING if "depth-anything" in line else [SMALL_VGGT]
     if "clips.max_shift" in line:  # which must be less than half of the interval
         fields = [field for field in fields if not field.startswith("clips.interval")]
     # The build of the first walk runs on Ray, as written; starting one for each further build takes minutes.
@@ -85,6 +93,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     synthesise_dataset(folder / "scannet", options, workers=1)
     write_qwen(folder / "weights" / "Qwen3-VL-2B-Instruct")
     write_vggt(folder / "weights" / "VGGT-1B")
+    write_depth_anything(folder / "weights" / "DA3-BASE")
     write_twin("polycam", folder / "captures").capture.rename(folder / "my-room")
     for name in ("pipelines", "manifests"):
         (folder / name).symlink_to(REPOSITORY / name)

@@ -11,13 +11,15 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from gapdata.errors import UsageError
 from gapmodel.checkpoints import load_geometry
-from gapmodel.geometry import build_geometry_encoder
+from gapmodel.geometry import ENCODERS, build_geometry_encoder
 from gapmodel.geometry.depth_anything import DepthAnything3
 from gapmodel.geometry.dinov2 import resized_positions
 from gapmodel.inspection.attention import token_attention
+from tests.conftest import REPOSITORY
 from tests.model.test_vggt import PATCH, make_images, slow_block
 from tests.support.weights import DEPTH_ANYTHING_HEADS, depth_anything_file
 
@@ -226,3 +228,24 @@ def test_the_licence_follows_the_size() -> None:
         encoders = {size: build_geometry_encoder({"name": f"depth-anything-3-{size}"}) for size in SIZES}
     stated = {size: encoder.config["licence"] for size, encoder in encoders.items()}
     assert stated == {"small": "Apache-2.0", "base": "Apache-2.0", "large": "CC-BY-NC-4.0"}
+
+
+def test_the_page_states_each_encoders_size_licence_and_source() -> None:
+    page = (REPOSITORY / "gapmodel" / "README.md").read_text()
+    rows = {}
+    for line in page.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 6 and cells[0].strip("`") in ENCODERS:
+            rows[cells[0].strip("`")] = cells[1:]
+    assert set(rows) == set(ENCODERS)
+    for name, (values, licence, source, flops, width) in rows.items():
+        with torch.device("meta"):
+            encoder = build_geometry_encoder({"name": name}).eval().requires_grad_(False)
+        count = sum(tensor.numel() for tensor in encoder.state_dict().values())
+        assert values == f"{count / 1e6:.1f} M"
+        assert (licence, int(width)) == (encoder.licence, encoder.dim)
+        assert source.strip("`") == (encoder.source or "none, trained from scratch")
+        if name.startswith("depth"):  # counting VGGT's takes five seconds
+            with FlopCounterMode(display=False) as counter:
+                encoder(torch.zeros(1, 4, 3, 336, 448, device="meta"))
+            assert flops == f"{counter.get_total_flops() / 1e12:.2f} TFLOP"
