@@ -44,5 +44,7 @@ class ConversationItem:
     radians, unrounded."""
     euler: EulerConvention | None = None  # convention of the angles; None: the file does not show it
     cameras: ConversationCameras | None = None
+    images: tuple[str, ...] = ()
+    """The path of each frame as the file has it, unchecked; empty where it was not asked for."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """Other small fields of the item, verbatim: ``metadata``, ``target``, ``gt_bbox`` and more."""

@@ -61,7 +61,11 @@ class _Unusable(Exception):
 
 
 def read_conversations(
-    path: Location, scene_ids: Collection[str] | None = None, *, euler: EulerConvention | None = None
+    path: Location,
+    scene_ids: Collection[str] | None = None,
+    *,
+    euler: EulerConvention | None = None,
+    keep_paths: bool = False,
 ) -> Conversations:
     """Read a ``.json`` or ``.jsonl`` file and keep the scenes named (all by default).
 
@@ -69,6 +73,7 @@ def read_conversations(
         path: the file.
         scene_ids: scenes to keep.
         euler: the Euler convention of the boxes; by default the one that the file shows.
+        keep_paths: keep the paths of the images as the file has them, which takes memory.
 
     Raises:
         FileError: the file cannot be read or is not JSON.
@@ -89,7 +94,9 @@ def read_conversations(
             continue
         # A file asks the same question about many clips; they share one text in memory.
         question = questions.setdefault(conversation.question, conversation.question)
-        found.setdefault(conversation.scene_id, []).append(dataclasses.replace(conversation, question=question))
+        paths = tuple(_images(item)) if keep_paths else ()
+        kept = dataclasses.replace(conversation, question=question, images=paths)
+        found.setdefault(conversation.scene_id, []).append(kept)
         boxes += len(conversation.boxes)
         tally.take(conversation.scene_id)
     tally.notes.update(_euler_notes(evidence, euler, has_boxes=boxes > 0))
@@ -146,14 +153,18 @@ def _conversation(item: Any, source: str, index: int, tally: Tally) -> Conversat
     )
 
 
-def _frames(item: Mapping[str, Any]) -> tuple[str, tuple[int, ...]]:
+def _images(item: Mapping[str, Any]) -> list[Any]:
     images = next((item[key] for key in ("images", "image", "video") if key in item), None)
     if isinstance(images, str):
         images = [images]
     if not isinstance(images, list) or not 0 < len(images) <= MAX_FRAMES:
         raise _Unusable("no_images", images)
+    return images
+
+
+def _frames(item: Mapping[str, Any]) -> tuple[str, tuple[int, ...]]:
     places = []
-    for image in images:
+    for image in _images(item):
         place = frame_of_path(image)
         if place is None:
             raise _Unusable("image_path_without_scene_and_frame", image)

@@ -21,9 +21,10 @@ from gapdata.runtime.terminal import say, say_result
 from gapmodel.commands.training_extra import require_training_extra
 
 if TYPE_CHECKING:
-    from gapdata.shards.reader import ShardReader
+    from gapdata.shards.records import Records
     from gapmodel.evaluation.asking import TaskQuestions
     from gapmodel.evaluation.authors_view import View
+    from gapmodel.evaluation.question_source import QuestionSource
     from gapmodel.evaluation.tasks import TaskChoice
     from gapmodel.evaluation.workers import EvaluationJob
     from gapmodel.inspection.geometry_treatments import Treatment
@@ -33,8 +34,15 @@ HELP = "Score a model on held-out scenes."
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
+    parser.add_argument("--shards", type=place, metavar="BUILD", help="a build of `gapdata build-shards`")
     parser.add_argument(
-        "--shards", type=place, required=True, metavar="BUILD", help="a build of `gapdata build-shards`"
+        "--conversations",
+        type=local,
+        metavar="FILE",
+        help="instead: an evaluation file of GAP-MLLM or VG-LLM (.json, .jsonl), asked verbatim",
+    )
+    parser.add_argument(
+        "--images", type=local, metavar="DIR", help="the folder that the paths in --conversations are relative to"
     )
     model = parser.add_mutually_exclusive_group(required=True)
     model.add_argument("--model", type=local, metavar="DIR", help="a model directory, or the run that wrote it")
@@ -60,7 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="tasks to ask, with commas between them: pointmap, detection, grounding, grounding_two_stage, captioning "
         "(all: these five), types of spatial questions, such as distance (spatial: all types; see `gapdata "
         "questions`), or vsi-bench, spar-bench, scanqa, sqa3d (benchmarks: all four; their questions that the build "
-        "holds). Default: what the model was taught. Tasks without questions in the split are left out",
+        "holds). conversation asks those of a build verbatim, as is done without --task where a split holds nothing "
+        "else. Default: what the model was taught. Tasks without questions in the split are left out",
     )
     parser.add_argument(
         "--limit",
@@ -101,19 +110,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Answer what has no answer yet, score all answers, print the table, and return the exit status."""
     require_training_extra()
-    from gapdata.shards.reader import ShardReader
     from gapmodel.audit.run import refuse_one_place
     from gapmodel.evaluation.authors_view import view_facts
+    from gapmodel.evaluation.given_asking import given_remarks
     from gapmodel.evaluation.predictions import settle
+    from gapmodel.evaluation.question_source import question_source
     from gapmodel.evaluation.report import as_dict, as_table, write_report
     from gapmodel.evaluation.run import score_directory
     from gapmodel.evaluation.tasks import remarks
     from gapmodel.evaluation.workers import wait_for_all
 
     refuse_temporary_places({"--out": str(options.out or "")})
-    reader = ShardReader(options.shards)
-    reader.select(split=options.split)  # a split that no build has is refused before anything is asked
-    choice, job = _job(options, reader)
+    source = question_source(options.shards, options.conversations, options.images, options.task, options.split)
+    reader = source.open()
+    choice, job = _job(options, source, reader)
     questions = job.questions(reader)
     job.refuse_others()
     refuse_one_place(reader, questions, [item for item in job.treatments if item is not None])
@@ -121,9 +131,16 @@ def run(options: argparse.Namespace) -> int:
         return 0
     wait_for_all(questions, job.folders)
     settle(job.out, job.belongs)
-    said = remarks(choice, [task.task for task in questions], options.split)
+    asked = [task.task for task in questions]
+    said = [*remarks(choice, asked, questions[0].asking.split), *given_remarks(reader)]
     scores = score_directory(reader, questions, job.out, options.seed)
-    results = replace(scores, taught=choice.taught, remarks=said, view=view_facts(job.view))
+    results = replace(
+        scores,
+        taught=choice.taught,
+        remarks=tuple(said),
+        view=view_facts(job.view),
+        left_out=getattr(reader, "left_out", {}),
+    )
     write_report(results, job.out, options.compat)
     facts, text = as_dict(results), as_table(results, options.compat)
     if audit := _audit(job, reader, questions, options.seed):
@@ -133,7 +150,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _audit(
-    job: EvaluationJob, reader: ShardReader, questions: list[TaskQuestions], seed: int
+    job: EvaluationJob, reader: Records, questions: list[TaskQuestions], seed: int
 ) -> tuple[dict[str, Any], str] | None:
     """Return what geometry contributes, as plain types and as text; ``None`` where nobody asked."""
     from gapmodel.audit import results
@@ -148,11 +165,12 @@ def _audit(
     return results.as_dict(audit), results.as_table(audit)
 
 
-def _job(options: argparse.Namespace, reader: ShardReader) -> tuple[TaskChoice, EvaluationJob]:
+def _job(options: argparse.Namespace, source: QuestionSource, reader: Records) -> tuple[TaskChoice, EvaluationJob]:
     """Return which tasks are asked and why, and what each worker needs to know."""
     from gapdata.tasks.predictions import BENCHMARKS
     from gapdata.tasks.spatial.kinds import KINDS
     from gapmodel.evaluation.asking import TASKS
+    from gapmodel.evaluation.question_source import source_tasks
     from gapmodel.evaluation.run import asking_of, belongings
     from gapmodel.evaluation.tasks import choose_tasks
     from gapmodel.evaluation.workers import EvaluationJob
@@ -164,16 +182,17 @@ def _job(options: argparse.Namespace, reader: ShardReader) -> tuple[TaskChoice, 
     if options.gap_mllm:
         gap_mllm_fields(directory)
     view: View = options.view or ("authors" if options.gap_mllm else "own")
-    choice = choose_tasks(options.task, taught_tasks(directory))
-    askings = {task: asking_of(directory, task, options.split, view) for task in (*TASKS, *KINDS, *BENCHMARKS)}
+    choice = choose_tasks(source_tasks(source, options.task), taught_tasks(directory))
+    put = source.askings(reader, lambda task: asking_of(directory, task, options.split, view))
+    askings = {task: put(task) for task in (*TASKS, *KINDS, *BENCHMARKS)}
     belongs = belongings(directory, reader, askings.__getitem__, view)
     # The name tells the paper's tasks alone, so that an evaluation can be extended by the others.
     named = {**belongs, "asking": {task: belongs["asking"][task] for task in TASKS}}
     name = hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:8]
     return choice, EvaluationJob(
         model=directory,
-        shards=str(reader.build),
-        out=(options.out or directory.parent / "evaluation" / f"{options.split}-{name}").resolve(),
+        source=source,
+        out=(options.out or directory.parent / "evaluation" / f"{askings[TASKS[0]].split}-{name}").resolve(),
         belongs=belongs,
         askings=askings,
         tasks=choice.tasks,

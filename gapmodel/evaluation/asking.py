@@ -7,7 +7,7 @@ predictions can be kept by id, and an interrupted evaluation knows what is missi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -23,6 +23,7 @@ from gapdata.tasks.predictions import Asking, question_id
 from gapdata.tasks.questions import obstacle
 from gapdata.tasks.spatial.question import SpatialQuestion
 from gapdata.tasks.task import QuestionOptions
+from gapmodel.evaluation.given_records import GivenRecord, GivenRecords
 
 Item = TypeVar("Item")
 
@@ -93,19 +94,23 @@ def positions(reader: Records, asking: Asking, task: str) -> list[int]:
 
 
 def truth(record: Record, asking: Asking) -> list[TextBox]:
-    """Return the boxes that a detector should report, unrounded."""
+    """Return the boxes that a detector should report, unrounded; of other people's rows theirs."""
+    if isinstance(record, GivenRecord):
+        return list(record.true_boxes)
     options = asking.options
     found = detection.targets(record, options)
     return [detection.text_box(item, options) for item in found]
 
 
-def around_views(reader: Records) -> dict[str, int]:
+def around_views(reader: Records) -> Mapping[str, int]:
     """Return the positions of the build's views around a frame, by their keys."""
+    if isinstance(reader, GivenRecords):
+        return reader.around
     return {reader.keys[index]: index for index in reader.select(view="around")}
 
 
 def second_stage(
-    reader: Records, around: dict[str, int], first: Asked, record: Record, frame: int, asking: Asking
+    reader: Records, around: Mapping[str, int], first: Asked, record: Record, frame: int, asking: Asking
 ) -> Asked:
     """Return the second of two grounding questions, about a view that begins with a frame of the first one's record.
 

@@ -54,6 +54,7 @@ def as_dict(results: Evaluation) -> dict[str, Any]:
     tasks = results.tasks.items()
     found["intervals"] = {name: {k: list(v) for k, v in task.intervals.items()} for name, task in tasks}
     found["left_out"] = {name: task.left_out for name, task in tasks}
+    found["left_out"] |= {"rows": results.left_out} if results.left_out else {}
     found["notes"] = {name: _notes(task) for name, task in tasks}
     found["taught"] = None if results.taught is None else list(results.taught)
     found["remarks"] = list(results.remarks)

@@ -72,3 +72,5 @@ class Evaluation:
     """About the choice of tasks: which were not asked, and which were asked although they were not taught."""
     view: dict[str, str] = field(default_factory=dict)
     """What the authors' view changes in what was shown and said; empty where the model saw what it was trained on."""
+    left_out: dict[str, int] = field(default_factory=dict)
+    """Rows of conversations that could not be asked, by reason."""

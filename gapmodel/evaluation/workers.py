@@ -17,13 +17,14 @@ from typing import Any
 from tqdm import tqdm
 
 from gapdata.errors import UsageError
-from gapdata.shards.reader import ShardReader
+from gapdata.shards.records import Records
 from gapdata.tasks.predictions import Asking
 from gapmodel.evaluation.answering import missing
 from gapmodel.evaluation.asking import TaskQuestions
 from gapmodel.evaluation.authors_view import View, in_view
 from gapmodel.evaluation.predictions import read_answers, refuse_other_evaluation
-from gapmodel.evaluation.run import answer_share, answers_folder, asked_tasks, treated_belongings
+from gapmodel.evaluation.question_source import QuestionSource, questions_of
+from gapmodel.evaluation.run import answer_share, answers_folder, treated_belongings
 from gapmodel.inspection.geometry_treatments import Treatment
 
 RETRIES = 2
@@ -37,7 +38,7 @@ class EvaluationJob:
     """All that a worker needs to know; it is small, because it is sent to the worker."""
 
     model: Path
-    shards: str
+    source: QuestionSource
     out: Path
     belongs: dict[str, Any]
     """What the predictions in ``out`` belong to (:func:`gapmodel.evaluation.run.belongings`)."""
@@ -66,15 +67,15 @@ class EvaluationJob:
         for treatment, folder in zip(self.treatments, self.folders, strict=True):
             refuse_other_evaluation(folder, treated_belongings(self.belongs, treatment))
 
-    def questions(self, reader: ShardReader) -> list[TaskQuestions]:
+    def questions(self, reader: Records) -> list[TaskQuestions]:
         """Return all questions, the same in every process."""
-        found = asked_tasks(reader, self.askings.__getitem__, self.tasks, self.limit, optional=self.optional)
+        found = questions_of(reader, self.askings.__getitem__, self.tasks, self.limit, optional=self.optional)
         return [in_view(task, self.view) for task in found]
 
 
 def answer(job: EvaluationJob, share: tuple[int, int], local_rank: int | None = None) -> None:
     """Answer one share in this process, on a GPU of the machine where there is one."""
-    reader = ShardReader(job.shards)
+    reader = job.source.open()
     device = device_of(share[0] if local_rank is None else local_rank)
     questions = job.questions(reader)
     answer_share(
@@ -111,7 +112,7 @@ def answer_on_ray(job: EvaluationJob, workers: int) -> None:
 
 
 def _follow(ray: Any, running: list[Any], job: EvaluationJob) -> None:
-    reader = ShardReader(job.shards)
+    reader = job.source.open()
     questions = job.questions(reader)
     total = sum(len(task.asked) for task in questions) * len(job.folders)
     with tqdm(total=total, desc="answering", unit="question", mininterval=1.0, file=sys.stderr) as bar:

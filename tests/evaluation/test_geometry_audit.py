@@ -15,6 +15,7 @@ from gapmodel.commands.main import main
 from gapmodel.evaluation.answering import missing
 from gapmodel.evaluation.asking import TASKS
 from gapmodel.evaluation.predictions import read_answers
+from gapmodel.evaluation.question_source import QuestionSource
 from gapmodel.evaluation.run import asking_of
 from gapmodel.evaluation.workers import EvaluationJob, answer
 from gapmodel.inspection.geometry_treatments import CHANGES, Treatment
@@ -126,7 +127,7 @@ def test_workers_share_every_treatment_and_answer_as_one_process(build: Path, ne
     askings = {task: asking_of(needing, task, "val") for task in TASKS}
     job = EvaluationJob(
         model=needing,
-        shards=str(build),
+        source=QuestionSource(kind="build", place=str(build)),
         out=tmp_path / "two",
         belongs={"model": "m"},
         askings=askings,
