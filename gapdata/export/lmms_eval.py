@@ -176,6 +176,9 @@ python -m lmms_eval --include_path . --tasks {names} --model qwen3_vl \\
     --model_args pretrained=Qwen/Qwen3-VL-2B-Instruct --batch_size 1 --output_path results
 ```
 
+A model that this project trained is `--model gap_mllm --model_args pretrained=DIR`. It is asked as it was trained,
+without the line about frames of a video that other models read first.
+
 `..._blind` asks the same questions without a frame: only what a model scores above it needs eyes. Letters are right or
 wrong, numbers score VSI-Bench's mean relative accuracy, `overall` is the mean of the types. Types that VSI-Bench has
 have its names; the questions and their texts are this project's.
