@@ -1,21 +1,28 @@
 """A frozen geometry encoder that a checkpoint refers to instead of holding it.
 
 VGGT has half as many weights as Qwen3-VL-2B, and training does not change them. ``save_pretrained(directory,
-save_frozen=False)`` leaves them out and writes into ``config.json`` where they came from and their fingerprint;
-``from_pretrained`` reads them from there (or from ``geometry_weights=``, if they were moved) and compares.
+save_frozen=False)`` leaves them out and writes into ``config.json`` where they came from (a path, or a name on the
+Hugging Face Hub) and their fingerprint; ``from_pretrained`` reads them from there (or from ``geometry_weights=``, if
+they were moved) and compares.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError
 from torch import nn
 
 from gapdata.errors import UsageError
-from gapmodel.checkpoints import load_geometry
+from gapmodel.checkpoints import FILES, load_geometry
+
+HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+"""A repository on the Hugging Face Hub, ``owner/name``."""
 
 
 class EncoderByReference:
@@ -37,7 +44,7 @@ class EncoderByReference:
         config = model.config
         if config.geometry_fingerprint:
             origin = str(geometry_weights or config.geometry_weights)
-            load_geometry(model.model.geometry, origin)
+            load_geometry(model.model.geometry, weights_at(origin, str(config.geometry.get("licence", ""))))
             if fingerprint(model.model.geometry) != config.geometry_fingerprint:
                 raise UsageError(
                     "these are not the geometry weights that the model was trained with",
@@ -72,6 +79,31 @@ class EncoderByReference:
             save(str(save_directory), state_dict=kept, **kwargs)
         finally:
             model.config.geometry_fingerprint = None
+
+
+def weights_at(origin: str, licence: str = "") -> Path:
+    """Return the file or directory of weights that are named by a path or by their repository on the Hub.
+
+    Args:
+        origin: a path, or ``owner/name``: the file is then taken from the Hub's cache, or downloaded into it.
+        licence: of the weights, for the message.
+
+    Raises:
+        UsageError: they are neither here nor to be had.
+    """
+    if Path(origin).exists() or not HUB_NAME.fullmatch(origin):
+        return Path(origin)
+    failure: Exception
+    for name in FILES[:2]:
+        try:
+            return Path(hf_hub_download(origin, name))
+        except (OSError, ValueError, HfHubHTTPError) as error:  # offline, unknown, closed, or it has another file
+            failure = error
+    terms = f", licence {licence}" if licence else ""
+    raise UsageError(
+        f"the model refers to the geometry encoder's weights {origin}{terms}, and they are not here",
+        cure=f"run `hf download {origin} {FILES[0]}`, or pass the file or its directory as geometry_weights=",
+    ) from failure
 
 
 def fingerprint(module: nn.Module) -> str:

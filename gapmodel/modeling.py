@@ -29,6 +29,10 @@ from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.modeling_outputs import CausalLMOutputWithPast
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+    MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
+)
 from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLConfig
 from transformers.models.qwen3_vl.modeling_qwen3_vl import (
     BaseModelOutputWithDeepstackFeatures,
@@ -321,7 +325,10 @@ class GapForConditionalGeneration(EncoderByReference, GapPreTrainedModel, Qwen3V
     forward.__signature__ = _extended(Qwen3VLForConditionalGeneration.forward, forward)  # type: ignore[attr-defined]
 
 
-AutoConfig.register("gap_qwen3_vl", GapConfig)
+AutoConfig.register(GapConfig.model_type, GapConfig)
 AutoModel.register(GapConfig, GapModel)
 AutoModelForImageTextToText.register(GapConfig, GapForConditionalGeneration)
 AutoModelForCausalLM.register(GapConfig, GapForConditionalGeneration)
+# The pipeline and ``transformers serve`` know models that see by these names.
+for _known in (MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES, MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES):
+    _known[GapConfig.model_type] = GapForConditionalGeneration.__name__

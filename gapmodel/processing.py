@@ -246,6 +246,7 @@ class GapProcessor:
         *,
         answer: str = "",
         seconds: Sequence[float] | None = None,
+        opened: bool = True,
     ) -> Example:
         """Return a conversation that the model is to continue; ``answer`` is the beginning of what it says.
 
@@ -255,8 +256,11 @@ class GapProcessor:
             turns: a first one of the role ``system`` stands in the place of the system prompt in use.
             answer: labelled, without an end.
             seconds: of the images' time stamps, if there are any; ``None`` counts ``seconds_per_frame``.
+            opened: end with the beginning of the assistant's turn, where the model goes on.
         """
         prompt = self._prompt(turns, self._tokens(frames), seconds)
+        if not opened:
+            prompt = prompt[: -len([self.token_ids["start"], *self._ids("assistant\n")])]
         return self._example(key, frames, prompt, self._ids(answer))
 
     def _tokens(self, frames: Frames) -> int:

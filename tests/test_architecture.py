@@ -37,7 +37,7 @@ MODEL_FLOORS = (
     {"inspection", "questions"},
     {"training", "evaluation"},
     {"audit", "harness"},
-    {"experiments"},
+    {"experiments", "bundle"},
     {"commands"},
 )
 """Rooms of gapmodel, likewise; ``model`` is every file that lies beside them. All of them lie above gapdata's."""

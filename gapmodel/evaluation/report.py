@@ -41,8 +41,8 @@ def as_dict(results: Evaluation) -> dict[str, Any]:
     """Return nested plain types, valid as JSON everywhere: not-a-number becomes ``None``.
 
     Each task's scores stand under its name, the authors' under ``<task>_gap``, the constant answer's under
-    ``<task>_baseline``; those of all spatial questions under ``spatial``, those of published
-    benchmarks under their names.
+    ``<task>_baseline``, and ours once more under ``figures``, in the table's order and with their intervals; those of
+    all spatial questions under ``spatial``, those of published benchmarks under their names.
     """
     found: dict[str, Any] = {"split": results.split}
     for name, task in results.tasks.items():
@@ -52,6 +52,7 @@ def as_dict(results: Evaluation) -> dict[str, Any]:
     found |= {} if results.spatial is None else {"spatial": _plain(results.spatial)}
     found |= {name: _plain(result) for name, result in results.benchmarks.items()}
     tasks = results.tasks.items()
+    found["figures"] = {name: [_named(figure, task) for figure in figures(task.ours)] for name, task in tasks}
     found["intervals"] = {name: {k: list(v) for k, v in task.intervals.items()} for name, task in tasks}
     found["left_out"] = {name: task.left_out for name, task in tasks}
     found["left_out"] |= {"rows": results.left_out} if results.left_out else {}
@@ -143,6 +144,12 @@ def class_table(task: TaskResult, columns: Columns = "both") -> Table:
                 row.append(percent(theirs.by_class[limit].get(label, Counts()).f1))
         rows.append(tuple(row))
     return without_empty_columns(Table(header=tuple(header), rows=tuple(rows)))
+
+
+def _named(figure: NamedFigure, task: TaskResult) -> dict[str, Any]:
+    interval = task.intervals.get(figure.name)
+    row: dict[str, Any] = _plain({**dataclasses.asdict(figure), "interval": interval})
+    return row
 
 
 def _interval(figure: NamedFigure, task: TaskResult) -> str:

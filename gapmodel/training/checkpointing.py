@@ -66,7 +66,7 @@ class Position:
 def identity(recipe: TrainingRecipe, builds: Mapping[str, Records], init: Path | None) -> dict[str, Any]:
     """Return what decides the result of a run, as plain values; ``[run]`` does not, and may change."""
     fields = {name: value for name, value in recipe.to_dict().items() if name != "run"}
-    sources = {name or "shards": _build_digest(reader) for name, reader in builds.items()}
+    sources = {name or "shards": build_digest(reader) for name, reader in builds.items()}
     files = sorted({stream.data.questions for stream in recipe.streams if stream.data.questions})
     plain: dict[str, Any] = json.loads(
         json.dumps({**fields, "builds": sources, "init": None if init is None else _digest(init)})
@@ -224,7 +224,8 @@ def _tensors(learner: Learner, optimizer: torch.optim.Optimizer) -> dict[str, Te
     return tensors
 
 
-def _build_digest(reader: Records) -> str:
+def build_digest(reader: Records) -> str:
+    """Return the SHA-256 of a build's records, by which a run's ``run.json`` names it."""
     # The place of a build may change, its content may not.
     digest = hashlib.sha256("\n".join(reader.keys).encode())
     digest.update((reader.fingerprint or "").encode())

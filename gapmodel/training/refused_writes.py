@@ -14,13 +14,17 @@ STORE_ERRORS = {f"os error {number}": number for number in FULL}
 """The errors of the system in the words of safetensors, which is written in Rust."""
 
 
-def write_error(what: str, error: BaseException, folder: Path) -> GapDataError:
+RESUMED = "remove the cause (free some space, or lower run.keep); the same command goes on from the last checkpoint"
+
+
+def write_error(what: str, error: BaseException, folder: Path, cure: str = RESUMED) -> GapDataError:
     """Return the error to raise where a checkpoint or a model cannot be written.
 
     Args:
         what: what was written, for the message.
         error: what torch, safetensors or the system raised.
         folder: where it was written; it exists.
+        cure: what the user can do.
     """
     cause = cause_of(error)
     reason = reason_of(error)
@@ -28,11 +32,7 @@ def write_error(what: str, error: BaseException, folder: Path) -> GapDataError:
     number = number or next((code for sign, code in STORE_ERRORS.items() if sign in str(cause)), None)
     if number in FULL:
         reason = f"{os.strerror(number)}, {room_left(folder)}"
-    return GapDataError(
-        f"the {what} cannot be written: {reason}",
-        path=folder,
-        cure="remove the cause (free some space, or lower run.keep); the same command goes on from the last checkpoint",
-    )
+    return GapDataError(f"the {what} cannot be written: {reason}", path=folder, cure=cure)
 
 
 def cause_of(error: BaseException) -> BaseException:
