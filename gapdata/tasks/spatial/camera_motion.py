@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from gapdata.tasks.spatial.kind import Kind, NotAsked
 from gapdata.tasks.spatial.question import SpatialQuestion, frame_name, number_text, shuffled, with_letters
 from gapdata.tasks.spatial.view_facts import ViewFacts
-from gapdata.tasks.spatial.wanted_answers import OTHER_ANSWER, ask_for_wanted
+from gapdata.tasks.spatial.wanted_answers import Drawn, draw_answers, in_turn
 
 LEAST_STEP = 0.15  # metres
 LEAST_TURN, LARGEST_TURN = 10.0, 120.0
@@ -39,9 +38,8 @@ MOST = "From {first} to {second}, in which direction does the camera move most?"
 AXES = (("right", "left"), ("up", "down"), ("forward", "backward"))
 TURNS = (("right", "left"), ("up", "down"))
 UPWARD = 1
-UPWARD_OFFERED = 0.1
-"""Share of the questions with another answer that offer up and down, too: were they offered more often than they are
-right, one could do without them."""
+OFFERED = (2, 4)
+"""Answers that are offered at least and at most: as many as the camera's way has."""
 
 
 def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | NotAsked]:
@@ -51,20 +49,42 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
 
 
 def find_direction(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | NotAsked]:
-    """Yield pairs of frames, each asked about by the direction in which the camera moves most."""
-    ways = [way for axis in AXES for way in axis]
+    """Yield pairs of frames, each asked about by the direction in which the camera moves most.
 
-    @cache  # a pair is looked at again for each answer that is wanted and that it does not have
-    def step(first: int, second: int) -> NDArray[np.float64]:
-        return motion(facts, first, second)[0]
+    The order of the two frames tells much: people hardly ever walk backwards. So the answers that are offered are those
+    that pairs in the same order have, and each is the right one equally often.
+    """
+    steps = _steps(facts)
+    lengths = np.sort(np.abs(steps), axis=-1)
+    far = lengths[..., 2] >= LEAST_STEP
+    dominant = far & (lengths[..., 2] >= DOMINANT * lengths[..., 1])
+    different = ~np.eye(len(steps), dtype=bool)
+    yield NotAsked("the camera moves too little", int((different & ~far).sum()))
+    yield NotAsked("the camera does not move in one direction most", int((far & ~dominant).sum()))
+    axis = np.abs(steps).argmax(axis=-1)
+    ahead = np.take_along_axis(steps, axis[..., None], axis=-1)[..., 0] > 0
+    answers = {(place, side): AXES[place][side] for place in range(len(AXES)) for side in range(2)}
+    draws = []
+    for in_order in (np.triu(dominant), np.tril(dominant)):
+        choices = {
+            answer: np.flatnonzero(in_order & (axis == place) & (ahead == (side == 0)))
+            for (place, side), answer in answers.items()
+        }
+        draws.append(draw_answers(choices, rng, fewest=OFFERED[0], most=OFFERED[-1]))
+    for drawn in in_turn(draws, rng):
+        if isinstance(drawn, NotAsked):
+            yield drawn
+            continue
+        first, second = divmod(drawn.candidate, len(steps))
+        yield _direction(steps[first, second], first, second, drawn, rng)
 
-    def draw() -> str:
-        return ways[int(rng.integers(len(ways)))]
 
-    def ask(pair: tuple[int, int], wanted: str) -> SpatialQuestion | NotAsked:
-        return _direction(step(*pair), *pair, wanted, rng)
-
-    yield from ask_for_wanted(_pairs(facts, rng), draw, ask)
+def _steps(facts: ViewFacts) -> NDArray[np.float64]:
+    """Return the steps from each frame to each other one, (F, F, 3) metres to the right, up and forward."""
+    to_camera = facts.world_to_cameras
+    places = facts.record.camera_to_first[:, :3, 3]
+    seen = places @ np.swapaxes(to_camera[:, :3, :3], 1, 2) + to_camera[:, None, :3, 3]
+    return np.asarray(seen * [1, -1, 1])
 
 
 def _pairs(facts: ViewFacts, rng: np.random.Generator) -> list[tuple[int, int]]:
@@ -147,37 +167,20 @@ def _number(
 
 
 def _direction(
-    step: NDArray[np.float64], first: int, second: int, wanted: str, rng: np.random.Generator
-) -> SpatialQuestion | NotAsked:
+    step: NDArray[np.float64], first: int, second: int, drawn: Drawn, rng: np.random.Generator
+) -> SpatialQuestion:
     lengths = np.sort(np.abs(step))
-    axis = int(np.argmax(np.abs(step)))
-    if lengths[2] < LEAST_STEP:
-        return NotAsked("the camera moves too little")
-    if lengths[2] < DOMINANT * lengths[1]:
-        return NotAsked("the camera does not move in one direction most")
-    answer = AXES[axis][0 if step[axis] > 0 else 1]
-    if answer != wanted:
-        return OTHER_ANSWER
-    wrong = [way for ways in (AXES[axis], AXES[_other_axis(axis, rng)]) for way in ways if way != answer]
-    options, letter = shuffled(answer, wrong, rng)
+    options, letter = shuffled(drawn.answer, drawn.wrong, rng)
     return SpatialQuestion(
         kind="camera_direction",
         text=with_letters(MOST.format(first=frame_name(first), second=frame_name(second)), options),
         answer=letter,
-        value=float(step[axis]),
+        value=float(step[np.abs(step).argmax()]),
         margin=float(lengths[2] - lengths[1]),
         options=options,
         frames=(first, second),
     )
 
 
-def _other_axis(axis: int, rng: np.random.Generator) -> int:
-    """Return the axis of the two further options: rarely up and down, which hardly ever are right."""
-    if AXES[axis] == AXES[UPWARD]:
-        return int(rng.choice([other for other in range(len(AXES)) if other != UPWARD]))
-    level = next(other for other in range(len(AXES)) if other not in (axis, UPWARD))
-    return UPWARD if rng.random() < UPWARD_OFFERED else level
-
-
 KIND = Kind(name="camera_motion", metric="number", find=find, views=("clip",), least_frames=2)
-DIRECTION = Kind(name="camera_direction", metric="letter", find=find_direction, views=("clip",), least_frames=2)
+DIRECTION = Kind(name="camera_direction", metric="letter", find=find_direction, views=("clip",), least_frames=3)

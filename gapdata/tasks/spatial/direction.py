@@ -17,7 +17,7 @@ from gapdata.tasks.spatial.kind import Kind, NotAsked
 from gapdata.tasks.spatial.level_geometry import ViewPlan, plan_of, turned_left, within_reach
 from gapdata.tasks.spatial.question import SpatialQuestion, shuffled, with_letters
 from gapdata.tasks.spatial.view_facts import ViewFacts
-from gapdata.tasks.spatial.wanted_answers import balanced
+from gapdata.tasks.spatial.wanted_answers import Drawn, draw_answers, in_turn
 
 NEAREST, FARTHEST = 0.3, 5.0  # metres between boxes
 LEAST_MARGIN = 10.0  # degrees to the limit of a sector, either way
@@ -71,6 +71,7 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
         yield NotAsked("the objects are too near to each other or too far apart", int((~usable).sum()))
     triples = triples[:, usable]
     angle, around = bearings(plan, triples)
+    asked: set[int] = set()  # no three objects in two forms
     draws = []
     for form in FORMS:
         sector, margin = sectors_of(angle, form.limits)
@@ -85,40 +86,46 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
             for place, answer in enumerate(form.sectors)
             if answer
         }
-        draws.append((form, margin, balanced(choices, rng)))
-    asked: set[int] = set()  # no three objects in two forms
-    while draws:
-        place = int(rng.integers(len(draws)))
-        form, margin, drawn = draws[place]
-        found = next(drawn, None)
-        if found is None:
-            del draws[place]
+        drawn = draw_answers(choices, rng, fewest=len(choices), most=len(choices), taken=asked)
+        draws.append(_asked(facts, form, triples, angle, margin, drawn, rng))
+    yield from in_turn(draws, rng)
+
+
+def _asked(
+    facts: ViewFacts,
+    form: Sectors,
+    triples: NDArray[np.int64],
+    angle: NDArray[np.float64],
+    margin: NDArray[np.float64],
+    draws: Iterator[Drawn | NotAsked],
+    rng: np.random.Generator,
+) -> Iterator[SpatialQuestion | NotAsked]:
+    for drawn in draws:
+        if isinstance(drawn, NotAsked):
+            yield drawn
             continue
-        answer, chosen = found
-        if chosen in asked:
-            continue
-        asked.add(chosen)
-        yield _question(facts, form, triples[:, chosen].tolist(), answer, float(angle[chosen]), margin[chosen], rng)
+        place = drawn.candidate
+        yield _question(facts, form, triples[:, place].tolist(), drawn, float(angle[place]), float(margin[place]), rng)
 
 
 def _question(
     facts: ViewFacts,
     form: Sectors,
     triple: list[int],
-    answer: str,
+    drawn: Drawn,
     angle: float,
-    margin: np.float64,
+    margin: float,
     rng: np.random.Generator,
 ) -> SpatialQuestion:
     at, to, what = (facts.nameable[place] for place in triple)
-    options, letter = shuffled(answer, [name for name in form.sectors if name not in ("", answer)], rng)
+    options, letter = shuffled(drawn.answer, drawn.wrong, rng)
     return SpatialQuestion(
         kind="direction",
         form=form.name,
         text=with_letters(form.text.format(at=at.name, to=to.name, what=what.name), options),
         answer=letter,
         value=angle,
-        margin=float(margin),
+        margin=margin,
         options=options,
         object_ids=tuple(item.item.object_id for item in (at, to, what)),
         names=(at.name, to.name, what.name),

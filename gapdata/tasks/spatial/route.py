@@ -20,7 +20,7 @@ from gapdata.tasks.spatial.kind import Kind, NotAsked
 from gapdata.tasks.spatial.level_geometry import ViewPlan, plan_of, turned_left
 from gapdata.tasks.spatial.question import SpatialQuestion, shuffled, with_letters
 from gapdata.tasks.spatial.view_facts import ViewFacts
-from gapdata.tasks.spatial.wanted_answers import balanced
+from gapdata.tasks.spatial.wanted_answers import draw_answers
 
 BESIDE = 0.7  # metres from an object to the place where one stands beside it
 SHORTEST_LEG = 0.8  # metres
@@ -38,6 +38,8 @@ TEXT = (
     "the {way}, where back means a turn of at least 135 degrees, and straight on one of at most 45?"
 )
 TURNS = ("left", "right", "back", "straight on")
+FEWEST = 3
+"""Turns that are offered at least, of those that routes of the room have: in few rooms one can go straight on."""
 
 
 def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | NotAsked]:
@@ -59,8 +61,12 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
     if not clear.all():
         yield NotAsked("the turn is too near to a limit", int((~clear).sum()))
     choices = {answer: np.flatnonzero(clear & (answers == answer)) for answer in TURNS}
-    for answer, chosen in balanced(choices, rng):
-        options, letter = shuffled(answer, [other for other in TURNS if other != answer], rng)
+    for drawn in draw_answers(choices, rng, fewest=FEWEST, most=len(TURNS)):
+        if isinstance(drawn, NotAsked):
+            yield drawn
+            continue
+        chosen = drawn.candidate
+        options, letter = shuffled(drawn.answer, drawn.wrong, rng)
         start, way, end = (facts.nameable[place] for place in triples[:, chosen].tolist())
         yield SpatialQuestion(
             kind="route",

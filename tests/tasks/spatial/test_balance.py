@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from gapdata.audit.spatial_blind import BlindRow, blind_table
 from gapdata.tasks.spatial.balance import TOLD, TWOS, left_out
 from gapdata.tasks.spatial.kind import NotAsked
 from gapdata.tasks.spatial.question import SpatialQuestion, shuffled, with_letters
 from gapdata.tasks.spatial.question_file import AskedQuestion
-from gapdata.tasks.spatial.wanted_answers import NONE_HAS_IT, OTHER_ANSWER, ask_for_wanted
+from gapdata.tasks.spatial.wanted_answers import NOTHING_BESIDE, Drawn, draw_answers
 
 LUCK = 0.04
 """Excess that some hundred questions reach by chance."""
@@ -150,19 +151,50 @@ def test_there_are_at_most_as_many_twos_as_threes() -> None:
     assert set(left_out(items).values()) == {TWOS}
 
 
-def test_the_wanted_answer_is_kept_until_a_candidate_has_it() -> None:
-    rng = np.random.default_rng(0)
-    candidates = ["often"] * 900 + ["rarely"] * 100
+def drawn_of(
+    candidates: Mapping[str, NDArray[np.int64]],
+    rng: np.random.Generator,
+    *,
+    fewest: int,
+    most: int,
+    taken: set[int] | None = None,
+) -> list[Drawn]:
+    found = list(draw_answers(candidates, rng, fewest=fewest, most=most, taken=taken))
+    drawn = [item for item in found if isinstance(item, Drawn)]
+    total = len(np.unique(np.concatenate(list(candidates.values()))))
+    assert found[len(drawn) :] == [
+        NotAsked(NOTHING_BESIDE, total - len({*(taken or ()), *(d.candidate for d in drawn)}))
+    ]
+    return drawn
 
-    def ask(candidate: str, wanted: str) -> SpatialQuestion | NotAsked:
-        if candidate != wanted:
-            return OTHER_ANSWER
-        return SpatialQuestion(kind="size", text=candidate, answer="1", value=1.0, margin=0.0)
 
-    order = [candidates[place] for place in rng.permutation(len(candidates)).tolist()]
-    found = list(ask_for_wanted(order, lambda: str(rng.choice(["often", "rarely"])), ask))
-    answers = Counter(item.text for item in found if isinstance(item, SpatialQuestion))
-    assert answers.total() == len(found) == 120
-    assert abs(answers["often"] - answers["rarely"]) < 40
-    assert next(iter(ask_for_wanted(["often"], lambda: "never", ask))) == NONE_HAS_IT
-    assert list(ask_for_wanted([], lambda: "often", ask)) == []
+def test_answers_are_drawn_equally_often_among_those_that_are_offered() -> None:
+    candidates = {
+        "often": np.arange(900),
+        "rarely": np.arange(900, 1000),
+        "never": np.arange(0),
+        "once": np.array([1000]),
+    }
+    offered: dict[frozenset[str], Counter[str]] = defaultdict(Counter)
+    for seed in range(200):
+        drawn = drawn_of(candidates, np.random.default_rng(seed), fewest=2, most=2)
+        assert len({item.candidate for item in drawn}) == len(drawn)
+        assert all(item.candidate in candidates[item.answer] for item in drawn)
+        for item in drawn[:50]:
+            offered[frozenset([item.answer, *item.wrong])][item.answer] += 1
+    assert {name for names in offered for name in names} == {"often", "rarely", "once"}
+    for names, answers in offered.items():
+        share = answers[min(names)] / answers.total()
+        assert abs(share - 0.5) < 2 / np.sqrt(answers.total())
+
+
+def test_answers_are_drawn_until_too_few_are_left_and_no_candidate_twice() -> None:
+    candidates = {"one": np.arange(10), "two": np.arange(10, 12), "three": np.arange(12, 30)}
+    rng, taken = np.random.default_rng(1), {10}
+    drawn = drawn_of(candidates, rng, fewest=3, most=3, taken=taken)
+    assert [item.candidate for item in drawn].count(11) == 1
+    assert drawn[-1].candidate == 11 or max(Counter(item.answer for item in drawn).values()) == 18
+    assert taken == {10, *(item.candidate for item in drawn)}
+    assert all({item.answer, *item.wrong} == set(candidates) for item in drawn)
+    assert list(draw_answers({"one": np.arange(3)}, rng, fewest=2, most=4)) == [NotAsked(NOTHING_BESIDE, 3)]
+    assert list(draw_answers({}, rng, fewest=0, most=4)) == []

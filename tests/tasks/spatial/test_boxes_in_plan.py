@@ -70,11 +70,18 @@ def test_a_mirrored_room_swaps_left_and_right_and_nothing_else(kind: str) -> Non
     assert compared > 20
 
 
+def box_at(degrees: float, away: float) -> OrientedBox:
+    """A box so far from the origin, by degrees to the left of north."""
+    angle = np.radians(degrees)
+    return box(-away * float(np.sin(angle)), away * float(np.cos(angle)))
+
+
 @pytest.mark.parametrize("limit", [0, 90, 135, 180, 225, 270])
 @pytest.mark.parametrize("beside", [-13.0, -8.0, 8.0, 13.0])
 def test_nobody_is_asked_about_a_direction_near_a_limit_on_either_side(limit: int, beside: float) -> None:
-    angle = np.radians(limit + beside)
-    room = facts(("table", box(0, 0)), ("bed", box(0, 2)), ("piano", box(-3 * np.sin(angle), 3 * np.cos(angle))))
+    others = zip(NAMES[3:], (45, 120, 180, 240, 315), strict=False)  # so that a question has all answers to offer
+    around = [(name, box_at(angle, 3.5)) for name, angle in others]
+    room = facts(("table", box(0, 0)), ("bed", box(0, 2)), ("piano", box_at(limit + beside, 3)), *around)
     found = [item for seed in range(20) for item in asked(room, "direction", seed)]
     forms = {item.form for item in found if item.names == ("table", "bed", "piano")}
     near = {"left-right": (0, 135, 225), "thirds": (0, 135, 225), "quarters": (0, 90, 180, 270)}

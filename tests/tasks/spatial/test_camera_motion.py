@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,6 +18,9 @@ from gapdata.tasks.spatial.question import LETTERS, SpatialQuestion
 from gapdata.tasks.spatial.view_facts import ViewFacts
 from gapdata.tasks.task import QuestionOptions
 from tests.support.task_records import make_record
+
+AHEAD, BEHIND, ASIDE, ABOVE = (0.0, 0.0, 0.4), (0.0, 0.0, -1.1), (0.5, 0.0, 0.0), (0.0, -0.7, 0.0)
+"""Steps of a camera: right, down, ahead, metres."""
 
 
 def turned(yaw: float = 0.0, pitch: float = 0.0, rolled: float = 0.0) -> np.ndarray:
@@ -91,10 +97,52 @@ def test_turns_are_asked_about_where_they_have_one_meaning(
 def test_the_direction_of_a_step_is_asked_about_where_one_axis_dominates(
     step: tuple[float, float, float], answer: str | None
 ) -> None:
-    pose = np.eye(4)
-    pose[:3, 3] = step
-    found = [item for item in asked(clip(pose), "camera_direction") if item.frames == (0, 1)]
+    far = [(0.0, 0.0, 9.0), (0.0, 0.0, -9.0)]  # so that pairs in this order have other answers, too
+    found = [item for item in asked(way_of([(0.0, 0.0, 0.0), step, *far]), "camera_direction") if item.frames == (0, 1)]
     assert {item.options[LETTERS.index(item.answer)] for item in found} == ({answer} if answer else set())
+
+
+def way_of(places: Sequence[tuple[float, float, float]]) -> ViewFacts:
+    """The facts about a camera that looks ahead all the way, and comes to these places: right, down, ahead."""
+    poses = np.tile(np.eye(4), (len(places), 1, 1))
+    poses[:, :3, 3] = places
+    intrinsics = np.tile([50.0, 50.0, 31.5, 23.5], (len(places), 1))
+    frames = tuple(range(len(places)))
+    record = make_record(camera_to_world=poses, camera_to_first=poses, frame_ids=frames, intrinsics=intrinsics)
+    return ViewFacts(record, QuestionOptions())
+
+
+@pytest.mark.parametrize(
+    ("steps", "offered"),
+    [
+        # Nobody walks backwards: from a frame to a later one it is not offered, and ahead is not the way back.
+        ([AHEAD, AHEAD, ASIDE, AHEAD, ASIDE, AHEAD], {"forth": {"forward", "right"}, "back": {"backward", "left"}}),
+        ([AHEAD, AHEAD, AHEAD], {}),
+        (
+            [AHEAD, ASIDE, ABOVE, BEHIND, AHEAD, ASIDE],
+            {
+                "forth": {"forward", "right", "up", "backward"},
+                "back": {"backward", "left", "down", "forward"},
+            },
+        ),
+    ],
+)
+def test_each_way_that_is_offered_is_right_equally_often_whatever_the_order_of_the_frames(
+    steps: Sequence[tuple[float, float, float]], offered: dict[str, set[str]]
+) -> None:
+    facts = way_of(np.cumsum([(0.0, 0.0, 0.0), *steps], axis=0).tolist())
+    right: Counter[tuple[str, frozenset[str], str]] = Counter()
+    for seed in range(400):
+        for item in ask(KINDS["camera_direction"], facts, 9, np.random.default_rng(seed))[0]:
+            order = "forth" if item.frames[0] < item.frames[1] else "back"
+            right[order, frozenset(item.options), item.options[LETTERS.index(item.answer)]] += 1
+    ways: dict[str, set[str]] = defaultdict(set)
+    for order, options in {(order, options) for order, options, _ in right}:
+        ways[order] |= options
+        counts = np.array([right[order, options, answer] for answer in sorted(options)])
+        expected = counts.sum() / len(options)
+        assert np.abs(counts - expected).max() <= 4 * np.sqrt(expected)
+    assert ways == offered
 
 
 @pytest.mark.parametrize(("aside", "rise"), [(0, 15), (0, -15), (55, 0), (55, 4), (-55, 0)])

@@ -15,7 +15,7 @@ from gapdata.tasks.spatial.kinds import KINDS
 from gapdata.tasks.spatial.question import LETTERS, SpatialQuestion
 from gapdata.tasks.spatial.view_facts import ViewFacts
 from gapdata.tasks.task import QuestionOptions
-from tests.tasks.spatial.test_boxes_in_plan import box, said
+from tests.tasks.spatial.test_boxes_in_plan import box, box_at, said
 
 SIDE = 200  # cells of a hall of ten metres
 NAMES = ("table", "bed", "piano")
@@ -34,9 +34,12 @@ def route(degrees: float, *, blocked: bool = False) -> set[str]:
     piano = (-2.5 * np.sin(angle), 2.5 * np.cos(angle))
     if blocked:
         free[SIDE // 2 - 30 : SIDE // 2 - 25] = False  # a shelf across the hall, south of the bed
-    room = facts_of_boxes("hall", [("table", box(0, -2.5)), ("bed", box(0, 0)), ("piano", box(*piano))])
+    others = zip(("lamp", "plant", "guitar", "stove"), (85, 100, -85, -100), strict=True)  # for turns of every kind
+    around = [(name, box_at(angle, 3.5)) for name, angle in others]
+    objects = [("table", box(0, -2.5)), ("bed", box(0, 0)), ("piano", box(*piano))]
+    room = facts_of_boxes("hall", [*objects, *around])
     facts = ViewFacts(replace(room.record, room=hall(free)), QuestionOptions())
-    found = ask(KINDS["route"], facts, 50, np.random.default_rng(0))[0]
+    found = [item for seed in range(20) for item in ask(KINDS["route"], facts, 50, np.random.default_rng(seed))[0]]
     return {said(item) for item in found if item.names == NAMES}
 
 
