@@ -49,6 +49,13 @@ def _add_question_options(parser: argparse.ArgumentParser) -> None:
         choices=("consistent", "gap", "vgllm_v1", "vgllm_v2"),
         help="words of the questions, with their Euler convention (default: gap for gap-json, consistent for chat)",
     )
+    group.add_argument(
+        "--questions",
+        type=local,
+        metavar="FILE",
+        help="chat and lmms-eval: the spatial questions of a file of `gapdata questions`, which is balanced over the "
+        "whole build, instead of drawn ones",
+    )
     group = parser.add_argument_group("options of chat", argument_default=argparse.SUPPRESS)
     group.add_argument("--trainer", choices=TRAINERS, help="whose form the files take (default: swift, of ms-swift)")
     group.add_argument("--taxonomy", choices=TAXONOMIES, help="names of objects (default: raw, the source's own)")
@@ -84,6 +91,8 @@ def run(options: argparse.Namespace) -> int:
         owners = [form for form, row in EXITS.items() if name in row.options]
         option = name.replace("_", "-")
         raise UsageError(f"--{option} is an option of --format {', '.join(owners)} only", cure="leave it out")
+    if {"questions", "per_kind"} <= given.keys():
+        raise UsageError("--per-kind says nothing of questions that a file holds", cure="leave it out")
     terms = stated_terms(options.build)
     for line in terms_lines(terms):
         say(f"terms of {line}", error=True)

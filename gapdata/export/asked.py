@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from gapdata.export.items import QUESTION_OF_TASK
@@ -12,11 +13,13 @@ from gapdata.records.expressions import conversations
 from gapdata.records.schema import Record
 from gapdata.records.views import KIND_OF_TASK
 from gapdata.seeding import generator_for
+from gapdata.shards.reader import ShardReader
 from gapdata.tasks import conversation as given
 from gapdata.tasks.chat import IMAGE, Question
 from gapdata.tasks.questions import left_out, questions
 from gapdata.tasks.spatial.kinds import KINDS, spatial_questions
 from gapdata.tasks.spatial.question import SpatialQuestion
+from gapdata.tasks.spatial.question_index import QuestionIndex, question_index
 from gapdata.tasks.task import QuestionOptions
 
 VIEW_OF_TASK: Mapping[str, str] = {task: KIND_OF_TASK.get(name, "clip") for name, task in QUESTION_OF_TASK.items()}
@@ -41,18 +44,24 @@ class ExportedQuestion:
     """Of a spatial question the figure that decides the answer, unrounded."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """What else is known of it, in plain values."""
+    given_id: str = ""
+    """Its name in the file that it is from."""
 
     @property
     def id(self) -> str:
         """A name that no other question of the build has."""
-        return f"{self.task}/{self.key}/{self.index}"
+        return self.given_id or f"{self.task}/{self.key}/{self.index}"
 
 
 Lost = Counter[str]
 
 
 def record_questions(
-    record: Record, tasks: Collection[str], options: QuestionOptions, seed: int = 0
+    record: Record,
+    tasks: Collection[str],
+    options: QuestionOptions,
+    seed: int = 0,
+    written: QuestionIndex | None = None,
 ) -> Iterator[tuple[str, list[ExportedQuestion], Lost]]:
     """Yield the questions of each task about a record, and how many things are not asked about, by reason.
 
@@ -63,8 +72,10 @@ def record_questions(
         tasks: names of :data:`gapdata.tasks.questions.TASKS`.
         options: how questions are asked.
         seed: of all random choices, together with the record's key.
+        written: the file whose spatial questions are taken instead of drawn ones.
 
     Raises:
+        UsageError: the file has changed, or has a question that does not fit the record.
         ShardError: an expression of the record is malformed or contradicts it.
     """
     for task in tasks:
@@ -72,9 +83,27 @@ def record_questions(
             asked, lost = _described(record, task, options, seed)
             yield task, *_without_placeholders(asked, len(record), lost)
     kinds = {name: kind for name, kind in KINDS.items() if name in tasks}
-    if kinds:
+    if written is not None:
+        by_kind = {name: list[ExportedQuestion]() for name in kinds}
+        for index, item in enumerate(written.about(record, kinds)):
+            by_kind[item.question.kind].append(_spatial(record, item.question, index, item.id))
+        yield from ((name, items, Counter()) for name, items in by_kind.items())
+    elif kinds:
         for kind, items, refused in spatial_questions(record, options, seed, kinds):
             yield kind.name, [_spatial(record, item, index) for index, item in enumerate(items)], refused
+
+
+def written_questions(build: ShardReader, path: Path | None) -> QuestionIndex | None:
+    """Return the questions of a file of ``gapdata questions``, all about records of a build; ``None`` without a file.
+
+    Raises:
+        UsageError: it cannot be read, or has a question about another record.
+    """
+    if path is None:
+        return None
+    written = question_index(path)
+    written.refuse_others(set(build.keys))
+    return written
 
 
 def _described(record: Record, task: str, options: QuestionOptions, seed: int) -> tuple[list[ExportedQuestion], Lost]:
@@ -116,7 +145,7 @@ SAID = ("benchmark", "answers", "options", "id", "source")
 """What an exported line repeats of a conversation's origin."""
 
 
-def _spatial(record: Record, item: SpatialQuestion, index: int) -> ExportedQuestion:
+def _spatial(record: Record, item: SpatialQuestion, index: int, given_id: str = "") -> ExportedQuestion:
     known = {"options": item.options, "object_ids": item.object_ids, "names": item.names, "frames": item.frames}
     about: dict[str, Any] = {"margin": item.margin, **{name: list(value) for name, value in known.items() if value}}
     return ExportedQuestion(
@@ -127,6 +156,7 @@ def _spatial(record: Record, item: SpatialQuestion, index: int) -> ExportedQuest
         question=item.to_question(len(record)),
         value=item.value,
         about=about,
+        given_id=given_id,
     )
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from gapdata.errors import ShardError
-from gapdata.export.asked import ExportedQuestion, record_questions
+from gapdata.export.asked import ExportedQuestion, record_questions, written_questions
 from gapdata.export.chat_forms import FORMS, Form, line
 from gapdata.export.frame_images import FrameImages
 from gapdata.export.placing import CURE, check_names
@@ -31,6 +31,7 @@ from gapdata.runtime.choices import check_choice
 from gapdata.runtime.counting import counted
 from gapdata.shards.reader import ShardReader
 from gapdata.tasks.questions import TASKS
+from gapdata.tasks.spatial.question_index import QuestionIndex
 from gapdata.tasks.task import QuestionOptions
 from gapdata.tasks.wordings import Wording
 
@@ -46,6 +47,7 @@ def export(
     taxonomy: str | None = None,
     marks: int = 1,
     per_kind: int = 2,
+    questions: Path | None = None,
 ) -> dict[str, Any]:
     """Write the questions and the images that they are about, and return the report.
 
@@ -59,9 +61,10 @@ def export(
         taxonomy: of the names of objects; ``None`` takes the record's own labels.
         marks: how many pixels a pointmap question marks.
         per_kind: the most questions of one spatial type about a view.
+        questions: the file of ``gapdata questions`` whose spatial questions are taken instead of drawn ones.
 
     Raises:
-        UsageError: a task or the trainer is unknown.
+        UsageError: a task or the trainer is unknown, or the file is not about this build.
         ShardError: the build is damaged, or a name in it would lead out of the folder.
     """
     check_choice("trainer", trainer, FORMS)
@@ -69,7 +72,8 @@ def export(
         check_choice("task", task, TASKS)
     chosen = [task for task in TASKS if tasks is None or task in tasks]
     options = QuestionOptions(wording=wording, taxonomy=taxonomy, marks=marks, per_kind=per_kind)
-    with _ChatExport(out, FORMS[trainer]) as export:
+    written = written_questions(build, questions)
+    with _ChatExport(out, FORMS[trainer], written) as export:
         for record in records:
             export.take(record, chosen, options)
         export.finish()
@@ -94,8 +98,8 @@ def format_report(report: Mapping[str, Any]) -> str:
 class _ChatExport:
     """An export under way: the open files, the images, and the counts."""
 
-    def __init__(self, out: Path, form: Form) -> None:
-        self._out, self._form = out, form
+    def __init__(self, out: Path, form: Form, written: QuestionIndex | None) -> None:
+        self._out, self._form, self._written = out, form, written
         self._images = FrameImages(out)
         self._files: dict[str, _Items] = {}
         self._places: dict[str, tuple[str, str]] = {}
@@ -114,7 +118,7 @@ class _ChatExport:
         check_names(record)
         self._records += 1
         found = False
-        for task, asked, lost in record_questions(record, tasks, options):
+        for task, asked, lost in record_questions(record, tasks, options, written=self._written):
             if +lost:
                 self._lost.setdefault(task, Counter()).update(lost)
             for item in asked:

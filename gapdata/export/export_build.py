@@ -17,6 +17,7 @@ from gapdata.records.schema import Record
 from gapdata.runtime.choices import check_choice
 from gapdata.shards.index import INDEX_NAME
 from gapdata.shards.reader import ShardReader
+from gapdata.tasks.spatial.question_index import question_index
 
 MANIFEST, REPORT = "export.json", "report.json"
 """What is exported, written first; what was written and what was left out, written last."""
@@ -69,7 +70,7 @@ def export_build(
     if told:
         cast(CheckedExitModule, module).check(build, terms, options)
     digest = hashlib.sha256((build / INDEX_NAME).read_bytes()).hexdigest()
-    _claim(out, {"format": form, "build": digest, "split": split, **options})
+    _claim(out, {"format": form, "build": digest, "split": split, **_told(options)})
     announce(len(chosen))
     report = module.export(reader, _each(reader, chosen, progress), out, **told, **options)
     report = {**report, "terms": [dict(row) for row in terms]}
@@ -98,6 +99,16 @@ def _known_tasks(named: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     for task in named or ("",):
         check_choice("task", task, known)
     return tuple(task for task in known if task in named)
+
+
+def _told(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options as the manifest tells them: of a file of questions its SHA-256, wherever it lies.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    path = options.get("questions")
+    return {**options} if path is None else {**options, "questions": question_index(path).sha256}
 
 
 def _each(reader: ShardReader, chosen: Sequence[int], progress: Callable[[int], None]) -> Iterator[Record]:

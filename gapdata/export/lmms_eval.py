@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from gapdata.export import lmms_utils
-from gapdata.export.asked import ExportedQuestion, record_questions
+from gapdata.export.asked import ExportedQuestion, record_questions, written_questions
 from gapdata.export.frame_images import FrameImages
 from gapdata.export.placing import check_names
 from gapdata.files.atomic import atomic_file, write_atomically
@@ -58,6 +58,7 @@ def export(
     tasks: Sequence[str] | None = None,
     taxonomy: str | None = None,
     per_kind: int = 2,
+    questions: Path | None = None,
 ) -> dict[str, Any]:
     """Write the task and return the report.
 
@@ -68,21 +69,23 @@ def export(
         tasks: some of :data:`gapdata.tasks.spatial.kinds.KINDS`; ``None`` for all.
         taxonomy: of the names of objects; ``None`` takes the record's own labels.
         per_kind: the most questions of one type about a view.
+        questions: the file of ``gapdata questions`` whose questions are taken instead of drawn ones.
 
     Raises:
-        UsageError: a task is unknown.
+        UsageError: a task is unknown, or the file is not about this build.
         ShardError: the build is damaged, or a name in it would lead out of the folder.
     """
     for task in tasks or ():
         check_choice("task", task, KINDS)
     chosen = [kind for kind in KINDS if tasks is None or kind in tasks]
     options, images = QuestionOptions(taxonomy=taxonomy, per_kind=per_kind), FrameImages(out)
+    written = written_questions(build, questions)
     files: dict[str, BinaryIO] = {}
     asked: dict[str, Counter[str]] = {}
     with ExitStack() as stack:
         for record in records:
             check_names(record)
-            for _, items, _ in record_questions(record, chosen, options):
+            for _, items, _ in record_questions(record, chosen, options, written=written):
                 for item in items:
                     if record.split not in files:
                         path = out / f"questions_{record.split}.jsonl"

@@ -110,7 +110,7 @@ EXITS: dict[str, Exit] = {
         module="gapdata.export.chat",
         options={
             **{"trainer": "swift", "tasks": None, "wording": "consistent", "taxonomy": None},
-            **{"marks": 1, "per_kind": 2},
+            **{"marks": 1, "per_kind": 2, "questions": None},
         },
         tasks=question_tasks,
         help="questions and answers of all tasks as conversations for ms-swift, LLaMA-Factory, Qwen's finetune code, "
@@ -125,7 +125,7 @@ EXITS: dict[str, Exit] = {
     ),
     "lmms-eval": Exit(
         module="gapdata.export.lmms_eval",
-        options={"tasks": None, "taxonomy": None, "per_kind": 2},
+        options={"tasks": None, "taxonomy": None, "per_kind": 2, "questions": None},
         tasks=spatial_tasks,
         help="spatial questions as a task of lmms-eval, on which any model is scored, with its blind twin",
     ),

@@ -20,9 +20,9 @@ from gapdata.shards.records import Records
 from gapdata.tasks.spatial.kind import ask
 from gapdata.tasks.spatial.kinds import KINDS, spatial_questions
 from gapdata.tasks.spatial.question import SpatialQuestion
+from gapdata.tasks.spatial.question_index import question_index
 from gapdata.tasks.spatial.view_facts import ViewFacts
 from gapmodel.questions.options import question_options
-from gapmodel.questions.question_index import question_index
 from gapmodel.questions.recipe import DataRecipe, spatial_types
 
 LOOKED_AT = 32
@@ -127,7 +127,7 @@ def _survey_of_file(reader: Records, chosen: Iterable[int], data: DataRecipe) ->
     index, types = question_index(Path(data.questions)), spatial_types(data)
     held = {position: index.counts(reader.keys[position], types) for position in chosen}
     read = (reader.without_images(position) for position in list(held)[:LOOKED_AT])
-    said = [item for record in read for _, item in index.about(record, types)]
+    said = [item.question for record in read for item in index.about(record, types)]
     return TypeSurvey(
         looked=len(held),
         empty=sum(not counts for counts in held.values()),

@@ -36,8 +36,8 @@ from gapdata.errors import ShardError, UsageError
 from gapdata.files.atomic import write_atomically
 from gapdata.seeding import generator_for
 from gapdata.shards.records import Records
+from gapdata.tasks.spatial.question_index import question_index
 from gapmodel.model_directory import MODEL_DIRECTORY, RUN_FILE
-from gapmodel.questions.question_index import question_index
 from gapmodel.training.checkpoint_files import INDEX, PARTS, RestrictedReader, digests_of, first_damage
 from gapmodel.training.distributed import ALONE, Ranks
 from gapmodel.training.learner import Learner

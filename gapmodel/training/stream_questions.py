@@ -19,12 +19,12 @@ from gapdata.shards.records import Records
 from gapdata.tasks import detection, image_space, pointmap
 from gapdata.tasks.chat import Mark, Question
 from gapdata.tasks.questions import questions, task_named
+from gapdata.tasks.spatial.question_index import question_index
 from gapdata.tasks.spatial.view_facts import ViewFacts
 from gapdata.tasks.task import QuestionOptions
 from gapmodel.packing import Example, Frames
 from gapmodel.processing import GapProcessor
 from gapmodel.questions.options import question_options
-from gapmodel.questions.question_index import question_index
 from gapmodel.questions.recipe import samples_prompts, spatial_types
 from gapmodel.questions.records import chosen_records, quality_bounds
 from gapmodel.questions.spatial import draw_questions, most_questions, needs_pixels
@@ -204,7 +204,7 @@ class StreamQuestions:
         if self.written is not None:
             named = self.written.about(record, self.types)
             order = sharing.permutation(len(named))[visit.share :: data.visits or max(1, len(named))].tolist()
-            return [(named[place][0], named[place][1].to_question(len(record))) for place in order]
+            return [(named[place].name, named[place].question.to_question(len(record))) for place in order]
         asked = questions(record, data.task, options, sharing)
         numbers = sharing.permutation(len(asked))[visit.share :: data.visits or max(1, len(asked))].tolist()
         return [(number, asked[number]) for number in numbers]

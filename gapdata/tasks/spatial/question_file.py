@@ -62,6 +62,11 @@ class AskedQuestion:
         return self.place or self.scene_id
 
     @property
+    def name(self) -> str:
+        """What it is called among the questions about its record: ``<kind>-<number>``."""
+        return f"{self.question.kind}-{self.id.rpartition('/')[2]}"
+
+    @property
     def answer_text(self) -> str:
         """The text of the right option, or the number."""
         item = self.question

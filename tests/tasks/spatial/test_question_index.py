@@ -14,8 +14,8 @@ from gapdata.commands.main import main
 from gapdata.errors import UsageError
 from gapdata.shards.reader import ShardReader
 from gapdata.tasks.spatial.question_file import read_questions
+from gapdata.tasks.spatial.question_index import QuestionIndex
 from gapmodel.packing import IGNORED
-from gapmodel.questions.question_index import QuestionIndex
 from gapmodel.questions.recipe import DataRecipe, check_data_recipe
 from gapmodel.training.census import census, refuse_unasked
 from gapmodel.training.checkpointing import identity

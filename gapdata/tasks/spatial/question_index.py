@@ -1,7 +1,7 @@
 """The questions of a file of ``gapdata questions``, found by the record that they are about.
 
 Such a file was balanced over its whole build, which questions drawn for one view cannot be. Only the places of its
-lines are kept, so that a loader's process does not hold hundreds of thousands of questions.
+lines are kept, so that a process does not hold hundreds of thousands of questions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gapdata.records.schema import Record
 from gapdata.tasks.spatial.question import SpatialQuestion
 from gapdata.tasks.spatial.question_file import MAX_LINE, AskedQuestion, question_of_line
 
-CURE = "write the file again with `gapdata questions BUILD --out FILE`, from the build that is trained on"
+CURE = "write the file again with `gapdata questions BUILD --out FILE`, from this build"
 
 
 class QuestionIndex:
@@ -50,8 +50,18 @@ class QuestionIndex:
         """Return how many questions of these types there are about a record, by type."""
         return Counter(kind for kind, _ in self._places.get(key, ()) if kind in types)
 
-    def about(self, record: Record, types: Collection[str]) -> list[tuple[str, SpatialQuestion]]:
-        """Return the questions of these types about a record, each with its name ``<type>-<number>``.
+    def refuse_others(self, keys: Collection[str]) -> None:
+        """Refuse a file that is not about the records of a build with these keys.
+
+        Raises:
+            UsageError: it has a question about another record.
+        """
+        other = next((key for key in self._places if key not in keys), None)
+        if other is not None:
+            raise UsageError(f"has a question about {other}, which the build does not hold", path=self.path, cure=CURE)
+
+    def about(self, record: Record, types: Collection[str]) -> list[AskedQuestion]:
+        """Return the questions of these types about a record, in the order of the file.
 
         Raises:
             UsageError: the file has changed, or a question is about a frame or a pixel that the record lacks.
@@ -65,7 +75,7 @@ class QuestionIndex:
                 item = self._read(file.readline(MAX_LINE + 1))
                 if item.key != record.key or not _fits(record, item.question):
                     raise UsageError(f"question {item.id} is not about this build", path=self.path, cure=CURE)
-                found.append((f"{kind}-{item.id.rpartition('/')[2]}", item.question))
+                found.append(item)
         return found
 
     def _read(self, line: bytes, number: int | None = None) -> AskedQuestion:
