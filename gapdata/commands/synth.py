@@ -13,7 +13,7 @@ from gapdata.synthetic.formats.registry import FORMATS
 
 HELP = "Write synthetic scans in the file formats of ScanNet, of other data sets and of phones."
 SCANNET = "scannet"
-ONLY_OF_SCANNET = ("test_scenes", "depth_size", "shared_camera", "annotations", "workers")
+ONLY_OF_SCANNET = ("test_scenes", "rooms", "depth_size", "shared_camera", "annotations", "workers")
 """The options that other formats do not take."""
 
 
@@ -26,6 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", type=positive, default=120, metavar="F", help="frames of each scene (default: 120)")
     parser.add_argument(
         "--seed", type=int, default=0, metavar="S", help="the same seed gives the same bytes (default: 0)"
+    )
+    parser.add_argument(
+        "--rooms",
+        type=lambda names: tuple(names.split(",")),
+        metavar="KINDS",
+        help="kinds of room that take turns, with commas between them: bedroom, living-room, office, kitchen, "
+        "classroom, bathroom (default: all)",
     )
     _add_sensor_options(parser)
     parser.add_argument(

@@ -35,8 +35,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--predictions",
         type=local,
+        action="append",
         metavar="FILE",
-        help="draw a model's answers beside the truth: a predictions .jsonl, or the --out of an evaluation",
+        help="draw a model's answers beside the truth: a predictions .jsonl, or the --out of an evaluation; several "
+        "times with --gallery",
+    )
+    parser.add_argument(
+        "--gallery",
+        action="store_true",
+        help="instead of one view, the first answered view of each of some scenes: frames with the marked pixel or the "
+        "boxes, and the answer and the truth in words",
     )
     parser.add_argument(
         "--save",
@@ -65,14 +73,37 @@ def run(options: argparse.Namespace) -> int:
         check_target(options.save)
     if options.voxel is not None and (options.save is None or options.save.suffix.lower() not in CLOUDS):
         raise UsageError("--voxel is only for a cloud that is saved", cure="add --save x.ply or --save x.glb")
+    if options.gallery:
+        return _save_gallery(options)
+    if len(options.predictions or ()) > 1:
+        raise UsageError("several --predictions are only for a gallery", cure="add --gallery, or name one")
     from gapdata.show.viewing import Viewing
 
-    viewing = Viewing(options.build, key=options.key, scene=options.scene, predictions=options.predictions)
+    predictions = options.predictions[0] if options.predictions else None
+    viewing = Viewing(options.build, key=options.key, scene=options.scene, predictions=predictions)
     if options.save is None:
         from gapdata.show.window.window import show
 
         return show(viewing, options.color)
     say(f"{options.save}: {save(viewing, options.save, options.color, options.voxel)}")
+    return 0
+
+
+def _save_gallery(options: argparse.Namespace) -> int:
+    """Write the gallery and return the exit status."""
+    if options.key or options.scene or not options.predictions:
+        raise UsageError("a gallery shows the answers of --predictions about several scenes", cure="name only these")
+    if options.save is None or options.save.suffix.lower() != ".png":
+        raise UsageError("a gallery is a picture", cure="add --save x.png")
+    from gapdata.show.sheet.sheet import write_png
+    from gapdata.show.viewing import gallery
+
+    sheet = gallery(options.build, options.predictions)
+    try:
+        write_png(sheet, options.save)
+    except OSError as error:
+        raise UsageError(f"cannot be written: {error.strerror}", path=options.save, cure="name another file") from error
+    say(f"{options.save}: {sheet.shape[1]} x {sheet.shape[0]} pixels")
     return 0
 
 

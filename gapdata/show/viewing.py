@@ -17,6 +17,7 @@ from gapdata.shards.fingerprint import planned_fingerprint
 from gapdata.shards.reader import ShardReader
 from gapdata.show.scene.exhibit import Exhibit, record_exhibit
 from gapdata.show.scene.scene import MAX_POINTS, scene_exhibit, scene_ids, scene_positions
+from gapdata.show.sheet.gallery import answer_gallery
 from gapdata.show.sheet.parts import answer_table, camera_strip, frame_strip, prompt_table
 from gapdata.show.sheet.sheet import INNER, exhibit_sheet
 from gapdata.show.sheet.sheet import MAX_POINTS as SHEET_POINTS
@@ -117,6 +118,16 @@ class Viewing:
         if predictions is not None:
             return next(place for place, name in enumerate(keys) if name in predictions.replies)
         return next(iter(self._reader.select(view="clip")), 0)
+
+
+def gallery(build: Location, predictions: Sequence[Path]) -> NDArray[np.uint8]:
+    """Draw answers beside the truth, one view of each scene (:mod:`gapdata.show.sheet.gallery`).
+
+    Raises:
+        UsageError: the predictions are damaged, about another build, or hold no point and no box.
+        ShardError: a record is damaged.
+    """
+    return answer_gallery(ShardReader(build), [_checked(path, build) for path in predictions])
 
 
 def _position(reader: ShardReader, key: str) -> int:

@@ -29,6 +29,7 @@ from gapdata.synthetic.releases.facts import SceneFacts, gather_facts
 from gapdata.synthetic.releases.sightings import Sightings
 from gapdata.synthetic.releases.writing import write_masks, write_releases
 from gapdata.synthetic.render import Renderer
+from gapdata.synthetic.rooms import room_kinds
 from gapdata.synthetic.scene import FRAMES, LAYOUT, Scene, build_scene, generator, scene_name
 from gapdata.synthetic.sens_writer import SensWriter
 from gapdata.synthetic.sensor import ColorCamera, DepthCamera, imu_samples, jpeg
@@ -54,6 +55,7 @@ class SynthesisOptions:
         test_scenes: further scenes without annotation, under ``scans_test/``.
         frames: frames of each scene, at 30 Hz.
         seed: equal seeds give equal bytes.
+        rooms: names of the kinds of room that take turns (:data:`gapdata.synthetic.rooms.KINDS`); empty for all.
         color_size, depth_size: (width, height) in pixels.
         noise: strength of sensor noise and holes; 0 gives exact depth, rounded to millimetres.
         shared_camera: colour and depth share one camera, of ``depth_size``.
@@ -66,6 +68,7 @@ class SynthesisOptions:
     test_scenes: int = 0
     frames: int = 120
     seed: int = 0
+    rooms: tuple[str, ...] = ()
     color_size: tuple[int, int] = (1296, 968)
     depth_size: tuple[int, int] = (640, 480)
     noise: float = 1.0
@@ -84,6 +87,7 @@ class SynthesisOptions:
         if min(*self.color_size, *self.depth_size) < 16:
             what = f"images of {self.color_size} and {self.depth_size} are too small"
             raise UsageError(what, cure="use 16 pixels or more")
+        room_kinds(self.rooms)
 
     @property
     def cameras(self) -> tuple[Intrinsics, Intrinsics]:
@@ -211,7 +215,7 @@ def _make_scene(out: Path, options: SynthesisOptions, index: int, progress: Prog
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        scene = build_scene(options.seed, index)
+        scene = build_scene(options.seed, index, options.rooms)
         if len(scene.labels) > MAX_OBJECTS:
             what = f"{len(scene.labels)} objects do not fit an 8-bit mask"
             raise UsageError(what, scene=scene.scene_id, cure="use another seed")

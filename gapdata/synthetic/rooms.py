@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from gapdata.runtime.choices import check_choice
 from gapdata.synthetic import decor, furnishing, storage
 from gapdata.synthetic.openings import Opening
 from gapdata.synthetic.placement import Claim, Item, Placer
@@ -17,8 +18,9 @@ from gapdata.synthetic.style import Style
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoomKind:
-    """A kind of room: ScanNet's ``sceneType``, the shell and the furnishing."""
+    """A kind of room: its name, ScanNet's ``sceneType``, the shell and the furnishing."""
 
+    name: str
     scene_type: str
     shell: ShellOptions
     furnish: Callable[[Placer], None]
@@ -86,11 +88,13 @@ def _put_wall_plates(room: Placer) -> None:
 
 KINDS: tuple[RoomKind, ...] = (
     RoomKind(
+        name="bedroom",
         scene_type="Bedroom / Hotel",
         furnish=furnishing.furnish_bedroom,
         shell=ShellOptions(size=((3.8, 5.2), (3.6, 4.8)), floors=("planks", "carpet"), windows=(1, 1), curtains=0.9),
     ),
     RoomKind(
+        name="living-room",
         scene_type="Living room / Lounge",
         furnish=furnishing.furnish_living_room,
         shell=ShellOptions(
@@ -98,6 +102,7 @@ KINDS: tuple[RoomKind, ...] = (
         ),
     ),
     RoomKind(
+        name="office",
         scene_type="Office",
         furnish=furnishing.furnish_office,
         shell=ShellOptions(
@@ -105,12 +110,14 @@ KINDS: tuple[RoomKind, ...] = (
         ),
     ),
     RoomKind(
+        name="kitchen",
         scene_type="Kitchen",
         furnish=furnishing.furnish_kitchen,
         fitted=True,
         shell=ShellOptions(size=((4.2, 5.8), (3.8, 5.0)), floors=("tiles", "planks"), windows=(1, 1), curtains=0.4),
     ),
     RoomKind(
+        name="classroom",
         scene_type="Classroom",
         furnish=furnishing.furnish_classroom,
         shell=ShellOptions(
@@ -118,6 +125,7 @@ KINDS: tuple[RoomKind, ...] = (
         ),
     ),
     RoomKind(
+        name="bathroom",
         scene_type="Bathroom",
         furnish=furnishing.furnish_bathroom,
         shell=ShellOptions(
@@ -131,3 +139,15 @@ KINDS: tuple[RoomKind, ...] = (
     ),
 )
 """In the order in which a dataset's scenes take them."""
+
+
+def room_kinds(names: Sequence[str]) -> tuple[RoomKind, ...]:
+    """Return the kinds of these names, in their order; without names all kinds.
+
+    Raises:
+        UsageError: there is no kind of this name.
+    """
+    known = {kind.name: kind for kind in KINDS}
+    for name in names:
+        check_choice("kind of room", name, known)
+    return tuple(known[name] for name in names) or KINDS

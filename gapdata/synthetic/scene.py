@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -13,7 +14,7 @@ from gapdata.synthetic.lighting import bake, vertex_albedo
 from gapdata.synthetic.materials import Palette, TextureAtlas
 from gapdata.synthetic.placement import Claim
 from gapdata.synthetic.room import FloorPlan
-from gapdata.synthetic.rooms import KINDS, furnished_room
+from gapdata.synthetic.rooms import furnished_room, room_kinds
 from gapdata.synthetic.shapes import Mesh, join
 from gapdata.synthetic.style import Style
 
@@ -86,10 +87,11 @@ def scene_name(index: int) -> str:
     return f"scene{index:04d}_00"
 
 
-def build_scene(seed: int, index: int) -> Scene:
-    """Build the scene number ``index`` of the dataset with this seed; kinds of room take turns."""
+def build_scene(seed: int, index: int, rooms: Sequence[str] = ()) -> Scene:
+    """Build the scene number ``index`` of the dataset with this seed; kinds of room (``rooms``, or all) take turns."""
     rng = generator(seed, index, SCENE)
-    kind = KINDS[index % len(KINDS)]
+    kinds = room_kinds(rooms)
+    kind = kinds[index % len(kinds)]
     palette = Palette()
     plan, items = furnished_room(kind, Style(palette, rng))
     annotated = [k for k, item in enumerate(items) if item.label is not None]

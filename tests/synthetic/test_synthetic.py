@@ -85,6 +85,15 @@ def scene_folder(dataset: Path) -> Path:
     return dataset / "scans" / SCENE
 
 
+def test_named_kinds_of_room_take_turns_and_an_unknown_one_is_refused_before_anything_is_written() -> None:
+    rooms = ("bathroom", "bedroom")
+    found = [build_scene(0, index, rooms) for index in range(3)]
+    assert [scene.scene_type for scene in found] == ["Bathroom", "Bedroom / Hotel", "Bathroom"]
+    assert "bed" in found[1].labels
+    with pytest.raises(UsageError, match="kind of room 'bedrom'"):
+        replace(OPTIONS, rooms=("bedrom",))
+
+
 @pytest.mark.slow
 def test_equal_seeds_give_equal_bytes_whatever_the_workers(tmp_path: Path) -> None:
     small = replace(OPTIONS, test_scenes=0, frames=4, noise=1.0)

@@ -24,7 +24,8 @@ def test_every_format_has_a_file_that_writes_it_and_an_option_that_reads_it() ->
 
 
 @pytest.mark.parametrize(
-    "option", [["--test-scenes", "0"], ["--depth-size", "64x48"], ["--shared-camera"], ["--annotations"]]
+    "option",
+    [["--test-scenes", "0"], ["--rooms", "office"], ["--depth-size", "64x48"], ["--shared-camera"], ["--annotations"]],
 )
 def test_an_option_that_a_format_does_not_use_is_refused_by_name(
     option: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
