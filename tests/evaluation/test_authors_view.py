@@ -21,6 +21,7 @@ from gapmodel.evaluation.authors_view import MAX_PIXELS, MIN_PIXELS, AuthorsProc
 from gapmodel.evaluation.predictions import read_answers
 from gapmodel.processing import AUTHORS, GapProcessor
 from gapmodel.tokenizer import train_tokenizer
+from tests.evaluation.test_conversation_files import documented
 from tests.support.authors_checkpoints import load_small, write_checkpoint
 from tests.support.builds import write_build
 from tests.support.evaluations import make_records, write_model
@@ -121,7 +122,8 @@ def test_a_released_checkpoint_reaches_scores_by_a_command(
 ) -> None:
     load_small(monkeypatch)
     checkpoint, build = write_checkpoint(tmp_path / "released"), write_build(tmp_path / "build", make_records())
-    command = ["evaluate", "--gap-mllm", str(checkpoint), "--shards", str(build), "--out", str(tmp_path / "out")]
+    there = {"DIR": checkpoint, "shards": build, "scores": tmp_path / "out"}
+    command = [str(there.get(word, word)) for word in documented("--shards")]
     tasks = ["--task", "detection,grounding_two_stage", "--limit", "1"]
     monkeypatch.setattr("gapmodel.evaluation.authors_view.MAX_TOKENS", 12)
     for kind in ("grounding_frame", "grounding_box"):

@@ -27,6 +27,7 @@ from gapmodel.evaluation.given_asking import given_tasks
 from gapmodel.evaluation.given_records import GivenRecord
 from gapmodel.evaluation.report import as_dict
 from gapmodel.evaluation.run import score
+from tests.conftest import REPOSITORY
 from tests.support.authors_checkpoints import load_small, write_checkpoint
 from tests.support.builds import write_build
 from tests.support.evaluations import clip, scene_view
@@ -239,6 +240,13 @@ def test_a_wrong_file_or_folder_is_one_clear_error(exported: dict[str, tuple[Pat
     assert replace(reader.given[0], key="x").paths == reader.given[0].paths
 
 
+def documented(option: str) -> list[str]:
+    """The words after `gapmodel` of the page's command with this option."""
+    page = (REPOSITORY / "gapmodel" / "README.md").read_text()
+    (line,) = [line for line in page.splitlines() if line.startswith("gapmodel evaluate --gap-mllm") and option in line]
+    return line.split()[1:]
+
+
 def test_a_file_is_scored_by_one_command_and_resumed(
     exported: dict[str, tuple[Path, Path]],
     tmp_path: Path,
@@ -251,8 +259,9 @@ def test_a_file_is_scored_by_one_command_and_resumed(
         monkeypatch.setitem(TOKENS, kind, 8)
     checkpoint = write_checkpoint(tmp_path / "released")
     file, images = exported["grounding"]
-    words = ["evaluate", "--gap-mllm", str(checkpoint), "--view", "authors", "--conversations", str(file)]
-    words += ["--images", str(images), "--out", str(tmp_path / "out"), "--limit", "2", "--json"]
+    there = {"DIR": checkpoint, "scannet_det_val_4frames.json": file, "data/media": images, "scores": tmp_path / "out"}
+    words = [str(there.get(word, word)) for word in documented("--conversations")]
+    words += ["--limit", "2", "--json"]
     assert main(words) == 0
     said = json.loads(capsys.readouterr().out)
     assert (said["split"], said["view"]["name"]) == ("val", "authors")
