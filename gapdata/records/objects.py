@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.annotations.embodiedscan import AnnotatedBox
-from gapdata.geometry.boxes import OrientedBox, aligned_iou, axis_aligned_box, turn_slack, upright_box
+from gapdata.geometry.boxes import OrientedBox, aligned_iou, axis_aligned_box, upright_box_and_slack
 from gapdata.geometry.camera import transform
 from gapdata.sources.base import Annotation, SceneObject
 
@@ -68,8 +68,8 @@ def scene_objects(
             without.append(item.object_id)
             continue
         points = transform(to_aligned, annotation.vertices[item.vertices].astype(np.float64))
-        boxes[item.object_id] = upright_box(points).transformed(from_aligned)
-        slack[item.object_id] = turn_slack(points)
+        fitted, slack[item.object_id] = upright_box_and_slack(points)
+        boxes[item.object_id] = fitted.transformed(from_aligned)
         if axis_alignment is not None:
             box = axis_aligned_box(points)
             aligned[item.object_id] = np.concatenate([box.center, box.size])

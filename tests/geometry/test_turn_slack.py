@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapdata.geometry.boxes import turn_slack, upright_box
+from gapdata.geometry.boxes import turn_slack, upright_box, upright_box_and_slack
 
 
 def prism(corners: int, radius: float, turn: float = 0.0) -> np.ndarray:
@@ -38,6 +38,16 @@ def test_of_two_boxes_that_are_as_small_the_longest_sides_may_differ() -> None:
     points = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 0.1]], dtype=np.float64)
     assert upright_box(points).size.max() in (pytest.approx(1.0), pytest.approx(2**0.5))
     assert turn_slack(points)[1] == pytest.approx(2**0.5 - 1, abs=1e-5)
+
+
+def test_box_and_slack_are_the_same_found_together() -> None:
+    points = np.random.default_rng(4).normal(size=(50, 3)) * (2, 1, 1)
+    (box, slack), alone = upright_box_and_slack(points), upright_box(points)
+    assert slack == turn_slack(points)
+    for found, expected in zip(
+        (box.center, box.size, box.rotation), (alone.center, alone.size, alone.rotation), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("points", [np.zeros((4, 3)), np.array([[0.0, 0, 0], [1, 0, 0], [2, 0, 0], [3, 0, 1]])])
