@@ -44,6 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--images", type=local, metavar="DIR", help="the folder that the paths in --conversations are relative to"
     )
+    parser.add_argument(
+        "--proposals",
+        type=local,
+        metavar="FILE",
+        help="scannet_val_pred_box.json: also score grounding in --conversations with each box replaced by the "
+        "proposal that overlaps it most",
+    )
     model = parser.add_mutually_exclusive_group(required=True)
     model.add_argument("--model", type=local, metavar="DIR", help="a model directory, or the run that wrote it")
     model.add_argument(
@@ -121,7 +128,9 @@ def run(options: argparse.Namespace) -> int:
     from gapmodel.evaluation.workers import wait_for_all
 
     refuse_temporary_places({"--out": str(options.out or "")})
-    source = question_source(options.shards, options.conversations, options.images, options.task, options.split)
+    source = question_source(
+        options.shards, options.conversations, options.images, options.proposals, options.task, options.split
+    )
     reader = source.open()
     choice, job = _job(options, source, reader)
     questions = job.questions(reader)

@@ -18,6 +18,7 @@ import numpy as np
 
 from gapdata.annotations.conversation import ConversationItem
 from gapdata.annotations.gap_json import read_conversations
+from gapdata.annotations.proposals import read_proposals
 from gapdata.errors import UsageError
 from gapdata.files.storage import location
 from gapdata.records.keys import around_key
@@ -48,13 +49,14 @@ class ConversationFile(GivenRecords):
     Args:
         file: ``.json`` or ``.jsonl``.
         images: the folder that the file's paths are relative to.
+        proposals: ``scannet_val_pred_box.json``, the boxes that a detector found in each scene.
 
     Raises:
         FileError: the file cannot be read or is not JSON.
         UsageError: there is no such folder, or the file holds nothing that can be asked.
     """
 
-    def __init__(self, file: Path, images: Path) -> None:
+    def __init__(self, file: Path, images: Path, proposals: Path | None = None) -> None:
         if not images.is_dir():
             raise UsageError("is not a folder", path=images, cure="name the folder of the file's images with --images")
         read = read_conversations(location(file), keep_paths=True)
@@ -64,6 +66,7 @@ class ConversationFile(GivenRecords):
         self.source = str(file)
         left_out = Counter({reason.replace("_", " "): count for reason, count in read.report.ignored.items()})
         folder = ConversationImages(images)
+        self._proposals = {} if proposals is None else read_proposals(location(proposals), list(read.scenes)).scenes
         records = []
         items = (item for scene in read.scenes.values() for item in scene)
         for item in sorted(items, key=lambda item: item.index):
@@ -122,7 +125,6 @@ class ConversationFile(GivenRecords):
         return dataclasses.replace(
             record,
             key=key,
-            view="around",
             frame_ids=tuple(shown),
             paths=tuple(paths[frame] for frame in shown),
             intrinsics=np.full((len(shown), 4), np.nan),
@@ -166,7 +168,8 @@ class ConversationFile(GivenRecords):
             ),
             metadata=item.metadata,
         )
-        return given_record(row, base, self.convention, paths)
+        made = given_record(row, base, self.convention, paths)
+        return dataclasses.replace(made, proposals=self._proposals.get(item.scene_id, made.proposals))
 
 
 class ConversationImages:

@@ -114,6 +114,8 @@ def _grounding(scores: GroundingScores) -> list[NamedFigure]:
             NamedFigure(name=f"accuracy at IoU {limit}, unique", value=scores.unique[limit], unit="share"),
             NamedFigure(name=f"accuracy at IoU {limit}, multiple", value=scores.multiple[limit], unit="share"),
         ]
+    for limit, share in scores.refined.items():
+        found.append(NamedFigure(name=f"accuracy at IoU {limit}, refined by proposals", value=share, unit="share"))
     return [
         *found,
         NamedFigure(name="best frame chosen", value=scores.best_frame, unit="share"),

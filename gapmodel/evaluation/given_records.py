@@ -54,6 +54,8 @@ class GivenRecord(Record):
     true_boxes: tuple[TextBox, ...] = ()
     paths: tuple[Path, ...] = ()
     """The images; empty where the members hold them."""
+    proposals: NDArray[np.float64] = dataclasses.field(default_factory=lambda: np.zeros((0, 6)))
+    """(P, 6) centre and size of the detector's boxes of the whole scene, aligned world, metres."""
 
     def image(self, frame: SupportsIndex) -> NDArray[np.uint8]:
         """Return a frame, (H, W, 3) uint8 RGB, as Pillow reads it, which does not turn it as its EXIF says.

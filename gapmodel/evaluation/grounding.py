@@ -11,13 +11,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gapdata.errors import ShardError
-from gapdata.geometry.boxes import EulerConvention
+from gapdata.geometry.boxes import EulerConvention, OrientedBox
 from gapdata.geometry.overlap import pairwise_iou
 from gapdata.records.expressions import Expression
 from gapdata.records.schema import Record
@@ -28,6 +29,7 @@ from gapdata.tasks.detection_compat import stripped
 from gapdata.tasks.targets import TargetBox, aligned_camera, camera_box, described
 from gapmodel.evaluation.authors_overlap import authors_iou, corners_of
 from gapmodel.evaluation.compat import Compat, numbers, python_literal
+from gapmodel.evaluation.given_records import GivenRecord
 
 THRESHOLDS = (0.25, 0.5)
 
@@ -42,6 +44,7 @@ class GroundingResult:
     best_frame: bool | None  # whether the chosen frame shows the most of the object; None where no frame was read
     in_sight: bool | None  # whether it shows the object at all
     reason: str | None = None  # why the answer could not be read
+    refined: float | None = None  # IoU of the proposal that overlaps the answered box most; None without proposals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,9 @@ class GroundingScores:
     multiple: dict[str, float]
     best_frame: float
     in_sight: float
+    refined: dict[str, float] = field(default_factory=dict)
+    """Shares with each answered box replaced by the detector's proposal that overlaps it most, as VG-LLM reports beside
+    its own; empty without proposals."""
 
 
 def one_pass(
@@ -78,7 +84,8 @@ def one_pass(
     if isinstance(read, Unparsable):
         return _result(record, expression, 0.0, None, read.reason)
     iou = overlap(record, expression, read.frame, read.values, convention, boxes=boxes, compat=compat)
-    return _result(record, expression, iou, read.frame, None)
+    refined = refined_overlap(record, expression, read.frame, read.values, convention)
+    return replace(_result(record, expression, iou, read.frame, None), refined=refined)
 
 
 def two_stage(
@@ -103,7 +110,8 @@ def two_stage(
     if isinstance(read, Unparsable):
         return _result(record, expression, 0.0, frame, f"second stage: {read.reason}")
     iou = overlap(record, expression, frame, read.values, convention, boxes=boxes, compat=compat)
-    return _result(record, expression, iou, frame, None)
+    refined = refined_overlap(record, expression, frame, read.values, convention)
+    return replace(_result(record, expression, iou, frame, None), refined=refined)
 
 
 def chosen_frame(text: str, frames: int, *, compat: Compat = "none") -> int | Unparsable:
@@ -148,9 +156,31 @@ def overlap(
     return float(authors_iou(corners_of([moved]), corners_of([true]))[0])
 
 
+def refined_overlap(
+    record: Record, expression: Expression, frame: int, values: Sequence[float], convention: EulerConvention
+) -> float | None:
+    """Return the IoU of the proposal that overlaps nine numbers most with the true box; ``None`` without proposals.
+
+    A box that overlaps no proposal stays as it is.
+    """
+    truth = described(record, expression).aligned_box
+    if not isinstance(record, GivenRecord) or not len(record.proposals) or truth is None:
+        return None
+    answered = box_of(values, convention).transformed(aligned_camera(record, frame))
+    proposals = [_upright(row) for row in record.proposals]
+    overlaps = pairwise_iou([answered], proposals)[0]
+    chosen = proposals[int(overlaps.argmax())] if overlaps.max() > 0 else answered
+    return float(pairwise_iou([chosen], [_upright(np.array(truth))])[0, 0])
+
+
+def _upright(row: NDArray[np.float64]) -> OrientedBox:
+    return OrientedBox(center=row[:3], size=row[3:], rotation=np.eye(3))
+
+
 def summarise(results: Sequence[GroundingResult]) -> GroundingScores:
     """Return the shares over many answers; NaN without answers."""
     ious = np.array([item.iou for item in results])
+    refined = [item.refined is not None for item in results]
     return GroundingScores(
         questions=len(results),
         unparsable=sum(item.reason is not None for item in results),
@@ -161,6 +191,7 @@ def summarise(results: Sequence[GroundingResult]) -> GroundingScores:
         multiple=_part([item.iou for item in results if item.unique is False]),
         best_frame=_mean([item.best_frame is True for item in results]),
         in_sight=_mean([item.in_sight is True for item in results]),
+        refined=_accuracy(np.array([item.refined or 0.0 for item in results])) if any(refined) else {},
     )
 
 
@@ -175,6 +206,7 @@ def _result(
         best_frame=None if frame is None else frame == visible.index(max(visible)),
         in_sight=None if frame is None else visible[frame] > 0,
         reason=reason,
+        refined=0.0 if isinstance(record, GivenRecord) and len(record.proposals) else None,
     )
 
 

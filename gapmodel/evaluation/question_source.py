@@ -28,6 +28,7 @@ class QuestionSource:
     kind: Kind
     place: str  # the build, or the file
     images: Path | None = None
+    proposals: Path | None = None
     split: str = "val"
 
     def open(self) -> Records:
@@ -38,7 +39,7 @@ class QuestionSource:
         """
         if self.kind == "file":
             assert self.images is not None
-            return ConversationFile(Path(self.place), self.images)
+            return ConversationFile(Path(self.place), self.images, self.proposals)
         reader = ShardReader(self.place)
         return BuildConversations(reader, self.split) if self.kind == "conversations" else reader
 
@@ -51,7 +52,12 @@ class QuestionSource:
 
 
 def question_source(
-    shards: str | None, conversations: Path | None, images: Path | None, tasks: str | None, split: str
+    shards: str | None,
+    conversations: Path | None,
+    images: Path | None,
+    proposals: Path | None,
+    tasks: str | None,
+    split: str,
 ) -> QuestionSource:
     """Return the source that a command line names.
 
@@ -68,9 +74,9 @@ def question_source(
     if conversations is not None:
         if images is None:
             raise UsageError("--conversations needs its images", cure="name their folder with --images")
-        return QuestionSource(kind="file", place=str(conversations), images=images)
-    if images is not None:
-        raise UsageError("--images is for --conversations", cure="leave it out: a build has its frames")
+        return QuestionSource(kind="file", place=str(conversations), images=images, proposals=proposals)
+    if images is not None or proposals is not None:
+        raise UsageError("--images and --proposals are for --conversations", cure="leave them out: a build has its own")
     reader = ShardReader(shards or "")
     reader.select(split=split)  # a split that no build has is refused before anything is asked
     alone = tasks is None and holds_conversations_alone(reader, split)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -190,7 +191,7 @@ def _grounding(questions: TaskQuestions, texts: Texts, seed: int) -> TaskResult:
     return TaskResult(
         task=questions.task,
         ours=grounding.summarise(ours),
-        gap=None if theirs is None else grounding.summarise(theirs),
+        gap=None if theirs is None else replace(grounding.summarise(theirs), refined={}),  # they do not refine
         intervals=_known(intervals),
         left_out=questions.left_out,
         notes=() if alike else ("The authors' scoring is for ScanRefer's aligned boxes; these are oriented ones.",),

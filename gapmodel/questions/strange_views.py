@@ -61,16 +61,21 @@ class StrangeViews:
         other = self.index(index)
         if other is None:
             raise UsageError(
-                f"no view of another place, with frames of its size, can lend {self.reader.keys[index]} its geometry",
+                f"no view of another place, with frames of its size, can lend {self._key(index)} its geometry",
                 cure="evaluate on more scenes, or leave strange out of --geometry",
             )
         return other
 
     def place(self, index: int) -> frozenset[str]:
         """Return the names of the places that a record shows; at least one."""
-        scene = scene_of_key(self.reader.keys[index])
+        scene = scene_of_key(self._key(index))
         scan = SCANNET_SCAN.fullmatch(scene)
         return self._named_places.get(scene, frozenset()) | {scene if scan is None else scan[1]}
+
+    def _key(self, index: int) -> str:
+        # Views that are made when they are asked for have positions after those that have a listed key.
+        keys = self.reader.keys
+        return keys[index] if index < len(keys) else self.reader.without_images(index).key
 
     def _choose(self, index: int) -> int | None:
         record = self.reader.without_images(index)

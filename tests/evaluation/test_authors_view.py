@@ -156,3 +156,15 @@ def test_another_model_is_not_taken_for_a_released_checkpoint(
     model, build = write_model(tmp_path / "own", {}), write_build(tmp_path / "build", make_records())
     assert main(["evaluate", "--gap-mllm", str(model), "--shards", str(build)]) == 2
     assert "is not a GAP-MLLM with gated fusion" in capsys.readouterr().err
+
+
+def test_a_model_of_ours_is_asked_in_their_view_with_its_own_names_and_angles(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = write_model(tmp_path / "own", {"task": "captioning", "view": "scene", "convention": "intrinsic_zxy"})
+    build = write_build(tmp_path / "build", make_records())
+    words = ["evaluate", "--model", str(own), "--shards", str(build), "--limit", "1", "--out", str(tmp_path / "out")]
+    assert main([*words, "--task", "captioning", "--view", "authors", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["view"]["name"] == "authors"
+    options = json.loads((tmp_path / "out" / "asked.json").read_text())["asking"]["captioning"]["options"]
+    assert (options["wording"], options["convention"], options["taxonomy"]) == ("gap", "intrinsic_zxy", None)

@@ -166,6 +166,33 @@ def test_the_second_stage_sees_the_neighbours_that_are_on_disk_nearest_first(
     assert second.question.text.count("<image>") == 4
 
 
+def test_with_proposals_grounding_is_also_scored_by_the_one_that_overlaps_most(
+    exported: dict[str, tuple[Path, Path]], tmp_path: Path
+) -> None:
+    file, images = exported["grounding"]
+    boxes: dict[str, list[list[float]]] = {}
+    for row in json.loads(file.read_text()):
+        box = row["gt_bbox"][:6]
+        boxes.setdefault(f"scannet/{row['metadata']['scene_id']}", []).extend([box, [90.0, *box[1:]]])
+    (tmp_path / "pred_box.json").write_text(json.dumps(boxes))
+    reader = ConversationFile(file, images, tmp_path / "pred_box.json")
+
+    def wide(record: GivenRecord) -> str:
+        read = grounding.parse(record.question.answer)
+        assert isinstance(read, grounding.GroundingAnswer)
+        return grounding.answer_text(
+            read.frame, [*read.values[:3], *(1.4 * v for v in read.values[3:6]), *read.values[6:]]
+        )
+
+    found = results(reader, right_texts(reader, wide))
+    assert found["grounding"]["accuracy"]["0.50"] == 0.0
+    assert found["grounding"]["refined"] == {"0.25": 1.0, "0.50": 1.0}
+    assert found["grounding_gap"]["refined"] == {}
+    nothing = results(reader, right_texts(reader, lambda record: "?"))
+    assert nothing["grounding"]["refined"] == {"0.25": 0.0, "0.50": 0.0}
+    assert results(ConversationFile(file, images), right_texts(reader))["grounding"]["refined"] == {}
+
+
 def test_images_are_what_pillow_reads(exported: dict[str, tuple[Path, Path]]) -> None:
     file, images = exported["detection"]
     reader = ConversationFile(file, images)
@@ -261,11 +288,12 @@ def test_a_file_is_scored_by_one_command_and_resumed(
     file, images = exported["grounding"]
     there = {"DIR": checkpoint, "scannet_det_val_4frames.json": file, "data/media": images, "scores": tmp_path / "out"}
     words = [str(there.get(word, word)) for word in documented("--conversations")]
-    words += ["--limit", "2", "--json"]
+    words += ["--limit", "1", "--geometry", "strange", "--json"]
     assert main(words) == 0
     said = json.loads(capsys.readouterr().out)
     assert (said["split"], said["view"]["name"]) == ("val", "authors")
-    assert said["grounding"]["questions"] == said["grounding_two_stage"]["questions"] == 2
+    assert said["grounding"]["questions"] == said["grounding_two_stage"]["questions"] == 1
+    assert set(said["geometry"]["tasks"]) == {"grounding", "grounding_two_stage"}
     assert any("are read as extrinsic_zxy" in remark for remark in said["remarks"])
     part = next((tmp_path / "out" / "predictions").iterdir())
     before, report = part.read_bytes(), (tmp_path / "out" / "report.json").read_bytes()
