@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,16 +28,27 @@ def build_geometry_encoder(config: Mapping[str, Any]) -> GeometryEncoder:
     ``source``, those of the class unless ``config`` has its own (for other weights of the same shape).
 
     Raises:
-        UsageError: no encoder has that name.
+        UsageError: no encoder has that name, or it does not have one of the options.
     """
     options = dict(config)
     name = options.pop("name", None)
     check_choice("geometry encoder", name, ENCODERS)
     kind = ENCODERS[name]
     stated = {field: options.pop(field, getattr(kind, field)) for field in ("licence", "source")}
+    for option in options:
+        check_choice(f"option of geometry encoder {name}", option, _options(kind))
     encoder = kind(**options)
     encoder.config = {**config, **stated}
     return encoder
+
+
+def _options(kind: type[GeometryEncoder]) -> list[str]:
+    """Return the options of an encoder: those of its constructor, or of the base's to which that hands them on."""
+    for part in kind.__mro__:
+        parameters = inspect.signature(part).parameters.values() if "__init__" in vars(part) else ()
+        if parameters and all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
+            return [parameter.name for parameter in parameters]
+    return []
 
 
 __all__ = ["ENCODERS", "GeometryEncoder", "build_geometry_encoder"]

@@ -38,10 +38,22 @@ def first_model(builds: Builds, recipe: TrainingRecipe) -> tuple[GapForCondition
     """Return the recipe's model before its first step, and its processor.
 
     Raises:
-        UsageError: the preset is unknown, or a public one lacks the weights to start from.
+        UsageError: the preset is unknown, a public one lacks the weights to start from, or the geometry encoder cuts
+            images into other patches than the processor.
     """
-    if recipe.model.preset == "tiny" or recipe.model.random:
-        return _random_model(builds, recipe)
+    random = recipe.model.preset == "tiny" or recipe.model.random
+    model, processor = _random_model(builds, recipe) if random else _public_model(recipe)
+    patch, given = model.model.geometry.patch_size, recipe.processor.geometry_patch_size
+    if patch != given:
+        raise UsageError(
+            f"geometry encoder {model.config.geometry['name']} has patches of {patch} pixels, not of {given}",
+            cure=f"give --set processor.geometry_patch_size={patch}",
+        )
+    return model, processor
+
+
+def _public_model(recipe: TrainingRecipe) -> tuple[GapForConditionalGeneration, GapProcessor]:
+    """Return a model of public weights."""
     chosen, described = recipe.model, _config(recipe, QWEN_TOKENS, {})
     if not chosen.qwen or not chosen.geometry_weights:
         check_choice("geometry encoder", described.geometry["name"], ENCODERS)

@@ -350,3 +350,9 @@ def test_an_encoders_configuration_carries_its_licence_or_that_of_other_weights(
     assert own == config | {"licence": "CC-BY-NC-4.0", "source": "facebook/VGGT-1B"}
     other = {"licence": "VGGT licence", "source": "facebook/VGGT-1B-Commercial"}
     assert build_geometry_encoder(config | other).config == config | other
+
+
+@pytest.mark.parametrize("name", ["vggt", "tiny", "depth-anything-3-small", "depth-anything-3-base"])
+def test_an_option_that_an_encoder_does_not_have_is_refused_by_name(name: str) -> None:
+    with pytest.raises(UsageError, match=rf"option of geometry encoder {name} 'pach_size'.*did you mean patch_size"):
+        build_geometry_encoder({"name": name, "pach_size": 14})

@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
+from gapdata.errors import UsageError
 from gapmodel.model_directory import load_model
 from gapmodel.training.logbook import read_log
 from tests.support.training_runs import RECIPE, RECORDS
@@ -41,3 +43,9 @@ def test_a_model_with_depth_anything_trains_and_its_levels_meet_the_visual_strea
     with torch.no_grad():
         levels = model.model.geometry(torch.from_numpy(looked.geometry_images)[None].float() / 255)
     assert [tuple(level.shape[2:]) for level in levels] == [(2, 4, 64)] * 4
+
+
+def test_a_processor_for_other_patches_is_refused_before_the_first_step(tmp_path: Path) -> None:
+    geometry = {**RECIPE.model.geometry, "patch_size": 8}
+    with pytest.raises(UsageError, match=r"tiny has patches of 8 pixels, not of 16; give --set processor"):
+        run(replace(RECIPE, model=replace(RECIPE.model, geometry=geometry)), tmp_path)
