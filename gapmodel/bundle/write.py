@@ -189,9 +189,9 @@ def _write(
     model.config.geometry_weights = None if encoder.included else encoder.source
     model.model.freeze(["geometry"])
     settle_generation(model, processor)
-    out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.{secrets.token_hex(6)}.tmp")
     try:
+        out.parent.mkdir(parents=True, exist_ok=True)
         model.save_pretrained(str(temporary), save_frozen=encoder.included)
         hub = GapHubProcessor(processor.tokenizer, asdict(processor.config))
         hub.save_pretrained(str(temporary))
