@@ -77,26 +77,8 @@ def assemble_record(
         room: the floor of the scene; only views of the whole scan carry it.
         distances: of the scene's objects; the record holds those of the objects in the view.
     """
-    camera_to_world = np.array(scan.camera_to_world[list(view.frame_ids)], dtype=np.float64)
-    camera_to_first = relative_poses(camera_to_world)
-    depth = np.stack([frame.depth for frame in frames])
-    cameras = [frame.camera for frame in frames]
-    shown = [frame.objects for frame in frames if frame.objects is not None]
-    view_objects: tuple[ViewObject, ...] = ()
-    prompts: tuple[Prompt, ...] = ()
-    if objects is not None and len(shown) == len(frames):
-        seen = pixels_by_object([item.pixels for item in shown])
-        view_objects = _visible_objects(
-            objects, seen, camera_to_world[0], scan.axis_alignment, settings.min_visible_pixels
-        )
-        listed = {item.object_id: item.label for item in view_objects}
-        interiors = [item.interior(settings.prompts.border) for item in shown]
-        pixels = sample_prompts(interiors, listed, settings.prompts, rng)
-        prompts = _with_points(pixels, depth, cameras, camera_to_first, listed)
-    size = (cameras[0].width, cameras[0].height)
-    pointmap = first_frame_pointmap(
-        depth, cameras, camera_to_first, settings.pointmap_stride, units_per_metre=MILLIMETRES_PER_METRE
-    )
+    geometry = _Geometry.of(scan, view, frames)
+    view_objects, prompts = _seen(scan, geometry, frames, objects, settings, rng)
     return Record(
         key=view.key,
         scene_id=scan.scene_id,
@@ -105,10 +87,10 @@ def assemble_record(
         split_origin=split_origin,
         view=view.kind,
         frame_ids=view.frame_ids,
-        image_size=size,
-        intrinsics=np.array([[camera.fx, camera.fy, camera.cx, camera.cy] for camera in cameras]),
-        camera_to_world=camera_to_world,
-        camera_to_first=camera_to_first,
+        image_size=geometry.image_size,
+        intrinsics=np.array([[camera.fx, camera.fy, camera.cx, camera.cy] for camera in geometry.cameras]),
+        camera_to_world=geometry.camera_to_world,
+        camera_to_first=geometry.camera_to_first,
         axis_alignment=scan.axis_alignment,
         objects=view_objects,
         prompts=prompts,
@@ -119,8 +101,53 @@ def assemble_record(
         quality=quality,
         turned=scan.turned,
         masks="" if objects is None else masks,
-        members=_members(frames, prompts, pointmap, size, settings.mark_native_width),
+        members=_members(frames, prompts, geometry, settings),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Geometry:
+    """The cameras of a view and what they measured."""
+
+    cameras: tuple[Intrinsics, ...]  # one a frame
+    camera_to_world: NDArray[np.float64]  # (N, 4, 4)
+    camera_to_first: NDArray[np.float64]  # (N, 4, 4)
+    depth: NDArray[np.uint16]  # (N, H, W) millimetres
+
+    @classmethod
+    def of(cls, scan: Scan, view: View, frames: Sequence[PreparedFrame]) -> _Geometry:
+        camera_to_world = np.array(scan.camera_to_world[list(view.frame_ids)], dtype=np.float64)
+        return cls(
+            cameras=tuple(frame.camera for frame in frames),
+            camera_to_world=camera_to_world,
+            camera_to_first=relative_poses(camera_to_world),
+            depth=np.stack([frame.depth for frame in frames]),
+        )
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        return self.cameras[0].width, self.cameras[0].height
+
+
+def _seen(
+    scan: Scan,
+    geometry: _Geometry,
+    frames: Sequence[PreparedFrame],
+    objects: SceneObjects | None,
+    settings: AssemblySettings,
+    rng: np.random.Generator,
+) -> tuple[tuple[ViewObject, ...], tuple[Prompt, ...]]:
+    """Return the objects that frames show, and prompts on them; none where a frame does not have its objects."""
+    shown = [frame.objects for frame in frames if frame.objects is not None]
+    if objects is None or len(shown) < len(frames):
+        return (), ()
+    seen = pixels_by_object([item.pixels for item in shown])
+    first = geometry.camera_to_world[0]
+    view_objects = _visible_objects(objects, seen, first, scan.axis_alignment, settings.min_visible_pixels)
+    labels = {item.object_id: item.label for item in view_objects}
+    interiors = [item.interior(settings.prompts.border) for item in shown]
+    pixels = sample_prompts(interiors, labels, settings.prompts, rng)
+    return view_objects, _with_points(pixels, geometry, labels)
 
 
 def _is_about(item: Expression | Conversation, listed: Sequence[ViewObject]) -> bool:
@@ -177,18 +204,13 @@ def _proposal(proposal: Proposal, aligned_to_first: NDArray[np.float64]) -> dict
     }
 
 
-def _with_points(
-    pixels: Sequence[PromptPixel],
-    depth: NDArray[np.uint16],
-    cameras: Sequence[Intrinsics],
-    camera_to_first: NDArray[np.float64],
-    labels: Mapping[int, str],
-) -> tuple[Prompt, ...]:
+def _with_points(pixels: Sequence[PromptPixel], geometry: _Geometry, labels: Mapping[int, str]) -> tuple[Prompt, ...]:
     prompts = []
     for index, chosen in enumerate(pixels, start=1):
         u, v = chosen.pixel
-        z = np.float64(np.float32(depth[chosen.frame, v, u]) / np.float32(MILLIMETRES_PER_METRE))
-        point = transform(camera_to_first[chosen.frame], cameras[chosen.frame].unproject(np.array([u, v]), z))
+        z = np.float64(np.float32(geometry.depth[chosen.frame, v, u]) / np.float32(MILLIMETRES_PER_METRE))
+        seen = geometry.cameras[chosen.frame].unproject(np.array([u, v]), z)
+        point = transform(geometry.camera_to_first[chosen.frame], seen)
         prompts.append(
             Prompt(
                 index=index,
@@ -205,11 +227,11 @@ def _with_points(
 def _members(
     frames: Sequence[PreparedFrame],
     prompts: Sequence[Prompt],
-    pointmap: NDArray[np.float32],
-    size: tuple[int, int],
-    mark_native_width: float,
+    geometry: _Geometry,
+    settings: AssemblySettings,
 ) -> dict[str, bytes]:
     members: dict[str, bytes] = {}
+    size = geometry.image_size
     for position, frame in enumerate(frames):
         members[member_name(position, "jpg")] = frame.jpeg
         members[member_name(position, "depth.png")] = frame.depth_png
@@ -217,8 +239,15 @@ def _members(
             members[member_name(position, "instance.png")] = frame.instance_png
         marks = {prompt.index: prompt.pixel for prompt in prompts if prompt.frame == position}
         # Also for a frame without marks: some loaders take the members of the first records for those of all records.
-        mask = encode_png(mark_mask(size, marks, mark_native_width)) if marks else empty_png(size)
+        mask = encode_png(mark_mask(size, marks, settings.mark_native_width)) if marks else empty_png(size)
         members[member_name(position, "prompt.png")] = mask
+    pointmap = first_frame_pointmap(
+        geometry.depth,
+        geometry.cameras,
+        geometry.camera_to_first,
+        settings.pointmap_stride,
+        units_per_metre=MILLIMETRES_PER_METRE,
+    )
     members["pointmap.npy"] = encode_npy(pointmap)
     return members
 
