@@ -45,9 +45,7 @@ class BuildConversations(GivenRecords):
         super().__init__(records, counted_reasons(left_out))
         self._reader, self.split, self.fingerprint = reader, split, reader.fingerprint
         self.source = str(getattr(reader, "build", ""))
-        self.refuse_nothing(
-            "build shards with --annotations FILE --config manifests/gap-json.toml, or name other tasks"
-        )
+        self.refuse_nothing("build shards with --recipe gap-json --annotations FILE, or name other tasks")
 
     def __getitem__(self, which: SupportsIndex | str, /) -> Record:
         position = self.keys.index(which) if isinstance(which, str) else which.__index__()

@@ -77,6 +77,8 @@ def question_source(
         return QuestionSource(kind="file", place=str(conversations), images=images, proposals=proposals)
     if images is not None or proposals is not None:
         raise UsageError("--images and --proposals are for --conversations", cure="leave them out: a build has its own")
+    if tasks is not None and tasks != ANY and ANY in map(str.strip, tasks.split(",")):
+        raise UsageError(f"{ANY} is asked alone", cure="ask the other tasks by another command")
     reader = ShardReader(shards or "")
     reader.select(split=split)  # a split that no build has is refused before anything is asked
     alone = tasks is None and holds_conversations_alone(reader, split)

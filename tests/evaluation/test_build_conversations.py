@@ -92,3 +92,5 @@ def test_a_build_of_conversations_is_scored_by_the_command_without_naming_tasks(
     assert (said["pointmap"]["questions"], said["detection"]["views"]) == (2, 2)
     assert main([*words, "--task", "conversation"]) == 0
     assert "already complete" in capsys.readouterr().err
+    assert main([*words, "--task", "detection,conversation"]) == 2
+    assert "conversation is asked alone; ask the other tasks by another command" in capsys.readouterr().err

@@ -135,7 +135,8 @@ def test_no_other_place_compares_names_on_its_own() -> None:
     ("options", "message"),
     [
         (["--split", "valid"], "split 'valid' is unknown; did you mean val?"),
-        (["--task", "conversation"], "task 'conversation' can be trained, but has no score of its own; choose from"),
+        (["--task", "grounding_box"], "task 'grounding_box' can be trained, but has no score of its own; choose from"),
+        (["--task", "conversation"], "it has no rows; build shards with --recipe gap-json --annotations FILE"),
     ],
 )
 def test_an_evaluation_of_what_does_not_exist_is_one_line(build: Path, options: list[str], message: str) -> None:
