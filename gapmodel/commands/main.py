@@ -8,9 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from gapdata.commands.program import Command, program_parser, run_command
-from gapmodel.commands import bundle, evaluate, inspect, train
+from gapmodel.commands import bundle, evaluate, inspect, memory, train
 
-COMMANDS: Mapping[str, Command] = {"train": train, "evaluate": evaluate, "inspect": inspect, "bundle": bundle}
+COMMANDS: Mapping[str, Command] = {
+    "train": train,
+    "evaluate": evaluate,
+    "inspect": inspect,
+    "bundle": bundle,
+    "memory": memory,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

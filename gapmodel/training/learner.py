@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from gapmodel.field_of_view import MEAN, STD
 from gapmodel.generate import generate_answers
@@ -20,6 +21,9 @@ from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.packing import IGNORED, Batch, Example
 from gapmodel.processing import GapProcessor
 from gapmodel.training.dense import DenseCounts, DenseHead, dense_counts
+
+ANSWER_TOKENS = 1024
+"""Tokens of answers whose logits are there at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +77,7 @@ class Learner(nn.Module):
         following = following_tokens(batch)
         answered = following != IGNORED  # (B, S) positions that predict a token of an answer
         hidden = model.model(**inputs, mm_encoder_outputs={"image": features}).last_hidden_state[answered]
-        answer = F.cross_entropy(model.lm_head(hidden).float(), following[answered], reduction="none")
+        answer = self._answer_loss(hidden, following[answered])
         questions = batch.questions[answered]
         if self.head is None or not (batch.targets or self.training):
             return Losses(answer=answer, questions=questions)
@@ -86,6 +90,21 @@ class Learner(nn.Module):
             # A blank batch: ranks reduce the gradients of the same weights, so the head needs gradients here, too.
             visual, asked = self.head.visual(tokens).sum() * 0.0, self.head.asked(hidden).sum() * 0.0
         return Losses(answer=answer, questions=questions, dense={"visual": visual, "asked": asked})
+
+    def _answer_loss(self, hidden: Tensor, expected: Tensor) -> Tensor:
+        """Return the cross-entropy of each token (n,), from the language model's output (n, D).
+
+        Logits of many tokens are computed again in the backward pass, some at a time: in float32 they, their logarithms
+        and their gradients take 1.5 MB a token.
+        """
+
+        def entropy(part: Tensor, tokens: Tensor) -> Tensor:
+            return F.cross_entropy(self.model.lm_head(part).float(), tokens, reduction="none")
+
+        if len(hidden) <= ANSWER_TOKENS:
+            return entropy(hidden, expected)
+        pairs = zip(hidden.split(ANSWER_TOKENS), expected.split(ANSWER_TOKENS), strict=True)
+        return torch.cat([checkpoint(entropy, *pair, use_reentrant=False) for pair in pairs])
 
     def round_frozen(self) -> None:
         """Keep frozen matrices, and the frozen embeddings of words, in bfloat16, to which products round them anyhow.

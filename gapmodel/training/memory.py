@@ -37,7 +37,7 @@ CGROUP = Path("/sys/fs/cgroup")
 class Footprint:
     """The memory that one rank needs, in bytes."""
 
-    optimizer: int  # and gradients
+    optimizer: int  # and gradients, and rounded copies of weights
     saved_per_token: float  # for the backward pass, for each token of a micro-batch
 
 
@@ -82,12 +82,16 @@ def measure(learner: Learner, batch: Batch | None, ranks: Ranks) -> Footprint:
         ranks: this process among the job's; gradients and moments are spread over them.
     """
     weights = {parameter.untyped_storage().data_ptr(): parameter for parameter in learner.parameters()}
+    rounded = {_form(parameter) for parameter in weights.values() if parameter.requires_grad}
     saved: dict[int, int] = {}
+    copies: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
-            saved[storage.data_ptr()] = storage.nbytes()
+            # Products in bfloat16 keep a rounded copy of each trained weight, however many tokens there are.
+            copied = tensor.dtype == torch.bfloat16 and _form(tensor) in rounded
+            (copies if copied else saved)[storage.data_ptr()] = storage.nbytes()
         return tensor
 
     if batch is not None:
@@ -95,7 +99,7 @@ def measure(learner: Learner, batch: Batch | None, ranks: Ranks) -> Footprint:
             learner(batch.to(ranks.device))
     trained = sum(parameter.numel() for parameter in weights.values() if parameter.requires_grad)
     return Footprint(
-        optimizer=trained * OPTIMIZER_BYTES // ranks.world_size,
+        optimizer=trained * OPTIMIZER_BYTES // ranks.world_size + sum(copies.values()),
         saved_per_token=0.0 if batch is None else sum(saved.values()) / batch.labels.numel(),
     )
 
@@ -188,6 +192,11 @@ def _left_of_group() -> int:
         return int(limit) - int(used) + int(statistics.get("inactive_file", 0))
     except (OSError, ValueError):
         return 2**62
+
+
+def _form(tensor: Tensor) -> tuple[int, ...]:
+    """Return the sides of a matrix, transposed or not."""
+    return tuple(sorted(tensor.shape))
 
 
 def _bytes_of(values: Any) -> int:

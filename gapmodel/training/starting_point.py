@@ -54,7 +54,7 @@ def first_model(builds: Builds, recipe: TrainingRecipe) -> tuple[GapForCondition
 
 def _public_model(recipe: TrainingRecipe) -> tuple[GapForConditionalGeneration, GapProcessor]:
     """Return a model of public weights."""
-    chosen, described = recipe.model, _config(recipe, QWEN_TOKENS, {})
+    chosen, described = recipe.model, model_config(recipe, QWEN_TOKENS, {})
     if not chosen.qwen or not chosen.geometry_weights:
         check_choice("geometry encoder", described.geometry["name"], ENCODERS)
         weights = ENCODERS[described.geometry["name"]].source or "of the geometry encoder"
@@ -149,11 +149,12 @@ def _random_model(builds: Builds, recipe: TrainingRecipe) -> tuple[GapForConditi
     ]
     tokenizer = train_tokenizer(texts)
     words = {"vocab_size": len(tokenizer)} if recipe.model.preset == "tiny" else {}
-    config = _config(recipe, special_token_ids(tokenizer), words)
+    config = model_config(recipe, special_token_ids(tokenizer), words)
     return GapForConditionalGeneration(config), GapProcessor(tokenizer, recipe.processor)
 
 
-def _config(recipe: TrainingRecipe, token_ids: Mapping[str, int], text: Mapping[str, Any]) -> GapConfig:
+def model_config(recipe: TrainingRecipe, token_ids: Mapping[str, int], text: Mapping[str, Any]) -> GapConfig:
+    """Return the configuration of the recipe's model, with these special tokens and fields of the language model."""
     size, vision = recipe.processor, dict(recipe.model.vision)
     geometry = dict(recipe.model.geometry)
     if recipe.model.preset == "tiny":
