@@ -146,9 +146,9 @@ def free_port() -> int:
 
 @pytest.mark.slow
 def test_two_ranks_write_what_one_process_does(tmp_path: Path) -> None:
-    recipe = low_rank(replace(MIXED, train=replace(MIXED.train, steps=4)), dropout=0.0)
+    recipe = low_rank(replace(MIXED, train=replace(MIXED.train, steps=2)), dropout=0.0)
     run(recipe, tmp_path / "one")
-    changes = ["model.lora.rank=4", "model.lora.alpha=8.0", "model.lora.keep=adapter", "train.steps=4"]
+    changes = ["model.lora.rank=4", "model.lora.alpha=8.0", "model.lora.keep=adapter", "train.steps=2"]
     finish(start(tmp_path / "two", *changes, ranks=2, port=free_port()))
     for name in ("model.safetensors", "adapter/adapter_model.safetensors"):
         one, two = (load_file(tmp_path / each / "model" / name) for each in ("one", "two"))

@@ -24,11 +24,13 @@ from tests.support.training_steps import first_step, run
 
 SMALL_GPU = 24e9
 """Bytes of a GPU that is sold as having 24 GB; it has 25.8e9."""
-TINY = ["model.preset=tiny", "processor.temporal_patch_size=1", "processor.image_size=[64,32]", "data.frames=2"]
+TINY = ["model.preset=tiny", "processor.temporal_patch_size=1", "processor.image_size=[64,32]"]
 TINY += ["processor.geometry_patch_size=16", "processor.prompting=qwen", "processor.mark_native_width=256.0"]
-TINY += ["train.learning_rate=1e-2", "train.fusion_learning_rate=1e-2", "data.visits=4", "train.beta2=0.95"]
+TINY += ["train.learning_rate=1e-2", "train.fusion_learning_rate=1e-2", "train.beta2=0.95"]
 TINY += ["run.workers=0", "run.evaluate_every=0", "run.threads=1", "train.batch_size=4"]
 """What makes a recipe for a small GPU one for the tests' own model."""
+VIEWS = ["data.frames=2", "data.visits=4"]
+"""And that of stage 1 one for the tests' own records."""
 
 
 def small(**changes: object) -> TrainingRecipe:
@@ -50,9 +52,9 @@ def test_without_content_as_much_is_counted_as_with_it() -> None:
 
 def test_what_saves_memory_is_counted_as_saving_it() -> None:
     least = count_memory(small())
-    kept, wide = count_memory(small(recomputed=False)), count_memory(small(frozen_precision="float32"))
-    assert kept.activations > least.activations
-    assert least.frozen < wide.frozen < 2.1 * least.frozen
+    most = count_memory(small(recomputed=False, frozen_precision="float32"))
+    assert most.activations > least.activations
+    assert 1.5 * least.frozen < most.frozen < 2.1 * least.frozen
 
 
 @pytest.mark.slow
@@ -71,7 +73,7 @@ def test_stage_two_of_two_billion_weights_fits_on_a_small_gpu_and_so_does_stage_
 
 def test_the_recipes_for_a_small_gpu_train_at_a_tiny_size(stage_one: Path, tmp_path: Path) -> None:
     pytest.importorskip("peft")
-    recipe = read_training_recipe(Path("train-24gb-pretrain"), [*TINY, "train.steps=24"])
+    recipe = read_training_recipe(Path("train-24gb-pretrain"), [*TINY, *VIEWS, "train.steps=24"])
     run(recipe, tmp_path / "one", stage_one)
     losses = [line["loss"] for line in read_log(tmp_path / "one")]
     assert sum(losses[-4:]) < 0.92 * sum(losses[:4])
@@ -83,7 +85,7 @@ def test_the_recipes_for_a_small_gpu_train_at_a_tiny_size(stage_one: Path, tmp_p
 
 def test_the_command_tells_the_parts(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("peft")
-    fields = [*TINY, "train.token_budget=300"]
+    fields = [*TINY, *VIEWS, "train.token_budget=300"]
     arguments = ["memory", "--recipe", "train-24gb-pretrain", *(part for field in fields for part in ("--set", field))]
     assert main([*arguments, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,11 @@ from gapmodel.training.recipe import TrainingRecipe, read_training_recipe
 from tests.conftest import REPOSITORY
 from tests.support.training_steps import run
 
+SHIPPED = ("tiny-pretrain", "tiny-finetune", "train-pretrain", "train-finetune", "train-spatial")
+SHIPPED += ("train-24gb-pretrain", "train-24gb-finetune")
 
-@pytest.mark.parametrize(
-    "name",
-    ["tiny-pretrain.toml", "tiny-finetune.toml", "train-pretrain.toml", "train-finetune.toml", "train-spatial.toml"],
-)
+
+@pytest.mark.parametrize("name", [f"{name}.toml" for name in SHIPPED])
 def test_the_recipes_that_are_shipped_can_be_read(name: str) -> None:
     recipe = read_training_recipe(REPOSITORY / "manifests" / name, ["train.steps=7"])
     assert recipe.train.steps == 7
@@ -46,6 +47,20 @@ def test_the_full_recipes_have_the_papers_settings(name: str) -> None:
     tasks = {"pretrain": {"pointmap"}, "finetune": {"detection", "grounding_frame", "grounding_box", "captioning"}}
     assert {stream.data.task for stream in recipe.streams} == tasks[name.removesuffix(".toml").removeprefix("train-")]
     assert all(s.data.frames == 4 for s in recipe.streams if s.data.view == "clip")
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "finetune"])
+def test_the_recipes_for_a_small_gpu_ask_what_the_full_ones_ask(stage: str) -> None:
+    small, full = (
+        read_training_recipe(REPOSITORY / "manifests" / f"train-{size}{stage}.toml") for size in ("24gb-", "")
+    )
+    assert (small.streams, small.processor, small.run.sample_tokens) == (
+        full.streams,
+        full.processor,
+        full.run.sample_tokens,
+    )
+    fields = ("learning_rate", "token_budget", "frozen_precision")
+    assert replace(small.train, **{name: getattr(full.train, name) for name in fields}) == full.train
 
 
 def test_the_spatial_recipe_asks_every_type_with_the_optimiser_of_stage_two() -> None:
