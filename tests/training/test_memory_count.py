@@ -58,15 +58,14 @@ def test_what_saves_memory_is_counted_as_saving_it() -> None:
 
 
 @pytest.mark.slow
-def test_stage_two_of_two_billion_weights_fits_on_a_small_gpu_and_so_does_stage_one() -> None:
-    """Rows of stage 1 are as long and show fewer frames; the rest is the same."""
+def test_two_billion_weights_train_on_a_small_gpu() -> None:
+    """Stage 1; stage 2 has the same model and rows as long, with as many frames in them."""
     pytest.importorskip("peft")
     one, two = (read_training_recipe(Path(f"train-24gb-{name}")) for name in ("pretrain", "finetune"))
-    assert (one.model, replace(one.train, batch_size=16)) == (two.model, two.train)
-    assert one.processor == two.processor
-    found: MemoryCount = count_memory(two)
-    assert found.total + RESERVE < SMALL_GPU
-    assert found.tokens == two.train.token_budget
+    assert (one.model, one.train, one.processor) == (two.model, two.train, two.processor)
+    found: MemoryCount = count_memory(one)
+    assert found.total + RESERVE < 0.8 * SMALL_GPU
+    assert (found.tokens, found.visual) == (one.train.token_budget, 32 * one.processor.tokens_per_frame)
     assert found.frozen == pytest.approx(6.1e9, rel=0.02)
     assert found.trained == pytest.approx(0.88e9, rel=0.02)
 
