@@ -103,7 +103,7 @@ class Learner(nn.Module):
 
         if len(hidden) <= ANSWER_TOKENS:
             return entropy(hidden, expected)
-        pairs = zip(hidden.split(ANSWER_TOKENS), expected.split(ANSWER_TOKENS), strict=True)
+        pairs = zip(torch.split(hidden, ANSWER_TOKENS), torch.split(expected, ANSWER_TOKENS), strict=True)
         return torch.cat([checkpoint(entropy, *pair, use_reentrant=False) for pair in pairs])
 
     def round_frozen(self) -> None:

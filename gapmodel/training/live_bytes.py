@@ -22,7 +22,7 @@ INDEXED = (ATEN.index.Tensor, ATEN.index_put.default, ATEN.index_put_.default, A
 """Operations that may be given a mask, of which the shape of the result depends."""
 
 
-class LiveBytes(TorchDispatchMode):
+class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts what is alive, and the most that ever was, among what it has seen.
 
     Args:
@@ -30,7 +30,7 @@ class LiveBytes(TorchDispatchMode):
     """
 
     def __init__(self, *, without_content: bool) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.fake = FakeTensorMode(allow_non_fake_inputs=True) if without_content else None
         self.live = 0
         """Bytes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -33,10 +34,10 @@ VIEWS = ["data.frames=2", "data.visits=4"]
 """And that of stage 1 one for the tests' own records."""
 
 
-def small(**changes: object) -> TrainingRecipe:
+def small(*, recomputed: bool = True, **changes: Any) -> TrainingRecipe:
     pytest.importorskip("peft")
     train = replace(MIXED.train, token_budget=230, frozen_precision="bfloat16")
-    run = replace(MIXED.run, checkpoint_activations=bool(changes.pop("recomputed", True)))
+    run = replace(MIXED.run, checkpoint_activations=recomputed)
     recipe = replace(MIXED, train=replace(train, **changes), run=run)
     return replace(recipe, model=replace(recipe.model, lora=LoraRecipe(rank=4)))
 

@@ -21,8 +21,8 @@ from gapmodel.training.recipe import TrainingRecipe, read_training_recipe
 from tests.conftest import REPOSITORY
 from tests.support.training_steps import run
 
-SHIPPED = ("tiny-pretrain", "tiny-finetune", "train-pretrain", "train-finetune", "train-spatial")
-SHIPPED += ("train-24gb-pretrain", "train-24gb-finetune")
+SHIPPED = ["tiny-pretrain", "tiny-finetune", "train-pretrain", "train-finetune", "train-spatial"]
+SHIPPED += ["train-24gb-pretrain", "train-24gb-finetune"]
 
 
 @pytest.mark.parametrize("name", [f"{name}.toml" for name in SHIPPED])
