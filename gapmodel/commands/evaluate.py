@@ -79,6 +79,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "else. Default: what the model was taught. Tasks without questions in the split are left out",
     )
     parser.add_argument(
+        "--questions",
+        type=local,
+        metavar="FILE",
+        help="ask exactly the spatial questions of a file of `gapdata questions BUILD --out FILE`, of the tasks that "
+        "are asked (default: questions drawn from the build)",
+    )
+    parser.add_argument(
         "--limit",
         type=positive,
         metavar="N",
@@ -131,6 +138,7 @@ def run(options: argparse.Namespace) -> int:
     source = question_source(
         options.shards, options.conversations, options.images, options.proposals, options.task, options.split
     )
+    source = replace(source, written=options.questions)
     reader = source.open()
     choice, job = _job(options, source, reader)
     questions = job.questions(reader)
@@ -194,7 +202,7 @@ def _job(options: argparse.Namespace, source: QuestionSource, reader: Records) -
     choice = choose_tasks(source_tasks(source, options.task), taught_tasks(directory))
     put = source.askings(reader, lambda task: asking_of(directory, task, options.split, view))
     askings = {task: put(task) for task in (*TASKS, *KINDS, *BENCHMARKS)}
-    belongs = belongings(directory, reader, askings.__getitem__, view)
+    belongs = {**belongings(directory, reader, askings.__getitem__, view), **_written(source, choice)}
     # The name tells the paper's tasks alone, so that an evaluation can be extended by the others.
     named = {**belongs, "asking": {task: belongs["asking"][task] for task in TASKS}}
     name = hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:8]
@@ -211,6 +219,22 @@ def _job(options: argparse.Namespace, source: QuestionSource, reader: Records) -
         treatments=(None, *_treatments(options, directory)),
         view=view,
     )
+
+
+def _written(source: QuestionSource, choice: TaskChoice) -> dict[str, Any]:
+    """Return the digest of the file of questions, where there is one: predictions belong to it.
+
+    Raises:
+        UsageError: it cannot be read, or no task asks its questions.
+    """
+    from gapdata.tasks.spatial.kinds import KINDS
+    from gapdata.tasks.spatial.question_index import question_index
+
+    if source.written is None:
+        return {}
+    if source.kind != "build" or not set(choice.tasks) & KINDS.keys():
+        raise UsageError("--questions is a file of spatial questions, which no task asks", cure="add --task spatial")
+    return {"questions": question_index(source.written).sha256}
 
 
 def _treatments(options: argparse.Namespace, directory: Path) -> tuple[Treatment, ...]:

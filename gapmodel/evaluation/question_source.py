@@ -30,6 +30,8 @@ class QuestionSource:
     images: Path | None = None
     proposals: Path | None = None
     split: str = "val"
+    written: Path | None = None
+    """The file of `gapdata questions` whose spatial questions are asked."""
 
     def open(self) -> Records:
         """Return the records; those of conversations are :class:`GivenRecords`.
@@ -94,10 +96,16 @@ def source_tasks(source: QuestionSource, tasks: str | None) -> str | None:
 
 
 def questions_of(
-    reader: Records, askings: Askings, tasks: tuple[str, ...], limit: int | None, *, optional: bool
+    reader: Records,
+    askings: Askings,
+    tasks: tuple[str, ...],
+    limit: int | None,
+    *,
+    optional: bool,
+    written: Path | None = None,
 ) -> list[TaskQuestions]:
     """Return all questions of a source."""
     if not isinstance(reader, GivenRecords):
-        return asked_tasks(reader, askings, tasks, limit, optional=optional)
+        return asked_tasks(reader, askings, tasks, limit, optional=optional, written=written)
     named, _ = expand(tasks)
     return given_tasks(reader, [task for task in named if task in TASKS or not optional], limit)

@@ -45,6 +45,7 @@ from gapmodel.evaluation.scoring import score_task
 from gapmodel.evaluation.spatial_asking import spatial_tasks, spatial_view
 from gapmodel.evaluation.spatial_results import score_spatial
 from gapmodel.evaluation.tasks import expand
+from gapmodel.evaluation.written_asking import written_tasks
 from gapmodel.inspection.geometry_treatments import Treatment
 from gapmodel.model_directory import RECIPE_FILE
 from gapmodel.questions.options import question_options
@@ -112,7 +113,13 @@ def asking_as_trained(recipe: DataRecipe, split: str) -> Asking:
 
 
 def asked_tasks(
-    reader: Records, askings: Askings, tasks: Sequence[str], limit: int | None = None, *, optional: bool = False
+    reader: Records,
+    askings: Askings,
+    tasks: Sequence[str],
+    limit: int | None = None,
+    *,
+    optional: bool = False,
+    written: Path | None = None,
 ) -> list[TaskQuestions]:
     """Return the questions of several tasks.
 
@@ -122,14 +129,20 @@ def asked_tasks(
         tasks: names; those of :data:`gapmodel.evaluation.tasks.GROUPS` stand for several, and make all ``optional``.
         limit: at most this many questions of each task.
         optional: leave out tasks without questions in the split, as long as one task has some.
+        written: the file whose spatial questions are asked, instead of drawn ones.
 
     Raises:
-        UsageError: the split has no question of a task that must be asked, or of any task.
+        UsageError: the split has no question of a task that must be asked, or of any task, or the file is of another
+            build.
     """
     named, grouped = expand(tasks)
     optional = optional or grouped
     kinds, benchmarks = ([task for task in named if task in group] for group in (KINDS, BENCHMARKS))
-    swept = [*spatial_tasks(reader, askings, kinds, limit), *benchmark_tasks(reader, askings, benchmarks, limit)]
+    if written is None:
+        spatial = spatial_tasks(reader, askings, kinds, limit)
+    else:
+        spatial = written_tasks(reader, askings, kinds, limit, written)
+    swept = [*spatial, *benchmark_tasks(reader, askings, benchmarks, limit)]
     together = {task.task: task for task in swept}
     found = [together.get(task) or task_questions(reader, askings(task), task, limit) for task in named]
     empty = [task for task in found if not task.asked]

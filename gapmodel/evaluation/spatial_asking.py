@@ -29,8 +29,6 @@ LOOKED_AT = 2
 """Questions that are looked at for each one that is asked, because some are left out for balance."""
 SEED = 0
 """Of the choice of questions, as ``gapdata questions`` has it by default."""
-OF_FRAMES = ("camera_distance", "pixel_depth", "depth_order", "relation", "correspondence")
-"""Types about one or two frames: they are asked about clips where there are any, whose frames are quickly read."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,10 +41,13 @@ class _Found:
 
 
 def spatial_view(kind: Kind, trained: str | None = None) -> str:
-    """Return the kind of view that a type is asked about: as trained where that is known and possible."""
+    """Return the kind of view that a type is asked about: as trained where that is known and possible.
+
+    Types about one or two frames are asked about clips, whose frames are quickly read.
+    """
     if trained in kind.views:
         return str(trained)
-    return "clip" if kind.name in OF_FRAMES and "clip" in kind.views else kind.views[0]
+    return "clip" if kind.of_frames and "clip" in kind.views else kind.views[0]
 
 
 def spatial_tasks(

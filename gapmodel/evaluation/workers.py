@@ -69,7 +69,8 @@ class EvaluationJob:
 
     def questions(self, reader: Records) -> list[TaskQuestions]:
         """Return all questions, the same in every process."""
-        found = questions_of(reader, self.askings.__getitem__, self.tasks, self.limit, optional=self.optional)
+        written, put = self.source.written, self.askings.__getitem__
+        found = questions_of(reader, put, self.tasks, self.limit, optional=self.optional, written=written)
         return [in_view(task, self.view) for task in found]
 
 

@@ -44,6 +44,10 @@ NEEDS = {
     "descriptions": ("have no descriptions", "build with ScanRefer's JSON among --annotations"),
 }
 """What records lack where a stream has no question, and what to do about it."""
+DRAWN = (
+    "questions are drawn view by view, so names of objects can tell answers (a lamp is above a table); data.questions = "
+    "FILE asks those of `gapdata questions BUILD --out FILE`, which are balanced over the build"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +62,7 @@ class StreamCensus:
     looked: int = 0  # records that were asked about space, of which ``empty`` have no question
     types: Mapping[str, int] = field(default_factory=dict)  # how many of these can be asked each type
     unasked: Mapping[str, str] = field(default_factory=dict)  # the most frequent reason why none is asked a type
+    drawn: bool = False  # whether questions about space are drawn view by view, not taken from a file
 
     def __str__(self) -> str:
         """Return one line for whoever starts the run."""
@@ -67,6 +72,7 @@ class StreamCensus:
             parts.append(
                 f"of {counted(self.looked, 'record')} looked at, so many can be asked each type: {asked or 'none'}"
             )
+            parts += [DRAWN] if self.drawn else []
             parts += [f"never {name}, because {reason}" for name, reason in self.unasked.items()]
         if self.outside:
             parts.append(f"{self.outside:,} more left out by the recipe's bounds on quality")
@@ -81,7 +87,7 @@ class StreamCensus:
         """Return plain values for the log; what only questions about space have is left out of others."""
         fields = dataclasses.asdict(self)
         if not self.looked:
-            del fields["looked"], fields["types"], fields["unasked"]
+            del fields["looked"], fields["types"], fields["unasked"], fields["drawn"]
         return fields
 
     @property
@@ -157,6 +163,7 @@ def _census_of_types(stream: Stream, reader: Records, chosen: Sequence[int], ran
         looked=sum(part.looked for part in parts),
         types=types,
         unasked={name: _most(reasons[name]) for name, count in types.items() if not count},
+        drawn=not stream.data.questions,
     )
 
 

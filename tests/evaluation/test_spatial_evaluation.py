@@ -23,7 +23,7 @@ from gapmodel.evaluation.asking import TaskQuestions
 from gapmodel.evaluation.predictions import read_answers, settle
 from gapmodel.evaluation.report import as_dict, as_markdown, as_table, write_report
 from gapmodel.evaluation.run import answer_share, asked_tasks, asking_of, belongings, score, score_directory
-from gapmodel.evaluation.spatial_asking import OF_FRAMES, spatial_view, spread_order
+from gapmodel.evaluation.spatial_asking import spatial_view, spread_order
 from gapmodel.evaluation.tasks import choose_tasks, not_asked
 from gapmodel.model_directory import load_model
 from tests.support.evaluations import write_model
@@ -127,7 +127,7 @@ def test_a_limit_keeps_so_many_questions_and_every_type_has_its_views(
         assert not any(record.members for record in task.records.values())
     views = {name: spatial_view(kind) for name, kind in KINDS.items()}
     assert all(views[name] in kind.views for name, kind in KINDS.items())
-    assert {views[name] for name in OF_FRAMES} == {"clip"}
+    assert {views[name] for name, kind in KINDS.items() if kind.of_frames} == {"clip"}
     assert {views[name] for name in ("count", "direction", "distance", "room", "route")} == {"scene"}
     assert spatial_view(KINDS["distance"], "clip") == "clip"
     assert spatial_view(KINDS["room"], "clip") == "scene"

@@ -57,4 +57,4 @@ def _nearest_seen(facts: ViewFacts, item: Named, frame: int) -> float:
     return float(np.quantile(lengths, NEAREST_SHARE)) if len(lengths) else np.inf
 
 
-KIND = Kind(name="camera_distance", metric="number", find=find, pixels=True, least_objects=1)
+KIND = Kind(name="camera_distance", metric="number", find=find, of_frames=True, pixels=True, least_objects=1)

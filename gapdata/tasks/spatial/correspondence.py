@@ -117,4 +117,12 @@ def _moved(facts: ViewFacts, first: int, second: int, pixel: NDArray[np.int64]) 
     return place if depth > 0 and abs(depth - seen[2]) < SAME_DEPTH * seen[2] else None
 
 
-KIND = Kind(name="correspondence", metric="letter", find=find, views=("scene", "clip"), pixels=True, least_frames=2)
+KIND = Kind(
+    name="correspondence",
+    metric="letter",
+    find=find,
+    of_frames=True,
+    views=("scene", "clip"),
+    pixels=True,
+    least_frames=2,
+)

@@ -63,4 +63,4 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
         )
 
 
-KIND = Kind(name="depth_order", metric="letter", find=find, pixels=True)
+KIND = Kind(name="depth_order", metric="letter", find=find, of_frames=True, pixels=True)

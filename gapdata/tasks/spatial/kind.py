@@ -34,6 +34,8 @@ class Kind:
     """Candidates in random order: questions, and those that are refused, with the reason."""
     views: tuple[str, ...] = ("scene", "clip", "around")
     """Kinds of view that it is asked about."""
+    of_frames: bool = False
+    """Whether a question is about one or two frames alone, so that a short view shows all of it."""
     pixels: bool = False
     """Whether it needs a record's members, and not its JSON alone."""
     needs_up: bool = False

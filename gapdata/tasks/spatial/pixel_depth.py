@@ -47,4 +47,4 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
         )
 
 
-KIND = Kind(name="pixel_depth", metric="number", find=find, pixels=True)
+KIND = Kind(name="pixel_depth", metric="number", find=find, of_frames=True, pixels=True)

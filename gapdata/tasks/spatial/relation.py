@@ -117,4 +117,4 @@ def _looks_so(facts: ViewFacts, frame: int, form: IntervalOrder, seen: list[NDAr
     return (heights[0] > heights[1]) == lower and abs(heights[0] - heights[1]) >= LEAST_GAP
 
 
-KIND = Kind(name="relation", metric="letter", find=find, pixels=True, least_objects=2)
+KIND = Kind(name="relation", metric="letter", find=find, of_frames=True, pixels=True, least_objects=2)
