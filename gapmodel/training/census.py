@@ -45,8 +45,8 @@ NEEDS = {
 }
 """What records lack where a stream has no question, and what to do about it."""
 DRAWN = (
-    "questions are drawn view by view, so names of objects can tell answers (a lamp is above a table); data.questions = "
-    "FILE asks those of `gapdata questions BUILD --out FILE`, which are balanced over the build"
+    "questions are drawn view by view, so names of objects can tell answers (a lamp is above a table); "
+    "data.questions = FILE asks those of `gapdata questions BUILD --out FILE`, which are balanced over the build"
 )
 
 
