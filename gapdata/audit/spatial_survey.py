@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from gapdata.audit.question_spool import QuestionSpool
 from gapdata.audit.spatial_blind import BlindRow, blind_table
 from gapdata.engine.plan import read_plan
 from gapdata.errors import UsageError
@@ -31,7 +33,7 @@ class QuestionSurvey:
     asked: Counter[str] = field(default_factory=Counter)
     refused: dict[str, Counter[str]] = field(default_factory=dict)
     """Candidates that were looked at and not asked, by type and reason."""
-    questions: list[AskedQuestion] = field(default_factory=list)
+    questions: QuestionSpool = field(default_factory=QuestionSpool)
     """Those that are asked, in the order of the records."""
     blind: tuple[BlindRow, ...] | None = None
     """What text alone reaches; ``None`` where that was not asked for."""
@@ -44,16 +46,17 @@ class QuestionSurvey:
 
     def balance(self) -> None:
         """Leave out the questions whose answers their texts tell (:mod:`gapdata.tasks.spatial.balance`)."""
-        reasons = left_out(self.questions)
-        for item in self.questions:
-            if item.id in reasons:
-                self.asked[item.question.kind] -= 1
-                self.refused[item.question.kind][reasons[item.id]] += 1
-        self.questions = [item for item in self.questions if item.id not in reasons]
+        for form in self.questions.forms:
+            items = self.questions.of_form(form)
+            reasons = left_out(items)
+            self.asked[form[0]] -= len(reasons)
+            self.refused[form[0]].update(reasons.values())
+            self.questions.keep(form, [item.id not in reasons for item in items])
 
     def guess_blindly(self) -> None:
         """Find out what text alone reaches."""
-        self.blind = blind_table(self.questions)
+        rows = (blind_table(self.questions.of_form(form)) for form in self.questions.forms)
+        self.blind = tuple(itertools.chain.from_iterable(rows))
 
     def to_fields(self) -> dict[str, Any]:
         """Return plain values, as JSON holds them."""
@@ -130,7 +133,7 @@ def ask_record(
     for kind, asked, refused in spatial_questions(record, options, seed, kinds):
         survey.asked[kind.name] += len(asked)
         survey.refused[kind.name].update(refused)
-        survey.questions += [
+        survey.questions.extend(
             AskedQuestion(
                 id=f"{kind.name}/{record.key}/{number}",
                 key=record.key,
@@ -140,7 +143,7 @@ def ask_record(
                 question=item,
             )
             for number, item in enumerate(asked)
-        ]
+        )
 
 
 def places_by_scene(build: Location) -> dict[str, str]:

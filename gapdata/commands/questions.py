@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     from gapdata.audit.blind_text import format_blind
     from gapdata.audit.question_summary import write_summary
     from gapdata.audit.spatial_survey import format_survey, survey_questions
-    from gapdata.files.atomic import write_atomically
+    from gapdata.files.atomic import atomic_file
     from gapdata.tasks.task import QuestionOptions
 
     out: Path | None = options.out
@@ -58,7 +58,8 @@ def run(options: argparse.Namespace) -> int:
     if out is not None:
         asked = ("per_kind", "taxonomy", "seed", "split", "kinds", "unbalanced")
         write_summary(out, survey, {name: getattr(options, name) for name in asked})
-        write_atomically(out, "".join(item.to_line() for item in survey.questions).encode())
+        with atomic_file(out) as file:
+            file.writelines(survey.questions.lines())
         text += f"\nwritten to {out}"
     say_result(survey.to_fields(), text, as_json=options.json)
     return 0

@@ -30,10 +30,11 @@ UNIT = re.compile(r"Answer in ([a-z ]{1,30})\.")
 def space(contents: BuildContents, opened: OpenedRecords, sample: SpaceSample) -> Markup:
     """Show the questions of a sample of the records; a line where there are none."""
     survey = sample.survey
-    if not survey.questions:
+    questions = list(survey.questions)
+    if not questions:
         reasons = "it has no annotated objects, or too few frames" if survey.records else "it has no records"
         return tag("p", f"No spatial questions can be asked of this build: {reasons}.", class_="empty")
-    count = counted(len(survey.questions), "question")
+    count = counted(len(questions), "question")
     if sample.file:
         lead = joined([f"The {count} of {sample.file}."])
     else:
@@ -43,9 +44,7 @@ def space(contents: BuildContents, opened: OpenedRecords, sample: SpaceSample) -
         )
         commands = "gapdata questions BUILD --out FILE --blind", "gapdata report BUILD --questions FILE"
         lead = joined([parts, tag("code", commands[0]), ", ", tag("code", commands[1]), "."])
-    shown = [
-        question_view(opened, sample.positions[item.key], item) for item in drawn_questions(survey.questions, SHOWN)
-    ]
+    shown = [question_view(opened, sample.positions[item.key], item) for item in drawn_questions(questions, SHOWN)]
     articles = [view for view in shown if view is not None]
     return joined(
         [
@@ -53,7 +52,7 @@ def space(contents: BuildContents, opened: OpenedRecords, sample: SpaceSample) -
             _counts(survey),
             _blind(survey.blind or ()),
             tag("h3", "Answers", class_="group"),
-            _answers(survey.questions),
+            _answers(questions),
             tag("h3", f"{len(articles)} questions drawn at random", class_="group"),
             tag(
                 "p", "Answer each by its frames first. Then uncover the answer: it must be the only one.", class_="note"

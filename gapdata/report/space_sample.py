@@ -70,7 +70,7 @@ def read_sample(path: Path, contents: BuildContents) -> SpaceSample:
             continue
         raise UsageError(problem, path=path, cure="give a question file of this build")
     survey = QuestionSurvey.of(KINDS)
-    survey.questions = list(questions)
+    survey.questions.extend(questions)
     survey.records = len({item.key for item in questions})
     survey.asked.update(item.question.kind for item in questions)
     survey.refused = {kind: Counter() for kind in survey.asked} | read_refused(path)
