@@ -73,4 +73,6 @@ def given_remarks(reader: Records) -> tuple[str, ...]:
         return ()
     angles = f"boxes of {reader.source} are read as {reader.convention}: {reader.angles_from}"
     reasons = [f"{count} {reason}" for reason, count in reader.left_out.items()]
-    return (*([f"rows left out of {reader.source}: {', '.join(reasons)}"] if reasons else []), angles)
+    turned = any(record.kind in ("det", "scanrefer", "scanrefer1") for record in reader.given)
+    said = [f"rows left out of {reader.source}: {', '.join(reasons)}"] if reasons else []
+    return (*said, *([angles] if turned else []))
