@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 
 from huggingface_hub import EvalResult, ModelCardData
 
@@ -11,7 +12,7 @@ from gapdata.runtime.counting import counted
 from gapmodel.bundle.flat_code import NEEDED
 from gapmodel.bundle.lineage import Lineage, permissive
 from gapmodel.bundle.scores import CardScores
-from gapmodel.evaluation.tables import Table, in_markdown
+from gapmodel.evaluation.tables import Table, in_markdown, without_empty_columns
 
 LANGUAGE_MODEL = "Apache-2.0"
 """Licence of Qwen3-VL's weights and of our code."""
@@ -41,6 +42,7 @@ class Card:
     prompting: str
     frames: int | None  # most frames of a view in training; None if unknown
     lineage: Lineage
+    questions: Mapping[str, str]  # of the tasks that were taught, in the words of training
     datasets: tuple[str, ...]  # names on the Hub
     licence: str  # as the user states it; empty if not
     scores: tuple[CardScores, ...]
@@ -66,7 +68,9 @@ def licence_of(card: Card) -> tuple[str, str]:
 
 def model_card(card: Card) -> str:
     """Return the text of README.md."""
-    parts = [f"# {card.name}", _introduction(card), _usage(card), _input(card), _made_from(card)]
+    parts = [f"# {card.name}", _introduction(card), _usage(card), _input(card)]
+    parts += [_questions(card.questions)] if card.questions else []
+    parts.append(_made_from(card))
     parts += [_scores(card.scores)] if card.scores else []
     parts += [_audit(card.scores)] if any(scores.audit for scores in card.scores) else []
     parts.append(_terms(card))
@@ -123,9 +127,11 @@ def _introduction(card: Card) -> str:
 def _usage(card: Card) -> str:
     packages = " ".join(NEEDED[name] for name in ("torch", "transformers", "PIL", "cv2"))
     encoder = card.encoder
+    text = next(iter(card.questions.values()), "What is marked, and where is it?")
     lines = [
         "## Use",
         f"```console\n$ pip install {packages}\n```",
+        f"It was made with transformers {version('transformers')}; earlier ones than 5.23 do not load it.",
         "`MODEL` is this directory, or its name on the Hub. Its code is in the files beside the weights; "
         "`trust_remote_code=True` runs them.",
         "```python\nfrom PIL import Image\nfrom transformers import AutoModelForImageTextToText, AutoProcessor\n\n"
@@ -136,7 +142,7 @@ def _usage(card: Card) -> str:
         "content = [\n"
         '    {"type": "image", "image": frames[0], "mark": [120, 80]},  # a cross on this pixel (column, row)\n'
         '    {"type": "image", "image": frames[1]},\n'
-        '    {"type": "text", "text": "What is marked, and where is it?"},\n'
+        f'    {{"type": "text", "text": {text!r}}},\n'
         "]\n"
         "inputs = processor.apply_chat_template(\n"
         '    [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=True, return_dict=True\n'
@@ -160,7 +166,7 @@ def _usage(card: Card) -> str:
 
 def _input(card: Card) -> str:
     width, height = card.image_size
-    frames = "" if card.frames is None else f", at most {card.frames} of one view"
+    frames = "" if card.frames is None else f"; it was trained on {counted(card.frames, 'frame')} of a view at most"
     stamps = {"qwen": " A time stamp stands before each frame.", "authors": " The system prompt is GAP-MLLM's."}
     return (
         "## Input\n\n"
@@ -169,6 +175,12 @@ def _input(card: Card) -> str:
         f"camera: x right, y down, z forward.{stamps.get(card.prompting, '')} The prompt is written as in training, "
         "whatever the chat template of the tokenizer says."
     )
+
+
+def _questions(questions: Mapping[str, str]) -> str:
+    texts = [f"{task.replace('_', ' ').capitalize()}:\n\n```text\n{text}\n```" for task, text in questions.items()]
+    said = "It answers best in the words of its training. What differs from question to question is in angle brackets."
+    return "\n\n".join(["## Questions that it was taught", said, *texts])
 
 
 def _made_from(card: Card) -> str:
@@ -194,12 +206,14 @@ def _scores(found: Sequence[CardScores]) -> str:
     rows: list[tuple[str, ...]] = []
     for scores in found:
         for figure in scores.figures:
-            value = figure.figure.text()
-            rows.append((scores.split, figure.task, figure.figure.name, value, figure.range_text()))
-    table = Table(header=("split", "task", "figure", "value", "95 % interval"), rows=tuple(rows))
+            texts = (figure.figure.text(), figure.range_text(), figure.constant_text())
+            rows.append((scores.split, figure.task, figure.figure.name, *texts))
+    header = ("split", "task", "figure", "value", "95 % interval", "constant answer")
+    table = without_empty_columns(Table(header=header, rows=tuple(rows)))
+    asked = "\n".join(f"- Split {scores.split}, {line}." for scores in found for line in scores.asked)
     return (
         "## Scores\n\nOn held-out scenes, by `gapmodel evaluate`. For the intervals, scenes are drawn with "
-        f"replacement.\n\n{in_markdown(table)}"
+        f"replacement.\n\n{in_markdown(table)}\n\nAsked:\n\n{asked}"
     )
 
 
@@ -218,9 +232,11 @@ def _terms(card: Card) -> str:
         f"The directory as a whole: `{licence}`, because {why}. Its parts:",
         "",
         f"- code (`*.py`): {LANGUAGE_MODEL}",
-        f"- Qwen3-VL's weights, which it was made from: {LANGUAGE_MODEL}" if card.lineage.base_models else "",
+        *([f"- Qwen3-VL's weights, which it was made from: {LANGUAGE_MODEL}"] if card.lineage.base_models else []),
         f"- geometry encoder ({encoder.source or encoder.name}; {'included' if encoder.included else 'not included'}): "
         f"{encoder.licence}",
         *(f"- {scans.title}, which it was trained on: {scans.terms}" for scans in card.lineage.scans),
     ]
-    return "\n".join(line for index, line in enumerate(lines) if line or index < 4)
+    if not encoder.included and not permissive(encoder.licence):
+        lines += ["", f"The model cannot run without {encoder.source}, so its use is bound by {encoder.licence}, too."]
+    return "\n".join(lines)

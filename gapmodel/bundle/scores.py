@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from gapmodel.evaluation.predictions import fingerprint_of_files
 from gapmodel.evaluation.report import TITLES
 from gapmodel.evaluation.run import MODEL_FILES
 
+ASKED = ("questions", "views", "objects", "true boxes", "scenes")
+UNREADABLE = ("unreadable answers", "without a caption", "scenes without a readable answer")
 AGAIN = "run gapmodel evaluate again with this --out: it asks nothing twice and writes its report anew"
 
 
@@ -30,13 +32,18 @@ class CardFigure:
     figure: NamedFigure
     interval: tuple[float, float] | None
     """95 %, by scene."""
+    constant: float | None = None
+    """What an answer scores that is the same for every question."""
+
+    def constant_text(self) -> str:
+        """Return the constant answer's figure as people read it; empty without one."""
+        return "" if self.constant is None else replace(self.figure, value=self.constant).text()
 
     def range_text(self) -> str:
         """Return the interval as people read it; empty without one."""
         if self.interval is None:
             return ""
-        ends = (NamedFigure(name="", value=end, unit=self.figure.unit).text() for end in self.interval)
-        return " .. ".join(ends)
+        return " .. ".join(replace(self.figure, value=end).text() for end in self.interval)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +52,8 @@ class CardScores:
 
     split: str
     figures: tuple[CardFigure, ...]
+    asked: tuple[str, ...]
+    """For each task how much was asked, and how many answers could not be read."""
     audit: tuple[str, ...]
     """A sentence for each task about what geometry contributes to it."""
     rule: str
@@ -68,11 +77,12 @@ def read_scores(folder: Path, model: Path) -> CardScores:
         raise UsageError("is an evaluation of another model", path=folder, cure=f"evaluate {model}, or leave it out")
     found = read_json(report)
     try:
-        figures = tuple(_figures(found))
+        figures, asked = tuple(_figures(found)), tuple(_asked(found))
         audit = _audit(folder / "geometry.json")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(f"is not a report of this version ({error!r})", path=report, cure=AGAIN) from error
-    return CardScores(split=str(found.get("split")), figures=figures, audit=audit, rule=RULE if audit else "")
+    rule = RULE if audit else ""
+    return CardScores(split=str(found.get("split")), figures=figures, asked=asked, audit=audit, rule=rule)
 
 
 def is_of(folder: Path, model: Path) -> bool:
@@ -86,7 +96,8 @@ def _figures(report: Mapping[str, Any]) -> Iterator[CardFigure]:
         for row in rows:
             if row["interval"] is not None and row["value"] is not None:
                 figure = NamedFigure(name=row["name"], value=row["value"], unit=row["unit"])
-                yield CardFigure(task=TITLES[task], figure=figure, interval=_pair(row["interval"]))
+                interval, constant = _pair(row["interval"]), row["constant"]
+                yield CardFigure(task=TITLES[task], figure=figure, interval=interval, constant=constant)
     for name, item in ((report.get("spatial") or {}).get("types") or {}).items():
         yield from _share(
             f"{name.replace('_', ' ')} questions", "score", item["ours"]["score"], item["intervals"].get("score")
@@ -95,6 +106,16 @@ def _figures(report: Mapping[str, Any]) -> Iterator[CardFigure]:
         for name, overall in (report.get(benchmark) or {}).get("overall", {}).items():
             found = overall["published"][RULES[benchmark]]
             yield from _share(f"{title} questions", name, found["value"], found["interval"])
+
+
+def _asked(report: Mapping[str, Any]) -> Iterator[str]:
+    for task, rows in report["figures"].items():
+        counts = {row["name"]: row["value"] for row in rows if row["unit"] == "count"}
+        said = [f"{counts[name]:.0f} {name}" for name in (*ASKED, *UNREADABLE) if counts.get(name)]
+        yield f"{TITLES[task]}: {', '.join(said) or 'nothing'}"
+    for name, item in ((report.get("spatial") or {}).get("types") or {}).items():
+        ours, title = item["ours"], name.replace("_", " ")
+        yield f"{title} questions: {ours['questions']} questions, {ours['unparsable']} unreadable answers"
 
 
 def _share(task: str, name: str, value: float | None, interval: Sequence[float] | None) -> Iterator[CardFigure]:

@@ -31,6 +31,7 @@ from gapmodel.bundle.flat_code import flat_files, flat_name
 from gapmodel.bundle.lineage import read_lineage, recipe_bytes
 from gapmodel.bundle.processor import GapHubProcessor
 from gapmodel.bundle.scores import is_of, read_scores
+from gapmodel.bundle.taught_questions import taught_questions
 from gapmodel.checkpoints import FILES, load_geometry
 from gapmodel.encoder_by_reference import HUB_NAME, fingerprint
 from gapmodel.geometry import build_geometry_encoder
@@ -89,6 +90,7 @@ def write_bundle(directory: Path, out: Path, options: BundleOptions) -> dict[str
         prompting=processor.config.prompting,
         frames=trained_frames(found),
         lineage=lineage,
+        questions=taught_questions(lineage.taught, lineage.recipe),
         datasets=options.datasets,
         licence=options.licence,
         scores=scores,

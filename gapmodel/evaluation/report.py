@@ -148,7 +148,9 @@ def class_table(task: TaskResult, columns: Columns = "both") -> Table:
 
 def _named(figure: NamedFigure, task: TaskResult) -> dict[str, Any]:
     interval = task.intervals.get(figure.name)
-    row: dict[str, Any] = _plain({**dataclasses.asdict(figure), "interval": interval})
+    constant = {} if task.baseline is None else {item.name: item.value for item in figures(task.baseline)}
+    known = {"interval": interval, "constant": constant.get(figure.name)}
+    row: dict[str, Any] = _plain({**dataclasses.asdict(figure), **known})
     return row
 
 

@@ -32,6 +32,7 @@ CARD = Card(
     prompting="qwen",
     frames=4,
     lineage=Lineage(base_models=("Qwen/Qwen3-VL-2B-Instruct",), scans=(FREE,), taught=("pointmap",), recipe={}),
+    questions={"pointmap": "Where is it?"},
     datasets=("someone/rooms",),
     licence="",
     scores=(),

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from gapdata.tasks.pointmap import WITH_LABEL
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.processing import GapProcessor, ProcessorConfig
 from gapmodel.tokenizer import load_tokenizer
@@ -20,7 +21,7 @@ from tests.conftest import REPOSITORY
 from tests.support.weights import write_qwen, write_vggt
 
 SIZES = {"embed_dim": 32, "depth": 4, "num_heads": 2, "levels": [0, 1, 2, 3], "patch_embed": "conv"}
-TEXT = "What is marked, and where is it?"
+TEXT = WITH_LABEL
 MARK = (40, 20)
 
 
