@@ -104,8 +104,8 @@ def _figures(report: Mapping[str, Any]) -> Iterator[CardFigure]:
         )
     for benchmark, title in BENCHMARKS.items():
         for name, overall in (report.get(benchmark) or {}).get("overall", {}).items():
-            found = overall["published"][RULES[benchmark]]
-            yield from _share(f"{title} questions", name, found["value"], found["interval"])
+            if found := overall["published"].get(RULES[benchmark]):  # others' overall figures do not have it
+                yield from _share(f"{title} questions", name, found["value"], found["interval"])
 
 
 def _asked(report: Mapping[str, Any]) -> Iterator[str]:

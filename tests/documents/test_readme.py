@@ -35,10 +35,10 @@ EXPERIMENT = "gapmodel/experiments/miniature/README.md"
 """A page about one long command: its links are checked, its command is not run."""
 MADE = re.compile(r"(?:--out|--save|--local-dir|gapdata synth) (?!/)(\S+)")
 """Where a command puts what it makes."""
-ELSEWHERE = ("make ", "pip ", "ray ", "hf ", "python download-scannet.py ", "python -m lmms_eval ")
+ELSEWHERE = ("make ", "pip ", "ray ", "hf ", "python download-scannet.py ", "python -m lmms_eval ", "transformers ")
 """CI itself runs `make`, which installs; test_ray.py submits jobs to a real head; nothing is downloaded in a test.
 
-lmms-eval's commands are held by tests/harness, where that package is installed.
+lmms-eval's commands are held by tests/harness, where that package is installed; `transformers serve` by tests/bundle.
 """
 SMALLER = {
     "build-shards": ["frames.image_size=[256,192]", "clips.interval=12", "scene_views.frames=4"],

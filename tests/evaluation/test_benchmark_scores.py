@@ -18,13 +18,15 @@ from gapdata.records.schema import Record
 from gapdata.shards.records import RecordList
 from gapdata.tasks.predictions import BENCHMARKS, Asking
 from gapmodel.audit.main_figure import main_figure
+from gapmodel.bundle.scores import read_scores
 from gapmodel.evaluation.asking import TaskQuestions
 from gapmodel.evaluation.benchmark_asking import TOKENS
 from gapmodel.evaluation.benchmark_results import BenchmarkResult, best_constant
 from gapmodel.evaluation.benchmark_scores import RULES, benchmark_answer, plain
+from gapmodel.evaluation.predictions import fingerprint_of_files
 from gapmodel.evaluation.published import spar
 from gapmodel.evaluation.report import as_dict, as_markdown, as_table, write_report
-from gapmodel.evaluation.run import asked_tasks, score
+from gapmodel.evaluation.run import MODEL_FILES, asked_tasks, score
 from gapmodel.evaluation.tasks import choose_tasks
 from tests.support.evaluations import scene_view
 
@@ -259,6 +261,11 @@ def test_tables_and_json_show_each_benchmark_and_what_it_lacks(tmp_path: Path) -
     kept = json.loads((tmp_path / "report.json").read_text())
     assert kept == json.loads(json.dumps(as_dict(found)))
     assert kept["vsi-bench"]["overall"]["mean of eight"]["published"]["VSI-Bench"]["value"] == pytest.approx(4 / 8)
+    (tmp_path / "asked.json").write_text(json.dumps({"model": fingerprint_of_files(tmp_path, MODEL_FILES)}))
+    card = {(item.task, item.figure.name): item for item in read_scores(tmp_path, tmp_path).figures}
+    assert card["VSI-Bench questions", "mean of eight"].figure.value == pytest.approx(4 / 8)
+    assert " .. " in card["VSI-Bench questions", "mean of eight"].range_text()
+    assert "SQA3D questions" in {task for task, _ in card}
     partial = score(RECORDS, ask(limit=3), texts)
     assert "others' figure has them" in as_table(partial)
 

@@ -18,11 +18,20 @@ from gapdata.shards.reader import ShardReader
 from gapdata.tasks.predictions import Asking, read_predictions
 from gapdata.tasks.spatial.kinds import KINDS
 from gapdata.tasks.task import QuestionOptions
+from gapmodel.bundle.scores import read_scores
 from gapmodel.evaluation.answering import Answerer, missing
 from gapmodel.evaluation.asking import TaskQuestions
-from gapmodel.evaluation.predictions import read_answers, settle
+from gapmodel.evaluation.predictions import fingerprint_of_files, read_answers, settle
 from gapmodel.evaluation.report import as_dict, as_markdown, as_table, write_report
-from gapmodel.evaluation.run import answer_share, asked_tasks, asking_of, belongings, score, score_directory
+from gapmodel.evaluation.run import (
+    MODEL_FILES,
+    answer_share,
+    asked_tasks,
+    asking_of,
+    belongings,
+    score,
+    score_directory,
+)
 from gapmodel.evaluation.spatial_asking import spatial_view, spread_order
 from gapmodel.evaluation.tasks import choose_tasks, not_asked
 from gapmodel.model_directory import load_model
@@ -188,6 +197,21 @@ def test_the_report_shows_types_forms_overall_figures_and_what_is_missing(
     assert kept["types"]["distance"]["ours"]["published"]["VSI-Bench"] == 0.0
     assert kept["overall"]["vsi"]["value"] is None
     assert "count" in kept["overall"]["vsi"]["missing"]
+
+
+def test_a_card_shows_the_score_of_every_type_without_an_interval_of_one_scene(
+    reader: ShardReader, asked: list[TaskQuestions], tmp_path: Path
+) -> None:
+    results = score(reader, asked, right_answers(asked))
+    write_report(results, tmp_path)
+    (tmp_path / "asked.json").write_text(json.dumps({"model": fingerprint_of_files(tmp_path, MODEL_FILES)}))
+    found = read_scores(tmp_path, tmp_path)
+    assert results.spatial is not None
+    assert [item.task for item in found.figures] == [
+        f"{name.replace('_', ' ')} questions" for name in results.spatial.types
+    ]
+    assert {item.figure.text() for item in found.figures} == {"100.0 %"}
+    assert {item.range_text() for item in found.figures} == {""}
 
 
 def test_an_evaluation_is_extended_by_further_tasks_and_not_by_the_same_ones_asked_otherwise(tmp_path: Path) -> None:
