@@ -43,7 +43,7 @@ lmms-eval's commands are held by tests/harness, where that package is installed;
 SMALLER = {
     "build-shards": ["frames.image_size=[256,192]", "clips.interval=12", "scene_views.frames=4"],
     "train": ["train.steps=2"],
-    "memory": ["train.token_budget=600"],
+    "memory": ["train.token_budget=600", "model.text={num_hidden_layers=2}"],
     "pretrain.py": ["train.steps=2"],
     "finetune.py": ["train.steps=2"],
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -73,10 +74,16 @@ def test_two_billion_weights_train_on_a_small_gpu() -> None:
 
 def test_the_recipes_for_a_small_gpu_train_at_a_tiny_size(stage_one: Path, tmp_path: Path) -> None:
     pytest.importorskip("peft")
-    recipe = read_training_recipe(Path("train-24gb-pretrain"), [*TINY, *VIEWS, "train.steps=24"])
+    recipe = read_training_recipe(Path("train-24gb-pretrain"), [*TINY, *VIEWS, "train.steps=24", "run.save_every=12"])
     run(recipe, tmp_path / "one", stage_one)
     losses = [line["loss"] for line in read_log(tmp_path / "one")]
     assert sum(losses[-4:]) < 0.92 * sum(losses[:4])
+    written = tmp_path / "one" / "model" / "model.safetensors"
+    before = written.read_bytes()
+    for name in ("model", "checkpoints/step-000024"):
+        shutil.rmtree(tmp_path / "one" / name)
+    run(recipe, tmp_path / "one", stage_one)  # goes on from step 12
+    assert written.read_bytes() == before
     mixture = {"detection": {"task": "detection", "view": "clip", "min_visible_pixels": 1}}
     second = read_training_recipe(Path("train-24gb-finetune"), [*TINY, "train.steps=4"])
     run(replace(second, mixture=mixture), tmp_path / "two", tmp_path / "one")
