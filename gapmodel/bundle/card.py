@@ -13,6 +13,7 @@ from gapmodel.bundle.flat_code import NEEDED
 from gapmodel.bundle.lineage import Lineage, permissive
 from gapmodel.bundle.scores import CardScores
 from gapmodel.evaluation.tables import Table, in_markdown, without_empty_columns
+from gapmodel.processing import ProcessorConfig
 
 LANGUAGE_MODEL = "Apache-2.0"
 """Licence of Qwen3-VL's weights and of our code."""
@@ -38,8 +39,7 @@ class Card:
     encoder: Encoder
     fusion: str
     parameters: int
-    image_size: tuple[int, int]
-    prompting: str
+    sight: ProcessorConfig
     frames: int | None  # most frames of a view in training; None if unknown
     lineage: Lineage
     questions: Mapping[str, str]  # of the tasks that were taught, in the words of training
@@ -165,15 +165,20 @@ def _usage(card: Card) -> str:
 
 
 def _input(card: Card) -> str:
-    width, height = card.image_size
+    width, height = card.sight.image_size
+    if card.sight.paper_preprocessing:
+        seen = "Frames are resized to a width of 518 pixels, as GAP-MLLM does"
+    elif card.sight.keep_aspect:
+        seen = f"Frames keep their aspect and are resized to the area of {width}x{height}"
+    else:
+        seen = f"Both encoders see the middle of a frame in the aspect of {width}x{height}; other sizes are resized"
     frames = "" if card.frames is None else f"; it was trained on {counted(card.frames, 'frame')} of a view at most"
     stamps = {"qwen": " A time stamp stands before each frame.", "authors": " The system prompt is GAP-MLLM's."}
     return (
         "## Input\n\n"
-        f"Frames in the order in which they were filmed{frames}. Both encoders see the middle of a frame in the aspect "
-        f"of {width}x{height}; other sizes are resized. Points and boxes in answers are in metres in the first frame's "
-        f"camera: x right, y down, z forward.{stamps.get(card.prompting, '')} The prompt is written as in training, "
-        "whatever the chat template of the tokenizer says."
+        f"Frames in the order in which they were filmed{frames}. {seen}. Points and boxes in answers are in metres in "
+        f"the first frame's camera: x right, y down, z forward.{stamps.get(card.sight.prompting, '')} The prompt is "
+        "written as in training, whatever the chat template of the tokenizer says."
     )
 
 

@@ -26,6 +26,7 @@ from safetensors import SafetensorError
 
 from gapdata.errors import UsageError
 from gapdata.files.storage import Location
+from gapdata.runtime.counting import counted
 from gapmodel.bundle.card import Card, Encoder, licence_of, model_card
 from gapmodel.bundle.flat_code import flat_files, flat_name
 from gapmodel.bundle.lineage import read_lineage, recipe_bytes
@@ -37,7 +38,7 @@ from gapmodel.encoder_by_reference import HUB_NAME, fingerprint
 from gapmodel.geometry import build_geometry_encoder
 from gapmodel.harness.respondent import trained_frames
 from gapmodel.model_directory import RECIPE_FILE, RUN_FILE, load_model, model_directory
-from gapmodel.modeling import GapConfig, GapForConditionalGeneration, GapModel
+from gapmodel.modeling import GapConfig, GapForConditionalGeneration
 from gapmodel.processing import GapProcessor
 from gapmodel.training.refused_writes import write_error
 
@@ -86,8 +87,7 @@ def write_bundle(directory: Path, out: Path, options: BundleOptions) -> dict[str
         encoder=encoder,
         fusion=str(model.config.fusion),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        image_size=processor.config.image_size,
-        prompting=processor.config.prompting,
+        sight=processor.config,
         frames=trained_frames(found),
         lineage=lineage,
         questions=taught_questions(lineage.taught, lineage.recipe),
@@ -217,10 +217,14 @@ def settle_generation(model: GapForConditionalGeneration, processor: GapProcesso
 
 
 def auto_classes() -> dict[str, str]:
-    """Return the class of the bundle's code for each of transformers' Auto classes."""
+    """Return the class of the bundle's code for each of transformers' Auto classes.
+
+    ``AutoModel`` is not among them: it makes the model without its head, by a class that does not read weights which
+    the directory refers to, and would leave the geometry encoder as it was initialised.
+    """
     code = flat_name(MODEL_CODE)
     whole = {f"AutoModel{kind}": f"{code}.{GapForConditionalGeneration.__name__}" for kind in WHOLE}
-    return {"AutoConfig": f"{code}.{GapConfig.__name__}", "AutoModel": f"{code}.{GapModel.__name__}", **whole}
+    return {"AutoConfig": f"{code}.{GapConfig.__name__}", **whole}
 
 
 def _add_auto_map(path: Path, classes: Mapping[str, str]) -> None:
@@ -236,7 +240,7 @@ def summary(facts: Mapping[str, Any]) -> str:
         f"{facts['out']}: loads with trust_remote_code=True where this package is not installed",
         f"geometry encoder {geometry['name']}: {where}; licence {geometry['licence']}",
         f"licence {facts['licence']}: {facts['because']}",
-        f"{facts['evaluations']} evaluations in the card",
+        f"{counted(facts['evaluations'], 'evaluation')} in the card",
     ]
     lines += [] if facts["base_models"] else ["the base model is not known: name it with --base-model"]
     lines += [] if facts["scans"] else ["the scans are not known: name the builds of all stages with --shards"]

@@ -15,6 +15,7 @@ from gapmodel.bundle.card import Card, Encoder, licence_of, model_card
 from gapmodel.bundle.lineage import Lineage, Scans, without_places
 from gapmodel.bundle.write import BundleOptions, write_bundle
 from gapmodel.commands.main import main
+from gapmodel.processing import ProcessorConfig
 from tests.support.builds import write_build
 from tests.support.evaluations import make_records, write_model
 
@@ -28,8 +29,7 @@ CARD = Card(
     encoder=OWN,
     fusion="gated",
     parameters=1_900_000,
-    image_size=(64, 32),
-    prompting="qwen",
+    sight=ProcessorConfig(image_size=(64, 32)),
     frames=4,
     lineage=Lineage(base_models=("Qwen/Qwen3-VL-2B-Instruct",), scans=(FREE,), taught=("pointmap",), recipe={}),
     questions={"pointmap": "Where is it?"},
@@ -130,6 +130,15 @@ def test_a_card_names_both_base_models_and_what_to_download() -> None:
     assert data["base_model"] == ["Qwen/Qwen3-VL-2B-Instruct", "facebook/VGGT-1B"]
     assert data["datasets"] == ["someone/rooms"]
     assert "hf download facebook/VGGT-1B model.safetensors" in model_card(replace(CARD, encoder=VGGT))
+
+
+def test_a_card_says_how_frames_are_seen() -> None:
+    sights = {
+        "a width of 518 pixels": replace(CARD.sight, paper_preprocessing=True),
+        "keep their aspect": replace(CARD.sight, keep_aspect=True),
+        "the middle of a frame": CARD.sight,
+    }
+    assert all(said in model_card(replace(CARD, sight=sight)) for said, sight in sights.items())
 
 
 def test_folders_are_left_out_of_a_recipe() -> None:
