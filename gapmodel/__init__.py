@@ -9,5 +9,5 @@ Geometry enters the language model in :meth:`gapmodel.modeling.GapModel.get_imag
 
 Above it, each room importing only from those before it: questions/ (which records are asked what), training/ (loop.py
 and what it needs) and evaluation/ (the tasks' scores) beside each other, experiments/miniature/ (the whole experiment
-at a small size), commands/ (of the program ``gapmodel``).
+at a small size), bundle/ (a model with its code, for transformers alone), commands/ (of the program ``gapmodel``).
 """
