@@ -27,7 +27,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         scans, shards, sheet = Path(folder, "scannet"), Path(folder, "shards"), Path(folder, "sheet.png")
         gapdata("synth", scans, "--scenes", 1, "--frames", 37, "--color-size", "324x242", "--depth-size", "160x120")
-        gapdata("build-shards", "--scannet", scans, "--out", shards, "--recipe", "demo", "--executor", "inline")
+        recipe = ("--recipe", "demo", "--set", "frames.image_size=[256,192]", "--set", "clips.interval=12")
+        gapdata("build-shards", "--scannet", scans, "--out", shards, *recipe, "--executor", "inline")
         gapdata("view", shards, "--key", "scene0000_00-clip-00000", "--save", sheet)
         drawn = cv2.imread(str(sheet))
     height = round(drawn.shape[0] * WIDTH / drawn.shape[1])
