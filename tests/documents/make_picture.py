@@ -1,8 +1,9 @@
-"""Makes the README's picture, ``gapdata/README.jpg``: a clip of a synthetic room, as `gapdata view` draws it.
+"""Makes the README's pictures: ``gapdata/README.jpg``, a clip of a synthetic room, and ``pipelines/demo.jpg``.
 
-    make picture
+    make demo picture
 
-Run it when the viewer draws otherwise.
+Run it when the viewer draws otherwise, or the demo answers otherwise. The second picture is the one that the demo left,
+if it has been run.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-PICTURE = Path(__file__).resolve().parents[2] / "gapdata" / "README.jpg"
+REPOSITORY = Path(__file__).resolve().parents[2]
+PICTURE = REPOSITORY / "gapdata" / "README.jpg"
+DEMO, ANSWERS = REPOSITORY / "pipelines" / "demo.jpg", REPOSITORY / "outputs" / "demo" / "answers.png"
 WIDTH, MOST_BYTES = 1200, 190_000
 
 
@@ -31,12 +34,18 @@ def main() -> None:
         gapdata("build-shards", "--scannet", scans, "--out", shards, *recipe, "--executor", "inline")
         gapdata("view", shards, "--key", "scene0000_00-clip-00000", "--save", sheet)
         drawn = cv2.imread(str(sheet))
+    write(PICTURE, drawn)
+    if ANSWERS.is_file():
+        write(DEMO, cv2.imread(str(ANSWERS)))
+
+
+def write(path: Path, drawn: np.ndarray) -> None:
+    """Write a picture (H, W, 3) BGR at the width of a page, as good as the file may be large."""
     height = round(drawn.shape[0] * WIDTH / drawn.shape[1])
     picture = cv2.resize(drawn, (WIDTH, height), interpolation=cv2.INTER_AREA)
-    qualities = range(90, 20, -5)
-    data = next(data for quality in qualities if len(data := encoded(picture, quality)) < MOST_BYTES)
-    PICTURE.write_bytes(data)
-    print(f"{PICTURE}: {WIDTH} x {height} pixels, {len(data)} bytes")
+    data = next(data for quality in range(90, 20, -5) if len(data := encoded(picture, quality)) < MOST_BYTES)
+    path.write_bytes(data)
+    print(f"{path}: {WIDTH} x {height} pixels, {len(data)} bytes")
 
 
 def encoded(picture: np.ndarray, quality: int) -> bytes:
