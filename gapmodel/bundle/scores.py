@@ -18,6 +18,7 @@ from gapmodel.evaluation.figures import NamedFigure
 from gapmodel.evaluation.predictions import fingerprint_of_files
 from gapmodel.evaluation.report import TITLES
 from gapmodel.evaluation.run import MODEL_FILES
+from gapmodel.model_directory import RUN_FILE
 
 ASKED = ("questions", "views", "objects", "true boxes", "scenes")
 UNREADABLE = ("unreadable answers", "without a caption", "scenes without a readable answer")
@@ -83,6 +84,24 @@ def read_scores(folder: Path, model: Path) -> CardScores:
         raise UsageError(f"is not a report of this version ({error!r})", path=report, cure=AGAIN) from error
     rule = RULE if audit else ""
     return CardScores(split=str(found.get("split")), figures=figures, asked=asked, audit=audit, rule=rule)
+
+
+def own_scores(run: Path, model: Path) -> tuple[tuple[CardScores, ...], list[str]]:
+    """Read the evaluations of a run's model that lie in the run's directory.
+
+    Nobody named them, so one that cannot be read does not stop a bundle.
+
+    Returns:
+        Their scores, and for each evaluation that cannot be read why.
+    """
+    found, unread = list[CardScores](), list[str]()
+    folders = sorted((run / "evaluation").glob("*/report.json")) if (run / RUN_FILE).is_file() else []
+    for folder in (path.parent for path in folders):
+        try:
+            found += [read_scores(folder, model)] if is_of(folder, model) else []
+        except UsageError as error:
+            unread.append(str(error))
+    return tuple(found), unread
 
 
 def is_of(folder: Path, model: Path) -> bool:

@@ -31,13 +31,13 @@ from gapmodel.bundle.card import Card, Encoder, licence_of, model_card
 from gapmodel.bundle.flat_code import flat_files, flat_name
 from gapmodel.bundle.lineage import read_lineage, recipe_bytes
 from gapmodel.bundle.processor import GapHubProcessor
-from gapmodel.bundle.scores import is_of, read_scores
+from gapmodel.bundle.scores import own_scores, read_scores
 from gapmodel.bundle.taught_questions import taught_questions
 from gapmodel.checkpoints import FILES, load_geometry
 from gapmodel.encoder_by_reference import HUB_NAME, fingerprint
 from gapmodel.geometry import build_geometry_encoder
 from gapmodel.harness.respondent import trained_frames
-from gapmodel.model_directory import RECIPE_FILE, RUN_FILE, load_model, model_directory
+from gapmodel.model_directory import RECIPE_FILE, load_model, model_directory
 from gapmodel.modeling import GapConfig, GapForConditionalGeneration
 from gapmodel.processing import GapProcessor
 from gapmodel.training.refused_writes import write_error
@@ -77,7 +77,8 @@ def write_bundle(directory: Path, out: Path, options: BundleOptions) -> dict[str
     found = model_directory(directory)
     check_place(out, found)
     _check_names(options)
-    scores = tuple(read_scores(folder, found) for folder in (options.scores or _own_evaluations(directory, found)))
+    named = tuple(read_scores(folder, found) for folder in options.scores)
+    scores, unread = (named, []) if named else own_scores(directory, found)
     code = flat_files([MODEL_CODE, PROCESSOR_CODE])
     model, processor = load_model(found)
     lineage = read_lineage(directory, found, options.builds, options.base_models, model.config.taught or ())
@@ -108,6 +109,7 @@ def write_bundle(directory: Path, out: Path, options: BundleOptions) -> dict[str
         "base_models": list(lineage.base_models),
         "scans": [asdict(scans) for scans in lineage.scans],
         "evaluations": len(scores),
+        "unread_evaluations": unread,
         "files": len(files),
     }
 
@@ -128,14 +130,6 @@ def _check_names(options: BundleOptions) -> None:
     for name in (*options.base_models, *options.datasets):
         if not HUB_NAME.fullmatch(name):
             raise UsageError(f"{name!r} is not a name on the Hugging Face Hub", cure="write owner/name")
-
-
-def _own_evaluations(directory: Path, model: Path) -> list[Path]:
-    """Return the evaluations of a run's model that lie in the run's directory."""
-    if not (directory / RUN_FILE).is_file():
-        return []
-    folders = sorted(path.parent for path in (directory / "evaluation").glob("*/report.json"))
-    return [folder for folder in folders if is_of(folder, model)]
 
 
 def _encoder(model: GapForConditionalGeneration, options: BundleOptions) -> Encoder:
@@ -241,6 +235,7 @@ def summary(facts: Mapping[str, Any]) -> str:
         f"geometry encoder {geometry['name']}: {where}; licence {geometry['licence']}",
         f"licence {facts['licence']}: {facts['because']}",
         f"{counted(facts['evaluations'], 'evaluation')} in the card",
+        *(f"not in the card: {why}" for why in facts["unread_evaluations"]),
     ]
     lines += [] if facts["base_models"] else ["the base model is not known: name it with --base-model"]
     lines += [] if facts["scans"] else ["the scans are not known: name the builds of all stages with --shards"]

@@ -13,6 +13,7 @@ from huggingface_hub import ModelCard
 from gapdata.errors import UsageError
 from gapmodel.bundle.card import Card, Encoder, licence_of, model_card
 from gapmodel.bundle.lineage import Lineage, Scans, without_places
+from gapmodel.bundle.scores import own_scores
 from gapmodel.bundle.write import BundleOptions, write_bundle
 from gapmodel.commands.main import main
 from gapmodel.processing import ProcessorConfig
@@ -102,6 +103,19 @@ def test_a_report_of_an_older_version_is_to_be_written_anew(scored: Scored, tmp_
     (answers / "report.json").write_text('{"split": "val"}')
     with pytest.raises(UsageError, match="evaluate again"):
         write_bundle(scored.model, tmp_path / "out", BundleOptions(scores=(answers,)))
+
+
+def test_an_evaluation_beside_the_model_that_cannot_be_read_is_left_out_with_a_remark(
+    scored: Scored, tmp_path: Path
+) -> None:
+    (tmp_path / "run.json").write_text("{}")
+    for name, report in (("old", b'{"split": "val"}'), ("sound", (scored.answers / "report.json").read_bytes())):
+        (tmp_path / "evaluation" / name).mkdir(parents=True)
+        (tmp_path / "evaluation" / name / "report.json").write_bytes(report)
+        (tmp_path / "evaluation" / name / "asked.json").write_bytes((scored.answers / "asked.json").read_bytes())
+    found, unread = own_scores(tmp_path, scored.model)
+    assert [scores.split for scores in found] == ["val"]
+    assert [text.startswith(str(tmp_path / "evaluation" / "old")) for text in unread] == [True]
 
 
 @pytest.mark.parametrize(
