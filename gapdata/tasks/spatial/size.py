@@ -1,6 +1,7 @@
 """How large an object is: the longest side of its box, in whole centimetres.
 
-Boxes stand upright and are fitted to the vertices, or are the source's own.
+Boxes stand upright and are fitted to the vertices, or are the source's own. A round object has many smallest boxes of
+one size: frames have to show the corners of all of them, since nobody can tell which one is meant.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ TEXT = "How long is the longest side (length, width or height) of the {name}? An
 
 
 def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion | NotAsked]:
-    """Yield the nameable objects in random order; all of the box has to be in sight of some frame or other."""
+    """Yield the nameable objects in random order; all of each has to be in sight of some frame or other."""
     for place in rng.permutation(len(facts.nameable)).tolist():
         item = facts.nameable[place]
         longest = 100 * float(item.box.size.max())
@@ -26,7 +27,7 @@ def find(facts: ViewFacts, rng: np.random.Generator) -> Iterator[SpatialQuestion
             yield NotAsked(ROUND)
         elif not SMALLEST <= longest <= LARGEST:
             yield NotAsked("the object is too small or too large")
-        elif not facts.all_in_sight(item.box):
+        elif not facts.all_in_sight(item.widest_box):
             yield NotAsked("a part of the object is outside of all frames")
         else:
             yield SpatialQuestion(

@@ -89,6 +89,14 @@ def test_a_size_is_asked_where_frames_show_all_of_the_object(x: float, wanted: b
     assert reasons == (set() if wanted else {"a part of the object is outside of all frames"})
 
 
+@pytest.mark.parametrize(("x", "wanted"), [(0.8, True), (1.0, False)])
+def test_the_size_of_something_round_is_asked_where_frames_show_all_boxes_around_it(x: float, wanted: bool) -> None:
+    table = thing(0, "table", center=(x, 0, 2.2), size=(0.4, 0.4, 0.4), box_slack=(0.08, 0.0))
+    found, reasons = asked(facts_of_view([table]), "size")
+    assert bool(found) == wanted
+    assert reasons == (set() if wanted else {"a part of the object is outside of all frames"})
+
+
 def floor(area: float, walled: float) -> RoomFloor:
     return RoomFloor(
         outline=np.array([[0, 0], [1, 0], [1, area], [0, area]]),
