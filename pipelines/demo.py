@@ -6,8 +6,8 @@ python pipelines/demo.py [--size full|small] [--seed 0] [--out outputs/demo]
 Every step is a command that a user would type; it is printed before it runs. ``small`` is the smallest size that still
 exercises every step; its figures mean nothing.
 
-The rooms are all bedrooms, and detection asks for the two largest objects: a model of two million weights that is
-trained for two minutes learns little more than where a bed is. Held-out rooms are rooms that no stage has seen.
+The rooms are all bedrooms, a question shows one frame, and detection asks for the largest object: a model of two
+million weights that is trained for two minutes learns little more. Held-out rooms are rooms that no stage has seen.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ SIZES = {
         frames=46,
         color_size="200x150",
         depth_size="100x75",
-        pretrain_steps=1100,
+        pretrain_steps=1800,
         finetune_steps=400,
         questions=128,
         instead="strange",
