@@ -31,9 +31,9 @@ from gapdata.tasks.chat import IMAGE, Mark
 from gapmodel.field_of_view import of_one_size
 from gapmodel.packing import Example, Frames
 from gapmodel.processing import FILE, GapProcessor, ProcessorConfig, Turn
+from gapmodel.questions.chat_turns import known_role, read_turn
 from gapmodel.tokenizer import SPECIAL
 
-ROLES = ("system", "user", "assistant")
 PLACEHOLDER = f"{SPECIAL['vision_start']}{SPECIAL['image']}{SPECIAL['vision_end']}"
 """An image in a conversation that is written out as text."""
 WRITTEN_TURN = re.compile(rf"{re.escape(SPECIAL['start'])}(\w+)\n(.*?)(?:{re.escape(SPECIAL['end'])}\n?|\Z)", re.DOTALL)
@@ -234,7 +234,7 @@ def _asked(text: str, images: Sequence[Any], marks: Sequence[Any]) -> MarkedChat
         written = [(role, said.split(PLACEHOLDER)) for role, said in WRITTEN_TURN.findall(text)]
         if written and written[-1][0] == "assistant" and not text.rstrip("\n").endswith(SPECIAL["end"]):
             found.begun = written.pop()[1][0]
-        found.turns = [Turn(_role(role), tuple(pieces)) for role, pieces in written]
+        found.turns = [Turn(known_role(role), tuple(pieces)) for role, pieces in written]
     places = sum(len(turn.texts) - 1 for turn in found.turns)
     if places != len(images):
         raise UsageError(f"{places} places for {len(images)} images", cure=f"write {IMAGE} once for each image")
@@ -244,29 +244,20 @@ def _asked(text: str, images: Sequence[Any], marks: Sequence[Any]) -> MarkedChat
 def _read(messages: Sequence[Mapping[str, Any]], continued: bool) -> MarkedChat:
     """Return messages as turns and images."""
     found = MarkedChat()
-    for message in messages:
-        content, texts = message["content"], [""]
-        for part in [{"type": "text", "text": content}] if isinstance(content, str) else content:
-            if part.get("type") == "text":
-                texts[-1] += str(part["text"])
-            elif part.get("type") == "image":
-                source = next((part[name] for name in ("image", "url", "path", "base64") if name in part), None)
-                _show(found, source, part.get("mark"))
-                texts.append("")
-            else:
-                raise UsageError(f"content of type {part.get('type')!r}", cure="this model reads text and images")
-        found.turns.append(Turn(_role(message["role"]), tuple(texts)))
+
+    def show(part: Mapping[str, Any]) -> int:
+        if part.get("type") != "image":
+            raise UsageError(f"content of type {part.get('type')!r}", cure="this model reads text and images")
+        source = next((part[name] for name in ("image", "url", "path", "base64") if name in part), None)
+        _show(found, source, part.get("mark"))
+        return 1
+
+    found.turns = [read_turn(message, show) for message in messages]
     if continued:
         if not found.turns or found.turns[-1].role != "assistant" or len(found.turns[-1].texts) != 1:
             raise UsageError("there is no answer to go on with", cure="end with a message of the assistant, in text")
         found.begun = found.turns.pop().texts[0]
     return found
-
-
-def _role(name: object) -> str:
-    if name not in ROLES:
-        raise UsageError(f"a message has the role {name!r}", cure=f"use {', '.join(ROLES)}")
-    return str(name)
 
 
 def _show(found: MarkedChat, source: Any, mark: Any) -> None:

@@ -36,10 +36,10 @@ from gapmodel.bundle.taught_questions import taught_questions
 from gapmodel.checkpoints import FILES, load_geometry
 from gapmodel.encoder_by_reference import HUB_NAME, fingerprint
 from gapmodel.geometry import build_geometry_encoder
-from gapmodel.harness.respondent import trained_frames
 from gapmodel.model_directory import RECIPE_FILE, load_model, model_directory
 from gapmodel.modeling import GapConfig, GapForConditionalGeneration
 from gapmodel.processing import GapProcessor
+from gapmodel.questions.taught import trained_frames
 from gapmodel.training.refused_writes import write_error
 
 MODEL_CODE = GapForConditionalGeneration.__module__

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from gapdata.errors import UsageError
 from gapmodel.harness.video_frames import evenly_spaced, sample_video
 from gapmodel.processing import Turn
+from gapmodel.questions.chat_turns import read_turn
 
-ROLES = ("system", "user", "assistant")
 IMAGE_FILES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
 
@@ -66,20 +66,14 @@ def read_messages(messages: Sequence[Mapping[str, Any]], sampling: Sampling) -> 
         UsageError: a message has another role or kind of content, or an image or a video cannot be read.
     """
     found = Dialogue()
-    for message in messages:
-        role, content = str(message["role"]), message["content"]
-        if role not in ROLES:
-            raise UsageError(f"a message has the role {role!r}", cure=f"use {', '.join(ROLES)}")
-        texts = [""]
-        for item in [{"type": "text", "text": content}] if isinstance(content, str) else content:
-            if item["type"] == "text":
-                texts[-1] += str(item["text"])
-                continue
-            images, times = _pictures(item, sampling)
-            found.images += images
-            found.times += times
-            texts += [""] * len(images)
-        found.turns.append(Turn(role, tuple(texts)))
+
+    def show(part: Mapping[str, Any]) -> int:
+        images, times = _pictures(part, sampling)
+        found.images += images
+        found.times += times
+        return len(images)
+
+    found.turns = [read_turn(message, show) for message in messages]
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,10 +16,11 @@ from gapmodel.field_of_view import of_one_size
 from gapmodel.generate import generate_answers
 from gapmodel.harness.conversation import Sampling, read_messages
 from gapmodel.harness.generation import Generation
-from gapmodel.model_directory import RECIPE_FILE, load_model, model_directory
+from gapmodel.model_directory import load_model, model_directory
 from gapmodel.modeling import GapForConditionalGeneration
 from gapmodel.packing import IGNORED, Example
 from gapmodel.processing import GapProcessor
+from gapmodel.questions.taught import trained_frames
 
 
 @dataclass(slots=True, kw_only=True)
@@ -109,16 +109,3 @@ class Respondent:
         if note not in self._told:
             self._told.add(note)
             print(f"gap_mllm: {about}{note}", file=sys.stderr)
-
-
-def trained_frames(directory: Path) -> int | None:
-    """Return the most frames of a view that a model saw in its last training, if its recipe tells.
-
-    A recipe that takes views as they are stored does not.
-    """
-    if not (directory / RECIPE_FILE).is_file():
-        return None
-    recipe = json.loads((directory / RECIPE_FILE).read_text(encoding="utf-8"))
-    parts = list(recipe.get("mixture", {}).values()) or [{}]
-    counts = [int((recipe.get("data", {}) | part).get("frames", 0)) for part in parts]
-    return None if 0 in counts else max(counts)

@@ -1,9 +1,9 @@
-"""The tasks that a model was taught: its configuration lists them, so they go with the weights into later stages."""
+"""What a model was taught. Its configuration lists the tasks, so that they go with the weights into later stages."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +42,22 @@ def taught_tasks(directory: Path) -> tuple[str, ...] | None:
     recipe = _read(directory / RECIPE_FILE)
     if "data" not in recipe:
         return None
-    parts = recipe.get("mixture", {}).values() or [{}]
-    asked = [{"task": "pointmap"} | recipe["data"] | part for part in parts]
+    asked = [{"task": "pointmap"} | data for data in _streams(recipe)]
     return tuple(sorted({name for data in asked for name in task_names(stored_data_recipe(data))}))
+
+
+def trained_frames(directory: Path) -> int | None:
+    """Return the most frames of a view that a model saw in its last training, if its recipe tells.
+
+    A recipe that takes views as they are stored does not.
+    """
+    counts = [int(data.get("frames", 0)) for data in _streams(_read(directory / RECIPE_FILE))]
+    return None if 0 in counts else max(counts)
+
+
+def _streams(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the fields of ``[data]`` as each stream of a stored recipe has them."""
+    return [recipe.get("data", {}) | part for part in recipe.get("mixture", {}).values() or [{}]]
 
 
 def _read(path: Path) -> dict[str, Any]:

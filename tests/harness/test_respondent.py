@@ -16,9 +16,10 @@ from gapdata.shards.reader import ShardReader
 from gapmodel.evaluation.asking import TaskQuestions
 from gapmodel.harness.conversation import Sampling, user_message
 from gapmodel.harness.generation import Generation
-from gapmodel.harness.respondent import Respondent, trained_frames
+from gapmodel.harness.respondent import Respondent
 from gapmodel.packing import IGNORED
 from gapmodel.processing import AUTHORS, GapProcessor, Turn
+from gapmodel.questions.taught import trained_frames
 from tests.harness.conftest import FRAMES, frames
 
 SHORT = Generation(max_new_tokens=8)
