@@ -142,3 +142,15 @@ def rotate(x: Tensor, rotary: Rotary) -> Tensor:
     cos, sin = rotary
     row, row_pair, column, column_pair = x.chunk(4, dim=-1)
     return x * cos + torch.cat([row_pair, row, column_pair, column], dim=-1) * sin
+
+
+def of_every_frame(tokens: Tensor, batch: int, frames: int) -> Tensor:
+    """Return special tokens for every frame, (batch * frames, S, D).
+
+    Args:
+        tokens: (1, 2, S, D): index 0 is for the first frame of a view, index 1 for all others.
+        batch: number of views.
+        frames: of a view.
+    """
+    each = torch.cat([tokens[:, :1], tokens[:, 1:].expand(-1, frames - 1, -1, -1)], dim=1)  # (1, F, S, D)
+    return each.expand(batch, -1, -1, -1).flatten(0, 1)

@@ -27,7 +27,16 @@ from torch import Tensor, nn
 from transformers import initialization as init
 
 from gapmodel.geometry.base import GeometryEncoder, check_levels
-from gapmodel.geometry.blocks import Block, LayerScale, PatchEmbed, Rotary, check_heads, normalised, rotary_positions
+from gapmodel.geometry.blocks import (
+    Block,
+    LayerScale,
+    PatchEmbed,
+    Rotary,
+    check_heads,
+    normalised,
+    of_every_frame,
+    rotary_positions,
+)
 from gapmodel.geometry.dinov2 import INIT_VALUES, NORM_EPS, resized_positions
 
 OFFSET = 0.1
@@ -117,7 +126,7 @@ class DepthAnything3(GeometryEncoder):
         features, in_frame = [], x
         for index in range(self.levels[-1] + 1):
             if index == self.alt_start:
-                x = torch.cat([self._camera_tokens(B, frames), x[:, 1:]], dim=1)
+                x = torch.cat([of_every_frame(self.camera_token[:, :, None], B, frames), x[:, 1:]], dim=1)
             if index in self.over_frames:
                 x = self.blocks[index](x.reshape(B, -1, x.shape[-1]), of_view).reshape(x.shape)
             else:
@@ -138,11 +147,6 @@ class DepthAnything3(GeometryEncoder):
         alike = (factor[[0] + [1] * (rows * columns)] for factor in of_frame)
         cos, sin = (factor.repeat(frames, 1) for factor in alike)
         return of_frame, (cos, sin)
-
-    def _camera_tokens(self, B: int, frames: int) -> Tensor:
-        """Return the camera token of every frame, (B * F, 1, D)."""
-        each = torch.cat([self.camera_token[:, :1], self.camera_token[:, 1:].expand(-1, frames - 1, -1)], dim=1)
-        return each.expand(B, -1, -1).reshape(B * frames, 1, -1)
 
 
 class DepthAnything3Small(DepthAnything3):

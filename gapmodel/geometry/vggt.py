@@ -23,7 +23,15 @@ from torch import Tensor, nn
 from transformers import initialization as init
 
 from gapmodel.geometry.base import GeometryEncoder, check_levels
-from gapmodel.geometry.blocks import Block, LayerScale, PatchEmbed, check_heads, normalised, rotary_positions
+from gapmodel.geometry.blocks import (
+    Block,
+    LayerScale,
+    PatchEmbed,
+    check_heads,
+    normalised,
+    of_every_frame,
+    rotary_positions,
+)
 from gapmodel.geometry.dinov2 import DinoV2
 
 NORM_EPS = 1e-5
@@ -143,9 +151,7 @@ class VGGT(GeometryEncoder):
 
     def _special_tokens(self, B: int, frames: int) -> Tensor:
         """Return the camera and register tokens of every frame, (B * F, S, D)."""
-        tokens = torch.cat([self.camera_token, self.register_token], dim=2)  # (1, 2, S, D)
-        each = torch.cat([tokens[:, :1], tokens[:, 1:].expand(-1, frames - 1, -1, -1)], dim=1)  # (1, F, S, D)
-        return each.expand(B, -1, -1, -1).flatten(0, 1)
+        return of_every_frame(torch.cat([self.camera_token, self.register_token], dim=2), B, frames)
 
 
 def _first(value: int | None, otherwise: int) -> int:
