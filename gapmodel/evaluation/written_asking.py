@@ -12,7 +12,7 @@ from gapdata.records.schema import Record
 from gapdata.shards.records import Records
 from gapdata.tasks.predictions import Asking
 from gapdata.tasks.spatial.question_file import AskedQuestion
-from gapdata.tasks.spatial.question_index import question_index
+from gapdata.tasks.spatial.question_index import QuestionIndex, question_index
 from gapmodel.evaluation.asking import Asked, TaskQuestions, spread
 from gapmodel.evaluation.spatial_asking import TOKENS
 
@@ -34,16 +34,23 @@ def written_tasks(
     """
     index = question_index(path)
     index.refuse_others(set(reader.keys))
-    return [_task(reader, askings(name), name, limit, path) for name in names]
+    records: dict[int, Record] = {}  # read once for all types that ask about them
+    return [_task(reader, records, index, askings(name), name, limit) for name in names]
 
 
-def _task(reader: Records, asking: Asking, name: str, limit: int | None, path: Path) -> TaskQuestions:
-    index = question_index(path)
-    records: dict[int, Record] = {}
+def _task(
+    reader: Records,
+    records: dict[int, Record],
+    index: QuestionIndex,
+    asking: Asking,
+    name: str,
+    limit: int | None,
+) -> TaskQuestions:
     found: list[tuple[int, AskedQuestion]] = []
     for position in reader.select(split=asking.split):
         if index.counts(reader.keys[position], (name,)):
-            records[position] = reader.without_images(position)
+            if position not in records:
+                records[position] = reader.without_images(position)
             found += [(position, item) for item in index.about(records[position], (name,))]
     asked = [_asked(position, records[position], place, item) for place, (position, item) in enumerate(found)]
     chosen = tuple(spread(asked, limit))
@@ -52,7 +59,7 @@ def _task(reader: Records, asking: Asking, name: str, limit: int | None, path: P
         asking=asking,
         asked=chosen,
         records={position: records[position] for position in sorted({item.index for item in chosen})},
-        left_out={} if found else {f"{path} has none": 1},
+        left_out={} if found else {f"{index.path} has none": 1},
     )
 
 
