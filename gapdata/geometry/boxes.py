@@ -24,6 +24,8 @@ EQUAL_AREA = 1.02
 """Factor by which the ground area of another box around an object may be larger for it to be as good."""
 _Rectangles = tuple[NDArray[np.float64], ...]
 _CORNER_SIGNS = np.array([[x, y, z] for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)])
+BOX_EDGES = np.array([(a, a | bit) for bit in (4, 2, 1) for a in range(8) if not a & bit])
+"""The pairs of a box's corners (:func:`box_corners`) that an edge joins, (12, 2): their positions differ in one bit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gapdata.geometry.boxes import BOX_EDGES
 from gapdata.geometry.camera import transform
 from gapdata.show.scene.exhibit import Exhibit
 from gapdata.show.scene.marks import ShownBox, ShownCamera, ShownPoint
@@ -25,8 +26,6 @@ BALL = 0.006
 LINE = 0.0011
 """Radii as shares of the exhibit's extent."""
 DASH = 0.015
-_EDGES = np.array([(a, a | bit) for bit in (4, 2, 1) for a in range(8) if not a & bit])
-"""The pairs of a box's corners that an edge joins, (12, 2): their positions differ in one bit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -134,7 +133,7 @@ def _axes(
 
 def _box(group: dict[str, Piece], name: str, item: ShownBox, scale: float, up: NDArray[np.float64]) -> None:
     corners = item.box.corners
-    segments = dashes(corners[_EDGES], DASH * scale) if item.predicted else corners[_EDGES]
+    segments = dashes(corners[BOX_EDGES], DASH * scale) if item.predicted else corners[BOX_EDGES]
     hidden = 0.6 if item.predicted else 0.3
     group[f"{name} box"] = Lines(segments=segments, color=item.color, pixels=2, radius=LINE * scale, hidden=hidden)
     highest = float((corners @ up).max() - item.box.center @ up)

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gapdata.errors import UsageError
-from gapdata.geometry.boxes import OrientedBox
+from gapdata.geometry.boxes import BOX_EDGES, OrientedBox
 from gapdata.geometry.camera import transform
 from gapdata.prompts.marks import draw_mark
 from gapdata.records.schema import Prompt, Record
 from gapdata.shards.reader import ShardReader
 from gapdata.show.scene.answers import AnswerRow, Answers, answers_about
 from gapdata.show.scene.palette import MUTED, PREDICTED, PROMPT, TEXT, Color
-from gapdata.show.sheet.parts import GAP, Image, blank, resized, write
+from gapdata.show.sheet.parts import GAP, Image, blank, resized, scaled_pixel, write
 from gapdata.tasks import detection
 from gapdata.tasks.predictions import Predictions
 
@@ -33,8 +33,6 @@ TRUE: Color = (96, 220, 120)
 """Of true boxes, whatever the object: here they stand against the model's."""
 NEAREST = 0.1
 """Metres before the camera at which a box's edge is cut off."""
-EDGES = ((0, 1), (0, 2), (0, 4), (1, 3), (1, 5), (2, 3), (2, 6), (3, 7), (4, 5), (4, 6), (5, 7), (6, 7))
-"""Pairs of a box's corners that differ along one axis, as :func:`gapdata.geometry.boxes.box_corners` orders them."""
 STEPS = 48
 """Pieces of an edge, which may leave the camera's sight."""
 DASH = 3
@@ -113,13 +111,13 @@ def _marked(record: Record, prompt: Prompt, answers: Answers, size: tuple[int, i
 
     picture = resized(draw_mark(record.image(prompt.frame), prompt.pixel, color=PROMPT), size)
     scale = size[0] / record.image_size[0]
-    cross = _at(np.array(prompt.pixel, dtype=np.float64), scale)
+    cross = scaled_pixel(prompt.pixel, scale)
     cv2.circle(picture, cross, 12, PROMPT, 2, cv2.LINE_AA)
     for shown in answers.points:
         seen = _pixels(record, prompt.frame, shown.point[None])
         if np.isfinite(seen).all() and (np.abs(seen) < 4 * size[0]).all():
-            cv2.line(picture, cross, _at(seen[0], scale), PREDICTED, 2, cv2.LINE_AA)
-            cv2.circle(picture, _at(seen[0], scale), 5, PREDICTED, -1, cv2.LINE_AA)
+            cv2.line(picture, cross, scaled_pixel(seen[0], scale), PREDICTED, 2, cv2.LINE_AA)
+            cv2.circle(picture, scaled_pixel(seen[0], scale), 5, PREDICTED, -1, cv2.LINE_AA)
     return picture
 
 
@@ -140,14 +138,14 @@ def _draw_box(picture: Image, record: Record, box: OrientedBox, scale: float, co
     import cv2
 
     corners, along = box.corners, np.linspace(0, 1, STEPS + 1)[:, None]
-    for start, end in EDGES:
+    for start, end in BOX_EDGES:
         seen = _pixels(record, 0, corners[start] + along * (corners[end] - corners[start]))
         for piece in range(STEPS):
             ends = seen[piece : piece + 2]
             if dashed and piece // DASH % 2:
                 continue
             if np.isfinite(ends).all() and (np.abs(ends) < 4 * len(picture)).all():
-                cv2.line(picture, _at(ends[0], scale), _at(ends[1], scale), color, 2, cv2.LINE_AA)
+                cv2.line(picture, scaled_pixel(ends[0], scale), scaled_pixel(ends[1], scale), color, 2, cv2.LINE_AA)
 
 
 def _pixels(record: Record, frame: int, points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -155,10 +153,6 @@ def _pixels(record: Record, frame: int, points: NDArray[np.float64]) -> NDArray[
     inside = transform(np.linalg.inv(record.camera_to_first[frame]), points)
     inside[inside[:, 2] < NEAREST] = np.nan
     return record.camera(frame).project(inside)
-
-
-def _at(pixel: NDArray[np.float64], scale: float) -> tuple[int, int]:
-    return round((pixel[0] + 0.5) * scale - 0.5), round((pixel[1] + 0.5) * scale - 0.5)
 
 
 def _side_by_side(cells: Sequence[Image]) -> Image:

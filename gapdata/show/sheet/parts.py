@@ -83,6 +83,11 @@ def resized(image: Image, size: tuple[int, int], *, mixed: bool = True) -> Image
     return np.asarray(cv2.resize(image, size, interpolation=method))
 
 
+def scaled_pixel(pixel: Sequence[float] | NDArray[np.float64], scale: float) -> tuple[int, int]:
+    """Return where a pixel (u, v) of a frame lies in the frame resized by ``scale``; integers are pixel centres."""
+    return round((pixel[0] + 0.5) * scale - 0.5), round((pixel[1] + 0.5) * scale - 0.5)
+
+
 def chosen_frames(record: Record) -> list[int]:
     """Return at most ``MAX_FRAMES`` frames: the first, those with prompts, an even spread of the rest."""
     wanted = dict.fromkeys([0, *sorted({prompt.frame for prompt in record.prompts})])
@@ -193,7 +198,7 @@ def _marked(record: Record, frame: int, cell: tuple[int, int]) -> Image:
     image, scale = resized(image, cell), cell[0] / record.image_size[0]
     for prompt in prompts:
         color = prompt_color(prompt.index)
-        x, y = (round((value + 0.5) * scale - 0.5) for value in prompt.pixel)
+        x, y = scaled_pixel(prompt.pixel, scale)
         cv2.circle(image, (x, y), 13, ink_on(color), 5, cv2.LINE_AA)
         cv2.circle(image, (x, y), 13, color, 3, cv2.LINE_AA)
         wide = text_width(str(prompt.index), 15, 700) + 10
