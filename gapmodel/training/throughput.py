@@ -37,10 +37,9 @@ class Arithmetic:
     """Floating point operations of a step that training needs, recomputed activations left out.
 
     A weight costs 2 operations for each token that passes it, 2 more where gradients flow back through it, and another
-    2 where it is trained. A patch passes the vision
-    tower and the geometry encoder, every ``merge`` squared of them make a visual token, which passes the fusion; each
-    token passes the language model, each answer token the head. Attention adds 4 L S D a token forwards, S the length
-    of what it may look at, taken as the rows' mean length.
+    2 where it is trained. A patch passes the vision tower and the geometry encoder, every ``merge`` squared of them
+    make a visual token, which passes the fusion; each token passes the language model, each answer token the head.
+    Attention adds 4 L S D a token forwards, S the length of what it may look at, taken as the rows' mean length.
     """
 
     def __init__(self, model: GapForConditionalGeneration) -> None:
